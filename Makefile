@@ -1,0 +1,44 @@
+# make demo    fit, explain and report on a small data set
+# make test    all checks and tests
+# make clean   remove the environment and what tools left behind
+#
+# PYTHON chooses the interpreter. TORCH_INDEX_URL chooses a build of torch, such as
+# https://download.pytorch.org/whl/cpu, which is far smaller than the one with CUDA.
+
+PYTHON ?= python3
+TORCH_INDEX_URL ?=
+
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
+	--constraint constraints.txt
+
+.PHONY: demo test clean
+
+demo: .venv/demo.stamp
+	$(BIN)/python -m sktext_vq demo
+
+test: .venv/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy sktext_vq
+	$(BIN)/python -m pytest -n 2
+
+clean:
+	rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist sktext_vq.egg-info
+	find sktext_vq tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+# torch comes first and by itself, so that its build can be chosen and nothing that
+# depends on it chooses another.
+.venv/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into .venv, which takes some minutes."
+	$(INSTALL) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
+	$(INSTALL) --editable '.[all]'
+	touch $@
+
+.venv/test.stamp: .venv/demo.stamp
+	$(INSTALL) --editable '.[all,test]'
+	touch $@

@@ -1,0 +1,17 @@
+"""Classify sensor series by readable shape tokens, guided by text in training."""
+
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.text import PromptBank, SeriesCaptioner, SeriesVerbalizer, TextEncoder
+from sktext_vq.transformer import VQTextTransformer
+
+__all__ = [
+    "PromptBank",
+    "SeriesCaptioner",
+    "SeriesVerbalizer",
+    "TextEncoder",
+    "VQTextClassifier",
+    "VQTextTransformer",
+    "__version__",
+]
+
+__version__ = "0.1.0"

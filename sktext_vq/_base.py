@@ -1,0 +1,449 @@
+"""What transformer and classifier share: parameters, input, fitting, histograms."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import warnings
+from collections.abc import Iterator, Mapping
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import Parallel, delayed, effective_n_jobs
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from tqdm.auto import tqdm
+
+from sktext_vq._scaling import Scaler
+from sktext_vq._selection import f_scores, keep_best
+from sktext_vq.nn.model import DualBranchModel
+from sktext_vq.nn.tokens import (
+    LEVEL_BINS,
+    N_POINTS,
+    N_ROWS,
+    SCALE_BINS,
+    ShapeTokenizer,
+    cases_per_batch,
+    sample_size,
+)
+from sktext_vq.panel import Panel, as_panel
+from sktext_vq.text import PromptBank, SeriesCaptioner, TextEncoder, are_words
+from sktext_vq.training import Guidance, move, split_cases, train
+
+# Cases that features are chosen from, and captions written for.
+_MAX_SELECTION_CASES = 2048
+_MAX_CAPTIONED_CASES = 512
+# With classes, so large a share of the features is kept: chosen by cross-validation
+# on the training parts of 19 data sets (benchmarks/results/choices.csv).
+_KEPT_SHARE = 1 / 3
+_TEXT_CHOICES = ("auto", "labels", "captions")
+
+
+class VQTextBase(BaseEstimator):
+    """Shared parameters and fitting; see the public classes for their meaning."""
+
+    def _check_params(self) -> None:
+        for name, low in (("n_codes", 2), ("max_epochs", 0), ("max_features", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, Integral) or isinstance(value, bool):
+                raise TypeError(f"{name} must be an int, got {value!r}.")
+            if value < low:
+                raise ValueError(f"{name} must be at least {low}, got {value}.")
+        if isinstance(self.text, str) and self.text not in _TEXT_CHOICES:
+            raise ValueError(
+                f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to "
+                f"texts, got {self.text!r}. Texts of single cases go to fit(text=...)."
+            )
+        if not (self.text is None or isinstance(self.text, str | Mapping)):
+            raise TypeError(
+                f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to "
+                f"texts, got a {type(self.text).__name__}."
+            )
+        rate = self.sampling_rate
+        if rate is not None and not (np.isscalar(rate) and rate > 0):
+            raise ValueError(
+                f"sampling_rate must be a positive number of timepoints per second, "
+                f"or None, got {rate!r}."
+            )
+
+    def _check_X(self, X: Any, *, reset: bool) -> Panel:
+        """Read a panel and hold scikit-learn's feature contract."""
+        panel = as_panel(X, estimator_name=type(self).__name__)
+        # A table of one channel: columns are scikit-learn's features.
+        tabular = _is_table(X, panel)
+        if reset:
+            if tabular:
+                validate_data(self, X, reset=True, skip_check_array=True)
+            else:
+                self.__dict__.pop("feature_names_in_", None)
+                self.n_features_in_ = panel.n_channels
+            self.n_channels_ = panel.n_channels
+            self.n_timepoints_ = panel.n_timepoints
+            return panel
+        if panel.n_channels != self.n_channels_:
+            raise ValueError(
+                f"X has {panel.n_channels} channels, but {type(self).__name__} was "
+                f"fitted with {self.n_channels_} channels."
+            )
+        if tabular and self.n_features_in_ == self.n_timepoints_:
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return panel
+
+    def _check_y(self, y: Any, panel: Panel) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Return classes in order, and the class index of every case."""
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        if len(y) != panel.n_cases:
+            raise ValueError(
+                f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "
+                f"cases, y has {len(y)}."
+            )
+        labels, classes = np.unique(y, return_inverse=True)
+        return labels, classes.astype(np.int64)
+
+    def _check_channel_names(self) -> list[str]:
+        if self.channel_names is None:
+            return [f"channel {i}" for i in range(self.n_channels_)]
+        names = [str(name) for name in self.channel_names]
+        if len(names) != self.n_channels_ or len(set(names)) != len(names):
+            raise ValueError(
+                f"channel_names must be {self.n_channels_} different names, one for "
+                f"each channel of X, got {names}."
+            )
+        return names
+
+    def _fit(
+        self,
+        panel: Panel,
+        labels: NDArray[Any] | None,
+        classes: NDArray[np.int64] | None,
+        case_texts: Any,
+        class_weight: NDArray[np.float64] | None,
+    ) -> None:
+        """Fit vocabulary, and train it unless there is nothing to train or no time.
+
+        Parameters
+        ----------
+        panel : Panel
+            Training series.
+        labels : ndarray of shape (n_classes,), optional
+            Classes in order.
+        classes : ndarray of shape (n_cases,), optional
+            Index of the class of every case.
+        case_texts : array-like of shape (n_cases,), optional
+            One text per case.
+        class_weight : ndarray of shape (n_classes,), optional
+            Weights of classes in the loss.
+        """
+        self._check_params()
+        self.channel_names_ = self._check_channel_names()
+        random_state = check_random_state(self.random_state)
+        generator = torch.Generator().manual_seed(
+            int(random_state.randint(np.iinfo(np.int32).max))
+        )
+        self.scaler_ = Scaler.fit(panel)
+        n_timepoints = max(panel.n_timepoints, N_POINTS)
+        tokenizer = ShapeTokenizer(panel.n_channels, n_timepoints, self.n_codes)
+        tokenizer.requires_grad_(False)
+        few = sample_size(panel.n_channels, n_timepoints)
+        cases = np.sort(random_state.permutation(panel.n_cases)[:few])
+        tokenizer.fit(self.scaler_.batch(panel, cases), generator)
+        tokenizer.requires_grad_(True)
+        self.tokenizer_ = tokenizer.eval()
+        self.model_: DualBranchModel | None = None
+        self.history_: list[dict[str, float]] = []
+        self.level_ = "closed form"
+        guidance = None
+        if self.max_epochs > 0:
+            guidance = self._guidance(panel, labels, classes, case_texts, random_state)
+            self._train(panel, classes, guidance, class_weight, random_state, generator)
+        self.prompts_ = None if guidance is None else guidance.texts
+        self.kept_, _ = self._select(
+            panel, classes, np.arange(panel.n_cases), random_state
+        )
+
+    def _train(
+        self,
+        panel: Panel,
+        classes: NDArray[np.int64] | None,
+        guidance: Guidance | None,
+        class_weight: NDArray[np.float64] | None,
+        random_state: np.random.RandomState,
+        generator: torch.Generator,
+    ) -> None:
+        """Train codes and heads; the tokenizer ends up with the codes learned."""
+        train_cases, valid_cases = split_cases(panel.n_cases, classes, random_state)
+        # What the heads see is chosen without the labels of held-out cases.
+        kept, moments = self._select(panel, classes, train_cases, random_state)
+        model = DualBranchModel(
+            self.tokenizer_,
+            torch.from_numpy(kept),
+            *map(torch.from_numpy, moments),
+            n_classes=0 if classes is None else int(classes.max()) + 1,
+            text_dim=0 if guidance is None else guidance.embeddings.shape[1],
+            generator=generator,
+        )
+        self.history_ = train(
+            model,
+            panel,
+            self.scaler_,
+            train_cases=train_cases,
+            valid_cases=valid_cases,
+            classes=classes,
+            class_weight=class_weight,
+            guidance=guidance,
+            max_epochs=self.max_epochs,
+            generator=generator,
+            device=self._device(),
+            verbose=self.verbose,
+        )
+        self.model_ = model
+        self.level_ = "trained" if guidance is None else "trained with text"
+
+    def _select(
+        self,
+        panel: Panel,
+        classes: NDArray[np.int64] | None,
+        cases: NDArray[np.int64],
+        random_state: np.random.RandomState,
+    ) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
+        """Choose features by their scores on up to 2,048 cases.
+
+        Returns
+        -------
+        kept : ndarray of int64
+            Features of the flattened histograms.
+        moments : list of two ndarrays, float32
+            Mean and standard deviation of these.
+        """
+        chosen = np.sort(random_state.permutation(cases)[:_MAX_SELECTION_CASES])
+        part = Panel(panel.values[chosen], panel.lengths[chosen])
+        groups = np.zeros(len(chosen), np.int64) if classes is None else classes[chosen]
+        total, squares = 0.0, 0.0
+
+        def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+            nonlocal total, squares
+            for where, features in self._flat_features(part, "choosing features"):
+                total = total + features.sum(0, dtype=np.float64)
+                squares = squares + np.square(features).sum(0, dtype=np.float64)
+                yield features, groups[where]
+
+        scores = f_scores(batches(), int(groups.max()) + 1)
+        n_features = len(scores)
+        n_kept = min(self.max_features, n_features)
+        if classes is None:
+            # Rows of best matches have another unit than histograms: variances are
+            # compared within each kind.
+            rows = scores.reshape(-1, N_ROWS, self.tokenizer_.codebook.n_codes)
+            for kind in (rows[:, :-1], rows[:, -1]):
+                kind /= max(kind.mean(), 1e-12)
+        else:
+            n_kept = min(n_kept, int(np.ceil(_KEPT_SHARE * n_features)))
+        kept = keep_best(scores, n_kept)
+        mean = np.asarray(total)[kept] / len(chosen)
+        variance = np.asarray(squares)[kept] / len(chosen) - mean**2
+        scale = np.sqrt(np.maximum(variance, 0))
+        scale[scale < 1e-3] = 1.0
+        return kept, [mean.astype(np.float32), scale.astype(np.float32)]
+
+    def _guidance(
+        self,
+        panel: Panel,
+        labels: NDArray[Any] | None,
+        classes: NDArray[np.int64] | None,
+        case_texts: Any,
+        random_state: np.random.RandomState,
+    ) -> Guidance | None:
+        """Collect and encode the texts that guide training, if any."""
+        source = self.text
+        if case_texts is None and source is None:
+            return None
+        if case_texts is not None:
+            return self._case_guidance(case_texts, np.arange(panel.n_cases), panel)
+        if isinstance(source, Mapping) or source == "labels":
+            if labels is None or classes is None:
+                raise ValueError(f"text={source!r} needs labels: pass y to fit.")
+            return self._class_guidance(labels, classes)
+        try:
+            if source == "auto" and labels is not None and are_words(labels):
+                assert classes is not None
+                return self._class_guidance(labels, classes)
+            cases = np.sort(
+                random_state.permutation(panel.n_cases)[:_MAX_CAPTIONED_CASES]
+            )
+            captioner = SeriesCaptioner(
+                channel_names=self.channel_names, sampling_rate=self.sampling_rate
+            )
+            part = Panel(panel.values[cases], panel.lengths[cases])
+            return self._case_guidance(captioner.fit_transform(part), cases, panel)
+        except ImportError as error:
+            if source != "auto":
+                raise
+            warnings.warn(
+                f"Training goes on without text, since {error} Pass text=None to "
+                "choose this.",
+                stacklevel=4,
+            )
+            return None
+
+    def _class_guidance(
+        self, labels: NDArray[Any], classes: NDArray[np.int64]
+    ) -> Guidance:
+        """Prompts of the classes; a class is the mean of their embeddings."""
+        names = [str(label) for label in labels]
+        prompts = self._class_prompts(names)
+        texts = [text for name in names for text in prompts[name]]
+        owner = np.repeat(np.arange(len(names)), [len(prompts[name]) for name in names])
+        vectors = self._encoder().transform(texts)
+        means = np.zeros((len(names), vectors.shape[1]), np.float32)
+        np.add.at(means, owner, vectors)
+        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        return Guidance([prompts[name][0] for name in names], means, classes, True)
+
+    def _class_prompts(self, names: list[str]) -> dict[str, list[str]]:
+        """Texts of each class, in the forms asked for."""
+        bank = PromptBank()
+        if isinstance(self.text, Mapping):
+            own = {str(label): texts for label, texts in self.text.items()}
+            missing = [name for name in names if name not in own]
+            if missing:
+                raise ValueError(
+                    f"text has no entry for {missing}. Its keys are {sorted(own)}."
+                )
+            bank = PromptBank.from_texts(own)
+        texts, owner = bank.flat(names, self.prompt_forms)
+        found: dict[str, list[str]] = {name: [] for name in names}
+        for text, index in zip(texts, owner, strict=True):
+            found[names[index]].append(text)
+        return found
+
+    def _case_guidance(
+        self, texts: Any, cases: NDArray[np.int64], panel: Panel
+    ) -> Guidance:
+        """Texts of single cases, each different one once."""
+        texts = np.asarray(texts, dtype=object)
+        if texts.shape != cases.shape:
+            raise ValueError(
+                f"text must have one string per case: X has {len(cases)} cases, text "
+                f"has shape {texts.shape}."
+            )
+        vectors = self._encoder().transform(list(texts))  # also checks them
+        unique, first, inverse = np.unique(
+            texts.astype(str), return_index=True, return_inverse=True
+        )
+        of_case = np.full(panel.n_cases, -1, np.int64)
+        of_case[cases] = inverse
+        return Guidance(unique.tolist(), vectors[first], of_case, False)
+
+    def _encoder(self) -> TextEncoder:
+        if isinstance(self.text_encoder, TextEncoder):
+            return self.text_encoder
+        return TextEncoder(self.text_encoder, verbose=self.verbose)
+
+    def _device(self) -> str:
+        if self.device != "auto":
+            return str(self.device)
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def _flat_features(
+        self, panel: Panel, task: str
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield histograms of consecutive cases, flattened, in bounded memory."""
+        device = self._device()
+        tokenizer = self.tokenizer_
+        if device != "cpu":
+            tokenizer = copy.deepcopy(tokenizer).to(device)
+        size = cases_per_batch(panel.n_channels, panel.n_timepoints)
+        starts = range(0, panel.n_cases, size)
+        with torch.inference_mode():
+            for start in tqdm(starts, desc=task, disable=not self.verbose, leave=False):
+                where = slice(start, start + size)
+                batch = move(self.scaler_.batch(panel, where), device)
+                yield where, tokenizer(batch).flatten(1).cpu().numpy()
+
+    @property
+    def codebook_(self) -> NDArray[np.float32]:
+        """Codes, of shape (n_codes, 8)."""
+        check_is_fitted(self)
+        return self.tokenizer_.codebook.codes.detach().numpy()
+
+    @property
+    def shapes_(self) -> NDArray[np.float32]:
+        """Decoded shape of each code, of shape (n_codes, 8)."""
+        return self.codebook_
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Names of the features: channel, code, what is counted, and duration.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Ignored, as features are not made of single input features.
+
+        Returns
+        -------
+        ndarray of shape (n_features,) of str objects
+            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"``.
+        """
+        check_is_fitted(self)
+        layout = self.tokenizer_.layout
+        rows = [f"level {i + 1} of {LEVEL_BINS}" for i in range(LEVEL_BINS)]
+        rows += [f"scale {i + 1} of {SCALE_BINS}" for i in range(SCALE_BINS)]
+        rows += ["best match"]
+        durations = [
+            _duration(d * N_POINTS, self.sampling_rate)
+            for d in self.tokenizer_.dilations
+        ]
+        views = ["", " change"]
+        return np.array(
+            [
+                f"{self.channel_names_[c]}{views[v]}: code {k}, {rows[r]}, "
+                f"{durations[d]}"
+                for c, v, d, r, k in zip(
+                    *np.unravel_index(self.kept_, layout), strict=True
+                )
+            ],
+            dtype=object,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _histograms(self, panel: Panel) -> NDArray[np.float32]:
+        """Chosen features of all cases, of shape (n_cases, n_kept)."""
+        histograms = np.empty((panel.n_cases, len(self.kept_)), np.float32)
+
+        def fill(cases: slice) -> None:
+            part = Panel(panel.values[cases], panel.lengths[cases])
+            for where, features in self._flat_features(part, "tokens"):
+                histograms[cases][where] = features[:, self.kept_]
+
+        n_parts = min(effective_n_jobs(self.n_jobs), panel.n_cases)
+        bounds = np.linspace(0, panel.n_cases, n_parts + 1).astype(int)
+        Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            delayed(fill)(slice(*pair)) for pair in itertools.pairwise(bounds)
+        )
+        return histograms
+
+
+def _is_table(X: Any, panel: Panel) -> bool:
+    """Whether X has the shape (n_cases, n_timepoints) of its panel."""
+    if panel.n_channels > 1 or (panel.lengths < panel.n_timepoints).any():
+        return hasattr(X, "shape") and X.shape == (panel.n_cases, panel.n_timepoints)
+    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    return shape == (panel.n_cases, panel.n_timepoints)
+
+
+def _duration(length: int, sampling_rate: float | None) -> str:
+    """Length of a window in words."""
+    if sampling_rate is None:
+        return f"{length} timepoints"
+    return f"{length / sampling_rate:.3g} s"

@@ -1,0 +1,222 @@
+"""Series to classes, as a scikit-learn classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_is_fitted
+
+from sktext_vq._base import VQTextBase
+from sktext_vq._head import RidgeHead
+
+
+class VQTextClassifier(ClassifierMixin, VQTextBase):
+    """Classify series by histograms of shape tokens.
+
+    The vocabulary of :class:`VQTextTransformer`, and on top of it a ridge classifier
+    whose penalty and probabilities come from leave-one-out scores. Text guides
+    training only: prediction takes series alone.
+
+    Parameters
+    ----------
+    n_codes : int, default=64
+        Shapes in the codebook. They are matched in heads of at least 16.
+    text : {"auto", "labels", "captions"}, dict or None, default="auto"
+        Text that guides training: prompts of the classes where labels are words, and
+        captions of the series otherwise (``"auto"``); always one of these
+        (``"labels"``, ``"captions"``); own texts for each label (a dict from labels
+        to a text or a list of texts); or none (None).
+    text_encoder : str, callable or TextEncoder, default="minilm"
+        Makes vectors of texts; see :class:`~sktext_vq.TextEncoder`.
+    prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
+        Forms of prompts that describe a class; see :class:`~sktext_vq.PromptBank`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of classes, as in scikit-learn.
+    max_epochs : int, default=20
+        Most passes over the training series. With 50 cases or more, a fifth is held
+        out to stop earlier. 0 keeps the closed form, which takes seconds.
+    max_features : int, default=10000
+        Features kept at most, the best by analysis of variance; of all features a
+        third is kept at most.
+    channel_names : sequence of str, optional
+        Names of channels, used in feature names and captions.
+    sampling_rate : float, optional
+        Timepoints per second, for durations and rhythms in seconds.
+    random_state : int, RandomState or None, default=None
+        Makes fits repeatable. Global random states are left alone.
+    device : str, default="auto"
+        Torch device; ``"auto"`` is a GPU if there is one.
+    n_jobs : int or None, default=None
+        Threads that share out the cases in prediction, as joblib counts them.
+    verbose : int, default=0
+        1 shows progress.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    codebook_ : ndarray of shape (n_codes, 8)
+        Codes: shapes of mean 0 in units of their scale.
+    shapes_ : ndarray of shape (n_codes, 8)
+        The shape that each code stands for; the codes themselves in this version.
+    level_ : {"closed form", "trained", "trained with text"}
+        How the vocabulary was made.
+    history_ : list of dict
+        Losses and seconds of each epoch of training.
+    prompts_ : list of str or None
+        The texts that guided training; of each class the first.
+    n_channels_, n_timepoints_ : int
+        Of the training series; of unequal ones the longest.
+    n_features_in_ : int
+        Timepoints for input of shape (n_cases, n_timepoints), else channels.
+    feature_names_in_ : ndarray of str
+        Only for data frames of such input with column names.
+
+    See Also
+    --------
+    VQTextTransformer : Histograms for a classifier of your own.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq import VQTextClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> time = np.arange(60)
+    >>> X = np.stack([np.sin(time / p + rng.uniform(6)) for p in [2, 5] * 10])
+    >>> y = np.array(["running", "walking"] * 10)
+    >>> classifier = VQTextClassifier(text_encoder="hashing", random_state=0)
+    >>> classifier.fit(X, y).predict(X[:2]).tolist()
+    ['running', 'walking']
+    """
+
+    def __init__(
+        self,
+        n_codes: int = 64,
+        *,
+        text: Any = "auto",
+        text_encoder: Any = "minilm",
+        prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
+        class_weight: Any = None,
+        max_epochs: int = 20,
+        max_features: int = 10_000,
+        channel_names: Sequence[str] | None = None,
+        sampling_rate: float | None = None,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_codes = n_codes
+        self.text = text
+        self.text_encoder = text_encoder
+        self.prompt_forms = prompt_forms
+        self.class_weight = class_weight
+        self.max_epochs = max_epochs
+        self.max_features = max_features
+        self.channel_names = channel_names
+        self.sampling_rate = sampling_rate
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self, X: Any, y: ArrayLike, text: ArrayLike | None = None
+    ) -> VQTextClassifier:
+        """Learn vocabulary and classifier.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Training series; see :func:`~sktext_vq.panel.as_panel` for all kinds.
+        y : array-like of shape (n_cases,)
+            Class labels, of two classes at least.
+        text : array-like of shape (n_cases,) of str, optional
+            One text about each case. Takes the place of other text.
+
+        Returns
+        -------
+        VQTextClassifier
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If X is no panel or does not match y or text, if there is one class only,
+            or if a parameter is off.
+        """
+        panel = self._check_X(X, reset=True)
+        labels, classes = self._check_y(y, panel)
+        if len(labels) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least two classes, but y has only "
+                f"1 class: {labels[0]!r}."
+            )
+        weight = case_weight = None
+        if self.class_weight is not None:
+            weight = compute_class_weight(
+                self.class_weight, classes=labels, y=labels[classes]
+            )
+            case_weight = weight[classes]
+        self._fit(panel, labels, classes, text, weight)
+        self.classes_ = labels
+        self.head_ = RidgeHead().fit(
+            self._histograms(panel),
+            classes,
+            len(labels),
+            case_weight,
+            check_random_state(self.random_state),
+        )
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_classes)
+            Rows sum to 1; columns as in ``classes_``.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If X is no panel, or not one of the channels that were fitted.
+        """
+        check_is_fitted(self)
+        return self.head_.probabilities(self._histograms(self._check_X(X, reset=False)))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Most probable class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases,)
+            Labels.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If X is no panel, or not one of the channels that were fitted.
+        """
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]

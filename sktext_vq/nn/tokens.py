@@ -1,0 +1,389 @@
+"""Signal branch: windows of series become tokens, and tokens become histograms.
+
+A token is a code `z`, an offset `mu`, a scale `sigma`, a start `t` and a length `l`.
+For windows of eight piecewise means at every start and dyadic lengths, all of these
+are closed-form linear algebra.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sktext_vq.nn.codebook import Codebook
+
+N_POINTS = 8  # points of a window, whatever its length
+SCALE_FLOOR = 0.05  # in standard deviations; keeps flat windows flat
+VIEWS = ("value", "change")
+LEVEL_BINS = 4
+SCALE_BINS = 4
+N_ROWS = LEVEL_BINS + SCALE_BINS + 1  # histogram rows per code, and the best match
+
+# Cases that statistics of windows are read from, and values they may have in all.
+_MAX_SAMPLE_CASES = 512
+_MAX_SAMPLE_VALUES = 2**21
+_WINDOWS_PER_BLOCK = 2**15
+
+
+class Windows(NamedTuple):
+    """Windows of one length, with their attributes."""
+
+    shape: Tensor  # (n_series, N_POINTS, n_windows), mean 0
+    offset: Tensor  # (n_series, n_windows): mu
+    scale: Tensor  # (n_series, n_windows): sigma
+    valid: Tensor | None  # (n_series, n_windows), 0 or 1; None means all of them
+
+
+class Batch(NamedTuple):
+    """Standardised series, without gaps, and what is known of their gaps."""
+
+    series: Tensor  # (n_cases, n_channels, n_timepoints) float32
+    observed: Tensor | None = None  # same shape, 0 where filled; None: no gaps
+    lengths: Tensor | None = None  # (n_cases,) int64; given with `observed`
+
+
+def dilations(n_timepoints: int) -> list[int]:
+    """Return the spacings of window points: windows are 8 times as long.
+
+    Powers of two, and a last one that covers the series unless a power of two nearly
+    does.
+
+    >>> dilations(128), dilations(30), dilations(5)
+    ([1, 2, 4, 8, 16], [1, 2, 3], [1])
+    """
+    found = [1]
+    while 2 * found[-1] * N_POINTS <= n_timepoints:
+        found.append(2 * found[-1])
+    last = n_timepoints // N_POINTS
+    if last > 1.33 * found[-1]:
+        found.append(last)
+    return found
+
+
+def cut_windows(
+    series: Tensor,
+    dilation: int,
+    observed: Tensor | None = None,
+    lengths: Tensor | None = None,
+    *,
+    first: int = 0,
+    step: int = 1,
+) -> Windows:
+    """Cut series into windows of one length and take out their offset and scale.
+
+    Parameters
+    ----------
+    series : Tensor of shape (n_series, n_timepoints)
+        Standardised series.
+    dilation : int
+        Timepoints averaged for each of the eight points of a window.
+    observed, lengths : Tensor, optional
+        Per series, where there is a value and where it ends. A window is valid if it
+        lies within its series and at least half of it is observed.
+    first, step : int
+        First start and spacing of starts.
+
+    Returns
+    -------
+    Windows
+        With no windows where the series are shorter than one.
+    """
+    n_series, n_timepoints = series.shape
+    length = dilation * N_POINTS
+    n_starts = max(0, n_timepoints - length + 1)
+    means = series
+    if dilation > 1 and n_starts:
+        means = F.avg_pool1d(series.unsqueeze(1), dilation, stride=1).squeeze(1)
+    points = [
+        means[:, i * dilation + first : i * dilation + n_starts : step]
+        for i in range(N_POINTS)
+    ]
+    shape = torch.stack(points, dim=1)  # n p t
+    offset = shape.mean(dim=1)
+    shape = shape - offset.unsqueeze(1)
+    scale = shape.square().mean(dim=1).sqrt()
+    valid = None
+    if observed is not None and lengths is not None and n_starts:
+        share = F.avg_pool1d(observed.unsqueeze(1), length, stride=1).squeeze(1)
+        starts = torch.arange(n_starts, device=series.device)
+        # The smallest window stays valid in a series shorter than itself.
+        ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
+        inside = starts + length <= ends
+        enough = (share >= 0.5) | (lengths.unsqueeze(1) < N_POINTS)
+        valid = (inside & enough)[:, first::step].to(series.dtype)
+    return Windows(shape, offset, scale, valid)
+
+
+def bin_weights(values: Tensor, knots: Tensor) -> Tensor:
+    """Share each value between the two knots that it lies between.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_series, n_windows)
+    knots : Tensor of shape (n_series, n_bins)
+        Ascending.
+
+    Returns
+    -------
+    Tensor of shape (n_series, n_bins, n_windows)
+        Weights that sum to 1 over the bins: a histogram of them changes smoothly
+        where one of hard bins jumps.
+    """
+    low = knots[:, :-1, None]
+    width = (knots[:, 1:, None] - low).clamp_min(1e-6)
+    above = ((values.unsqueeze(1) - low) / width).clamp(0, 1)
+    # Weight of a bin: how far the value is above its own knot, but not the next one.
+    weights = F.pad(above, (0, 0, 1, 0), value=1.0)
+    weights[:, :-1] -= above
+    return weights
+
+
+class ShapeTokenizer(nn.Module):
+    """Histograms over codes, levels and scales, for every channel, view and length.
+
+    Parameters
+    ----------
+    n_channels : int
+        Channels of the series.
+    n_timepoints : int
+        Length of the longest series in training, which sets the window lengths.
+    n_codes : int
+        Codes of the codebook.
+
+    Notes
+    -----
+    Views are the series and its first difference. Per view, window length and channel
+    a code has `N_ROWS` features: square roots of its frequency in each of four level
+    bins and four scale bins (quantiles of the training windows), and its best match.
+    A square root makes distances of histograms those of Hellinger.
+    """
+
+    change_scale: Tensor
+    level_knots: Tensor
+    scale_knots: Tensor
+
+    def __init__(self, n_channels: int, n_timepoints: int, n_codes: int) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+        self.dilations = dilations(n_timepoints)
+        self.codebook = Codebook(n_codes, N_POINTS)
+        layout = (len(VIEWS), len(self.dilations), n_channels)
+        self.register_buffer("change_scale", torch.ones(n_channels))
+        self.register_buffer("level_knots", torch.zeros(*layout, LEVEL_BINS))
+        self.register_buffer("scale_knots", torch.zeros(*layout, SCALE_BINS))
+
+    @property
+    def layout(self) -> tuple[int, int, int, int, int]:
+        """Shape of the features of a case: channel, view, length, row, code."""
+        return (
+            self.n_channels,
+            len(VIEWS),
+            len(self.dilations),
+            N_ROWS,
+            self.codebook.n_codes,
+        )
+
+    def views(self, series: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the series and its changes, in their own standard deviation."""
+        change = F.pad(torch.diff(series, dim=-1), (1, 0), mode="replicate")
+        return series, change / self.change_scale[:, None]
+
+    def fit(self, batch: Batch, generator: torch.Generator) -> None:
+        """Set codes and bins from windows of training series.
+
+        Parameters
+        ----------
+        batch : Batch
+            Training series; see :func:`sample_size` for how many are enough.
+        generator : torch.Generator
+            Source of randomness.
+        """
+        change = torch.diff(batch.series, dim=-1)
+        spread = change.transpose(0, 1).reshape(self.n_channels, -1).std(1)
+        self.change_scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
+        pool = []
+        for v, d, windows in self._all_windows(batch):
+            n_windows = windows.offset.shape[-1]
+            if n_windows == 0:
+                continue
+            rows = torch.arange(self.n_channels)[:, None]
+            pick = torch.randint(
+                len(batch.series) * n_windows, (20_000,), generator=generator
+            )
+            cases, starts = pick // n_windows, pick % n_windows
+            series = cases * self.n_channels + rows  # channel, pick
+            for knots, values in (
+                (self.level_knots, windows.offset),
+                (self.scale_knots, windows.scale),
+            ):
+                values = values[series, starts]
+                if windows.valid is not None:
+                    usable = windows.valid[series, starts] > 0
+                    values = values.where(usable, torch.nan)
+                shares = torch.linspace(0, 1, knots.shape[-1] + 2)[1:-1]
+                found = torch.nanquantile(values, shares, dim=1).T
+                knots[v, d] = torch.nan_to_num(found)
+            pool.append(self._sample_shapes(windows, generator))
+        shapes = torch.cat(pool)
+        if len(shapes) == 0:
+            shapes = torch.zeros(1, N_POINTS)
+        self.codebook.seed(shapes, generator)
+
+    def _sample_shapes(self, windows: Windows, generator: torch.Generator) -> Tensor:
+        """Return scaled shapes of up to 4,096 valid windows."""
+        shapes = _homogeneous(windows)[:, :N_POINTS].transpose(1, 2)  # n t p
+        if windows.valid is None:
+            shapes = shapes.reshape(-1, N_POINTS)
+        else:
+            shapes = shapes[windows.valid > 0]
+        if len(shapes) == 0:
+            return shapes
+        return shapes[torch.randint(len(shapes), (4096,), generator=generator)]
+
+    def _all_windows(
+        self, batch: Batch, first: int = 0, step: int = 1
+    ) -> Iterator[tuple[int, int, Windows]]:
+        """Yield view, length and windows of all series of a batch."""
+        n_timepoints = batch.series.shape[-1]
+        observed = lengths = None
+        if batch.observed is not None and batch.lengths is not None:
+            observed = batch.observed.reshape(-1, n_timepoints)
+            lengths = batch.lengths.repeat_interleave(self.n_channels)
+        for v, view in enumerate(self.views(batch.series)):
+            series = view.reshape(-1, n_timepoints)
+            for d, dilation in enumerate(self.dilations):
+                n_starts = max(1, n_timepoints - dilation * N_POINTS + 1)
+                windows = cut_windows(
+                    series,
+                    dilation,
+                    observed,
+                    lengths,
+                    first=first % n_starts,
+                    # Long windows change slowly with their start.
+                    step=1 if step == 1 else max(step, dilation),
+                )
+                yield v, d, windows
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Compute the features of series.
+
+        Parameters
+        ----------
+        batch : Batch
+            Series.
+
+        Returns
+        -------
+        Tensor of shape (n_cases, *layout)
+        """
+        blocks = []
+        affine = self.codebook.affine()
+        for v, d, windows in self._all_windows(batch):
+            if windows.offset.shape[-1] == 0:
+                blocks.append(self._no_windows(batch))
+                continue
+            scores = torch.matmul(affine, _homogeneous(windows))  # n k t
+            best = _best_match(scores, windows.valid)
+            chosen = self.codebook.assign(scores)
+            counts = torch.bmm(self._bins(windows, v, d), chosen.transpose(1, 2))
+            blocks.append(torch.cat([counts.sqrt(), best.unsqueeze(1)], dim=1))
+        return self._join(blocks, batch)
+
+    def train_forward(
+        self, batch: Batch, temperature: float, first: int, step: int
+    ) -> tuple[Tensor, Tensor]:
+        """Compute features that gradients pass through, on a part of the windows.
+
+        Parameters
+        ----------
+        batch : Batch
+            Series.
+        temperature : float
+            See :meth:`Codebook.assign`.
+        first, step : int
+            First start and least spacing of the windows that are used.
+
+        Returns
+        -------
+        features : Tensor of shape (n_cases, *layout)
+        shape_error : Tensor, scalar
+            Mean squared distance of scaled windows from their nearest codes.
+        """
+        blocks, errors = [], []
+        affine = self.codebook.affine()
+        for v, d, windows in self._all_windows(batch, first, step):
+            if windows.offset.shape[-1] == 0:
+                blocks.append(self._no_windows(batch))
+                continue
+            points = _homogeneous(windows)
+            scores = torch.matmul(affine, points)
+            best = _best_match(scores, windows.valid)
+            chosen = self.codebook.assign(scores, temperature)
+            counts = torch.bmm(self._bins(windows, v, d), chosen.transpose(1, 2))
+            # The slope of a root is infinite at 0.
+            roots = counts.clamp_min(1e-4).sqrt()
+            blocks.append(torch.cat([roots, best.unsqueeze(1)], dim=1))
+            heads = scores.view(
+                len(scores), self.codebook.n_heads, -1, scores.shape[-1]
+            )
+            nearest = heads.amax(dim=2).mean(dim=1)
+            error = points[:, :N_POINTS].square().sum(1) - 2 * nearest
+            if windows.valid is not None:
+                error = error * windows.valid
+            errors.append(error.mean())
+        return self._join(blocks, batch), torch.stack(errors).mean()
+
+    def _bins(self, windows: Windows, v: int, d: int) -> Tensor:
+        """Shares of windows in level and scale bins; rows sum to 1 over the windows."""
+        n_cases = len(windows.offset) // self.n_channels
+        weights = torch.cat(
+            [
+                bin_weights(values, knots[v, d].repeat(n_cases, 1))
+                for values, knots in (
+                    (windows.offset, self.level_knots),
+                    (windows.scale, self.scale_knots),
+                )
+            ],
+            dim=1,
+        )
+        if windows.valid is None:
+            return weights / weights.shape[-1]
+        total = windows.valid.sum(1, keepdim=True).clamp_min(1)
+        return weights * (windows.valid / total).unsqueeze(1)
+
+    def _no_windows(self, batch: Batch) -> Tensor:
+        n_series = len(batch.series) * self.n_channels
+        return batch.series.new_zeros(n_series, N_ROWS, self.codebook.n_codes)
+
+    def _join(self, blocks: list[Tensor], batch: Batch) -> Tensor:
+        features = torch.stack(blocks, dim=1)  # n*c, v*d, row, code
+        return features.view(len(batch.series), *self.layout)
+
+
+def _homogeneous(windows: Windows) -> Tensor:
+    """Scaled shapes and a row of ones, for :meth:`Codebook.affine`."""
+    scaled = windows.shape / (windows.scale.unsqueeze(1) + SCALE_FLOOR)
+    return F.pad(scaled, (0, 0, 0, 1), value=1.0)
+
+
+def _best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
+    """Best score of each code over the windows of a series; 0 without windows."""
+    if valid is None:
+        return scores.amax(dim=2)
+    hidden = scores.masked_fill(valid.unsqueeze(1) == 0, -torch.inf)
+    return hidden.amax(dim=2).nan_to_num(neginf=0.0)
+
+
+def sample_size(n_channels: int, n_timepoints: int) -> int:
+    """Return how many cases suffice for the statistics of windows."""
+    affordable = _MAX_SAMPLE_VALUES // (n_channels * n_timepoints)
+    return max(1, min(_MAX_SAMPLE_CASES, affordable))
+
+
+def cases_per_batch(n_channels: int, n_timepoints: int) -> int:
+    """Return how many cases to transform at a time, so that scores stay in cache."""
+    return max(1, _WINDOWS_PER_BLOCK // (n_channels * n_timepoints))

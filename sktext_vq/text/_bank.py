@@ -1,0 +1,234 @@
+"""Texts by label: checks, JSON files, and the bank that comes with the package."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ._labels import stems
+
+__all__ = [
+    "FORMS",
+    "Prompts",
+    "check_bank",
+    "check_form",
+    "check_labels",
+    "contained_entry",
+    "find_entries",
+    "is_known",
+    "packaged_bank",
+    "read_bank",
+    "write_bank",
+]
+
+#: The forms of language that a class has prompts in.
+FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
+
+_FORMAT = "sktext_vq prompt bank"
+_VERSION = 1
+
+Prompts = dict[str, list[str]]
+Hit = tuple[dict[str, Any], bool]
+
+
+def check_labels(labels: Iterable[Any]) -> list[str]:
+    if isinstance(labels, (str, bytes)):
+        raise TypeError(f"labels must be a sequence of strings, got one {labels!r}.")
+    names: list[str] = []
+    for label in labels:
+        if not isinstance(label, str):
+            raise TypeError(
+                f"Labels must be strings to be put in words, got {label!r} "
+                f"({type(label).__name__}): give texts, {{'name': 'what it is'}}."
+            )
+        if not label.strip():
+            raise ValueError("A label is empty.")
+        if label in names:
+            raise ValueError(f"Label {label!r} is given twice.")
+        names.append(str(label))
+    if not names:
+        raise ValueError("No labels.")
+    return names
+
+
+def check_form(form: Any) -> None:
+    if form not in FORMS:
+        raise ValueError(f"Unknown form {form!r}: choose from {', '.join(FORMS)}.")
+
+
+def _check_list(texts: Any, where: str) -> list[str]:
+    items = [texts] if isinstance(texts, str) else texts
+    if not isinstance(items, Iterable) or isinstance(items, (bytes, Mapping)):
+        raise TypeError(f"Texts of {where} must be strings, got {texts!r}.")
+    checked: list[str] = []
+    for text in items:
+        if not isinstance(text, str):
+            raise TypeError(f"Texts of {where} must be strings, got {text!r}.")
+        if not text.strip():
+            raise ValueError(f"A text of {where} is empty.")
+        if text in checked:
+            raise ValueError(f"A text of {where} is given twice: {text!r}.")
+        checked.append(str(text))
+    if not checked:
+        raise ValueError(f"No texts for {where}.")
+    return checked
+
+
+def check_bank(bank: Any) -> dict[str, Prompts]:
+    """Own texts as ``{label: {form: [texts]}}``, with only the forms given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For something that is not a mapping, and bad labels, forms or texts.
+    """
+    if not isinstance(bank, Mapping):
+        raise TypeError(f"A bank must be a dict of texts, got {type(bank).__name__}.")
+    checked: dict[str, Prompts] = {}
+    for label in check_labels(bank):
+        given, where = bank[label], f"label {label!r}"
+        if isinstance(given, Mapping):
+            for form in given:
+                check_form(form)
+            if not given:
+                raise ValueError(f"No texts for {where}.")
+            checked[label] = {
+                f: _check_list(given[f], f"{where}, form {f!r}") for f in given
+            }
+        else:
+            texts = _check_list(given, where)
+            checked[label] = {"sentence": texts[:1], "affirmative": texts}
+    keys = Counter(stems(label) or label for label in checked)
+    for label in checked:
+        if keys[stems(label) or label] > 1:
+            raise ValueError(f"Label {label!r} is given twice, in two spellings.")
+    return checked
+
+
+# -- files ------------------------------------------------------------------------
+
+
+def read_bank(path: str | os.PathLike[str]) -> dict[str, Prompts]:
+    """Texts of a JSON file; see `PromptBank.from_json`."""
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        data = json.loads(text, object_pairs_hook=_no_repeats)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{os.fspath(path)} is not a JSON file: {error}") from error
+    if isinstance(data, dict) and data.get("format") == _FORMAT:
+        if data.get("version", 0) > _VERSION:
+            raise ValueError(
+                f"{os.fspath(path)} has version {data['version']} of the format, newer "
+                f"than {_VERSION}: update sktext_vq."
+            )
+        data = data.get("entries")
+    if not isinstance(data, dict):
+        raise ValueError(f"{os.fspath(path)} holds no texts by label.")
+    return check_bank(data) if data else {}
+
+
+def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for name, count in Counter(name for name, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"{name!r} is given twice in the JSON file.")
+    return dict(pairs)
+
+
+def write_bank(path: str | os.PathLike[str], entries: Mapping[str, Any]) -> Path:
+    target = Path(path)
+    data = {"format": _FORMAT, "version": _VERSION, "entries": entries}
+    text = json.dumps(data, indent=1, ensure_ascii=False)
+    part = target.with_name(target.name + ".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(target)
+    return target
+
+
+# -- the packaged bank ------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def packaged_bank() -> dict[str, dict[str, Any]]:
+    """Entries of the packaged bank by name (not to be changed)."""
+    file = resources.files(__package__) / "phrase_bank.json"
+    entries: dict[str, dict[str, Any]] = json.loads(file.read_text("utf-8"))["entries"]
+    return entries
+
+
+@lru_cache(maxsize=1)
+def packaged_index() -> dict[tuple[str, ...], list[Hit]]:
+    """Entries by the stems of their spellings, and whether a spelling is certain.
+
+    A spelling that ends in ``?`` is a word of many fields (``normal``): it counts only
+    beside another label of the entry's field.
+    """
+    index: dict[tuple[str, ...], list[Hit]] = {}
+    for name, entry in packaged_bank().items():
+        for spelling in (name, *entry["keyword"], *entry["aliases"]):
+            hit = (entry, not spelling.endswith("?"))
+            hits = index.setdefault(stems(spelling), [])
+            if all(entry is not known for known, _ in hits):
+                hits.append(hit)
+    return index
+
+
+@lru_cache(maxsize=1)
+def _bag_index() -> dict[tuple[str, ...], list[Hit]]:
+    bags: dict[tuple[str, ...], list[Hit]] = {}
+    for key, entries in packaged_index().items():
+        bags.setdefault(tuple(sorted(key)), []).extend(entries)
+    return bags
+
+
+def is_known(label: str) -> bool:
+    """Whether a label alone is certain to mean a packaged entry."""
+    return any(certain for _, certain in _hits(label))
+
+
+def _hits(label: str) -> list[Hit]:
+    key = stems(label)
+    # "sit to stand" is not "stand to sit": word order counts around "to".
+    loose: list[Hit] = []
+    if "to" not in key:
+        loose = _bag_index().get(tuple(sorted(key)), [])
+    return packaged_index().get(key) or loose
+
+
+def find_entries(labels: Sequence[str]) -> list[dict[str, Any] | None]:
+    """Find the packaged entry of each label, or None.
+
+    A word of several fields goes with the other labels: ``normal`` is a heart beat
+    beside ``heart attack`` and noise beside ``cyclic``.
+
+    Parameters
+    ----------
+    labels : sequence of str
+
+    Returns
+    -------
+    list of dict or None
+    """
+    found = [_hits(label) for label in labels]
+    votes = Counter(d for hits in found for d in {entry["domain"] for entry, _ in hits})
+    entries: list[dict[str, Any] | None] = []
+    for hits in found:
+        safe = [e for e, certain in hits if certain or votes[e["domain"]] > 1]
+        entries.append(max(safe, key=lambda e: votes[e["domain"]], default=None))
+    return entries
+
+
+def contained_entry(label: str) -> dict[str, Any] | None:
+    """Find the packaged entry with the longest name inside a label, if any."""
+    key, index = stems(label), packaged_index()
+    for size in range(len(key) - 1, 0, -1):
+        for start in range(len(key) - size + 1):
+            for entry, certain in index.get(key[start : start + size], []):
+                if certain:
+                    return entry
+    return None

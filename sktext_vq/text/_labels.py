@@ -1,0 +1,204 @@
+"""Labels as words: splitting, stems that make spellings meet, simple grammar."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+__all__ = ["are_words_only", "as_phrase", "gerund_phrase", "split_words", "stems"]
+
+# Words that say "a class" and not which one.
+_GENERIC = frozenset(
+    "activity beat category class classe cls cluster condition event exercise gesture "
+    "group id index label motion movement no nr num number signal state target type "
+    "unknown other null none nan true false".split()
+)
+_STOP = frozenset("a an the of with on in at by his her your person is".split())
+
+# Spellings that no rule of thumb brings together.
+_IRREGULAR = {
+    "lying": "lie",
+    "laying": "lie",
+    "lay": "lie",
+    "lies": "lie",
+    "lied": "lie",
+    "stood": "stand",
+    "sat": "sit",
+    "fell": "fall",
+    "fallen": "fall",
+    "ran": "run",
+    "ate": "eat",
+    "drank": "drink",
+    "threw": "throw",
+    "typing": "type",
+    "bicycle": "bike",
+    "bicycling": "bike",
+    "biking": "bike",
+    "tv": "television",
+    "telly": "television",
+    "pc": "computer",
+    "clap": "clap",
+    "anticlockwise": "counterclockwise",
+    "ccw": "counterclockwise",
+    "cw": "clockwise",
+    "fwd": "forward",
+    "forwards": "forward",
+    "forward": "forward",
+    "backwards": "backward",
+    "upward": "up",
+    "upwards": "up",
+    "downward": "down",
+    "downwards": "down",
+    "upstair": "upstairs",
+    "downstair": "downstairs",
+    "stairsup": "upstairs",
+    "stairup": "upstairs",
+    "stairsdown": "downstairs",
+    "stairdown": "downstairs",
+    "sweeping": "sweep",
+}
+_EXPAND = {"upstairs": ("up", "stair"), "downstairs": ("down", "stair")}
+
+# Base forms after which "A person is ...ing" reads well.
+_VERBS = frozenset(
+    "bend bike blow boil bounce bow bowl box brush carry catch chop clap clean climb "
+    "close comb cook crawl cross cycle dance dig draw dress drill drink drive drop eat "
+    "fall fold grab hammer hang hit hold hop hug iron jog jump kick kneel knit knock "
+    "lean lie lift lunge march mop move nod open paint pedal peel pick play point pour "
+    "press pull punch push put raise reach read ride rise roll rotate row run saw scan "
+    "scratch screw scroll scrub serve sew shake shave shout sing sit skate ski skip "
+    "slap sleep slice slide smash smoke spin spread squat squeeze stand step stir "
+    "stretch stroke sweep swim swing swipe take talk tap text throw toss touch turn "
+    "twist type use vacuum wait walk wash watch wave wipe work write".split()
+)
+_VOWELS = set("aeiouy")
+
+
+def split_words(label: str) -> list[str]:
+    """Split a label into lower-case words.
+
+    Underscores, hyphens and other signs end a word, and so do changes of case and
+    between letters and digits.
+
+    Parameters
+    ----------
+    label : str
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> from sktext_vq.text._labels import split_words
+    >>> split_words("WALKING_UPSTAIRS"), split_words("SitToStand2")
+    (['walking', 'upstairs'], ['sit', 'to', 'stand', '2'])
+    """
+    text = re.sub(r"[\W_]+", " ", label)
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
+    # Digits in labels are mostly counters.
+    text = re.sub(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])", " ", text)
+    return text.lower().split()
+
+
+def as_phrase(label: str) -> str:
+    """Write a label as people would: ``"SitToStand"`` -> ``"sit to stand"``."""
+    return " ".join(split_words(label)) or label.strip()
+
+
+def _stem(word: str) -> str:
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if word in _EXPAND or not word.isascii():
+        return word
+    if word in ("skiing", "doing") or (word.endswith("ing") and len(word) > 5):
+        word = word[:-3]
+        if len(word) > 2 and word[-1] == word[-2] and word[-1] not in "lsz":
+            word = word[:-1]
+    elif word.endswith("ies") and len(word) > 4:
+        word = word[:-3] + "y"
+    elif word.endswith(("ches", "shes", "sses", "xes")):
+        word = word[:-2]
+    elif word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
+        word = word[:-1]
+    word = _IRREGULAR.get(word, word)
+    # "cycle" and "cycling", "wave" and "waving" meet without their e.
+    return word[:-1] if word.endswith("e") and len(word) > 3 else word
+
+
+def stems(label: str) -> tuple[str, ...]:
+    """Key under which spellings of one label meet.
+
+    Parameters
+    ----------
+    label : str
+
+    Returns
+    -------
+    tuple of str
+        Stems in order, without articles and small prepositions.
+
+    Examples
+    --------
+    >>> from sktext_vq.text._labels import stems
+    >>> stems("WALKING_UPSTAIRS") == stems("walk up the stairs")
+    True
+    """
+    found: list[str] = []
+    for word in split_words(label):
+        if word not in _STOP:
+            stem = _stem(word)
+            found += _EXPAND.get(stem, (stem,))
+    return tuple(found)
+
+
+def are_words_only(
+    labels: Iterable[Any], known: Callable[[str], bool] | None = None
+) -> bool:
+    """Whether every label is a string with a word that says something."""
+    empty = True
+    for label in labels:
+        empty = False
+        if not isinstance(label, str):
+            return False
+        if known is not None and known(label):
+            continue
+        words = [w for w in split_words(label) if w not in _GENERIC]
+        if not any(_is_word(word) for word in words):
+            return False
+    return not empty
+
+
+def _is_word(word: str) -> bool:
+    if not word.isascii():
+        return any(char.isalpha() for char in word)
+    if word in ("up", "on", "off", "go", "tv"):
+        return True
+    return len(word) > 2 and word.isalpha() and bool(_VOWELS & set(word))
+
+
+def gerund_phrase(phrase: str) -> str | None:
+    """``"kick a ball"`` -> ``"kicking a ball"``; None where it would not read well."""
+    words = phrase.split()
+    if any(w.endswith("ing") and len(w) > 4 and _stem(w) in _stem_set for w in words):
+        return phrase
+    for i, word in enumerate(words[:3]):
+        if word in _VERBS:
+            return " ".join([*words[:i], _gerund(word), *words[i + 1 :]])
+    first = words[0] if words else ""
+    return phrase if first.endswith("ing") and len(first) > 5 else None
+
+
+def _gerund(verb: str) -> str:
+    if verb == "lie":
+        return "lying"
+    if verb.endswith("e") and not verb.endswith("ee"):
+        return verb[:-1] + "ing"
+    short = len(verb) < 5 and len(verb) > 2 and verb[-1] not in "aeiouwxy"
+    if short and verb[-2] in "aeiou" and verb[-3] not in "aeiou":
+        return verb + verb[-1] + "ing"
+    return verb + "ing"
+
+
+_stem_set = {_stem(_gerund(verb)) for verb in _VERBS} | {_stem(v) for v in _VERBS}

@@ -1,0 +1,55 @@
+"""Series for the text estimators: one panel, and the channels of `fit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..panel import as_panel
+
+__all__ = ["FloatPanel", "check_series"]
+
+FloatPanel = npt.NDArray[np.float64]
+
+
+def check_series(
+    estimator: Any, X: Any, *, reset: bool
+) -> tuple[FloatPanel, npt.NDArray[np.int64]]:
+    """Values and lengths of series, with as many channels as in ``fit``.
+
+    Parameters
+    ----------
+    estimator : BaseEstimator
+        Gets ``n_channels_``, and ``n_features_in_`` for ``(n, t)`` input, on reset.
+    X : panel of series
+    reset : bool
+        True in ``fit``.
+
+    Returns
+    -------
+    values : ndarray of shape (n, c, t), float64
+        NaN where a value is missing or past the end.
+    lengths : ndarray of shape (n,), int64
+    """
+    name = type(estimator).__name__
+    panel = as_panel(X, estimator_name=name)
+    flat_width = np.shape(X)[1] if getattr(X, "ndim", None) == 2 else None
+    if reset:
+        estimator.n_channels_ = panel.n_channels
+        estimator.n_features_in_ = flat_width or panel.n_channels
+        estimator._flat_width = flat_width
+    elif panel.n_channels != estimator.n_channels_:
+        raise ValueError(
+            f"X has {panel.n_channels} channels, but {name} was fitted with "
+            f"{estimator.n_channels_}."
+        )
+    elif None not in (flat_width, estimator._flat_width) and (
+        flat_width != estimator._flat_width
+    ):
+        raise ValueError(
+            f"X has {flat_width} features, but {name} is expecting "
+            f"{estimator._flat_width} features as input."
+        )
+    return panel.values.astype(np.float64, copy=False), panel.lengths

@@ -1,0 +1,239 @@
+"""Statistics of series that have words: strength, rhythm, direction, trend, peaks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ._labels import as_phrase
+from ._series import FloatPanel
+
+__all__ = ["channel_groups", "fill_gaps", "statistics"]
+
+_MEANINGS = {
+    "acc": "acceleration",
+    "accel": "acceleration",
+    "accelerometer": "acceleration",
+    "gyro": "rotation",
+    "gyr": "rotation",
+    "gyroscope": "rotation",
+    "mag": "magnetic field",
+    "hr": "heart rate",
+    "temp": "temperature",
+    "ecg": "heart signal",
+    "emg": "muscle signal",
+}
+
+
+def channel_groups(
+    names: Sequence[str] | None, n_channels: int
+) -> list[tuple[str, list[int]]]:
+    """Channels that share a name up to a final x, y or z, in order of appearance.
+
+    Parameters
+    ----------
+    names : sequence of str, optional
+    n_channels : int
+
+    Returns
+    -------
+    list of (str, list of int)
+        A readable name and the channels of each group.
+
+    Examples
+    --------
+    >>> from sktext_vq.text._statistics import channel_groups
+    >>> channel_groups(["body_acc_x", "body_acc_y", "hr"], 3)
+    [('body acceleration', [0, 1]), ('heart rate', [2])]
+    """
+    if names is None:
+        if n_channels == 1:
+            return [("signal", [0])]
+        return [(f"channel {c + 1}", [c]) for c in range(n_channels)]
+    found: dict[str, list[int]] = {}
+    for c, name in enumerate(names):
+        axis = re.fullmatch(r"(.+?)[\W_]*[xyzXYZ]", name.strip())
+        stem = axis[1] if axis and _is_axis(name.strip()) else name
+        found.setdefault(stem, []).append(c)
+    groups = []
+    for stem, channels in found.items():
+        # An axis on its own keeps its letter: nothing else tells it apart.
+        name = stem if len(channels) > 1 else names[channels[0]]
+        words = as_phrase(name).split()
+        groups.append((" ".join(_MEANINGS.get(w, w) for w in words), channels))
+    return groups
+
+
+def _is_axis(name: str) -> bool:
+    """Whether the last letter stands apart: ``acc_x``, ``accX`` and not ``galaxy``."""
+    before, last = name[-2:-1], name[-1]
+    return not before.isalpha() or (before.islower() and last.isupper())
+
+
+def fill_gaps(values: FloatPanel) -> FloatPanel:
+    """Missing values replaced by straight lines between neighbours.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, c, t)
+        Every channel has at least one value.
+
+    Returns
+    -------
+    ndarray of shape (n, c, t)
+        A copy where there was something to fill.
+    """
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    filled = values.copy()
+    time = np.arange(values.shape[2])
+    for case, channel in np.argwhere(missing.any(axis=2)):
+        there = ~missing[case, channel]
+        series = filled[case, channel]
+        if there.any():
+            series[~there] = np.interp(time[~there], time[there], series[there])
+        else:
+            series[:] = 0.0
+    return filled
+
+
+def statistics(
+    values: FloatPanel,
+    lengths: npt.NDArray[np.int64],
+    groups: Sequence[tuple[str, list[int]]],
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Statistics of every case.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, c, t)
+    lengths : ndarray of shape (n,)
+    groups : list of (str, list of int)
+        See `channel_groups`.
+
+    Returns
+    -------
+    dict of str to ndarray
+        Per group ``(n, n_groups)``: ``strength`` (root of the summed variances),
+        ``regularity`` (autocorrelation at the period), ``cycles`` (length over
+        period), ``trend`` (correlation with time), ``crest`` (highest over root mean
+        square), ``peaks``, ``jerk`` (root mean square of differences over that of
+        the series), ``rest`` (the largest mean over the root mean square),
+        ``missing`` and ``length``, and ``thirds`` ``(n, n_groups, 3)`` of energy; per
+        channel ``(n, c)``: ``level`` (mean) and ``share`` of the group's variance.
+    """
+    n, n_groups = len(values), len(groups)
+    keys = "strength regularity cycles trend crest peaks jerk rest missing length"
+    found = {key: np.zeros((n, n_groups)) for key in keys.split()}
+    found["thirds"] = np.zeros((n, n_groups, 3))
+    found["level"] = np.zeros(values.shape[:2])
+    found["share"] = np.zeros(values.shape[:2])
+    for length in np.unique(lengths):
+        cases = np.flatnonzero(lengths == length)
+        part = values[cases, :, :length]
+        missing, filled = np.isnan(part), fill_gaps(part)
+        for g, (_, channels) in enumerate(groups):
+            row = _group(filled[:, channels])
+            found["missing"][cases, g] = missing[:, channels].mean(axis=(1, 2))
+            found["length"][cases, g] = length
+            for key, array in row.items():
+                if key in ("level", "share"):
+                    found[key][np.ix_(cases, np.asarray(channels))] = array
+                else:
+                    found[key][cases, g] = array
+    return found
+
+
+def _divide(a: Any, b: Any) -> npt.NDArray[np.float64]:
+    b = np.asarray(b)
+    return np.asarray(a / np.where(b > 0, b, 1.0) * (b > 0))
+
+
+def _group(x: FloatPanel) -> dict[str, npt.NDArray[np.float64]]:
+    """Statistics of one group, ``(n, k, t)`` without gaps."""
+    n, _, t = x.shape
+    # Numbers near the ends of floating point would overflow when squared.
+    size = np.abs(x).max(axis=(1, 2))
+    x = x / np.where(size > 0, size, 1.0)[:, None, None]
+    mean = x.mean(axis=2)
+    z = x - mean[:, :, None]
+    # What rounding leaves of a constant is no movement.
+    z[np.abs(z).max(axis=(1, 2)) < 1e-12] = 0.0
+    variance = (z**2).mean(axis=2)
+    total = variance.sum(axis=1)
+    magnitude = np.sqrt((z**2).sum(axis=1))
+    root = np.sqrt(total)
+    time = np.linspace(-1, 1, t) if t > 1 else np.zeros(1)
+    covariance = (z * time).mean(axis=2)
+    strongest = variance.argmax(axis=1)
+    rows = np.arange(n)
+    trend = _divide(
+        covariance[rows, strongest],
+        np.sqrt(variance[rows, strongest] * (time**2).mean()),
+    )
+    energy = magnitude**2
+    edges = np.linspace(0, t, 4).round().astype(int)
+    thirds = np.stack([energy[:, a:b].sum(axis=1) for a, b in pairwise(edges)], 1)
+    steps = np.sqrt((np.diff(z, axis=2) ** 2).sum(axis=1).mean(axis=1)) if t > 1 else 0
+    regularity, cycles = _rhythm(z - trend_line(z, time))
+    return {
+        "strength": root * size,
+        "regularity": regularity,
+        "cycles": cycles,
+        "trend": trend,
+        "crest": _divide(magnitude.max(axis=1), root),
+        "peaks": _count_peaks(magnitude),
+        "jerk": _divide(steps, root),
+        "rest": _divide(np.abs(mean).max(axis=1), np.sqrt((x**2).mean(2).sum(1))),
+        "thirds": _divide(thirds, energy.sum(axis=1)[:, None]),
+        "level": mean * size[:, None],
+        "share": _divide(variance, total[:, None]),
+    }
+
+
+def trend_line(z: FloatPanel, time: npt.NDArray[np.float64]) -> FloatPanel:
+    """Straight-line part of centred series ``(n, k, t)``."""
+    norm = float((time**2).mean())
+    slope = (z * time).mean(axis=2, keepdims=True) / (norm or 1.0)
+    return np.asarray(slope * time)
+
+
+def _count_peaks(magnitude: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    high = magnitude > 0.6 * magnitude.max(axis=1, keepdims=True)
+    starts = high[:, 1:] & ~high[:, :-1]
+    return np.asarray(starts.sum(axis=1) + high[:, 0], dtype=np.float64)
+
+
+def _rhythm(
+    z: FloatPanel,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Autocorrelation at the period, and the number of periods."""
+    n, _, t = z.shape
+    zero = np.zeros(n)
+    if t < 6:
+        return zero, zero.copy()
+    spectrum = np.abs(np.fft.rfft(z, 2 * t, axis=2)) ** 2
+    products = np.fft.irfft(spectrum.sum(axis=1), 2 * t, axis=1)
+    lags = np.arange(t // 2 + 2)
+    # Sums over fewer products at longer lags are brought to the same footing.
+    acf = products[:, lags] / (t - lags)
+    acf = _divide(acf, acf[:, :1])
+    inner = acf[:, 1:-1]
+    top = (inner >= acf[:, :-2]) & (inner > acf[:, 2:]) & (lags[1:-1] >= 2)
+    peaks = np.where(top, inner, -np.inf)
+    best = peaks.max(axis=1)
+    # The first of nearly equal peaks is the period, later ones are its multiples.
+    first = (peaks >= 0.85 * best[:, None]).argmax(axis=1)
+    rows = np.arange(n)
+    left, mid, right = (acf[rows, first + k] for k in (0, 1, 2))
+    bend = left - 2 * mid + right
+    shift = 0.5 * (left - right) / np.where(bend < 0, bend, -np.inf)
+    there = np.isfinite(best) & (best > 0)
+    period = first + 1 + shift
+    return np.where(there, np.clip(best, 0, 1), 0), np.where(there, t / period, 0)

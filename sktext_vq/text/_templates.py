@@ -1,0 +1,150 @@
+"""Prompts for labels that no bank knows, made of their words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ._labels import are_words_only, as_phrase, gerund_phrase, stems
+
+__all__ = ["SCALES", "guess_attributes", "prompts"]
+
+#: What the attributes of the packaged activities and gestures say, in this order.
+SCALES = ("strength", "rhythm", "impact", "posture", "direction", "part")
+
+# Stems that place a label on a scale, in the packaged bank's words. A hint holds
+# against what the nearest packaged entry says: "slow walking" is slow.
+_HINTS: dict[str, tuple[tuple[str, str], ...]] = {}
+
+
+def _hint(words: str, *clauses: tuple[str, str]) -> None:
+    for word in words.split():
+        _HINTS[stems(word)[0]] = clauses
+
+
+_hint("still static idle rest resting", ("strength", "no movement, the signal is flat"))
+_hint("still static idle rest resting sleep", ("rhythm", "no repeated pattern"))
+_hint("gentle soft light small careful", ("strength", "gentle movement of small size"))
+_hint("slow slowly relaxed", ("rhythm", "slow rhythm below one cycle per second"))
+_hint(
+    "fast quick brisk rapid", ("rhythm", "fast rhythm of two cycles per second or more")
+)
+_hint(
+    "strong hard vigorous violent heavy intense",
+    ("strength", "strong movement of large size"),
+)
+_hint("repeated repetitive alternating", ("rhythm", "regular repeated rhythm"))
+_hint("once single", ("rhythm", "a single movement that happens once"))
+_hint(
+    "jump hop stamp stomp land bounce",
+    ("strength", "strong movement of large size"),
+    ("impact", "hard impacts with very high peaks"),
+)
+_hint("hit strike punch kick slap slam knock", ("impact", "distinct impacts and peaks"))
+_hint("throw swing smash serve", ("strength", "strong movement of large size"))
+_hint("sit seated chair sofa", ("posture", "sitting, the trunk is upright"))
+_hint("stand upright", ("posture", "standing upright"))
+_hint("lie bed supine prone", ("posture", "lying, the trunk is horizontal"))
+_hint("bend stoop crouch bow", ("posture", "bent over, the orientation changes a lot"))
+_hint("kneel knee squat", ("posture", "low posture with bent knees"))
+_hint("up climb rise raise lift ascend", ("direction", "main motion upward"))
+_hint("down fall lower descend drop", ("direction", "main motion downward"))
+_hint("left", ("direction", "main motion to the left"))
+_hint("right", ("direction", "main motion to the right"))
+_hint("forward front push", ("direction", "main motion forward"))
+_hint("backward back pull", ("direction", "main motion backward"))
+_hint("turn rotate twist spin roll circle", ("direction", "main motion is a rotation"))
+_hint("hand wrist finger write type", ("part", "felt most at the hand"))
+_hint("arm elbow shoulder throw wave", ("part", "felt most at the arm"))
+_hint("leg foot ankle thigh kick step walk run", ("part", "felt most at the leg"))
+_hint("head neck nod", ("part", "felt most at the head"))
+_hint("trunk waist hip chest torso", ("part", "felt most at the trunk"))
+
+
+def guess_attributes(text: str, nearest: Mapping[str, Any] | None = None) -> list[str]:
+    """Clauses on the bank's scales that the words of a text suggest.
+
+    Parameters
+    ----------
+    text : str
+        A label, or a description.
+    nearest : dict, optional
+        Packaged entry whose name is part of the label; its attributes hold where no
+        word of the text says otherwise.
+
+    Returns
+    -------
+    list of str
+        May be empty.
+    """
+    clauses: dict[str, str] = {}
+    extra: list[str] = []
+    if nearest is not None:
+        if nearest["domain"] in ("activity", "gesture"):
+            clauses = dict(zip(SCALES, nearest["attributes"], strict=False))
+        else:
+            extra = list(nearest["attributes"])
+    spoken: set[str] = set()
+    for word in stems(text):
+        for scale, clause in _HINTS.get(word, ()):
+            if scale not in spoken:
+                spoken.add(scale)
+                clauses[scale] = clause
+    return [clauses[scale] for scale in SCALES if scale in clauses] + extra
+
+
+def prompts(
+    label: str,
+    names: Sequence[str],
+    given: Sequence[str] = (),
+    nearest: Mapping[str, Any] | None = None,
+) -> dict[str, list[str]]:
+    """Prompts of an unknown label.
+
+    Parameters
+    ----------
+    label : str
+    names : sequence of str
+        All labels, for what this one is not.
+    given : sequence of str
+        The user's own texts about it; they speak for a label that is no word.
+    nearest : dict, optional
+        See `guess_attributes`.
+
+    Returns
+    -------
+    dict of {form: list of str}
+        Every form has at least one text.
+    """
+    phrase = as_phrase(label)
+    if given and not are_words_only([label]):
+        phrase = given[0].strip().rstrip(".")
+    attributes = guess_attributes(" ".join([label, *given]), nearest)
+    doing = gerund_phrase(phrase) if phrase.isascii() else None
+    if doing is not None:
+        sentence = f"A person is {doing}."
+        affirmative = [
+            f"Somebody wears the sensor while {doing}.",
+            f"The movement is that of {doing}.",
+        ]
+    else:
+        sentence = f"This recording shows {phrase}."
+        affirmative = [
+            f"The signal was recorded during {phrase}.",
+            f"The pattern is typical of {phrase}.",
+        ]
+    felt = ", ".join(attributes[:3]) if attributes else f"a signal as in {phrase}"
+    affirmative.append(f"{felt[0].upper()}{felt[1:]}.")
+    others = [as_phrase(name) for name in names if name != label][:4]
+    if others:
+        listed = " or ".join(others)
+        negative = [f"This is not {listed}.", f"Nothing here looks like {listed}."]
+    else:
+        negative = [f"This is nothing other than {phrase}."]
+    return {
+        "keyword": [phrase],
+        "sentence": [sentence],
+        "affirmative": affirmative,
+        "negative": negative,
+        "attributes": attributes or [phrase],
+    }

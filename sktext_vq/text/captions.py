@@ -1,0 +1,346 @@
+"""Sentences about a series, made of its statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from ._series import check_series
+from ._statistics import channel_groups, statistics
+
+__all__ = ["SeriesCaptioner"]
+
+_STRENGTH = ("very weak", "gentle", "moderate", "strong", "very strong")
+# A group's strength counts as still below this share of its median in training.
+_STILL = 0.1
+
+
+class SeriesCaptioner(TransformerMixin, BaseEstimator):
+    """Describe series in sentences: strength, rhythm, direction, level, trend, peaks.
+
+    Channels that differ only in a final x, y or z form a group, which is described
+    as one. What is strong, fast, jerky or high is learned in `fit`, from quantiles
+    over the training series; rhythm, direction, trend and peaks are read from each
+    series alone. The same series always gets the same sentences.
+
+    Parameters
+    ----------
+    channel_names : sequence of str, default=None
+        One name a channel, as in ``"body_acc_x"``; without them channels are
+        numbered from 1.
+    sampling_rate : float, default=None
+        Timepoints per second: rhythms are then in cycles per second, without it in
+        cycles per recording.
+    n_sentences : int or None, default=6
+        The most sentences a series gets, those that tell most; None keeps all.
+    rephraser : callable, str or path, default=None
+        Puts sentences in other words: a function from a sentence to a sentence, or a
+        local ``transformers`` text-generation model. Called once per different
+        sentence.
+
+    Attributes
+    ----------
+    n_channels_ : int
+        Number of channels in `fit`.
+    groups_ : list of (str, list of int)
+        Name and channels of each group.
+    strength_thresholds_ : ndarray of shape (n_groups, 4)
+        Standard deviations between the five words for strength.
+
+    Notes
+    -----
+    Missing values are interpolated before anything is computed, and a large share
+    of them is said. Captions are real but lossy: a linear model on their embeddings
+    does worse than one on the statistics themselves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq.text import SeriesCaptioner
+    >>> time = np.arange(100) / 50
+    >>> X = np.sin(2 * np.pi * 3 * time) * np.array([[1.0], [2.0], [9.0]])
+    >>> captioner = SeriesCaptioner(channel_names=["acc_z"], sampling_rate=50)
+    >>> print(captioner.fit_transform(X)[2])
+    The acceleration z is very strong. The acceleration z has a regular rhythm of
+    about 3 cycles per second.
+    """
+
+    def __init__(
+        self,
+        *,
+        channel_names: Sequence[str] | None = None,
+        sampling_rate: float | None = None,
+        n_sentences: int | None = 6,
+        rephraser: Any = None,
+    ) -> None:
+        self.channel_names = channel_names
+        self.sampling_rate = sampling_rate
+        self.n_sentences = n_sentences
+        self.rephraser = rephraser
+
+    def fit(self, X: Any, y: Any = None) -> SeriesCaptioner:
+        """Learn what is weak and strong, slow and fast, low and high.
+
+        Parameters
+        ----------
+        X : panel of series
+            ``(n, t)``, ``(n, c, t)``, or a list of ``(c, t_i)`` arrays; NaN is
+            missing.
+        y : object, ignored
+
+        Returns
+        -------
+        SeriesCaptioner
+
+        Raises
+        ------
+        ValueError
+            For bad parameters, or names that do not match the channels.
+        """
+        self._check_params()
+        values, lengths = check_series(self, X, reset=True)
+        names = self.channel_names
+        if names is not None and len(names) != self.n_channels_:
+            raise ValueError(
+                f"channel_names has {len(names)} names for {self.n_channels_} channels."
+            )
+        self.groups_ = channel_groups(names, self.n_channels_)
+        found = statistics(values, lengths, self.groups_)
+        quantiles = np.array([0.2, 0.4, 0.6, 0.8])
+        self.strength_thresholds_ = np.quantile(found["strength"], quantiles, axis=0).T
+        self._usual_strength = np.median(found["strength"], axis=0)
+        self._jerk_bounds = np.quantile(found["jerk"], [0.1, 0.9], axis=0)
+        self._usual_level = np.median(found["level"], axis=0)
+        self._level_spread = _spread(found["level"])
+        self._speed_bounds = _speed_bounds(found)
+        return self
+
+    def transform(self, X: Any) -> npt.NDArray[Any]:
+        """Describe series.
+
+        Parameters
+        ----------
+        X : panel of series
+            As many channels as in `fit`, any lengths.
+
+        Returns
+        -------
+        ndarray of shape (n,), object
+            One string a case: its sentences, separated by blanks.
+        """
+        captions = [" ".join(sentences) for sentences in self.sentences(X)]
+        array = np.empty(len(captions), dtype=object)
+        array[:] = captions
+        return array
+
+    def sentences(self, X: Any) -> list[list[str]]:
+        """Describe series, sentence by sentence.
+
+        Parameters
+        ----------
+        X : panel of series
+
+        Returns
+        -------
+        list of list of str
+            At least one sentence a case, at most ``n_sentences``.
+        """
+        check_is_fitted(self)
+        values, lengths = check_series(self, X, reset=False)
+        found = statistics(values, lengths, self.groups_)
+        said = [self._describe(found, case) for case in range(len(values))]
+        return said if self.rephraser is None else self._rephrase(said)
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
+        """Name of the output: ``caption``.
+
+        Parameters
+        ----------
+        input_features : object, ignored
+
+        Returns
+        -------
+        ndarray of shape (1,), object
+        """
+        return np.array(["caption"], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+    # -- fitting ------------------------------------------------------------------
+
+    def _check_params(self) -> None:
+        if self.channel_names is not None:
+            if isinstance(self.channel_names, str):
+                raise TypeError("channel_names must be a sequence of names.")
+            for name in self.channel_names:
+                if not isinstance(name, str) or not name.strip():
+                    raise ValueError(f"channel_names has {name!r}, which is no name.")
+        rate = self.sampling_rate
+        if rate is not None and not (np.isfinite(rate) and rate > 0):
+            raise ValueError(f"sampling_rate must be a positive number, got {rate!r}.")
+        if self.n_sentences is not None and self.n_sentences < 1:
+            raise ValueError(f"n_sentences must be at least 1, got {self.n_sentences}.")
+
+    # -- words --------------------------------------------------------------------
+
+    def _describe(self, found: dict[str, Any], case: int) -> list[str]:
+        scored: list[tuple[float, str]] = []
+        ranks = []
+        for g, (name, channels) in enumerate(self.groups_):
+            row = {
+                key: array[case, g]
+                for key, array in found.items()
+                if key not in ("level", "share")
+            }
+            row["level"] = found["level"][case, channels]
+            row["share"] = found["share"][case, channels]
+            rank = _rank(row["strength"], self.strength_thresholds_[g])
+            ranks.append(rank)
+            scored += self._group_sentences(g, name, row, rank)
+        if len(self.groups_) > 1:
+            word = _STRENGTH[round(float(np.mean(ranks)))]
+            scored.insert(0, (np.inf, f"All in all the recording is {word}."))
+        # The sentences that tell most, in the order in which one would read them.
+        best = sorted(range(len(scored)), key=lambda i: -scored[i][0])
+        kept = sorted(best[: self.n_sentences])
+        return [scored[i][1] for i in kept]
+
+    def _group_sentences(
+        self, g: int, name: str, row: dict[str, Any], rank: int
+    ) -> list[tuple[float, str]]:
+        channels = self.groups_[g][1]
+        axes = self._axes(g)
+        said: list[tuple[float, str]] = []
+        moving = bool(row["strength"] > _STILL * self._usual_strength[g])
+        if row["strength"] == 0:
+            said.append((2.0, f"The {name} is constant."))
+        elif not moving:
+            said.append((2.0, f"The {name} is almost still."))
+        else:
+            along = ""
+            top = int(np.argmax(row["share"]))
+            if axes and row["share"][top] > 0.6:
+                along = f", mostly along the {axes[top]} axis"
+            said.append(
+                (1.0 + abs(rank - 2), f"The {name} is {_STRENGTH[rank]}{along}.")
+            )
+            said.append(self._rhythm(g, name, row))
+        said += self._level(name, channels, axes, row)
+        if moving:
+            said += self._course(g, name, row)
+        if row["missing"] > 0.05:
+            share = "Most" if row["missing"] > 0.5 else "A part"
+            said.append((1.5, f"{share} of the {name} is missing."))
+        return said
+
+    def _axes(self, g: int) -> list[str]:
+        if self.channel_names is None or len(self.groups_[g][1]) < 2:
+            return []
+        return [self.channel_names[c].strip()[-1].lower() for c in self.groups_[g][1]]
+
+    def _rhythm(self, g: int, name: str, row: dict[str, Any]) -> tuple[float, str]:
+        regularity, cycles = row["regularity"], row["cycles"]
+        if regularity < 0.35:
+            return 0.5, f"The {name} has no steady rhythm."
+        kind = "regular" if regularity >= 0.6 else "loose"
+        slow, fast = self._speed_bounds[g]
+        per_step = cycles / row["length"]
+        speed = " slow" if per_step < slow else " fast" if per_step > fast else ""
+        if self.sampling_rate is None:
+            number, unit = cycles, "in the recording"
+        else:
+            number, unit = per_step * self.sampling_rate, "per second"
+        said = f"{number:.2g}" if number < 10 else f"{number:.0f}"
+        cycle = "cycle" if said == "1" else "cycles"
+        text = f"The {name} has a {kind}{speed} rhythm of about {said} {cycle} {unit}."
+        return 1.0 + 2 * float(regularity), text
+
+    def _level(
+        self, name: str, channels: list[int], axes: list[str], row: dict[str, Any]
+    ) -> list[tuple[float, str]]:
+        said = []
+        if axes and row["rest"] > 0.75:
+            top = int(np.argmax(np.abs(row["level"])))
+            sign = "positive" if row["level"][top] > 0 else "negative"
+            text = f"The {name} rests on the {sign} {axes[top]} axis."
+            said.append((1.5, text))
+        offset = row["level"] - self._usual_level[channels]
+        # An offset that drowns in the movement, or is rounding, says nothing.
+        size = np.abs(self._usual_level[channels])
+        floor = 0.25 * row["strength"] * np.sqrt(row["share"]) + 1e-9 * size
+        offset[np.abs(offset) <= floor] = 0.0
+        spread = self._level_spread[channels]
+        safe = np.where(spread > 0, spread, 1.0)
+        away = np.where(spread > 0, offset / safe, np.sign(offset) * 3)
+        top = int(np.argmax(np.abs(away)))
+        if abs(away[top]) > 1:
+            far = "far " if abs(away[top]) > 2 else ""
+            side = "above" if away[top] > 0 else "below"
+            where = f" along the {axes[top]} axis" if axes else ""
+            text = f"The level of the {name}{where} is {far}{side} the usual one."
+            said.append((min(3.0, float(abs(away[top]))), text))
+        return said
+
+    def _course(
+        self, g: int, name: str, row: dict[str, Any]
+    ) -> list[tuple[float, str]]:
+        said = []
+        if abs(row["trend"]) > 0.6:
+            verb = "rises" if row["trend"] > 0 else "falls"
+            how = " steadily" if abs(row["trend"]) > 0.9 else ""
+            said.append((3 * abs(row["trend"]), f"The {name} {verb}{how} over time."))
+        if row["crest"] > 4:
+            count = int(row["peaks"])
+            peaks = "one sharp peak" if count == 1 else f"{count} sharp peaks"
+            said.append((row["crest"] / 2, f"The {name} has {peaks}."))
+        low, high = self._jerk_bounds[:, g]
+        if row["jerk"] > high:
+            said.append((1.2, f"The {name} is jerky with quick changes."))
+        elif row["jerk"] < low:
+            said.append((1.2, f"The {name} is smooth with slow changes."))
+        third = int(np.argmax(row["thirds"]))
+        if row["thirds"][third] > 0.6 and row["length"] >= 3:
+            when = ("at the start", "in the middle", "at the end")[third]
+            share = float(row["thirds"][third])
+            said.append((2.5 * share, f"Most of the {name} happens {when}."))
+        return said
+
+    def _rephrase(self, said: list[list[str]]) -> list[list[str]]:
+        from ._generation import rephrase, text_generator
+
+        generate = text_generator(self.rephraser, max_new_tokens=60)
+        is_model = not callable(self.rephraser) or hasattr(self.rephraser, "model")
+        unique = dict.fromkeys(sentence for case in said for sentence in case)
+        other = {s: rephrase(generate, s, is_model=is_model) for s in unique}
+        return [[other[sentence] for sentence in case] for case in said]
+
+
+def _rank(value: float, thresholds: npt.NDArray[np.float64]) -> int:
+    # The mean of both sides puts a value that all training cases share in the middle.
+    sides = [np.searchsorted(thresholds, value, side) for side in ("left", "right")]
+    return int(sum(sides) // 2)
+
+
+def _spread(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    low, high = np.quantile(levels, [0.16, 0.84], axis=0)
+    return np.asarray(high / 2 - low / 2)
+
+
+def _speed_bounds(found: dict[str, Any]) -> npt.NDArray[np.float64]:
+    """Per group, the rhythms that separate slow and fast from usual ones."""
+    per_step = found["cycles"] / found["length"]
+    bounds = np.empty((per_step.shape[1], 2))
+    for g in range(per_step.shape[1]):
+        regular = per_step[found["regularity"][:, g] >= 0.35, g]
+        bounds[g] = np.quantile(regular, [0.2, 0.8]) if len(regular) else (0, np.inf)
+    return bounds

@@ -1,0 +1,322 @@
+"""Class prompts: what a class is called, how it feels to a sensor, what it is not."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from . import _templates
+from ._bank import (
+    FORMS,
+    Prompts,
+    check_bank,
+    check_form,
+    check_labels,
+    contained_entry,
+    find_entries,
+    is_known,
+    read_bank,
+    write_bank,
+)
+from ._labels import are_words_only, as_phrase, stems
+
+__all__ = ["FORMS", "PromptBank", "are_words"]
+
+
+def are_words(labels: Iterable[Any]) -> bool:
+    """Whether labels mean something when read, so that prompts can be made of them.
+
+    Parameters
+    ----------
+    labels : iterable
+        Class labels of any type.
+
+    Returns
+    -------
+    bool
+        True when every label is a string with a word in it; False for numbers,
+        codes (``"c1"``), placeholders (``"class 2"``) and no labels at all.
+
+    Examples
+    --------
+    >>> from sktext_vq.text import are_words
+    >>> are_words(["WALKING", "climbing stairs"]), are_words(["1", "2"])
+    (True, False)
+    """
+    return are_words_only(labels, is_known)
+
+
+class PromptBank(BaseEstimator):
+    """Prompts for class labels, in five forms.
+
+    A label is looked up in the user's own texts, then in the packaged bank
+    (activities, exercises, gestures, appliances, heart beats, shapes), where
+    case, underscores, plural, gerund and common synonyms do not matter; for a label
+    that neither knows, templates make prompts of its words.
+
+    Parameters
+    ----------
+    bank : dict, str or path, default=None
+        Own texts by label: ``{label: text}``, ``{label: [texts]}`` or
+        ``{label: {form: texts}}``, or a JSON file of them. Forms that are not given
+        come from the packaged bank or from templates.
+    packaged : bool, default=True
+        Whether the packaged bank is used.
+    templates : bool, default=True
+        Whether unknown labels get prompts from templates; if not, they are errors.
+
+    Notes
+    -----
+    The forms are those of language-guided augmentation for wearables: keyword,
+    sentence, affirmative and negative paraphrases; ``attributes`` are short clauses
+    on common scales (strength, rhythm, impact, posture, direction, body part), so
+    that classes can be compared. The packaged phrases are one author's; other
+    people's words may do better or worse.
+
+    A text or a list stands for the class as a whole: the first one is its sentence,
+    all of them are affirmative prompts.
+
+    Examples
+    --------
+    >>> from sktext_vq.text import PromptBank
+    >>> prompts = PromptBank().prompts(["WALKING_UPSTAIRS", "drift of the gauge"])
+    >>> prompts["WALKING_UPSTAIRS"]["sentence"]
+    ['A person is walking up a staircase.']
+    >>> prompts["drift of the gauge"]["sentence"]
+    ['This recording shows drift of the gauge.']
+    >>> texts, owner = PromptBank().flat(["sit", "jog"], forms=["keyword"])
+    >>> texts, owner.tolist()
+    (['sitting', 'sit', 'jogging', 'jog'], [0, 0, 1, 1])
+    """
+
+    def __init__(
+        self, bank: Any = None, *, packaged: bool = True, templates: bool = True
+    ) -> None:
+        self.bank = bank
+        self.packaged = packaged
+        self.templates = templates
+
+    def prompts(self, labels: Iterable[str]) -> dict[str, Prompts]:
+        """Prompts of every label in every form.
+
+        Parameters
+        ----------
+        labels : iterable of str, n_labels
+            Different, non-empty strings.
+
+        Returns
+        -------
+        dict of {label: {form: list of str}}
+            In the order of ``labels``; every form has at least one text.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For labels or own texts that are not strings, are empty or repeated.
+        LookupError
+            For an unknown label when ``templates=False``.
+
+        Warns
+        -----
+        UserWarning
+            When two labels get the same prompts, so that text cannot tell them apart.
+        """
+        names = check_labels(labels)
+        own = {stems(k) or k: v for k, v in self._own().items()}
+        entries = find_entries(names) if self.packaged else [None] * len(names)
+        found: dict[str, Prompts] = {}
+        shared: dict[int, str] = {}
+        for label, entry in zip(names, entries, strict=True):
+            texts = own.get(stems(label) or label)
+            if entry is None and texts is None and not self.templates:
+                raise LookupError(
+                    f"No prompts for label {label!r}: give texts in bank={{label: "
+                    "texts}} or set templates=True."
+                )
+            if entry is not None and texts is None:
+                other = shared.setdefault(id(entry), label)
+                if other != label:
+                    warnings.warn(
+                        f"Labels {other!r} and {label!r} have the same prompts; give "
+                        "texts that tell them apart.",
+                        UserWarning,
+                        stacklevel=2,
+                    )
+            found[label] = self._merge(label, entry, texts, names)
+        return found
+
+    def flat(
+        self, labels: Iterable[str], forms: str | Sequence[str] = FORMS[:3]
+    ) -> tuple[list[str], npt.NDArray[np.intp]]:
+        """Texts of chosen forms in one list, with their owners.
+
+        Parameters
+        ----------
+        labels : iterable of str
+            As in `prompts`.
+        forms : str or sequence of str, default=("keyword", "sentence", "affirmative")
+            Which forms, in this order.
+
+        Returns
+        -------
+        texts : list of str
+            Every label has at least one; none twice for one label.
+        owner : ndarray of shape (n_texts,), intp
+            Position of each text's label in ``labels``.
+        """
+        chosen = [forms] if isinstance(forms, str) else list(forms)
+        for form in chosen or [""]:
+            check_form(form)
+        texts: list[str] = []
+        owner: list[int] = []
+        for i, by_form in enumerate(self.prompts(labels).values()):
+            unique = dict.fromkeys(text for form in chosen for text in by_form[form])
+            texts += unique
+            owner += [i] * len(unique)
+        return texts, np.array(owner, dtype=np.intp)
+
+    def knows(self, label: str) -> bool:
+        """Whether a label has own texts or a packaged entry (templates aside)."""
+        key = stems(check_labels([label])[0]) or label
+        own = any((stems(k) or k) == key for k in self._own())
+        return own or (self.packaged and is_known(label))
+
+    @classmethod
+    def from_texts(cls, mapping: Mapping[str, Any], **params: Any) -> PromptBank:
+        """Merge own texts over the packaged ones, checked at once.
+
+        Parameters
+        ----------
+        mapping : dict
+            ``{label: text}``, ``{label: [texts]}`` or ``{label: {form: texts}}``.
+        **params : bool
+            ``packaged``, ``templates``.
+
+        Returns
+        -------
+        PromptBank
+        """
+        return cls({k: dict(v) for k, v in check_bank(mapping).items()}, **params)
+
+    def to_json(
+        self, path: str | os.PathLike[str], labels: Iterable[str] | None = None
+    ) -> Path:
+        """Write prompts to a file that `from_json` and people can read and edit.
+
+        Parameters
+        ----------
+        path : str or path
+        labels : iterable of str, optional
+            Write all five forms of these labels; without it, the own texts.
+
+        Returns
+        -------
+        Path
+        """
+        entries = self._own() if labels is None else self.prompts(labels)
+        return write_bank(path, entries)
+
+    @classmethod
+    def from_json(cls, path: str | os.PathLike[str], **params: Any) -> PromptBank:
+        """Make a bank of the texts in a JSON file.
+
+        Parameters
+        ----------
+        path : str or path
+            Written by `to_json`, or a plain ``{label: texts}`` object.
+        **params : bool
+            ``packaged``, ``templates``.
+
+        Returns
+        -------
+        PromptBank
+
+        Raises
+        ------
+        ValueError
+            For a file that is no JSON, no bank, or of a newer version.
+        """
+        return cls.from_texts(read_bank(path), **params)
+
+    @classmethod
+    def from_llm(
+        cls,
+        model: Any,
+        labels: Iterable[str],
+        *,
+        cache: str | os.PathLike[str],
+        max_new_tokens: int = 160,
+        **params: Any,
+    ) -> PromptBank:
+        """Let a local text-generation model write the prompts.
+
+        Parameters
+        ----------
+        model : str, path or callable
+            Folder or local name of a ``transformers`` text-generation model, a
+            pipeline, or a function from a prompt to a text. Loaded only when the
+            file lacks a label.
+        labels : iterable of str
+        cache : str or path
+            JSON file; labels in it are taken from there (delete it, or a label in
+            it, to write anew), others are added to it.
+        max_new_tokens : int, default=160
+            Length of one answer.
+        **params : bool
+            ``packaged``, ``templates``.
+
+        Returns
+        -------
+        PromptBank
+            Forms for which the model gave no usable line fall back to the packaged
+            bank or templates.
+        """
+        names, path = check_labels(labels), Path(cache)
+        entries = read_bank(path) if path.exists() else {}
+        missing = [name for name in names if name not in entries]
+        if missing:
+            from ._generation import text_generator, write_prompts
+
+            generate = text_generator(model, max_new_tokens=max_new_tokens)
+            for name in missing:
+                entries[name] = write_prompts(generate, as_phrase(name), FORMS)
+                write_bank(path, entries)  # an interrupted run keeps what it paid for
+        chosen = {name: entries[name] for name in names if entries[name]}
+        return cls.from_texts(chosen, **params)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    # -- look-up ------------------------------------------------------------------
+
+    def _own(self) -> dict[str, Prompts]:
+        if self.bank is None:
+            return {}
+        if isinstance(self.bank, (str, os.PathLike)):
+            return read_bank(self.bank)
+        return check_bank(self.bank)
+
+    def _merge(
+        self,
+        label: str,
+        entry: dict[str, Any] | None,
+        own: Prompts | None,
+        names: Sequence[str],
+    ) -> Prompts:
+        if entry is not None:
+            base = {form: list(entry[form]) for form in FORMS}
+            phrase = as_phrase(label)
+            if phrase not in base["keyword"]:
+                base["keyword"].append(phrase)
+        else:
+            given = [text for texts in (own or {}).values() for text in texts]
+            nearest = contained_entry(label) if self.packaged else None
+            base = _templates.prompts(label, names, given, nearest)
+        return base | {form: list(texts) for form, texts in (own or {}).items()}

@@ -1,0 +1,189 @@
+"""Panels to histograms of tokens, as a scikit-learn transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from sktext_vq._base import VQTextBase
+
+
+class VQTextTransformer(TransformerMixin, VQTextBase):
+    """Turn a panel of series into histograms of shape tokens.
+
+    Windows of every dyadic length are matched with a small codebook of shapes. A
+    histogram counts, for each channel, how often a shape occurs at which level and
+    scale. Codes are real windows of the training series, which training then moves
+    a little to serve classes and the texts that describe them. Text guides training
+    only: `transform` takes series alone.
+
+    Parameters
+    ----------
+    n_codes : int, default=64
+        Shapes in the codebook. They are matched in heads of at least 16.
+    text : {"auto", "labels", "captions"}, dict or None, default="auto"
+        Text that guides training: prompts of the classes where labels are words, and
+        captions of the series otherwise (``"auto"``); always one of these
+        (``"labels"``, ``"captions"``); own texts for each label (a dict from labels
+        to a text or a list of texts); or none (None).
+    text_encoder : str, callable or TextEncoder, default="minilm"
+        Makes vectors of texts; see :class:`~sktext_vq.TextEncoder`.
+    prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
+        Forms of prompts that describe a class; see :class:`~sktext_vq.PromptBank`.
+    max_epochs : int, default=20
+        Most passes over the training series. With 50 cases or more, a fifth is held
+        out to stop earlier. 0 keeps the closed form, which takes seconds.
+    max_features : int, default=10000
+        Features kept at most: the best by analysis of variance if there are classes,
+        of which a third is kept at most, and else those that vary most.
+    channel_names : sequence of str, optional
+        Names of channels, used in feature names and captions.
+    sampling_rate : float, optional
+        Timepoints per second, for durations and rhythms in seconds.
+    random_state : int, RandomState or None, default=None
+        Makes fits repeatable. Global random states are left alone.
+    device : str, default="auto"
+        Torch device; ``"auto"`` is a GPU if there is one.
+    n_jobs : int or None, default=None
+        Threads that share out the cases in `transform`, as joblib counts them.
+    verbose : int, default=0
+        1 shows progress.
+
+    Attributes
+    ----------
+    codebook_ : ndarray of shape (n_codes, 8)
+        Codes: shapes of mean 0 in units of their scale.
+    shapes_ : ndarray of shape (n_codes, 8)
+        The shape that each code stands for; the codes themselves in this version.
+    level_ : {"closed form", "trained", "trained with text"}
+        How the vocabulary was made.
+    history_ : list of dict
+        Losses and seconds of each epoch of training.
+    prompts_ : list of str or None
+        The texts that guided training; of each class the first.
+    n_channels_, n_timepoints_ : int
+        Of the training series; of unequal ones the longest.
+    n_features_in_ : int
+        Timepoints for input of shape (n_cases, n_timepoints), else channels.
+    feature_names_in_ : ndarray of str
+        Only for data frames of such input with column names.
+
+    See Also
+    --------
+    VQTextClassifier : The same model with a classifier on top.
+
+    Notes
+    -----
+    Series are standardised by channel. Missing values are NaN: windows of which less
+    than half was observed are left out, and other gaps are bridged by straight lines.
+    Series shorter than eight timepoints are continued by their last value.
+
+    The vocabulary follows VQShape (Wen et al., NeurIPS 2024) in its tokens, which have
+    a code, offset, scale, start and length; here the last four are exact.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq import VQTextTransformer
+    >>> X = np.random.default_rng(0).normal(size=(10, 3, 50)).cumsum(axis=2)
+    >>> transformer = VQTextTransformer(max_epochs=0, random_state=0)
+    >>> transformer.fit_transform(X).shape
+    (10, 10000)
+    >>> transformer.tokens(X).columns.tolist()
+    ['case', 'channel', 'start', 'length', 'code', 'offset', 'scale']
+    """
+
+    def __init__(
+        self,
+        n_codes: int = 64,
+        *,
+        text: Any = "auto",
+        text_encoder: Any = "minilm",
+        prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
+        max_epochs: int = 20,
+        max_features: int = 10_000,
+        channel_names: Sequence[str] | None = None,
+        sampling_rate: float | None = None,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_codes = n_codes
+        self.text = text
+        self.text_encoder = text_encoder
+        self.prompt_forms = prompt_forms
+        self.max_epochs = max_epochs
+        self.max_features = max_features
+        self.channel_names = channel_names
+        self.sampling_rate = sampling_rate
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def fit(
+        self, X: Any, y: ArrayLike | None = None, text: ArrayLike | None = None
+    ) -> VQTextTransformer:
+        """Learn the vocabulary.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Training series; see :func:`~sktext_vq.panel.as_panel` for all kinds.
+        y : array-like of shape (n_cases,), optional
+            Class labels. They choose features and guide training.
+        text : array-like of shape (n_cases,) of str, optional
+            One text about each case. Takes the place of other text.
+
+        Returns
+        -------
+        VQTextTransformer
+            Itself.
+
+        Raises
+        ------
+        ValueError
+            If X is no panel or does not match y or text, or a parameter is off.
+        """
+        panel = self._check_X(X, reset=True)
+        labels = classes = None
+        if y is not None:
+            labels, classes = self._check_y(y, panel)
+            if len(labels) == 1:  # nothing to tell apart
+                labels = classes = None
+        self._fit(panel, labels, classes, text, None)
+        return self
+
+    def transform(self, X: Any) -> NDArray[np.float32]:
+        """Count tokens.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_features), float32
+            Square roots of frequencies, and best matches of codes.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If X is no panel, or not one of the channels that were fitted.
+        """
+        check_is_fitted(self)
+        return self._histograms(self._check_X(X, reset=False))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []  # float32, whatever comes in
+        return tags

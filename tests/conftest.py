@@ -1,0 +1,73 @@
+import os
+
+# Before any import that reads them. What the tests need is installed or made by them.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.pop("SKTEXT_VQ_DATA", None)
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+import torch
+
+from sktext_vq.datasets import Dataset, load
+
+# Tests run side by side, one core each.
+torch.set_num_threads(1)
+
+# A deadline fails at random on a busy machine. A fixed seed makes a failure one's own.
+hypothesis.settings.register_profile(
+    "tests", deadline=None, derandomize=True, max_examples=60
+)
+hypothesis.settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep all tests off the network, docstring examples included."""
+    # A fixture would be too late and too little: it does not reach the examples in
+    # docstrings, which are outside this folder.
+    patch = pytest.MonkeyPatch()
+    for name in ("connect", "connect_ex"):
+        patch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
+    config.add_cleanup(patch.undo)
+
+
+def _local_only(connect: Callable[..., Any]) -> Callable[..., Any]:
+    def guarded(self: socket.socket, address: Any) -> Any:
+        host = str(address[0]) if isinstance(address, tuple) else "localhost"
+        if host not in ("localhost", "::1") and not host.startswith("127."):
+            raise RuntimeError(f"A test tried to reach {host}. Tests stay offline.")
+        return connect(self, address)
+
+    return guarded
+
+
+@pytest.fixture(scope="session")
+def basic_motions() -> Dataset:
+    """Return a real set: a smart watch in four activities, 40 cases for training."""
+    return load("BasicMotions")
+
+
+@pytest.fixture
+def har_like() -> tuple[np.ndarray, np.ndarray]:
+    """Return 24 series of 3 channels and 40 timepoints, and what is done in each.
+
+    Walking is a slow and moderate rhythm, running a fast and strong one, and standing
+    is none. Classes take turns, so that the first cases have all of them.
+    """
+    rng = np.random.default_rng(0)
+    period = {"walking": 16.0, "standing": 1.0, "running": 6.0}
+    amplitude = {"walking": 1.0, "standing": 0.0, "running": 4.0}
+    y = np.array(list(period) * 8)
+    timepoints = np.arange(40)
+    X = np.empty((24, 3, 40))
+    for case, label in enumerate(y):
+        phase = rng.uniform(0, 2 * np.pi, size=(3, 1))
+        X[case] = amplitude[label] * np.sin(
+            2 * np.pi * timepoints / period[label] + phase
+        )
+    return X + rng.normal(scale=0.1, size=X.shape), y

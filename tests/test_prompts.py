@@ -1,0 +1,380 @@
+import json
+import re
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.base import clone
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from sktext_vq.text import FORMS, PromptBank, TextEncoder, are_words
+from sktext_vq.text._bank import packaged_bank
+from sktext_vq.text._labels import stems
+
+# Names as data sets spell them, and what they mean.
+SPELLINGS = {
+    "walking upstairs": [
+        "WALKING_UPSTAIRS",
+        "walking upstairs",
+        "climbing stairs",
+        "Ascending stairs",
+        "StairsUp",
+        "stairsup",
+        "walk up the stairs",
+        "Upstairs",
+    ],
+    "walking downstairs": ["WalkingDownstairs", "dws", "stairs-down"],
+    "lying": ["LAYING", "lying_down", "Lie"],
+    "stand to sit": ["STAND_TO_SIT", "StandToSit", "sit down"],
+    "sit to stand": ["sit-to-stand", "stand up"],
+    "rope jumping": ["rope_jumping", "Jump rope"],
+    "vacuum cleaning": ["vacuum cleaning", "VacuumCleaning"],
+    "badminton smash": ["Badminton_Smash"],
+    "squash backhand boast": ["Squash_BackhandBoast"],
+    "draw circle counterclockwise": ["right hand draw circle counter clockwise"],
+    "knees to breast": ["Knees (alternatively) to the breast"],
+    "fridge": ["Fridge/freezer", "refrigerators"],
+    "premature ventricular contraction": ["PVC"],
+    "watching television": ["watching TV"],
+}
+
+
+def tiny_writer(folder: Path) -> Path:
+    """Write a small random GPT-2 with a tokenizer of words."""
+    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    words = ["<end>", "a", "slow", "fast", "arm", "swing", "of", "the", "leg", "and"]
+    vocabulary = {word: i for i, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="the"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="the", eos_token="<end>"
+    ).save_pretrained(folder)
+    config = GPT2Config(
+        vocab_size=len(words),
+        n_embd=16,
+        n_layer=1,
+        n_head=2,
+        n_positions=256,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        GPT2LMHeadModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_spellings_of_a_label_find_its_entry(name: str) -> None:
+    entry = packaged_bank()[name]
+    for label in SPELLINGS[name]:
+        found = PromptBank().prompts([label])[label]
+        assert found["sentence"] == entry["sentence"], label
+        assert PromptBank().knows(label)
+
+
+def test_order_counts_where_it_means_something() -> None:
+    found = PromptBank().prompts(["sit to stand", "stand to sit"])
+    assert found["sit to stand"]["sentence"] != found["stand to sit"]["sentence"]
+
+
+def test_words_of_many_fields_go_with_their_company() -> None:
+    bank = PromptBank()
+    heart = bank.prompts(["normal", "myocardial infarction"])["normal"]["sentence"]
+    shape = bank.prompts(["normal", "cyclic", "upward shift"])["normal"]["sentence"]
+    assert heart == ["A normal heart beat."]
+    assert "random" in shape[0]
+    assert bank.prompts(["normal", "faulty"])["normal"]["sentence"] == [
+        "This recording shows normal."
+    ]
+    assert bank.prompts(["six", "seven"])["six"]["keyword"] == ["six"]
+    appliances = bank.prompts(["vacuum", "kettle", "toaster"])["vacuum"]
+    assert "A vacuum cleaner is running." in appliances["sentence"]
+
+
+def test_packaged_bank_is_well_made() -> None:
+    entries = packaged_bank()
+    assert len(entries) >= 150
+    seen: dict[tuple[str, tuple[str, ...]], str] = {}
+    for name, entry in entries.items():
+        assert len(entry["affirmative"]) >= 3, name
+        assert len(entry["negative"]) >= 2, name
+        assert 3 <= len(entry["attributes"]) <= 6, name
+        assert len(entry["sentence"]) == len(entry["keyword"]) == 1, name
+        for form in FORMS:
+            for text in entry[form]:
+                assert text == " ".join(text.split()) and text.isascii(), name
+                if form in ("sentence", "affirmative", "negative"):
+                    assert re.fullmatch(r"['A-Z].*\.", text), text
+        for spelling in (name, *entry["keyword"], *entry["aliases"]):
+            key = (entry["domain"], stems(spelling))
+            assert key[1], spelling
+            assert seen.setdefault(key, name) == name, f"{spelling} is in two entries"
+    sentences = [entry["sentence"][0] for entry in entries.values()]
+    assert len(set(sentences)) == len(sentences)
+
+
+def test_attributes_are_on_common_scales() -> None:
+    entries = [e for e in packaged_bank().values() if e["domain"] == "activity"]
+    strengths = {entry["attributes"][0] for entry in entries}
+    impacts = {entry["attributes"][2] for entry in entries}
+    assert len(strengths) == 6 and len(impacts) == 4
+
+
+def test_packaged_texts_agree_with_their_labels_in_minilm() -> None:
+    labels = ["walking", "sitting", "cycling", "brushing teeth", "kettle", "clapping"]
+    bank, encoder = PromptBank(), TextEncoder()
+    names = encoder.transform(labels)
+    texts, owner = bank.flat(labels, ["sentence", "affirmative"])
+    vectors = encoder.transform(texts)
+    means = np.stack([vectors[owner == i].mean(axis=0) for i in range(len(labels))])
+    assert (names @ means.T).argmax(axis=1).tolist() == list(range(len(labels)))
+
+
+@given(
+    st.lists(
+        st.text(min_size=1, max_size=30).filter(str.strip),
+        min_size=1,
+        max_size=5,
+        unique=True,
+    )
+)
+def test_every_label_gets_every_form(labels: list[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        found = PromptBank().prompts(labels)
+    assert list(found) == labels
+    for by_form in found.values():
+        assert tuple(by_form) == FORMS
+        assert all(texts for texts in by_form.values())
+        assert all(text.strip() for texts in by_form.values() for text in texts)
+
+
+def test_templates_read_well_and_guess_attributes() -> None:
+    found = PromptBank().prompts(["kick a door", "GaugeDrift", "slow walking"])
+    assert found["kick a door"]["sentence"] == ["A person is kicking a door."]
+    assert "distinct impacts and peaks" in found["kick a door"]["attributes"]
+    assert found["GaugeDrift"]["sentence"] == ["This recording shows gauge drift."]
+    assert found["slow walking"]["sentence"] == ["A person is slow walking."]
+    attributes = found["slow walking"]["attributes"]
+    assert "slow rhythm below one cycle per second" in attributes
+    assert "main motion forward steps with a small vertical bounce" in attributes
+    for other in ("gauge drift", "slow walking"):
+        assert other in found["kick a door"]["negative"][0]
+
+
+def test_labels_that_are_counters_stay_apart() -> None:
+    found = PromptBank().prompts(["class 1", "class 2"])
+    assert found["class 1"]["sentence"] != found["class 2"]["sentence"]
+
+
+def test_unknown_labels_are_errors_without_templates() -> None:
+    with pytest.raises(LookupError, match="GaugeDrift"):
+        PromptBank(templates=False).prompts(["walking", "GaugeDrift"])
+    with pytest.raises(LookupError, match="walking"):
+        PromptBank(packaged=False, templates=False).prompts(["walking"])
+
+
+def test_same_prompts_for_two_labels_are_said() -> None:
+    with pytest.warns(UserWarning, match="'walk' and 'WALKING' have the same prompts"):
+        PromptBank().prompts(["walk", "WALKING"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "answer"),
+    [
+        (["WALKING", "climbing stairs"], True),
+        (np.array(["walking", "sitting"]), True),
+        (["走路", "坐着"], True),
+        (["Up", "Down"], True),
+        (["PVC", "TV"], True),
+        (["1", "2"], False),
+        ([1, 2], False),
+        (["c1", "c2"], False),
+        (["class 1", "Class_2"], False),
+        (["1.0", "nan"], False),
+        (["walking", "7"], False),
+        ([True, False], False),
+        (["mi", "xq"], False),
+        ([], False),
+    ],
+)
+def test_are_words(labels: Any, answer: bool) -> None:
+    assert are_words(labels) is answer
+
+
+def test_own_texts_come_first_and_the_rest_is_kept() -> None:
+    bank = PromptBank.from_texts(
+        {
+            "walking": "A dog walks on a beach.",
+            "c1": ["The pump runs.", "The motor hums evenly."],
+            "sit": {"keyword": "seat", "negative": ["No steps."]},
+        }
+    )
+    found = bank.prompts(["WALKING", "c1", "sitting"])
+    packaged = packaged_bank()
+    assert found["WALKING"]["sentence"] == ["A dog walks on a beach."]
+    assert found["WALKING"]["affirmative"] == ["A dog walks on a beach."]
+    assert found["WALKING"]["attributes"] == packaged["walking"]["attributes"]
+    assert found["c1"]["sentence"] == ["The pump runs."]
+    assert found["c1"]["affirmative"] == ["The pump runs.", "The motor hums evenly."]
+    assert found["c1"]["keyword"] == ["The pump runs"]
+    assert found["sitting"]["keyword"] == ["seat"]
+    assert found["sitting"]["negative"] == ["No steps."]
+    assert found["sitting"]["sentence"] == packaged["sitting"]["sentence"]
+    assert bank.knows("c1") and not bank.knows("c2")
+
+
+def test_prompts_belong_to_the_caller() -> None:
+    bank = PromptBank()
+    bank.prompts(["walking"])["walking"]["sentence"].append("changed")
+    assert "changed" not in bank.prompts(["walking"])["walking"]["sentence"]
+
+
+def test_flat_has_owners_and_no_repeats() -> None:
+    bank = PromptBank({"a1": "One text.", "walking": {"sentence": ["S.", "T."]}})
+    texts, owner = bank.flat(["a1", "walking"], ["sentence", "affirmative"])
+    assert texts[:3] == ["One text.", "S.", "T."]
+    assert owner.tolist()[:3] == [0, 1, 1]
+    assert len(texts) == len(owner) == 6
+    assert bank.flat(["a1"], "sentence")[0] == ["One text."]
+    with pytest.raises(ValueError, match="Unknown form 'poem'"):
+        bank.flat(["a1"], ["poem"])
+    with pytest.raises(ValueError, match="form"):
+        bank.flat(["a1"], [])
+
+
+def test_files_bring_texts_back(tmp_path: Path) -> None:
+    own = {"走路": "A person walks.", "sit": {"negative": ["No steps."]}}
+    file = PromptBank(own).to_json(tmp_path / "bank.json")
+    assert "走路" in file.read_text("utf-8")
+    again = PromptBank.from_json(file)
+    labels = ["走路", "sit", "run"]
+    assert again.prompts(labels) == PromptBank(own).prompts(labels)
+    assert PromptBank(file).prompts(labels) == again.prompts(labels)
+    everything = PromptBank(own).to_json(tmp_path / "all.json", labels)
+    alone = PromptBank.from_json(everything, packaged=False, templates=False)
+    assert alone.prompts(labels) == again.prompts(labels)
+    plain = tmp_path / "plain.json"
+    plain.write_text(json.dumps(own), "utf-8")
+    assert PromptBank.from_json(plain).prompts(labels) == again.prompts(labels)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("not json", "not a JSON file"),
+        ("[1]", "holds no texts by label"),
+        ('{"a": "x", "a": "y"}', "'a' is given twice"),
+        ('{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}', "newer"),
+        ('{"a": []}', "No texts for label 'a'"),
+    ],
+)
+def test_bad_files_are_said(content: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "bank.json"
+    file.write_text(content, "utf-8")
+    with pytest.raises(ValueError, match=message):
+        PromptBank.from_json(file)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        ("walking", TypeError, "sequence of strings"),
+        ([1], TypeError, "give texts"),
+        (["a", " "], ValueError, "empty"),
+        (["a", "a"], ValueError, "given twice"),
+        ([], ValueError, "No labels"),
+    ],
+)
+def test_bad_labels_are_said(labels: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        PromptBank().prompts(labels)
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "message"),
+    [
+        (["walking"], TypeError, "must be a dict"),
+        ({"a": 3}, TypeError, "Texts of label 'a' must be strings"),
+        ({"a": ["x", None]}, TypeError, "must be strings"),
+        ({"a": ""}, ValueError, "empty"),
+        ({"a": ["x", "x"]}, ValueError, "given twice: 'x'"),
+        ({"a": {"poem": "x"}}, ValueError, "Unknown form"),
+        ({"a": {}}, ValueError, "No texts"),
+        ({"walk": "x", "Walking": "y"}, ValueError, "in two spellings"),
+    ],
+)
+def test_bad_texts_are_said(texts: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        PromptBank.from_texts(texts)
+    with pytest.raises(error, match=message):
+        PromptBank(texts).prompts(["a"])
+
+
+def test_a_function_can_write_prompts(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def write(prompt: str) -> str:
+        asked.append(prompt)
+        if "not" in prompt:
+            return " \n123\n"
+        return '1. "A slow arm swing."\n- The leg rests.\n- The leg rests.\n\n'
+
+    file = tmp_path / "written.json"
+    bank = PromptBank.from_llm(write, ["paddling", "dozing"], cache=file)
+    found = bank.prompts(["paddling"])["paddling"]
+    assert found["sentence"] == ["A slow arm swing."]
+    assert found["affirmative"] == ["A slow arm swing.", "The leg rests."]
+    assert found["negative"] == packaged_bank()["rowing"]["negative"]
+    assert any("paddling" in prompt for prompt in asked)
+
+    asked.clear()
+    again = PromptBank.from_llm("no/such/model", ["dozing"], cache=file)
+    assert again.prompts(["dozing"]) == bank.prompts(["dozing"])
+    PromptBank.from_llm(write, ["dozing", "snoring"], cache=file)
+    assert asked and all("snoring" in prompt for prompt in asked)
+    assert set(json.loads(file.read_text())["entries"]) == {
+        "paddling",
+        "dozing",
+        "snoring",
+    }
+
+
+def test_a_local_model_can_write_prompts(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import pipeline
+
+    folder = tiny_writer(tmp_path / "model")
+    capfd.readouterr()
+    bank = PromptBank.from_llm(
+        folder, ["paddling"], cache=tmp_path / "a.json", max_new_tokens=5
+    )
+    assert capfd.readouterr() == ("", "")
+    found = bank.prompts(["paddling"])["paddling"]
+    assert 1 <= len(found["sentence"][0].split()) <= 5
+    writer = pipeline("text-generation", model=str(folder), device="cpu")
+    other = PromptBank.from_llm(
+        writer, ["paddling"], cache=tmp_path / "b.json", max_new_tokens=5
+    )
+    assert other.prompts(["paddling"]) == bank.prompts(["paddling"])
+
+
+def test_a_missing_model_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="no/such/model"):
+        PromptBank.from_llm("no/such/model", ["a"], cache=tmp_path / "a.json")
+    with pytest.raises(TypeError, match="language model must be"):
+        PromptBank.from_llm(3, ["a"], cache=tmp_path / "a.json")
+    assert not list(tmp_path.iterdir())
+
+
+def test_is_a_scikit_learn_estimator() -> None:
+    bank = PromptBank({"a": "x"}, templates=False)
+    assert clone(bank).get_params() == bank.get_params()

@@ -1,0 +1,296 @@
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers.normalizers import Lowercase
+
+from sktext_vq.text import SeriesVerbalizer
+
+STYLES = ("digits", "llmtime", "sax")
+SEPARATORS = ("blank", "comma", "none")
+
+TEXTS = [
+    "a slow rise, then a sharp drop of the signal",
+    "the banana was - not quite - ready: jogging, walking, 24 steps",
+    " ".join("0123456789abcdefghijklmnopqrstuvwxyz-,"),
+    "3 7, 6 8, nan nan, 1 2 - 5 , 4 Nan ,",
+    # A WordPiece vocabulary has no inner digits unless it has seen some.
+    " ".join(str(number) for number in range(10, 200)),
+    "abcdefghij klmnopqrst uvwxyzabcd zzzz hgfedcba",
+]
+
+
+def word_piece() -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    special = ["[UNK]"]
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=300, special_tokens=special, show_progress=False
+    )
+    tokenizer.train_from_iterator(TEXTS, trainer)
+    return tokenizer
+
+
+def byte_bpe() -> Tokenizer:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS * 5, trainer)
+    return tokenizer
+
+
+def unigram() -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=200,
+        unk_token="<unk>",
+        special_tokens=["<unk>"],
+        initial_alphabet=list("0123456789,-nabcdefghijklmoz"),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(TEXTS * 5, trainer)
+    return tokenizer
+
+
+TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
+    "wordpiece": word_piece,
+    "byte-bpe": byte_bpe,
+    "unigram": unigram,
+}
+
+
+def panels() -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(4, 2, 50))
+    gaps = noise.copy()
+    gaps[0, 0, 5:25] = np.nan
+    gaps[2, 1, 30] = np.nan
+    return {
+        "negative": noise - 7.0,
+        "constant": np.full((3, 2, 20), -2.5),
+        "huge": 1e30 * noise,
+        "tiny": 1e-30 * noise,
+        "far from zero": 1e6 + noise,
+        "gaps": gaps,
+        "unequal": [noise[0, :, :13], noise[1, :, :50], noise[2, :, :1]],
+        "integers": rng.integers(-5, 5, (3, 2, 30)),
+    }
+
+
+@pytest.fixture(scope="module", params=TOKENIZERS)
+def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
+    return TOKENIZERS[request.param]()
+
+
+@pytest.mark.parametrize("separator", SEPARATORS)
+@pytest.mark.parametrize("style", STYLES)
+def test_a_tokenizer_between_writing_and_reading_changes_nothing(
+    tokenizer: Tokenizer, style: str, separator: str
+) -> None:
+    for name, X in panels().items():
+        verbalizer = SeriesVerbalizer(style=style, separator=separator, n_timepoints=24)
+        strings = verbalizer.fit(X).transform(X)
+        decoded = [
+            [tokenizer.decode(tokenizer.encode(text).ids) for text in row]
+            for row in strings
+        ]
+        back = verbalizer.inverse_transform(decoded)
+        assert_array_equal(back, verbalizer.render(X), err_msg=name)
+
+
+@pytest.mark.parametrize("style", ["digits", "llmtime"])
+@pytest.mark.parametrize("name", panels())
+def test_error_is_at_most_half_a_bin(style: str, name: str) -> None:
+    X = panels()[name]
+    verbalizer = SeriesVerbalizer(style=style, n_timepoints=10).fit(X)
+    if style == "digits":
+        width = np.diff(verbalizer.edges_, axis=1).max(axis=1)
+    else:
+        width = verbalizer.step_
+    for case, series in enumerate(X):
+        pieces = _slow_means(np.asarray(series, dtype=float), 10)
+        error = np.abs(verbalizer.render(X)[case] - pieces)
+        size = np.nanmax(np.abs(pieces))
+        assert np.nanmax(error - width[:, None] / 2) <= 1e-9 * max(size, width.max())
+        assert_array_equal(np.isnan(error), np.isnan(pieces))
+
+
+def _slow_means(series: np.ndarray, n: int) -> np.ndarray:
+    """Return piecewise means the long way: every step cut in n parts."""
+    while np.isnan(series[:, -1]).all():
+        series = series[:, :-1]
+    fine = np.repeat(series, n, axis=1).reshape(len(series), n, -1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # pieces without a value
+        return np.nanmean(fine, axis=2)
+
+
+@given(
+    values=st.lists(
+        st.floats(-1e300, 1e300, allow_subnormal=False), min_size=1, max_size=40
+    ),
+    n_digits=st.integers(1, 4),
+    style=st.sampled_from(STYLES),
+)
+def test_strings_read_back_what_was_rendered(
+    values: list[float], n_digits: int, style: str
+) -> None:
+    X = np.array([values])
+    verbalizer = SeriesVerbalizer(style=style, n_timepoints=7, n_digits=n_digits)
+    back = verbalizer.fit(X).inverse_transform(verbalizer.transform(X))
+    assert_array_equal(back, verbalizer.render(X))
+    assert np.isfinite(back).all()
+
+
+def test_digits_have_a_fixed_place() -> None:
+    X = panels()["gaps"]
+    verbalizer = SeriesVerbalizer(n_timepoints=50).fit(X)
+    strings = verbalizer.transform(X)
+    assert strings.shape == (4, 2)
+    assert {len(text.split()) for text in strings.ravel()} == {100}
+    assert strings[0, 0].split()[10:50] == ["nan"] * 40
+    assert not set("".join(strings.ravel())) - set("0123456789 nan")
+
+
+def test_one_channel_gives_one_string_per_case() -> None:
+    X = np.random.default_rng(0).normal(size=(5, 30))
+    strings = SeriesVerbalizer(n_timepoints=8).fit_transform(X)
+    assert strings.shape == (5,) and strings.dtype == object
+    assert all(type(text) is str for text in strings)
+
+
+def test_units_come_back_and_gaps_stay() -> None:
+    time = np.linspace(0, 1, 64)
+    X = np.stack([[9.81 + np.sin(6 * time), 300 * time], [9.81 - time, 0 * time]])
+    X[1, 0, 10:20] = np.nan
+    verbalizer = SeriesVerbalizer(n_digits=3).fit(X)
+    back = verbalizer.inverse_transform(verbalizer.transform(X))
+    assert back.shape == X.shape
+    assert_array_equal(np.isnan(back), np.isnan(X))
+    assert_allclose(back[:, 0], X[:, 0], atol=0.002)
+    assert_allclose(back[:, 1], X[:, 1], atol=0.2)
+
+
+def test_values_beyond_training_are_written_as_the_outermost_bins() -> None:
+    verbalizer = SeriesVerbalizer(n_timepoints=2).fit([[0.0, 1.0]])
+    assert verbalizer.transform([[-50.0, 50.0]])[0] == "0 0 9 9"
+    llmtime = SeriesVerbalizer(style="llmtime", n_timepoints=2).fit([[0.0, 1.0]])
+    X = np.array([[-50.0, 50.0]])
+    assert_allclose(llmtime.render(X)[0], X, atol=0.01)
+
+
+def test_llmtime_writes_its_own_words() -> None:
+    X = np.array([[0.0, 1.0, 2.0, 3.0]])
+    m = 0 - 0.3 * 3
+    q = np.quantile(X - m, 0.95)
+    verbalizer = SeriesVerbalizer(style="llmtime", n_timepoints=4).fit(X)
+    assert_allclose(verbalizer.offset_, m)
+    assert_allclose(verbalizer.step_, q / 100)
+    text = verbalizer.transform(m + q * np.array([[-0.015, 0.375, 1.005, 0.004]]))[0]
+    assert text == " - 1 , 3 7 , 1 0 0 , 0 ,"
+    gap = verbalizer.transform([[m + 0.375 * q, np.nan, np.nan, m + 0.085 * q]])[0]
+    assert gap == " 3 7 , Nan , Nan , 8 ,"
+
+
+def test_sax_uses_all_letters_about_equally() -> None:
+    X = np.random.default_rng(0).normal(size=(50, 64))
+    verbalizer = SeriesVerbalizer(style="sax", n_symbols=5)
+    letters = "".join(verbalizer.fit_transform(X)).replace(" ", "")
+    counts = [letters.count(letter) for letter in "abcde"]
+    assert sum(counts) == 50 * 64
+    assert min(counts) > 0.15 * sum(counts)
+
+
+def test_codes_are_the_numbers_in_the_strings() -> None:
+    X = panels()["negative"]
+    verbalizer = SeriesVerbalizer(n_timepoints=6).fit(X)
+    codes = verbalizer.codes(X)
+    first = [int(pair) for pair in _pairs(verbalizer.transform(X)[0, 0])]
+    assert codes.shape == (4, 2, 6)
+    assert codes[0, 0].tolist() == first
+    assert_array_equal(verbalizer.read_codes(codes), verbalizer.render(X))
+    assert_array_equal(verbalizer.write_codes(codes), verbalizer.transform(X))
+
+
+def _pairs(text: str) -> list[str]:
+    digits = text.split()
+    return ["".join(digits[i : i + 2]) for i in range(0, len(digits), 2)]
+
+
+@pytest.mark.parametrize(
+    "damaged", ["1 2 3", "1 2 3 4 5 6 7 8 9 0", "1 2 3 4 5 x", "[UNK] 2 3 4 5 6", ""]
+)
+def test_damaged_strings_are_errors_unless_asked(damaged: str) -> None:
+    verbalizer = SeriesVerbalizer(n_timepoints=3).fit([[0.0, 1.0, 2.0]])
+    with pytest.raises(ValueError, match="case 1, channel 0"):
+        verbalizer.inverse_transform(["1 2 3 4 5 6", damaged])
+    back = verbalizer.inverse_transform(["1 2 3 4 5 6", damaged], strict=False)
+    assert back.shape == (2, 1, 3)
+    assert np.isfinite(back[0]).all()
+
+
+@pytest.mark.parametrize("style", ["llmtime", "sax"])
+def test_damaged_strings_of_other_styles(style: str) -> None:
+    verbalizer = SeriesVerbalizer(style=style, n_timepoints=3).fit([[0.0, 1.0, 2.0]])
+    with pytest.raises(ValueError, match="cannot be read"):
+        verbalizer.inverse_transform(["1 2 , ! ,"])
+    assert verbalizer.inverse_transform(["!"], strict=False).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"style": "words"}, "style must be one of"),
+        ({"separator": ";"}, "separator must be one of"),
+        ({"n_timepoints": 0}, "n_timepoints must be at least 1"),
+        ({"n_digits": 9}, "n_digits must be from 1 to 6"),
+        ({"n_symbols": 1}, "n_symbols must be from 2 to 25"),
+        ({"margin": -1.0}, "margin must be 0 or more"),
+    ],
+)
+def test_bad_parameters_are_said_in_fit(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SeriesVerbalizer(**params).fit([[0.0, 1.0]])
+
+
+def test_wrong_input_is_said() -> None:
+    X = panels()["negative"]
+    verbalizer = SeriesVerbalizer(n_timepoints=4).fit(X)
+    with pytest.raises(ValueError, match="3 channels"):
+        verbalizer.transform(np.zeros((2, 3, 10)))
+    with pytest.raises(ValueError, match="shape"):
+        verbalizer.inverse_transform(["1 2 3 4 5 6 7 8"])
+    with pytest.raises(TypeError, match="sequence of strings"):
+        verbalizer.inverse_transform("1 2 3 4")
+    with pytest.raises(TypeError, match="must be a string"):
+        verbalizer.inverse_transform([[1, 2]])
+    flat = SeriesVerbalizer().fit(np.zeros((3, 8)))
+    with pytest.raises(ValueError, match="expecting 8 features"):
+        flat.transform(np.zeros((3, 9)))
+
+
+def test_is_a_scikit_learn_estimator() -> None:
+    X = panels()["gaps"]
+    before = X.copy()
+    verbalizer = SeriesVerbalizer(style="sax", n_symbols=4)
+    assert clone(verbalizer).get_params() == verbalizer.get_params()
+    X.setflags(write=False)
+    verbalizer.fit(X).transform(X)
+    assert_array_equal(X, before)
+    assert len(verbalizer.get_feature_names_out()) == 2
