@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from tqdm.auto import tqdm
 
+from sktext_vq._readable import draw, shape_words, token_arrays
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import f_scores, keep_best
 from sktext_vq.nn.model import DualBranchModel
@@ -163,9 +165,10 @@ class VQTextBase(BaseEstimator):
             guidance = self._guidance(panel, labels, classes, case_texts, random_state)
             self._train(panel, classes, guidance, class_weight, random_state, generator)
         self.prompts_ = None if guidance is None else guidance.texts
-        self.kept_, _ = self._select(
+        self.kept_, _, self._usage = self._select(
             panel, classes, np.arange(panel.n_cases), random_state
         )
+        self._labels = labels
 
     def _train(
         self,
@@ -179,7 +182,7 @@ class VQTextBase(BaseEstimator):
         """Train codes and heads; the tokenizer ends up with the codes learned."""
         train_cases, valid_cases = split_cases(panel.n_cases, classes, random_state)
         # What the heads see is chosen without the labels of held-out cases.
-        kept, moments = self._select(panel, classes, train_cases, random_state)
+        kept, moments, _ = self._select(panel, classes, train_cases, random_state)
         model = DualBranchModel(
             self.tokenizer_,
             torch.from_numpy(kept),
@@ -211,7 +214,7 @@ class VQTextBase(BaseEstimator):
         classes: NDArray[np.int64] | None,
         cases: NDArray[np.int64],
         random_state: np.random.RandomState,
-    ) -> tuple[NDArray[np.int64], list[NDArray[np.float32]]]:
+    ) -> tuple[NDArray[np.int64], list[NDArray[np.float32]], NDArray[np.float64]]:
         """Choose features by their scores on up to 2,048 cases.
 
         Returns
@@ -220,20 +223,26 @@ class VQTextBase(BaseEstimator):
             Features of the flattened histograms.
         moments : list of two ndarrays, float32
             Mean and standard deviation of these.
+        usage : ndarray of shape (n_classes, n_channels, n_lengths, n_codes)
+            How often codes occur in the series of each class.
         """
         chosen = np.sort(random_state.permutation(cases)[:_MAX_SELECTION_CASES])
         part = Panel(panel.values[chosen], panel.lengths[chosen])
         groups = np.zeros(len(chosen), np.int64) if classes is None else classes[chosen]
+        n_groups = int(groups.max()) + 1
         total, squares = 0.0, 0.0
+        usage = np.zeros((n_groups, *self.tokenizer_.layout))
 
         def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
             nonlocal total, squares
             for where, features in self._flat_features(part, "choosing features"):
                 total = total + features.sum(0, dtype=np.float64)
                 squares = squares + np.square(features).sum(0, dtype=np.float64)
+                frequency = np.square(features).reshape(-1, *self.tokenizer_.layout)
+                np.add.at(usage, groups[where], frequency)
                 yield features, groups[where]
 
-        scores = f_scores(batches(), int(groups.max()) + 1)
+        scores = f_scores(batches(), n_groups)
         n_features = len(scores)
         n_kept = min(self.max_features, n_features)
         if classes is None:
@@ -249,7 +258,10 @@ class VQTextBase(BaseEstimator):
         variance = np.asarray(squares)[kept] / len(chosen) - mean**2
         scale = np.sqrt(np.maximum(variance, 0))
         scale[scale < 1e-3] = 1.0
-        return kept, [mean.astype(np.float32), scale.astype(np.float32)]
+        # Level bins of a code share out its windows; the first view is the series.
+        usage = usage[:, :, 0, :, :LEVEL_BINS].sum(axis=3)
+        usage /= np.bincount(groups, minlength=n_groups).clip(1)[:, None, None, None]
+        return kept, [mean.astype(np.float32), scale.astype(np.float32)], usage
 
     def _guidance(
         self,
@@ -296,31 +308,45 @@ class VQTextBase(BaseEstimator):
     ) -> Guidance:
         """Prompts of the classes; a class is the mean of their embeddings."""
         names = [str(label) for label in labels]
-        prompts = self._class_prompts(names)
-        texts = [text for name in names for text in prompts[name]]
-        owner = np.repeat(np.arange(len(names)), [len(prompts[name]) for name in names])
-        vectors = self._encoder().transform(texts)
-        means = np.zeros((len(names), vectors.shape[1]), np.float32)
-        np.add.at(means, owner, vectors)
-        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        return Guidance([prompts[name][0] for name in names], means, classes, True)
+        own = self.text if isinstance(self.text, Mapping) else None
+        first, vectors = self._describe_classes(names, own)
+        return Guidance(first, vectors, classes, True)
 
-    def _class_prompts(self, names: list[str]) -> dict[str, list[str]]:
-        """Texts of each class, in the forms asked for."""
+    def _describe_classes(
+        self, names: list[str], own: Mapping[Any, Any] | None
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        """Describe classes by prompts in the forms asked for.
+
+        Parameters
+        ----------
+        names : list of str
+            Classes.
+        own : dict, optional
+            Texts of the user, in place of those of the bank.
+
+        Returns
+        -------
+        first : list of str
+            The first prompt of each class.
+        vectors : ndarray of shape (n_classes, text_dim)
+            Mean of the embeddings of a class, of length 1.
+        """
         bank = PromptBank()
-        if isinstance(self.text, Mapping):
-            own = {str(label): texts for label, texts in self.text.items()}
-            missing = [name for name in names if name not in own]
+        if own is not None:
+            texts_of = {str(label): texts for label, texts in own.items()}
+            missing = [name for name in names if name not in texts_of]
             if missing:
                 raise ValueError(
-                    f"text has no entry for {missing}. Its keys are {sorted(own)}."
+                    f"text has no entry for {missing}. Its keys are {sorted(texts_of)}."
                 )
-            bank = PromptBank.from_texts(own)
+            bank = PromptBank.from_texts(texts_of)
         texts, owner = bank.flat(names, self.prompt_forms)
-        found: dict[str, list[str]] = {name: [] for name in names}
-        for text, index in zip(texts, owner, strict=True):
-            found[names[index]].append(text)
-        return found
+        owner = np.asarray(owner)
+        embeddings = self._encoder().transform(texts)
+        vectors = np.zeros((len(names), embeddings.shape[1]), np.float32)
+        np.add.at(vectors, owner, embeddings)
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return [texts[int((owner == i).argmax())] for i in range(len(names))], vectors
 
     def _case_guidance(
         self, texts: Any, cases: NDArray[np.int64], panel: Panel
@@ -410,6 +436,87 @@ class VQTextBase(BaseEstimator):
             ],
             dtype=object,
         )
+
+    def tokens(self, X: Any) -> pd.DataFrame:
+        """Cut series into segments, each with the shape that it is nearest to.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        DataFrame
+            A row per token, by case, channel and time: ``case``, ``channel`` (both
+            counted from 0), ``start`` and ``length`` in timepoints, ``code``, and
+            ``offset`` and ``scale`` in the units of the channel. Tokens of a channel
+            cover all of it; where its length is no multiple of eight, the last one
+            reaches back over the one before.
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        found = token_arrays(panel, self.scaler_, self.tokenizer_)
+        unit = self.scaler_.scale[found["channel"]]
+        found["offset"] = found["offset"] * unit + self.scaler_.mean[found["channel"]]
+        found["scale"] = found["scale"] * unit
+        left = panel.lengths[found["case"]] - found["start"]
+        found["length"] = np.minimum(found["length"], left)
+        return pd.DataFrame(found)
+
+    def reconstruct(self, X: Any) -> NDArray[np.float64]:
+        """Rebuild series from their tokens alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_channels, n_timepoints)
+            In the units of X. NaN past the end of a series.
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        found = token_arrays(panel, self.scaler_, self.tokenizer_)
+        series = draw(found, panel.values.shape, torch.from_numpy(self.codebook_))
+        series = series * self.scaler_.scale[:, None] + self.scaler_.mean[:, None]
+        past = np.arange(panel.n_timepoints) >= panel.lengths[:, None]
+        return np.where(past[:, None], np.nan, series)
+
+    def describe_codes(self) -> pd.DataFrame:
+        """Describe the vocabulary.
+
+        Returns
+        -------
+        DataFrame
+            A row per code, with its ``shape`` in words, ``usage`` (share of the
+            windows of the training series), the ``channel`` and ``length`` (in
+            timepoints) in which it is most typical, and, if it was fitted with
+            classes, the ``class`` that it speaks for most, with its ``lift``: how
+            many times as often it occurs there as on average over classes.
+        """
+        check_is_fitted(self)
+        usage = self._usage
+        by_code = usage.mean(axis=(0, 1, 2))
+        every = np.maximum(by_code, 1e-12)
+        channel = (usage.mean(axis=(0, 2)) / every).argmax(axis=0)
+        length = (usage.mean(axis=(0, 1)) / every).argmax(axis=0)
+        table = pd.DataFrame(
+            {
+                "shape": [shape_words(shape) for shape in self.shapes_],
+                "usage": by_code / by_code.sum(),
+                "channel": np.array(self.channel_names_)[channel],
+                "length": N_POINTS * np.array(self.tokenizer_.dilations)[length],
+            },
+            index=pd.RangeIndex(self.n_codes, name="code"),
+        )
+        if self._labels is not None:
+            lift = usage.mean(axis=(1, 2)) / every
+            table["class"] = self._labels[lift.argmax(axis=0)]
+            table["lift"] = lift.max(axis=0)
+        return table
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

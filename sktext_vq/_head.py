@@ -54,7 +54,7 @@ class RidgeHead:
         self.scale[self.scale < 1e-6] = 1.0
         for start in range(0, n_cases, _CHUNK):
             part = features[start : start + _CHUNK]
-            part[:] = self._standardise(part)
+            part[:] = self.standardise(part)
         targets = -np.ones((n_cases, n_classes), dtype=features.dtype)
         targets[np.arange(n_cases), classes] = 1
         chosen = np.arange(n_cases)
@@ -86,7 +86,7 @@ class RidgeHead:
     def scores(self, features: Array) -> NDArray[np.float64]:
         """Score of each class, of shape (n_cases, n_classes)."""
         parts = [
-            self._standardise(features[start : start + _CHUNK]) @ self.coef
+            self.standardise(features[start : start + _CHUNK]) @ self.coef
             for start in range(0, len(features), _CHUNK)
         ]
         return np.concatenate(parts) + self.intercept
@@ -95,7 +95,8 @@ class RidgeHead:
         """Probability of each class, of shape (n_cases, n_classes)."""
         return softmax(self.sharpness * self.scores(features), axis=1)
 
-    def _standardise(self, features: Array) -> NDArray[np.float64]:
+    def standardise(self, features: Array) -> NDArray[np.float64]:
+        """Scale and clip features as in training."""
         return np.clip((features - self.mean) / self.scale, -_CLIP, _CLIP)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
@@ -14,6 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._base import VQTextBase
 from sktext_vq._head import RidgeHead
+from sktext_vq._zero_shot import ZeroShotSpace
+
+# Scores are squared distances per dimension of the space.
+_ZERO_SHOT_SHARPNESS = 3.0
 
 
 class VQTextClassifier(ClassifierMixin, VQTextBase):
@@ -166,13 +171,13 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
             case_weight = weight[classes]
         self._fit(panel, labels, classes, text, weight)
         self.classes_ = labels
+        random_state = check_random_state(self.random_state)
+        features = self._histograms(panel)
         self.head_ = RidgeHead().fit(
-            self._histograms(panel),
-            classes,
-            len(labels),
-            case_weight,
-            check_random_state(self.random_state),
+            features, classes, len(labels), case_weight, random_state
         )
+        # The head has standardised the features in place.
+        self.space_ = ZeroShotSpace().fit(features, classes, random_state)
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -220,3 +225,90 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         """
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
+
+    def predict_proba_zero_shot(
+        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
+    ) -> NDArray[np.float64]:
+        """Score candidate classes, of which some or all had no recordings.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        candidate_labels : sequence of str, or dict
+            Names of classes, or a dict from names to a text or a list of texts about
+            each. Names of training classes stand for these.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_candidates)
+            Rows sum to 1; columns in the order of the candidates. They order
+            candidates; they are not calibrated.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If there are no candidates, or some twice.
+        TypeError
+            If a candidate or its text is not a string.
+        """
+        check_is_fitted(self)
+        names = _check_candidates(candidate_labels)
+        own = candidate_labels if isinstance(candidate_labels, Mapping) else None
+        known = [str(label) for label in self.classes_]
+        seen = np.array([known.index(name) if name in known else -1 for name in names])
+        features = self._histograms(self._check_X(X, reset=False))
+        guide = self.text if isinstance(self.text, Mapping) else None
+        scores = self.space_.scores(
+            self.head_.standardise(features),
+            self._describe_classes(known, guide)[1],
+            self._describe_classes(names, own)[1],
+            seen,
+        )
+        return softmax(_ZERO_SHOT_SHARPNESS * scores, axis=1)
+
+    def predict_zero_shot(
+        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
+    ) -> NDArray[Any]:
+        """Choose among candidate classes, of which some or all had no recordings.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        candidate_labels : sequence of str, or dict
+            As for :meth:`predict_proba_zero_shot`.
+
+        Returns
+        -------
+        ndarray of shape (n_cases,) of str
+            Names of candidates.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As :meth:`predict_proba_zero_shot`.
+        """
+        best = self.predict_proba_zero_shot(X, candidate_labels).argmax(axis=1)
+        return np.array(list(candidate_labels))[best]
+
+
+def _check_candidates(candidates: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    if isinstance(candidates, str):
+        raise TypeError(
+            f"candidate_labels must be a list of names, got the string {candidates!r}."
+        )
+    names = list(candidates)
+    if not names:
+        raise ValueError("candidate_labels is empty: give at least one name.")
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"candidate_labels must be strings, got {name!r}.")
+        if not name.strip():
+            raise ValueError("candidate_labels has an empty name.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"candidate_labels has {twice} more than once.")
+    return names

@@ -13,14 +13,14 @@ from sktext_vq.text import SeriesCaptioner, TextEncoder
 
 RATE = 50.0
 TIME = np.arange(150) / RATE
-RNG = np.random.default_rng(0)
 
 
 def waves(frequency: float, amplitude: float, n: int = 6) -> np.ndarray:
     """Return noisy sine waves ``(n, 3, 150)``, strongest along z."""
-    phase = RNG.uniform(0, 2 * np.pi, (n, 1, 1))
+    rng = np.random.default_rng(0)
+    phase = rng.uniform(0, 2 * np.pi, (n, 1, 1))
     wave = amplitude * np.sin(2 * np.pi * frequency * TIME + phase)
-    noise = RNG.normal(scale=0.02, size=(n, 3, len(TIME)))
+    noise = rng.normal(scale=0.02, size=(n, 3, len(TIME)))
     return np.array([0.1, 0.2, 1.0])[:, None] * wave + noise
 
 
@@ -48,7 +48,8 @@ def test_rhythm_without_a_rate_is_per_recording() -> None:
 
 
 def test_noise_has_no_rhythm(captioner: SeriesCaptioner) -> None:
-    noise = RNG.normal(size=(20, 3, 400))
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(20, 3, 400))
     captions = captioner.transform(noise)
     assert sum("no steady rhythm" in caption for caption in captions) >= 18
 
@@ -71,10 +72,11 @@ def test_direction_level_and_rest(captioner: SeriesCaptioner) -> None:
 
 
 def test_course_of_a_series() -> None:
+    rng = np.random.default_rng(0)
     n = 60
-    X = RNG.normal(scale=0.1, size=(12, n))
+    X = rng.normal(scale=0.1, size=(12, n))
     captioner = SeriesCaptioner(n_sentences=None).fit(X)
-    rise, fall, burst, peak = RNG.normal(scale=0.1, size=(4, n))
+    rise, fall, burst, peak = rng.normal(scale=0.1, size=(4, n))
     rise += np.linspace(-3, 3, n)
     fall -= np.linspace(-3, 3, n)
     burst[45:] += 2 * np.sin(np.arange(15))
@@ -105,7 +107,8 @@ def test_constant_short_and_broken_series_have_sentences() -> None:
 
 
 def test_number_of_sentences_is_kept_and_the_telling_ones_stay() -> None:
-    X = RNG.normal(size=(10, 5, 80))
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(10, 5, 80))
     X[0, 3] = 0.0
     sentences = SeriesCaptioner(n_sentences=4).fit(X).sentences(X)
     assert all(1 <= len(case) <= 4 for case in sentences)
@@ -116,7 +119,7 @@ def test_number_of_sentences_is_kept_and_the_telling_ones_stay() -> None:
 
 def test_is_deterministic_and_cases_do_not_mix(basic_motions: Dataset) -> None:
     X = np.asarray(basic_motions.X_train)
-    captioner = SeriesCaptioner(channel_names=list(basic_motions.channel_names))
+    captioner = SeriesCaptioner(channel_names=basic_motions.channel_names)
     captions = captioner.fit_transform(X)
     assert_array_equal(clone(captioner).fit(X).transform(X), captions)
     assert_array_equal(captioner.transform(X[::-1]), captions[::-1])
@@ -125,7 +128,7 @@ def test_is_deterministic_and_cases_do_not_mix(basic_motions: Dataset) -> None:
 
 def test_captions_tell_real_activities_apart(basic_motions: Dataset) -> None:
     captioner = SeriesCaptioner(
-        channel_names=list(basic_motions.channel_names),
+        channel_names=basic_motions.channel_names,
         sampling_rate=basic_motions.sampling_rate,
     )
     model = make_pipeline(captioner, TextEncoder(), LogisticRegression(C=100))
@@ -144,7 +147,8 @@ def test_no_label_gets_into_captions() -> None:
 
 
 def test_names_group_axes_and_are_read_as_words() -> None:
-    X = RNG.normal(size=(5, 5, 60))
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5, 5, 60))
     names = ["accX", "accY", "Gyro z", "heart_rate", "galaxy"]
     captioner = SeriesCaptioner(channel_names=names).fit(X)
     assert captioner.groups_ == [

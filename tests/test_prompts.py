@@ -46,16 +46,17 @@ SPELLINGS = {
 
 def tiny_writer(folder: Path) -> Path:
     """Write a small random GPT-2 with a tokenizer of words."""
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+    import transformers
 
+    hf: Any = transformers  # partly without types
     words = ["<end>", "a", "slow", "fast", "arm", "swing", "of", "the", "leg", "and"]
     vocabulary = {word: i for i, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="the"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(
+    hf.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, unk_token="the", eos_token="<end>"
     ).save_pretrained(folder)
-    config = GPT2Config(
+    config = hf.GPT2Config(
         vocab_size=len(words),
         n_embd=16,
         n_layer=1,
@@ -66,7 +67,7 @@ def tiny_writer(folder: Path) -> Path:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        GPT2LMHeadModel(config).save_pretrained(folder)
+        hf.GPT2LMHeadModel(config).save_pretrained(folder)
     return folder
 
 

@@ -223,9 +223,9 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         said: list[tuple[float, str]] = []
         moving = bool(row["strength"] > _STILL * self._usual_strength[g])
         if row["strength"] == 0:
-            said.append((2.0, f"The {name} is constant."))
+            said.append((3.5, f"The {name} is constant."))
         elif not moving:
-            said.append((2.0, f"The {name} is almost still."))
+            said.append((3.2, f"The {name} is almost still."))
         else:
             along = ""
             top = int(np.argmax(row["share"]))
@@ -260,7 +260,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             number, unit = cycles, "in the recording"
         else:
             number, unit = per_step * self.sampling_rate, "per second"
-        said = f"{number:.2g}" if number < 10 else f"{number:.0f}"
+        said = f"{number:.2g}" if number < 0.95 else f"{round(number, 1):g}"
         cycle = "cycle" if said == "1" else "cycles"
         text = f"The {name} has a {kind}{speed} rhythm of about {said} {cycle} {unit}."
         return 1.0 + 2 * float(regularity), text

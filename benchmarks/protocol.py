@@ -1,0 +1,251 @@
+"""What all benchmarks share: data sets, splits, scores, and files of results."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+)
+from sklearn.model_selection import GroupKFold, StratifiedKFold
+
+SMALL_SETS = (
+    "BasicMotions",
+    "ArrowHead",
+    "GunPoint",
+    "ItalyPowerDemand",
+    "OSULeaf",
+    "JapaneseVowels",
+    "ACSF1",
+    "RacketSports",
+    "NATOPS",
+    "Epilepsy",
+    "UTD-MHAD-inertial",
+    "CricketX",
+    "SwedishLeaf",
+    "SyntheticControl",
+    "ECG200",
+    "SmallKitchenAppliances",
+    "AllGestureWiimoteX",
+    "MelbournePedestrian",
+    "Worms",
+)
+LARGE_SETS = ("UCI-HAR", "MotionSense")
+
+RESULTS = Path(__file__).parent / "results"
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "sktime", "numba")
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Make a parser with the options that all benchmarks have."""
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument(
+        "--data",
+        default=os.environ.get("SKTEXT_VQ_DATA"),
+        help="folder of data sets, as in sktext_vq.datasets.load; or set "
+        "SKTEXT_VQ_DATA. Without it there are the sets that come with sktime",
+        metavar="FOLDER",
+    )
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=RESULTS,
+        help="folder that results go to",
+        metavar="FOLDER",
+    )
+    return parser
+
+
+def log(message: str) -> None:
+    """Show progress."""
+    print(message, file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPart:
+    """The training part of a data set, and nothing of its test part."""
+
+    X: Any
+    y: NDArray[np.str_]
+    subjects: NDArray[Any] | None
+
+
+def training_part(name: str, data: str | None) -> TrainingPart:
+    """Load what choices may be made on."""
+    found = load_split(name, data)
+    return TrainingPart(found.X_train, found.y_train, found.subjects_train)
+
+
+def load_split(name: str, data: str | None) -> Any:
+    """Load a data set, and check that nobody is in both parts of it."""
+    # Here, since the package brings torch, which a process that measures the memory
+    # of another method must not have.
+    from sktext_vq.datasets import load
+
+    found = load(name, data)
+    if found.subjects_train is not None and found.subjects_test is not None:
+        both = set(found.subjects_train.tolist()) & set(found.subjects_test.tolist())
+        if both:
+            raise ValueError(f"{name} has subjects {sorted(both)} in both parts.")
+    return found
+
+
+def folds(
+    y: NDArray[Any], subjects: NDArray[Any] | None, seed: int, n_folds: int = 4
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield cases to fit and cases to score, of different people if they are known."""
+    cases = np.zeros(len(y))
+    if subjects is None:
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+        return splitter.split(cases, y)
+    return GroupKFold(n_folds).split(cases, y, groups=subjects)
+
+
+def take(X: Any, cases: NDArray[np.intp]) -> Any:
+    """Pick cases of an array or of a list of series of unequal length."""
+    return [X[case] for case in cases] if isinstance(X, list) else X[cases]
+
+
+def scores(
+    y: NDArray[Any],
+    predicted: NDArray[Any],
+    probabilities: NDArray[np.floating[Any]] | None = None,
+    classes: NDArray[Any] | None = None,
+) -> dict[str, float | str]:
+    """Compute scores of predictions; no log-loss without probabilities."""
+    return {
+        "accuracy": float(accuracy_score(y, predicted)),
+        "balanced_accuracy": float(balanced_accuracy_score(y, predicted)),
+        "macro_f1": float(f1_score(y, predicted, average="macro")),
+        "log_loss": ""
+        if probabilities is None
+        else float(log_loss(y, probabilities, labels=classes)),
+    }
+
+
+class Results:
+    """A CSV file of results that grows by a row at a time, so runs can be resumed.
+
+    Versions and machine are kept beside it, and rows of other ones are not mixed in.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    keys : sequence of str
+        Columns that tell rows apart.
+    values : sequence of str
+        The other columns.
+    facts : mapping, optional
+        What else must be the same in all rows; for the file of versions.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        keys: Sequence[str],
+        values: Sequence[str],
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.path = path
+        self.keys = tuple(keys)
+        self.columns = (*keys, *values)
+        self.done: set[tuple[str, ...]] = set()
+        beside = path.with_suffix(".environment.json")
+        here = {**environment(), **(facts or {})}
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_text(json.dumps(here, indent=2) + "\n", encoding="utf-8")
+            self._append(self.columns)
+            return
+        there = json.loads(beside.read_text(encoding="utf-8"))
+        other = [key for key in {**here, **there} if here.get(key) != there.get(key)]
+        if other:
+            raise SystemExit(
+                f"{path} was made with other {', '.join(other)}. Move it away to start "
+                "anew."
+            )
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = csv.reader(file)
+        damaged = [row for row in rows if len(row) != len(self.columns)]
+        if tuple(header) != self.columns or damaged:
+            raise SystemExit(f"{path} has other columns, or a row that broke off.")
+        self.done = {tuple(row[: len(self.keys)]) for row in rows}
+
+    def __contains__(self, key: Sequence[Any]) -> bool:
+        return tuple(map(str, key)) in self.done
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Write a row."""
+        if set(row) != set(self.columns):
+            raise ValueError(f"The row has {sorted(row)}, not {self.columns}.")
+        values = [_text(row[column]) for column in self.columns]
+        self._append(values)
+        self.done.add(tuple(values[: len(self.keys)]))
+
+    def _append(self, values: Sequence[str]) -> None:
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerow(values)
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, and facts of the machine that times depend on."""
+    import torch
+
+    import sktext_vq
+
+    versions: dict[str, str | None] = {"sktext_vq": sktext_vq.__version__}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    cuda = torch.cuda.is_available()
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": _memory_gib(),
+        "gpu": torch.cuda.get_device_name() if cuda else None,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def _memory_gib() -> int | None:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    return round(size / 2**30)

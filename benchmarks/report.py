@@ -1,0 +1,356 @@
+"""Tables of results, as Markdown."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from estimators import BASELINE, ESTIMATORS
+from protocol import LARGE_SETS, RESULTS, SMALL_SETS
+
+# Scores nearer than this are a tie: a thousandth of a case among a million.
+_TIE = 1e-6
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Write a table; all columns but the first are numbers."""
+    lines = [columns, ["---"] + ["--:"] * (len(columns) - 1), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def spread(mean: float, deviation: float, digits: int = 3) -> str:
+    """Write a number with what follows ±, if there is such a thing."""
+    if np.isnan(mean):
+        return ""
+    if np.isnan(deviation):
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def paired(values: pd.Series, base: pd.Series) -> dict[str, float]:
+    """Compare scores of the same data sets.
+
+    Parameters
+    ----------
+    values, base : Series
+        Scores by data set; sets that one of them lacks are left out.
+
+    Returns
+    -------
+    dict
+        Mean difference, its standard error over sets, wins, ties and losses.
+    """
+    difference = (values - base).dropna()
+    return {
+        "sets": len(difference),
+        "mean": difference.mean(),
+        "error": difference.std(ddof=1) / np.sqrt(max(len(difference), 1)),
+        "wins": int((difference > _TIE).sum()),
+        "ties": int((difference.abs() <= _TIE).sum()),
+        "losses": int((difference < -_TIE).sum()),
+    }
+
+
+def accuracy_report(results: Path) -> str:
+    """Write tables of accuracy.csv."""
+    frame = pd.read_csv(results / "accuracy.csv")
+    names = [name for name in ESTIMATORS if name in set(frame["estimator"])]
+    by_set = frame.groupby(["set", "estimator"])["accuracy"].agg(["mean", "std"])
+    order = [*SMALL_SETS, *LARGE_SETS]
+    found = [name for name in order if name in set(frame["set"])]
+    rows = [
+        [name, *(spread(*_cell(by_set, (name, e))) for e in names)] for name in found
+    ]
+    per_set = markdown(["accuracy", *names], rows)
+    return (
+        "# Accuracy\n\n"
+        f"## Means of {len(SMALL_SETS)} small sets\n\n"
+        f"{_overall(frame, names)}\n\n"
+        "± after an accuracy is the standard deviation over seeds, and after a "
+        "difference the standard error over sets. Differences, wins, ties and losses "
+        f"are those of accuracies, averaged over seeds, to {BASELINE}. Seconds are "
+        "sums over sets, and only rough: cost.md has those that were measured with "
+        "care.\n\n"
+        "## Each set\n\n"
+        f"{per_set}\n\n"
+        f"Mean ± standard deviation over seeds. {' and '.join(LARGE_SETS)} are in no "
+        "mean above.\n"
+    )
+
+
+def _cell(table: pd.DataFrame, key: tuple[str, str]) -> tuple[float, float]:
+    if key not in table.index:
+        return float("nan"), float("nan")
+    return tuple(table.loc[key])
+
+
+def _overall(frame: pd.DataFrame, names: Sequence[str]) -> str:
+    """Write one row per estimator: means over the small sets."""
+    small = frame[frame["set"].isin(SMALL_SETS)]
+    by_set = small.groupby(["estimator", "set"])["accuracy"].mean()
+    rows = []
+    for name in names:
+        own = small[small["estimator"] == name]
+        if own.empty:
+            continue
+        # A mean over all sets for each seed; seeds that lack a set have another one.
+        by_seed = own.groupby("seed")[
+            ["accuracy", "balanced_accuracy", "macro_f1", "log_loss"]
+        ].mean()
+        complete = own.groupby("seed")["set"].nunique() == own["set"].nunique()
+        by_seed = by_seed[complete]
+        versus = ["", ""]
+        if name != BASELINE and BASELINE in by_set:
+            pair = paired(by_set[name], by_set[BASELINE])
+            versus = [
+                spread(pair["mean"], pair["error"]),
+                f"{pair['wins']} / {pair['ties']} / {pair['losses']}",
+            ]
+        means = by_seed.mean()
+        seconds = own.groupby("set")[["fit_seconds", "predict_seconds"]].mean().sum()
+        rows.append(
+            [
+                name,
+                own["set"].nunique(),
+                len(by_seed),
+                spread(means["accuracy"], by_seed["accuracy"].std()),
+                *versus,
+                spread(means["balanced_accuracy"], np.nan),
+                spread(means["macro_f1"], np.nan),
+                spread(means["log_loss"], np.nan),
+                f"{seconds['fit_seconds']:.1f}",
+                f"{seconds['predict_seconds']:.1f}",
+            ]
+        )
+    columns = [
+        "estimator",
+        "sets",
+        "seeds",
+        "accuracy",
+        f"difference to {BASELINE}",
+        "wins / ties / losses",
+        "balanced accuracy",
+        "macro-F1",
+        "log-loss",
+        "fit seconds",
+        "predict seconds",
+    ]
+    return markdown(columns, rows)
+
+
+def choices_report(results: Path) -> str:
+    """Write the table of choices.csv."""
+    frame = pd.read_csv(results / "choices.csv", dtype={"value": str})
+    beside = results / "choices.environment.json"
+    defaults = json.loads(beside.read_text(encoding="utf-8"))["defaults"]
+    by_set = frame.groupby(["option", "value", "set"])[
+        ["accuracy", "n_features"]
+    ].mean()
+    base = by_set.loc[("default", "default")]
+    rows = []
+    for option, default in defaults.items():
+        others = set(frame.loc[frame["option"] == option, "value"])
+        for value in sorted({*others, default}, key=Fraction):
+            is_default = value == default
+            own = base if is_default else by_set.loc[(option, value)]
+            row = [f"{option} = {value}", len(own), f"{own['accuracy'].mean():.4f}"]
+            if is_default:
+                row += ["default", ""]
+            else:
+                pair = paired(own["accuracy"], base["accuracy"])
+                row += [
+                    spread(pair["mean"], pair["error"], 4),
+                    f"{pair['wins']} / {pair['ties']} / {pair['losses']}",
+                ]
+            rows.append([*row, f"{own['n_features'].mean():.0f}"])
+    columns = [
+        "option",
+        "sets",
+        "accuracy",
+        "difference to default",
+        "wins / ties / losses",
+        "features",
+    ]
+    return (
+        "# How defaults were chosen\n\n"
+        "Accuracy in cross-validation inside the training parts, mean over sets and "
+        f"seeds {sorted(frame['seed'].unique().tolist())}. ± is the standard error of "
+        "the difference over sets. One option is changed at a time.\n\n"
+        f"{markdown(columns, rows)}\n"
+    )
+
+
+def cost_report(results: Path) -> str:
+    """Write tables of cost.csv, memory.csv, linearity.csv and tokenise.csv."""
+    sections = {
+        "cost": ("Seconds", speed_table),
+        "memory": ("Memory", memory_table),
+        "linearity": ("Growth", linearity_table),
+        "tokenise": ("Tokens", tokenise_table),
+    }
+    text = "# Cost\n"
+    for name, (title, table) in sections.items():
+        path = results / f"{name}.csv"
+        if path.exists():
+            text += f"\n## {title}\n\n{table(pd.read_csv(path))}\n"
+    return text
+
+
+def speed_table(frame: pd.DataFrame) -> str:
+    """Write medians of seconds, and their ratio to those of MiniRocket."""
+    keys = ["set", "threads", "estimator"]
+    medians = frame.groupby(keys)[["fit_seconds", "predict_seconds", "accuracy"]]
+    repeats = medians.size()
+    medians = medians.median()
+    rows = []
+    for (name, threads, estimator), row in medians.iterrows():
+        ratios = ["", ""]
+        if (name, threads, BASELINE) in medians.index:
+            ratio = row / medians.loc[(name, threads, BASELINE)]
+            ratios = [f"{ratio['fit_seconds']:.2f}", f"{ratio['predict_seconds']:.2f}"]
+        rows.append(
+            [
+                f"{name}, {estimator}",
+                threads,
+                repeats[(name, threads, estimator)],
+                f"{row['fit_seconds']:.1f}",
+                ratios[0],
+                f"{row['predict_seconds']:.2f}",
+                ratios[1],
+                f"{row['accuracy']:.3f}",
+            ]
+        )
+    columns = [
+        "set, estimator",
+        "threads",
+        "repeats",
+        "fit seconds",
+        f"/ {BASELINE}",
+        "predict seconds",
+        f"/ {BASELINE}",
+        "accuracy",
+    ]
+    return (
+        f"{markdown(columns, rows)}\n\nMedians of repeats that took turns, after a "
+        "warm-up. Each repeat has another seed."
+    )
+
+
+def memory_table(frame: pd.DataFrame) -> str:
+    """Write peaks of memory, in MiB."""
+    rows = [
+        [
+            f"{row['set']}, {row['estimator']}",
+            f"{row['imports_mib']:.0f}",
+            f"{row['start_mib']:.0f}",
+            f"{row['fit_mib']:.0f}",
+            f"{row['predict_mib']:.0f}",
+            f"{row['predict_mib'] - row['start_mib']:.0f}",
+        ]
+        for _, row in frame.iterrows()
+    ]
+    columns = [
+        "peak, MiB",
+        "after imports",
+        "with data, after warm-up",
+        "after fit",
+        "after predict",
+        "fit and predict alone",
+    ]
+    return markdown(columns, rows)
+
+
+def linearity_table(frame: pd.DataFrame) -> str:
+    """Write how seconds and memory grow; a linear method has a ratio of the factor."""
+    rows = []
+    for dimension in frame["dimension"].unique():
+        own = frame[frame["dimension"] == dimension].sort_values("factor")
+        first = own.iloc[0]
+        for _, row in own.iterrows():
+            size = f"{row['cases']} x {row['channels']} x {row['timepoints']}"
+            factor = row["factor"] / first["factor"]
+            per_factor = [
+                row[column] / first[column] / factor
+                for column in ("fit_seconds", "transform_seconds")
+            ]
+            rows.append(
+                [
+                    f"{row['factor']}x {dimension}: {size}",
+                    row["n_features"],
+                    f"{row['fit_seconds']:.2f}",
+                    f"{per_factor[0]:.2f}",
+                    f"{row['transform_seconds']:.2f}",
+                    f"{per_factor[1]:.2f}",
+                    f"{row['peak_mib'] - row['start_mib']:.0f}",
+                    f"{row['output_mib']:.0f}",
+                ]
+            )
+    columns = [
+        "cases x channels x timepoints",
+        "features",
+        "fit seconds",
+        "per factor",
+        "transform seconds",
+        "per factor",
+        "peak above start, MiB",
+        "of it output, MiB",
+    ]
+    return (
+        f"{markdown(columns, rows)}\n\nPer factor: the ratio to 1x, divided by the "
+        "factor. 1 is linear, and less is better than linear. One thread."
+    )
+
+
+def tokenise_table(frame: pd.DataFrame) -> str:
+    """Write medians of milliseconds per series."""
+    medians = frame.groupby(["task", "n_codes"])["ms_per_series"].median()
+    rows = [
+        [task, n_codes, f"{ms:.3f}", f"{1000 / ms:.0f}"]
+        for (task, n_codes), ms in medians.items()
+    ]
+    columns = ["one channel of 512 timepoints", "codes", "ms per series", "per second"]
+    return f"{markdown(columns, rows)}\n\nMedians of repeats. One thread."
+
+
+REPORTS: dict[str, Callable[[Path], str]] = {
+    "accuracy": accuracy_report,
+    "choices": choices_report,
+    "cost": cost_report,
+}
+
+
+def write_report(name: str, results: Path) -> None:
+    """Print the tables of a report, and write them beside the results."""
+    text = REPORTS[name](results)
+    (results / f"{name}.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of options."""
+    found = argparse.ArgumentParser(
+        description="Print the tables of all results, and write them beside these.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    found.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder of results"
+    )
+    return found
+
+
+def main() -> None:
+    """Print and write the tables."""
+    results = parser().parse_args().results
+    files = {path.stem for path in results.glob("*.csv")}
+    for name in REPORTS:
+        if name in files or (name == "cost" and files - {"accuracy", "choices"}):
+            write_report(name, results)
+
+
+if __name__ == "__main__":
+    main()

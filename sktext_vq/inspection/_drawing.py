@@ -1,0 +1,64 @@
+"""Series as coordinates of SVG lines, in a box of 1000 by 100."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 1000, 100
+_MAX_POINTS = 600  # more than the width of a line on most screens
+
+
+def limits(values: NDArray[Any]) -> tuple[float, float]:
+    """Lowest and highest value to draw, which differ."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return (low, high) if high > low else (low - 1, high + 1)
+
+
+def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
+    """Coordinates of the lines through a series, one for each stretch without NaN.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_timepoints,)
+        Each is drawn in the middle of its share of the width. Of more than 600, the
+        lowest and highest of neighbours are kept.
+    low, high : float
+        Values at the bottom and at the top.
+
+    Returns
+    -------
+    list of str
+        Such as ``"5.0,80.1 15.0,75.0"``.
+    """
+    time = (np.arange(len(values)) + 0.5) * WIDTH / len(values)
+    values = np.asarray(values, dtype=np.float64)
+    if len(values) > _MAX_POINTS:
+        time, values = _thin(time, values)
+    # Halved before they are subtracted, as huge values would overflow.
+    share = (values / 2 - low / 2) / (high / 2 - low / 2)
+    height = HEIGHT * (0.96 - 0.92 * share)
+    found = []
+    bounds = np.flatnonzero(np.diff(np.isfinite(values), prepend=False, append=False))
+    for start, end in bounds.reshape(-1, 2).tolist():
+        points = [f"{time[i]:.1f},{height[i]:.1f}" for i in range(start, end)]
+        # A line of one point is drawn as a dot if it has an end.
+        found.append(" ".join(points if len(points) > 1 else points * 2))
+    return found
+
+
+def _thin(
+    time: NDArray[Any], values: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Keep the lowest and highest value of each stretch, in order of time."""
+    kept = []
+    for part in np.array_split(np.arange(len(values)), _MAX_POINTS // 2):
+        known = part[np.isfinite(values[part])]
+        if len(known) < len(part):
+            kept += part[~np.isfinite(values[part])][:1].tolist()
+        if len(known):
+            kept += [known[values[known].argmin()], known[values[known].argmax()]]
+    order = np.unique(kept)
+    return time[order], values[order]
