@@ -31,18 +31,13 @@ VALUES = (
 )
 
 
-_warm: set[str] = set()  # estimators that this process has fitted before
-
-
 def evaluate(
     name: str, estimator: str, seed: int, data: str | None, n_threads: int
 ) -> dict[str, Any]:
     """Fit to the training part and score on the test part."""
     split = load_split(name, data)
     with limit_threads(n_threads):
-        if estimator not in _warm:
-            warm_up(build(estimator, seed, n_threads), split.X_train, split.y_train)
-            _warm.add(estimator)
+        warm_up(estimator, n_threads, split.X_train, split.y_train)
         model = build(estimator, seed, n_threads)
         start = time.perf_counter()
         model.fit(split.X_train, split.y_train)
@@ -88,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         "--seeds", nargs="+", type=int, default=[0, 1, 2], help="of each"
     )
     found.add_argument(
-        "--processes", type=int, default=1, help="that share out all cores"
+        "--processes", type=int, default=2, help="that share out all cores"
     )
     return found
 

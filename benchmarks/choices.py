@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
-from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -18,7 +17,6 @@ from joblib import Parallel, delayed
 from protocol import (
     SMALL_SETS,
     Results,
-    TrainingPart,
     folds,
     log,
     make_parser,
@@ -132,7 +130,7 @@ def evaluate(
         chosen[option] = value
         if not constants(option, value):
             parameters[option] = _number(value)
-    part = _training_part(name, data)
+    part = training_part(name, data)
     predicted = np.empty_like(part.y)
     n_features = []
     with patched(option, value) if option != "default" else ExitStack():
@@ -151,11 +149,6 @@ def evaluate(
         "n_features": round(np.mean(n_features)),
         "seconds": time.perf_counter() - start,
     }
-
-
-@cache
-def _training_part(name: str, data: str | None) -> TrainingPart:
-    return training_part(name, data)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -84,7 +84,7 @@ def speed(args: argparse.Namespace) -> None:
     runs = [run for run in runs if (args.set, *run) not in results]
     for estimator, n_threads in dict.fromkeys(run[:2] for run in runs):
         with limit_threads(n_threads):
-            warm_up(build(estimator, 0, n_threads), data.X_train, data.y_train)
+            warm_up(estimator, n_threads, data.X_train, data.y_train)
     for estimator, n_threads, repeat in runs:
         model = build(estimator, repeat, n_threads)
         with limit_threads(n_threads):
@@ -140,7 +140,7 @@ def measure_memory(estimator: str, folder: str) -> dict[str, float]:
         np.load(Path(folder, f"{part}.npy"))
         for part in ("X_train", "y_train", "X_test")
     )
-    warm_up(build(estimator, 0, n_threads), X_train, y_train)
+    warm_up(estimator, n_threads, X_train, y_train)
     peaks["start_mib"] = peak_mib()
     model.fit(X_train, y_train)
     peaks["fit_mib"] = peak_mib()

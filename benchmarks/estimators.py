@@ -174,8 +174,15 @@ def few_of_each(y: NDArray[Any], n_cases: int = 5) -> NDArray[np.intp]:
     )
 
 
-def warm_up(model: Any, X: Any, y: NDArray[Any]) -> None:
-    """Fit to a few cases, so that compilers and lazy imports are not timed."""
+_warm: set[tuple[str, int]] = set()  # what this process has fitted before
+
+
+def warm_up(estimator: str, n_threads: int, X: Any, y: NDArray[Any]) -> None:
+    """Fit once to a few cases, so that compilers and lazy imports are not timed."""
+    if (estimator, n_threads) in _warm:
+        return
     cases = few_of_each(y)
     small = take(X, cases)
+    model = build(estimator, 0, n_threads)
     model.fit(small, y[cases]).predict(small)
+    _warm.add((estimator, n_threads))

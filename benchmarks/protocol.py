@@ -10,6 +10,7 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ class TrainingPart:
     subjects: NDArray[Any] | None
 
 
+@cache  # processes that share out work come back to a set many times
 def training_part(name: str, data: str | None) -> TrainingPart:
     """Load what choices may be made on."""
     found = load_split(name, data)

@@ -6,7 +6,7 @@ import copy
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -52,7 +52,7 @@ class VQTextBase(BaseEstimator):
     def _check_params(self) -> None:
         for name, low in (("n_codes", 2), ("max_epochs", 0), ("max_features", 1)):
             value = getattr(self, name)
-            if not isinstance(value, Integral) or isinstance(value, bool):
+            if not isinstance(value, Integral):
                 raise TypeError(f"{name} must be an int, got {value!r}.")
             if value < low:
                 raise ValueError(f"{name} must be at least {low}, got {value}.")
@@ -67,7 +67,7 @@ class VQTextBase(BaseEstimator):
                 f"texts, got a {type(self.text).__name__}."
             )
         rate = self.sampling_rate
-        if rate is not None and not (np.isscalar(rate) and rate > 0):
+        if rate is not None and not (isinstance(rate, Real) and float(rate) > 0):
             raise ValueError(
                 f"sampling_rate must be a positive number of timepoints per second, "
                 f"or None, got {rate!r}."
@@ -384,13 +384,33 @@ class VQTextBase(BaseEstimator):
         tokenizer = self.tokenizer_
         if device != "cpu":
             tokenizer = copy.deepcopy(tokenizer).to(device)
-        size = cases_per_batch(panel.n_channels, panel.n_timepoints)
-        starts = range(0, panel.n_cases, size)
-        with torch.inference_mode():
-            for start in tqdm(starts, desc=task, disable=not self.verbose, leave=False):
-                where = slice(start, start + size)
-                batch = move(self.scaler_.batch(panel, where), device)
-                yield where, tokenizer(batch).flatten(1).cpu().numpy()
+        n_timepoints = max(panel.n_timepoints, self.n_timepoints_, N_POINTS)
+        size = cases_per_batch(panel.n_channels, n_timepoints)
+        batches = self.scaler_.batches(panel, size, n_timepoints)
+        bar = tqdm(
+            total=panel.n_cases, desc=task, disable=not self.verbose, leave=False
+        )
+        with torch.inference_mode(), bar:
+            for where, batch in batches:
+                features = tokenizer(move(batch, device)).flatten(1)
+                yield where, features.cpu().numpy()
+                bar.update(len(features))
+
+    def _histograms(self, panel: Panel) -> NDArray[np.float32]:
+        """Chosen features of all cases, of shape (n_cases, n_kept)."""
+        histograms = np.empty((panel.n_cases, len(self.kept_)), np.float32)
+
+        def fill(cases: slice) -> None:
+            part = Panel(panel.values[cases], panel.lengths[cases])
+            for where, features in self._flat_features(part, "tokens"):
+                histograms[cases][where] = features[:, self.kept_]
+
+        n_parts = min(effective_n_jobs(self.n_jobs), panel.n_cases)
+        bounds = np.linspace(0, panel.n_cases, n_parts + 1).astype(int)
+        Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            delayed(fill)(slice(*pair)) for pair in itertools.pairwise(bounds)
+        )
+        return histograms
 
     @property
     def codebook_(self) -> NDArray[np.float32]:
@@ -480,8 +500,8 @@ class VQTextBase(BaseEstimator):
         check_is_fitted(self)
         panel = self._check_X(X, reset=False)
         found = token_arrays(panel, self.scaler_, self.tokenizer_)
-        series = draw(found, panel.values.shape, torch.from_numpy(self.codebook_))
-        series = series * self.scaler_.scale[:, None] + self.scaler_.mean[:, None]
+        drawn = draw(found, panel.values.shape, torch.from_numpy(self.codebook_))
+        series = drawn * self.scaler_.scale[:, None] + self.scaler_.mean[:, None]
         past = np.arange(panel.n_timepoints) >= panel.lengths[:, None]
         return np.where(past[:, None], np.nan, series)
 
@@ -523,22 +543,6 @@ class VQTextBase(BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
-
-    def _histograms(self, panel: Panel) -> NDArray[np.float32]:
-        """Chosen features of all cases, of shape (n_cases, n_kept)."""
-        histograms = np.empty((panel.n_cases, len(self.kept_)), np.float32)
-
-        def fill(cases: slice) -> None:
-            part = Panel(panel.values[cases], panel.lengths[cases])
-            for where, features in self._flat_features(part, "tokens"):
-                histograms[cases][where] = features[:, self.kept_]
-
-        n_parts = min(effective_n_jobs(self.n_jobs), panel.n_cases)
-        bounds = np.linspace(0, panel.n_cases, n_parts + 1).astype(int)
-        Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(fill)(slice(*pair)) for pair in itertools.pairwise(bounds)
-        )
-        return histograms
 
 
 def _is_table(X: Any, panel: Panel) -> bool:

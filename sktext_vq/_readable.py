@@ -30,7 +30,7 @@ def token_arrays(
     codes = tokenizer.codebook.codes.detach()
     parts: list[list[NDArray[Any]]] = []
     for where, batch in scaler.batches(panel, _CASES):
-        n_cases, n_channels, n_timepoints = batch.series.shape
+        n_channels, n_timepoints = batch.series.shape[1:]
         series = batch.series.reshape(-1, n_timepoints)
         lengths = np.maximum(panel.lengths[where], N_POINTS)
         ends = torch.from_numpy(lengths.repeat(n_channels))
@@ -50,7 +50,7 @@ def token_arrays(
 def draw(
     tokens: dict[str, NDArray[Any]], shape: tuple[int, int, int], codes: torch.Tensor
 ) -> NDArray[np.float32]:
-    """Rebuild standardised series of a shape from their tokens, NaN where there is none."""
+    """Draw standardised series from their tokens, with NaN where there is none."""
     n_cases, n_channels, n_timepoints = shape
     series = np.full((n_cases, n_channels, max(n_timepoints, N_POINTS)), np.nan)
     # A last segment that reaches back is drawn over the one before.

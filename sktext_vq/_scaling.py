@@ -54,13 +54,14 @@ class Scaler:
         scale[scale <= rounding] = 1.0  # constant, but for rounding
         return cls(mean * unit, scale * unit)
 
-    def batch(self, panel: Panel, cases: slice | NDArray[Any]) -> Batch:
+    def batch(
+        self, panel: Panel, cases: slice | NDArray[Any], n_timepoints: int = N_POINTS
+    ) -> Batch:
         """Standardise some cases and fill their gaps.
 
         Gaps are filled along straight lines between observed neighbours, and with
         the nearest observed value at the ends; windows that are mostly filled are
-        left out later. Series shorter than the smallest window, of eight timepoints,
-        are continued by their last value.
+        left out later.
 
         Parameters
         ----------
@@ -68,6 +69,9 @@ class Scaler:
             Series in the units of the input.
         cases : slice or ndarray of int
             Which ones.
+        n_timepoints : int, default=8
+            Shorter series are continued by their last value, so that rounding does
+            not depend on how long the other series are.
 
         Returns
         -------
@@ -77,7 +81,7 @@ class Scaler:
         values = panel.values[cases].astype(np.float64)
         values -= self.mean[:, None]
         values /= self.scale[:, None]
-        short = N_POINTS - values.shape[2]
+        short = n_timepoints - values.shape[2]
         if short > 0:
             values = np.pad(
                 values, ((0, 0), (0, 0), (0, short)), constant_values=np.nan
@@ -96,11 +100,13 @@ class Scaler:
             torch.from_numpy(panel.lengths[cases].copy()),
         )
 
-    def batches(self, panel: Panel, size: int) -> Iterator[tuple[slice, Batch]]:
+    def batches(
+        self, panel: Panel, size: int, n_timepoints: int = N_POINTS
+    ) -> Iterator[tuple[slice, Batch]]:
         """Yield consecutive batches of at most ``size`` cases and where they are."""
         for start in range(0, panel.n_cases, size):
             cases = slice(start, start + size)
-            yield cases, self.batch(panel, cases)
+            yield cases, self.batch(panel, cases, n_timepoints)
 
 
 def _as_float32(values: NDArray[np.float64]) -> torch.Tensor:

@@ -55,6 +55,6 @@ def f_scores(
 
 
 def keep_best(scores: NDArray[np.float64], n_kept: int) -> NDArray[np.int64]:
-    """Indices of the best features in ascending order, ties to the first."""
+    """Return indices of the best features in ascending order, ties to the first."""
     best = np.argsort(-scores, kind="stable")[:n_kept]
     return np.sort(best).astype(np.int64)

@@ -122,7 +122,7 @@ class ZeroShotSpace:
 def _whiten(
     features: Array, classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Principal axes, whitened by the scatter within classes, and centres of classes."""
+    """Find axes whitened by the scatter within classes, and the centres of classes."""
     deviations = features - features.mean(axis=0)
     # Fewer cases than features: the small Gram matrix has the axes too.
     values, vectors = np.linalg.eigh(deviations @ deviations.T)

@@ -121,7 +121,7 @@ class _Net(NeuralNet):
             weight = self.class_weight
             if not self.guidance.by_class:
                 # Only texts of this batch compete, each once.
-                known = target[target >= 0].unique()
+                known = torch.unique(target[target >= 0])
                 texts = texts[known]
                 target = torch.where(
                     target >= 0, torch.searchsorted(known, target), target
@@ -171,7 +171,9 @@ class _StopIfNotFinite(Callback):
 
 def move(batch: Batch, device: str) -> Batch:
     """Bring a batch to a device."""
-    return Batch(*(part if part is None else part.to(device) for part in batch))
+    if batch.observed is None or batch.lengths is None:
+        return Batch(batch.series.to(device))
+    return Batch(*(part.to(device) for part in batch if part is not None))
 
 
 def split_cases(

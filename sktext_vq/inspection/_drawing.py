@@ -12,13 +12,16 @@ _MAX_POINTS = 600  # more than the width of a line on most screens
 
 
 def limits(values: NDArray[Any]) -> tuple[float, float]:
-    """Lowest and highest value to draw, which differ."""
+    """Return the lowest and highest value to draw, which differ."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    return (low, high) if high > low else (low - 1, high + 1)
+    if high > low:
+        return low, high
+    margin = 1 + abs(low) / 2  # of a constant: enough to tell it from a huge one
+    return low - margin, high + margin
 
 
 def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
-    """Coordinates of the lines through a series, one for each stretch without NaN.
+    """Draw a series as lines, one for each stretch without NaN.
 
     Parameters
     ----------

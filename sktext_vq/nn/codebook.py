@@ -126,7 +126,7 @@ class Codebook(nn.Module):
 
 
 def _plus_plus(points: Tensor, n_chosen: int, generator: torch.Generator) -> Tensor:
-    """Return points chosen in proportion to their squared distance from those before."""
+    """Choose points in proportion to their squared distance from those before."""
     chosen = [int(torch.randint(len(points), (1,), generator=generator))]
     distance = (points - points[chosen[0]]).square().sum(1)
     for _ in range(n_chosen - 1):

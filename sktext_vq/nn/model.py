@@ -81,12 +81,12 @@ class DualBranchModel(nn.Module):
         return ((picked - self.mean) / self.scale).clamp(-3, 3)
 
     def embed_series(self, features: Tensor) -> Tensor:
-        """Unit vectors of series in the shared space, from their histograms."""
+        """Return unit vectors of series in the shared space, from their histograms."""
         assert self.signal_projection is not None
         return F.normalize(self.signal_projection(self.standardise(features)), dim=1)
 
     def embed_text(self, embeddings: Tensor) -> Tensor:
-        """Unit vectors of texts in the shared space, from their embeddings."""
+        """Return unit vectors of texts in the shared space, from their embeddings."""
         assert self.text_projection is not None
         return F.normalize(self.text_projection(embeddings), dim=1)
 
@@ -105,7 +105,7 @@ class DualBranchModel(nn.Module):
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Linear layer that draws its weights from a generator of its own."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")
     with torch.no_grad():
         layer.weight.normal_(0, n_in**-0.5, generator=generator)
         layer.bias.zero_()

@@ -92,7 +92,7 @@ def cut_windows(
     Windows
         With no windows where the series are shorter than one.
     """
-    n_series, n_timepoints = series.shape
+    n_timepoints = series.shape[1]
     length = dilation * N_POINTS
     n_starts = max(0, n_timepoints - length + 1)
     means = series
@@ -290,7 +290,7 @@ class ShapeTokenizer(nn.Module):
             best = _best_match(scores, windows.valid)
             chosen = self.codebook.assign(scores)
             counts = torch.bmm(self._bins(windows, v, d), chosen.transpose(1, 2))
-            blocks.append(torch.cat([counts.sqrt(), best.unsqueeze(1)], dim=1))
+            blocks.append(torch.cat([_root(counts), best.unsqueeze(1)], dim=1))
         return self._join(blocks, batch)
 
     def train_forward(
@@ -324,9 +324,7 @@ class ShapeTokenizer(nn.Module):
             best = _best_match(scores, windows.valid)
             chosen = self.codebook.assign(scores, temperature)
             counts = torch.bmm(self._bins(windows, v, d), chosen.transpose(1, 2))
-            # The slope of a root is infinite at 0.
-            roots = counts.clamp_min(1e-4).sqrt()
-            blocks.append(torch.cat([roots, best.unsqueeze(1)], dim=1))
+            blocks.append(torch.cat([_root(counts), best.unsqueeze(1)], dim=1))
             heads = scores.view(
                 len(scores), self.codebook.n_heads, -1, scores.shape[-1]
             )
@@ -350,10 +348,11 @@ class ShapeTokenizer(nn.Module):
             ],
             dim=1,
         )
-        if windows.valid is None:
-            return weights / weights.shape[-1]
-        total = windows.valid.sum(1, keepdim=True).clamp_min(1)
-        return weights * (windows.valid / total).unsqueeze(1)
+        valid = windows.valid
+        if valid is None:
+            valid = torch.ones_like(windows.offset)
+        total = valid.sum(1, keepdim=True).clamp_min(1)
+        return weights * (valid / total).unsqueeze(1)
 
     def _no_windows(self, batch: Batch) -> Tensor:
         n_series = len(batch.series) * self.n_channels
@@ -368,6 +367,11 @@ def _homogeneous(windows: Windows) -> Tensor:
     """Scaled shapes and a row of ones, for :meth:`Codebook.affine`."""
     scaled = windows.shape / (windows.scale.unsqueeze(1) + SCALE_FLOOR)
     return F.pad(scaled, (0, 0, 0, 1), value=1.0)
+
+
+def _root(counts: Tensor) -> Tensor:
+    """Square root but for a finite slope at 0, which would blow up rounding."""
+    return (counts + 1e-6).sqrt() - 1e-3
 
 
 def _best_match(scores: Tensor, valid: Tensor | None) -> Tensor:

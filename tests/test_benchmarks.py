@@ -1,0 +1,282 @@
+"""What the numbers in benchmarks/results rest on."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+# The scripts are no package and import each other.
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import accuracy
+import choices
+import cost
+import estimators
+import protocol
+import report
+
+
+def save(folder, name, **changes):
+    """Save a data set whose training values are 0 and whose test values are 1."""
+    y = np.repeat(["a", "b"], 8)
+    arrays = {
+        "X_train": np.zeros((16, 1, 20), np.float32),
+        "y_train": y,
+        "X_test": np.ones((16, 1, 20), np.float32),
+        "y_test": y,
+        **changes,
+    }
+    np.savez(folder / f"{name}.npz", **arrays)
+    return str(folder)
+
+
+def test_choices_see_nothing_of_the_test_part(tmp_path):
+    part = protocol.training_part("Set", save(tmp_path, "Set"))
+    assert len(part.y) == 16
+    assert not part.X.any()
+    assert not [field for field in vars(part) if "test" in field]
+
+
+def test_nobody_may_be_in_both_parts(tmp_path):
+    subjects = np.arange(16)
+    data = save(tmp_path, "Set", subject_train=subjects, subject_test=subjects + 15)
+    with pytest.raises(ValueError, match=r"subjects \[15\] in both parts"):
+        protocol.load_split("Set", data)
+    data = save(tmp_path, "Set", subject_train=subjects, subject_test=subjects + 16)
+    assert len(protocol.load_split("Set", data).y_test) == 16
+
+
+def test_folds_never_mix_subjects():
+    y = np.tile(["a", "b"], 20)
+    subjects = np.repeat(np.arange(5), 8)
+    scored = []
+    for fit_cases, score_cases in protocol.folds(y, subjects, seed=0):
+        assert not set(subjects[fit_cases]) & set(subjects[score_cases])
+        assert len(fit_cases) + len(score_cases) == len(y)
+        scored.extend(score_cases)
+    assert sorted(scored) == list(range(40))
+
+
+def test_folds_without_subjects_are_stratified_and_follow_the_seed():
+    y = np.repeat(["a", "b"], [8, 32])
+    splits = [list(protocol.folds(y, None, seed)) for seed in (0, 0, 1)]
+    for _, score_cases in splits[0]:
+        assert np.sum(y[score_cases] == "a") == 2
+    first, again, other = [np.concatenate([s for _, s in split]) for split in splits]
+    assert sorted(first) == list(range(40))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.fixture
+def some_environment(monkeypatch):
+    now = {"versions": "1"}
+    monkeypatch.setattr(protocol, "environment", lambda: now)
+    return now
+
+
+def test_results_are_resumed(tmp_path, some_environment):
+    path = tmp_path / "new" / "results.csv"
+    results = protocol.Results(path, ("set", "seed"), ("accuracy",))
+    results.add({"set": "A", "seed": 0, "accuracy": 0.5})
+    again = protocol.Results(path, ("set", "seed"), ("accuracy",))
+    assert ("A", 0) in again
+    assert ("A", 1) not in again
+    again.add({"set": "A", "seed": 1, "accuracy": 1 / 3})
+    assert path.read_text() == "set,seed,accuracy\nA,0,0.5\nA,1,0.333333\n"
+    with pytest.raises(ValueError, match="The row has"):
+        again.add({"set": "B", "seed": 0})
+
+
+def test_results_do_not_mix_environments_or_columns(tmp_path, some_environment):
+    path = tmp_path / "results.csv"
+    protocol.Results(path, ("set",), ("accuracy",), {"defaults": 1})
+    with pytest.raises(SystemExit, match="other defaults"):
+        protocol.Results(path, ("set",), ("accuracy",), {"defaults": 2})
+    with pytest.raises(SystemExit, match="other columns"):
+        protocol.Results(path, ("set",), ("seconds",), {"defaults": 1})
+    with path.open("a") as file:
+        file.write("A")  # as if it had been stopped here
+    with pytest.raises(SystemExit, match="a row that broke off"):
+        protocol.Results(path, ("set",), ("accuracy",), {"defaults": 1})
+    some_environment["versions"] = "2"
+    with pytest.raises(SystemExit, match="other versions"):
+        protocol.Results(path, ("set",), ("accuracy",), {"defaults": 1})
+
+
+def test_scores():
+    y = np.array(["a", "a", "a", "b"])
+    found = protocol.scores(y, np.array(["a", "a", "a", "a"]))
+    assert found["accuracy"] == 0.75
+    assert found["balanced_accuracy"] == 0.5
+    assert found["macro_f1"] == pytest.approx(0.75 / 1.75)
+    assert found["log_loss"] == ""
+    probabilities = np.tile([0.75, 0.25], (4, 1))
+    found = protocol.scores(y, y, probabilities, np.array(["a", "b"]))
+    assert found["log_loss"] == pytest.approx(-np.log([0.75, 0.75, 0.75, 0.25]).mean())
+
+
+def test_series_of_unequal_length_are_stretched():
+    series = [np.array([[0.0, 2.0]]), np.array([[0.0, 1.0, 4.0]])]
+    found = estimators.EqualLength().fit_transform(series)
+    assert np.array_equal(found, [[[0, 1, 2]], [[0, 1, 4]]])
+    # A longer one at test does not change the length that was fitted.
+    longer = estimators.EqualLength().fit(series).transform([np.ones((1, 9))])
+    assert longer.shape == (1, 1, 3)
+    array = np.zeros((2, 1, 5))
+    assert estimators.EqualLength().fit_transform(array) is array
+
+
+def test_models_that_fell_back_are_refused():
+    class Model:
+        level_ = "trained"
+
+    with pytest.raises(RuntimeError, match="'trained with text', but is 'trained'"):
+        estimators.check_level("classifier", Model())
+    estimators.check_level("trained", Model())
+    assert set(estimators.ESTIMATORS) - {"minirocket"} == set(estimators._LEVELS)
+
+
+def test_warm_up_has_all_classes():
+    y = np.repeat(["a", "b"], 30)
+    assert estimators.few_of_each(y, 2).tolist() == [0, 1, 30, 31]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("n_codes", "32"), ("codes_per_head", "32"), ("bins", "8"), ("kept_share", "1/5")],
+)
+def test_choices_take_effect(option, value, basic_motions):
+    defaults = choices.defaults()
+    X, y = basic_motions.X_train[::4, :1], basic_motions.y_train[::4]
+    parameters = {} if choices.constants(option, value) else {option: int(value)}
+    with choices.patched(option, value):
+        changed = estimators.closed_form(0, **parameters)[0].fit(X, y)
+        choices.check_choice(changed, {**defaults, option: value})
+        with pytest.raises(RuntimeError, match="Asked for"):
+            choices.check_choice(changed, defaults)
+    assert choices.defaults() == defaults
+    choices.check_choice(estimators.closed_form(0)[0].fit(X, y), defaults)
+
+
+def test_a_constant_that_was_renamed_is_missed(monkeypatch):
+    monkeypatch.setattr(choices, "constants", lambda *_: {"NO_SUCH_CONSTANT": 1})
+    with (
+        pytest.raises(AttributeError, match="NO_SUCH_CONSTANT"),
+        choices.patched("bins", "8"),
+    ):
+        pass
+
+
+def test_tiles_have_any_size():
+    X, y = cost.tiles(50, 8, 150)
+    assert X.shape == (50, 8, 150)
+    assert len(y) == 50
+    # The same case twice, and the same channel twice, are not the same numbers.
+    assert not np.allclose(X[0], X[40])
+    assert not np.allclose(X[:, 0], X[:, 6])
+
+
+def test_peak_of_memory_grows_with_what_is_used():
+    before = cost.peak_mib()
+    used = np.ones(2**24)  # 128 MiB
+    assert cost.peak_mib() >= before
+    assert cost.peak_mib() >= used.nbytes / 2**20
+
+
+def test_paired_differences():
+    values = pd.Series({"A": 0.9, "B": 0.8, "C": 0.7, "D": 0.5})
+    base = pd.Series({"A": 0.8, "B": 0.8, "C": 0.8, "E": 0.5})
+    found = report.paired(values, base)
+    assert found["sets"] == 3
+    assert found["mean"] == pytest.approx(0)
+    assert found["error"] == pytest.approx(0.1 / np.sqrt(3))
+    assert (found["wins"], found["ties"], found["losses"]) == (1, 1, 1)
+
+
+def accuracy_rows():
+    for name, base in (("GunPoint", 0.8), ("NATOPS", 0.6), ("UCI-HAR", 0.1)):
+        for estimator, gain in (("minirocket", 0.0), ("closed-form", 0.1)):
+            for seed in (0, 1):
+                yield {
+                    "set": name,
+                    "estimator": estimator,
+                    "seed": seed,
+                    "accuracy": base + gain + 0.02 * seed,
+                    "balanced_accuracy": 0.5,
+                    "macro_f1": 0.5,
+                    "log_loss": None,
+                    "fit_seconds": 1.0,
+                    "predict_seconds": 0.5,
+                }
+
+
+def test_accuracy_report(tmp_path):
+    pd.DataFrame(accuracy_rows()).to_csv(tmp_path / "accuracy.csv", index=False)
+    text = report.accuracy_report(tmp_path)
+    # Large sets are no part of means; the sd over seeds is one of means over sets.
+    start = "| closed-form | 2 | 2 | 0.810 ± 0.014 | 0.100 ± 0.000 | 2 / 0 / 0 |"
+    assert start in text
+    assert "| 2.0 | 1.0 |" in text
+    assert "| GunPoint | 0.810 ± 0.014 | 0.910 ± 0.014 |" in text
+    assert "| UCI-HAR | 0.110 ± 0.014 | 0.210 ± 0.014 |" in text
+    assert "nan" not in text
+
+
+def test_a_seed_that_lacks_a_set_is_in_no_mean(tmp_path):
+    frame = pd.DataFrame(accuracy_rows())
+    lacking = (frame["set"] == "NATOPS") & (frame["seed"] == 1)
+    frame[~lacking].to_csv(tmp_path / "accuracy.csv", index=False)
+    assert "| closed-form | 2 | 1 | 0.800 |" in report.accuracy_report(tmp_path)
+
+
+def test_choices_report(tmp_path):
+    (tmp_path / "choices.environment.json").write_text('{"defaults": {"bins": "4"}}')
+    rows = [
+        ("default", "default", "A", 0.5),
+        ("default", "default", "B", 0.7),
+        ("bins", "8", "A", 0.6),
+        ("bins", "8", "B", 0.7),
+    ]
+    frame = pd.DataFrame(rows, columns=["option", "value", "set", "accuracy"])
+    frame.assign(seed=0, n_features=10).to_csv(tmp_path / "choices.csv", index=False)
+    text = report.choices_report(tmp_path)
+    assert "| bins = 4 | 2 | 0.6000 | default |  | 10 |" in text
+    assert "| bins = 8 | 2 | 0.6500 | 0.0500 ± 0.0500 | 1 / 1 / 0 | 10 |" in text
+
+
+def test_ratios_of_seconds_are_of_medians_at_the_same_threads():
+    rows = [
+        {"set": "S", "threads": threads, "estimator": estimator, "repeat": repeat}
+        | {"fit_seconds": fit, "predict_seconds": 1.0, "accuracy": 1.0}
+        for threads, estimator, fits in (
+            (1, "minirocket", (10, 20, 90)),
+            (2, "minirocket", (5, 5, 5)),
+            (1, "closed-form", (2, 10, 11)),
+        )
+        for repeat, fit in enumerate(fits)
+    ]
+    text = report.speed_table(pd.DataFrame(rows))
+    assert "| S, closed-form | 1 | 3 | 10.0 | 0.50 | 1.00 | 1.00 | 1.000 |" in text
+
+
+def test_growth_is_relative_to_the_factor():
+    rows = [
+        {"dimension": "cases", "factor": factor, "cases": 500 * factor, "channels": 3}
+        | {"timepoints": 64, "n_features": 9, "fit_seconds": 1.0, "start_mib": 10.0}
+        | {"transform_seconds": 2.0 * factor, "peak_mib": 30.0, "output_mib": 5.0}
+        for factor in (1, 4)
+    ]
+    text = report.linearity_table(pd.DataFrame(rows))
+    expected = "500 x 3 x 64 | 9 | 1.00 | 1.00 | 2.00 | 1.00 | 20 | 5 |"
+    assert f"| 1x cases: {expected}" in text
+    expected = "2000 x 3 x 64 | 9 | 1.00 | 0.25 | 8.00 | 1.00 | 20 | 5 |"
+    assert f"| 4x cases: {expected}" in text
+
+
+@pytest.mark.parametrize("script", [accuracy, choices, cost, report])
+def test_help_says_what_every_option_does(script):
+    for action in script.parser()._actions:
+        assert action.help, action.option_strings

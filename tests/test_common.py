@@ -1,0 +1,215 @@
+"""scikit-learn's contract: its own checks on tables, and the same on panels."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+
+# Every check that is expected to fail, with its reason: none.
+EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
+    "VQTextTransformer": {},
+    "VQTextClassifier": {},
+}
+
+
+@parametrize_with_checks(
+    [VQTextTransformer(), VQTextClassifier()],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS[
+        type(estimator).__name__
+    ],
+)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+# What those checks do with tables of one channel, done with three channels.
+
+FAST = {"max_epochs": 2, "text_encoder": "hashing", "random_state": 0}
+
+
+@pytest.fixture(params=[VQTextTransformer, VQTextClassifier])
+def estimator(request):
+    return request.param(**FAST)
+
+
+def output(estimator, X):
+    if isinstance(estimator, VQTextClassifier):
+        return estimator.predict_proba(X)
+    return estimator.transform(X)
+
+
+def test_unfitted_says_so(estimator, har_like):
+    X, _ = har_like
+    with pytest.raises(NotFittedError):
+        output(estimator, X)
+    for method in ("tokens", "reconstruct"):
+        with pytest.raises(NotFittedError):
+            getattr(estimator, method)(X)
+    with pytest.raises(NotFittedError):
+        estimator.describe_codes()
+    with pytest.raises(NotFittedError):
+        estimator.get_feature_names_out()
+
+
+def test_fit_returns_itself_and_leaves_parameters_and_input_alone(estimator, har_like):
+    X, y = har_like
+    before, y_before = X.copy(), y.copy()
+    params = copy.deepcopy(estimator.get_params())
+    assert estimator.fit(X, y) is estimator
+    output(estimator, X)
+    assert estimator.get_params() == params
+    np.testing.assert_array_equal(X, before)
+    np.testing.assert_array_equal(y, y_before)
+
+
+def test_refits_are_bitwise_equal(estimator, har_like):
+    X, y = har_like
+    first = output(clone(estimator).fit(X, y), X)
+    again = clone(estimator).fit(X, y)
+    np.testing.assert_array_equal(output(again, X), first)
+    np.testing.assert_array_equal(output(again.fit(X, y), X), first)
+
+
+def test_random_state_matters_and_zero_is_one(har_like):
+    X, y = har_like
+
+    def codebook(seed):
+        return VQTextTransformer(max_epochs=0, random_state=seed).fit(X).codebook_
+
+    assert not np.array_equal(codebook(0), codebook(1))
+    np.testing.assert_array_equal(codebook(0), codebook(0))
+
+
+def test_global_random_states_are_left_alone(estimator, har_like):
+    X, y = har_like
+    np.random.seed(7)
+    torch.manual_seed(7)
+    expected = np.random.random(), torch.rand(1).item()
+    np.random.seed(7)
+    torch.manual_seed(7)
+    output(estimator.fit(X, y), X)
+    assert (np.random.random(), torch.rand(1).item()) == expected
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda X: X.astype(np.float32),
+        lambda X: np.asfortranarray(X),
+        lambda X: np.repeat(X, 2, axis=2)[:, :, ::2],
+        lambda X: list(X),
+        lambda X: X.tolist(),
+        lambda X: X.astype(object),
+    ],
+    ids=["float32", "fortran", "strided", "list", "nested lists", "object"],
+)
+def test_kinds_of_arrays_give_the_same(estimator, har_like, convert):
+    X, y = har_like
+    X = np.round(X, 2).astype(np.float32).astype(np.float64)
+    expected = output(clone(estimator).fit(X, y), X)
+    found = output(estimator.fit(convert(X), y), convert(X))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_read_only_and_memory_mapped_arrays(estimator, har_like, tmp_path):
+    X, y = har_like
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    expected = output(clone(estimator).fit(X, y), X)
+    np.testing.assert_array_equal(output(estimator.fit(mapped, y), mapped), expected)
+
+
+def test_pickle_and_deepcopy_predict_the_same(estimator, har_like):
+    X, y = har_like
+    expected = output(estimator.fit(X, y), X)
+    for twin in (pickle.loads(pickle.dumps(estimator)), copy.deepcopy(estimator)):
+        np.testing.assert_array_equal(output(twin, X), expected)
+
+
+def test_pickle_is_small(basic_motions):
+    data = basic_motions
+    classifier = VQTextClassifier(max_epochs=1, random_state=0)
+    classifier.fit(data.X_train, data.y_train)
+    # The text encoder alone would be 90 MB.
+    assert len(pickle.dumps(classifier)) < 20e6
+
+
+@pytest.mark.parametrize("fitted_with", ["array", "list of unequal series"])
+def test_a_case_does_not_depend_on_the_others(estimator, har_like, fitted_with):
+    X, y = har_like
+    if fitted_with != "array":
+        X = [x[:, : 20 + i % 20] for i, x in enumerate(X)]
+    whole = output(estimator.fit(X, y), X)
+    for part in ([3], [5, 2], list(range(23, -1, -1))):
+        some = [X[i] for i in part] if isinstance(X, list) else X[part]
+        np.testing.assert_allclose(output(estimator, some), whole[part], atol=1e-6)
+
+
+def test_channels_are_checked(estimator, har_like):
+    X, y = har_like
+    estimator.fit(X, y)
+    assert estimator.n_features_in_ == 3
+    with pytest.raises(ValueError, match=r"2 channels.*fitted with 3"):
+        output(estimator, X[:, :2])
+    with pytest.raises(ValueError, match=r"1 channels.*fitted with 3"):
+        output(estimator, X[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: np.where(np.arange(40) == 5, np.inf, X), "infinity, at case 0, ch"),
+        (lambda X: X + 1j, "Complex data not supported"),
+        (lambda X: X[..., None], "4 dimensions"),
+        (lambda X: X[:0], "0 sample"),
+        (lambda X: X[:, :, :0], "0 timepoints"),
+        (lambda X: np.where(np.arange(3)[:, None] == 1, np.nan, X), "channel 1 is all"),
+        (lambda X: X.astype(str), "numeric"),
+    ],
+)
+def test_bad_panels_are_refused_in_fit_and_after(estimator, har_like, change, message):
+    X, y = har_like
+    bad = change(X)
+    with pytest.raises(ValueError, match=message):
+        clone(estimator).fit(bad, y[: len(bad)])
+    estimator.fit(X, y)
+    with pytest.raises(ValueError, match=message):
+        output(estimator, bad)
+
+
+def test_labels_must_match(estimator, har_like):
+    X, y = har_like
+    with pytest.raises(ValueError, match=r"24 cases.*23"):
+        estimator.fit(X, y[:-1])
+    with pytest.raises(ValueError, match="Unknown label type"):
+        estimator.fit(X, np.linspace(0, 1, 24))
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        ({"n_codes": 1}, ValueError, "n_codes must be at least 2"),
+        ({"n_codes": 6.5}, TypeError, "n_codes must be an int"),
+        ({"max_epochs": -1}, ValueError, "max_epochs must be at least 0"),
+        ({"max_features": 0}, ValueError, "max_features must be at least 1"),
+        ({"text": "label"}, ValueError, "text must be one of"),
+        ({"text": 3}, TypeError, "text must be one of"),
+        ({"sampling_rate": 0}, ValueError, "sampling_rate must be a positive"),
+        ({"channel_names": ["x", "y"]}, ValueError, "3 different names"),
+        ({"text": {"walking": "walks"}}, ValueError, "no entry for"),
+        ({"prompt_forms": ("poem",)}, ValueError, "poem"),
+        ({"text_encoder": "no-such-model"}, OSError, "no-such-model"),
+    ],
+)
+def test_bad_parameters_are_refused_in_fit(estimator, har_like, params, error, message):
+    X, y = har_like
+    estimator.set_params(**params)  # not here
+    with pytest.raises(error, match=message):
+        estimator.fit(X, y)

@@ -1,0 +1,208 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sktext_vq.nn.codebook import MAX_SHIFT, Codebook, count_heads
+from sktext_vq.nn.tokens import (
+    N_POINTS,
+    SCALE_FLOOR,
+    Batch,
+    ShapeTokenizer,
+    bin_weights,
+    cut_windows,
+    dilations,
+)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def walk(n_cases=6, n_channels=2, n_timepoints=50, seed=0):
+    steps = torch.randn(n_cases, n_channels, n_timepoints, generator=generator(seed))
+    series = steps.cumsum(-1)
+    return (series - series.mean()) / series.std()
+
+
+def fitted(series, n_codes=32):
+    tokenizer = ShapeTokenizer(series.shape[1], series.shape[2], n_codes)
+    with torch.no_grad():
+        tokenizer.fit(Batch(series), generator())
+    return tokenizer
+
+
+@given(st.integers(1, 5000))
+def test_window_lengths_are_dyadic_and_reach_the_whole(n_timepoints):
+    found = dilations(n_timepoints)
+    assert found[0] == 1
+    assert all(b == 2 * a for a, b in zip(found[:-2], found[1:-1], strict=True))
+    longest = N_POINTS * found[-1]
+    if n_timepoints >= N_POINTS:
+        assert longest <= n_timepoints < 2 * longest
+
+
+def test_attributes_of_windows_are_exact():
+    series = walk(1, 1)[0]
+    windows = cut_windows(series, dilation=4)
+    assert windows.offset.shape == (1, 50 - 32 + 1)
+    for start in (0, 7, 18):
+        means = series[0, start : start + 32].reshape(8, 4).mean(1)
+        torch.testing.assert_close(windows.offset[0, start], means.mean())
+        torch.testing.assert_close(windows.scale[0, start], means.std(correction=0))
+        torch.testing.assert_close(windows.shape[0, :, start], means - means.mean())
+
+
+def test_windows_need_to_be_observed_and_within_the_series():
+    observed = torch.ones(1, 40)
+    observed[0, 10:15] = 0  # a gap
+    observed[0, 30:] = 0  # past the end
+    windows = cut_windows(torch.zeros(1, 40), 1, observed, torch.tensor([30]))
+    valid = windows.valid[0].bool()
+    for start in range(33):
+        inside = start + 8 <= 30
+        enough = observed[0, start : start + 8].mean() >= 0.5
+        assert valid[start] == (inside and bool(enough)), start
+
+
+def test_scores_are_those_of_one_dilated_convolution():
+    series = walk(3, 1)[:, 0]
+    codes = F.normalize(torch.randn(5, 8, generator=generator()), dim=1)
+    codes = codes - codes.mean(1, keepdim=True)
+    for dilation in (1, 2, 5):
+        windows = cut_windows(series, dilation)
+        means = F.avg_pool1d(series[:, None], dilation, 1)
+        expected = F.conv1d(means, codes[:, None], dilation=dilation)
+        torch.testing.assert_close(
+            torch.matmul(codes, windows.shape), expected, atol=1e-5, rtol=1e-5
+        )
+
+
+def test_codes_assigned_are_the_nearest_of_each_head():
+    series = walk()
+    tokenizer = fitted(series)
+    codes = tokenizer.codebook.codes.detach()
+    windows = cut_windows(series.reshape(-1, 50), 2)
+    scaled = windows.shape / (windows.scale[:, None] + SCALE_FLOOR)
+    scores = torch.matmul(
+        tokenizer.codebook.affine(), F.pad(scaled, (0, 0, 0, 1), value=1)
+    )
+    chosen = tokenizer.codebook.assign(scores.detach()).view(12, 2, 16, -1)
+    for head in range(2):
+        distance = torch.cdist(
+            scaled.transpose(1, 2), codes[16 * head : 16 * head + 16]
+        )
+        assert torch.equal(chosen[:, head].argmax(1), distance.argmin(2))
+
+
+def test_histograms_count_every_window_once():
+    series = walk()
+    tokenizer = fitted(series)
+    with torch.inference_mode():
+        features = tokenizer(Batch(series))
+    assert features.shape == (6, *tokenizer.layout)
+    counts = (features[..., :8, :] + 1e-3).square() - 1e-6
+    for bins in (counts[..., :4, :], counts[..., 4:, :]):
+        # Once in each of the two heads.
+        torch.testing.assert_close(bins.sum((-1, -2)), torch.full((6, 2, 2, 4), 2.0))
+
+
+def test_padding_changes_nothing():
+    series = walk()
+    tokenizer = fitted(series)
+    padded = F.pad(series, (0, 13), value=99.0)
+    observed = torch.ones_like(padded)
+    observed[..., 50:] = 0
+    with torch.inference_mode():
+        expected = tokenizer(Batch(series))
+        found = tokenizer(Batch(padded, observed, torch.full((6,), 50)))
+    # Means are rounded differently in arrays of another width.
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
+
+
+@given(
+    st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=9),
+    st.lists(st.floats(-3, 3, width=32), min_size=2, max_size=6, unique=True),
+)
+def test_bin_weights_share_out_one_and_keep_the_value(values, knots):
+    knots = torch.tensor(sorted(knots))
+    values = torch.tensor(values)
+    weights = bin_weights(values[None], knots[None])[0]
+    assert (weights >= -1e-6).all()
+    torch.testing.assert_close(weights.sum(0), torch.ones(len(values)))
+    if (knots.diff() > 1e-3).all():
+        within = values.clamp(knots[0], knots[-1])
+        torch.testing.assert_close(
+            (weights * knots[:, None]).sum(0), within, atol=1e-3, rtol=1e-4
+        )
+
+
+def test_training_features_are_those_of_prediction_and_have_gradients():
+    series = walk()
+    tokenizer = fitted(series)
+    found, error = tokenizer.train_forward(Batch(series), 0.5, first=0, step=1)
+    with torch.inference_mode():
+        expected = tokenizer(Batch(series))
+    torch.testing.assert_close(found.detach(), expected.clone(), atol=1e-4, rtol=0)
+    (found.sum() + error).backward()
+    gradient = tokenizer.codebook.shift.grad
+    assert torch.isfinite(gradient).all()
+    assert (gradient.abs().sum(1) > 0).float().mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    ("n_codes", "n_heads"), [(2, 1), (16, 1), (32, 2), (64, 4), (100, 5), (61, 1)]
+)
+def test_heads_have_sixteen_codes_or_more_and_equal_sizes(n_codes, n_heads):
+    assert count_heads(n_codes) == n_heads
+
+
+def test_codes_are_windows_of_the_data_and_stay_near_them():
+    shapes = torch.randn(500, 8, generator=generator())
+    shapes -= shapes.mean(1, keepdim=True)
+    codebook = Codebook(32, 8)
+    codebook.seed(shapes, generator())
+    assert (torch.cdist(codebook.seeds, shapes).amin(1) < 1e-2).all()
+    with torch.no_grad():
+        codebook.shift.copy_(1e3 * torch.randn(32, 8, generator=generator()))
+    moved = (codebook.codes - codebook.seeds).norm(dim=1)
+    assert (moved <= (MAX_SHIFT + 1e-5) * codebook.seeds.norm(dim=1)).all()
+    assert (moved > 0).all()
+
+
+def test_seeding_spreads_codes():
+    """Of eight clusters, k-means++ finds nearly all; chance finds five."""
+    centres = 10 * torch.eye(8)
+    shapes = centres.repeat(50, 1) + 0.1 * torch.randn(400, 8, generator=generator())
+    codebook = Codebook(8, 8)
+    found = []
+    for seed in range(10):
+        codebook.seed(shapes, generator(seed))
+        nearest = torch.cdist(codebook.seeds, centres).argmin(1)
+        found.append(len(nearest.unique()))
+    assert sum(found) >= 75
+
+
+def test_assigning_changes_no_state():
+    series = walk()
+    tokenizer = fitted(series)
+    before = {k: v.clone() for k, v in tokenizer.state_dict().items()}
+    with torch.inference_mode():
+        tokenizer(Batch(series))
+    for name, value in tokenizer.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_constant_series_have_finite_features():
+    series = torch.zeros(2, 1, 30)
+    tokenizer = fitted(series, n_codes=16)
+    with torch.inference_mode():
+        assert torch.isfinite(tokenizer(Batch(series))).all()
+
+
+def test_nothing_is_read_from_the_global_generator():
+    torch.manual_seed(3)
+    expected = torch.get_rng_state()
+    fitted(walk())
+    assert torch.equal(torch.get_rng_state(), expected)
