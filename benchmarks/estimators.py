@@ -144,7 +144,10 @@ def build(estimator: str, seed: int, n_threads: int) -> Any:
 
 @contextmanager
 def limit_threads(n_threads: int) -> Iterator[None]:
-    """Limit torch and linear algebra; MiniRocket has `n_jobs` for its own part."""
+    """Limit torch and linear algebra; MiniRocket has `n_jobs` for its own part.
+
+    To be entered for each fit anew: when numba starts, it sets the threads of torch too.
+    """
     import torch
 
     before = torch.get_num_threads()

@@ -61,10 +61,11 @@ def accuracy_report(results: Path) -> str:
     frame = pd.read_csv(results / "accuracy.csv")
     names = [name for name in ESTIMATORS if name in set(frame["estimator"])]
     by_set = frame.groupby(["set", "estimator"])["accuracy"].agg(["mean", "std"])
-    order = [*SMALL_SETS, *LARGE_SETS]
-    found = [name for name in order if name in set(frame["set"])]
+    order = dict.fromkeys([*SMALL_SETS, *LARGE_SETS, *frame["set"]])
     rows = [
-        [name, *(spread(*_cell(by_set, (name, e))) for e in names)] for name in found
+        [name, *(spread(*_cell(by_set, (name, estimator))) for estimator in names)]
+        for name in order
+        if name in set(frame["set"])
     ]
     per_set = markdown(["accuracy", *names], rows)
     return (

@@ -22,7 +22,12 @@ from tqdm.auto import tqdm
 
 from sktext_vq._readable import draw, shape_words, token_arrays
 from sktext_vq._scaling import Scaler
-from sktext_vq._selection import f_scores, keep_best
+from sktext_vq._selection import (
+    FeatureMoments,
+    Selection,
+    assign_folds,
+    keep_best,
+)
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.tokens import (
     LEVEL_BINS,
@@ -126,7 +131,8 @@ class VQTextBase(BaseEstimator):
         classes: NDArray[np.int64] | None,
         case_texts: Any,
         class_weight: NDArray[np.float64] | None,
-    ) -> None:
+        n_folds: int = 1,
+    ) -> Selection:
         """Fit vocabulary, and train it unless there is nothing to train or no time.
 
         Parameters
@@ -141,6 +147,13 @@ class VQTextBase(BaseEstimator):
             One text per case.
         class_weight : ndarray of shape (n_classes,), optional
             Weights of classes in the loss.
+        n_folds : int, default=1
+            Folds without each of which features are chosen again.
+
+        Returns
+        -------
+        Selection
+            Chosen features.
         """
         self._check_params()
         self.channel_names_ = self._check_channel_names()
@@ -165,10 +178,13 @@ class VQTextBase(BaseEstimator):
             guidance = self._guidance(panel, labels, classes, case_texts, random_state)
             self._train(panel, classes, guidance, class_weight, random_state, generator)
         self.prompts_ = None if guidance is None else guidance.texts
-        self.kept_, _, self._usage = self._select(
-            panel, classes, np.arange(panel.n_cases), random_state
+        selection = self._select(
+            panel, classes, np.arange(panel.n_cases), random_state, n_folds
         )
+        self.kept_ = selection.kept
+        self._usage = self._count_codes(selection.moments)
         self._labels = labels
+        return selection
 
     def _train(
         self,
@@ -182,11 +198,14 @@ class VQTextBase(BaseEstimator):
         """Train codes and heads; the tokenizer ends up with the codes learned."""
         train_cases, valid_cases = split_cases(panel.n_cases, classes, random_state)
         # What the heads see is chosen without the labels of held-out cases.
-        kept, moments, _ = self._select(panel, classes, train_cases, random_state)
+        selection = self._select(panel, classes, train_cases, random_state)
+        kept = selection.kept
+        mean, scale = selection.moments.mean_and_scale()
         model = DualBranchModel(
             self.tokenizer_,
             torch.from_numpy(kept),
-            *map(torch.from_numpy, moments),
+            torch.from_numpy(mean[kept]),
+            torch.from_numpy(scale[kept]),
             n_classes=0 if classes is None else int(classes.max()) + 1,
             text_dim=0 if guidance is None else guidance.embeddings.shape[1],
             generator=generator,
@@ -214,54 +233,44 @@ class VQTextBase(BaseEstimator):
         classes: NDArray[np.int64] | None,
         cases: NDArray[np.int64],
         random_state: np.random.RandomState,
-    ) -> tuple[NDArray[np.int64], list[NDArray[np.float32]], NDArray[np.float64]]:
-        """Choose features by their scores on up to 2,048 cases.
-
-        Returns
-        -------
-        kept : ndarray of int64
-            Features of the flattened histograms.
-        moments : list of two ndarrays, float32
-            Mean and standard deviation of these.
-        usage : ndarray of shape (n_classes, n_channels, n_lengths, n_codes)
-            How often codes occur in the series of each class.
-        """
+        n_folds: int = 1,
+    ) -> Selection:
+        """Choose features by their scores on up to 2,048 cases."""
         chosen = np.sort(random_state.permutation(cases)[:_MAX_SELECTION_CASES])
         part = Panel(panel.values[chosen], panel.lengths[chosen])
         groups = np.zeros(len(chosen), np.int64) if classes is None else classes[chosen]
-        n_groups = int(groups.max()) + 1
-        total, squares = 0.0, 0.0
-        usage = np.zeros((n_groups, *self.tokenizer_.layout))
-
-        def batches() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-            nonlocal total, squares
-            for where, features in self._flat_features(part, "choosing features"):
-                total = total + features.sum(0, dtype=np.float64)
-                squares = squares + np.square(features).sum(0, dtype=np.float64)
-                frequency = np.square(features).reshape(-1, *self.tokenizer_.layout)
-                np.add.at(usage, groups[where], frequency)
-                yield features, groups[where]
-
-        scores = f_scores(batches(), n_groups)
-        n_features = len(scores)
+        folds = assign_folds(groups, n_folds, random_state)
+        n_features = int(np.prod(self.tokenizer_.layout))
+        moments = FeatureMoments(n_features, int(groups.max()) + 1, n_folds)
+        for where, features in self._flat_features(part, "choosing features"):
+            moments.add(features, groups[where], folds[where])
         n_kept = min(self.max_features, n_features)
+        if classes is not None:
+            n_kept = min(n_kept, int(np.ceil(_KEPT_SHARE * n_features)))
+        scores = moments.scores()
         if classes is None:
             # Rows of best matches have another unit than histograms: variances are
             # compared within each kind.
-            rows = scores.reshape(-1, N_ROWS, self.tokenizer_.codebook.n_codes)
+            rows = scores.reshape(-1, N_ROWS, self.n_codes)
             for kind in (rows[:, :-1], rows[:, -1]):
                 kind /= max(kind.mean(), 1e-12)
-        else:
-            n_kept = min(n_kept, int(np.ceil(_KEPT_SHARE * n_features)))
+        without = range(n_folds if n_folds > 1 else 0)
+        kept_without = [keep_best(moments.scores(fold), n_kept) for fold in without]
         kept = keep_best(scores, n_kept)
-        mean = np.asarray(total)[kept] / len(chosen)
-        variance = np.asarray(squares)[kept] / len(chosen) - mean**2
-        scale = np.sqrt(np.maximum(variance, 0))
-        scale[scale < 1e-3] = 1.0
+        return Selection(kept, moments, chosen, folds, kept_without)
+
+    def _count_codes(self, moments: FeatureMoments) -> NDArray[np.float64]:
+        """How often codes occur in series of each class.
+
+        Returns
+        -------
+        ndarray of shape (n_classes, n_channels, n_lengths, n_codes)
+        """
+        counts = moments.counts.sum(axis=0)
+        squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
+        frequencies = squares.reshape(-1, *self.tokenizer_.layout)
         # Level bins of a code share out its windows; the first view is the series.
-        usage = usage[:, :, 0, :, :LEVEL_BINS].sum(axis=3)
-        usage /= np.bincount(groups, minlength=n_groups).clip(1)[:, None, None, None]
-        return kept, [mean.astype(np.float32), scale.astype(np.float32)], usage
+        return frequencies[:, :, 0, :, :LEVEL_BINS].sum(axis=3)
 
     def _guidance(
         self,
@@ -396,14 +405,17 @@ class VQTextBase(BaseEstimator):
                 yield where, features.cpu().numpy()
                 bar.update(len(features))
 
-    def _histograms(self, panel: Panel) -> NDArray[np.float32]:
-        """Chosen features of all cases, of shape (n_cases, n_kept)."""
-        histograms = np.empty((panel.n_cases, len(self.kept_)), np.float32)
+    def _histograms(
+        self, panel: Panel, kept: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute chosen features of all cases, of shape (n_cases, n_kept)."""
+        kept = self.kept_ if kept is None else kept
+        histograms = np.empty((panel.n_cases, len(kept)), np.float32)
 
         def fill(cases: slice) -> None:
             part = Panel(panel.values[cases], panel.lengths[cases])
             for where, features in self._flat_features(part, "tokens"):
-                histograms[cases][where] = features[:, self.kept_]
+                histograms[cases][where] = features[:, kept]
 
         n_parts = min(effective_n_jobs(self.n_jobs), panel.n_cases)
         bounds = np.linspace(0, panel.n_cases, n_parts + 1).astype(int)

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.linear_model import Ridge, RidgeCV
+from sklearn.linear_model import Ridge
 
 Array = NDArray[np.floating[Any]]
 
 # Relative to the number of features, which is the mean diagonal of their Gram matrix.
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
-# Exact leave-one-out needs all eigenvectors of the Gram matrix, n^3. The penalty hardly
-# depends on the number of cases beyond this one.
-_MAX_LEAVE_ONE_OUT = 2000
+_DEFAULT_PENALTY, _DEFAULT_SHARPNESS = 3, 3.0  # where nothing can be held out
 _CLIP = 3.0
 _CHUNK = 512
 
 
+@dataclass(frozen=True)
+class Cases:
+    """Features of some cases, with their classes and weights."""
+
+    features: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    weight: Array | None
+
+    def targets(self, n_classes: int) -> NDArray[np.float32]:
+        """Return 1 for the class of a case and -1 for the others."""
+        targets = -np.ones((len(self.classes), n_classes), np.float32)
+        targets[np.arange(len(self.classes)), self.classes] = 1
+        return targets
+
+
 class RidgeHead:
-    """Ridge classifier with leave-one-out choice of penalty and calibration.
+    """Ridge classifier with cross-validated penalty and calibration.
 
     Features are standardised and clipped at three standard deviations. Targets are 1
-    for the class and -1 for the others. Probabilities are a softmax over scores times
-    one factor, which minimises the log-loss of leave-one-out scores (temperature
-    scaling, Guo et al., ICML 2017).
+    for the class of a case and -1 for the others. Probabilities are a softmax over
+    scores times one factor, which minimises the log-loss of scores of held-out cases
+    (temperature scaling, Guo et al., ICML 2017); the penalty is that of least loss.
 
     Attributes
     ----------
@@ -35,53 +50,44 @@ class RidgeHead:
     coef : ndarray of shape (n_features, n_classes)
     intercept : ndarray of shape (n_classes,)
     penalty : float
+        Relative to the number of features.
     sharpness : float
         Factor of scores.
     """
 
     def fit(
-        self,
-        features: Array,
-        classes: NDArray[np.int64],
-        n_classes: int,
-        case_weight: Array | None,
-        random_state: np.random.RandomState,
+        self, cases: Cases, n_classes: int, folds: Iterable[tuple[Cases, Cases]]
     ) -> RidgeHead:
-        """Fit to features of shape (n_cases, n_features), which are overwritten."""
-        n_cases, n_features = features.shape
-        self.mean = features.mean(axis=0, dtype=np.float64)
-        self.scale = features.std(axis=0, dtype=np.float64)
-        self.scale[self.scale < 1e-6] = 1.0
-        for start in range(0, n_cases, _CHUNK):
+        """Fit to cases, whose features are standardised in place.
+
+        Parameters
+        ----------
+        cases : Cases
+            All training cases.
+        n_classes : int
+            Number of classes.
+        folds : iterable of (Cases, Cases)
+            Parts of the cases to learn from and to hold out. Their features are to be
+            chosen without the second part, or scores of the two do not compare.
+        """
+        choice, self.sharpness = _cross_validate(folds, n_classes)
+        self.penalty = float(_PENALTIES[choice])
+        features = cases.features
+        self.mean, self.scale = _mean_and_scale(features)
+        for start in range(0, len(features), _CHUNK):
             part = features[start : start + _CHUNK]
             part[:] = self.standardise(part)
-        targets = -np.ones((n_cases, n_classes), dtype=features.dtype)
-        targets[np.arange(n_cases), classes] = 1
-        chosen = np.arange(n_cases)
-        if n_cases > _MAX_LEAVE_ONE_OUT:
-            chosen = np.sort(random_state.permutation(n_cases)[:_MAX_LEAVE_ONE_OUT])
-        weight = None if case_weight is None else case_weight[chosen]
-        penalties = n_features * _PENALTIES
-        search = RidgeCV(
-            penalties, scoring="neg_mean_squared_error", store_cv_results=True
-        )
-        search.fit(features[chosen], targets[chosen], sample_weight=weight)
-        # Case, class and penalty: scores of each case by a model without that case.
-        left_out = search.cv_results_
-        fits = [
-            _fit_sharpness(left_out[:, :, i], classes[chosen], weight)
-            for i in range(len(penalties))
-        ]
-        best = int(np.argmin([loss for _, loss in fits]))
-        self.penalty = float(penalties[best])
-        self.sharpness = fits[best][0]
-        model = Ridge(self.penalty, solver="cholesky", copy_X=False)
-        model.fit(features, targets, sample_weight=case_weight)
-        self.coef = (
-            np.asarray(model.coef_, dtype=np.float64).reshape(n_classes, n_features).T
-        )
+        n_features = features.shape[1]
+        model = Ridge(self.penalty * n_features, solver="cholesky")
+        model.fit(features, cases.targets(n_classes), sample_weight=cases.weight)
+        coef = np.asarray(model.coef_, dtype=np.float64)
+        self.coef = coef.reshape(n_classes, n_features).T
         self.intercept = np.asarray(model.intercept_, dtype=np.float64)
         return self
+
+    def standardise(self, features: Array) -> NDArray[np.float64]:
+        """Scale and clip features as in training."""
+        return _standardise(features, self.mean, self.scale)
 
     def scores(self, features: Array) -> NDArray[np.float64]:
         """Score of each class, of shape (n_cases, n_classes)."""
@@ -95,20 +101,83 @@ class RidgeHead:
         """Probability of each class, of shape (n_cases, n_classes)."""
         return softmax(self.sharpness * self.scores(features), axis=1)
 
-    def standardise(self, features: Array) -> NDArray[np.float64]:
-        """Scale and clip features as in training."""
-        return np.clip((features - self.mean) / self.scale, -_CLIP, _CLIP)
+
+def _cross_validate(
+    folds: Iterable[tuple[Cases, Cases]], n_classes: int
+) -> tuple[int, float]:
+    """Return the index of the best penalty, and the factor that goes with it."""
+    scores, classes, weights = [], [], []
+    for train, test in folds:
+        # A class that is not in the other part cannot be found.
+        known = np.isin(test.classes, train.classes)
+        if not known.any():
+            continue
+        scores.append(_held_out_scores(train, test.features[known], n_classes))
+        classes.append(test.classes[known])
+        weights.append(
+            np.ones(known.sum()) if test.weight is None else test.weight[known]
+        )
+    if not scores:
+        return _DEFAULT_PENALTY, _DEFAULT_SHARPNESS
+    every = np.concatenate(scores, axis=1)
+    fits = [
+        _fit_sharpness(each, np.concatenate(classes), np.concatenate(weights))
+        for each in every
+    ]
+    choice = int(np.argmin([loss for _, loss in fits]))
+    return choice, fits[choice][0]
+
+
+def _held_out_scores(train: Cases, test: Array, n_classes: int) -> NDArray[np.float64]:
+    """Scores of held-out cases by all penalties, from one eigendecomposition.
+
+    Returns
+    -------
+    ndarray of shape (n_penalties, n_cases, n_classes)
+    """
+    mean, scale = _mean_and_scale(train.features)
+    known = _standardise(train.features, mean, scale).astype(np.float32)
+    new = _standardise(test, mean, scale).astype(np.float32)
+    targets = train.targets(n_classes).astype(np.float64)
+    weight = np.ones(len(targets)) if train.weight is None else train.weight
+    middle = np.average(known, axis=0, weights=weight).astype(np.float32)
+    intercept = np.average(targets, axis=0, weights=weight)
+    root = np.sqrt(weight)[:, None]
+    known = (known - middle) * root.astype(np.float32)
+    gram = (known @ known.T).astype(np.float64)
+    values, vectors = np.linalg.eigh(gram)
+    across = ((new - middle) @ known.T).astype(np.float64) @ vectors
+    right = vectors.T @ ((targets - intercept) * root)
+    penalties = test.shape[1] * _PENALTIES
+    return np.stack(
+        [
+            across @ (right / (np.maximum(values, 0) + penalty)[:, None]) + intercept
+            for penalty in penalties
+        ]
+    )
+
+
+def _mean_and_scale(features: Array) -> tuple[Array, Array]:
+    mean = features.mean(axis=0, dtype=np.float64)
+    scale = features.std(axis=0, dtype=np.float64)
+    scale[scale < 1e-6] = 1.0
+    return mean, scale
+
+
+def _standardise(features: Array, mean: Array, scale: Array) -> NDArray[np.float64]:
+    return np.clip((features - mean) / scale, -_CLIP, _CLIP)
 
 
 def _fit_sharpness(
-    scores: Array, classes: NDArray[np.int64], case_weight: Array | None
+    scores: Array, classes: NDArray[np.int64], weight: Array
 ) -> tuple[float, float]:
-    """Factor of scores with the smallest log-loss, and that loss."""
+    """Return the factor of scores with the smallest log-loss, and that loss."""
 
     def loss(log_factor: float) -> float:
         each = log_softmax(np.exp(log_factor) * scores, axis=1)
         own = each[np.arange(len(classes)), classes]
-        return float(-np.average(own, weights=case_weight))
+        return float(-np.average(own, weights=weight))
 
-    found = minimize_scalar(loss, bounds=(np.log(0.1), np.log(30.0)), method="bounded")
+    bounds = (np.log(0.01), np.log(30.0))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded")
     return float(np.exp(found.x)), float(found.fun)

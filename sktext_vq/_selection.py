@@ -2,59 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def f_scores(
-    batches: Iterable[tuple[NDArray[np.floating[Any]], NDArray[np.int64]]],
-    n_classes: int,
-) -> NDArray[np.float64]:
-    """F statistic of a one-way analysis of variance for each feature.
-
-    As :func:`sklearn.feature_selection.f_classif`, but over batches, so that the
-    features of all cases are never in memory together.
+class FeatureMoments:
+    """Sums and squares of features by fold and class, gathered batch by batch.
 
     Parameters
     ----------
-    batches : iterable of (features, classes)
-        Arrays of shape (n, n_features) and class indices of shape (n,).
-    n_classes : int
-        Number of classes. With one, the variance is returned instead.
-
-    Returns
-    -------
-    ndarray of shape (n_features,)
-        0 for features that do not vary.
+    n_features, n_classes, n_folds : int
+        Sizes. Folds are parts of the cases that statistics may leave out.
     """
-    counts = np.zeros(n_classes)
-    sums: Any = 0.0
-    squares: Any = 0.0
-    for features, classes in batches:
-        member = np.zeros((n_classes, len(classes)), dtype=features.dtype)
-        member[classes, np.arange(len(classes))] = 1
-        counts += member.sum(1)
-        sums = sums + (member @ features).astype(np.float64)
-        squares = squares + np.square(features).sum(0, dtype=np.float64)
-    seen = counts > 0
-    n_cases, n_seen = counts.sum(), seen.sum()
-    sums, counts = sums[seen], counts[seen, None]
-    total = squares - sums.sum(0) ** 2 / n_cases
-    # What is left of a constant after rounding is not variance.
-    total[total <= 1e-6 * squares] = 0
-    if n_seen < 2 or n_cases <= n_seen:
-        return np.maximum(total, 0)
-    between = (sums**2 / counts).sum(0) - sums.sum(0) ** 2 / n_cases
-    within = np.maximum(total - between, 1e-9 * total)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        score = (between / (n_seen - 1)) / (within / (n_cases - n_seen))
-    return np.where(total > 0, score, 0.0)
+
+    def __init__(self, n_features: int, n_classes: int, n_folds: int) -> None:
+        self.counts = np.zeros((n_folds, n_classes))
+        self.sums = np.zeros((n_folds, n_classes, n_features))
+        self.squares = np.zeros((n_folds, n_classes, n_features))
+
+    def add(
+        self,
+        features: NDArray[np.float32],
+        classes: NDArray[np.int64],
+        folds: NDArray[np.int64],
+    ) -> None:
+        """Add cases with features of shape (n, n_features)."""
+        n_folds, n_classes = self.counts.shape
+        member = np.zeros((n_folds * n_classes, len(features)), np.float32)
+        member[folds * n_classes + classes, np.arange(len(features))] = 1
+        self.counts += member.sum(axis=1).reshape(self.counts.shape)
+        self.sums += (member @ features).reshape(self.sums.shape)
+        self.squares += (member @ np.square(features)).reshape(self.sums.shape)
+
+    def mean_and_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and standard deviation over all cases; the latter is not 0."""
+        n_cases = self.counts.sum()
+        mean = self.sums.sum((0, 1)) / n_cases
+        variance = self.squares.sum((0, 1)) / n_cases - mean**2
+        scale = np.sqrt(np.maximum(variance, 0))
+        scale[scale < 1e-3] = 1.0
+        return mean.astype(np.float32), scale.astype(np.float32)
+
+    def scores(self, left_out: int | None = None) -> NDArray[np.float64]:
+        """F statistic of a one-way analysis of variance for each feature.
+
+        As :func:`sklearn.feature_selection.f_classif`, but the features of all cases
+        are never in memory together.
+
+        Parameters
+        ----------
+        left_out : int, optional
+            A fold that is not used.
+
+        Returns
+        -------
+        ndarray of shape (n_features,)
+            0 for features that do not vary. The variance, if there is one class.
+        """
+        folds = np.arange(len(self.counts)) != left_out
+        counts = self.counts[folds].sum(axis=0)
+        seen = counts > 0
+        counts = counts[seen, None]
+        sums = self.sums[folds].sum(axis=0)[seen]
+        squares = self.squares[folds].sum((0, 1))
+        n_cases, n_seen = counts.sum(), len(counts)
+        middle = sums.sum(axis=0) ** 2 / n_cases
+        total = squares - middle
+        # What is left of a constant after rounding is not variance.
+        total[total <= 1e-6 * squares] = 0
+        if n_seen < 2 or n_cases <= n_seen:
+            return np.maximum(total, 0)
+        between = (sums**2 / counts).sum(axis=0) - middle
+        within = np.maximum(total - between, 1e-9 * total)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            score = (between / (n_seen - 1)) / (within / (n_cases - n_seen))
+        return np.where(total > 0, score, 0.0)
 
 
-def keep_best(scores: NDArray[np.float64], n_kept: int) -> NDArray[np.int64]:
+@dataclass(frozen=True)
+class Selection:
+    """Features chosen on some cases, and chosen again without each fold of them.
+
+    Parameters
+    ----------
+    kept : ndarray of int64
+        Chosen features, ascending.
+    moments : FeatureMoments
+        What they were chosen by.
+    cases, folds : ndarray of int64
+        The cases, and in which fold they are.
+    kept_without : list of ndarray of int64
+        For each fold, the features chosen without it.
+    """
+
+    kept: NDArray[np.int64]
+    moments: FeatureMoments
+    cases: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    kept_without: list[NDArray[np.int64]]
+
+
+def assign_folds(
+    classes: NDArray[np.int64], n_folds: int, random_state: np.random.RandomState
+) -> NDArray[np.int64]:
+    """Share out the cases of each class over folds, at random."""
+    folds = np.empty(len(classes), np.int64)
+    order = random_state.permutation(len(classes))
+    for label in np.unique(classes):
+        members = order[classes[order] == label]
+        folds[members] = (np.arange(len(members)) + label) % n_folds
+    return folds
+
+
+def keep_best(scores: NDArray[np.floating[Any]], n_kept: int) -> NDArray[np.int64]:
     """Return indices of the best features in ascending order, ties to the first."""
     best = np.argsort(-scores, kind="stable")[:n_kept]
     return np.sort(best).astype(np.int64)

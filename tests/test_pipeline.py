@@ -1,0 +1,149 @@
+"""Estimators inside scikit-learn's tools, on real recordings."""
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+
+
+def pipeline(**params):
+    params = {"max_epochs": 1, "random_state": 0} | params
+    return Pipeline(
+        [
+            ("tokens", VQTextTransformer(**params)),
+            ("scale", StandardScaler()),
+            ("clf", LogisticRegression()),
+        ]
+    )
+
+
+def test_pipeline_classifies_motions(basic_motions):
+    data = basic_motions
+    model = pipeline(max_epochs=20).fit(data.X_train, data.y_train)
+    assert model.named_steps["tokens"].level_ == "trained with text"
+    assert model.score(data.X_test, data.y_test) >= 0.95
+
+
+def test_grid_search_over_codes_text_and_regularisation(basic_motions):
+    data = basic_motions
+    search = GridSearchCV(
+        pipeline(),
+        {
+            "tokens__n_codes": [16, 32],
+            "tokens__text": [None, "labels"],
+            "tokens__prompt_forms": [("keyword",), ("sentence", "attributes")],
+            "clf__C": [0.1, 10],
+        },
+        cv=2,
+        error_score="raise",
+    )
+    search.fit(data.X_train, data.y_train)
+    assert len(search.cv_results_["params"]) == 16
+    assert search.best_score_ >= 0.9
+    assert search.score(data.X_test, data.y_test) >= 0.9
+
+
+def test_cross_validation_in_two_processes_gives_the_same(basic_motions):
+    data = basic_motions
+    classifier = VQTextClassifier(max_epochs=2, random_state=0)
+    cv = StratifiedKFold(3)
+    here = cross_val_score(classifier, data.X_train, data.y_train, cv=cv)
+    there = cross_val_score(classifier, data.X_train, data.y_train, cv=cv, n_jobs=2)
+    np.testing.assert_array_equal(here, there)
+    assert here.mean() >= 0.9
+
+
+def test_threads_give_the_same(basic_motions):
+    data = basic_motions
+    one = VQTextTransformer(max_epochs=0, random_state=0).fit(data.X_train)
+    two = clone(one).set_params(n_jobs=2).fit(data.X_train)
+    np.testing.assert_array_equal(
+        one.transform(data.X_test), two.transform(data.X_test)
+    )
+
+
+def test_memory_caches_the_transformer(basic_motions, tmp_path):
+    data = basic_motions
+    memory = joblib.Memory(tmp_path, verbose=0)
+    model = Pipeline(
+        [
+            ("tokens", VQTextTransformer(max_epochs=0, random_state=0)),
+            ("clf", RidgeClassifierCV()),
+        ],
+        memory=memory,
+    )
+    first = model.fit(data.X_train, data.y_train).predict(data.X_test)
+    (function,) = tmp_path.rglob("func_code.py")
+    cached = [path for path in function.parent.iterdir() if path.is_dir()]
+    second = clone(model).fit(data.X_train, data.y_train).predict(data.X_test)
+    assert len(cached) == 1  # and the second fit has added none
+    assert [p for p in function.parent.iterdir() if p.is_dir()] == cached
+    np.testing.assert_array_equal(first, second)
+
+
+def test_pandas_output_has_readable_names(basic_motions):
+    data = basic_motions
+    transformer = VQTextTransformer(
+        max_epochs=0,
+        channel_names=data.channel_names,
+        sampling_rate=data.sampling_rate,
+        random_state=0,
+    ).set_output(transform="pandas")
+    table = transformer.fit_transform(data.X_train, data.y_train)
+    assert isinstance(table, pd.DataFrame)
+    assert table.columns.is_unique
+    pattern = (
+        r"(acc|gyro)_[xyz]( change)?: code \d+, "
+        r"(level \d of 4|scale \d of 4|best match), [\d.]+ s"
+    )
+    assert table.columns.str.fullmatch(pattern).all()
+    assert {name.rsplit(", ")[-1] for name in table} == {
+        "0.8 s",
+        "1.6 s",
+        "3.2 s",
+        "6.4 s",
+        "9.6 s",
+    }
+
+
+def test_named_feature_is_what_its_name_says():
+    """A channel of level 0 and one of level 5: only levels tell them apart."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 1, 40))
+    X[::2] += 5
+    transformer = VQTextTransformer(max_epochs=0, random_state=0, channel_names=["x"])
+    transformer.set_output(transform="pandas")
+    table = transformer.fit_transform(X)
+    high = table.filter(regex=r"^x: .*level 4 of 4").sum(axis=1)
+    low = table.filter(regex=r"^x: .*level 1 of 4").sum(axis=1)
+    assert high[::2].min() > 3 * high[1::2].max()
+    assert low[1::2].min() > 3 * low[::2].max()
+
+
+def test_texts_of_cases_are_routed_through_a_pipeline(basic_motions):
+    data = basic_motions
+    texts = np.array([f"a person is {label}" for label in data.y_train], dtype=object)
+    with sklearn.config_context(enable_metadata_routing=True):
+        transformer = VQTextTransformer(max_epochs=1, random_state=0)
+        model = make_pipeline(
+            transformer.set_fit_request(text=True),
+            StandardScaler(),
+            RidgeClassifierCV(),
+        )
+        scores = cross_val_score(
+            model, data.X_train, data.y_train, cv=2, params={"text": texts}
+        )
+        model.fit(data.X_train, data.y_train, text=texts)
+    assert scores.min() >= 0.8
+    assert set(model[0].prompts_) == set(texts)
+    with sklearn.config_context(enable_metadata_routing=True):
+        with pytest.raises(TypeError, match="unexpected argument"):
+            model[1:].fit(data.X_train[:, 0], data.y_train, text=texts)
