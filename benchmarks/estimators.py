@@ -146,7 +146,7 @@ def build(estimator: str, seed: int, n_threads: int) -> Any:
 def limit_threads(n_threads: int) -> Iterator[None]:
     """Limit torch and linear algebra; MiniRocket has `n_jobs` for its own part.
 
-    To be entered for each fit anew: when numba starts, it sets the threads of torch too.
+    To be entered anew for each fit: numba, when it starts, sets those of torch too.
     """
     import torch
 

@@ -244,6 +244,7 @@ class VQTextBase(BaseEstimator):
         moments = FeatureMoments(n_features, int(groups.max()) + 1, n_folds)
         for where, features in self._flat_features(part, "choosing features"):
             moments.add(features, groups[where], folds[where])
+        moments.flush()
         n_kept = min(self.max_features, n_features)
         if classes is not None:
             n_kept = min(n_kept, int(np.ceil(_KEPT_SHARE * n_features)))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_WAITING_VALUES = 2**23
+
 
 class FeatureMoments:
     """Sums and squares of features by fold and class, gathered batch by batch.
@@ -22,6 +24,7 @@ class FeatureMoments:
         self.counts = np.zeros((n_folds, n_classes))
         self.sums = np.zeros((n_folds, n_classes, n_features))
         self.squares = np.zeros((n_folds, n_classes, n_features))
+        self._waiting: list[tuple[NDArray[Any], ...]] = []
 
     def add(
         self,
@@ -30,6 +33,17 @@ class FeatureMoments:
         folds: NDArray[np.int64],
     ) -> None:
         """Add cases with features of shape (n, n_features)."""
+        # Few large products are faster than many small ones.
+        self._waiting.append((features, classes, folds))
+        if sum(part[0].size for part in self._waiting) > _WAITING_VALUES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Take in cases that wait for more."""
+        if not self._waiting:
+            return
+        features, classes, folds = map(np.concatenate, zip(*self._waiting, strict=True))
+        self._waiting.clear()
         n_folds, n_classes = self.counts.shape
         member = np.zeros((n_folds * n_classes, len(features)), np.float32)
         member[folds * n_classes + classes, np.arange(len(features))] = 1

@@ -1,0 +1,177 @@
+import os
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from sktext_vq import __version__, _demo
+from sktext_vq.__main__ import main
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run the demo in a fast setting; return what it says, and its report."""
+    said = []
+    path = tmp_path_factory.mktemp("demo") / "report.html"
+    written = _demo.run_demo(
+        path, say=said.append, max_epochs=1, text_encoder="hashing"
+    )
+    assert written == path
+    return "\n".join(said), path.read_text(encoding="utf-8")
+
+
+def test_demo_shows_what_it_found(demo):
+    text, _ = demo
+    for name in ("VQTextClassifier", "VQTextTransformer in a Pipe", "MiniRocket and"):
+        row = re.search(
+            rf"  {name}.* (\d\.\d+) +([\d.]+) s +[\d.]+ s +[\d.]+ s\n", text
+        )
+        assert float(row[1]) > 0.8
+    assert re.search(r"walking recognised +\d+%   \d+ of 10\n", text)
+    assert re.search(r"three others recognised +\d+%   \d+ of 30\n", text)
+    assert re.search(r"0\.0 s +\d\.\d s +\d+  \w+", text)
+    assert "A person is walking on level ground." in text
+    assert "report.html" in text
+
+
+def test_demo_reads_well_in_a_terminal(demo):
+    text, _ = demo
+    lines = [line for line in text.splitlines() if "report.html" not in line]
+    assert max(map(len, lines)) <= 80
+    assert text.isascii()
+
+
+def test_demo_writes_a_report(demo):
+    _, report = demo
+    assert "of 40 series" in report
+    assert "gyro_z" in report
+
+
+def test_demo_says_what_is_missing(monkeypatch, tmp_path, capsys):
+    def find(name):
+        return None if name in ("sktime", "numba") else find_spec(name)
+
+    monkeypatch.setattr(_demo, "find_spec", find)
+    assert main(["demo", "--report", str(tmp_path / "report.html")]) == 1
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == (
+        "sktext_vq demo: The demo needs sktime and numba, for data and for "
+        "comparison: pip install 'sktext_vq[sktime]'\n"
+    )
+
+
+def test_demo_fails_before_the_work_if_it_cannot_write(tmp_path, capsys):
+    for path, reason in ((tmp_path / "no" / "file", "folder"), (tmp_path, "a folder")):
+        assert main(["demo", "--report", str(path)]) == 1
+        out, err = capsys.readouterr()
+        assert not out
+        assert err.startswith("sktext_vq demo: ") and reason in err
+        assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said", "progress"), [([], "working", True), (["--quiet"], "", False)]
+)
+def test_options_reach_the_demo(options, said, progress, monkeypatch, capsys):
+    found = {}
+
+    def run_demo(report, *, say, **kwargs):
+        found.update(kwargs, report=report)
+        say("working")
+
+    monkeypatch.setattr(_demo, "run_demo", run_demo)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    assert main(["demo", "--left-out", "running", *options]) == 0
+    assert found == {
+        "report": "sktext_vq_demo.html",
+        "left_out": "running",
+        "progress": progress,
+    }
+    assert capsys.readouterr().out.strip() == said
+
+
+def test_no_progress_in_a_pipe(monkeypatch, capsys):
+    found = {}
+    monkeypatch.setattr(
+        _demo, "run_demo", lambda report, **kwargs: found.update(kwargs)
+    )
+    assert main(["demo"]) == 0
+    assert found["progress"] is False
+
+
+def test_interrupt(monkeypatch, capsys):
+    def run_demo(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_demo, "run_demo", run_demo)
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err == "sktext_vq demo: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["--help"], ["demo", "exit codes", "python -m sktext_vq demo --left-out"]),
+        (["demo", "--help"], ["--report PATH", "sktext_vq_demo.html", "MiniRocket"]),
+        (["--version"], [f"sktext_vq {__version__}"]),
+    ],
+)
+def test_help_and_version(arguments, shown, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 0
+    out = capsys.readouterr().out
+    for text in shown:
+        assert text in out
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["dance"], ["demo", "--left-out", "swimming"], ["--nothing"]]
+)
+def test_wrong_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        main(arguments)
+    assert exit_info.value.code == 2
+    assert "usage: python -m sktext_vq" in capsys.readouterr().err
+
+
+def run(code, **kwargs):
+    """Run Python in a process of its own, with this checkout."""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
+    return subprocess.Popen(
+        [sys.executable, *code],
+        env={**os.environ, "PYTHONPATH": path},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **kwargs,
+    )
+
+
+def test_as_a_module():
+    process = run(["-m", "sktext_vq", "demo", "--report", "no/folder/report.html"])
+    out, err = process.communicate()
+    assert (process.returncode, out) == (1, "")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_closed_pipe_is_no_traceback():
+    code = (
+        "import sys\n"
+        "from sktext_vq import __main__, _demo\n"
+        "def run_demo(*args, say, **kwargs):\n"
+        "    for _ in range(100_000): say('line')\n"
+        "_demo.run_demo = run_demo\n"
+        "sys.exit(__main__.main(['demo']))\n"
+    )
+    process = run(["-c", code])
+    assert process.stdout.readline() == "line\n"
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() == 1
+    process.stderr.close()

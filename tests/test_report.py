@@ -1,0 +1,286 @@
+import html.parser
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import confusion_matrix
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq.inspection import _content, write_report
+from sktext_vq.inspection._drawing import limits, lines
+
+HOSTILE = "<script>alert('&')</script>"
+VOID = {"meta", "br", "link", "img", "input", "hr"}
+
+
+class Page(html.parser.HTMLParser):
+    """Elements of a page; refuses what is not nested as it should be."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.attributes = Counter(), [], []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags[tag] += 1
+        self.attributes.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def write(classifier, X, y, folder, **kwargs):
+    path = write_report(classifier, X, y, folder / "report.html", **kwargs)
+    text = path.read_text(encoding="utf-8")
+    assert [file.name for file in folder.iterdir()] == ["report.html"]
+    page = Page(text)
+    # Self-contained, and no scripts, whatever is in it.
+    assert not re.search(r"https?:|src=|@import|url\(", text)
+    assert not page.tags["script"] and not page.tags["link"]
+    for tag, attributes in page.attributes:
+        assert not [name for name in attributes if name.startswith("on")]
+        assert attributes.get("href", "#").startswith("#")
+        if tag == "th":
+            assert attributes["scope"] in ("row", "col")
+        if attributes.get("role") == "img":
+            assert attributes["aria-label"]
+    assert page.tags["caption"] == page.tags["table"]
+    return text, page
+
+
+@pytest.fixture(scope="module")
+def fitted(basic_motions):
+    classifier = VQTextClassifier(
+        max_epochs=2,
+        text_encoder="hashing",
+        channel_names=basic_motions.channel_names,
+        sampling_rate=basic_motions.sampling_rate,
+        random_state=0,
+    )
+    return classifier.fit(basic_motions.X_train, basic_motions.y_train)
+
+
+def test_page_has_what_the_model_says(fitted, basic_motions, tmp_path):
+    X, y = basic_motions.X_test, basic_motions.y_test.copy()
+    y[:3] = "running"  # they stand, so they count as wrong
+    text, page = write(fitted, X, y, tmp_path, title="Watch & learn")
+    assert "<title>Watch &amp; learn</title>" in text
+    predicted = fitted.predict(X)
+    assert f"{(predicted == y).sum()} of 40 series" in text
+    assert f"<dd>{(predicted == y).mean():.3f}</dd>" in text
+    counts = [
+        int(count) for count in re.findall(r'<td[^>]*style="--share[^>]*>(\d+)', text)
+    ]
+    expected = confusion_matrix(y, predicted, labels=fitted.classes_)
+    assert counts == expected.ravel().tolist()
+    for name in basic_motions.channel_names:
+        assert name in text
+    assert f"{X[:, 0].min():.4g}" in text
+    # One drawing of each code, by the words for it.
+    codes = fitted.describe_codes()
+    assert text.count('<li class="card"') == len(codes) == 64
+    for code, shape in codes["shape"].items():
+        assert f"Shape of code {code}: {shape}" in text
+    # Six channels of six cases, and the losses.
+    drawings = [a for _, a in page.attributes if a.get("role") == "img"]
+    assert len(drawings) == 64 + 6 * 6 + 1
+    assert text.count("<strong>Wrong:</strong>") == 3
+    assert "predicted standing, probability" in text
+    for label in fitted.classes_:
+        assert f"of class {label}</h3>" in text
+        assert f"A person {'' if label == 'badminton' else 'is '}" in text
+    assert "2 epochs in" in text and f"{fitted.history_[1]['train_loss']:.4g}" in text
+    assert "random_state=0" in text
+
+
+def test_same_page_each_time_and_old_one_is_replaced(fitted, basic_motions, tmp_path):
+    X, y = basic_motions.X_test[:8], basic_motions.y_test[:8]
+    first, _ = write(fitted, X, y, tmp_path)
+    second, _ = write(fitted, X, y, tmp_path)
+    assert first == second
+
+
+def test_tokens_are_drawn_where_they_are(fitted, basic_motions, tmp_path):
+    X, y = basic_motions.X_test[:1], basic_motions.y_test[:1]
+    text, _ = write(fitted, X, y, tmp_path)
+    lanes = re.findall(r'class="lane" x="([\d.]+)%" width="([\d.]+)%"', text)
+    tokens = fitted.tokens(X)
+    assert len(lanes) == len(tokens)
+    # 100 timepoints: percents are timepoints.
+    assert [float(x) for x, _ in lanes] == tokens["start"].tolist()
+    assert sum(float(width) for _, width in lanes) == pytest.approx(600)
+
+
+def test_hostile_names_are_escaped(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 2, 40))
+    X[::2] = X[::2].cumsum(axis=2)
+    y = np.array([HOSTILE, '"><img src=x onerror="x'] * 10)
+    classifier = VQTextClassifier(
+        max_epochs=1,
+        text={label: f"{label} {{{{ 7 * 7 }}}}" for label in y[:2]},
+        text_encoder="hashing",
+        channel_names=[HOSTILE + "1", "</svg>"],
+        random_state=0,
+    )
+    classifier.fit(X, y)
+    text, page = write(classifier, X, y, tmp_path, title=HOSTILE)
+    assert "&lt;script&gt;" in text and "{{ 7 * 7 }}" in text
+    assert page.tags["img"] == 0
+
+
+def test_one_channel_of_30_points_and_numbers_as_classes(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 30))
+    X[::2] = X[::2].cumsum(axis=1)
+    y = np.arange(20) % 2
+    classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:10], y[:10])
+    text, _ = write(classifier, X[10:], y[10:], tmp_path, n_examples=2)
+    assert text.count("<article>") == 2
+    assert "No text guided the training" in text
+    assert "the vocabulary is the closed form" in text
+    assert "of class 0</h3>" in text
+    # Timepoints, as nothing says how long one takes.
+    assert "From left to right: 30 timepoints" in text
+
+
+def test_many_long_and_unequal_series_with_gaps(tmp_path):
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(24, n)).cumsum(axis=1) for n in (1200, 2000, 700, 900)]
+    X = [x * (1 + 4 * (i % 2)) for i, x in enumerate(X)]
+    X[0][3, 100:400] = np.nan
+    X[1][0, ::3] = np.nan
+    y = ["slow", "fast"] * 2
+    classifier = VQTextClassifier(
+        max_epochs=1, text="captions", text_encoder="hashing", random_state=0
+    )
+    classifier.fit(X, y)
+    text, page = write(classifier, X, y, tmp_path)
+    drawings = [a for _, a in page.attributes if a.get("role") == "img"]
+    assert len(drawings) == 64 + 4 * 24 + 1
+    assert text.count("21 more channels") == 4
+    assert "700 to 2000" in text
+    # Captions of single series, as given to the encoder.
+    assert "different texts about single series" in text
+    assert str(classifier.prompts_[0]).split(".")[0] in text
+    assert len(text) < 2_500_000
+
+
+def test_classes_that_the_model_does_not_know(fitted, basic_motions, tmp_path):
+    y = basic_motions.y_test.astype(object)
+    y[:5] = "swimming"
+    text, _ = write(fitted, basic_motions.X_test, y, tmp_path)
+    assert "does not know the classes swimming" in text
+    assert "<dd>0.875</dd>" in text or "<dd>0.850</dd>" in text
+
+
+def test_description_may_lack_columns_and_have_phrases(fitted):
+    class Terse:
+        shapes_, sampling_rate = fitted.shapes_, None
+
+        def describe_codes(self):
+            table = fitted.describe_codes()[["shape"]]
+            return table.assign(phrases=[["a rise", "going up"]] * len(table))
+
+    codes = _content.draw_codes(Terse())
+    assert codes[0]["facts"] == ["a rise; going up"]
+    (group,) = _content.group_codes(codes, ["walking"])
+    assert group["label"] is None and len(group["codes"]) == 64
+
+
+def test_colours_go_to_the_commonest_kinds():
+    kinds = [f"kind {i}" for i in range(9) for _ in range(9 - i)] + ["flat"] * 50
+    codes = [{"kind": kind, "usage": np.nan} for kind in kinds]
+    _content._colour(codes)
+    colours = {code["kind"]: code["colour"] for code in codes}
+    assert colours["kind 0"] == 0 and colours["kind 6"] == 6
+    assert colours["flat"] == colours["kind 8"] == 7
+    assert _content.legend(codes)[-1]["words"] == "other shapes"
+    assert _content.legend(codes[:9])[0]["words"] == "kind 0"
+
+
+def test_examples_are_mistakes_first_and_then_of_each_class():
+    true = np.array([0, 0, 0, 1, 1, 1, 1, 1])
+    sure = np.array([0.9, 0.8, 0.7, 0.9, 0.8, 0.6, 0.7, 0.9])
+    predicted = np.array([0, 0, 0, 1, 1, 1, 0, 0])
+    probabilities = np.empty((8, 2))
+    probabilities[range(8), predicted] = sure
+    probabilities[range(8), 1 - predicted] = 1 - sure
+    assert _content.choose_cases(true, probabilities, 4) == [7, 6, 0, 3]
+    assert _content.choose_cases(true, probabilities, 2) == [7, 0]
+    assert _content.choose_cases(true, probabilities, 99) == [7, 6, 0, 3, 1, 4, 2, 5]
+    # Only mistakes: as many as asked for.
+    assert len(_content.choose_cases(1 - predicted, probabilities, 4)) == 4
+
+
+def test_lines_leave_gaps_open():
+    values = np.array([0.0, 1.0, np.nan, 1.0, np.nan])
+    first, dot = lines(values, *limits(values))
+    assert first == "100.0,96.0 300.0,4.0"
+    assert dot == "700.0,4.0 700.0,4.0"
+
+
+@pytest.mark.parametrize("value", [0.0, -5.0, 1e300])
+def test_constant_series_run_through_the_middle(value):
+    (line,) = lines(np.full(4, value), *limits(np.full(4, value)))
+    assert {point.split(",")[1] for point in line.split()} == {"50.0"}
+
+
+def test_long_series_keep_their_extremes():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=5000)
+    values[2000:2600] = np.nan
+    first, second = lines(values, *limits(values))
+    heights = [float(p.split(",")[1]) for p in f"{first} {second}".split()]
+    assert len(heights) <= 600
+    assert min(heights) == 4.0 and max(heights) == 96.0
+    times = [float(p.split(",")[0]) for p in f"{first} {second}".split()]
+    assert times == sorted(times)
+    assert not [time for time in times if 401 < time < 519]
+
+
+@pytest.mark.parametrize("other", [VQTextTransformer(), "model", None])
+def test_other_estimators_are_refused(other, tmp_path):
+    with pytest.raises(TypeError, match="takes a fitted VQTextClassifier, got"):
+        write_report(other, np.zeros((2, 9)), [0, 1], tmp_path / "report.html")
+
+
+def test_errors_name_what_is_wrong(fitted, basic_motions, tmp_path):
+    X, y, path = basic_motions.X_test, basic_motions.y_test, tmp_path / "report.html"
+    with pytest.raises(NotFittedError):
+        write_report(VQTextClassifier(), X, y, path)
+    with pytest.raises(ValueError, match="X has 40 cases, y has 39"):
+        write_report(fitted, X, y[1:], path)
+    with pytest.raises(ValueError, match=r"none of the classes .*'badminton'.*has 0"):
+        write_report(fitted, X, np.zeros(40, int), path)
+    with pytest.raises(ValueError, match="2 channels"):
+        write_report(fitted, X[:, :2], y, path)
+    with pytest.raises(FileNotFoundError, match="folder that does not exist"):
+        write_report(fitted, X, y, tmp_path / "no" / "report.html")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        write_report(fitted, X, y, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_failed_write_leaves_the_old_file(fitted, basic_motions, tmp_path, monkeypatch):
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def fail(*args):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(PermissionError, match=re.escape(str(path))):
+        write_report(fitted, basic_motions.X_test, basic_motions.y_test, path)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from sklearn.feature_selection import f_classif
+
+from sktext_vq._selection import FeatureMoments, assign_folds, keep_best
+
+
+def gathered(features, classes, folds, n_folds=3, size=7):
+    moments = FeatureMoments(features.shape[1], classes.max() + 1, n_folds)
+    for start in range(0, len(features), size):
+        part = slice(start, start + size)
+        moments.add(features[part], classes[part], folds[part])
+    moments.flush()
+    return moments
+
+
+@pytest.mark.parametrize("waiting", [0, 10**9])
+def test_scores_are_those_of_scikit_learn(monkeypatch, waiting):
+    monkeypatch.setattr("sktext_vq._selection._WAITING_VALUES", waiting)
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 3, 60)
+    features = (rng.normal(size=(60, 20)) + classes[:, None] % 2).astype(np.float32)
+    folds = assign_folds(classes, 3, np.random.RandomState(0))
+    moments = gathered(features, classes, folds)
+    np.testing.assert_allclose(
+        moments.scores(), f_classif(features, classes)[0], rtol=1e-4
+    )
+    rest = folds != 1
+    np.testing.assert_allclose(
+        moments.scores(left_out=1),
+        f_classif(features[rest], classes[rest])[0],
+        rtol=1e-4,
+    )
+    mean, scale = moments.mean_and_scale()
+    np.testing.assert_allclose(mean, features.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(scale, features.std(axis=0), rtol=1e-4)
+
+
+def test_features_that_do_not_vary_come_last():
+    rng = np.random.default_rng(0)
+    classes = np.arange(30) % 2
+    features = rng.normal(size=(30, 4)).astype(np.float32)
+    features[:, 1] = 1 / 3
+    scores = gathered(features, classes, np.zeros(30, int), 1).scores()
+    assert scores[1] == 0
+    assert (np.delete(scores, 1) > 0).all()
+    assert keep_best(scores, 3).tolist() == [0, 2, 3]
+
+
+def test_one_class_is_scored_by_variance():
+    features = np.array([[0, 1, 5], [0, 3, 5], [0, 2, 5]], np.float32)
+    zeros = np.zeros(3, int)
+    scores = gathered(features, zeros, zeros, 1).scores()
+    assert scores.argmax() == 1
+    assert scores[0] == 0
+
+
+def test_folds_share_out_every_class():
+    classes = np.repeat([0, 1, 2], [40, 9, 1])
+    folds = assign_folds(classes, 4, np.random.RandomState(0))
+    for label, least, most in [(0, 10, 10), (1, 2, 3), (2, 0, 1)]:
+        counts = np.bincount(folds[classes == label], minlength=4)
+        assert least <= counts.min() <= counts.max() <= most
