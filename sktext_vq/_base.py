@@ -40,7 +40,7 @@ from sktext_vq.nn.tokens import (
 )
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import PromptBank, SeriesCaptioner, TextEncoder, are_words
-from sktext_vq.training import Guidance, move, split_cases, train
+from sktext_vq.training import Guidance, move, single_thread, split_cases, train
 
 # Cases that features are chosen from, and captions written for.
 _MAX_SELECTION_CASES = 2048
@@ -155,6 +155,20 @@ class VQTextBase(BaseEstimator):
         Selection
             Chosen features.
         """
+        with single_thread():
+            return self._fit_alone(
+                panel, labels, classes, case_texts, class_weight, n_folds
+            )
+
+    def _fit_alone(
+        self,
+        panel: Panel,
+        labels: NDArray[Any] | None,
+        classes: NDArray[np.int64] | None,
+        case_texts: Any,
+        class_weight: NDArray[np.float64] | None,
+        n_folds: int,
+    ) -> Selection:
         self._check_params()
         self.channel_names_ = self._check_channel_names()
         random_state = check_random_state(self.random_state)
@@ -489,7 +503,8 @@ class VQTextBase(BaseEstimator):
         """
         check_is_fitted(self)
         panel = self._check_X(X, reset=False)
-        found = token_arrays(panel, self.scaler_, self.tokenizer_)
+        with single_thread():
+            found = token_arrays(panel, self.scaler_, self.tokenizer_)
         unit = self.scaler_.scale[found["channel"]]
         found["offset"] = found["offset"] * unit + self.scaler_.mean[found["channel"]]
         found["scale"] = found["scale"] * unit
@@ -512,7 +527,8 @@ class VQTextBase(BaseEstimator):
         """
         check_is_fitted(self)
         panel = self._check_X(X, reset=False)
-        found = token_arrays(panel, self.scaler_, self.tokenizer_)
+        with single_thread():
+            found = token_arrays(panel, self.scaler_, self.tokenizer_)
         drawn = draw(found, panel.values.shape, torch.from_numpy(self.codebook_))
         series = drawn * self.scaler_.scale[:, None] + self.scaler_.mean[:, None]
         past = np.arange(panel.n_timepoints) >= panel.lengths[:, None]

@@ -76,7 +76,8 @@ def run_demo(
     params = {
         "channel_names": data.channel_names,
         "sampling_rate": data.sampling_rate,
-        "text_encoder": text_encoder,
+        # Not verbose by itself: its counts of texts are no progress.
+        "text_encoder": TextEncoder(text_encoder),
         "max_epochs": max_epochs,
         "random_state": 0,
         "verbose": int(progress),
@@ -119,7 +120,7 @@ def _compare(
 
     _note("loading the text encoder", progress)
     start = time.perf_counter()
-    TextEncoder(params["text_encoder"]).transform(["a text"])
+    params["text_encoder"].transform(["a text"])
     loading = time.perf_counter() - start
     _note("compiling MiniRocket", progress)
     start = time.perf_counter()
@@ -190,11 +191,13 @@ def _zero_shot(
     say(
         f"Fitted on the other classes. No recording of {left_out} is needed, only the\n"
         "name: the package has texts for it. All four names are candidates.\n\n"
-        f"  {left_out} recognised{right[unseen].mean():21.0%}"
-        f"   {right[unseen].sum()} of {unseen.sum()}\n"
-        f"  the three others recognised{right[~unseen].mean():13.0%}"
-        f"   {right[~unseen].sum()} of {(~unseen).sum()}"
+        f"{_recognised(left_out, right[unseen])}\n"
+        f"{_recognised('the three others', right[~unseen])}"
     )
+
+
+def _recognised(what: str, right: NDArray[np.bool_]) -> str:
+    return f"  {f'{what} recognised':<34}{right.mean():4.0%}{right.sum():5} of {len(right)}"
 
 
 def _read(

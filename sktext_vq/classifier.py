@@ -18,6 +18,7 @@ from sktext_vq._head import Cases, RidgeHead
 from sktext_vq._selection import Selection
 from sktext_vq._zero_shot import ZeroShotSpace
 from sktext_vq.panel import Panel
+from sktext_vq.training import single_thread
 
 # Scores are squared distances per dimension of the space.
 _ZERO_SHOT_SHARPNESS = 3.0
@@ -294,11 +295,11 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         seen = np.array([known.index(name) if name in known else -1 for name in names])
         features = self._histograms(self._check_X(X, reset=False))
         guide = self.text if isinstance(self.text, Mapping) else None
+        with single_thread():
+            seen_texts = self._describe_classes(known, guide)[1]
+            texts = self._describe_classes(names, own)[1]
         scores = self.space_.scores(
-            self.head_.standardise(features),
-            self._describe_classes(known, guide)[1],
-            self._describe_classes(names, own)[1],
-            seen,
+            self.head_.standardise(features), seen_texts, texts, seen
         )
         return softmax(_ZERO_SHOT_SHARPNESS * scores, axis=1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping
 from skorch.helper import predefined_split
 from skorch.utils import noop
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
@@ -167,6 +169,16 @@ class _StopIfNotFinite(Callback):
                 f"{len(net.history)}. Scale the input to moderate values, or set "
                 "max_epochs=0 for the closed form."
             )
+
+
+def single_thread() -> AbstractContextManager[Any]:
+    """Keep torch's operations on the calling thread.
+
+    They are small here. Sharing each out over threads gains little on an idle machine,
+    and on a busy one every operation waits for the slowest thread, which makes the
+    whole up to a hundred times slower. Cases are what is shared out, see `n_jobs`.
+    """
+    return threadpool_limits(1, user_api="openmp")
 
 
 def move(batch: Batch, device: str) -> Batch:

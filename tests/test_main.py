@@ -30,8 +30,8 @@ def test_demo_shows_what_it_found(demo):
             rf"  {name}.* (\d\.\d+) +([\d.]+) s +[\d.]+ s +[\d.]+ s\n", text
         )
         assert float(row[1]) > 0.8
-    assert re.search(r"walking recognised +\d+%   \d+ of 10\n", text)
-    assert re.search(r"three others recognised +\d+%   \d+ of 30\n", text)
+    assert re.search(r"walking recognised +\d+% +\d+ of 10\n", text)
+    assert re.search(r"three others recognised +\d+% +\d+ of 30\n", text)
     assert re.search(r"0\.0 s +\d\.\d s +\d+  \w+", text)
     assert "A person is walking on level ground." in text
     assert "report.html" in text

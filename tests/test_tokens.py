@@ -12,9 +12,10 @@ from sktext_vq.nn.tokens import (
     SCALE_FLOOR,
     Batch,
     ShapeTokenizer,
-    bin_weights,
     cut_windows,
     dilations,
+    ramps,
+    shares,
 )
 
 
@@ -53,7 +54,10 @@ def test_attributes_of_windows_are_exact():
         means = series[0, start : start + 32].reshape(8, 4).mean(1)
         torch.testing.assert_close(windows.offset[0, start], means.mean())
         torch.testing.assert_close(windows.scale[0, start], means.std(correction=0))
-        torch.testing.assert_close(windows.shape[0, :, start], means - means.mean())
+        torch.testing.assert_close(
+            windows.shape[0, :, start],
+            (means - means.mean()) / (means.std(correction=0) + SCALE_FLOOR),
+        )
 
 
 def test_windows_need_to_be_observed_and_within_the_series():
@@ -76,9 +80,10 @@ def test_scores_are_those_of_one_dilated_convolution():
         windows = cut_windows(series, dilation)
         means = F.avg_pool1d(series[:, None], dilation, 1)
         expected = F.conv1d(means, codes[:, None], dilation=dilation)
-        torch.testing.assert_close(
-            torch.matmul(codes, windows.shape), expected, atol=1e-5, rtol=1e-5
+        found = (
+            torch.matmul(codes, windows.shape) * (windows.scale + SCALE_FLOOR)[:, None]
         )
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_codes_assigned_are_the_nearest_of_each_head():
@@ -86,10 +91,8 @@ def test_codes_assigned_are_the_nearest_of_each_head():
     tokenizer = fitted(series)
     codes = tokenizer.codebook.codes.detach()
     windows = cut_windows(series.reshape(-1, 50), 2)
-    scaled = windows.shape / (windows.scale[:, None] + SCALE_FLOOR)
-    scores = torch.matmul(
-        tokenizer.codebook.affine(), F.pad(scaled, (0, 0, 0, 1), value=1)
-    )
+    scaled = windows.shape
+    scores = torch.matmul(tokenizer.codebook.affine(), windows.points)
     chosen = tokenizer.codebook.assign(scores.detach()).view(12, 2, 16, -1)
     for head in range(2):
         distance = torch.cdist(
@@ -127,10 +130,11 @@ def test_padding_changes_nothing():
     st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=9),
     st.lists(st.floats(-3, 3, width=32), min_size=2, max_size=6, unique=True),
 )
-def test_bin_weights_share_out_one_and_keep_the_value(values, knots):
+def test_bins_share_out_one_and_keep_the_value(values, knots):
     knots = torch.tensor(sorted(knots))
     values = torch.tensor(values)
-    weights = bin_weights(values[None], knots[None])[0]
+    above = ramps(values[None], knots[None])
+    weights = shares(torch.ones(1, 1, len(values)), above)[0]
     assert (weights >= -1e-6).all()
     torch.testing.assert_close(weights.sum(0), torch.ones(len(values)))
     if (knots.diff() > 1e-3).all():

@@ -319,7 +319,7 @@ def guiding_texts(estimator: VQTextClassifier) -> dict[str, Any] | None:
         "by_class": by_class,
         "texts": texts[:_MAX_TEXTS],
         "n_texts": len(texts),
-        "encoder": str(estimator.text_encoder),
+        "encoder": getattr(estimator.text_encoder, "model", estimator.text_encoder),
     }
 
 

@@ -109,8 +109,7 @@ def _border(start: Any) -> Any:
 
 def _nearest(windows: Windows, codes: Tensor) -> Tensor:
     """Index of the code nearest to each window, over all heads."""
-    scaled = windows.shape / (windows.scale.unsqueeze(1) + SCALE_FLOOR)
-    scores = torch.matmul(codes, scaled) - 0.5 * codes.square().sum(1)[:, None]
+    scores = torch.matmul(codes, windows.shape) - 0.5 * codes.square().sum(1)[:, None]
     return scores.argmax(dim=1)
 
 

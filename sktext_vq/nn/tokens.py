@@ -32,10 +32,15 @@ _WINDOWS_PER_BLOCK = 2**15
 class Windows(NamedTuple):
     """Windows of one length, with their attributes."""
 
-    shape: Tensor  # (n_series, N_POINTS, n_windows), mean 0
+    points: Tensor  # (n_series, N_POINTS + 1, n_windows): scaled shapes, then ones
     offset: Tensor  # (n_series, n_windows): mu
     scale: Tensor  # (n_series, n_windows): sigma
     valid: Tensor | None  # (n_series, n_windows), 0 or 1; None means all of them
+
+    @property
+    def shape(self) -> Tensor:
+        """Shapes of mean 0 in units of their scale."""
+        return self.points[:, :N_POINTS]
 
 
 class Batch(NamedTuple):
@@ -98,28 +103,29 @@ def cut_windows(
     means = series
     if dilation > 1 and n_starts:
         means = F.avg_pool1d(series.unsqueeze(1), dilation, stride=1).squeeze(1)
-    points = [
-        means[:, i * dilation + first : i * dilation + n_starts : step]
-        for i in range(N_POINTS)
-    ]
-    shape = torch.stack(points, dim=1)  # n p t
+    starts = range(first, n_starts, step)
+    points = means.new_ones(len(means), N_POINTS + 1, len(starts))  # n p t
+    shape = points[:, :N_POINTS]
+    for i in range(N_POINTS):
+        shape[:, i] = means[:, i * dilation + first : i * dilation + n_starts : step]
     offset = shape.mean(dim=1)
-    shape = shape - offset.unsqueeze(1)
+    shape -= offset.unsqueeze(1)
     scale = shape.square().mean(dim=1).sqrt()
+    shape /= (scale + SCALE_FLOOR).unsqueeze(1)
     valid = None
     if observed is not None and lengths is not None and n_starts:
         share = F.avg_pool1d(observed.unsqueeze(1), length, stride=1).squeeze(1)
-        starts = torch.arange(n_starts, device=series.device)
+        every = torch.arange(n_starts, device=series.device)
         # The smallest window stays valid in a series shorter than itself.
         ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
-        inside = starts + length <= ends
+        inside = every + length <= ends
         enough = (share >= 0.5) | (lengths.unsqueeze(1) < N_POINTS)
         valid = (inside & enough)[:, first::step].to(series.dtype)
-    return Windows(shape, offset, scale, valid)
+    return Windows(points, offset, scale, valid)
 
 
-def bin_weights(values: Tensor, knots: Tensor) -> Tensor:
-    """Share each value between the two knots that it lies between.
+def ramps(values: Tensor, knots: Tensor) -> Tensor:
+    """Say how far values are from each knot to the next.
 
     Parameters
     ----------
@@ -129,17 +135,34 @@ def bin_weights(values: Tensor, knots: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor of shape (n_series, n_bins, n_windows)
-        Weights that sum to 1 over the bins: a histogram of them changes smoothly
-        where one of hard bins jumps.
+    Tensor of shape (n_series, n_bins - 1, n_windows)
+        0 up to a knot, 1 from the next one on, and a straight line between. The
+        differences of neighbours, see :func:`shares`, share each value between the
+        two knots that it lies between: a histogram of these changes smoothly where
+        one of hard bins jumps.
     """
-    low = knots[:, :-1, None]
-    width = (knots[:, 1:, None] - low).clamp_min(1e-6)
-    above = ((values.unsqueeze(1) - low) / width).clamp(0, 1)
-    # Weight of a bin: how far the value is above its own knot, but not the next one.
-    weights = F.pad(above, (0, 0, 1, 0), value=1.0)
-    weights[:, :-1] -= above
-    return weights
+    width = (knots[:, 1:] - knots[:, :-1]).clamp_min(1e-6).unsqueeze(2)
+    start = -knots[:, :-1, None] / width
+    return torch.addcmul(start, values.unsqueeze(1), 1 / width).clamp_(0, 1)
+
+
+def shares(whole: Tensor, above: Tensor) -> Tensor:
+    """Turn sums of ramps into histograms.
+
+    Parameters
+    ----------
+    whole : Tensor of shape (n_series, 1, n_codes)
+        What all bins sum to.
+    above : Tensor of shape (n_series, n_bins - 1, n_codes)
+        Sums of :func:`ramps`.
+
+    Returns
+    -------
+    Tensor of shape (n_series, n_bins, n_codes)
+    """
+    lower = torch.cat([whole, above], dim=1)
+    upper = F.pad(above, (0, 0, 0, 1))
+    return (lower - upper).clamp_min(0)  # negative by rounding only
 
 
 class ShapeTokenizer(nn.Module):
@@ -235,7 +258,7 @@ class ShapeTokenizer(nn.Module):
 
     def _sample_shapes(self, windows: Windows, generator: torch.Generator) -> Tensor:
         """Return scaled shapes of up to 4,096 valid windows."""
-        shapes = _homogeneous(windows)[:, :N_POINTS].transpose(1, 2)  # n t p
+        shapes = windows.shape.transpose(1, 2)  # n t p
         if windows.valid is None:
             shapes = shapes.reshape(-1, N_POINTS)
         else:
@@ -286,11 +309,11 @@ class ShapeTokenizer(nn.Module):
             if windows.offset.shape[-1] == 0:
                 blocks.append(self._no_windows(batch))
                 continue
-            scores = torch.matmul(affine, _homogeneous(windows))  # n k t
+            scores = torch.matmul(affine, windows.points)  # n k t
             best = _best_match(scores, windows.valid)
             chosen = self.codebook.assign(scores)
-            counts = torch.bmm(self._bins(windows, v, d), chosen.transpose(1, 2))
-            blocks.append(torch.cat([_root(counts), best.unsqueeze(1)], dim=1))
+            counts = self._count(windows, chosen, v, d)
+            blocks.append(torch.cat([_root(counts), best], dim=1))
         return self._join(blocks, batch)
 
     def train_forward(
@@ -319,40 +342,41 @@ class ShapeTokenizer(nn.Module):
             if windows.offset.shape[-1] == 0:
                 blocks.append(self._no_windows(batch))
                 continue
-            points = _homogeneous(windows)
-            scores = torch.matmul(affine, points)
+            scores = torch.matmul(affine, windows.points)
             best = _best_match(scores, windows.valid)
             chosen = self.codebook.assign(scores, temperature)
-            counts = torch.bmm(self._bins(windows, v, d), chosen.transpose(1, 2))
-            blocks.append(torch.cat([_root(counts), best.unsqueeze(1)], dim=1))
+            counts = self._count(windows, chosen, v, d)
+            blocks.append(torch.cat([_root(counts), best], dim=1))
             heads = scores.view(
                 len(scores), self.codebook.n_heads, -1, scores.shape[-1]
             )
             nearest = heads.amax(dim=2).mean(dim=1)
-            error = points[:, :N_POINTS].square().sum(1) - 2 * nearest
+            error = windows.shape.square().sum(1) - 2 * nearest
             if windows.valid is not None:
                 error = error * windows.valid
             errors.append(error.mean())
         return self._join(blocks, batch), torch.stack(errors).mean()
 
-    def _bins(self, windows: Windows, v: int, d: int) -> Tensor:
-        """Shares of windows in level and scale bins; rows sum to 1 over the windows."""
+    def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
+        """Histograms of chosen codes over level and scale bins.
+
+        Returns
+        -------
+        Tensor of shape (n_series, LEVEL_BINS + SCALE_BINS, n_codes)
+            Each kind of bins sums to 1 over the codes of a head.
+        """
         n_cases = len(windows.offset) // self.n_channels
-        weights = torch.cat(
-            [
-                bin_weights(values, knots[v, d].repeat(n_cases, 1))
-                for values, knots in (
-                    (windows.offset, self.level_knots),
-                    (windows.scale, self.scale_knots),
-                )
-            ],
-            dim=1,
-        )
-        valid = windows.valid
-        if valid is None:
-            valid = torch.ones_like(windows.offset)
-        total = valid.sum(1, keepdim=True).clamp_min(1)
-        return weights * (valid / total).unsqueeze(1)
+        level = ramps(windows.offset, self.level_knots[v, d].repeat(n_cases, 1))
+        scale = ramps(windows.scale, self.scale_knots[v, d].repeat(n_cases, 1))
+        every = torch.ones_like(level[:, :1])
+        weights = torch.cat([every, level, scale], dim=1)
+        if windows.valid is not None:
+            every = windows.valid.unsqueeze(1)
+            weights *= every
+        total = every.sum(dim=2, keepdim=True).clamp_min(1)
+        sums = torch.bmm(weights, chosen.transpose(1, 2)) / total
+        whole, level, scale = sums[:, :1], sums[:, 1:LEVEL_BINS], sums[:, LEVEL_BINS:]
+        return torch.cat([shares(whole, level), shares(whole, scale)], dim=1)
 
     def _no_windows(self, batch: Batch) -> Tensor:
         n_series = len(batch.series) * self.n_channels
@@ -363,12 +387,6 @@ class ShapeTokenizer(nn.Module):
         return features.view(len(batch.series), *self.layout)
 
 
-def _homogeneous(windows: Windows) -> Tensor:
-    """Scaled shapes and a row of ones, for :meth:`Codebook.affine`."""
-    scaled = windows.shape / (windows.scale.unsqueeze(1) + SCALE_FLOOR)
-    return F.pad(scaled, (0, 0, 0, 1), value=1.0)
-
-
 def _root(counts: Tensor) -> Tensor:
     """Square root but for a finite slope at 0, which would blow up rounding."""
     return (counts + 1e-6).sqrt() - 1e-3
@@ -377,9 +395,9 @@ def _root(counts: Tensor) -> Tensor:
 def _best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
     """Best score of each code over the windows of a series; 0 without windows."""
     if valid is None:
-        return scores.amax(dim=2)
+        return scores.amax(dim=2).unsqueeze(1)
     hidden = scores.masked_fill(valid.unsqueeze(1) == 0, -torch.inf)
-    return hidden.amax(dim=2).nan_to_num(neginf=0.0)
+    return hidden.amax(dim=2).nan_to_num(neginf=0.0).unsqueeze(1)
 
 
 def sample_size(n_channels: int, n_timepoints: int) -> int:
