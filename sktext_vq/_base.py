@@ -10,17 +10,16 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d, validate_data
 from tqdm.auto import tqdm
 
-from sktext_vq._readable import draw, shape_words, token_arrays
+from sktext_vq._guidance import Guidance, describe_classes, guide_cases
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import (
     FeatureMoments,
@@ -28,19 +27,19 @@ from sktext_vq._selection import (
     assign_folds,
     keep_best,
 )
+from sktext_vq._vocabulary import VocabularyMixin
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.tokens import (
     LEVEL_BINS,
     N_POINTS,
     N_ROWS,
-    SCALE_BINS,
     ShapeTokenizer,
     cases_per_batch,
     sample_size,
 )
 from sktext_vq.panel import Panel, as_panel
-from sktext_vq.text import PromptBank, SeriesCaptioner, TextEncoder, are_words
-from sktext_vq.training import Guidance, move, single_thread, split_cases, train
+from sktext_vq.text import SeriesCaptioner, TextEncoder, are_words
+from sktext_vq.training import move, single_thread, split_cases, train
 
 # Cases that features are chosen from, and captions written for.
 _MAX_SELECTION_CASES = 2048
@@ -51,7 +50,7 @@ _KEPT_SHARE = 1 / 3
 _TEXT_CHOICES = ("auto", "labels", "captions")
 
 
-class VQTextBase(BaseEstimator):
+class VQTextBase(VocabularyMixin, BaseEstimator):
     """Shared parameters and fitting; see the public classes for their meaning."""
 
     def _check_params(self) -> None:
@@ -297,18 +296,22 @@ class VQTextBase(BaseEstimator):
     ) -> Guidance | None:
         """Collect and encode the texts that guide training, if any."""
         source = self.text
-        if case_texts is None and source is None:
-            return None
         if case_texts is not None:
-            return self._case_guidance(case_texts, np.arange(panel.n_cases), panel)
-        if isinstance(source, Mapping) or source == "labels":
-            if labels is None or classes is None:
-                raise ValueError(f"text={source!r} needs labels: pass y to fit.")
-            return self._class_guidance(labels, classes)
+            cases = np.arange(panel.n_cases)
+            return guide_cases(case_texts, cases, panel.n_cases, self._encoder())
+        if source is None:
+            return None
+        of_classes = isinstance(source, Mapping) or source == "labels"
+        if of_classes and labels is None:
+            raise ValueError(f"text={source!r} needs labels: pass y to fit.")
+        if source == "auto" and labels is not None:
+            of_classes = are_words(labels)
         try:
-            if source == "auto" and labels is not None and are_words(labels):
-                assert classes is not None
-                return self._class_guidance(labels, classes)
+            if of_classes:
+                assert labels is not None and classes is not None
+                own = source if isinstance(source, Mapping) else None
+                first, vectors = self._describe_classes(list(map(str, labels)), own)
+                return Guidance(first, vectors, classes, True)
             cases = np.sort(
                 random_state.permutation(panel.n_cases)[:_MAX_CAPTIONED_CASES]
             )
@@ -316,79 +319,23 @@ class VQTextBase(BaseEstimator):
                 channel_names=self.channel_names, sampling_rate=self.sampling_rate
             )
             part = Panel(panel.values[cases], panel.lengths[cases])
-            return self._case_guidance(captioner.fit_transform(part), cases, panel)
+            captions = captioner.fit_transform(part)
+            return guide_cases(captions, cases, panel.n_cases, self._encoder())
         except ImportError as error:
             if source != "auto":
                 raise
             warnings.warn(
                 f"Training goes on without text, since {error} Pass text=None to "
                 "choose this.",
-                stacklevel=4,
+                stacklevel=5,
             )
             return None
-
-    def _class_guidance(
-        self, labels: NDArray[Any], classes: NDArray[np.int64]
-    ) -> Guidance:
-        """Prompts of the classes; a class is the mean of their embeddings."""
-        names = [str(label) for label in labels]
-        own = self.text if isinstance(self.text, Mapping) else None
-        first, vectors = self._describe_classes(names, own)
-        return Guidance(first, vectors, classes, True)
 
     def _describe_classes(
         self, names: list[str], own: Mapping[Any, Any] | None
     ) -> tuple[list[str], NDArray[np.float32]]:
-        """Describe classes by prompts in the forms asked for.
-
-        Parameters
-        ----------
-        names : list of str
-            Classes.
-        own : dict, optional
-            Texts of the user, in place of those of the bank.
-
-        Returns
-        -------
-        first : list of str
-            The first prompt of each class.
-        vectors : ndarray of shape (n_classes, text_dim)
-            Mean of the embeddings of a class, of length 1.
-        """
-        bank = PromptBank()
-        if own is not None:
-            texts_of = {str(label): texts for label, texts in own.items()}
-            missing = [name for name in names if name not in texts_of]
-            if missing:
-                raise ValueError(
-                    f"text has no entry for {missing}. Its keys are {sorted(texts_of)}."
-                )
-            bank = PromptBank.from_texts(texts_of)
-        texts, owner = bank.flat(names, self.prompt_forms)
-        owner = np.asarray(owner)
-        embeddings = self._encoder().transform(texts)
-        vectors = np.zeros((len(names), embeddings.shape[1]), np.float32)
-        np.add.at(vectors, owner, embeddings)
-        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return [texts[int((owner == i).argmax())] for i in range(len(names))], vectors
-
-    def _case_guidance(
-        self, texts: Any, cases: NDArray[np.int64], panel: Panel
-    ) -> Guidance:
-        """Texts of single cases, each different one once."""
-        texts = np.asarray(texts, dtype=object)
-        if texts.shape != cases.shape:
-            raise ValueError(
-                f"text must have one string per case: X has {len(cases)} cases, text "
-                f"has shape {texts.shape}."
-            )
-        vectors = self._encoder().transform(list(texts))  # also checks them
-        unique, first, inverse = np.unique(
-            texts.astype(str), return_index=True, return_inverse=True
-        )
-        of_case = np.full(panel.n_cases, -1, np.int64)
-        of_case[cases] = inverse
-        return Guidance(unique.tolist(), vectors[first], of_case, False)
+        """Describe classes by the forms and the encoder of this estimator."""
+        return describe_classes(names, own, self.prompt_forms, self._encoder())
 
     def _encoder(self) -> TextEncoder:
         if isinstance(self.text_encoder, TextEncoder):
@@ -439,134 +386,6 @@ class VQTextBase(BaseEstimator):
         )
         return histograms
 
-    @property
-    def codebook_(self) -> NDArray[np.float32]:
-        """Codes, of shape (n_codes, 8)."""
-        check_is_fitted(self)
-        return self.tokenizer_.codebook.codes.detach().numpy()
-
-    @property
-    def shapes_(self) -> NDArray[np.float32]:
-        """Decoded shape of each code, of shape (n_codes, 8)."""
-        return self.codebook_
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Names of the features: channel, code, what is counted, and duration.
-
-        Parameters
-        ----------
-        input_features : array-like of str, optional
-            Ignored, as features are not made of single input features.
-
-        Returns
-        -------
-        ndarray of shape (n_features,) of str objects
-            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"``.
-        """
-        check_is_fitted(self)
-        layout = self.tokenizer_.layout
-        rows = [f"level {i + 1} of {LEVEL_BINS}" for i in range(LEVEL_BINS)]
-        rows += [f"scale {i + 1} of {SCALE_BINS}" for i in range(SCALE_BINS)]
-        rows += ["best match"]
-        durations = [
-            _duration(d * N_POINTS, self.sampling_rate)
-            for d in self.tokenizer_.dilations
-        ]
-        views = ["", " change"]
-        return np.array(
-            [
-                f"{self.channel_names_[c]}{views[v]}: code {k}, {rows[r]}, "
-                f"{durations[d]}"
-                for c, v, d, r, k in zip(
-                    *np.unravel_index(self.kept_, layout), strict=True
-                )
-            ],
-            dtype=object,
-        )
-
-    def tokens(self, X: Any) -> pd.DataFrame:
-        """Cut series into segments, each with the shape that it is nearest to.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-
-        Returns
-        -------
-        DataFrame
-            A row per token, by case, channel and time: ``case``, ``channel`` (both
-            counted from 0), ``start`` and ``length`` in timepoints, ``code``, and
-            ``offset`` and ``scale`` in the units of the channel. Tokens of a channel
-            cover all of it; where its length is no multiple of eight, the last one
-            reaches back over the one before.
-        """
-        check_is_fitted(self)
-        panel = self._check_X(X, reset=False)
-        with single_thread():
-            found = token_arrays(panel, self.scaler_, self.tokenizer_)
-        unit = self.scaler_.scale[found["channel"]]
-        found["offset"] = found["offset"] * unit + self.scaler_.mean[found["channel"]]
-        found["scale"] = found["scale"] * unit
-        left = panel.lengths[found["case"]] - found["start"]
-        found["length"] = np.minimum(found["length"], left)
-        return pd.DataFrame(found)
-
-    def reconstruct(self, X: Any) -> NDArray[np.float64]:
-        """Rebuild series from their tokens alone.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-
-        Returns
-        -------
-        ndarray of shape (n_cases, n_channels, n_timepoints)
-            In the units of X. NaN past the end of a series.
-        """
-        check_is_fitted(self)
-        panel = self._check_X(X, reset=False)
-        with single_thread():
-            found = token_arrays(panel, self.scaler_, self.tokenizer_)
-        drawn = draw(found, panel.values.shape, torch.from_numpy(self.codebook_))
-        series = drawn * self.scaler_.scale[:, None] + self.scaler_.mean[:, None]
-        past = np.arange(panel.n_timepoints) >= panel.lengths[:, None]
-        return np.where(past[:, None], np.nan, series)
-
-    def describe_codes(self) -> pd.DataFrame:
-        """Describe the vocabulary.
-
-        Returns
-        -------
-        DataFrame
-            A row per code, with its ``shape`` in words, ``usage`` (share of the
-            windows of the training series), the ``channel`` and ``length`` (in
-            timepoints) in which it is most typical, and, if it was fitted with
-            classes, the ``class`` that it speaks for most, with its ``lift``: how
-            many times as often it occurs there as on average over classes.
-        """
-        check_is_fitted(self)
-        usage = self._usage
-        by_code = usage.mean(axis=(0, 1, 2))
-        every = np.maximum(by_code, 1e-12)
-        channel = (usage.mean(axis=(0, 2)) / every).argmax(axis=0)
-        length = (usage.mean(axis=(0, 1)) / every).argmax(axis=0)
-        table = pd.DataFrame(
-            {
-                "shape": [shape_words(shape) for shape in self.shapes_],
-                "usage": by_code / by_code.sum(),
-                "channel": np.array(self.channel_names_)[channel],
-                "length": N_POINTS * np.array(self.tokenizer_.dilations)[length],
-            },
-            index=pd.RangeIndex(self.n_codes, name="code"),
-        )
-        if self._labels is not None:
-            lift = usage.mean(axis=(1, 2)) / every
-            table["class"] = self._labels[lift.argmax(axis=0)]
-            table["lift"] = lift.max(axis=0)
-        return table
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -580,10 +399,3 @@ def _is_table(X: Any, panel: Panel) -> bool:
         return hasattr(X, "shape") and X.shape == (panel.n_cases, panel.n_timepoints)
     shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
     return shape == (panel.n_cases, panel.n_timepoints)
-
-
-def _duration(length: int, sampling_rate: float | None) -> str:
-    """Length of a window in words."""
-    if sampling_rate is None:
-        return f"{length} timepoints"
-    return f"{length / sampling_rate:.3g} s"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
+from sktext_vq._guidance import Guidance
 from sktext_vq._scaling import Scaler
 from sktext_vq.nn.losses import WEIGHTS, text_loss
 from sktext_vq.nn.model import TEXT_TEMPERATURE, DualBranchModel, Output
@@ -32,28 +32,6 @@ _MIN_CASES_TO_HOLD_OUT = 50
 _CODE_RATE, _HEAD_RATE = 3e-2, 1e-3
 _STEP = 4  # training sees every fourth start, from a random one
 _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 64, 4, 2**17
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """Texts about the training series.
-
-    Parameters
-    ----------
-    texts : list of str
-        Unique texts, or the first prompt of each class.
-    embeddings : ndarray of shape (n_texts, text_dim), float32
-        One vector for each.
-    of_case : ndarray of shape (n_cases,), int64
-        Which one belongs to a case; -1 for none.
-    by_class : bool
-        Whether texts are prompts of the classes, in order.
-    """
-
-    texts: list[str]
-    embeddings: NDArray[np.float32]
-    of_case: NDArray[np.int64]
-    by_class: bool
 
 
 class _Cases(Dataset[int]):

@@ -1,0 +1,168 @@
+"""What people look at: names of features, tokens of series, and codes in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sktext_vq._readable import draw, shape_words, token_arrays
+from sktext_vq._scaling import Scaler
+from sktext_vq.nn.tokens import LEVEL_BINS, N_POINTS, SCALE_BINS, ShapeTokenizer
+from sktext_vq.panel import Panel
+from sktext_vq.training import single_thread
+
+
+class VocabularyMixin:
+    """Views of a fitted vocabulary, shared by transformer and classifier."""
+
+    n_codes: Any
+    sampling_rate: Any
+    channel_names_: list[str]
+    kept_: NDArray[np.int64]
+    scaler_: Scaler
+    tokenizer_: ShapeTokenizer
+    _usage: NDArray[np.float64]
+    _labels: NDArray[Any] | None
+
+    def _check_X(self, X: Any, *, reset: bool) -> Panel:
+        raise NotImplementedError
+
+    @property
+    def codebook_(self) -> NDArray[np.float32]:
+        """Codes, of shape (n_codes, 8)."""
+        check_is_fitted(self)
+        return self.tokenizer_.codebook.codes.detach().numpy()
+
+    @property
+    def shapes_(self) -> NDArray[np.float32]:
+        """Decoded shape of each code, of shape (n_codes, 8)."""
+        return self.codebook_
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Names of the features: channel, code, what is counted, and duration.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            Ignored, as features are not made of single input features.
+
+        Returns
+        -------
+        ndarray of shape (n_features,) of str objects
+            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"``.
+        """
+        check_is_fitted(self)
+        layout = self.tokenizer_.layout
+        rows = [f"level {i + 1} of {LEVEL_BINS}" for i in range(LEVEL_BINS)]
+        rows += [f"scale {i + 1} of {SCALE_BINS}" for i in range(SCALE_BINS)]
+        rows += ["best match"]
+        durations = [
+            _duration(d * N_POINTS, self.sampling_rate)
+            for d in self.tokenizer_.dilations
+        ]
+        views = ["", " change"]
+        return np.array(
+            [
+                f"{self.channel_names_[c]}{views[v]}: code {k}, {rows[r]}, "
+                f"{durations[d]}"
+                for c, v, d, r, k in zip(
+                    *np.unravel_index(self.kept_, layout), strict=True
+                )
+            ],
+            dtype=object,
+        )
+
+    def tokens(self, X: Any) -> pd.DataFrame:
+        """Cut series into segments, each with the shape that it is nearest to.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        DataFrame
+            A row per token, by case, channel and time: ``case``, ``channel`` (both
+            counted from 0), ``start`` and ``length`` in timepoints, ``code``, and
+            ``offset`` and ``scale`` in the units of the channel. Tokens of a channel
+            cover all of it; where its length is no multiple of eight, the last one
+            reaches back over the one before.
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        with single_thread():
+            found = token_arrays(panel, self.scaler_, self.tokenizer_)
+        unit = self.scaler_.scale[found["channel"]]
+        found["offset"] = found["offset"] * unit + self.scaler_.mean[found["channel"]]
+        found["scale"] = found["scale"] * unit
+        left = panel.lengths[found["case"]] - found["start"]
+        found["length"] = np.minimum(found["length"], left)
+        return pd.DataFrame(found)
+
+    def reconstruct(self, X: Any) -> NDArray[np.float64]:
+        """Rebuild series from their tokens alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_channels, n_timepoints)
+            In the units of X. NaN past the end of a series.
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        with single_thread():
+            found = token_arrays(panel, self.scaler_, self.tokenizer_)
+        drawn = draw(found, panel.values.shape, torch.from_numpy(self.codebook_))
+        series = drawn * self.scaler_.scale[:, None] + self.scaler_.mean[:, None]
+        past = np.arange(panel.n_timepoints) >= panel.lengths[:, None]
+        return np.where(past[:, None], np.nan, series)
+
+    def describe_codes(self) -> pd.DataFrame:
+        """Describe the vocabulary.
+
+        Returns
+        -------
+        DataFrame
+            A row per code, with its ``shape`` in words, ``usage`` (share of the
+            windows of the training series), the ``channel`` and ``length`` (in
+            timepoints) in which it is most typical, and, if it was fitted with
+            classes, the ``class`` that it speaks for most, with its ``lift``: how
+            many times as often it occurs there as on average over classes.
+        """
+        check_is_fitted(self)
+        usage = self._usage
+        by_code = usage.mean(axis=(0, 1, 2))
+        every = np.maximum(by_code, 1e-12)
+        channel = (usage.mean(axis=(0, 2)) / every).argmax(axis=0)
+        length = (usage.mean(axis=(0, 1)) / every).argmax(axis=0)
+        table = pd.DataFrame(
+            {
+                "shape": [shape_words(shape) for shape in self.shapes_],
+                "usage": by_code / by_code.sum(),
+                "channel": np.array(self.channel_names_)[channel],
+                "length": N_POINTS * np.array(self.tokenizer_.dilations)[length],
+            },
+            index=pd.RangeIndex(self.n_codes, name="code"),
+        )
+        if self._labels is not None:
+            lift = usage.mean(axis=(1, 2)) / every
+            table["class"] = self._labels[lift.argmax(axis=0)]
+            table["lift"] = lift.max(axis=0)
+        return table
+
+
+def _duration(length: int, sampling_rate: float | None) -> str:
+    """Length of a window in words."""
+    if sampling_rate is None:
+        return f"{length} timepoints"
+    return f"{length / sampling_rate:.3g} s"

@@ -1,0 +1,27 @@
+"""Every Python block of the README runs, in order, as one program."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_snippets_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    assert len(blocks) >= 3
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), names)
+    printed = capsys.readouterr().out.splitlines()
+    accuracy, in_pipeline, unseen = float(printed[0]), float(printed[1]), printed[-1]
+    assert min(accuracy, in_pipeline) >= 0.95
+    assert float(unseen) >= 0.6
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+def test_links_lead_somewhere():
+    links = re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text())
+    assert links
+    for link in links:
+        assert (README.parent / link).exists(), link
