@@ -164,14 +164,18 @@ def test_many_long_and_unequal_series_with_gaps(tmp_path):
     X[1][0, ::3] = np.nan
     y = ["slow", "fast"] * 2
     classifier = VQTextClassifier(
-        max_epochs=1, text="captions", text_encoder="hashing", random_state=0
+        max_epochs=1,
+        text="captions",
+        text_encoder="hashing",
+        sampling_rate=100,
+        random_state=0,
     )
     classifier.fit(X, y)
     text, page = write(classifier, X, y, tmp_path)
     drawings = [a for _, a in page.attributes if a.get("role") == "img"]
     assert len(drawings) == 64 + 4 * 24 + 1
     assert text.count("21 more channels") == 4
-    assert "700 to 2000" in text
+    assert "700 to 2000" in text and "7 s to 20 s" in text
     # Captions of single series, as given to the encoder.
     assert "different texts about single series" in text
     assert str(classifier.prompts_[0]).split(".")[0] in text
