@@ -39,7 +39,7 @@ from sktext_vq.nn.tokens import (
 )
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import SeriesCaptioner, TextEncoder, are_words
-from sktext_vq.training import move, single_thread, split_cases, train
+from sktext_vq.training import move, split_cases, train
 
 # Cases that features are chosen from, and captions written for.
 _MAX_SELECTION_CASES = 2048
@@ -154,20 +154,6 @@ class VQTextBase(VocabularyMixin, BaseEstimator):
         Selection
             Chosen features.
         """
-        with single_thread():
-            return self._fit_alone(
-                panel, labels, classes, case_texts, class_weight, n_folds
-            )
-
-    def _fit_alone(
-        self,
-        panel: Panel,
-        labels: NDArray[Any] | None,
-        classes: NDArray[np.int64] | None,
-        case_texts: Any,
-        class_weight: NDArray[np.float64] | None,
-        n_folds: int,
-    ) -> Selection:
         self._check_params()
         self.channel_names_ = self._check_channel_names()
         random_state = check_random_state(self.random_state)

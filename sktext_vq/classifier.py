@@ -98,7 +98,7 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
     >>> from sktext_vq import VQTextClassifier
     >>> rng = np.random.default_rng(0)
     >>> time = np.arange(60)
-    >>> X = np.stack([np.sin(time / p + rng.uniform(6)) for p in [2, 5] * 10])
+    >>> X = np.stack([np.sin(time / p + rng.uniform(0, 6)) for p in [2, 5] * 10])
     >>> y = np.array(["running", "walking"] * 10)
     >>> classifier = VQTextClassifier(text_encoder="hashing", random_state=0)
     >>> classifier.fit(X, y).predict(X[:2]).tolist()
@@ -174,7 +174,8 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
                 self.class_weight, classes=labels, y=labels[classes]
             )
             case_weight = weight[classes]
-        selection = self._fit(panel, labels, classes, text, weight, _N_FOLDS)
+        with single_thread():
+            selection = self._fit(panel, labels, classes, text, weight, _N_FOLDS)
         self.classes_ = labels
         cases = Cases(self._histograms(panel), classes, case_weight)
         folds = self._folds(panel, classes, case_weight, selection)

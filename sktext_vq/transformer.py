@@ -11,6 +11,7 @@ from sklearn.base import TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._base import VQTextBase
+from sktext_vq.training import single_thread
 
 
 class VQTextTransformer(TransformerMixin, VQTextBase):
@@ -157,7 +158,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
             labels, classes = self._check_y(y, panel)
             if len(labels) == 1:  # nothing to tell apart
                 labels = classes = None
-        self._fit(panel, labels, classes, text, None)
+        with single_thread():
+            self._fit(panel, labels, classes, text, None)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
