@@ -14,8 +14,6 @@ from sktext_vq.nn.tokens import (
     ShapeTokenizer,
     cut_windows,
     dilations,
-    ramps,
-    shares,
 )
 
 
@@ -126,22 +124,28 @@ def test_padding_changes_nothing():
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-5)
 
 
-@given(
-    st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=9),
-    st.lists(st.floats(-3, 3, width=32), min_size=2, max_size=6, unique=True),
-)
-def test_bins_share_out_one_and_keep_the_value(values, knots):
-    knots = torch.tensor(sorted(knots))
-    values = torch.tensor(values)
-    above = ramps(values[None], knots[None])
-    weights = shares(torch.ones(1, 1, len(values)), above)[0]
-    assert (weights >= -1e-6).all()
-    torch.testing.assert_close(weights.sum(0), torch.ones(len(values)))
-    if (knots.diff() > 1e-3).all():
-        within = values.clamp(knots[0], knots[-1])
-        torch.testing.assert_close(
-            (weights * knots[:, None]).sum(0), within, atol=1e-3, rtol=1e-4
-        )
+def test_bins_share_a_value_between_its_neighbours():
+    """Windows of one level, between two knots, are counted in these two bins."""
+    tokenizer = fitted(walk(1, 1))
+    knots = tokenizer.level_knots[0, 0, 0]
+    for bins, share in [((1, 2), 0.25), ((2, 3), 0.6)]:
+        low, high = knots[list(bins)]
+        level = low + share * (high - low)
+        with torch.inference_mode():
+            features = tokenizer(Batch(level.expand(1, 1, 50)))[0, 0, 0, 0]
+        counts = ((features[:4] + 1e-3).square() - 1e-6).sum(-1)
+        expected = torch.zeros(4)
+        expected[list(bins)] = torch.tensor([1 - share, share]) * 2  # heads
+        torch.testing.assert_close(counts, expected, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("level", "bin"), [(-9.0, 0), (9.0, 3)])
+def test_values_outside_of_the_knots_are_in_the_last_bins(level, bin):
+    tokenizer = fitted(walk(1, 1))
+    with torch.inference_mode():
+        features = tokenizer(Batch(torch.full((1, 1, 50), level)))[0, 0, 0, 0]
+    counts = ((features[:4] + 1e-3).square() - 1e-6).sum(-1)
+    torch.testing.assert_close(counts[bin], torch.tensor(2.0), atol=1e-3, rtol=0)
 
 
 def test_training_features_are_those_of_prediction_and_have_gradients():

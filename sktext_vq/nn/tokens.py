@@ -106,8 +106,10 @@ def cut_windows(
     starts = range(first, n_starts, step)
     points = means.new_ones(len(means), N_POINTS + 1, len(starts))  # n p t
     shape = points[:, :N_POINTS]
-    for i in range(N_POINTS):
-        shape[:, i] = means[:, i * dilation + first : i * dilation + n_starts : step]
+    if len(starts):
+        reach = (N_POINTS - 1) * dilation + 1
+        views = means[:, first:].unfold(1, reach, step)[:, :, ::dilation]  # n t p
+        shape.copy_(views.transpose(1, 2))
     offset = shape.mean(dim=1)
     shape -= offset.unsqueeze(1)
     scale = shape.square().mean(dim=1).sqrt()
@@ -124,37 +126,19 @@ def cut_windows(
     return Windows(points, offset, scale, valid)
 
 
-def ramps(values: Tensor, knots: Tensor) -> Tensor:
-    """Say how far values are from each knot to the next.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n_series, n_windows)
-    knots : Tensor of shape (n_series, n_bins)
-        Ascending.
-
-    Returns
-    -------
-    Tensor of shape (n_series, n_bins - 1, n_windows)
-        0 up to a knot, 1 from the next one on, and a straight line between. The
-        differences of neighbours, see :func:`shares`, share each value between the
-        two knots that it lies between: a histogram of these changes smoothly where
-        one of hard bins jumps.
-    """
-    width = (knots[:, 1:] - knots[:, :-1]).clamp_min(1e-6).unsqueeze(2)
-    start = -knots[:, :-1, None] / width
-    return torch.addcmul(start, values.unsqueeze(1), 1 / width).clamp_(0, 1)
-
-
 def shares(whole: Tensor, above: Tensor) -> Tensor:
     """Turn sums of ramps into histograms.
+
+    A ramp is 0 up to a knot, 1 from the next one on, and a straight line between. The
+    difference of neighbouring ramps shares a value between the two knots that it lies
+    between: a histogram of these changes smoothly where one of hard bins jumps.
 
     Parameters
     ----------
     whole : Tensor of shape (n_series, 1, n_codes)
         What all bins sum to.
     above : Tensor of shape (n_series, n_bins - 1, n_codes)
-        Sums of :func:`ramps`.
+        Sums of ramps, in ascending order.
 
     Returns
     -------
@@ -365,15 +349,28 @@ class ShapeTokenizer(nn.Module):
         Tensor of shape (n_series, LEVEL_BINS + SCALE_BINS, n_codes)
             Each kind of bins sums to 1 over the codes of a head.
         """
-        n_cases = len(windows.offset) // self.n_channels
-        level = ramps(windows.offset, self.level_knots[v, d].repeat(n_cases, 1))
-        scale = ramps(windows.scale, self.scale_knots[v, d].repeat(n_cases, 1))
-        every = torch.ones_like(level[:, :1])
-        weights = torch.cat([every, level, scale], dim=1)
+        n_series, n_windows = windows.offset.shape
+        # Ramps of both kinds and, for what all bins sum to, a row of ones.
+        weights = windows.offset.new_ones(
+            n_series, LEVEL_BINS + SCALE_BINS - 1, n_windows
+        )
+        by_channel = weights.view(-1, self.n_channels, *weights.shape[1:])
+        for values, knots, rows in (
+            (windows.offset, self.level_knots[v, d], slice(1, LEVEL_BINS)),
+            (windows.scale, self.scale_knots[v, d], slice(LEVEL_BINS, None)),
+        ):
+            slope = 1 / knots.diff(dim=1).clamp_min(1e-6).unsqueeze(2)
+            torch.addcmul(
+                -knots[:, :-1, None] * slope,
+                values.view(-1, self.n_channels, 1, n_windows),
+                slope,
+                out=by_channel[:, :, rows],
+            )
+        weights.clamp_(0, 1)
+        total: Tensor | int = n_windows
         if windows.valid is not None:
-            every = windows.valid.unsqueeze(1)
-            weights *= every
-        total = every.sum(dim=2, keepdim=True).clamp_min(1)
+            weights *= windows.valid.unsqueeze(1)
+            total = windows.valid.sum(1).clamp_min(1)[:, None, None]
         sums = torch.bmm(weights, chosen.transpose(1, 2)) / total
         whole, level, scale = sums[:, :1], sums[:, 1:LEVEL_BINS], sums[:, LEVEL_BINS:]
         return torch.cat([shares(whole, level), shares(whole, scale)], dim=1)
