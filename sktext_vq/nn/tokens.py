@@ -359,13 +359,10 @@ class ShapeTokenizer(nn.Module):
             (windows.offset, self.level_knots[v, d], slice(1, LEVEL_BINS)),
             (windows.scale, self.scale_knots[v, d], slice(LEVEL_BINS, None)),
         ):
-            slope = 1 / knots.diff(dim=1).clamp_min(1e-6).unsqueeze(2)
-            torch.addcmul(
-                -knots[:, :-1, None] * slope,
-                values.view(-1, self.n_channels, 1, n_windows),
-                slope,
-                out=by_channel[:, :, rows],
-            )
+            low, width = knots[:, :-1, None], knots.diff(dim=1).unsqueeze(2)
+            part = by_channel[:, :, rows]
+            torch.sub(values.view(-1, self.n_channels, 1, n_windows), low, out=part)
+            part /= width.clamp_min(1e-6)
         weights.clamp_(0, 1)
         total: Tensor | int = n_windows
         if windows.valid is not None:
