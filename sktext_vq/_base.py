@@ -342,7 +342,7 @@ class VQTextBase(VocabularyMixin, BaseEstimator):
         if device != "cpu":
             tokenizer = copy.deepcopy(tokenizer).to(device)
         n_timepoints = max(panel.n_timepoints, self.n_timepoints_, N_POINTS)
-        size = cases_per_batch(panel.n_channels, n_timepoints)
+        size = cases_per_batch(panel.n_channels, n_timepoints, self.n_codes)
         batches = self.scaler_.batches(panel, size, n_timepoints)
         bar = tqdm(
             total=panel.n_cases, desc=task, disable=not self.verbose, leave=False

@@ -26,7 +26,7 @@ N_ROWS = LEVEL_BINS + SCALE_BINS + 1  # histogram rows per code, and the best ma
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
 _MAX_SAMPLE_VALUES = 2**21
-_WINDOWS_PER_BLOCK = 2**15
+_SCORES_PER_BLOCK = 2**21
 
 
 class Windows(NamedTuple):
@@ -400,6 +400,6 @@ def sample_size(n_channels: int, n_timepoints: int) -> int:
     return max(1, min(_MAX_SAMPLE_CASES, affordable))
 
 
-def cases_per_batch(n_channels: int, n_timepoints: int) -> int:
+def cases_per_batch(n_channels: int, n_timepoints: int, n_codes: int) -> int:
     """Return how many cases to transform at a time, so that scores stay in cache."""
-    return max(1, _WINDOWS_PER_BLOCK // (n_channels * n_timepoints))
+    return max(1, _SCORES_PER_BLOCK // (n_channels * n_timepoints * n_codes))
