@@ -44,7 +44,7 @@ class VocabularyMixin:
         return self.codebook_
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Names of the features: channel, code, what is counted, and duration.
+        """Name the features by channel, code, what is counted, and duration.
 
         Parameters
         ----------
