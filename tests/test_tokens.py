@@ -90,7 +90,7 @@ def test_codes_assigned_are_the_nearest_of_each_head():
     codes = tokenizer.codebook.codes.detach()
     windows = cut_windows(series.reshape(-1, 50), 2)
     scaled = windows.shape
-    scores = torch.matmul(tokenizer.codebook.affine(), windows.points)
+    scores = tokenizer.codebook.score(windows.points)
     chosen = tokenizer.codebook.assign(scores.detach()).view(12, 2, 16, -1)
     for head in range(2):
         distance = torch.cdist(
@@ -192,6 +192,19 @@ def test_seeding_spreads_codes():
         nearest = torch.cdist(codebook.seeds, centres).argmin(1)
         found.append(len(nearest.unique()))
     assert sum(found) >= 75
+
+
+@pytest.mark.parametrize("n_timepoints", [8, 9, 16, 20, 50, 64])
+def test_a_case_is_the_same_in_any_batch(n_timepoints):
+    """As near as scikit-learn's checks want it, also for lengths of one window."""
+    series = walk(9, 1, n_timepoints)
+    tokenizer = fitted(series)
+    with torch.inference_mode():
+        whole = tokenizer(Batch(series))
+        for part in (slice(3, 4), slice(2, 7)):
+            torch.testing.assert_close(
+                tokenizer(Batch(series[part])), whole[part], rtol=1e-4, atol=1e-7
+            )
 
 
 def test_assigning_changes_no_state():

@@ -86,17 +86,26 @@ class Codebook(nn.Module):
             heads.append(_plus_plus(shapes[order[:2048]], size, generator))
         self.seeds.copy_(torch.cat(heads))
 
-    def affine(self) -> Tensor:
-        """Weights that score codes against windows in one matrix product.
+    def score(self, points: Tensor) -> Tensor:
+        """Score codes against windows, in one matrix product.
+
+        Parameters
+        ----------
+        points : Tensor of shape (n_series, code_dim + 1, n_windows)
+            Scaled windows, and a last row of ones.
 
         Returns
         -------
-        Tensor of shape (n_codes, code_dim + 1)
-            For the rows ``[shape, 1]`` of scaled windows, gives
+        Tensor of shape (n_series, n_codes, n_windows)
             ``<shape, code> - |code|^2 / 2``, which is largest for the nearest code.
         """
         codes = self.codes
-        return torch.cat([codes, -0.5 * codes.square().sum(1, keepdim=True)], dim=1)
+        half_norm = 0.5 * codes.square().sum(1, keepdim=True)
+        weights = torch.cat([codes, -half_norm], dim=1)
+        if points.shape[2] > 1:
+            return torch.matmul(weights, points)  # n k t
+        # A product with a single column is rounded differently for a single series.
+        return torch.matmul(weights, points.expand(-1, -1, 2))[..., :1].contiguous()
 
     def assign(self, scores: Tensor, temperature: float | None = None) -> Tensor:
         """Choose one code per head. Reads and writes no state.
@@ -104,7 +113,7 @@ class Codebook(nn.Module):
         Parameters
         ----------
         scores : Tensor of shape (n_series, n_codes, n_windows)
-            From :meth:`affine`; overwritten unless `temperature` is given.
+            From :meth:`score`; overwritten unless `temperature` is given.
         temperature : float, optional
             If given, gradients pass straight through to a softmax over the codes of
             a head, as in van den Oord et al., NeurIPS 2017 and Jang et al., ICLR 2017.

@@ -288,12 +288,11 @@ class ShapeTokenizer(nn.Module):
         Tensor of shape (n_cases, *layout)
         """
         blocks = []
-        affine = self.codebook.affine()
         for v, d, windows in self._all_windows(batch):
             if windows.offset.shape[-1] == 0:
                 blocks.append(self._no_windows(batch))
                 continue
-            scores = torch.matmul(affine, windows.points)  # n k t
+            scores = self.codebook.score(windows.points)  # n k t
             best = _best_match(scores, windows.valid)
             chosen = self.codebook.assign(scores)
             counts = self._count(windows, chosen, v, d)
@@ -321,12 +320,11 @@ class ShapeTokenizer(nn.Module):
             Mean squared distance of scaled windows from their nearest codes.
         """
         blocks, errors = [], []
-        affine = self.codebook.affine()
         for v, d, windows in self._all_windows(batch, first, step):
             if windows.offset.shape[-1] == 0:
                 blocks.append(self._no_windows(batch))
                 continue
-            scores = torch.matmul(affine, windows.points)
+            scores = self.codebook.score(windows.points)
             best = _best_match(scores, windows.valid)
             chosen = self.codebook.assign(scores, temperature)
             counts = self._count(windows, chosen, v, d)
