@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,11 @@ class VocabularyMixin:
     _labels: NDArray[Any] | None
 
     def _check_X(self, X: Any, *, reset: bool) -> Panel:
+        raise NotImplementedError
+
+    def _flat_features(
+        self, panel: Panel, task: str
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         raise NotImplementedError
 
     @property
@@ -76,6 +82,29 @@ class VocabularyMixin:
             ],
             dtype=object,
         )
+
+    def transform_codes(self, X: Any) -> NDArray[np.float64]:
+        """Count codes, over all channels and lengths.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_codes)
+            Share of each code in the windows of a series; rows sum to 1. Every window
+            counts once in each head of the codebook.
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        shares = np.empty((panel.n_cases, self.n_codes))
+        for where, features in self._flat_features(panel, "codes"):
+            frequency = np.square(features).reshape(-1, *self.tokenizer_.layout)
+            # Level bins share out the windows of a code; the first view is the series.
+            shares[where] = frequency[:, :, 0, :, :LEVEL_BINS].sum(axis=(1, 2, 3))
+        return shares / shares.sum(axis=1, keepdims=True)
 
     def tokens(self, X: Any) -> pd.DataFrame:
         """Cut series into segments, each with the shape that it is nearest to.

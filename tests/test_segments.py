@@ -108,6 +108,22 @@ def test_words_for_shapes(shape, words):
     assert shape_words(np.array(shape, dtype=float)) == words
 
 
+def test_codes_are_counted_over_channels_and_lengths(har_like):
+    X, y = har_like
+    model = fitted(X)
+    shares = model.transform_codes(X)
+    assert shares.shape == (24, 64)
+    assert (shares >= 0).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    # Every window counts once in each of the four heads.
+    heads = shares.reshape(24, 4, 16).sum(axis=2)
+    np.testing.assert_allclose(heads, 0.25, atol=0.01)
+    # Series of a class use the same codes: their nearest neighbours are of it.
+    affinity = np.sqrt(shares) @ np.sqrt(shares).T
+    np.fill_diagonal(affinity, 0)
+    assert (y[affinity.argmax(axis=1)] == y).mean() >= 0.9
+
+
 def test_codes_are_described_by_where_they_occur():
     rng = np.random.default_rng(0)
     X = 0.01 * rng.normal(size=(40, 2, 64))
