@@ -39,7 +39,7 @@ from sktext_vq.nn.tokens import (
 )
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import SeriesCaptioner, TextEncoder, are_words
-from sktext_vq.training import move, split_cases, train
+from sktext_vq.training import move, single_thread, split_cases, train
 
 # Cases that features are chosen from, and captions written for.
 _MAX_SELECTION_CASES = 2048
@@ -347,7 +347,7 @@ class VQTextBase(VocabularyMixin, BaseEstimator):
         bar = tqdm(
             total=panel.n_cases, desc=task, disable=not self.verbose, leave=False
         )
-        with torch.inference_mode(), bar:
+        with torch.inference_mode(), single_thread(), bar:
             for where, batch in batches:
                 features = tokenizer(move(batch, device)).flatten(1)
                 yield where, features.cpu().numpy()

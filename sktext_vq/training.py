@@ -156,6 +156,7 @@ def single_thread() -> AbstractContextManager[Any]:
     and on a busy one every operation waits for the slowest thread, which makes the
     whole up to a hundred times slower. Cases are what is shared out, see `n_jobs`.
     """
+    torch.get_num_threads()  # sets up a new thread, which would undo the limit later
     return threadpool_limits(1, user_api="openmp")
 
 

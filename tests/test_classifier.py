@@ -6,6 +6,7 @@ import torch
 from sklearn.metrics import log_loss
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq.nn import ShapeTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,29 @@ def test_noise_gets_modest_probabilities():
     classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:80], y[:80])
     probabilities = classifier.predict_proba(X[80:])
     assert log_loss(y[80:], probabilities) < 0.9
+
+
+def test_torch_stays_on_one_thread_and_gives_the_others_back(har_like, monkeypatch):
+    """On a busy machine, small operations shared out over threads stall."""
+    X, y = har_like
+    seen = set()
+    forward = ShapeTokenizer.forward
+
+    def watched(self, batch):
+        seen.add(torch.get_num_threads())
+        return forward(self, batch)
+
+    monkeypatch.setattr(ShapeTokenizer, "forward", watched)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        model = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+        model.predict(X)
+        model.set_params(n_jobs=2).predict(X)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {1}
 
 
 def test_class_weight_favours_the_rare_class(har_like):

@@ -80,11 +80,6 @@ class DualBranchModel(nn.Module):
         picked = features.flatten(1)[:, self.kept]
         return ((picked - self.mean) / self.scale).clamp(-3, 3)
 
-    def embed_series(self, features: Tensor) -> Tensor:
-        """Return unit vectors of series in the shared space, from their histograms."""
-        assert self.signal_projection is not None
-        return F.normalize(self.signal_projection(self.standardise(features)), dim=1)
-
     def embed_text(self, embeddings: Tensor) -> Tensor:
         """Return unit vectors of texts in the shared space, from their embeddings."""
         assert self.text_projection is not None

@@ -231,8 +231,8 @@ class ShapeTokenizer(nn.Module):
                 if windows.valid is not None:
                     usable = windows.valid[series, starts] > 0
                     values = values.where(usable, torch.nan)
-                shares = torch.linspace(0, 1, knots.shape[-1] + 2)[1:-1]
-                found = torch.nanquantile(values, shares, dim=1).T
+                inner = torch.linspace(0, 1, knots.shape[-1] + 2)[1:-1]
+                found = torch.nanquantile(values, inner, dim=1).T
                 knots[v, d] = torch.nan_to_num(found)
             pool.append(self._sample_shapes(windows, generator))
         shapes = torch.cat(pool)
@@ -293,10 +293,7 @@ class ShapeTokenizer(nn.Module):
                 blocks.append(self._no_windows(batch))
                 continue
             scores = self.codebook.score(windows.points)  # n k t
-            best = _best_match(scores, windows.valid)
-            chosen = self.codebook.assign(scores)
-            counts = self._count(windows, chosen, v, d)
-            blocks.append(torch.cat([_root(counts), best], dim=1))
+            blocks.append(self._block(scores, windows, v, d, None))
         return self._join(blocks, batch)
 
     def train_forward(
@@ -325,10 +322,7 @@ class ShapeTokenizer(nn.Module):
                 blocks.append(self._no_windows(batch))
                 continue
             scores = self.codebook.score(windows.points)
-            best = _best_match(scores, windows.valid)
-            chosen = self.codebook.assign(scores, temperature)
-            counts = self._count(windows, chosen, v, d)
-            blocks.append(torch.cat([_root(counts), best], dim=1))
+            blocks.append(self._block(scores, windows, v, d, temperature))
             heads = scores.view(
                 len(scores), self.codebook.n_heads, -1, scores.shape[-1]
             )
@@ -338,6 +332,20 @@ class ShapeTokenizer(nn.Module):
                 error = error * windows.valid
             errors.append(error.mean())
         return self._join(blocks, batch), torch.stack(errors).mean()
+
+    def _block(
+        self,
+        scores: Tensor,
+        windows: Windows,
+        v: int,
+        d: int,
+        temperature: float | None,
+    ) -> Tensor:
+        """Features of one view and length, of shape (n_series, N_ROWS, n_codes)."""
+        best = _best_match(scores, windows.valid)  # before scores are overwritten
+        chosen = self.codebook.assign(scores, temperature)
+        counts = self._count(windows, chosen, v, d)
+        return torch.cat([_root(counts), best], dim=1)
 
     def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
         """Histograms of chosen codes over level and scale bins.
