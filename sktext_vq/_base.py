@@ -6,6 +6,7 @@ import copy
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,13 +14,21 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed, effective_n_jobs
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
+from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
-from sktext_vq._guidance import Guidance, describe_classes, guide_cases
+from sktext_vq._examples import Examples
+from sktext_vq._guidance import (
+    Guidance,
+    check_case_texts,
+    class_vectors,
+    make_guidance,
+    prompts_of_classes,
+)
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import (
     FeatureMoments,
@@ -28,7 +37,13 @@ from sktext_vq._selection import (
     keep_best,
 )
 from sktext_vq._vocabulary import VocabularyMixin
-from sktext_vq.nn.model import DualBranchModel
+from sktext_vq._workspace import WorkspaceMixin
+from sktext_vq._writing import Writer
+from sktext_vq.nn.attributes import AttributeDecoder
+from sktext_vq.nn.frequency import FrequencyGains
+from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
+from sktext_vq.nn.model import DualBranchModel, pool_groups
+from sktext_vq.nn.segments import cut_segments
 from sktext_vq.nn.tokens import (
     LEVEL_BINS,
     N_POINTS,
@@ -38,19 +53,30 @@ from sktext_vq.nn.tokens import (
     sample_size,
 )
 from sktext_vq.panel import Panel, as_panel
-from sktext_vq.text import SeriesCaptioner, TextEncoder, are_words
-from sktext_vq.training import move, single_thread, split_cases, train
+from sktext_vq.text import (
+    SeriesCaptioner,
+    SeriesVerbalizer,
+    TextEncoder,
+    are_words,
+)
+from sktext_vq.training import move, observe, single_thread, split_cases, train
 
-# Cases that features are chosen from, and captions written for.
+# Cases that features are chosen from.
 _MAX_SELECTION_CASES = 2048
-_MAX_CAPTIONED_CASES = 512
+# Features of the training cases are kept in memory: half a gigabyte of them at most.
+_MAX_TRAINING_VALUES = 2**27
+# Cases that are cut into segments, or written as digits, to learn from.
+_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
+_MAX_WRITTEN_CASES = 1024
+# Cases that usage of the codebook is measured on.
+_MAX_OBSERVED_CASES = 256
 # With classes, so large a share of the features is kept: chosen by cross-validation
 # on the training parts of 19 data sets (benchmarks/results/choices.csv).
 _KEPT_SHARE = 1 / 3
 _TEXT_CHOICES = ("auto", "labels", "captions")
 
 
-class VQTextBase(VocabularyMixin, BaseEstimator):
+class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
     """Shared parameters and fitting; see the public classes for their meaning."""
 
     def _check_params(self) -> None:
@@ -170,13 +196,22 @@ class VQTextBase(VocabularyMixin, BaseEstimator):
         tokenizer.requires_grad_(True)
         self.tokenizer_ = tokenizer.eval()
         self.model_: DualBranchModel | None = None
+        self.attributes_: AttributeDecoder | None = None
+        self._writer_: Writer | None = None
         self.history_: list[dict[str, float]] = []
         self.level_ = "closed form"
-        guidance = None
+        self.prompts_: list[str] | None = None
+        self.codebook_use_: dict[str, float] = {}
         if self.max_epochs > 0:
-            guidance = self._guidance(panel, labels, classes, case_texts, random_state)
-            self._train(panel, classes, guidance, class_weight, random_state, generator)
-        self.prompts_ = None if guidance is None else guidance.texts
+            self._train(
+                panel,
+                labels,
+                classes,
+                case_texts,
+                class_weight,
+                random_state,
+                generator,
+            )
         selection = self._select(
             panel, classes, np.arange(panel.n_cases), random_state, n_folds
         )
@@ -188,43 +223,191 @@ class VQTextBase(VocabularyMixin, BaseEstimator):
     def _train(
         self,
         panel: Panel,
+        labels: NDArray[Any] | None,
         classes: NDArray[np.int64] | None,
-        guidance: Guidance | None,
+        case_texts: Any,
         class_weight: NDArray[np.float64] | None,
         random_state: np.random.RandomState,
         generator: torch.Generator,
     ) -> None:
-        """Train codes and heads; the tokenizer ends up with the codes learned."""
+        """Train the model on as many cases as fit in memory; see `_fit`."""
+        weights = self._loss_weights()
+        tokenizer = self.tokenizer_
+        learned = weights["codebook"] > 0 or weights["frequency"] > 0
+        if case_texts is not None:
+            case_texts = check_case_texts(case_texts, panel.n_cases)
+        n_features = min(self.max_features, int(np.prod(tokenizer.layout)))
+        few = max(1, _MAX_TRAINING_VALUES // n_features)
+        if panel.n_cases > few:
+            cases = np.sort(random_state.permutation(panel.n_cases)[:few])
+            panel = Panel(panel.values[cases], panel.lengths[cases])
+            classes = None if classes is None else classes[cases]
+            if case_texts is not None:
+                case_texts = [case_texts[i] for i in cases]
+        guidance = self._guidance(panel, labels, classes, case_texts)
         train_cases, valid_cases = split_cases(panel.n_cases, classes, random_state)
         # What the heads see is chosen without the labels of held-out cases.
         selection = self._select(panel, classes, train_cases, random_state)
         kept = selection.kept
         mean, scale = selection.moments.mean_and_scale()
+        picked, usage = self._gather(panel, kept, mean[kept], scale[kept])
+        parts = {name for name, weight in weights.items() if weight > 0}
+        if guidance is None:
+            parts -= NEED_TEXT
+        if labels is None:
+            parts -= NEED_CLASSES
+        if not learned:
+            parts -= {"shape", "usage"}
+        parts -= {"codebook"}  # not a loss, but how far a step moves the codes
+        if not parts:
+            return
+        n_classes = 0 if labels is None else len(labels)
+        writer = memory = None
+        if "digits" in parts:
+            writer = self._writer(panel)
+        flat_usage = usage.flatten(3)
+        if guidance is not None and len(guidance.class_of_text):
+            memory = (
+                guidance.texts.vectors()[: len(guidance.class_of_text)],
+                torch.from_numpy(guidance.class_of_text),
+                _class_means(flat_usage, classes, n_classes, train_cases),
+            )
+        if weights["frequency"] > 0:
+            tokenizer.gains = FrequencyGains()
+        tokenizer.requires_grad_(learned)
+        tokenizer.codebook.requires_grad_(weights["codebook"] > 0)
         model = DualBranchModel(
-            self.tokenizer_,
+            tokenizer,
             torch.from_numpy(kept),
             torch.from_numpy(mean[kept]),
             torch.from_numpy(scale[kept]),
-            n_classes=0 if classes is None else int(classes.max()) + 1,
-            text_dim=0 if guidance is None else guidance.embeddings.shape[1],
+            usage[torch.from_numpy(train_cases)].mean(0),
+            n_classes=n_classes,
+            class_weight=(
+                None
+                if class_weight is None
+                else torch.tensor(class_weight, dtype=torch.float32)
+            ),
+            text_dim=0 if guidance is None else guidance.texts.words.shape[2],
+            memory=memory,
+            digits=None if writer is None else writer.arguments(self._encoder()),
+            parts=parts,
             generator=generator,
         )
-        self.history_ = train(
-            model,
+        segmented = np.zeros(0, np.int64)
+        segments = written = None
+        if model.attributes is not None:
+            segmented, segments = self._segments(panel, train_cases, valid_cases)
+        if writer is not None:
+            chosen = _some(train_cases, valid_cases, _MAX_WRITTEN_CASES)
+            written = writer.examples(panel, chosen, usage.shape[1])
+        examples = Examples(
             panel,
             self.scaler_,
+            flat_usage,
+            None if learned else picked,
+            None if classes is None else torch.from_numpy(classes),
+            guidance,
+            segments,
+            segmented,
+            written,
+            generator,
+        )
+        device = self._device()
+        self.history_ = train(
+            model,
+            examples,
             train_cases=train_cases,
             valid_cases=valid_cases,
-            classes=classes,
-            class_weight=class_weight,
-            guidance=guidance,
-            max_epochs=self.max_epochs,
-            generator=generator,
-            device=self._device(),
+            weights=weights,
+            max_epochs=int(self.max_epochs),
+            device=device,
             verbose=self.verbose,
         )
+        tokenizer.requires_grad_(False)
+        if learned and model.memory is not None:
+            usage = self._gather(panel, kept, mean[kept], scale[kept])[1].flatten(3)
+            model.memory.usage = _class_means(usage, classes, n_classes, train_cases)
+        spread = np.linspace(0, len(train_cases) - 1, _MAX_OBSERVED_CASES).astype(int)
+        observe(
+            model, examples, torch.from_numpy(train_cases[np.unique(spread)]), "cpu"
+        )
+        tokenizer.codebook.commit(0.0, generator)
+        self.codebook_use_ = tokenizer.codebook.metrics()
         self.model_ = model
+        self.attributes_ = model.attributes
+        self._writer_ = writer
+        self.prompts_ = None if guidance is None else guidance.shown
         self.level_ = "trained" if guidance is None else "trained with text"
+
+    def _loss_weights(self) -> dict[str, float]:
+        """Return the weight of every loss."""
+        own = self.loss_weights or {}
+        unknown = sorted(set(own) - set(WEIGHTS))
+        if unknown:
+            raise ValueError(
+                f"loss_weights has {unknown}, which are no losses. Losses are "
+                f"{sorted(WEIGHTS)}."
+            )
+        for name, weight in own.items():
+            if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
+                raise ValueError(
+                    f"loss_weights[{name!r}] must be a number of at least 0, got "
+                    f"{weight!r}."
+                )
+        return {**WEIGHTS, **{name: float(weight) for name, weight in own.items()}}
+
+    def _gather(
+        self,
+        panel: Panel,
+        kept: NDArray[np.int64],
+        mean: NDArray[np.float32],
+        scale: NDArray[np.float32],
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute chosen features, standardised, and usage of the codes."""
+        layout = self.tokenizer_.layout
+        picked = torch.empty(panel.n_cases, len(kept))
+        usages = []
+        for where, features in self._flat_features(panel, "tokens"):
+            part = np.clip((features[:, kept] - mean) / scale, -3, 3)
+            picked[where] = torch.from_numpy(part)
+            shaped = torch.from_numpy(features).view(-1, *layout)
+            usages.append(pool_groups(self.tokenizer_.usage(shaped)))
+        return picked, torch.cat(usages)
+
+    def _writer(self, panel: Panel) -> Writer:
+        verbalizer = self.verbalizer
+        if verbalizer is None:
+            verbalizer = SeriesVerbalizer()
+        return Writer(clone(verbalizer).fit(panel))
+
+    def _segments(
+        self,
+        panel: Panel,
+        train_cases: NDArray[np.int64],
+        valid_cases: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], tuple[torch.Tensor, torch.Tensor]]:
+        """Cut some cases into segments for training."""
+        n_values = panel.n_channels * panel.n_timepoints
+        most = max(1, min(_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES // n_values))
+        chosen = _some(train_cases, valid_cases, most)
+        part = Panel(panel.values[chosen], panel.lengths[chosen])
+        codes = self.tokenizer_.codebook.codes.detach()
+        starts: list[torch.Tensor] = []
+        lengths: list[torch.Tensor] = []
+        size = max(1, most // 8)
+        for where, batch in self.scaler_.batches(part, size):
+            series = batch.series.flatten(0, 1)
+            ends = torch.from_numpy(part.lengths[where].repeat(part.n_channels))
+            segments = cut_segments(series, codes, ends)
+            # One row per series; padding, whose start is -1, comes last.
+            starts.extend(segments.start)
+            lengths.extend(segments.length)
+        padded = partial(pad_sequence, batch_first=True)
+        return chosen, (
+            padded(starts, padding_value=-1),
+            padded(lengths, padding_value=0),
+        )
 
     def _select(
         self,
@@ -277,51 +460,59 @@ class VQTextBase(VocabularyMixin, BaseEstimator):
         panel: Panel,
         labels: NDArray[Any] | None,
         classes: NDArray[np.int64] | None,
-        case_texts: Any,
-        random_state: np.random.RandomState,
+        case_texts: list[str] | None,
     ) -> Guidance | None:
         """Collect and encode the texts that guide training, if any."""
         source = self.text
-        if case_texts is not None:
-            cases = np.arange(panel.n_cases)
-            return guide_cases(case_texts, cases, panel.n_cases, self._encoder())
-        if source is None:
-            return None
-        of_classes = isinstance(source, Mapping) or source == "labels"
-        if of_classes and labels is None:
-            raise ValueError(f"text={source!r} needs labels: pass y to fit.")
-        if source == "auto" and labels is not None:
-            of_classes = are_words(labels)
-        try:
-            if of_classes:
-                assert labels is not None and classes is not None
-                own = source if isinstance(source, Mapping) else None
-                first, vectors = self._describe_classes(list(map(str, labels)), own)
-                return Guidance(first, vectors, classes, True)
-            cases = np.sort(
-                random_state.permutation(panel.n_cases)[:_MAX_CAPTIONED_CASES]
+        of_classes = captioned = False
+        if case_texts is None:
+            if source is None:
+                return None
+            of_classes = isinstance(source, Mapping) or source == "labels"
+            if of_classes and labels is None:
+                raise ValueError(f"text={source!r} needs labels: pass y to fit.")
+            if source == "auto" and labels is not None:
+                of_classes = are_words(labels)
+            captioned = (
+                source in ("auto", "captions") if isinstance(source, str) else False
             )
+        prompts: list[str] = []
+        owner: list[int] = []
+        if of_classes:
+            assert labels is not None
+            own = source if isinstance(source, Mapping) else None
+            names = [str(label) for label in labels]
+            prompts, owner = prompts_of_classes(names, own, self.prompt_forms)
+        cases = np.arange(panel.n_cases)
+        if captioned:
             captioner = SeriesCaptioner(
                 channel_names=self.channel_names, sampling_rate=self.sampling_rate
             )
-            part = Panel(panel.values[cases], panel.lengths[cases])
-            captions = captioner.fit_transform(part)
-            return guide_cases(captions, cases, panel.n_cases, self._encoder())
+            case_texts = captioner.fit_transform(panel).tolist()
+        try:
+            return make_guidance(
+                prompts,
+                owner,
+                case_texts or [],
+                cases if case_texts else cases[:0],
+                panel.n_cases,
+                self._encoder(),
+            )
         except ImportError as error:
             if source != "auto":
                 raise
             warnings.warn(
                 f"Training goes on without text, since {error} Pass text=None to "
                 "choose this.",
-                stacklevel=5,
+                stacklevel=6,
             )
             return None
 
-    def _describe_classes(
+    def _class_vectors(
         self, names: list[str], own: Mapping[Any, Any] | None
-    ) -> tuple[list[str], NDArray[np.float32]]:
-        """Describe classes by the forms and the encoder of this estimator."""
-        return describe_classes(names, own, self.prompt_forms, self._encoder())
+    ) -> NDArray[np.float32]:
+        """Vectors of classes by the forms and the encoder of this estimator."""
+        return class_vectors(names, own, self.prompt_forms, self._encoder())
 
     def _encoder(self) -> TextEncoder:
         if isinstance(self.text_encoder, TextEncoder):
@@ -377,6 +568,34 @@ class VQTextBase(VocabularyMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _some(
+    train_cases: NDArray[np.int64], valid_cases: NDArray[np.int64], most: int
+) -> NDArray[np.int64]:
+    """Return about so many cases of both parts, evenly spread, ascending."""
+    share = min(1.0, most / (len(train_cases) + len(valid_cases)))
+    chosen = []
+    for cases in (train_cases, valid_cases):
+        count = int(np.ceil(share * len(cases)))
+        spread = np.linspace(0, len(cases) - 1, count).astype(int)
+        chosen.append(cases[spread])
+    return np.sort(np.concatenate(chosen))
+
+
+def _class_means(
+    usage: torch.Tensor,
+    classes: NDArray[np.int64] | None,
+    n_classes: int,
+    cases: NDArray[np.int64],
+) -> torch.Tensor:
+    """Mean usage of each class over some cases; over all where it has none."""
+    assert classes is not None
+    means = [
+        usage[torch.from_numpy(members if len(members) else cases)].mean(0)
+        for members in (cases[classes[cases] == i] for i in range(n_classes))
+    ]
+    return torch.stack(means)
 
 
 def _is_table(X: Any, panel: Panel) -> bool:

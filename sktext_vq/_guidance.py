@@ -1,15 +1,23 @@
-"""Texts that guide training: which ones, their vectors, and whose they are."""
+"""Texts that guide training: which ones, their word vectors, and whose they are."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from sktext_vq.nn.text import Texts
 from sktext_vq.text import PromptBank, TextEncoder
+
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+# What is longer says little more, but padding costs memory.
+_MAX_WORDS, _MAX_SENTENCES = 64, 16
+_ENCODED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -18,28 +26,73 @@ class Guidance:
 
     Parameters
     ----------
-    texts : list of str
-        Unique texts, or the first prompt of each class.
-    embeddings : ndarray of shape (n_texts, text_dim), float32
-        One vector for each.
-    of_case : ndarray of shape (n_cases,), int64
-        Which one belongs to a case; -1 for none.
-    by_class : bool
-        Whether texts are prompts of the classes, in order.
+    texts : Texts
+        Word vectors of all texts; those of classes come first.
+    class_of_text : ndarray of shape (n_class_texts,), int64
+        Whose class texts they are.
+    case_text : ndarray of shape (n_cases,), int64
+        Which text belongs to a case; -1 for none.
+    shown : list of str
+        Unique texts of cases, or the first prompt of each class.
     """
 
-    texts: list[str]
-    embeddings: NDArray[np.float32]
-    of_case: NDArray[np.int64]
-    by_class: bool
+    texts: Texts
+    class_of_text: NDArray[np.int64]
+    case_text: NDArray[np.int64]
+    shown: list[str]
 
 
-def describe_classes(
-    names: list[str],
-    own: Mapping[Any, Any] | None,
-    forms: Sequence[str],
+def make_guidance(
+    class_texts: Sequence[str],
+    class_of_text: Sequence[int],
+    case_texts: Sequence[str],
+    cases: NDArray[np.int64],
+    n_cases: int,
     encoder: TextEncoder,
-) -> tuple[list[str], NDArray[np.float32]]:
+) -> Guidance:
+    """Encode texts of classes and of cases, each different one once.
+
+    Parameters
+    ----------
+    class_texts : sequence of str
+        Prompts; may be empty.
+    class_of_text : sequence of int
+        Their classes.
+    case_texts : sequence of str
+        One for each of `cases`; may be empty.
+    cases : ndarray of int
+        Cases with a text.
+    n_cases : int
+        Number of all cases.
+    encoder : TextEncoder
+        Makes vectors of words.
+    """
+    owner = np.array(class_of_text, np.int64)
+    unique, inverse = np.unique(np.array(case_texts, dtype=object), return_inverse=True)
+    case_text = np.full(n_cases, -1, np.int64)
+    case_text[cases] = len(owner) + inverse
+    texts = encode_texts([*class_texts, *unique], encoder)
+    shown = unique.tolist()
+    if len(owner):
+        firsts = np.unique(owner, return_index=True)[1]
+        shown = [class_texts[i] for i in firsts]
+    return Guidance(texts, owner, case_text, shown)
+
+
+def check_case_texts(texts: Any, n_cases: int) -> list[str]:
+    """Return texts of all cases as a list, or say what is wrong with them."""
+    array = np.asarray(texts, dtype=object)
+    if array.shape != (n_cases,):
+        raise ValueError(
+            f"text must have one string per case: X has {n_cases} cases, text has "
+            f"shape {array.shape}."
+        )
+    return array.tolist()
+
+
+def prompts_of_classes(
+    names: list[str], own: Mapping[Any, Any] | None, forms: Sequence[str]
+) -> tuple[list[str], list[int]]:
     """Describe classes by prompts.
 
     Parameters
@@ -50,15 +103,12 @@ def describe_classes(
         Texts of the user, in place of those of the bank.
     forms : sequence of str
         Forms of prompts.
-    encoder : TextEncoder
-        Makes vectors of texts.
 
     Returns
     -------
-    first : list of str
-        The first prompt of each class.
-    vectors : ndarray of shape (n_classes, text_dim)
-        Mean of the embeddings of a class, of length 1.
+    texts : list of str
+    owner : list of int
+        Which class a text is about.
 
     Raises
     ------
@@ -75,40 +125,72 @@ def describe_classes(
             )
         bank = PromptBank.from_texts(texts_of)
     texts, owner = bank.flat(names, forms)
-    owner = np.asarray(owner)
+    return list(texts), [int(i) for i in owner]
+
+
+def class_vectors(
+    names: list[str],
+    own: Mapping[Any, Any] | None,
+    forms: Sequence[str],
+    encoder: TextEncoder,
+) -> NDArray[np.float32]:
+    """Mean embedding of the prompts of each class, of length 1.
+
+    Parameters are those of :func:`prompts_of_classes`, and an encoder.
+
+    Returns
+    -------
+    ndarray of shape (n_classes, text_dim)
+    """
+    texts, owner = prompts_of_classes(names, own, forms)
     embeddings = encoder.transform(texts)
     vectors = np.zeros((len(names), embeddings.shape[1]), np.float32)
-    np.add.at(vectors, owner, embeddings)
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return [texts[int((owner == i).argmax())] for i in range(len(names))], vectors
+    np.add.at(vectors, np.array(owner), embeddings)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-def guide_cases(
-    texts: Any, cases: NDArray[np.int64], n_cases: int, encoder: TextEncoder
-) -> Guidance:
-    """Let texts of single cases guide, each different one once.
+def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:
+    """Cut texts into sentences, and encode the words of each different one.
 
     Parameters
     ----------
-    texts : array-like of str
-        One for each of `cases`.
-    cases : ndarray of int
-        Cases with a text.
-    n_cases : int
-        Number of all cases.
+    texts : sequence of str
     encoder : TextEncoder
-        Makes vectors of texts.
+        A table of vectors knows whole texts only, so that these are not cut.
+
+    Returns
+    -------
+    Texts
     """
-    texts = np.asarray(texts, dtype=object)
-    if texts.shape != cases.shape:
-        raise ValueError(
-            f"text must have one string per case: X has {len(cases)} cases, text has "
-            f"shape {texts.shape}."
-        )
-    vectors = encoder.transform(list(texts))  # also checks them
-    unique, first, inverse = np.unique(
-        texts.astype(str), return_index=True, return_inverse=True
-    )
-    of_case = np.full(n_cases, -1, np.int64)
-    of_case[cases] = inverse
-    return Guidance(unique.tolist(), vectors[first], of_case, False)
+    table = isinstance(encoder.model, Mapping)
+    cut = [
+        [text] if table or not isinstance(text, str) else _sentences(text)
+        for text in texts
+    ]
+    unique = list(dict.fromkeys(sentence for text in cut for sentence in text))
+    row = {sentence: i for i, sentence in enumerate(unique)}
+    most = max(map(len, cut))
+    sentences = torch.full((len(cut), most), -1, dtype=torch.int64)
+    for i, text in enumerate(cut):
+        sentences[i, : len(text)] = torch.tensor([row[sentence] for sentence in text])
+    pieces, masks = [], []
+    for start in range(0, len(unique), _ENCODED_AT_ONCE):
+        found, mask = encoder.tokens(unique[start : start + _ENCODED_AT_ONCE])
+        pieces.append(torch.from_numpy(found[:, :_MAX_WORDS].astype(np.float32)))
+        masks.append(torch.from_numpy(mask[:, :_MAX_WORDS].copy()))
+    longest = max(piece.shape[1] for piece in pieces)
+    shape = len(unique), longest, pieces[0].shape[2]
+    words, known = torch.zeros(shape), torch.zeros(shape[:2], dtype=torch.bool)
+    start = 0
+    for piece, here in zip(pieces, masks, strict=True):
+        words[start : start + len(piece), : piece.shape[1]] = piece
+        known[start : start + len(piece), : piece.shape[1]] = here
+        start += len(piece)
+    return Texts(words, known, sentences)
+
+
+def _sentences(text: str) -> list[str]:
+    found = [part for part in _SENTENCE_END.split(text.strip()) if part]
+    return found[:_MAX_SENTENCES] or [
+        text
+    ]  # an empty text is for the encoder to refuse

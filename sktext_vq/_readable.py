@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,33 +11,50 @@ import torch
 from numpy.typing import NDArray
 
 from sktext_vq._scaling import Scaler
-from sktext_vq.nn.segments import cut_segments, decode
-from sktext_vq.nn.tokens import N_POINTS, ShapeTokenizer
+from sktext_vq.nn.attributes import AttributeDecoder
+from sktext_vq.nn.segments import Segments, cut_segments, decode, match
+from sktext_vq.nn.tokens import ShapeTokenizer
 from sktext_vq.panel import Panel
 
-_CASES = 64  # cut at a time
+_BATCH_VALUES = 2**19  # cut at a time
 COLUMNS = ["case", "channel", "start", "length", "code", "offset", "scale"]
 
 
 def token_arrays(
-    panel: Panel, scaler: Scaler, tokenizer: ShapeTokenizer
+    panel: Panel,
+    scaler: Scaler,
+    tokenizer: ShapeTokenizer,
+    attributes: AttributeDecoder | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Cut all series into segments.
+
+    Parameters
+    ----------
+    panel : Panel
+        Series in the units of the input.
+    scaler : Scaler
+    tokenizer : ShapeTokenizer
+    attributes : AttributeDecoder, optional
+        Moves the borders of segments, which are then rounded to timepoints. Code,
+        offset and scale are those of the segment within the rounded borders.
 
     Returns
     -------
     dict of ndarrays, one value per token
-        By `COLUMNS`; offset and scale are standardised.
+        By `COLUMNS`, by case, channel and time; offset and scale are standardised.
     """
     codes = tokenizer.codebook.codes.detach()
     parts: list[list[NDArray[Any]]] = []
-    for where, batch in scaler.batches(panel, _CASES):
+    size = max(1, _BATCH_VALUES // (panel.n_channels * panel.n_timepoints))
+    for where, batch in scaler.batches(panel, size):
         n_channels, n_timepoints = batch.series.shape[1:]
         series = batch.series.reshape(-1, n_timepoints)
-        lengths = np.maximum(panel.lengths[where], N_POINTS)
-        ends = torch.from_numpy(lengths.repeat(n_channels))
+        ends = torch.from_numpy(panel.lengths[where].repeat(n_channels))
         with torch.inference_mode():
-            segments = cut_segments(series, codes, tokenizer.dilations, ends)
+            segments = cut_segments(series, codes, ends)
+            if attributes is not None:
+                start, length = _move(series, segments, ends, attributes)
+                segments = match(series, start, length, codes)
         row, column = (segments.start >= 0).nonzero(as_tuple=True)
         case, channel = np.divmod(row.numpy(), n_channels)
         parts.append(
@@ -47,28 +66,60 @@ def token_arrays(
     )
 
 
+def _move(
+    series: torch.Tensor,
+    segments: Segments,
+    ends: torch.Tensor,
+    attributes: AttributeDecoder,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Move borders of segments, to whole timepoints and in order of time."""
+    mask = segments.start >= 0
+    moved = attributes(series, segments.start, segments.length, mask, ends)
+    end = ends.unsqueeze(1)
+    start = moved.start.round().long().minimum(end - 1)
+    stop = (moved.start + moved.length).round().long().maximum(start + 1)
+    start = torch.where(mask, start, -1)
+    length = torch.where(mask, stop.minimum(end) - start, 0)
+    start, order = start.sort(dim=1, stable=True)
+    return start, length.gather(1, order)
+
+
 def draw(
-    tokens: dict[str, NDArray[Any]], shape: tuple[int, int, int], codes: torch.Tensor
+    tokens: Mapping[Any, NDArray[Any]], shape: tuple[int, int, int], codes: torch.Tensor
 ) -> NDArray[np.float32]:
-    """Draw standardised series from their tokens, with NaN where there is none."""
+    """Draw standardised series from their tokens.
+
+    Where tokens overlap, they are averaged; a timepoint that none covers has the value
+    of the nearest one that is covered, the earlier of two, as in `render`. Series
+    without any token are NaN.
+    """
     n_cases, n_channels, n_timepoints = shape
-    series = np.full((n_cases, n_channels, max(n_timepoints, N_POINTS)), np.nan)
-    # A last segment that reaches back is drawn over the one before.
-    reaches_back = tokens["start"] % N_POINTS > 0
-    for last in (False, True):
-        for length in np.unique(tokens["length"]):
-            same = (tokens["length"] == length) & (reaches_back == last)
-            pieces = decode(
-                torch.from_numpy(tokens["code"][same]),
-                torch.from_numpy(tokens["offset"][same]),
-                torch.from_numpy(tokens["scale"][same]),
-                int(length),
-                codes,
-            ).numpy()
-            time = tokens["start"][same, None] + np.arange(length)
-            rows = tokens["case"][same, None], tokens["channel"][same, None]
-            series[*rows, time] = pieces
-    return series[:, :, :n_timepoints].astype(np.float32)
+    rows = n_cases * n_channels, n_timepoints
+    total, count = np.zeros((2, math.prod(shape)))
+    first = (tokens["case"] * n_channels + tokens["channel"]) * n_timepoints
+    first = first + tokens["start"]
+    for length in np.unique(tokens["length"]):
+        same = tokens["length"] == length
+        pieces = decode(
+            torch.from_numpy(tokens["code"][same]),
+            torch.from_numpy(tokens["offset"][same]),
+            torch.from_numpy(tokens["scale"][same]),
+            int(length),
+            codes,
+        ).numpy()
+        at = first[same, None] + np.arange(length)
+        np.add.at(total, at, pieces)
+        np.add.at(count, at, 1)
+    covered = (count > 0).reshape(rows)
+    series = (total / np.where(count > 0, count, np.nan)).reshape(rows)
+    time = np.arange(n_timepoints)
+    for row in np.flatnonzero(~covered.all(axis=1) & covered.any(axis=1)):
+        known = np.flatnonzero(covered[row])
+        at = np.searchsorted(known, time).clip(max=len(known) - 1)
+        before, after = known[(at - 1).clip(0)], known[at]
+        nearest = np.where(np.abs(time - before) <= np.abs(after - time), before, after)
+        series[row] = series[row, nearest]
+    return series.reshape(shape).astype(np.float32)
 
 
 def shape_words(shape: NDArray[Any]) -> str:

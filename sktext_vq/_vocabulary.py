@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sktext_vq._readable import draw, shape_words, token_arrays
+from sktext_vq._readable import COLUMNS, draw, shape_words, token_arrays
 from sktext_vq._scaling import Scaler
 from sktext_vq.nn.tokens import LEVEL_BINS, N_POINTS, SCALE_BINS, ShapeTokenizer
 from sktext_vq.panel import Panel
@@ -107,7 +107,7 @@ class VocabularyMixin:
         return shares / shares.sum(axis=1, keepdims=True)
 
     def tokens(self, X: Any) -> pd.DataFrame:
-        """Cut series into segments, each with the shape that it is nearest to.
+        """Cut series into segments, each with the shape that rebuilds it best.
 
         Parameters
         ----------
@@ -119,19 +119,18 @@ class VocabularyMixin:
         DataFrame
             A row per token, by case, channel and time: ``case``, ``channel`` (both
             counted from 0), ``start`` and ``length`` in timepoints, ``code``, and
-            ``offset`` and ``scale`` in the units of the channel. Tokens of a channel
-            cover all of it; where its length is no multiple of eight, the last one
-            reaches back over the one before.
+            ``offset`` and ``scale`` in the units of the channel: a token is its code
+            times its scale, plus its offset. Tokens of a channel cover it once where
+            borders were not trained; training may let them overlap or leave gaps.
         """
         check_is_fitted(self)
         panel = self._check_X(X, reset=False)
+        attributes = getattr(self, "attributes_", None)
         with single_thread():
-            found = token_arrays(panel, self.scaler_, self.tokenizer_)
+            found = token_arrays(panel, self.scaler_, self.tokenizer_, attributes)
         unit = self.scaler_.scale[found["channel"]]
         found["offset"] = found["offset"] * unit + self.scaler_.mean[found["channel"]]
         found["scale"] = found["scale"] * unit
-        left = panel.lengths[found["case"]] - found["start"]
-        found["length"] = np.minimum(found["length"], left)
         return pd.DataFrame(found)
 
     def reconstruct(self, X: Any) -> NDArray[np.float64]:
@@ -140,20 +139,37 @@ class VocabularyMixin:
         Parameters
         ----------
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
+            Series with the channels of the training series; or a table of tokens,
+            with the columns that :meth:`tokens` returns.
 
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
-            In the units of X. NaN past the end of a series.
+            In the units of X. NaN past the end of a series. From a table, up to its
+            last case; a case ends with its last token, and a channel without any
+            token is NaN.
         """
         check_is_fitted(self)
-        panel = self._check_X(X, reset=False)
+        scale, mean = self.scaler_.scale, self.scaler_.mean
+        if isinstance(X, pd.DataFrame) and set(COLUMNS) <= set(X.columns):
+            found = {name: X[name].to_numpy() for name in COLUMNS}
+            case, channel = found["case"], found["channel"]
+            found["offset"] = (found["offset"] - mean[channel]) / scale[channel]
+            found["scale"] = found["scale"] / scale[channel]
+            lengths = np.zeros(case.max(initial=-1) + 1, dtype=np.int64)
+            np.maximum.at(lengths, case, found["start"] + found["length"])
+            n_timepoints = lengths.max(initial=0)
+        else:
+            panel = self._check_X(X, reset=False)
+            lengths, n_timepoints = panel.lengths, panel.n_timepoints
+            attributes = getattr(self, "attributes_", None)
+            with single_thread():
+                found = token_arrays(panel, self.scaler_, self.tokenizer_, attributes)
+        shape = len(lengths), len(mean), n_timepoints
         with single_thread():
-            found = token_arrays(panel, self.scaler_, self.tokenizer_)
-        drawn = draw(found, panel.values.shape, torch.from_numpy(self.codebook_))
-        series = drawn * self.scaler_.scale[:, None] + self.scaler_.mean[:, None]
-        past = np.arange(panel.n_timepoints) >= panel.lengths[:, None]
+            drawn = draw(found, shape, torch.from_numpy(self.codebook_))
+        series = drawn * scale[:, None] + mean[:, None]
+        past = np.arange(n_timepoints) >= lengths[:, None]
         return np.where(past[:, None], np.nan, series)
 
     def describe_codes(self) -> pd.DataFrame:

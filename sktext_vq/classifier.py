@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import softmax
 from sklearn.base import ClassifierMixin
@@ -20,6 +21,7 @@ from sktext_vq._zero_shot import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.training import single_thread
 
+_HEADS = ("ridge", "network")
 # Scores are squared distances per dimension of the space.
 _ZERO_SHOT_SHARPNESS = 3.0
 # Parts that choose penalty and calibration, and how many cases they have in all.
@@ -48,9 +50,19 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         Forms of prompts that describe a class; see :class:`~sktext_vq.PromptBank`.
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, as in scikit-learn.
+    head : {"ridge", "network"}, default="ridge"
+        What predicts: a ridge classifier with cross-validated penalty and
+        calibration, or the sensor-only head that training taught, which the losses
+        ``"class"`` and ``"distillation"`` are about.
     max_epochs : int, default=20
         Most passes over the training series. With 50 cases or more, a fifth is held
         out to stop earlier. 0 keeps the closed form, which takes seconds.
+    loss_weights : dict, optional
+        Weights of single losses in training, by name, in place of their defaults; 0
+        switches a loss off. See :mod:`sktext_vq.nn.losses` for what there is.
+    verbalizer : SeriesVerbalizer, optional
+        How series are written out for the text branch, if ``loss_weights`` switches
+        ``"digits"`` on.
     max_features : int, default=10000
         Features kept at most, the best by analysis of variance; of all features a
         third is kept at most.
@@ -79,6 +91,9 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         How the vocabulary was made.
     history_ : list of dict
         Losses and seconds of each epoch of training.
+    codebook_use_ : dict
+        How evenly both branches use the codes after training, and how much alike; see
+        :meth:`sktext_vq.nn.Codebook.metrics`.
     prompts_ : list of str or None
         The texts that guided training; of each class the first.
     n_channels_, n_timepoints_ : int
@@ -113,7 +128,10 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         text_encoder: Any = "minilm",
         prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
         class_weight: Any = None,
+        head: str = "ridge",
         max_epochs: int = 20,
+        loss_weights: Mapping[str, float] | None = None,
+        verbalizer: Any = None,
         max_features: int = 10_000,
         channel_names: Sequence[str] | None = None,
         sampling_rate: float | None = None,
@@ -127,7 +145,10 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         self.text_encoder = text_encoder
         self.prompt_forms = prompt_forms
         self.class_weight = class_weight
+        self.head = head
         self.max_epochs = max_epochs
+        self.loss_weights = loss_weights
+        self.verbalizer = verbalizer
         self.max_features = max_features
         self.channel_names = channel_names
         self.sampling_rate = sampling_rate
@@ -161,6 +182,8 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
             If X is no panel or does not match y or text, if there is one class only,
             or if a parameter is off.
         """
+        if self.head not in _HEADS:
+            raise ValueError(f"head must be one of {_HEADS}, got {self.head!r}.")
         panel = self._check_X(X, reset=True)
         labels, classes = self._check_y(y, panel)
         if len(labels) < 2:
@@ -176,6 +199,13 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
             case_weight = weight[classes]
         with single_thread():
             selection = self._fit(panel, labels, classes, text, weight, _N_FOLDS)
+        if self.head == "network" and not (
+            self.model_ and "class" in self.model_.parts
+        ):
+            raise ValueError(
+                'head="network" needs training: max_epochs above 0, and a weight above '
+                '0 of the loss "class".'
+            )
         self.classes_ = labels
         cases = Cases(self._histograms(panel), classes, case_weight)
         folds = self._folds(panel, classes, case_weight, selection)
@@ -236,7 +266,13 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
             If X is no panel, or not one of the channels that were fitted.
         """
         check_is_fitted(self)
-        return self.head_.probabilities(self._histograms(self._check_X(X, reset=False)))
+        panel = self._check_X(X, reset=False)
+        if self.head == "ridge":
+            return self.head_.probabilities(self._histograms(panel))
+        assert self.model_ is not None
+        features = self._histograms(panel, self.model_.kept.numpy())
+        with single_thread():
+            return self.model_.probabilities(torch.from_numpy(features)).numpy()
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable class.
@@ -297,8 +333,8 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         features = self._histograms(self._check_X(X, reset=False))
         guide = self.text if isinstance(self.text, Mapping) else None
         with single_thread():
-            seen_texts = self._describe_classes(known, guide)[1]
-            texts = self._describe_classes(names, own)[1]
+            seen_texts = self._class_vectors(known, guide)
+            texts = self._class_vectors(names, own)
         scores = self.space_.scores(
             self.head_.standardise(features), seen_texts, texts, seen
         )

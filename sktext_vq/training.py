@@ -18,24 +18,22 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm.auto import tqdm
 
-from sktext_vq._guidance import Guidance
-from sktext_vq._scaling import Scaler
-from sktext_vq.nn.losses import WEIGHTS, text_loss
-from sktext_vq.nn.model import TEXT_TEMPERATURE, DualBranchModel, Output
+from sktext_vq._examples import Examples
+from sktext_vq.nn.losses import WEIGHTS
+from sktext_vq.nn.model import DualBranchModel, Step
 from sktext_vq.nn.tokens import Batch
-from sktext_vq.panel import Panel
 
 _PATIENCE = 3
 _VALID_SHARE = 0.2
 # Below this many cases a held-out part says little and costs much.
 _MIN_CASES_TO_HOLD_OUT = 50
-_CODE_RATE, _HEAD_RATE = 3e-2, 1e-3
-_STEP = 4  # training sees every fourth start, from a random one
-_MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 64, 4, 2**17
+_CODE_RATE, _RATE = 3e-2, 1e-3
+_STEPS = 8  # per epoch at least, where there are cases enough
+_MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 256, 8, 2**17
 
 
 class _Cases(Dataset[int]):
-    """Indices of cases; their batches are made when they are needed."""
+    """Indices of cases; what a step looks at is put together when it is needed."""
 
     def __init__(self, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -54,68 +52,74 @@ class _Net(NeuralNet):
         self,
         module: DualBranchModel,
         *,
-        panel: Panel,
-        scaler: Scaler,
-        classes: Tensor | None,
-        class_weight: Tensor | None,
-        guidance: Guidance | None,
-        generator: torch.Generator,
+        examples: Examples,
+        weights: dict[str, float],
         **kwargs: Any,
     ) -> None:
-        self.panel = panel
-        self.scaler = scaler
-        self.classes = classes
-        self.class_weight = class_weight
-        self.guidance = guidance
-        self.generator = generator
+        self.examples = examples
+        self.weights = weights
         super().__init__(module, **kwargs)
 
-    def infer(self, x: Any, **fit_params: Any) -> Any:
-        first = 0
-        if self.module_.training:
-            first = int(torch.randint(_STEP, (1,), generator=self.generator))
-        return self.module_(x, first=first, step=_STEP)
-
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
-        return super().train_step_single(self._prepare(batch), **fit_params)
+        return super().train_step_single(self._prepare(batch, True), **fit_params)
 
     def validation_step(self, batch: Any, **fit_params: Any) -> Any:
-        return super().validation_step(self._prepare(batch), **fit_params)
+        return super().validation_step(self._prepare(batch, False), **fit_params)
 
-    def _prepare(self, cases: Tensor) -> tuple[Batch, Tensor]:
-        """Series of cases, on the device, and which cases they are."""
-        batch = self.scaler.batch(self.panel, cases.numpy())
-        return move(batch, self.device), cases
+    def infer(self, x: Step, **fit_params: Any) -> Any:
+        return self.module_(x)  # a named tuple would be taken for several arguments
+
+    def _prepare(self, cases: Tensor, training: bool) -> tuple[Step, Tensor]:
+        """Return what a step looks at, on the device, and which cases it is about."""
+        return to_device(self.examples.step(cases, training), self.device), cases
 
     def get_loss(
-        self, y_pred: Output, y_true: Tensor, *args: Any, **kwargs: Any
+        self, y_pred: dict[str, Tensor], y_true: Tensor, *args: Any, **kwargs: Any
     ) -> Any:
-        loss = WEIGHTS["shape"] * y_pred.shape_error
-        if y_pred.class_logits is not None and self.classes is not None:
-            loss = loss + WEIGHTS["class"] * torch.nn.functional.cross_entropy(
-                y_pred.class_logits, self.classes[y_true], self.class_weight
+        prefix = "train" if self.module_.training else "valid"
+        for name, term in y_pred.items():
+            self.history.record_batch(f"{prefix}_{name}", float(term.detach()))
+        return torch.stack(
+            [self.weights[name] * term for name, term in y_pred.items()]
+        ).sum()
+
+
+class _Terms(Callback):
+    """Means of the single losses over the steps of an epoch."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        terms: dict[str, list[float]] = {}
+        for row in net.history[-1]["batches"]:
+            for name, value in row.items():
+                if name.removeprefix("train_").removeprefix("valid_") in WEIGHTS:
+                    terms.setdefault(name, []).append(value)
+        for name, values in terms.items():
+            net.history.record(name, float(np.mean(values)))
+
+
+class _Commit(Callback):
+    """Update the codebook once per step, from what both branches matched with it."""
+
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        if training:
+            observe(net.module_, net.examples, batch, net.device)
+            net.module_.tokenizer.codebook.commit(
+                net.weights["codebook"],
+                net.examples.generator,
+                quotas={"signal": 1, "text": 1},
             )
-        if y_pred.embedding is not None and self.guidance is not None:
-            target = torch.from_numpy(self.guidance.of_case)[y_true]
-            texts = torch.from_numpy(self.guidance.embeddings)
-            weight = self.class_weight
-            if not self.guidance.by_class:
-                # Only texts of this batch compete, each once.
-                known = torch.unique(target[target >= 0])
-                texts = texts[known]
-                target = torch.where(
-                    target >= 0, torch.searchsorted(known, target), target
-                )
-                weight = None
-            device = y_pred.embedding.device
-            loss = loss + WEIGHTS["text"] * text_loss(
-                y_pred.embedding,
-                self.module_.embed_text(texts.to(device)),
-                target.to(device),
-                TEXT_TEMPERATURE,
-                weight,
-            )
-        return loss
+
+
+def observe(
+    model: DualBranchModel, examples: Examples, cases: Tensor, device: str
+) -> None:
+    """Let the codebook see what both branches match with it."""
+    batch = examples.scaler.batch(examples.panel, cases.numpy())
+    step = examples.step(cases, training=False)
+    with torch.no_grad():
+        model.observe(move(batch, device), to_device(step, device), examples.generator)
 
 
 class _Progress(Callback):
@@ -162,9 +166,17 @@ def single_thread() -> AbstractContextManager[Any]:
 
 def move(batch: Batch, device: str) -> Batch:
     """Bring a batch to a device."""
-    if batch.observed is None or batch.lengths is None:
-        return Batch(batch.series.to(device))
-    return Batch(*(part.to(device) for part in batch if part is not None))
+    moved: Batch = to_device(batch, device)
+    return moved
+
+
+def to_device(value: Any, device: str) -> Any:
+    """Bring tensors to a device, and those in named tuples."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(to_device(part, device) for part in value))
+    return value
 
 
 def split_cases(
@@ -191,16 +203,12 @@ def split_cases(
 
 def train(
     model: DualBranchModel,
-    panel: Panel,
-    scaler: Scaler,
+    examples: Examples,
     *,
     train_cases: NDArray[np.int64],
     valid_cases: NDArray[np.int64],
-    classes: NDArray[np.int64] | None,
-    class_weight: NDArray[np.float64] | None,
-    guidance: Guidance | None,
+    weights: dict[str, float],
     max_epochs: int,
-    generator: torch.Generator,
     device: str,
     verbose: int,
 ) -> list[dict[str, float]]:
@@ -210,21 +218,15 @@ def train(
     ----------
     model : DualBranchModel
         Left on the CPU, with the weights of the epoch of least validation loss.
-    panel, scaler
-        Series, and how to standardise them.
+    examples : Examples
+        What it learns from.
     train_cases, valid_cases : ndarray of int
         Cases to learn from, and cases that decide when to stop; the second may be
         empty: then training runs for all epochs.
-    classes : ndarray of shape (n_cases,), optional
-        Class index of every case.
-    class_weight : ndarray of shape (n_classes,), optional
-        Weight of each class in the loss.
-    guidance : Guidance, optional
-        Texts about the series.
+    weights : dict
+        Weight of every loss.
     max_epochs : int
         At most so many passes over the training cases.
-    generator : torch.Generator
-        Source of all randomness; the global one is left alone.
     device : str
         Where to train.
     verbose : int
@@ -233,48 +235,44 @@ def train(
     Returns
     -------
     list of dict
-        Loss and seconds of each epoch.
+        Losses and seconds of each epoch.
 
     Raises
     ------
     FloatingPointError
         If the loss is not finite.
     """
-    size = int(
-        np.clip(
-            _BATCH_VALUES // (panel.n_channels * panel.n_timepoints),
-            _MIN_BATCH,
-            _MAX_BATCH,
-        )
-    )
-    callbacks: list[tuple[str, Callback]] = [("finite", _StopIfNotFinite())]
+    size = int(np.clip(len(train_cases) // _STEPS, _MIN_BATCH, _MAX_BATCH))
+    if examples.picked is None:  # windows of all series of a batch are in memory
+        n_values = examples.panel.n_channels * examples.panel.n_timepoints
+        size = max(1, min(size, _BATCH_VALUES // n_values))
+    callbacks: list[tuple[str, Callback]] = [
+        ("finite", _StopIfNotFinite()),
+        ("terms", _Terms()),
+    ]
+    if weights["codebook"]:
+        callbacks.append(("commit", _Commit()))
     if len(valid_cases):
         stop = EarlyStopping(patience=_PATIENCE, load_best=True, sink=noop)
         callbacks.append(("stop", stop))
     if verbose:
         callbacks.append(("progress", _Progress()))
-
-    def as_tensor(values: Any, dtype: torch.dtype) -> Tensor | None:
-        return None if values is None else torch.as_tensor(values, dtype=dtype)
-
-    weight = as_tensor(class_weight, torch.float32)
     net = _Net(
         model,
-        panel=panel,
-        scaler=scaler,
-        classes=as_tensor(classes, torch.int64),
-        class_weight=weight if weight is None else weight.to(device),
-        guidance=guidance,
-        generator=generator,
+        examples=examples,
+        weights=weights,
         criterion=torch.nn.Identity,  # the loss is in get_loss
         optimizer=torch.optim.Adam,
-        optimizer__lr=_HEAD_RATE,
-        optimizer__param_groups=[("tokenizer.codebook.*", {"lr": _CODE_RATE})],
+        optimizer__lr=_RATE,
+        optimizer__param_groups=[
+            ("tokenizer.*", {"lr": _CODE_RATE}),
+            ("memory.*", {"lr": _CODE_RATE}),
+        ],
         max_epochs=max_epochs,
         batch_size=size,
         iterator_train__shuffle=True,
-        iterator_train__generator=generator,
-        iterator_valid__generator=generator,
+        iterator_train__generator=examples.generator,
+        iterator_valid__generator=examples.generator,
         train_split=(
             predefined_split(_Cases(valid_cases)) if len(valid_cases) else None
         ),
@@ -287,6 +285,10 @@ def train(
     model.to("cpu")
     model.eval()
     return [
-        {key: row[key] for key in ("train_loss", "valid_loss", "dur") if key in row}
+        {
+            name: value
+            for name, value in row.items()
+            if isinstance(value, float) and name != "event_lr"
+        }
         for row in net.history
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,12 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
     max_epochs : int, default=20
         Most passes over the training series. With 50 cases or more, a fifth is held
         out to stop earlier. 0 keeps the closed form, which takes seconds.
+    loss_weights : dict, optional
+        Weights of single losses in training, by name, in place of their defaults; 0
+        switches a loss off. See :mod:`sktext_vq.nn.losses` for what there is.
+    verbalizer : SeriesVerbalizer, optional
+        How series are written out for the text branch, if ``loss_weights`` switches
+        ``"digits"`` on.
     max_features : int, default=10000
         Features kept at most: the best by analysis of variance if there are classes,
         of which a third is kept at most, and else those that vary most.
@@ -65,6 +71,9 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         How the vocabulary was made.
     history_ : list of dict
         Losses and seconds of each epoch of training.
+    codebook_use_ : dict
+        How evenly both branches use the codes after training, and how much alike; see
+        :meth:`sktext_vq.nn.Codebook.metrics`.
     prompts_ : list of str or None
         The texts that guided training; of each class the first.
     n_channels_, n_timepoints_ : int
@@ -107,6 +116,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         text_encoder: Any = "minilm",
         prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
         max_epochs: int = 20,
+        loss_weights: Mapping[str, float] | None = None,
+        verbalizer: Any = None,
         max_features: int = 10_000,
         channel_names: Sequence[str] | None = None,
         sampling_rate: float | None = None,
@@ -120,6 +131,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         self.text_encoder = text_encoder
         self.prompt_forms = prompt_forms
         self.max_epochs = max_epochs
+        self.loss_weights = loss_weights
+        self.verbalizer = verbalizer
         self.max_features = max_features
         self.channel_names = channel_names
         self.sampling_rate = sampling_rate

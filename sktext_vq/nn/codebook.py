@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
+
+BRANCHES = ("signal", "text")
 
 MIN_CODES_PER_HEAD = 16
 
@@ -11,6 +15,16 @@ MIN_CODES_PER_HEAD = 16
 # share of the code's length: further, and the shape shown for a code is no longer
 # found in the data.
 MAX_SHIFT = 0.15
+
+# Text has a say in where codes move, but must not drag a shape off its signal.
+BRANCH_WEIGHTS = {"signal": 1.0, "text": 0.25}
+
+_DECAY = 0.99  # of averages of use, per commit
+# Shares of what each code would get if all were used alike.
+_DEAD = 0.02
+_USED = 0.1
+_MAX_RECENT = 512
+_MAX_REACH = 0.999  # of the cap: at the cap itself, `shift` would be infinite
 
 
 def count_heads(n_codes: int) -> int:
@@ -39,17 +53,43 @@ class Codebook(nn.Module):
         Codes before training: real windows, scaled.
     shift : Parameter of shape (n_codes, code_dim)
         What training learns, bounded to ``MAX_SHIFT`` of a code's length.
+    usage : Tensor of shape (2, n_codes), float64
+        Moving average, over commits, of the share of each branch's matches that each
+        code got. A row, in the order of ``BRANCHES``, starts as the first shares
+        observed, and is 0 until then.
     n_heads : int
         Codes ``k * n_codes / n_heads`` and following form head ``k``.
+
+    Notes
+    -----
+    Matching reads no statistics and writes none. In training, each branch reports what
+    it matched to :meth:`observe`, and one :meth:`commit` per optimiser step applies
+    all reports at once. So it does not matter which branch comes first: with updates
+    at every match, the last caller would own the codes.
     """
 
     seeds: Tensor
+    usage: Tensor
+    _counts: Tensor
+    _sums: Tensor
+    _recent: Tensor
 
     def __init__(self, n_codes: int, code_dim: int) -> None:
         super().__init__()
         self.n_heads = count_heads(n_codes)
         self.register_buffer("seeds", torch.zeros(n_codes, code_dim))
         self.shift = nn.Parameter(torch.zeros(n_codes, code_dim))
+        self.register_buffer(
+            "usage", torch.zeros(len(BRANCHES), n_codes, dtype=torch.float64)
+        )
+        # Of the step that is under way.
+        for name, value in (
+            ("_counts", torch.zeros_like(self.usage)),
+            ("_sums", self.usage.new_zeros(len(BRANCHES), n_codes, code_dim)),
+            ("_recent", torch.zeros(0, code_dim)),
+        ):
+            self.register_buffer(name, value, persistent=False)
+        self._seen: dict[str, list[Tensor]] = {branch: [] for branch in BRANCHES}
 
     @property
     def n_codes(self) -> int:
@@ -132,6 +172,191 @@ class Codebook(nn.Module):
         soft = torch.softmax(heads / temperature, dim=2)
         hard = (heads.detach() >= best.detach()).to(soft.dtype)
         return (hard + soft - soft.detach()).view(n_series, n_codes, n_windows)
+
+    @torch.no_grad()
+    def observe(
+        self,
+        branch: str,
+        vectors: Tensor,
+        weights: Tensor,
+        mask: Tensor | None = None,
+    ) -> None:
+        """Note what one branch has matched in this optimiser step.
+
+        May be called several times a step, in any order. Nothing but sums changes
+        until :meth:`commit`.
+
+        Parameters
+        ----------
+        branch : str
+            One of ``BRANCHES``.
+        vectors : Tensor of shape (n, code_dim)
+            What was matched. Rows that are not finite are left out.
+        weights : Tensor of shape (n, n_codes)
+            How each vector is shared out over codes: 1 for the code chosen in each
+            head, or probabilities per head. Rows that are not finite are left out.
+        mask : Tensor of shape (n,), bool, optional
+            False for padding, whose content is not looked at.
+        """
+        row = _row(branch)
+        vectors, weights = vectors.detach(), weights.detach()
+        # Rows are taken out, not multiplied by 0, since 0 * nan is nan.
+        usable = vectors.isfinite().all(1) & weights.isfinite().all(1)
+        if mask is not None:
+            usable &= mask
+        vectors, weights = vectors[usable], weights[usable].to(self._sums)
+        self._counts[row] += weights.sum(0)
+        self._sums[row].addmm_(weights.T, vectors.to(self._sums))
+        self._seen[branch].append(_spread(vectors, _MAX_RECENT).to(self.seeds))
+
+    @torch.no_grad()
+    def commit(
+        self,
+        rate: float,
+        generator: torch.Generator,
+        *,
+        weights: dict[str, float] | None = None,
+        quotas: dict[str, int] | None = None,
+    ) -> None:
+        """Learn from what the branches have matched, once per optimiser step.
+
+        Averages of use are updated; codes move towards what they were matched with;
+        and codes that no branch uses are replaced by windows of the signal. Without
+        observations, nothing happens.
+
+        Parameters
+        ----------
+        rate : float
+            How far codes move towards the mean of their vectors, from 0 to 1. Moves
+            go into `shift` and so end at ``MAX_SHIFT``.
+        generator : torch.Generator
+            Source of randomness; the global one is left alone.
+        weights : dict of str to float, optional
+            Weight of each branch in this mean, whatever its number of vectors;
+            by default ``BRANCH_WEIGHTS``. Branches not named have weight 0.
+        quotas : dict of str to int, optional
+            How many unused codes to replace at most, for each branch: for "signal" by
+            windows at random, for "text" by the windows nearest to text vectors at
+            random. By default none.
+
+        Notes
+        -----
+        Windows are those of this step or, if it had none, of the last commit that
+        replaced codes, 512 at most; text vectors are those of this step. A code is
+        unused if each branch gives it less than 2 % of an equal share. A replaced code
+        counts as having twice that, so that it has time to be found. No window becomes
+        a code twice.
+        """
+        for branch in {*(weights or {}), *(quotas or {})}:
+            _row(branch)
+        weights = BRANCH_WEIGHTS if weights is None else weights
+        quotas = quotas or {}
+        totals = self._counts.sum(1)
+        seen = totals > 0
+        shares = self._counts[seen] / totals[seen, None]
+        before = self.usage[seen]
+        first = before.sum(1, keepdim=True) == 0
+        self.usage[seen] = torch.where(first, shares, before.lerp(shares, 1 - _DECAY))
+        if rate > 0:
+            factors = totals.new_tensor([weights.get(name, 0.0) for name in BRANCHES])
+            factors = torch.where(seen, factors / totals, 0.0)
+            mass = factors @ self._counts
+            moved = mass > 0
+            sums = torch.tensordot(factors, self._sums, 1)
+            self._move(moved, sums[moved] / mass[moved, None], rate)
+        if any(quotas.values()) and bool(seen.any()):
+            self._revive(quotas, generator)
+        self._counts.zero_()
+        self._sums.zero_()
+        self._seen = {branch: [] for branch in BRANCHES}
+
+    def _move(self, moved: Tensor, means: Tensor, rate: float) -> None:
+        """Move some codes a part of the way to the means of their vectors."""
+        seeds = self.seeds[moved].double()
+        codes = self.codes[moved].double()
+        away = codes + rate * (means - codes) - seeds
+        away -= away.mean(1, keepdim=True)
+        reach = MAX_SHIFT * seeds.norm(dim=1, keepdim=True)
+        # The inverse of what `codes` does to a shift. A flat code cannot move.
+        away = torch.where(reach > 0, away / reach, 0.0)
+        length = away.norm(dim=1, keepdim=True)
+        away *= _MAX_REACH / length.clamp_min(_MAX_REACH)
+        shift = away / (1 - away.square().sum(1, keepdim=True)).sqrt()
+        self.shift[moved] = shift.to(self.shift.dtype)
+
+    def _revive(self, quotas: dict[str, int], generator: torch.Generator) -> None:
+        """Replace codes that no branch uses by recent windows of the signal."""
+        windows = self._pool("signal")
+        if len(windows):
+            self._recent = _spread(windows, _MAX_RECENT)
+        dead = (self.usage < _DEAD / self.n_codes).all(0).nonzero().squeeze(1)
+        known = (self._recent[:, None] == self.seeds).all(2).any(1)
+        windows = self._recent[~known]
+        if len(dead) == 0 or len(windows) == 0:
+            return
+        # Where fewer codes are dead than are asked for, chance shares them out.
+        turns = [row for row, b in enumerate(BRANCHES) for _ in range(quotas.get(b, 0))]
+        turns = _shuffle(torch.tensor(turns), generator)[: len(dead)].tolist()
+        texts = _shuffle(self._pool("text"), generator)[: sum(turns)]
+        near = torch.unique(torch.cdist(texts, windows).argmin(1))
+        left = torch.ones(len(windows), dtype=torch.bool, device=windows.device)
+        left[near] = False
+        chosen = _shuffle(windows[left], generator)[: len(turns) - sum(turns)]
+        chosen = torch.cat([windows[near], chosen])
+        dead = _shuffle(dead, generator)[: len(chosen)]
+        self.seeds[dead] = chosen
+        self.shift[dead] = 0
+        observed = (self.usage.sum(1, keepdim=True) > 0).to(self.usage)
+        self.usage[:, dead] = 2 * _DEAD / self.n_codes * observed
+
+    def _pool(self, branch: str) -> Tensor:
+        """Vectors that a branch showed in this step, whatever the order of calls."""
+        rows = torch.cat([self.seeds[:0], *self._seen[branch]])
+        return torch.unique(rows, dim=0)  # which sorts
+
+    def metrics(self) -> dict[str, float]:
+        """Say how the branches use and share the codes; nan if not observed.
+
+        Returns
+        -------
+        dict of str to float
+            For each branch, ``<branch>_perplexity``, the exponential of the entropy
+            of its usage over `n_codes`, which is 1 if it uses all codes alike; and
+            ``<branch>_used``, the share of codes that it uses at least a tenth as
+            often as that. ``overlap`` is 1 for branches that use the same codes
+            equally often and 0 for branches without a code in common: 1 minus the
+            Jensen-Shannon divergence in bits.
+        """
+        usage = self.usage / self.usage.sum(1, keepdim=True)  # nan if never observed
+        entropies = torch.special.entr(usage).sum(1)
+        found = {}
+        for branch, shares, entropy in zip(BRANCHES, usage, entropies, strict=True):
+            used = (shares >= _USED / self.n_codes).double().mean()
+            found[f"{branch}_perplexity"] = float(entropy.exp()) / self.n_codes
+            found[f"{branch}_used"] = float(used if entropy.isfinite() else entropy)
+        divergence = torch.special.entr(usage.mean(0)).sum() - entropies.mean()
+        found["overlap"] = 1 - float(divergence) / math.log(2)
+        return found
+
+
+def _row(branch: str) -> int:
+    """Where the statistics of a branch are."""
+    if branch not in BRANCHES:
+        raise ValueError(f"Unknown branch {branch!r}. Known are {BRANCHES}.")
+    return BRANCHES.index(branch)
+
+
+def _spread(rows: Tensor, n_most: int) -> Tensor:
+    """Return all rows, or as many as wanted at equal distances."""
+    if len(rows) <= n_most:
+        return rows
+    return rows[torch.arange(n_most, device=rows.device) * len(rows) // n_most]
+
+
+def _shuffle(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """Return rows in random order."""
+    order = torch.randperm(len(rows), generator=generator, device=generator.device)
+    return rows[order.to(rows.device)]
 
 
 def _plus_plus(points: Tensor, n_chosen: int, generator: torch.Generator) -> Tensor:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sktext_vq.nn.tokens import N_POINTS, SCALE_FLOOR, Windows, cut_windows
+from sktext_vq.nn.tokens import N_POINTS, SCALE_FLOOR
 
-# A segment has to lower the squared error by this much, in squared standard deviations
-# of its channel and timepoints of the smallest window, to be worth its place.
-_COST = 0.05
+# A segment has to lower the squared error by as much as two timepoints cost that are
+# one standard deviation of their channel off.
+_COST = 2.0
+_STEP = 2  # between borders
+_SHORTEST = 4
+_LENGTHS_PER_OCTAVE = 4
+_SCORES_PER_BLOCK = 2**21
 
 
 class Segments(NamedTuple):
@@ -22,7 +26,7 @@ class Segments(NamedTuple):
     length: Tensor  # timepoints
     code: Tensor
     offset: Tensor  # standardised, as is the scale
-    scale: Tensor
+    scale: Tensor  # what the code is multiplied by
 
 
 def decode(
@@ -34,7 +38,7 @@ def decode(
     ----------
     code, offset, scale : Tensor of shape (n_tokens,)
     length : int
-        Timepoints of the pieces, a multiple of 8.
+        Timepoints of the pieces.
     codes : Tensor of shape (n_codes, N_POINTS)
 
     Returns
@@ -42,35 +46,28 @@ def decode(
     Tensor of shape (n_tokens, length)
         Straight lines between the points of a shape, at the offset, in the scale.
     """
-    shape = codes[code] * (scale + SCALE_FLOOR).unsqueeze(1) + offset.unsqueeze(1)
-    if length == N_POINTS:
-        return shape
-    # Points are means of stretches: half a stretch lies before the first of them.
-    return F.interpolate(shape.unsqueeze(1), size=length, mode="linear").squeeze(1)
+    lines = codes @ _lines(length, codes)
+    return lines[code] * scale.unsqueeze(1) + offset.unsqueeze(1)
 
 
 def cut_segments(
-    series: Tensor,
-    codes: Tensor,
-    dilations: list[int],
-    lengths: Tensor | None = None,
+    series: Tensor, codes: Tensor, lengths: Tensor | None = None
 ) -> Segments:
     """Cut each series into the tokens that rebuild it best.
 
-    Dynamic programming over all tilings by windows of the given lengths, with a small
-    cost for each segment: long shapes where they fit, short ones where they do not.
-    Borders are multiples of eight timepoints; where the length of a series is none,
-    its last segment reaches back over the one before.
+    Dynamic programming over all tilings, with a cost for each segment: long shapes
+    where they fit, short ones where they do not. Borders are even timepoints, and the
+    end of the series. Segments have 4, 6, 8, 10, 12, 14, 16, 20, 24, ... timepoints,
+    four lengths an octave; the last one of a series that ends at an odd timepoint has
+    one less. A series of less than eight timepoints is a single segment.
 
     Parameters
     ----------
     series : Tensor of shape (n_series, n_timepoints)
-        Standardised, at least eight timepoints long.
+        Standardised.
     codes : Tensor of shape (n_codes, N_POINTS)
-    dilations : list of int
-        Lengths of windows over eight, ascending, the first 1.
     lengths : Tensor of shape (n_series,), optional
-        Where series end; at least eight.
+        Where series end.
 
     Returns
     -------
@@ -78,91 +75,165 @@ def cut_segments(
         In order of time.
     """
     n_series, n_timepoints = series.shape
-    found: list[tuple[Windows, Tensor, Tensor]] = []
-    for dilation in dilations:
-        windows = cut_windows(series, dilation)
-        if windows.offset.shape[1] == 0:
-            break
-        code = _nearest(windows, codes)
-        found.append((windows, code, _errors(series, windows, code, dilation, codes)))
+    if lengths is None:
+        lengths = torch.full((n_series,), n_timepoints)
+    sizes = _segment_lengths(n_timepoints + 1)
     # best[:, e]: least cost of covering the first e timepoints.
     best = series.new_full((n_series, n_timepoints + 1), torch.inf)
     best[:, 0] = 0
     choice = torch.zeros(n_series, n_timepoints + 1, dtype=torch.int64)
-    last = {n_timepoints} if lengths is None else set(lengths.tolist())
-    for end in sorted({*range(N_POINTS, n_timepoints + 1, N_POINTS), *last}):
-        for d, (_, _, errors) in enumerate(found):
-            start = end - dilations[d] * N_POINTS
-            if start < 0:
-                break
-            cost = best[:, _border(start)] + errors[:, start] + _COST * N_POINTS
-            better = cost < best[:, end]
-            best[better, end] = cost[better]
-            choice[better, end] = d
-    return _trace_back(choice, found, dilations, lengths)
+    errors = _grid_errors(series, codes, sizes)
+    for end in range(_SHORTEST, n_timepoints + 1, _STEP):
+        fits = sizes[sizes <= end]
+        start = end - fits
+        every = torch.arange(len(fits))
+        cost = best[:, start] + errors[:, every, start // _STEP]
+        least, index = cost.min(dim=1)
+        best[:, end] = least + _COST
+        choice[:, end] = fits[index]
+    for end in sorted(set(lengths.tolist())):
+        if end < N_POINTS:
+            choice[lengths == end, end] = end
+        elif end % _STEP:
+            rows = (lengths == end).nonzero().squeeze(1)
+            fits = sizes[(sizes > _SHORTEST) & (sizes <= end + 1)] - 1
+            costs = [
+                best[rows, end - size]
+                + _errors(series[rows, end - size : end], codes, size, 1).squeeze(1)
+                for size in fits.tolist()
+            ]
+            choice[rows, end] = fits[torch.stack(costs).argmin(dim=0)]
+    return match(series, *_trace_back(choice, lengths), codes)
 
 
-def _border(start: Any) -> Any:
-    """Round up to a multiple of eight: where the segment before ends."""
-    return -(-start // N_POINTS) * N_POINTS
+def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segments:
+    """Describe given segments by codes.
+
+    The offset is the mean of a segment. Code and scale are those that leave the least
+    squared error over its timepoints: for each code the scale is a least squares fit,
+    not below 0.
+
+    Parameters
+    ----------
+    series : Tensor of shape (n_series, n_timepoints)
+    start, length : Tensor of shape (n_series, n_segments), int64
+        In timepoints; a start of -1 is padding.
+    codes : Tensor of shape (n_codes, N_POINTS)
+
+    Returns
+    -------
+    Segments
+    """
+    code = torch.zeros_like(start)
+    offset, scale = series.new_zeros(2, *start.shape)
+    for size in sorted(set(length[start >= 0].tolist())):
+        here = (start >= 0) & (length == size)
+        row = here.nonzero()[:, 0]
+        lines = _lines(size, series)
+        per_block = max(1, _SCORES_PER_BLOCK // max(len(codes), size))
+        found = []
+        for rows, first in zip(
+            torch.split(row, per_block),
+            torch.split(start[here], per_block),
+            strict=True,
+        ):
+            piece = series[rows.unsqueeze(1), first.unsqueeze(1) + torch.arange(size)]
+            mean = piece.double().mean(dim=1, keepdim=True).to(piece.dtype)
+            along = (piece - mean) @ lines.T
+            best = _scores(along.unsqueeze(2), codes, lines).argmax(dim=1)
+            chosen = codes[best.squeeze(1)]
+            energy = (chosen @ lines).square().sum(1).clamp_min(1e-12)
+            fit = ((chosen * along).sum(1) / energy).clamp_min(0)
+            found.append((best.squeeze(1), mean.squeeze(1), fit))
+        code[here], offset[here], scale[here] = map(torch.cat, zip(*found, strict=True))
+    return Segments(start, length, code, offset, scale)
 
 
-def _nearest(windows: Windows, codes: Tensor) -> Tensor:
-    """Index of the code nearest to each window, over all heads."""
-    scores = torch.matmul(codes, windows.shape) - 0.5 * codes.square().sum(1)[:, None]
-    return scores.argmax(dim=1)
+def _segment_lengths(longest: int) -> Tensor:
+    """Even lengths up to the longest, the same number in each octave."""
+    found = {_SHORTEST, *range(_SHORTEST, N_POINTS, _STEP)}
+    octave = N_POINTS
+    while octave <= longest:
+        step = octave // _LENGTHS_PER_OCTAVE
+        found.update(range(octave, min(2 * octave, longest + 1), step))
+        octave *= 2
+    return torch.tensor(sorted(found))
 
 
-def _errors(
-    series: Tensor, windows: Windows, code: Tensor, dilation: int, codes: Tensor
-) -> Tensor:
-    """Squared error of each window's token over the timepoints of the window."""
-    length = dilation * N_POINTS
-    errors = torch.empty_like(windows.offset)
-    size = max(1, 2**22 // (length * errors.shape[1]))
+def _lines(length: int, like: Tensor) -> Tensor:
+    """Weights of the points at each timepoint, of shape (N_POINTS, length).
+
+    Points are means of stretches: half a stretch lies before the first of them.
+    """
+    points = torch.eye(N_POINTS, dtype=like.dtype, device=like.device)
+    return F.interpolate(points.unsqueeze(0), size=length, mode="linear").squeeze(0)
+
+
+def _scores(along: Tensor, codes: Tensor, lines: Tensor) -> Tensor:
+    """Squared error that each code explains, of shape (n_series, n_codes, n_windows).
+
+    Parameters
+    ----------
+    along : Tensor of shape (n_series, N_POINTS, n_windows)
+        Products of centred windows with the lines.
+    codes : Tensor of shape (n_codes, N_POINTS)
+    lines : Tensor of shape (N_POINTS, length)
+    """
+    energy = (codes @ lines).square().sum(1, keepdim=True).clamp_min(1e-12)
+    scores = torch.matmul(codes / energy.sqrt(), along)
+    scores.clamp_min_(0).square_()
+    # Any shape fits a window that is nearly flat: the flattest one shall have it.
+    return scores.sub_(SCALE_FLOOR**2 * energy)
+
+
+def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
+    """Squared error of the best token of each window, of shape (n_series, n_starts)."""
+    n_starts = (series.shape[1] - length) // step + 1
+    lines = _lines(length, series)
+    errors = series.new_empty(len(series), n_starts)
+    start = step * torch.arange(n_starts)
+    # Of all timepoints at once, long windows would be costly; in double precision,
+    # differences of running sums are as good.
+    size = max(1, _SCORES_PER_BLOCK // (len(codes) * n_starts))
     for first in range(0, len(series), size):
-        part = slice(first, first + size)
-        pieces = decode(
-            code[part].flatten(),
-            windows.offset[part].flatten(),
-            windows.scale[part].flatten(),
-            length,
-            codes,
-        )
-        actual = series[part].unfold(1, length, 1)
-        difference = pieces.view(actual.shape) - actual
-        errors[part] = difference.square().sum(2)
+        part = series[first : first + size]
+        sums = F.pad(part.double().cumsum(1), (1, 0))
+        squares = F.pad(part.double().square().cumsum(1), (1, 0))
+        total = sums[:, start + length] - sums[:, start]
+        mean = total / length
+        spread = squares[:, start + length] - squares[:, start] - total * mean
+        along = F.conv1d(part.unsqueeze(1), lines.unsqueeze(1), stride=step)
+        along -= lines.sum(1, keepdim=True) * mean.to(part.dtype).unsqueeze(1)
+        explained = _scores(along, codes, lines).amax(dim=1)
+        errors[first : first + size] = (spread - explained).clamp_min(0)
     return errors
 
 
-def _trace_back(
-    choice: Tensor,
-    found: list[tuple[Windows, Tensor, Tensor]],
-    dilations: list[int],
-    lengths: Tensor | None,
-) -> Segments:
-    """Follow the choices from the ends of the series to their starts."""
-    n_series, n_ends = choice.shape
-    rows = torch.arange(n_series)
-    end = torch.full((n_series,), n_ends - 1) if lengths is None else lengths.clone()
-    sizes = torch.tensor(dilations) * N_POINTS
+def _grid_errors(series: Tensor, codes: Tensor, sizes: Tensor) -> Tensor:
+    """Errors of all windows from even starts, of shape (n_series, n_sizes, n_starts).
+
+    Starts too late for a length are infinitely bad.
+    """
+    n_series, n_timepoints = series.shape
+    centred = series - series.mean(dim=1, keepdim=True)  # for the sake of rounding
+    n_starts = n_timepoints // _STEP + 1
+    errors = series.new_full((n_series, len(sizes), n_starts), torch.inf)
+    for index, size in enumerate(sizes.tolist()):
+        if size <= n_timepoints:
+            found = _errors(centred, codes, size, _STEP)
+            errors[:, index, : found.shape[1]] = found
+    return errors
+
+
+def _trace_back(choice: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Follow the chosen lengths from the ends of the series to their starts."""
+    rows = torch.arange(len(choice))
+    end = lengths.clone()
     columns = []
     while bool((end > 0).any()):
-        active = end > 0
-        d = choice[rows, end]
-        length = sizes[d]
-        start = torch.where(active, end - length, -1)
-        values = torch.zeros(3, n_series)
-        for index, (windows, code, _) in enumerate(found):
-            here = active & (d == index)
-            at = (rows[here], start[here])
-            values[:, here] = torch.stack(
-                [code[at].float(), windows.offset[at], windows.scale[at]]
-            )
-        columns.append((start, length, values))
-        end = torch.where(active, _border(start), 0)
+        length = choice[rows, end]  # 0 where a series is done
+        columns.append((torch.where(end > 0, end - length, -1), length))
+        end = end - length
     columns.reverse()
-    start = torch.stack([column[0] for column in columns], dim=1)
-    length = torch.stack([column[1] for column in columns], dim=1)
-    values = torch.stack([column[2] for column in columns], dim=2)
-    return Segments(start, length, values[0].long(), values[1], values[2])
+    start, length = (torch.stack(parts, 1) for parts in zip(*columns, strict=True))
+    return start, length

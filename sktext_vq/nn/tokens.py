@@ -15,13 +15,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.frequency import FrequencyGains
 
 N_POINTS = 8  # points of a window, whatever its length
-SCALE_FLOOR = 0.05  # in standard deviations; keeps flat windows flat
+SCALE_FLOOR = 0.02  # in standard deviations; keeps flat windows flat
 VIEWS = ("value", "change")
 LEVEL_BINS = 4
 SCALE_BINS = 4
 N_ROWS = LEVEL_BINS + SCALE_BINS + 1  # histogram rows per code, and the best match
+TRAINING_STEP = 4  # training sees every fourth start, from a random one
 
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
@@ -110,10 +112,17 @@ def cut_windows(
         reach = (N_POINTS - 1) * dilation + 1
         views = means[:, first:].unfold(1, reach, step)[:, :, ::dilation]  # n t p
         shape.copy_(views.transpose(1, 2))
-    offset = shape.mean(dim=1)
-    shape -= offset.unsqueeze(1)
-    scale = shape.square().mean(dim=1).sqrt()
-    shape /= (scale + SCALE_FLOOR).unsqueeze(1)
+    if series.requires_grad:  # nothing that gradients need is overwritten
+        offset = shape.mean(dim=1)
+        centred = shape - offset.unsqueeze(1)
+        scale = (centred.square().mean(dim=1) + 1e-12).sqrt()
+        centred = centred / (scale + SCALE_FLOOR).unsqueeze(1)
+        points = torch.cat([centred, points[:, N_POINTS:]], dim=1)
+    else:
+        offset = shape.mean(dim=1)
+        shape -= offset.unsqueeze(1)
+        scale = shape.square().mean(dim=1).sqrt()
+        shape /= (scale + SCALE_FLOOR).unsqueeze(1)
     valid = None
     if observed is not None and lengths is not None and n_starts:
         share = F.avg_pool1d(observed.unsqueeze(1), length, stride=1).squeeze(1)
@@ -178,6 +187,7 @@ class ShapeTokenizer(nn.Module):
         self.n_channels = n_channels
         self.dilations = dilations(n_timepoints)
         self.codebook = Codebook(n_codes, N_POINTS)
+        self.gains: FrequencyGains | None = None  # made where training learns them
         layout = (len(VIEWS), len(self.dilations), n_channels)
         self.register_buffer("change_scale", torch.ones(n_channels))
         self.register_buffer("level_knots", torch.zeros(*layout, LEVEL_BINS))
@@ -196,6 +206,8 @@ class ShapeTokenizer(nn.Module):
 
     def views(self, series: Tensor) -> tuple[Tensor, Tensor]:
         """Return the series and its changes, in their own standard deviation."""
+        if self.gains is not None:
+            series = self.gains(series)
         change = F.pad(torch.diff(series, dim=-1), (1, 0), mode="replicate")
         return series, change / self.change_scale[:, None]
 
@@ -240,8 +252,31 @@ class ShapeTokenizer(nn.Module):
             shapes = torch.zeros(1, N_POINTS)
         self.codebook.seed(shapes, generator)
 
-    def _sample_shapes(self, windows: Windows, generator: torch.Generator) -> Tensor:
-        """Return scaled shapes of up to 4,096 valid windows."""
+    def sample_shapes(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Return scaled shapes of random valid windows of all views and lengths.
+
+        Parameters
+        ----------
+        batch : Batch
+            Series.
+        generator : torch.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        Tensor of shape (n_windows, N_POINTS)
+        """
+        pool = [
+            self._sample_shapes(windows, generator, 512)
+            for _, _, windows in self._all_windows(batch, step=TRAINING_STEP)
+            if windows.offset.shape[-1]
+        ]
+        return torch.cat(pool) if pool else batch.series.new_zeros(0, N_POINTS)
+
+    def _sample_shapes(
+        self, windows: Windows, generator: torch.Generator, most: int = 4096
+    ) -> Tensor:
+        """Return scaled shapes of so many valid windows."""
         shapes = windows.shape.transpose(1, 2)  # n t p
         if windows.valid is None:
             shapes = shapes.reshape(-1, N_POINTS)
@@ -249,7 +284,7 @@ class ShapeTokenizer(nn.Module):
             shapes = shapes[windows.valid > 0]
         if len(shapes) == 0:
             return shapes
-        return shapes[torch.randint(len(shapes), (4096,), generator=generator)]
+        return shapes[torch.randint(len(shapes), (most,), generator=generator)]
 
     def _all_windows(
         self, batch: Batch, first: int = 0, step: int = 1
@@ -297,7 +332,7 @@ class ShapeTokenizer(nn.Module):
         return self._join(blocks, batch)
 
     def train_forward(
-        self, batch: Batch, temperature: float, first: int, step: int
+        self, batch: Batch, temperature: float, first: int, step: int = TRAINING_STEP
     ) -> tuple[Tensor, Tensor]:
         """Compute features that gradients pass through, on a part of the windows.
 
@@ -333,6 +368,23 @@ class ShapeTokenizer(nn.Module):
             errors.append(error.mean())
         return self._join(blocks, batch), torch.stack(errors).mean()
 
+    def usage(self, features: Tensor) -> Tensor:
+        """How series use the codes, from their features.
+
+        Parameters
+        ----------
+        features : Tensor of shape (n_cases, *layout)
+
+        Returns
+        -------
+        Tensor of shape (n_cases, n_channels, n_heads, LEVEL_BINS, codes_per_head)
+            Frequencies of codes and levels in windows of all lengths, of the series
+            and not of its changes; each head of a channel sums to 1.
+        """
+        counts = features[:, :, 0, :, :LEVEL_BINS].square().sum(dim=2)  # n c b k
+        heads = counts.unflatten(3, (self.codebook.n_heads, -1)).transpose(2, 3)
+        return heads / heads.sum(dim=(3, 4), keepdim=True).clamp_min(1e-12)
+
     def _block(
         self,
         scores: Tensor,
@@ -367,12 +419,16 @@ class ShapeTokenizer(nn.Module):
         ):
             low, width = knots[:, :-1, None], knots.diff(dim=1).unsqueeze(2)
             part = by_channel[:, :, rows]
-            torch.sub(values.view(-1, self.n_channels, 1, n_windows), low, out=part)
-            part /= width.clamp_min(1e-6)
-        weights.clamp_(0, 1)
+            values = values.view(-1, self.n_channels, 1, n_windows)
+            if values.requires_grad:
+                part.copy_((values - low) / width.clamp_min(1e-6))
+            else:
+                torch.sub(values, low, out=part)
+                part /= width.clamp_min(1e-6)
+        weights = weights.clamp(0, 1) if weights.requires_grad else weights.clamp_(0, 1)
         total: Tensor | int = n_windows
         if windows.valid is not None:
-            weights *= windows.valid.unsqueeze(1)
+            weights = weights * windows.valid.unsqueeze(1)
             total = windows.valid.sum(1).clamp_min(1)[:, None, None]
         sums = torch.bmm(weights, chosen.transpose(1, 2)) / total
         whole, level, scale = sums[:, :1], sums[:, 1:LEVEL_BINS], sums[:, LEVEL_BINS:]
