@@ -117,7 +117,9 @@ class Codebook(nn.Module):
         References
         ----------
         Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding",
-        SODA 2007. No Lloyd steps follow: real windows classify better than means.
+        SODA 2007; here by the root of the distance in place of its square, which gives
+        frequent shapes more codes, so that codes are used more evenly. No Lloyd steps
+        follow: real windows classify better than means.
         """
         size = self.n_codes // self.n_heads
         heads = []
@@ -360,11 +362,11 @@ def _shuffle(rows: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _plus_plus(points: Tensor, n_chosen: int, generator: torch.Generator) -> Tensor:
-    """Choose points in proportion to their squared distance from those before."""
+    """Choose points in proportion to the root of their distance from those before."""
     chosen = [int(torch.randint(len(points), (1,), generator=generator))]
     distance = (points - points[chosen[0]]).square().sum(1)
     for _ in range(n_chosen - 1):
-        total = distance.double().cumsum(0)
+        total = distance.double().pow(0.25).cumsum(0)  # distances are squared here
         if total[-1] > 0:
             threshold = torch.rand(1, generator=generator, dtype=torch.float64)
             index = int(torch.searchsorted(total, threshold * total[-1], right=True))

@@ -268,7 +268,8 @@ class DigitBranch(nn.Module):
         read = branch.mix(branch.enter(self.symbols)[words] + self.positions)
         # Numbers have a fixed width, so that every word has its place.
         z = self.to_z(read.flatten(1)).view(len(words), _SLOTS, -1)
-        use = torch.einsum("nsz,hkz->nshk", z, keys).softmax(dim=3)
+        scores = torch.einsum("nsz,hkz->nshk", z, keys) * keys.shape[2] ** -0.5
+        use = scores.softmax(dim=3)
         mixed = torch.einsum("nshk,hkz->nshz", use, keys)
         numbers, missing = self.decode(mixed.flatten(1)).chunk(2, dim=1)
         return 0.5 + numbers / _NUMBER_RANGE, missing, use[:, 0]

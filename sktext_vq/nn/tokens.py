@@ -18,7 +18,7 @@ from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.frequency import FrequencyGains
 
 N_POINTS = 8  # points of a window, whatever its length
-SCALE_FLOOR = 0.02  # in standard deviations; keeps flat windows flat
+SCALE_FLOOR = 0.05  # in standard deviations; keeps flat windows flat
 VIEWS = ("value", "change")
 LEVEL_BINS = 4
 SCALE_BINS = 4
