@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,29 @@ def training_part(name: str, data: str | None) -> TrainingPart:
     """Load what choices may be made on."""
     found = load_split(name, data)
     return TrainingPart(found.X_train, found.y_train, found.subjects_train)
+
+
+@cache
+def load_parts(name: str, data: str | None, most_train: int, most_test: int) -> Any:
+    """Load a set, and at most so many cases of each part, evenly spread."""
+    split = load_split(name, data)
+    train = spread_cases(len(split.y_train), most_train)
+    test = spread_cases(len(split.y_test), most_test)
+    return SimpleNamespace(
+        X_train=take(split.X_train, train),
+        y_train=split.y_train[train],
+        X_test=take(split.X_test, test),
+        y_test=split.y_test[test],
+        about={
+            "channel_names": split.channel_names,
+            "sampling_rate": split.sampling_rate,
+        },
+    )
+
+
+def spread_cases(n_cases: int, most: int) -> NDArray[np.intp]:
+    """Return all cases, or so many at equal distances."""
+    return np.linspace(0, n_cases - 1, min(n_cases, most)).astype(np.intp)
 
 
 def load_split(name: str, data: str | None) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from estimators import BASELINE, ESTIMATORS
 from protocol import LARGE_SETS, RESULTS, SMALL_SETS
+from variants import BASE, CONTROLS, PAIRS, VARIANTS
 
 # Scores nearer than this are a tie: a thousandth of a case among a million.
 _TIE = 1e-6
@@ -186,6 +187,100 @@ def choices_report(results: Path) -> str:
     )
 
 
+# Columns of ablation.csv, what they are called, and whether more is better.
+_ABLATION = {
+    "network_accuracy": ("network accuracy", True),
+    "network_macro_f1": ("network macro-F1", True),
+    "ridge_accuracy": ("ridge accuracy", True),
+    "ridge_macro_f1": ("ridge macro-F1", True),
+    "similarity": ("similarity", True),
+    "affinity": ("affinity", True),
+    "explained": ("explained", True),
+    "signal_perplexity": ("signal perplexity", False),
+    "text_perplexity": ("text perplexity", False),
+    "overlap": ("overlap", False),
+    "epochs": ("epochs", False),
+    "fit_seconds": ("fit seconds", False),
+}
+
+
+def ablation_report(results: Path) -> str:
+    """Write tables of ablation.csv."""
+    frame = pd.read_csv(results / "ablation.csv")
+    text = (
+        "# Ablation\n\n"
+        "Network and ridge are the two heads of one fit. Similarity and affinity are "
+        'accuracies of the class found from "a person CLASS", a wording that training '
+        "has not seen, by cosines in the workspace and by use of the codes. Explained "
+        "is the share of the variance of test series that their tokens rebuild. "
+        "Perplexities are shares of the codes. With codes as they are, losses and text "
+        "reach the network head by the epoch that training stops at, and by nothing "
+        "else but distillation.\n\n"
+        f"The row {BASE} has means over sets, all others differences to it: ± is the "
+        "standard error over sets, of means over seeds, and in brackets are sets that "
+        "are better / worse. Rows with / are differences to what follows it.\n"
+    )
+    for task in frame["task"].unique():
+        own = frame[frame["task"] == task]
+        text += f"\n## Task: {task}\n\n{_differences(own)}\n"
+    for (task, name), own in frame.groupby(["task", "set"], sort=False):
+        text += f"\n## {name}, {task}\n\n{_absolute(own)}\n"
+    written = frame.dropna(subset="explained_text")
+    if len(written):
+        by = written.groupby(["task", "set", "variant"])["explained_text"]
+        rows = [
+            [", ".join(key), spread(*row)]
+            for key, row in by.agg(["mean", "std"]).iterrows()
+        ]
+        text += f"\n## Series by way of text\n\n{markdown(['', 'explained'], rows)}\n"
+    return f"{text}\nIn tables of a set, ± is the standard deviation over seeds.\n"
+
+
+def _differences(frame: pd.DataFrame) -> str:
+    """Write one row per variant, as paired differences over sets and seeds."""
+    values = frame.set_index(["variant", "set", "seed"]).sort_index()
+    known = set(frame["variant"])
+    pairs = [(name, BASE) for name in VARIANTS if name != BASE] + list(PAIRS)
+    rows = []
+    if BASE in known:
+        means = values.loc[BASE].groupby("set")[list(_ABLATION)].mean()
+        cells = [spread(means[column].mean(), np.nan) for column in _ABLATION]
+        rows.append([BASE, len(means), *cells])
+    for name, base in pairs:
+        if not {name, base} <= known:
+            continue
+        cells, n_sets = [], 0
+        for column, (_, more_is_better) in _ABLATION.items():
+            both = pd.concat(
+                [values.loc[name, column], values.loc[base, column]], axis=1
+            ).dropna()
+            by_set = both.groupby("set").mean()
+            pair = paired(by_set.iloc[:, 0], by_set.iloc[:, 1])
+            cell = spread(pair["mean"], pair["error"])
+            if cell and more_is_better:
+                cell += f" ({pair['wins']} / {pair['losses']})"
+            cells.append(cell)
+            n_sets = max(n_sets, pair["sets"])
+        rows.append([name if base == BASE else f"{name} / {base}", n_sets, *cells])
+    return markdown(["variant", "sets", *_titles()], rows)
+
+
+def _absolute(frame: pd.DataFrame) -> str:
+    """Write the default and controls, for one task and set."""
+    by = frame.groupby("variant")[list(_ABLATION)]
+    mean, deviation = by.mean(), by.std()
+    rows = [
+        [name, *map(spread, mean.loc[name], deviation.loc[name])]
+        for name in (BASE, *CONTROLS)
+        if name in mean.index
+    ]
+    return markdown(["variant", *_titles()], rows)
+
+
+def _titles() -> list[str]:
+    return [title for title, _ in _ABLATION.values()]
+
+
 def cost_report(results: Path) -> str:
     """Write tables of cost.csv, memory.csv, linearity.csv and tokenise.csv."""
     sections = {
@@ -321,6 +416,7 @@ def tokenise_table(frame: pd.DataFrame) -> str:
 REPORTS: dict[str, Callable[[Path], str]] = {
     "accuracy": accuracy_report,
     "choices": choices_report,
+    "ablation": ablation_report,
     "cost": cost_report,
 }
 
@@ -349,7 +445,7 @@ def main() -> None:
     results = parser().parse_args().results
     files = {path.stem for path in results.glob("*.csv")}
     for name in REPORTS:
-        if name in files or (name == "cost" and files - {"accuracy", "choices"}):
+        if name in files or (name == "cost" and files - set(REPORTS)):
             write_report(name, results)
 
 

@@ -96,12 +96,35 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to "
                 f"texts, got a {type(self.text).__name__}."
             )
+        self._check_loss_weights()
         rate = self.sampling_rate
         if rate is not None and not (isinstance(rate, Real) and float(rate) > 0):
             raise ValueError(
                 f"sampling_rate must be a positive number of timepoints per second, "
                 f"or None, got {rate!r}."
             )
+
+    def _check_loss_weights(self) -> None:
+        own = self.loss_weights
+        if own is None:
+            return
+        if not isinstance(own, Mapping):
+            raise TypeError(
+                "loss_weights must be a dict from names of losses to weights, got a "
+                f"{type(own).__name__}."
+            )
+        unknown = sorted(set(own) - set(WEIGHTS))
+        if unknown:
+            raise ValueError(
+                f"loss_weights has {unknown}, which are no losses. Losses are "
+                f"{sorted(WEIGHTS)}."
+            )
+        for name, weight in own.items():
+            if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
+                raise ValueError(
+                    f"loss_weights[{name!r}] must be a number of at least 0, got "
+                    f"{weight!r}."
+                )
 
     def _check_X(self, X: Any, *, reset: bool) -> Panel:
         """Read a panel and hold scikit-learn's feature contract."""
@@ -182,6 +205,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         """
         self._check_params()
         self.channel_names_ = self._check_channel_names()
+        if case_texts is not None:
+            case_texts = check_case_texts(case_texts, panel.n_cases)
         random_state = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(
             int(random_state.randint(np.iinfo(np.int32).max))
@@ -234,8 +259,6 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         weights = self._loss_weights()
         tokenizer = self.tokenizer_
         learned = weights["codebook"] > 0 or weights["frequency"] > 0
-        if case_texts is not None:
-            case_texts = check_case_texts(case_texts, panel.n_cases)
         n_features = min(self.max_features, int(np.prod(tokenizer.layout)))
         few = max(1, _MAX_TRAINING_VALUES // n_features)
         if panel.n_cases > few:
@@ -343,18 +366,6 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
     def _loss_weights(self) -> dict[str, float]:
         """Return the weight of every loss."""
         own = self.loss_weights or {}
-        unknown = sorted(set(own) - set(WEIGHTS))
-        if unknown:
-            raise ValueError(
-                f"loss_weights has {unknown}, which are no losses. Losses are "
-                f"{sorted(WEIGHTS)}."
-            )
-        for name, weight in own.items():
-            if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
-                raise ValueError(
-                    f"loss_weights[{name!r}] must be a number of at least 0, got "
-                    f"{weight!r}."
-                )
         return {**WEIGHTS, **{name: float(weight) for name, weight in own.items()}}
 
     def _gather(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sktext_vq.nn.text import Texts
 from sktext_vq.text import PromptBank, TextEncoder
+from sktext_vq.text.encoders import check_texts
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 # What is longer says little more, but padding costs memory.
@@ -87,7 +88,7 @@ def check_case_texts(texts: Any, n_cases: int) -> list[str]:
             f"text must have one string per case: X has {n_cases} cases, text has "
             f"shape {array.shape}."
         )
-    return array.tolist()
+    return check_texts(array, "text")
 
 
 def prompts_of_classes(

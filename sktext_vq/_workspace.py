@@ -61,7 +61,7 @@ class WorkspaceMixin:
         TypeError
             If a text is not a string.
         """
-        _, usage = self._read(texts)
+        _, usage = self._read(texts, {"codes", "affinity"})
         return share_of_codes(usage).double().numpy()
 
     def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -91,7 +91,7 @@ class WorkspaceMixin:
         """
         check_is_fitted(self)
         panel = self._check_X(X, reset=False)
-        places, _ = self._read(texts)
+        places, _ = self._read(texts, {"text"})
         model = self.model_
         assert model is not None
         features = torch.from_numpy(self._histograms(panel, model.kept.numpy()))
@@ -148,15 +148,18 @@ class WorkspaceMixin:
                 )
         return series
 
-    def _read(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _read(
+        self, texts: Sequence[str], losses: set[str]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Place texts, and say how they use the codes; see `DualBranchModel.read`."""
         check_is_fitted(self)
         checked = check_texts(texts)
         model = self.model_
-        if model is None or model.text is None:
+        if model is None or model.text is None or not model.parts & losses:
             raise ValueError(
                 f"This {type(self).__name__} was not trained with text: fit it with "
-                "max_epochs above 0 and text other than None."
+                "max_epochs above 0, text other than None, and a weight above 0 of "
+                f"{' or '.join(sorted(losses))} in loss_weights."
             )
         places, usages = [], []
         with torch.inference_mode(), single_thread():

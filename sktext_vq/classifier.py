@@ -169,7 +169,8 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         y : array-like of shape (n_cases,)
             Class labels, of two classes at least.
         text : array-like of shape (n_cases,) of str, optional
-            One text about each case. Takes the place of other text.
+            One text about each case. Takes the place of other text. It is about the
+            series: one that names the class tells more than text may.
 
         Returns
         -------

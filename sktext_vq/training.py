@@ -79,6 +79,8 @@ class _Net(NeuralNet):
         prefix = "train" if self.module_.training else "valid"
         for name, term in y_pred.items():
             self.history.record_batch(f"{prefix}_{name}", float(term.detach()))
+        if not y_pred:  # nothing that the losses are about is in this batch
+            return next(self.module_.parameters()).sum() * 0
         return torch.stack(
             [self.weights[name] * term for name, term in y_pred.items()]
         ).sum()

@@ -153,7 +153,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         y : array-like of shape (n_cases,), optional
             Class labels. They choose features and guide training.
         text : array-like of shape (n_cases,) of str, optional
-            One text about each case. Takes the place of other text.
+            One text about each case. Takes the place of other text. It is about the
+            series: one that names the class tells more than text may.
 
         Returns
         -------

@@ -10,12 +10,14 @@ import pytest
 # The scripts are no package and import each other.
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import ablation
 import accuracy
 import choices
 import cost
 import estimators
 import protocol
 import report
+import variants
 
 
 def save(folder, name, **changes):
@@ -247,6 +249,131 @@ def test_choices_report(tmp_path):
     assert "| bins = 8 | 2 | 0.6500 | 0.0500 ± 0.0500 | 1 / 1 / 0 | 10 |" in text
 
 
+def test_tasks_draw_cases_of_all_classes():
+    y = np.repeat(["a", "b", "c"], [300, 400, 4])
+    assert np.array_equal(ablation.draw_cases(y, "full", 0), np.arange(704))
+    few = ablation.draw_cases(y, "few", 0)
+    assert np.unique(y[few], return_counts=True)[1].tolist() == [10, 10, 4]
+    orders = set()
+    for seed in range(6):
+        cases = ablation.draw_cases(y, "long tail", seed)
+        assert len(set(cases)) == len(cases)
+        counts = np.unique(y[cases], return_counts=True)[1].tolist()
+        orders.add(tuple(counts))
+        # 400, 40 and 4 in some order, where a class has as many.
+        for count, there in zip(counts, (300, 400, 4), strict=True):
+            assert count in {4, 40, there}
+    assert len(orders) > 1
+
+
+def test_plan_leaves_out_what_is_not_named():
+    plan = ablation.plan(ablation.parser().parse_args([]))
+    assert len(plan) == len(set(plan))
+    assert ("MotionSense", "full", "+ fused", 0) in plan
+    assert ("MotionSense", "full", "+ fused", 1) not in plan
+    assert ("NATOPS", "full", "+ fused", 1) in plan
+    assert ("NATOPS", "few", "+ fused", 0) not in plan
+    assert ("NATOPS", "few", "captions", 2) in plan
+    assert ("MotionSense", "long tail", "default", 2) in plan
+    named = ablation.parser().parse_args(["--variants", "+ fused"])
+    assert len(ablation.plan(named)) == 5 * 3 * 3
+
+
+def test_random_vectors_know_nothing_but_the_text():
+    one, other, again = variants.random_vectors(["a", "b", "a"])
+    assert np.array_equal(one, again)
+    assert np.linalg.norm(one) == pytest.approx(1)
+    assert abs(one @ other) < 0.3
+
+
+def test_shuffled_classes_keep_no_text_of_their_own():
+    from sktext_vq import PromptBank
+
+    labels = ["jogging", "sitting", "walking"]
+    prompts = PromptBank().prompts(labels)
+    shuffled = variants.shuffled_classes(labels, 0)
+    assert sorted(shuffled) == labels
+    for label, texts in shuffled.items():
+        assert texts in [prompts[other] for other in labels if other != label]
+
+
+def test_variants_do_what_they_are_named_for():
+    known = set(variants.VARIANTS)
+    assert {*variants.SCARCE, *variants.CONTROLS, *variants.FIT_TEXTS} <= known
+    assert {name for pair in variants.PAIRS for name in pair} <= known
+    model = ablation.build("- class", 0, ["a", "b"], {})
+    assert (model.head, model.loss_weights) == ("ridge", {"class": 0})
+    model.level_, model.history_ = "trained with text", [{"train_class": 1.0}]
+    with pytest.raises(RuntimeError, match="the loss 'class' does not follow 0"):
+        ablation.check_variant("- class", model)
+    model.set_params(loss_weights={"codebook": 0.01})
+    with pytest.raises(RuntimeError, match="the loss 'codebook' does not follow"):
+        ablation.check_variant("+ codebook", model)
+    model.level_ = "trained"
+    with pytest.raises(RuntimeError, match="'trained with text', but is 'trained'"):
+        ablation.check_variant("- class", model)
+
+
+def test_ablation_of_a_small_set(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(variants.VARIANTS[variants.BASE], "max_epochs", 1)
+    monkeypatch.setattr(ablation.os, "cpu_count", lambda: 1)
+    command = "ablation --sets BasicMotions --tasks full --seeds 0 --processes 1"
+    command = [*command.split(), "--most-cases", "20", "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [*command, "--variants", "default", "closed form"])
+    ablation.main()
+    assert "2 fits, about 0 minutes" in capsys.readouterr().err
+    frame = pd.read_csv(tmp_path / "ablation.csv").set_index("variant")
+    assert (frame["cases"] == 20).all()
+    assert frame["epochs"].tolist() == [1, 0]
+    assert (frame["explained"] > 0.8).all()
+    scored = ["network_accuracy", "similarity", "affinity", "text_perplexity"]
+    assert frame.loc["default", scored].between(0, 1).all()
+    assert frame.loc["closed form", scored].isna().all()
+    assert (frame["ridge_accuracy"] > 0.8).all()
+    text = (tmp_path / "ablation.md").read_text()
+    assert "nan" not in text
+    ablation.main()  # has all rows
+    assert "0 fits" in capsys.readouterr().err
+
+
+def ablation_rows():
+    for name, base in (("A", 0.8), ("B", 0.6)):
+        for variant, gain in (("default", 0.0), ("no text", 0.1), ("captions", -0.1)):
+            for seed in (0, 1):
+                yield dict.fromkeys((*ablation.KEYS, *ablation.VALUES)) | {
+                    "set": name,
+                    "task": "full",
+                    "variant": variant,
+                    "seed": seed,
+                    "network_accuracy": base + gain * (name == "A") + 0.02 * seed,
+                    "similarity": None if variant == "no text" else base,
+                    "fit_seconds": 1 + 10 * gain,
+                }
+
+
+def test_ablation_report(tmp_path):
+    pd.DataFrame(ablation_rows()).to_csv(tmp_path / "ablation.csv", index=False)
+    text = report.ablation_report(tmp_path)
+    assert "| default | 2 | 0.710 |" in text
+    # Of sets, not of seeds; a text that is not there has no similarity.
+    assert "| no text | 2 | 0.050 ± 0.050 (1 / 0) |  |  |  |  |" in text
+    assert (
+        "| captions | 2 | -0.050 ± 0.050 (0 / 1) |  |  |  | 0.000 ± 0.000 (0 / 0) |"
+        in text
+    )
+    assert "| 1.000 ± 0.000 |\n" in text  # seconds
+    assert "| default | 0.810 ± 0.014 |" in text
+    assert "| no text | 0.910 ± 0.014 |" in text
+    assert "nan" not in text
+
+
+def test_seeds_that_the_default_lacks_are_in_no_difference(tmp_path):
+    frame = pd.DataFrame(ablation_rows())
+    lacking = (frame["variant"] == "default") & (frame["seed"] == 1)
+    frame[~lacking].to_csv(tmp_path / "ablation.csv", index=False)
+    assert "| no text | 2 | 0.050 ± 0.050 (1 / 0) |" in report.ablation_report(tmp_path)
+
+
 def test_ratios_of_seconds_are_of_medians_at_the_same_threads():
     rows = [
         {"set": "S", "threads": threads, "estimator": estimator, "repeat": repeat}
@@ -276,7 +403,7 @@ def test_growth_is_relative_to_the_factor():
     assert f"| 4x cases: {expected}" in text
 
 
-@pytest.mark.parametrize("script", [accuracy, choices, cost, report])
+@pytest.mark.parametrize("script", [ablation, accuracy, choices, cost, report])
 def test_help_says_what_every_option_does(script):
     for action in script.parser()._actions:
         assert action.help, action.option_strings

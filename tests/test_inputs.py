@@ -106,8 +106,8 @@ def test_a_window_that_is_mostly_missing_is_not_counted():
 @pytest.mark.parametrize("n_timepoints", [1, 2, 5, 7, 8, 9])
 def test_series_shorter_than_the_smallest_window(n_timepoints):
     rng = np.random.default_rng(0)
-    y = np.arange(40) % 2
-    X = rng.normal(size=(40, 1, n_timepoints)) + 3 * y[:, None, None]
+    y = np.arange(120) % 2
+    X = rng.normal(size=(120, 1, n_timepoints)) + 3 * y[:, None, None]
     model = classifier().fit(X, y)
     assert model.score(X, y) >= 0.9
     tokens = model.tokens(X)

@@ -161,7 +161,7 @@ class DualBranchModel(nn.Module):
             self.decoder.to_z.weight.zero_()  # starts from the usual usage
         self.memory = None if memory is None else ClassMemory(*memory)
         self.attributes: AttributeDecoder | None = None
-        if parts & {"series", "separation"} or self.fusion is not None:
+        if parts & {"series", "separation", "usage"} or self.fusion is not None:
             self.attributes = AttributeDecoder(generator=generator)
         self.tokenizer = tokenizer
         self.register_buffer("kept", kept)
@@ -333,8 +333,11 @@ class DualBranchModel(nn.Module):
                 heard = F.normalize(heard, dim=1)
                 right = (heard - vectors[owner]).square().sum(1)
                 wrong = (heard - vectors[owner.roll(1)]).square().sum(1)
+                other = owner != owner.roll(1)
                 add("calibrated", []).append(
-                    losses.calibrated_loss(right, wrong, _CALIBRATION_WIDTH)
+                    losses.calibrated_loss(
+                        right[other], wrong[other], _CALIBRATION_WIDTH
+                    )
                 )
         for name, values in sums.items():
             mean = torch.stack(values).mean()

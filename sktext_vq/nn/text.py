@@ -33,8 +33,8 @@ class Texts(NamedTuple):
 
     def vectors(self) -> Tensor:
         """Mean of the words of each text, of shape (n_texts, text_dim)."""
-        known = self.known.unsqueeze(2).to(self.words.dtype)
-        totals, counts = (self.words * known).sum(1), known.sum(1)
+        words = self.words.masked_fill(~self.known.unsqueeze(2), 0)
+        totals, counts = words.sum(1), self.known.sum(1, keepdim=True)
         here = (self.sentences >= 0).unsqueeze(2).to(totals.dtype)
         rows = self.sentences.clamp_min(0)
         return (totals[rows] * here).sum(1) / (counts[rows] * here).sum(1)
@@ -182,10 +182,12 @@ class ClassMemory(nn.Module):
             ever remember itself.
         """
         cosines = F.normalize(vectors - self.middle, dim=1) @ self.known.T
+        scores = self.sharpness * cosines
         if itself is not None:
-            cosines = cosines.scatter(1, itself.unsqueeze(1), -2.0)
+            scores = scores.scatter(1, itself.unsqueeze(1), -torch.inf)
+            cosines = cosines.scatter(1, itself.unsqueeze(1), -1.0)
         weights = F.one_hot(self.owner, len(self.usage)).to(cosines.dtype)
-        weights = (self.sharpness * cosines).softmax(1) @ weights  # n_texts n_classes
+        weights = scores.softmax(1) @ weights  # n_texts n_classes
         remembered = torch.einsum("nc,cghs->nghs", weights, self.usage)
         trust = self.slope * (cosines.amax(1) - self.threshold)
         trust = trust.sigmoid()[:, None, None, None]
@@ -272,7 +274,8 @@ class DigitBranch(nn.Module):
         use = scores.softmax(dim=3)
         mixed = torch.einsum("nshk,hkz->nshz", use, keys)
         numbers, missing = self.decode(mixed.flatten(1)).chunk(2, dim=1)
-        return 0.5 + numbers / _NUMBER_RANGE, missing, use[:, 0]
+        # Values are rarely missing: training starts from there.
+        return 0.5 + numbers / _NUMBER_RANGE, missing - 5, use[:, 0]
 
     def write(
         self, numbers: Tensor, missing: Tensor, digits: Tensor | None = None

@@ -1,0 +1,119 @@
+"""Toy model: a global latent workspace whose slots are the codes of one codebook.
+
+In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711) either
+modality can be decoded from what any wrote. Here text takes the place of persistence
+images: it writes only codes, a series also where they are. Does text move the cuts?
+"""
+
+import argparse
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from sktext_vq import PromptBank, TextEncoder
+from sktext_vq._guidance import encode_texts
+from sktext_vq._readable import shape_words
+from sktext_vq.datasets import load
+from sktext_vq.nn import ShapeTokenizer, attributes, fusion, losses, segments, text
+from sktext_vq.nn.tokens import SCALE_FLOOR, Batch
+
+
+class Workspace(nn.Module):
+    """Both sides write codes and hear the other's; `fusion` heads give places here."""
+
+    def __init__(self, codebook, usage, text_dim, dim=48):
+        super().__init__()
+        self.codebook, self.read = codebook, text.TextBranch(text_dim, dim)
+        self.borders = attributes.AttributeDecoder(generator=torch.default_generator)
+        self.to_z, self.embed = nn.Linear(dim, 8 * 8), nn.Linear(8 + 4, dim)
+        self.to_usage = text.CodeDecoder(dim, usage, 8)
+        self.fusion, self.to_text = fusion.Fusion(dim, dim), nn.Linear(dim, text_dim)
+        nn.init.zeros_(self.to_usage.to_z.weight)  # starts from the usual usage
+
+    def forward(self, series, texts):
+        """Let series write codes, and texts, and broadcast; also draw the series."""
+        found = segments.cut_segments(series, self.codebook.codes.detach())
+        cut = self.borders(series, *found[:2], found.start >= 0)
+        z, code, _ = attributes.quantise(cut.shape, self.codebook, 0.5)
+        drawn, _, _ = attributes.quantise(cut.shape.detach(), self.codebook, 0.5)
+        drawn = drawn * (cut.scale[..., None] + SCALE_FLOOR) + cut.offset[..., None]
+        drawn = attributes.render(drawn, *cut[:2], cut.mask, series.shape[1])
+        where = torch.stack([cut.start / 100, cut.length / 100, *cut[2:4]], 2)
+        series = self.embed(torch.cat([z, where], 2))
+        z = self.to_z(7 * self.read(texts)[0]).view(-1, 8, 8)  # eight for each text
+        z, _, _ = attributes.quantise(z, self.codebook, 0.5)
+        texts = self.embed(nn.functional.pad(z, (0, 4)))  # z alone
+        every, none = texts.flatten(0, 1).expand(len(series), -1, -1), 0 * series[:4]
+        places = []  # modality dropout: series alone, text alone, series and all texts
+        for a, b, keep in (series, every, 0), (none, texts, 1), (series, every, 1):
+            known, keep = torch.ones(b.shape[:2]) > 0, torch.full((len(a),), keep) > 0
+            places.append(sum(self.fusion(a, cut.mask[: len(a)], b, known, keep)))
+        return [nn.functional.normalize(p) for p in places], cut, code, drawn
+
+
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--picture", metavar="PATH", help="where to draw both cuts")
+path, data = parser.parse_args().picture, load("BasicMotions")
+names, y = np.unique([data.y_train, data.y_test], return_inverse=True)
+X = np.linalg.norm([data.X_train[:, :3], data.X_test[:, :3]], axis=2)  # acceleration
+series, y = torch.tensor((X - X[0].mean()) / X[0].std()).float(), torch.tensor(y)
+wordings, _ = PromptBank().flat(names, ["sentence", "affirmative"])  # 4 of each class
+wordings += ["hitting a shuttlecock", "a sprint", "not moving at all", "a stroll"]
+texts, cuts, parts, r2 = encode_texts(wordings, TextEncoder()), [], [], []
+for text_weight in (0, 1):
+    torch.manual_seed(0)
+    tokenizer = ShapeTokenizer(1, 100, 32)
+    tokenizer.fit(Batch(series[0, :, None]), torch.default_generator)
+    usage = [tokenizer.usage(tokenizer(Batch(x[:, None]))).detach() for x in series]
+    book, uses = tokenizer.codebook, [use.flatten(3) for use in usage]
+    model = Workspace(book, usage[0].mean(0), texts.words.shape[2])
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    for _ in range(250):
+        rows = 4 * torch.arange(4) + torch.randint(4, (4,))  # a wording of each class
+        some = texts._replace(sentences=texts.sentences[rows])
+        (alone, told, both), _, _, drawn = model(series[0], some)
+        sides, true = (alone, told[y[0]], both), some.vectors()[y[0]]
+        # Demi-cycles and translations: first to series, then to text. Contrastive.
+        codes = [losses.code_loss(model.to_usage(p, book), uses[0]) for p in sides]
+        words = [losses.cosine_loss(model.to_text(p), true) for p in sides]
+        pairs = [losses.text_loss(p, told, y[0], 0.1) for p in (alone, both)]
+        loss = codes[0] + 3 * losses.reconstruction_loss(drawn, series[0])
+        optimiser.zero_grad()
+        (loss + text_weight * sum([*codes[1:], *words, *pairs])).backward()
+        optimiser.step()
+    model.requires_grad_(False)
+    unseen = texts._replace(sentences=texts.sentences[16:])
+    (alone, told, both), cut, code, drawn = model(series[1], unseen)
+    r2.append(1 - losses.reconstruction_loss(drawn, series[1]) / series[1].var())
+    cuts += [cut.start.round().where(cut.mask, torch.inf), code]
+    part = torch.stack([*cut[:2], code], 2)[30][cut.mask[30]].round().int()  # badminton
+    parts.append(pd.DataFrame(part, columns=["start", "length", "code"]))
+    parts[-1]["shape"] = [shape_words(book.codes[k].numpy()) for k in part[:, 2]]
+use = (model.to_usage(told, book) / 2).exp().flatten(1)  # roots, as of Hellinger
+scores = [alone @ told.T, uses[1].sqrt().flatten(1) @ use.T, both @ told.T]
+for name, side in {"series": alone, "text": told[y[1]], "both": both}.items():
+    right = (scores.pop(0).argmax(1) == y[1]).float().mean()
+    nats = losses.code_loss(model.to_usage(side, book), uses[1])
+    cosine = 1 - losses.cosine_loss(model.to_text(side), unseen.vectors()[y[1]])
+    print(f"{name}: class {right:.2f}, use of codes {nats:.2f} nats, text {cosine:.2f}")
+gap, near = (cuts[2][:, :, None] - cuts[0][:, None]).abs().min(2)
+gap, other = gap[cut.mask], (code != cuts[1].gather(1, near))[cut.mask].sum()
+far = f"{(gap > 0).sum()} of {len(gap)} borders by {gap[gap > 0].mean():.1f} timepoints"
+print(f"text moved {far} and changed {other} codes: x without, y with text")
+print(parts[0].merge(parts[1], "outer", "start").fillna("").to_string(index=False))
+print(f"R2 of series drawn from segments: {r2[0]:.3f}, with text {r2[1] - r2[0]:+.3f}")
+figure, axes = plt.subplots(2, sharex=True, figsize=(9, 5), layout="constrained")
+for axis, part, title in zip(axes, parts, ("without", "with"), strict=True):
+    colour = plt.cm.tab20(np.unique(pd.concat(parts).code).searchsorted(part.code), 0.5)
+    bars = axis.bar(part.start, 7, part.length, -2, align="edge", color=colour, ec="k")
+    axis.bar_label(bars, part.code)
+    axis.plot(np.arange(100) + 0.5, series[1, 30], "k")
+    axis.set(
+        xlim=(0, 100), ylim=(-2, 5), xlabel="timepoint", ylabel="acceleration (sd)"
+    )
+    axis.set_title(f"Badminton, borders learned {title} text; codes by number", pad=18)
+if path:
+    figure.savefig(path)

