@@ -160,10 +160,10 @@ def measure(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
         # A wording that training has not seen.
         texts = [f"a person {label}" for label in model.classes_]
         told = np.sqrt(model.transform_text(texts))
-        for kind, likeness in (
-            ("similarity", model.similarity(X, texts)),
-            ("affinity", np.sqrt(model.transform_codes(X)) @ told.T),
-        ):
+        likenesses = {"affinity": np.sqrt(model.transform_codes(X)) @ told.T}
+        if "text" in model.model_.parts:
+            likenesses["similarity"] = model.similarity(X, texts)
+        for kind, likeness in likenesses.items():
             found[kind] = float(np.mean(model.classes_[likeness.argmax(1)] == y))
     for kind in ("signal_perplexity", "text_perplexity", "overlap"):
         found[kind] = model.codebook_use_.get(kind, float("nan"))

@@ -84,20 +84,6 @@ def closed_form(seed: int, **parameters: Any) -> Pipeline:
     return ridge_on(VQTextTransformer(max_epochs=0, random_state=seed, **parameters))
 
 
-def trained(seed: int) -> Pipeline:
-    """Histograms of a vocabulary that was trained on classes alone."""
-    from sktext_vq import VQTextTransformer
-
-    return ridge_on(VQTextTransformer(text=None, random_state=seed))
-
-
-def trained_text(seed: int) -> Pipeline:
-    """Histograms of a vocabulary that was trained on classes and text."""
-    from sktext_vq import VQTextTransformer
-
-    return ridge_on(VQTextTransformer(random_state=seed))
-
-
 def classifier(seed: int) -> Any:
     """Return the classifier as it comes."""
     from sktext_vq import VQTextClassifier
@@ -120,16 +106,12 @@ def minirocket(seed: int, n_jobs: int = -1) -> Pipeline:
 ESTIMATORS: dict[str, Callable[[int], Any]] = {
     "minirocket": minirocket,
     "closed-form": closed_form,
-    "trained": trained,
-    "trained-text": trained_text,
     "classifier-closed": classifier_closed,
     "classifier": classifier,
 }
 BASELINE = "minirocket"
 _LEVELS = {
     "closed-form": "closed form",
-    "trained": "trained",
-    "trained-text": "trained with text",
     "classifier-closed": "closed form",
     "classifier": "trained with text",
 }

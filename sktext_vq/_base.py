@@ -65,6 +65,8 @@ from sktext_vq.training import move, observe, single_thread, split_cases, train
 _MAX_SELECTION_CASES = 2048
 # Features of the training cases are kept in memory: half a gigabyte of them at most.
 _MAX_TRAINING_VALUES = 2**27
+# Where codes are learned, windows are matched anew in every step: few cases do.
+_MAX_LEARNED_CASES = 2048
 # Cases that are cut into segments, or written as digits, to learn from.
 _MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
 _MAX_WRITTEN_CASES = 1024
@@ -261,6 +263,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         learned = weights["codebook"] > 0 or weights["frequency"] > 0
         n_features = min(self.max_features, int(np.prod(tokenizer.layout)))
         few = max(1, _MAX_TRAINING_VALUES // n_features)
+        if learned:
+            few = min(few, _MAX_LEARNED_CASES)
         if panel.n_cases > few:
             cases = np.sort(random_state.permutation(panel.n_cases)[:few])
             panel = Panel(panel.values[cases], panel.lengths[cases])
