@@ -16,7 +16,7 @@ Array = NDArray[np.floating[Any]]
 
 # Relative to the number of features, which is the mean diagonal of their Gram matrix.
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
-_DEFAULT_PENALTY, _DEFAULT_SHARPNESS = 3, 3.0  # where nothing can be held out
+_DEFAULT_PENALTY, _DEFAULT_SHARPNESS = 0.1, 3.0  # where nothing can be held out
 _CLIP = 3.0
 _CHUNK = 512
 
@@ -50,7 +50,9 @@ class RidgeHead:
     coef : ndarray of shape (n_features, n_classes)
     intercept : ndarray of shape (n_classes,)
     penalty : float
-        Relative to the number of features.
+        Relative to the number of features. The one that is best for the cases of a
+        fold grows with their number: folds know too little of how series to come
+        differ from those of training.
     sharpness : float
         Factor of scores.
     """
@@ -70,9 +72,9 @@ class RidgeHead:
             Parts of the cases to learn from and to hold out. Their features are to be
             chosen without the second part, or scores of the two do not compare.
         """
-        choice, self.sharpness = _cross_validate(folds, n_classes)
-        self.penalty = float(_PENALTIES[choice])
         features = cases.features
+        penalty, n_cases, self.sharpness = _cross_validate(folds, n_classes)
+        self.penalty = penalty * len(features) / (n_cases or len(features))
         self.mean, self.scale = _mean_and_scale(features)
         for start in range(0, len(features), _CHUNK):
             part = features[start : start + _CHUNK]
@@ -104,26 +106,28 @@ class RidgeHead:
 
 def _cross_validate(
     folds: Iterable[tuple[Cases, Cases]], n_classes: int
-) -> tuple[int, float]:
-    """Return the index of the best penalty, and the factor that goes with it."""
-    scores, classes, weights = [], [], []
+) -> tuple[float, float | None, float]:
+    """Return the best penalty, for how many cases, and the factor that goes with it."""
+    scores, classes, weights, sizes = [], [], [], []
     for train, test in folds:
         # A class that is not in the other part cannot be found.
         known = np.isin(test.classes, train.classes)
         if not known.any():
             continue
         scores.append(_held_out_scores(train, test.features[known], n_classes))
+        sizes.append(len(train.classes))
         classes.append(test.classes[known])
         weights.append(
             np.ones(known.sum()) if test.weight is None else test.weight[known]
         )
     if not scores:
-        return _DEFAULT_PENALTY, _DEFAULT_SHARPNESS
+        return _DEFAULT_PENALTY, None, _DEFAULT_SHARPNESS
     every = np.concatenate(scores, axis=1)
     labels, weight = np.concatenate(classes), np.concatenate(weights)
     errors = np.square(every - _targets(labels, n_classes)).mean(axis=2)
     choice = int(np.average(errors, axis=1, weights=weight).argmin())
-    return choice, _fit_sharpness(every[choice], labels, weight)
+    sharpness = _fit_sharpness(every[choice], labels, weight)
+    return float(_PENALTIES[choice]), float(np.mean(sizes)), sharpness
 
 
 def _held_out_scores(train: Cases, test: Array, n_classes: int) -> NDArray[np.float64]:
