@@ -13,6 +13,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._readable import COLUMNS, draw, shape_words, token_arrays
 from sktext_vq._scaling import Scaler
+from sktext_vq.nn.attributes import AttributeDecoder
+from sktext_vq.nn.model import share_of_codes
 from sktext_vq.nn.tokens import LEVEL_BINS, N_POINTS, SCALE_BINS, ShapeTokenizer
 from sktext_vq.panel import Panel
 from sktext_vq.training import single_thread
@@ -27,6 +29,7 @@ class VocabularyMixin:
     kept_: NDArray[np.int64]
     scaler_: Scaler
     tokenizer_: ShapeTokenizer
+    attributes_: AttributeDecoder | None
     _usage: NDArray[np.float64]
     _labels: NDArray[Any] | None
 
@@ -101,9 +104,9 @@ class VocabularyMixin:
         panel = self._check_X(X, reset=False)
         shares = np.empty((panel.n_cases, self.n_codes))
         for where, features in self._flat_features(panel, "codes"):
-            frequency = np.square(features).reshape(-1, *self.tokenizer_.layout)
-            # Level bins share out the windows of a code; the first view is the series.
-            shares[where] = frequency[:, :, 0, :, :LEVEL_BINS].sum(axis=(1, 2, 3))
+            shaped = torch.from_numpy(features).view(-1, *self.tokenizer_.layout)
+            usage = self.tokenizer_.usage(shaped).flatten(3)
+            shares[where] = share_of_codes(usage).double().numpy()
         return shares / shares.sum(axis=1, keepdims=True)
 
     def tokens(self, X: Any) -> pd.DataFrame:
@@ -125,9 +128,8 @@ class VocabularyMixin:
         """
         check_is_fitted(self)
         panel = self._check_X(X, reset=False)
-        attributes = getattr(self, "attributes_", None)
         with single_thread():
-            found = token_arrays(panel, self.scaler_, self.tokenizer_, attributes)
+            found = token_arrays(panel, self.scaler_, self.tokenizer_, self.attributes_)
         unit = self.scaler_.scale[found["channel"]]
         found["offset"] = found["offset"] * unit + self.scaler_.mean[found["channel"]]
         found["scale"] = found["scale"] * unit
@@ -162,9 +164,10 @@ class VocabularyMixin:
         else:
             panel = self._check_X(X, reset=False)
             lengths, n_timepoints = panel.lengths, panel.n_timepoints
-            attributes = getattr(self, "attributes_", None)
             with single_thread():
-                found = token_arrays(panel, self.scaler_, self.tokenizer_, attributes)
+                found = token_arrays(
+                    panel, self.scaler_, self.tokenizer_, self.attributes_
+                )
         shape = len(lengths), len(mean), n_timepoints
         with single_thread():
             drawn = draw(found, shape, torch.from_numpy(self.codebook_))

@@ -40,10 +40,10 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
     n_codes : int, default=64
         Shapes in the codebook. They are matched in heads of at least 16.
     text : {"auto", "labels", "captions"}, dict or None, default="auto"
-        Text that guides training: prompts of the classes where labels are words, and
-        captions of the series otherwise (``"auto"``); always one of these
-        (``"labels"``, ``"captions"``); own texts for each label (a dict from labels
-        to a text or a list of texts); or none (None).
+        Text that guides training: captions of the series, and prompts of the classes
+        where labels are words (``"auto"``); only one of these (``"labels"``,
+        ``"captions"``); own texts for each label (a dict from labels to a text or a
+        list of texts); or none (None).
     text_encoder : str, callable or TextEncoder, default="minilm"
         Makes vectors of texts; see :class:`~sktext_vq.TextEncoder`.
     prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")

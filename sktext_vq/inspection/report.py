@@ -19,8 +19,10 @@ from sktext_vq.panel import Panel, as_panel
 
 _LEVELS = {
     "closed form": "Codes are windows of the training series, chosen without training.",
-    "trained": "Codes were trained on the series, without text.",
-    "trained with text": "Codes were trained on the series and on texts about them.",
+    "trained": "Codes are windows of the training series. The model around them was "
+    "trained without text.",
+    "trained with text": "Codes are windows of the training series. The model around "
+    "them was trained with texts about these.",
 }
 
 
