@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import resource
 import sys
@@ -11,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from estimators import limit_threads
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from protocol import Results, load_split, log, make_parser
 from report import write_report
@@ -108,6 +108,10 @@ def evaluate(
     }
 
 
+def _evaluate(task: tuple[Any, ...]) -> dict[str, Any]:
+    return evaluate(*task)
+
+
 def parser() -> argparse.ArgumentParser:
     """Make the parser of options."""
     found = make_parser(
@@ -115,8 +119,12 @@ def parser() -> argparse.ArgumentParser:
         "whose wording is not among the texts of training, and with captions. Rows "
         "that results/crossmodal.csv has are not computed again."
     )
-    found.add_argument("--sets", nargs="+", default=["MotionSense"], metavar="SET")
-    found.add_argument("--variants", nargs="+", metavar="VARIANT")
+    found.add_argument(
+        "--sets", nargs="+", default=["MotionSense"], help="data sets", metavar="SET"
+    )
+    found.add_argument(
+        "--variants", nargs="+", help="what to fit, or all", metavar="VARIANT"
+    )
     found.add_argument(
         "--seeds", nargs="+", type=int, default=[0, 1, 2], help="of each"
     )
@@ -139,14 +147,13 @@ def main() -> None:
     tasks = [task for task in tasks if task not in results]
     n_threads = max(1, (os.cpu_count() or 1) // args.processes)
     # A process for every task: the peak of its memory is its own.
-    rows = Parallel(
-        n_jobs=args.processes,
-        backend="multiprocessing",
-        return_as="generator_unordered",
-    )(delayed(evaluate)(*task, args.data, n_threads) for task in tasks)
-    for row in rows:
-        results.add(row)
-        log(f"{row['set']}, {row['variant']}, seed {row['seed']}: {row}")
+    with multiprocessing.get_context("spawn").Pool(
+        args.processes, maxtasksperchild=1
+    ) as pool:
+        work = [(*task, args.data, n_threads) for task in tasks]
+        for row in pool.imap_unordered(_evaluate, work, chunksize=1):
+            results.add(row)
+            log(f"{row['set']}, {row['variant']}, seed {row['seed']}: {row}")
     write_report("crossmodal", args.results)
 
 

@@ -14,6 +14,7 @@ import ablation
 import accuracy
 import choices
 import cost
+import crossmodal
 import estimators
 import protocol
 import report
@@ -374,6 +375,19 @@ def test_seeds_that_the_default_lacks_are_in_no_difference(tmp_path):
     assert "| no text | 2 | 0.050 ± 0.050 (1 / 0) |" in report.ablation_report(tmp_path)
 
 
+def test_crossmodal_on_a_small_set(tmp_path, monkeypatch, basic_motions):
+    """Digits hardly learn in two epochs; what is measured is what it is called."""
+    short = {"digits": {"loss_weights": {"digits": 1.0}, "max_epochs": 2}}
+    monkeypatch.setattr(crossmodal, "models", lambda: short)
+    row = crossmodal.evaluate("BasicMotions", "digits", 0, None, 1)
+    assert set(row) == {*crossmodal.KEYS, *crossmodal.VALUES}
+    assert row["epochs"] == 2
+    assert row["series_to_caption"] > 0.5  # ten of forty are chance
+    rows = [row | {"seed": seed, "similarity": 0.8 + 0.1 * seed} for seed in (0, 1)]
+    pd.DataFrame(rows).to_csv(tmp_path / "crossmodal.csv", index=False)
+    assert "| digits | 0.850 ± 0.071 |" in report.crossmodal_report(tmp_path)
+
+
 def test_ratios_of_seconds_are_of_medians_at_the_same_threads():
     rows = [
         {"set": "S", "threads": threads, "estimator": estimator, "repeat": repeat}
@@ -403,7 +417,9 @@ def test_growth_is_relative_to_the_factor():
     assert f"| 4x cases: {expected}" in text
 
 
-@pytest.mark.parametrize("script", [ablation, accuracy, choices, cost, report])
+@pytest.mark.parametrize(
+    "script", [ablation, accuracy, choices, cost, crossmodal, report]
+)
 def test_help_says_what_every_option_does(script):
     for action in script.parser()._actions:
         assert action.help, action.option_strings
