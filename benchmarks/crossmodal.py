@@ -26,6 +26,8 @@ VALUES = (
     "text_to_series",
     "signal_perplexity",
     "text_perplexity",
+    "signal_used",
+    "text_used",
     "overlap",
     "explained",
     "explained_text",
