@@ -17,7 +17,7 @@ from sktext_vq.nn.tokens import LEVEL_BINS, TRAINING_STEP
 from sktext_vq.panel import Panel
 
 # Cases of a step that are cut into segments, and series that are written as digits.
-_MAX_SEGMENTED, _MAX_WRITTEN = 32, 128
+_MAX_SEGMENTED, _MAX_WRITTEN = 32, 64
 _WORD_DROPOUT = 0.1
 _TEXT_DROPOUT = 0.5
 

@@ -29,7 +29,7 @@ _VALID_SHARE = 0.2
 _MIN_CASES_TO_HOLD_OUT = 50
 _CODE_RATE, _RATE = 3e-2, 1e-3
 _STEPS = 8  # per epoch at least, where there are cases enough
-_MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 256, 8, 2**17
+_MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 128, 8, 2**17
 
 
 class _Cases(Dataset[int]):
