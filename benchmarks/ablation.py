@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 from protocol import (
     LARGE_SETS,
     Results,
+    explained,
     load_parts,
     log,
     make_parser,
     scores,
+    scores_of_text,
     spread_cases,
     take,
 )
@@ -157,14 +159,7 @@ def measure(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
         for kind in ("accuracy", "macro_f1"):
             found[f"{head}_{kind}"] = score[kind]
     if model.level_ == "trained with text":
-        # A wording that training has not seen.
-        texts = [f"a person {label}" for label in model.classes_]
-        told = np.sqrt(model.transform_text(texts))
-        likenesses = {"affinity": np.sqrt(model.transform_codes(X)) @ told.T}
-        if "text" in model.model_.parts:
-            likenesses["similarity"] = model.similarity(X, texts)
-        for kind, likeness in likenesses.items():
-            found[kind] = float(np.mean(model.classes_[likeness.argmax(1)] == y))
+        found |= scores_of_text(model, X, y)
     for kind in ("signal_perplexity", "text_perplexity", "overlap"):
         found[kind] = model.codebook_use_.get(kind, float("nan"))
     few = take(X, spread_cases(len(y), _MAX_REBUILT_CASES))
@@ -172,22 +167,6 @@ def measure(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
     if model.model_ is not None and model.model_.digits is not None:
         found["explained_text"] = explained(model, few, model.reconstruct_text(few))
     return found
-
-
-def explained(model: Any, X: Any, rebuilt: NDArray[np.floating[Any]]) -> float:
-    """Return the share of the variance around training means that was rebuilt.
-
-    Channels are standardised. What could not be rebuilt counts as the mean.
-    """
-    from sktext_vq.panel import as_panel
-
-    panel = as_panel(X)
-    mean, scale = model.scaler_.mean[:, None], model.scaler_.scale[:, None]
-    values, drawn = (panel.values - mean) / scale, (rebuilt - mean) / scale
-    there = np.arange(panel.n_timepoints) < panel.lengths[:, None, None]
-    there = there & np.isfinite(values)
-    errors = values - np.where(np.isfinite(drawn), drawn, 0)
-    return float(1 - np.square(errors[there]).sum() / np.square(values[there]).sum())
 
 
 def rough_seconds(name: str, task: str, variant: str) -> float:

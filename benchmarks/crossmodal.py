@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import os
-import resource
-import sys
 import time
 from typing import Any
 
 import numpy as np
+from cost import in_new_process, peak_mib
 from estimators import limit_threads
-from numpy.typing import NDArray
-from protocol import Results, load_split, log, make_parser
+from joblib import Parallel, delayed
+from protocol import (
+    Results,
+    explained,
+    load_split,
+    log,
+    make_parser,
+    scores_of_text,
+)
 from report import write_report
 from variants import VARIANTS
 
@@ -52,14 +57,6 @@ def models() -> dict[str, dict[str, Any]]:
     }
 
 
-def explained(actual: NDArray[Any], rebuilt: NDArray[Any], model: Any) -> float:
-    """Share of the variance around the mean of each channel, channels alike."""
-    scale = model.scaler_.scale[:, None]
-    middle = actual.mean(axis=(0, 2), keepdims=True)
-    errors = np.square((actual - rebuilt) / scale).sum()
-    return float(1 - errors / np.square((actual - middle) / scale).sum())
-
-
 def evaluate(
     name: str, variant: str, seed: int, data: str | None, n_threads: int
 ) -> dict[str, Any]:
@@ -76,42 +73,28 @@ def evaluate(
     with limit_threads(n_threads):
         model.fit(split.X_train, split.y_train)
     seconds = time.perf_counter() - start
-    # Linux counts in KiB, macOS in bytes.
-    unit = 2**30 if sys.platform == "darwin" else 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    peak_gib = peak_mib() / 2**10
     X, y = split.X_test, split.y_test
-    sentences = [f"a person {label}" for label in model.classes_]
-
-    def found(scores: NDArray[np.float64]) -> float:
-        return float((model.classes_[scores.argmax(axis=1)] == y).mean())
-
-    codes = np.sqrt(model.transform_codes(X))
-    affinity = codes @ np.sqrt(model.transform_text(sentences)).T
     cases = np.random.default_rng(seed).permutation(len(y))[:_RETRIEVED]
     captioner = SeriesCaptioner(**about).fit(split.X_train)
     scores = model.similarity(X[cases], captioner.transform(X[cases]))
     own = np.diag(scores)
-    rebuilt = X[:_REBUILT]
+    few = X[:_REBUILT]
     return {
         "set": name,
         "variant": variant,
         "seed": seed,
         "accuracy": model.score(X, y),
-        "similarity": found(model.similarity(X, sentences)),
-        "affinity": found(affinity),
+        **scores_of_text(model, X, y),
         "series_to_caption": ((scores > own[:, None]).sum(axis=1) < _AT).mean(),
         "text_to_series": ((scores > own).sum(axis=0) < _AT).mean(),
         **model.codebook_use_,
-        "explained": explained(rebuilt, model.reconstruct(rebuilt), model),
-        "explained_text": explained(rebuilt, model.reconstruct_text(rebuilt), model),
+        "explained": explained(model, few, model.reconstruct(few)),
+        "explained_text": explained(model, few, model.reconstruct_text(few)),
         "epochs": len(model.history_),
         "fit_seconds": seconds,
-        "peak_gib": peak,
+        "peak_gib": peak_gib,
     }
-
-
-def _evaluate(task: tuple[Any, ...]) -> dict[str, Any]:
-    return evaluate(*task)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -149,13 +132,12 @@ def main() -> None:
     tasks = [task for task in tasks if task not in results]
     n_threads = max(1, (os.cpu_count() or 1) // args.processes)
     # A process for every task: the peak of its memory is its own.
-    with multiprocessing.get_context("spawn").Pool(
-        args.processes, maxtasksperchild=1
-    ) as pool:
-        work = [(*task, args.data, n_threads) for task in tasks]
-        for row in pool.imap_unordered(_evaluate, work, chunksize=1):
-            results.add(row)
-            log(f"{row['set']}, {row['variant']}, seed {row['seed']}: {row}")
+    rows = Parallel(
+        n_jobs=args.processes, backend="threading", return_as="generator_unordered"
+    )(delayed(in_new_process)(evaluate, *task, args.data, n_threads) for task in tasks)
+    for row in rows:
+        results.add(row)
+        log(f"{row['set']}, {row['variant']}, seed {row['seed']}: {row}")
     write_report("crossmodal", args.results)
 
 

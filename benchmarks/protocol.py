@@ -167,6 +167,35 @@ def scores(
     }
 
 
+def scores_of_text(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
+    """Find classes by sentences whose wording is not among the texts of training."""
+    texts = [f"a person {label}" for label in model.classes_]
+    told = np.sqrt(model.transform_text(texts))
+    likenesses = {"affinity": np.sqrt(model.transform_codes(X)) @ told.T}
+    if "text" in model.model_.parts:
+        likenesses["similarity"] = model.similarity(X, texts)
+    return {
+        kind: float(np.mean(model.classes_[likeness.argmax(1)] == y))
+        for kind, likeness in likenesses.items()
+    }
+
+
+def explained(model: Any, X: Any, rebuilt: NDArray[np.floating[Any]]) -> float:
+    """Return the share of the variance around the mean of channels that was rebuilt.
+
+    Channels are standardised. What could not be rebuilt counts as the mean.
+    """
+    from sktext_vq.panel import as_panel
+
+    panel = as_panel(X)
+    scale = model.scaler_.scale[:, None]
+    middle = np.nanmean(panel.values, axis=(0, 2), keepdims=True)
+    values, drawn = (panel.values - middle) / scale, (rebuilt - middle) / scale
+    there = np.isfinite(values)  # neither missing nor past the end
+    errors = values - np.where(np.isfinite(drawn), drawn, 0)
+    return float(1 - np.square(errors[there]).sum() / np.square(values[there]).sum())
+
+
 class Results:
     """A CSV file of results that grows by a row at a time, so runs can be resumed.
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
@@ -59,7 +59,7 @@ from sktext_vq.text import (
     TextEncoder,
     are_words,
 )
-from sktext_vq.training import move, observe, single_thread, split_cases, train
+from sktext_vq.training import observe, single_thread, split_cases, to_device, train
 
 # Cases that features are chosen from.
 _MAX_SELECTION_CASES = 2048
@@ -129,7 +129,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 )
 
     def _check_X(self, X: Any, *, reset: bool) -> Panel:
-        """Read a panel and hold scikit-learn's feature contract."""
+        """Read a panel and hold scikit-learn's feature contract.
+
+        Without `reset`, an estimator that is not fitted is an error.
+        """
+        if not reset:
+            check_is_fitted(self)
         panel = as_panel(X, estimator_name=type(self).__name__)
         # A table of one channel: columns are scikit-learn's features.
         tabular = _is_table(X, panel)
@@ -277,7 +282,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         selection = self._select(panel, classes, train_cases, random_state)
         kept = selection.kept
         mean, scale = selection.moments.mean_and_scale()
-        picked, usage = self._gather(panel, kept, mean[kept], scale[kept])
+        # Where codes are learned, features are computed anew in every step.
+        picked, usage = self._gather(panel, kept[:0] if learned else kept)
         parts = {name for name, weight in weights.items() if weight > 0}
         if guidance is None:
             parts -= NEED_TEXT
@@ -332,7 +338,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             panel,
             self.scaler_,
             flat_usage,
-            None if learned else picked,
+            None if learned else _standardise_in_place(model, picked),
             None if classes is None else torch.from_numpy(classes),
             guidance,
             segments,
@@ -340,7 +346,6 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             written,
             generator,
         )
-        device = self._device()
         self.history_ = train(
             model,
             examples,
@@ -348,12 +353,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             valid_cases=valid_cases,
             weights=weights,
             max_epochs=int(self.max_epochs),
-            device=device,
+            device=self._device(),
             verbose=self.verbose,
         )
         tokenizer.requires_grad_(False)
         if learned and model.memory is not None:
-            usage = self._gather(panel, kept, mean[kept], scale[kept])[1].flatten(3)
+            usage = self._gather(panel, kept[:0])[1].flatten(3)
             model.memory.usage = _class_means(usage, classes, n_classes, train_cases)
         spread = np.linspace(0, len(train_cases) - 1, _MAX_OBSERVED_CASES).astype(int)
         observe(
@@ -373,19 +378,14 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         return {**WEIGHTS, **{name: float(weight) for name, weight in own.items()}}
 
     def _gather(
-        self,
-        panel: Panel,
-        kept: NDArray[np.int64],
-        mean: NDArray[np.float32],
-        scale: NDArray[np.float32],
+        self, panel: Panel, kept: NDArray[np.int64]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute chosen features, standardised, and usage of the codes."""
+        """Compute chosen features and usage of the codes."""
         layout = self.tokenizer_.layout
         picked = torch.empty(panel.n_cases, len(kept))
         usages = []
         for where, features in self._flat_features(panel, "tokens"):
-            part = np.clip((features[:, kept] - mean) / scale, -3, 3)
-            picked[where] = torch.from_numpy(part)
+            picked[where] = torch.from_numpy(features[:, kept])
             shaped = torch.from_numpy(features).view(-1, *layout)
             usages.append(pool_groups(self.tokenizer_.usage(shaped)))
         return picked, torch.cat(usages)
@@ -555,7 +555,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         )
         with torch.inference_mode(), single_thread(), bar:
             for where, batch in batches:
-                features = tokenizer(move(batch, device)).flatten(1)
+                features = tokenizer(to_device(batch, device)).flatten(1)
                 yield where, features.cpu().numpy()
                 bar.update(len(features))
 
@@ -596,6 +596,12 @@ def _some(
         spread = np.linspace(0, len(cases) - 1, count).astype(int)
         chosen.append(cases[spread])
     return np.sort(np.concatenate(chosen))
+
+
+def _standardise_in_place(model: DualBranchModel, picked: torch.Tensor) -> torch.Tensor:
+    for part in picked.split(1024):
+        part.copy_(model.standardise_picked(part))
+    return picked
 
 
 def _class_means(

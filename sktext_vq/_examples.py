@@ -95,17 +95,18 @@ class Examples:
             first,
             None if self.classes is None else self.classes[cases],
         )
-        if self.guidance is not None:
-            step = self._add_texts(step, cases, training)
+        step = self.add_texts(step, cases, training)
         if self.segments is not None:
             step = self._add_segments(step, cases, training)
         if self.written is not None:
             step = self._add_written(step, cases, training)
         return step
 
-    def _add_texts(self, step: Step, cases: Tensor, training: bool) -> Step:
+    def add_texts(self, step: Step, cases: Tensor, training: bool) -> Step:
+        """Add a text of each class, and the texts of the cases, if there are any."""
         guidance = self.guidance
-        assert guidance is not None
+        if guidance is None:
+            return step
         owner = guidance.class_of_text
         if len(owner):
             firsts = np.unique(owner, return_index=True)[1]

@@ -100,14 +100,13 @@ class VocabularyMixin:
             Share of each code in the windows of a series; rows sum to 1. Every window
             counts once in each head of the codebook.
         """
-        check_is_fitted(self)
         panel = self._check_X(X, reset=False)
         shares = np.empty((panel.n_cases, self.n_codes))
         for where, features in self._flat_features(panel, "codes"):
             shaped = torch.from_numpy(features).view(-1, *self.tokenizer_.layout)
             usage = self.tokenizer_.usage(shaped).flatten(3)
-            shares[where] = share_of_codes(usage).double().numpy()
-        return shares / shares.sum(axis=1, keepdims=True)
+            shares[where] = share_of_codes(usage.double()).numpy()
+        return shares
 
     def tokens(self, X: Any) -> pd.DataFrame:
         """Cut series into segments, each with the shape that rebuilds it best.
@@ -126,7 +125,6 @@ class VocabularyMixin:
             times its scale, plus its offset. Tokens of a channel cover it once where
             borders were not trained; training may let them overlap or leave gaps.
         """
-        check_is_fitted(self)
         panel = self._check_X(X, reset=False)
         with single_thread():
             found = token_arrays(panel, self.scaler_, self.tokenizer_, self.attributes_)

@@ -24,7 +24,6 @@ _TEXTS_AT_ONCE = 256
 class WorkspaceMixin:
     """Uses of the trained model beside classification."""
 
-    n_codes: Any
     model_: DualBranchModel | None
     _writer_: Writer | None
 
@@ -62,7 +61,7 @@ class WorkspaceMixin:
             If a text is not a string.
         """
         _, usage = self._read(texts, {"codes", "affinity"})
-        return share_of_codes(usage).double().numpy()
+        return share_of_codes(usage.double()).numpy()
 
     def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
         """Compare series with texts in the workspace that both share.
@@ -89,7 +88,6 @@ class WorkspaceMixin:
         TypeError
             If a text is not a string.
         """
-        check_is_fitted(self)
         panel = self._check_X(X, reset=False)
         places, _ = self._read(texts, {"text"})
         model = self.model_
@@ -128,7 +126,6 @@ class WorkspaceMixin:
             If the model was not trained to write digits, or X is no panel of the
             channels that were fitted.
         """
-        check_is_fitted(self)
         panel = self._check_X(X, reset=False)
         if self.model_ is None or self.model_.digits is None:
             raise ValueError(

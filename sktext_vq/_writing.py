@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.text import PATCH
 from sktext_vq.panel import Panel
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
+from sktext_vq.text._digits import LETTERS
 
 _PATCHES_AT_ONCE = 4096
 
@@ -41,16 +43,19 @@ class Writer:
         self.comma = verbalizer.separator == "comma"
 
     @property
+    def _places(self) -> Tensor:
+        """What a digit counts at its place, of shape (n_digits,)."""
+        return self.base ** torch.arange(self.n_digits - 1, -1, -1)
+
+    @property
     def n_words(self) -> int:
         """Words of a patch."""
         return PATCH * (self.n_digits + self.comma)
 
     def arguments(self, encoder: TextEncoder) -> dict[str, Any]:
         """Return arguments of :class:`DigitBranch`."""
-        if self.verbalizer.style == "sax":
-            words = [chr(ord("a") + i) for i in range(self.base)]
-        else:
-            words = [str(i) for i in range(self.base)]
+        symbols = LETTERS if self.verbalizer.style == "sax" else string.digits
+        words = symbols[: self.base]
         vectors = encoder.transform([*words, "nan", ","])
         return {
             "symbols": torch.from_numpy(vectors.astype(np.float32)),
@@ -73,14 +78,9 @@ class Writer:
         known : Tensor of shape (n_patches, PATCH), bool
             False past the end.
         """
-        series = [
-            values[:, :length]
-            for values, length in zip(panel.values, panel.lengths, strict=True)
-        ]
-        codes = torch.from_numpy(self.verbalizer.codes(series)).flatten(0, 1)
+        codes = torch.from_numpy(self.verbalizer.codes(panel)).flatten(0, 1)
         missing = codes < 0
-        places = self.base ** torch.arange(self.n_digits - 1, -1, -1)
-        digits = codes.clamp_min(0).unsqueeze(2) // places % self.base
+        digits = codes.clamp_min(0).unsqueeze(2) // self._places % self.base
         digits = torch.where(missing.unsqueeze(2), self.base, digits)
         n_values = codes.shape[1]
         short = -n_values % PATCH
@@ -135,8 +135,7 @@ class Writer:
                 numbers, missing, _ = model.digits(patches, model.text, keys)
                 parts.append(model.digits.write(numbers, missing)[1])
         found = torch.cat(parts).view_as(digits)
-        places = self.base ** torch.arange(self.n_digits - 1, -1, -1)
-        codes = (found * places).sum(3)
+        codes = (found * self._places).sum(3)
         # A number of which a digit is missing is missing.
         unknown = (found == self.base).any(dim=3)
         codes = codes.masked_fill(unknown, torch.iinfo(torch.int64).min)

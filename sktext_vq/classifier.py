@@ -266,7 +266,6 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         ValueError
             If X is no panel, or not one of the channels that were fitted.
         """
-        check_is_fitted(self)
         panel = self._check_X(X, reset=False)
         if self.head == "ridge":
             return self.head_.probabilities(self._histograms(panel))

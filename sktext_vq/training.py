@@ -21,7 +21,6 @@ from tqdm.auto import tqdm
 from sktext_vq._examples import Examples
 from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, Step
-from sktext_vq.nn.tokens import Batch
 
 _PATIENCE = 3
 _VALID_SHARE = 0.2
@@ -118,10 +117,9 @@ def observe(
     model: DualBranchModel, examples: Examples, cases: Tensor, device: str
 ) -> None:
     """Let the codebook see what both branches match with it."""
-    batch = examples.scaler.batch(examples.panel, cases.numpy())
-    step = examples.step(cases, training=False)
-    with torch.no_grad():
-        model.observe(move(batch, device), to_device(step, device), examples.generator)
+    step = Step(None, examples.scaler.batch(examples.panel, cases.numpy()))
+    step = examples.add_texts(step, cases, training=False)
+    model.observe(to_device(step, device), examples.generator)
 
 
 class _Progress(Callback):
@@ -164,12 +162,6 @@ def single_thread() -> AbstractContextManager[Any]:
     """
     torch.get_num_threads()  # sets up a new thread, which would undo the limit later
     return threadpool_limits(1, user_api="openmp")
-
-
-def move(batch: Batch, device: str) -> Batch:
-    """Bring a batch to a device."""
-    moved: Batch = to_device(batch, device)
-    return moved
 
 
 def to_device(value: Any, device: str) -> Any:

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._base import VQTextBase
 from sktext_vq.training import single_thread
@@ -196,7 +195,6 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         ValueError
             If X is no panel, or not one of the channels that were fitted.
         """
-        check_is_fitted(self)
         return self._histograms(self._check_X(X, reset=False))
 
     def __sklearn_tags__(self) -> Any:

@@ -249,7 +249,7 @@ class DualBranchModel(nn.Module):
         sentences = self._align(step, signal, places, terms)
         if step.segmented is not None and self.attributes is not None:
             tokens, known = self._cut(step.segmented, terms)
-            if self.fusion is not None and sentences is not None:
+            if self.fusion is not None and sentences:
                 self._fuse(step, tokens, known, sentences, class_logits, terms)
         if step.written is not None and self.digits is not None:
             terms["digits"] = self._write(step.written)
@@ -272,17 +272,17 @@ class DualBranchModel(nn.Module):
 
     def _align(
         self, step: Step, signal: Signal, places: Tensor, terms: dict[str, Tensor]
-    ) -> list[tuple[Tensor, Tensor]] | None:
+    ) -> list[tuple[Tensor, Tensor, bool]]:
         """Bring places of series and of their texts together.
 
         Returns
         -------
-        list of (sentences, texts), or None
-            Encoded sentences and which of them a text is made of, of the prompts and
-            of the captions.
+        list of (sentences, texts, by_class)
+            Encoded sentences and which of them a text is made of: of class prompts,
+            of captions, of both, or of none.
         """
         if self.text is None:
-            return None
+            return []
         kinds = (
             (step.class_texts, step.class_rows, step.classes),
             (step.captions, None, step.caption_of),
@@ -296,11 +296,11 @@ class DualBranchModel(nn.Module):
             if not here.any():
                 continue
             text_places, sentences = self.text(texts)
-            found.append((sentences, texts.sentences))
+            by_class = rows is not None
+            found.append((sentences, texts.sentences, by_class))
             log_usage = self._usage_of(text_places, texts, rows)
             theirs, owner = places[here], owner[here]
             add = sums.setdefault
-            by_class = rows is not None
             add("text", []).append(
                 losses.text_loss(
                     theirs,
@@ -342,7 +342,7 @@ class DualBranchModel(nn.Module):
         for name, values in sums.items():
             mean = torch.stack(values).mean()
             terms[name] = terms[name] + mean if name in terms else mean
-        return found or None
+        return found
 
     def _cut(
         self, segmented: Segmented, terms: dict[str, Tensor]
@@ -407,7 +407,7 @@ class DualBranchModel(nn.Module):
         step: Step,
         tokens: Tensor,
         known: Tensor,
-        sentences: list[tuple[Tensor, Tensor]],
+        sentences: list[tuple[Tensor, Tensor, bool]],
         class_logits: Tensor | None,
         terms: dict[str, Tensor],
     ) -> None:
@@ -421,8 +421,8 @@ class DualBranchModel(nn.Module):
         signal = self.embed(tokens) + self.channel(channel)
         # Prompts of all classes are the same for every case; captions are its own.
         texts, texts_known = [], []
-        for (encoded, rows), of_class in zip(sentences, self._kinds(step), strict=True):
-            if of_class:
+        for encoded, rows, by_class in sentences:
+            if by_class:
                 used = rows[rows >= 0]
                 texts.append(encoded[used].expand(n_cases, -1, -1))
                 texts_known.append(known.new_ones(n_cases, len(used)))
@@ -445,31 +445,21 @@ class DualBranchModel(nn.Module):
                 class_logits[segmented.case], (fused[0] + fused[1]) / 2
             )
 
-    def _kinds(self, step: Step) -> list[bool]:
-        """Whether each kind of text in a step is one of class prompts."""
-        kinds = []
-        if step.class_texts is not None:
-            kinds.append(True)
-        if step.captions is not None and step.caption_of is not None:
-            if (step.caption_of >= 0).any():
-                kinds.append(False)
-        return kinds
-
     @torch.no_grad()
-    def observe(self, batch: Batch, step: Step, generator: torch.Generator) -> None:
+    def observe(self, step: Step, generator: torch.Generator) -> None:
         """Let the codebook see what both branches match with it.
 
         Parameters
         ----------
-        batch : Batch
-            Series, of which windows of all lengths are sampled.
         step : Step
-            Texts about them.
+            With a batch of series, of which windows of all lengths are sampled, and
+            texts about them.
         generator : torch.Generator
             Source of randomness.
         """
+        assert step.batch is not None
         codebook = self.tokenizer.codebook
-        shapes = self.tokenizer.sample_shapes(batch, generator)
+        shapes = self.tokenizer.sample_shapes(step.batch, generator)
         points = F.pad(shapes.T, (0, 0, 0, 1), value=1.0).unsqueeze(0)
         chosen = codebook.assign(codebook.score(points))[0].T
         codebook.observe("signal", shapes, chosen)
