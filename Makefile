@@ -1,5 +1,6 @@
 # make demo    fit, explain and report on a small data set
 # make test    all checks and tests
+# make benchmark   compare with other classifiers on six small sets, in minutes
 # make clean   remove the environment and what tools left behind
 #
 # PYTHON chooses the interpreter. TORCH_INDEX_URL chooses a build of torch, such as
@@ -12,7 +13,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	--constraint constraints.txt
 
-.PHONY: demo test clean
+.PHONY: demo test benchmark clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m sktext_vq demo
@@ -22,6 +23,12 @@ test: .venv/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sktext_vq
 	$(BIN)/python -m pytest -n 2
+
+benchmark: .venv/benchmark.stamp
+	$(BIN)/python benchmarks/suite.py --sets BasicMotions ArrowHead GunPoint \
+		ItalyPowerDemand JapaneseVowels OSULeaf --estimators minirocket \
+		multirocket catch22 tsf dtw closed-form classifier --seeds 0 \
+		--results build/benchmark
 
 clean:
 	rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
@@ -40,5 +47,9 @@ $(BIN)/python:
 	touch $@
 
 .venv/test.stamp: .venv/demo.stamp
-	$(INSTALL) --editable '.[all,test]'
+	$(INSTALL) --editable '.[benchmark,test]'
+	touch $@
+
+.venv/benchmark.stamp: .venv/demo.stamp
+	$(INSTALL) --editable '.[benchmark]'
 	touch $@

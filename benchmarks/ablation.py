@@ -224,7 +224,7 @@ def parser() -> argparse.ArgumentParser:
         "--seeds", nargs="+", type=int, default=[0, 1, 2], help="of each"
     )
     found.add_argument(
-        "--most-cases", type=int, default=2000, help="of training parts, evenly spread"
+        "--most-cases", type=int, default=1000, help="of training parts, evenly spread"
     )
     found.add_argument(
         "--processes", type=int, default=2, help="that share out all cores"

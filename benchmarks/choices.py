@@ -98,8 +98,9 @@ def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
     """Raise unless a fitted transformer is what the values of all options say."""
     number = {option: _number(value) for option, value in chosen.items()}
     tokenizer = transformer.tokenizer_
-    n_features = int(np.prod(tokenizer.layout))
-    share = int(np.ceil(number["kept_share"] * n_features))
+    n_summaries = tokenizer.n_features - tokenizer.n_counts
+    n_summaries = min(n_summaries, number["max_features"] // 2)
+    share = int(np.ceil(number["kept_share"] * tokenizer.n_counts))
     found = {
         "codes": tokenizer.codebook.n_codes,
         "heads": tokenizer.codebook.n_heads,
@@ -110,7 +111,7 @@ def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
         "codes": number["n_codes"],
         "heads": max(1, number["n_codes"] // number["codes_per_head"]),
         "rows": 2 * number["bins"] + 1,
-        "features": min(number["max_features"], n_features, share),
+        "features": n_summaries + min(share, number["max_features"] - n_summaries),
     }
     if found != expected:
         raise RuntimeError(f"Asked for {chosen}, so {expected}, but found {found}.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
+import gc
 import multiprocessing
 import os
 import sys
@@ -10,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,16 @@ def peak_mib() -> float:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def reset_peak() -> float:
+    """Let the peak of memory start anew, where the system can, and return it."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # glibc keeps what is free otherwise
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):  # other than Linux: the peak so far stays
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+    return peak_mib()
 
 
 def in_new_process(function: Callable[..., Any], *args: Any) -> Any:

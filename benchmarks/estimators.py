@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from protocol import take
-from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-# sktext_vq and sktime are imported where they are used: whoever measures the memory of
-# one must not have the other in the same process.
+# sktext_vq, sktime and aeon are imported where they are used: whoever measures the
+# memory of one must not have the other in the same process.
 
 
 class EqualLength(TransformerMixin, BaseEstimator):
@@ -43,38 +44,100 @@ class EqualLength(TransformerMixin, BaseEstimator):
         return np.stack([np.interp(new, old, channel) for channel in series])
 
 
-class MiniRocket(TransformerMixin, BaseEstimator):
-    """MiniRocket of sktime, held by a transformer of scikit-learn.
+class Rocket(TransformerMixin, BaseEstimator):
+    """MiniRocket or MultiRocket of sktime, held by a transformer of scikit-learn.
 
     When sktime's own one is fitted, it drops every attribute, and with them what
     pipelines of scikit-learn 1.9 keep there.
+
+    Parameters
+    ----------
+    kind : str, default="MiniRocketMultivariate"
+        Name of the class.
+    n_jobs : int, default=-1
+        Threads.
+    random_state : int, optional
+        Makes fits repeatable.
     """
 
-    def __init__(self, n_jobs: int = -1, random_state: int | None = None) -> None:
+    def __init__(
+        self,
+        kind: str = "MiniRocketMultivariate",
+        n_jobs: int = -1,
+        random_state: int | None = None,
+    ) -> None:
+        self.kind = kind
         self.n_jobs = n_jobs
         self.random_state = random_state
         # A process that measures memory or time has imported sktime by now.
-        from sktime.transformations.panel.rocket import MiniRocketMultivariate
+        from sktime.transformations import rocket
 
-        self._rocket_class = MiniRocketMultivariate
+        self._rocket_class = getattr(rocket, kind)
 
-    def fit(self, X: NDArray[np.floating[Any]], y: Any = None) -> MiniRocket:
+    def fit(self, X: NDArray[np.floating[Any]], y: Any = None) -> Rocket:
         """Choose kernels and biases."""
         self.rocket_ = self._rocket_class(
             n_jobs=self.n_jobs, random_state=self.random_state
         )
-        self.rocket_.fit(X)
+        self.rocket_.fit(self._as_needed(X))
         return self
 
     def transform(self, X: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Compute shares of positive values."""
-        return self.rocket_.transform(X).to_numpy()
+        """Pool what kernels give."""
+        return self.rocket_.transform(self._as_needed(X)).to_numpy()
+
+    def _as_needed(self, X: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        # MultiRocket of sktime 1.2 takes nothing but double precision.
+        return X if self.kind == "MiniRocketMultivariate" else X.astype(np.float64)
+
+
+class OfEqualLength(ClassifierMixin, BaseEstimator):
+    """A classifier of sktime or aeon, for whom series of unequal length are stretched.
+
+    Parameters
+    ----------
+    make : callable
+        Makes the classifier for so many channels and timepoints.
+    in_a_row : bool, default=False
+        Whether channels come one after another, as one.
+    """
+
+    def __init__(self, make: Callable[[int, int], Any], in_a_row: bool = False) -> None:
+        self.make = make
+        self.in_a_row = in_a_row
+
+    def fit(self, X: Any, y: NDArray[Any]) -> OfEqualLength:
+        """Fit the classifier."""
+        self.length_ = EqualLength().fit(X)
+        model = self.make(len(X[0]), self.length_.n_timepoints_)
+        self.model_ = model.fit(self._as_needed(X), y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict classes."""
+        return self.model_.predict(self._as_needed(X))
+
+    def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
+        """Predict probabilities of classes."""
+        return self.model_.predict_proba(self._as_needed(X))
+
+    def _as_needed(self, X: Any) -> NDArray[np.float64]:
+        # WEASEL of sktime 1.2 takes nothing but double precision.
+        X = self.length_.transform(X).astype(np.float64)
+        return X.reshape(len(X), 1, -1) if self.in_a_row else X
 
 
 def ridge_on(*steps: Any) -> Pipeline:
     """Put the head of all pipelines on top: the one recommended for MiniRocket."""
-    head = RidgeClassifierCV(alphas=np.logspace(-1, 5, 13))
-    return make_pipeline(*steps, StandardScaler(), head)
+    return make_pipeline(*steps, StandardScaler(), _ridge())
+
+
+def _ridge() -> RidgeClassifierCV:
+    return RidgeClassifierCV(alphas=np.logspace(-1, 5, 13))
+
+
+# Ours.
 
 
 def closed_form(seed: int, **parameters: Any) -> Pipeline:
@@ -84,44 +147,183 @@ def closed_form(seed: int, **parameters: Any) -> Pipeline:
     return ridge_on(VQTextTransformer(max_epochs=0, random_state=seed, **parameters))
 
 
-def classifier(seed: int) -> Any:
-    """Return the classifier as it comes."""
+def classifier(seed: int, **parameters: Any) -> Any:
+    """Return the classifier as it comes, or with what is known of the series."""
     from sktext_vq import VQTextClassifier
 
-    return VQTextClassifier(random_state=seed)
+    return VQTextClassifier(random_state=seed, **parameters)
 
 
 def classifier_closed(seed: int) -> Any:
     """Return the classifier without training."""
-    from sktext_vq import VQTextClassifier
+    return classifier(seed, max_epochs=0)
 
-    return VQTextClassifier(max_epochs=0, random_state=seed)
+
+# Those of sktime, with its defaults.
 
 
 def minirocket(seed: int, n_jobs: int = -1) -> Pipeline:
     """MiniRocket as sktime has it."""
-    return ridge_on(EqualLength(), MiniRocket(n_jobs=n_jobs, random_state=seed))
+    return ridge_on(EqualLength(), Rocket(n_jobs=n_jobs, random_state=seed))
 
 
-ESTIMATORS: dict[str, Callable[[int], Any]] = {
-    "minirocket": minirocket,
+def minirocket_calibrated(seed: int, n_jobs: int) -> Pipeline:
+    """MiniRocket whose ridge has probabilities, from scores of held-out folds."""
+    rocket = Rocket(n_jobs=n_jobs, random_state=seed)
+    head = CalibratedClassifierCV(_ridge(), ensemble=False)
+    return make_pipeline(EqualLength(), rocket, StandardScaler(), head)
+
+
+def multirocket(seed: int, n_jobs: int) -> Pipeline:
+    """MultiRocket."""
+    rocket = Rocket("MultiRocketMultivariate", n_jobs=n_jobs, random_state=seed)
+    return ridge_on(EqualLength(), rocket)
+
+
+def weasel(seed: int, n_jobs: int) -> OfEqualLength:
+    """WEASEL, and WEASEL+MUSE for several channels."""
+    from sktime.classification.dictionary_based import MUSE, WEASEL
+
+    return OfEqualLength(
+        lambda n_channels, _: (MUSE if n_channels > 1 else WEASEL)(
+            n_jobs=n_jobs, random_state=seed
+        )
+    )
+
+
+def catch22(seed: int, n_jobs: int) -> OfEqualLength:
+    """The 22 features of catch22 and a random forest."""
+    from sktime.classification.feature_based import Catch22Classifier
+
+    return OfEqualLength(lambda *_: Catch22Classifier(n_jobs=n_jobs, random_state=seed))
+
+
+def tsf(seed: int, n_jobs: int) -> OfEqualLength:
+    """TimeSeriesForest; of channels one after another, with no interval in two."""
+    from sktime.classification.interval_based import TimeSeriesForestClassifier
+
+    return OfEqualLength(
+        lambda _, n_timepoints: TimeSeriesForestClassifier(
+            inner_series_length=n_timepoints, n_jobs=n_jobs, random_state=seed
+        ),
+        in_a_row=True,
+    )
+
+
+def dtw(seed: int, n_jobs: int) -> OfEqualLength:
+    """The nearest neighbour by dynamic time warping, which has no use for a seed."""
+    from sktime.classification.distance_based import KNeighborsTimeSeriesClassifier
+
+    return OfEqualLength(lambda *_: KNeighborsTimeSeriesClassifier(n_jobs=n_jobs))
+
+
+# Those of aeon, with its defaults.
+
+
+def hydra(seed: int, n_jobs: int) -> OfEqualLength:
+    """Hydra."""
+    from aeon.classification.convolution_based import HydraClassifier
+
+    return OfEqualLength(lambda *_: HydraClassifier(n_jobs=n_jobs, random_state=seed))
+
+
+def multirocket_hydra(seed: int, n_jobs: int) -> OfEqualLength:
+    """Features of MultiRocket and Hydra."""
+    from aeon.classification.convolution_based import MultiRocketHydraClassifier
+
+    return OfEqualLength(
+        lambda *_: MultiRocketHydraClassifier(n_jobs=n_jobs, random_state=seed)
+    )
+
+
+def quant(seed: int, n_jobs: int) -> OfEqualLength:
+    """QUANT, which has one thread."""
+    from aeon.classification.interval_based import QUANTClassifier
+
+    return OfEqualLength(lambda *_: QUANTClassifier(random_state=seed))
+
+
+def rdst(seed: int, n_jobs: int) -> OfEqualLength:
+    """Random dilated shapelets."""
+    from aeon.classification.shapelet_based import RDSTClassifier
+
+    return OfEqualLength(lambda *_: RDSTClassifier(n_jobs=n_jobs, random_state=seed))
+
+
+def weasel2(seed: int, n_jobs: int) -> OfEqualLength:
+    """WEASEL 2.0, one for each channel; of several the most votes."""
+    from aeon.classification.compose import ClassifierChannelEnsemble
+    from aeon.classification.dictionary_based import WEASEL_V2
+
+    def make(n_channels: int, _: int) -> Any:
+        single = WEASEL_V2(n_jobs=n_jobs, random_state=seed)
+        if n_channels == 1:
+            return single
+        return ClassifierChannelEnsemble(
+            [single], channels=["all-split"], random_state=seed
+        )
+
+    return OfEqualLength(make)
+
+
+OURS: dict[str, Callable[..., Any]] = {
     "closed-form": closed_form,
     "classifier-closed": classifier_closed,
     "classifier": classifier,
+    "classifier-named": classifier,
 }
+OF_SKTIME: dict[str, Callable[[int, int], Any]] = {
+    "minirocket": minirocket,
+    "minirocket-calibrated": minirocket_calibrated,
+    "multirocket": multirocket,
+    "weasel": weasel,
+    "catch22": catch22,
+    "tsf": tsf,
+    "dtw": dtw,
+}
+OF_AEON: dict[str, Callable[[int, int], Any]] = {
+    "hydra": hydra,
+    "multirocket-hydra": multirocket_hydra,
+    "quant": quant,
+    "rdst": rdst,
+    "weasel2": weasel2,
+}
+ESTIMATORS = {**OURS, **OF_SKTIME, **OF_AEON}
 BASELINE = "minirocket"
+# The others have none, or 1 for the class that they predict.
+WITH_PROBABILITIES = (
+    "classifier-closed",
+    "classifier",
+    "classifier-named",
+    "minirocket-calibrated",
+    "catch22",
+    "tsf",
+    "quant",
+)
 _LEVELS = {
     "closed-form": "closed form",
     "classifier-closed": "closed form",
     "classifier": "trained with text",
+    "classifier-named": "trained with text",
 }
 
 
-def build(estimator: str, seed: int, n_threads: int) -> Any:
-    """Make an estimator for so many threads; the others follow `limit_threads`."""
-    if estimator == "minirocket":
-        return minirocket(seed, n_jobs=n_threads)
-    return ESTIMATORS[estimator](seed)
+def build(
+    estimator: str,
+    seed: int,
+    n_threads: int,
+    about: Mapping[str, Any] | None = None,
+) -> Any:
+    """Make an estimator for so many threads.
+
+    Ours follow `limit_threads`. Only ``classifier-named`` gets what is known `about`
+    the series.
+    """
+    if estimator == "classifier-named":
+        return classifier(seed, **(about or {}))
+    if estimator in OURS:
+        return OURS[estimator](seed)
+    return ESTIMATORS[estimator](seed, n_threads)
 
 
 @contextmanager

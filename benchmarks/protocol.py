@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,12 @@ from sklearn.metrics import (
     f1_score,
     log_loss,
 )
-from sklearn.model_selection import GroupKFold, StratifiedKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    GroupShuffleSplit,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+)
 
 SMALL_SETS = (
     "BasicMotions",
@@ -108,11 +114,16 @@ def load_parts(name: str, data: str | None, most_train: int, most_test: int) -> 
         y_train=split.y_train[train],
         X_test=take(split.X_test, test),
         y_test=split.y_test[test],
-        about={
-            "channel_names": split.channel_names,
-            "sampling_rate": split.sampling_rate,
-        },
+        about=about(split),
     )
+
+
+def about(split: Any) -> dict[str, Any]:
+    """Return what is known of the series, as parameters of our estimators."""
+    return {
+        "channel_names": split.channel_names,
+        "sampling_rate": split.sampling_rate,
+    }
 
 
 def spread_cases(n_cases: int, most: int) -> NDArray[np.intp]:
@@ -122,16 +133,98 @@ def spread_cases(n_cases: int, most: int) -> NDArray[np.intp]:
 
 def load_split(name: str, data: str | None) -> Any:
     """Load a data set, and check that nobody is in both parts of it."""
-    # Here, since the package brings torch, which a process that measures the memory
-    # of another method must not have.
-    from sktext_vq.datasets import load
-
-    found = load(name, data)
+    found = datasets().load(name, data)
     if found.subjects_train is not None and found.subjects_test is not None:
         both = set(found.subjects_train.tolist()) & set(found.subjects_test.tolist())
         if both:
             raise ValueError(f"{name} has subjects {sorted(both)} in both parts.")
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class Whole:
+    """All cases of a data set, the official training cases before those for tests."""
+
+    X: Any
+    y: NDArray[np.str_]
+    subjects: NDArray[Any] | None
+    n_train: int
+    about: dict[str, Any]
+
+
+def load_whole(name: str, data: str | None) -> Whole:
+    """Load both parts of a data set as one, for `resample` to split again."""
+    split = load_split(name, data)
+    X: Any
+    if isinstance(split.X_train, list):
+        X = [*split.X_train, *split.X_test]
+    else:
+        X = np.concatenate([split.X_train, split.X_test])
+    subjects = None
+    if split.subjects_train is not None and split.subjects_test is not None:
+        subjects = np.concatenate([split.subjects_train, split.subjects_test])
+    return Whole(
+        X=X,
+        y=np.concatenate([split.y_train, split.y_test]),
+        subjects=subjects,
+        n_train=len(split.y_train),
+        about=about(split),
+    )
+
+
+@cache
+def datasets() -> ModuleType:
+    """Import sktext_vq.datasets without the rest of the package.
+
+    That brings torch, which a process that measures the memory of another method must
+    not have, and packages that the environment of aeon lacks.
+    """
+    package = find_spec("sktext_vq")
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError("Install sktext_vq, or put it on the PYTHONPATH.")
+    path = Path(package.submodule_search_locations[0], "datasets.py")
+    spec = spec_from_file_location("_sktext_vq_datasets", path)
+    if spec is None or spec.loader is None:
+        raise ModuleNotFoundError(f"{path} is not there.")
+    module = sys.modules[spec.name] = module_from_spec(spec)  # dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+def resample(
+    y: NDArray[Any], n_train: int, subjects: NDArray[Any] | None, number: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Split all cases of a set into training and test cases.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_cases,)
+        Labels of the official training cases, and after them of the test cases.
+    n_train : int
+        How many there are of the former.
+    subjects : ndarray of shape (n_cases,), optional
+        Who they are from, if it is known.
+    number : int
+        0 for the official parts. Any other is the seed of new ones: stratified ones of
+        the same sizes, or ones of different subjects, as many for tests as before.
+
+    Returns
+    -------
+    tuple of two ndarrays of int
+        Cases in ascending order. sktime's `evaluate` needs that: it keeps series in
+        their own order and takes labels in the order of the split.
+    """
+    cases = np.arange(len(y))
+    if number == 0:
+        return cases[:n_train], cases[n_train:]
+    if subjects is None:
+        sizes = {"train_size": n_train, "test_size": len(y) - n_train}
+        splitter = StratifiedShuffleSplit(1, **sizes, random_state=number)
+    else:
+        n_test_subjects = len(np.unique(subjects[n_train:]))
+        splitter = GroupShuffleSplit(1, test_size=n_test_subjects, random_state=number)
+    train, test = next(splitter.split(cases, y, groups=subjects))
+    return np.sort(train), np.sort(test)
 
 
 def folds(
@@ -156,15 +249,36 @@ def scores(
     probabilities: NDArray[np.floating[Any]] | None = None,
     classes: NDArray[Any] | None = None,
 ) -> dict[str, float | str]:
-    """Compute scores of predictions; no log-loss without probabilities."""
-    return {
+    """Compute scores of predictions; two of them are of probabilities, if given."""
+    found: dict[str, float | str] = {
         "accuracy": float(accuracy_score(y, predicted)),
         "balanced_accuracy": float(balanced_accuracy_score(y, predicted)),
         "macro_f1": float(f1_score(y, predicted, average="macro")),
-        "log_loss": ""
-        if probabilities is None
-        else float(log_loss(y, probabilities, labels=classes)),
+        "log_loss": "",
+        "calibration_error": "",
     }
+    if probabilities is not None and classes is not None:
+        found["log_loss"] = float(log_loss(y, probabilities, labels=classes))
+        found["calibration_error"] = calibration_error(y, probabilities, classes)
+    return found
+
+
+def calibration_error(
+    y: NDArray[Any],
+    probabilities: NDArray[np.floating[Any]],
+    classes: NDArray[Any],
+    n_bins: int = 15,
+) -> float:
+    """Return the expected calibration error of the class that is most probable.
+
+    Cases are put into bins of equal width by their highest probability. The error is
+    the mean over cases of how far the accuracy in a bin is from the mean probability.
+    """
+    confidence = probabilities.max(axis=1)
+    correct = classes[probabilities.argmax(axis=1)] == y
+    bins = np.ceil(confidence * n_bins).astype(int)  # right ends belong to a bin
+    gaps = np.bincount(bins, weights=correct - confidence)
+    return float(np.abs(gaps).sum() / len(y))
 
 
 def scores_of_text(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
@@ -267,17 +381,20 @@ def _text(value: Any) -> str:
 
 def environment() -> dict[str, Any]:
     """Return versions, and facts of the machine that times depend on."""
-    import torch
+    versions: dict[str, str | None] = {"sktext_vq": None}
+    try:
+        import sktext_vq
 
-    import sktext_vq
-
-    versions: dict[str, str | None] = {"sktext_vq": sktext_vq.__version__}
+        versions["sktext_vq"] = sktext_vq.__version__
+    except ModuleNotFoundError:  # the environment of aeon lacks what it imports
+        pass
     for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    cuda = torch.cuda.is_available()
+        versions[package] = version_of(package)
+    cuda = False
+    if find_spec("torch"):
+        import torch
+
+        cuda = torch.cuda.is_available()
     return {
         "python": platform.python_version(),
         "versions": versions,
@@ -287,6 +404,14 @@ def environment() -> dict[str, Any]:
         "memory_gib": _memory_gib(),
         "gpu": torch.cuda.get_device_name() if cuda else None,
     }
+
+
+def version_of(package: str) -> str | None:
+    """Return the version that is installed, if any."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -6,12 +6,16 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from estimators import BASELINE, ESTIMATORS
+from figures import draw
 from protocol import LARGE_SETS, RESULTS, SMALL_SETS
+from scipy.stats import friedmanchisquare, wilcoxon
 from variants import BASE, CONTROLS, PAIRS, VARIANTS
 
 # Scores nearer than this are a tie: a thousandth of a case among a million.
@@ -57,32 +61,100 @@ def paired(values: pd.Series, base: pd.Series) -> dict[str, float]:
     }
 
 
-def accuracy_report(results: Path) -> str:
-    """Write tables of accuracy.csv."""
-    frame = pd.read_csv(results / "accuracy.csv")
-    names = [name for name in ESTIMATORS if name in set(frame["estimator"])]
-    by_set = frame.groupby(["set", "estimator"])["accuracy"].agg(["mean", "std"])
-    order = dict.fromkeys([*SMALL_SETS, *LARGE_SETS, *frame["set"]])
-    rows = [
-        [name, *(spread(*_cell(by_set, (name, estimator))) for estimator in names)]
-        for name in order
+def suite_report(results: Path, names: Sequence[str] | None = None) -> str:
+    """Write tables and figures of suite.csv, and of suite-aeon.csv if there is one.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the files.
+    names : sequence of str, optional
+        Estimators to compare; by default all.
+
+    Returns
+    -------
+    str
+        Markdown. Figures go to the folder ``figures`` in that of the results.
+    """
+    files = [results / "suite.csv", results / "suite-aeon.csv"]
+    files = [path for path in files if path.exists()]
+    frame = pd.concat([pd.read_csv(path) for path in files], ignore_index=True)
+    names = [name for name in names or ESTIMATORS if name in set(frame["estimator"])]
+    frame = frame[frame["estimator"].isin(names)]
+    text = "# Suite\n"
+    for title, part in (
+        ("Official parts", frame[frame["split"] == 0]),
+        ("Resamples", frame[frame["split"] > 0]),
+    ):
+        if len(part):
+            text += f"\n## {title}\n\n{_comparison(part, names, results, title)}\n"
+    return f"{text}\n## Versions\n\n{_versions(files)}\n"
+
+
+def _comparison(
+    frame: pd.DataFrame, names: Sequence[str], results: Path, title: str
+) -> str:
+    """Write means, tests, figures and a table of sets, for splits of one kind."""
+    done = frame[frame["status"] == "done"]
+    by_split = _means(done, "accuracy", ["set", "split"])
+    splits = pd.MultiIndex.from_frame(frame[["set", "split"]]).unique()
+    by_split = by_split.reindex(index=splits, columns=names)
+    shared = by_split.dropna(axis="columns", how="all").dropna().index
+    text = ""
+    if len(shared):
+        rows = done[pd.MultiIndex.from_frame(done[["set", "split"]]).isin(shared)]
+        by_set = _means(rows, "accuracy")
+        by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
+        text += (
+            f"Means of the {len(by_set)} sets that all have: "
+            f"{', '.join(by_set.index)}.\n\n"
+            f"{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
+        )
+        if min(by_set.shape) > 1:
+            p = holm(by_set)
+            text += _tests(by_set, p)
+            seconds = _means(rows, "fit_seconds") + _means(rows, "predict_seconds")
+            folder = results / "figures"
+            for what, path in draw(by_set, p, seconds.sum(), folder, title):
+                text += f"![{what}]({path.relative_to(results).as_posix()})\n\n"
+    text += _missing(frame, by_split)
+    cells = done.groupby(["set", "estimator"])["accuracy"].agg(["mean", "std"])
+    names = [name for name in names if name in set(done["estimator"])]
+    table = [
+        [name, *(spread(*_cell(cells, (name, estimator))) for estimator in names)]
+        for name in dict.fromkeys([*SMALL_SETS, *LARGE_SETS, *frame["set"]])
         if name in set(frame["set"])
     ]
-    per_set = markdown(["accuracy", *names], rows)
     return (
-        "# Accuracy\n\n"
-        f"## Means of {len(SMALL_SETS)} small sets\n\n"
-        f"{_overall(frame, names)}\n\n"
-        "± after an accuracy is the standard deviation over seeds, and after a "
-        "difference the standard error over sets. Differences, wins, ties and losses "
-        f"are those of accuracies, averaged over seeds, to {BASELINE}. Seconds are "
-        "sums over sets, and only rough: cost.md has those that were measured with "
-        "care.\n\n"
-        "## Each set\n\n"
-        f"{per_set}\n\n"
-        f"Mean ± standard deviation over seeds. {' and '.join(LARGE_SETS)} are in no "
-        "mean above.\n"
+        f"{text}### Each set\n\n{markdown(['accuracy', *names], table)}\n\n"
+        "Mean ± standard deviation over seeds and splits."
     )
+
+
+def _means(
+    rows: pd.DataFrame, column: str, by: Sequence[str] = ("set",)
+) -> pd.DataFrame:
+    """Return means by set, with a column per estimator; each split counts alike."""
+    by_split = rows.groupby(["set", "split", "estimator"])[column].mean()
+    return by_split.groupby([*by, "estimator"]).mean().unstack()
+
+
+def _missing(frame: pd.DataFrame, by_split: pd.DataFrame) -> str:
+    """Name what is missing, and why."""
+    other = frame[frame["status"] != "done"]
+    reasons = other.groupby(["set", "estimator"])["status"].first()
+    never = [name for name in by_split if name not in set(frame["estimator"])]
+    lines = [f"- all sets: {', '.join(never)} (not run)\n"] if never else []
+    for name, scores in by_split.drop(columns=never).groupby(level="set", sort=False):
+        lacking = [
+            f"{estimator}{' in part' if scores[estimator].notna().any() else ''} "
+            f"({reasons.get((name, estimator), 'not run')})"
+            for estimator in scores
+            if scores[estimator].isna().any() or (name, estimator) in reasons
+        ]
+        if lacking:
+            lines.append(f"- {name}: {', '.join(lacking)}\n")
+    return f"{_MISSING_NOTE}\n\n{''.join(lines)}\n" if lines else ""
 
 
 def _cell(table: pd.DataFrame, key: tuple[str, str]) -> tuple[float, float]:
@@ -91,21 +163,38 @@ def _cell(table: pd.DataFrame, key: tuple[str, str]) -> tuple[float, float]:
     return tuple(table.loc[key])
 
 
-def _overall(frame: pd.DataFrame, names: Sequence[str]) -> str:
-    """Write one row per estimator: means over the small sets."""
-    small = frame[frame["set"].isin(SMALL_SETS)]
-    by_set = small.groupby(["estimator", "set"])["accuracy"].mean()
-    rows = []
-    for name in names:
-        own = small[small["estimator"] == name]
-        if own.empty:
-            continue
-        # A mean over all sets for each seed; seeds that lack a set have another one.
-        by_seed = own.groupby("seed")[
-            ["accuracy", "balanced_accuracy", "macro_f1", "log_loss"]
-        ].mean()
-        complete = own.groupby("seed")["set"].nunique() == own["set"].nunique()
-        by_seed = by_seed[complete]
+# Columns of suite.csv that have means over sets, what they are called, and digits.
+_SCORES = {
+    "balanced_accuracy": ("balanced accuracy", 3),
+    "macro_f1": ("macro-F1", 3),
+    "log_loss": ("log-loss", 3),
+    "calibration_error": ("calibration error", 3),
+}
+_MISSING_NOTE = (
+    "Missing. Means are over those splits of sets that all estimators have; estimators "
+    "that have none at all are left out:"
+)
+_OVERALL_NOTE = (
+    "± after an accuracy is the standard deviation over seeds, and after a difference "
+    "the standard error over sets. Rank 1 is the best on all sets. Wins, ties and "
+    f"losses are sets, against {BASELINE}. Seconds are sums over sets, and only rough: "
+    "cost.md has those that were measured with care. MiB are what fit and prediction "
+    "took beside the data, on the set where it was most."
+)
+
+
+def _overall(rows: pd.DataFrame, by_set: pd.DataFrame) -> str:
+    """Write one row per estimator, the best by ranks first."""
+    ranks = by_set.rank(axis=1, ascending=False).mean()
+    means = {column: _means(rows, column).mean() for column in _SCORES}
+    seconds = {
+        column: _means(rows, column).sum()
+        for column in ("fit_seconds", "predict_seconds")
+    }
+    peaks = rows.groupby("estimator")["peak_mib"].max()
+    table = []
+    for name in by_set:
+        seeds = _by_seed(rows[rows["estimator"] == name])
         versus = ["", ""]
         if name != BASELINE and BASELINE in by_set:
             pair = paired(by_set[name], by_set[BASELINE])
@@ -113,36 +202,110 @@ def _overall(frame: pd.DataFrame, names: Sequence[str]) -> str:
                 spread(pair["mean"], pair["error"]),
                 f"{pair['wins']} / {pair['ties']} / {pair['losses']}",
             ]
-        means = by_seed.mean()
-        seconds = own.groupby("set")[["fit_seconds", "predict_seconds"]].mean().sum()
-        rows.append(
+        table.append(
             [
                 name,
-                own["set"].nunique(),
-                len(by_seed),
-                spread(means["accuracy"], by_seed["accuracy"].std()),
+                len(seeds),
+                f"{ranks[name]:.2f}",
+                spread(by_set[name].mean(), seeds.std()),
                 *versus,
-                spread(means["balanced_accuracy"], np.nan),
-                spread(means["macro_f1"], np.nan),
-                spread(means["log_loss"], np.nan),
-                f"{seconds['fit_seconds']:.1f}",
-                f"{seconds['predict_seconds']:.1f}",
+                *(
+                    spread(means[column][name], np.nan, digits)
+                    for column, (_, digits) in _SCORES.items()
+                ),
+                *(f"{total[name]:.1f}" for total in seconds.values()),
+                f"{peaks[name]:.0f}",
             ]
         )
     columns = [
         "estimator",
-        "sets",
         "seeds",
+        "rank",
         "accuracy",
         f"difference to {BASELINE}",
         "wins / ties / losses",
-        "balanced accuracy",
-        "macro-F1",
-        "log-loss",
+        *(title for title, _ in _SCORES.values()),
         "fit seconds",
         "predict seconds",
+        "most MiB",
     ]
-    return markdown(columns, rows)
+    return markdown(columns, table)
+
+
+def _by_seed(own: pd.DataFrame) -> pd.Series:
+    """Return the mean over sets for each seed that has all sets and splits."""
+    complete = own.groupby("seed").size() == len(
+        own[["set", "split"]].drop_duplicates()
+    )
+    by_set = own.groupby(["seed", "set"])["accuracy"].mean()
+    return by_set.groupby("seed").mean()[complete]
+
+
+def _tests(by_set: pd.DataFrame, p: pd.DataFrame) -> str:
+    """Write tests of differences between estimators."""
+    table = [
+        [name, *(_p_value(p.loc[name, other]) for other in list(by_set)[:i])]
+        + [""] * (by_set.shape[1] - i)
+        for i, name in enumerate(by_set)
+    ]
+    text = (
+        "Wilcoxon's signed-rank tests of all pairs over sets, with the correction of "
+        f"Holm:\n\n{markdown(['p', *by_set], table)}\n\n"
+    )
+    if by_set.shape[1] > 2:
+        friedman = friedmanchisquare(*by_set.to_numpy().T).pvalue
+        text += f"Friedman's test of all at once: {_p_value(friedman)}.\n\n"
+    return text
+
+
+def holm(by_set: pd.DataFrame) -> pd.DataFrame:
+    """Test all pairs of estimators by Wilcoxon's signed ranks, corrected by Holm.
+
+    Ties are split between both sides, as in Demšar (JMLR 2006).
+
+    Parameters
+    ----------
+    by_set : DataFrame
+        Scores, with a row per set and a column per estimator.
+
+    Returns
+    -------
+    DataFrame
+        p-values, with a row and a column per estimator.
+    """
+    pairs = list(combinations(by_set, 2))
+    raw = np.array(
+        [
+            wilcoxon((by_set[a] - by_set[b]).round(6), zero_method="zsplit").pvalue
+            for a, b in pairs
+        ]
+    )
+    order = np.argsort(raw)
+    factors = np.arange(len(pairs), 0, -1)
+    found = pd.DataFrame(1.0, by_set.columns, by_set.columns)
+    steps = np.maximum.accumulate(raw[order] * factors).clip(max=1)
+    for i, p in zip(order, steps, strict=True):
+        a, b = pairs[i]
+        found.loc[a, b] = found.loc[b, a] = p
+    return found
+
+
+def _p_value(p: float) -> str:
+    return "" if np.isnan(p) else "< .001" if p < 0.001 else f"{p:.3f}"
+
+
+def _versions(files: Iterable[Path]) -> str:
+    """Write what the rows of each file were made with."""
+    lines = []
+    for path in files:
+        beside = path.with_suffix(".environment.json")
+        facts = json.loads(beside.read_text(encoding="utf-8"))
+        versions = {**facts.pop("versions"), **facts}
+        told = [
+            f"{key} {value}" for key, value in versions.items() if value is not None
+        ]
+        lines.append(f"- {path.name}: {', '.join(told)}")
+    return "\n".join(lines)
 
 
 def choices_report(results: Path) -> str:
@@ -451,8 +614,8 @@ def tokenise_table(frame: pd.DataFrame) -> str:
     return f"{markdown(columns, rows)}\n\nMedians of repeats. One thread."
 
 
-REPORTS: dict[str, Callable[[Path], str]] = {
-    "accuracy": accuracy_report,
+REPORTS: dict[str, Callable[..., str]] = {
+    "suite": suite_report,
     "choices": choices_report,
     "ablation": ablation_report,
     "crossmodal": crossmodal_report,
@@ -460,9 +623,9 @@ REPORTS: dict[str, Callable[[Path], str]] = {
 }
 
 
-def write_report(name: str, results: Path) -> None:
+def write_report(name: str, results: Path, *options: Any) -> None:
     """Print the tables of a report, and write them beside the results."""
-    text = REPORTS[name](results)
+    text = REPORTS[name](results, *options)
     (results / f"{name}.md").write_text(text, encoding="utf-8")
     print(text)
 
@@ -470,22 +633,44 @@ def write_report(name: str, results: Path) -> None:
 def parser() -> argparse.ArgumentParser:
     """Make the parser of options."""
     found = argparse.ArgumentParser(
-        description="Print the tables of all results, and write them beside these.",
+        description="Print the tables of results, and write them beside these.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     found.add_argument(
+        "reports",
+        nargs="*",
+        help=f"which of {', '.join(REPORTS)}; without any, all that have results",
+        metavar="REPORT",
+    )
+    found.add_argument(
         "--results", type=Path, default=RESULTS, help="folder of results"
+    )
+    found.add_argument(
+        "--estimators",
+        nargs="+",
+        choices=list(ESTIMATORS),
+        help="which of those of the suite to compare; without any, all that have rows",
+        metavar="ESTIMATOR",
     )
     return found
 
 
 def main() -> None:
     """Print and write the tables."""
-    results = parser().parse_args().results
-    files = {path.stem for path in results.glob("*.csv")}
+    args = parser().parse_args()
+    unknown = set(args.reports) - set(REPORTS)
+    if unknown:
+        raise SystemExit(f"There are no reports {', '.join(sorted(unknown))}.")
+    files = {path.stem for path in args.results.glob("*.csv")}
+    if "suite-aeon" in files:
+        files.add("suite")
+    found = files & set(REPORTS)
+    if files & {"memory", "linearity", "tokenise"}:
+        found.add("cost")
     for name in REPORTS:
-        if name in files or (name == "cost" and files - set(REPORTS)):
-            write_report(name, results)
+        if name in (args.reports or found):
+            options = [args.estimators] if name == "suite" else []
+            write_report(name, args.results, *options)
 
 
 if __name__ == "__main__":

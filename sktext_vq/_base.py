@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import itertools
 import warnings
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import check_random_state
@@ -40,6 +39,7 @@ from sktext_vq._vocabulary import VocabularyMixin
 from sktext_vq._workspace import WorkspaceMixin
 from sktext_vq._writing import Writer
 from sktext_vq.nn.attributes import AttributeDecoder
+from sktext_vq.nn.frames import PARTS, GravityFrame, find_triads
 from sktext_vq.nn.frequency import FrequencyGains
 from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, pool_groups
@@ -48,6 +48,7 @@ from sktext_vq.nn.tokens import (
     LEVEL_BINS,
     N_POINTS,
     N_ROWS,
+    Batch,
     ShapeTokenizer,
     cases_per_batch,
     sample_size,
@@ -59,7 +60,14 @@ from sktext_vq.text import (
     TextEncoder,
     are_words,
 )
-from sktext_vq.training import observe, single_thread, split_cases, to_device, train
+from sktext_vq.training import (
+    in_threads,
+    observe,
+    single_thread,
+    split_cases,
+    to_device,
+    train,
+)
 
 # Cases that features are chosen from.
 _MAX_SELECTION_CASES = 2048
@@ -179,6 +187,36 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             )
         return names
 
+    def _check_channel_groups(self) -> dict[str, tuple[int, int, int]]:
+        """Return the axes of each sensor, as indices of channels."""
+        groups = self.channel_groups
+        if groups is None or (isinstance(groups, str) and groups == "auto"):
+            named = groups is not None and self.channel_names is not None
+            return find_triads(self.channel_names_) if named else {}
+        if not isinstance(groups, Mapping):
+            raise TypeError(
+                'channel_groups must be "auto", None, or a dict from names of sensors '
+                f"to the three channels of their axes, got {groups!r}."
+            )
+        found = {}
+        for name, axes in groups.items():
+            indices = [
+                self.channel_names_.index(axis) if axis in self.channel_names_ else axis
+                for axis in ([] if isinstance(axes, str) else axes)
+            ]
+            right = len(set(indices)) == len(indices) == 3 and all(
+                isinstance(i, Integral) and 0 <= int(i) < self.n_channels_
+                for i in indices
+            )
+            if not right:
+                raise ValueError(
+                    f"channel_groups[{name!r}] must be three different channels, by "
+                    f"name or by index from 0 to {self.n_channels_ - 1}, got {axes!r}."
+                )
+            x, y, z = map(int, indices)
+            found[str(name)] = (x, y, z)
+        return found
+
     def _fit(
         self,
         panel: Panel,
@@ -187,6 +225,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         case_texts: Any,
         class_weight: NDArray[np.float64] | None,
         n_folds: int = 1,
+        groups: NDArray[Any] | None = None,
     ) -> Selection:
         """Fit vocabulary, and train it unless there is nothing to train or no time.
 
@@ -204,6 +243,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             Weights of classes in the loss.
         n_folds : int, default=1
             Folds without each of which features are chosen again.
+        groups : ndarray of shape (n_cases,), optional
+            What folds must not part.
 
         Returns
         -------
@@ -220,11 +261,16 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         )
         self.scaler_ = Scaler.fit(panel)
         n_timepoints = max(panel.n_timepoints, N_POINTS)
-        tokenizer = ShapeTokenizer(panel.n_channels, n_timepoints, self.n_codes)
-        tokenizer.requires_grad_(False)
         few = sample_size(panel.n_channels, n_timepoints)
         cases = np.sort(random_state.permutation(panel.n_cases)[:few])
-        tokenizer.fit(self.scaler_.batch(panel, cases), generator)
+        with single_thread():
+            batch = self.scaler_.batch(panel, cases)
+            frame = self._frame(batch)
+            tokenizer = ShapeTokenizer(
+                len(self._channels), n_timepoints, self.n_codes, frame
+            )
+            tokenizer.requires_grad_(False)
+            tokenizer.fit(batch, generator)
         tokenizer.requires_grad_(True)
         self.tokenizer_ = tokenizer.eval()
         self.model_: DualBranchModel | None = None
@@ -245,12 +291,31 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 generator,
             )
         selection = self._select(
-            panel, classes, np.arange(panel.n_cases), random_state, n_folds
+            panel, classes, np.arange(panel.n_cases), random_state, n_folds, groups
         )
         self.kept_ = selection.kept
         self._usage = self._count_codes(selection.moments)
         self._labels = labels
         return selection
+
+    def _frame(self, batch: Batch) -> GravityFrame | None:
+        """Make what adds channels of sensors, and name all channels."""
+        self._channels = list(self.channel_names_)
+        self.channel_groups_ = self._check_channel_groups()
+        if not self.channel_groups_:
+            return None
+        mean, scale = (
+            torch.from_numpy(values.astype(np.float32))
+            for values in (self.scaler_.mean, self.scaler_.scale)
+        )
+        frame = GravityFrame(list(self.channel_groups_.values()), mean, scale)
+        frame.fit(batch)
+        if frame.reference is None:
+            return None
+        self._channels += [
+            f"{name} {part}" for name in self.channel_groups_ for part in PARTS
+        ]
+        return frame
 
     def _train(
         self,
@@ -262,11 +327,11 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         random_state: np.random.RandomState,
         generator: torch.Generator,
     ) -> None:
-        """Train the model on as many cases as fit in memory; see `_fit`."""
+        """Gather what training needs of as many cases as fit in memory; see `_fit`."""
         weights = self._loss_weights()
         tokenizer = self.tokenizer_
         learned = weights["codebook"] > 0 or weights["frequency"] > 0
-        n_features = min(self.max_features, int(np.prod(tokenizer.layout)))
+        n_features = min(self.max_features, tokenizer.n_features)
         few = max(1, _MAX_TRAINING_VALUES // n_features)
         if learned:
             few = min(few, _MAX_LEARNED_CASES)
@@ -276,12 +341,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             classes = None if classes is None else classes[cases]
             if case_texts is not None:
                 case_texts = [case_texts[i] for i in cases]
-        guidance = self._guidance(panel, labels, classes, case_texts)
+        with single_thread():
+            guidance = self._guidance(panel, labels, classes, case_texts)
         train_cases, valid_cases = split_cases(panel.n_cases, classes, random_state)
         # What the heads see is chosen without the labels of held-out cases.
         selection = self._select(panel, classes, train_cases, random_state)
         kept = selection.kept
-        mean, scale = selection.moments.mean_and_scale()
         # Where codes are learned, features are computed anew in every step.
         picked, usage = self._gather(panel, kept[:0] if learned else kept)
         parts = {name for name, weight in weights.items() if weight > 0}
@@ -294,7 +359,42 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         parts -= {"codebook"}  # not a loss, but how far a step moves the codes
         if not parts:
             return
-        n_classes = 0 if labels is None else len(labels)
+        with single_thread():
+            self._teach(
+                panel,
+                0 if labels is None else len(labels),
+                classes,
+                class_weight,
+                guidance,
+                selection,
+                picked,
+                usage,
+                parts,
+                (train_cases, valid_cases),
+                generator,
+            )
+
+    def _teach(
+        self,
+        panel: Panel,
+        n_classes: int,
+        classes: NDArray[np.int64] | None,
+        class_weight: NDArray[np.float64] | None,
+        guidance: Guidance | None,
+        selection: Selection,
+        picked: torch.Tensor,
+        usage: torch.Tensor,
+        parts: set[str],
+        split: tuple[NDArray[np.int64], NDArray[np.int64]],
+        generator: torch.Generator,
+    ) -> None:
+        """Build the model, and train it."""
+        weights = self._loss_weights()
+        tokenizer = self.tokenizer_
+        learned = weights["codebook"] > 0 or weights["frequency"] > 0
+        train_cases, valid_cases = split
+        kept = selection.kept
+        mean, scale = selection.moments.mean_and_scale()
         writer = memory = None
         if "digits" in parts:
             writer = self._writer(panel)
@@ -381,13 +481,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         self, panel: Panel, kept: NDArray[np.int64]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Compute chosen features and usage of the codes."""
-        layout = self.tokenizer_.layout
         picked = torch.empty(panel.n_cases, len(kept))
         usages = []
         for where, features in self._flat_features(panel, "tokens"):
             picked[where] = torch.from_numpy(features[:, kept])
-            shaped = torch.from_numpy(features).view(-1, *layout)
-            usages.append(pool_groups(self.tokenizer_.usage(shaped)))
+            usage = self.tokenizer_.usage(torch.from_numpy(features))
+            usages.append(pool_groups(usage))
         return picked, torch.cat(usages)
 
     def _writer(self, panel: Panel) -> Writer:
@@ -431,31 +530,40 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         cases: NDArray[np.int64],
         random_state: np.random.RandomState,
         n_folds: int = 1,
+        groups: NDArray[Any] | None = None,
     ) -> Selection:
         """Choose features by their scores on up to 2,048 cases."""
         chosen = np.sort(random_state.permutation(cases)[:_MAX_SELECTION_CASES])
         part = Panel(panel.values[chosen], panel.lengths[chosen])
-        groups = np.zeros(len(chosen), np.int64) if classes is None else classes[chosen]
-        folds = assign_folds(groups, n_folds, random_state)
-        n_features = int(np.prod(self.tokenizer_.layout))
-        moments = FeatureMoments(n_features, int(groups.max()) + 1, n_folds)
+        labels = np.zeros(len(chosen), np.int64) if classes is None else classes[chosen]
+        folds = assign_folds(
+            labels, n_folds, None if groups is None else groups[chosen]
+        )
+        n_counts, n_features = self.tokenizer_.n_counts, self.tokenizer_.n_features
+        moments = FeatureMoments(n_features, int(labels.max()) + 1, n_folds)
         for where, features in self._flat_features(part, "choosing features"):
-            moments.add(features, groups[where], folds[where])
+            moments.add(features, labels[where], folds[where])
         moments.flush()
-        n_kept = min(self.max_features, n_features)
-        if classes is not None:
-            n_kept = min(n_kept, int(np.ceil(_KEPT_SHARE * n_features)))
+        n_summaries = min(self.max_features // 2, n_features - n_counts)
+        most = n_counts if classes is None else int(np.ceil(_KEPT_SHARE * n_counts))
+        most = min(most, self.max_features - n_summaries)
+
+        def keep(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+            summaries = keep_best(scores[n_counts:], n_summaries)
+            return np.append(keep_best(scores[:n_counts], most), n_counts + summaries)
+
         scores = moments.scores()
         if classes is None:
             # Rows of best matches have another unit than histograms: variances are
             # compared within each kind.
-            rows = scores.reshape(-1, N_ROWS, self.n_codes)
+            rows = scores[:n_counts].reshape(-1, N_ROWS, self.n_codes)
             for kind in (rows[:, :-1], rows[:, -1]):
                 kind /= max(kind.mean(), 1e-12)
-        without = range(n_folds if n_folds > 1 else 0)
-        kept_without = [keep_best(moments.scores(fold), n_kept) for fold in without]
-        kept = keep_best(scores, n_kept)
-        return Selection(kept, moments, chosen, folds, kept_without)
+        without = range(int(folds.max()) + 1 if n_folds > 1 else 0)
+        kept_without = [keep(moments.scores(fold)) for fold in without]
+        return Selection(
+            keep(scores), n_summaries, moments, chosen, folds, kept_without
+        )
 
     def _count_codes(self, moments: FeatureMoments) -> NDArray[np.float64]:
         """How often codes occur in series of each class.
@@ -466,7 +574,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         """
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
-        frequencies = squares.reshape(-1, *self.tokenizer_.layout)
+        counted = squares[:, : self.tokenizer_.n_counts]
+        frequencies = counted.reshape(-1, *self.tokenizer_.layout)
         # Level bins of a code share out its windows; the first view is the series.
         return frequencies[:, :, 0, :, :LEVEL_BINS].sum(axis=3)
 
@@ -539,24 +648,41 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             return str(self.device)
         return "cuda" if torch.cuda.is_available() else "cpu"
 
+    def _n_threads(self) -> int:
+        n_jobs = effective_n_jobs(self.n_jobs)
+        if self._device() != "cpu":
+            return 1
+        return (
+            torch.get_num_threads() if self.n_jobs is None and n_jobs == 1 else n_jobs
+        )
+
     def _flat_features(
-        self, panel: Panel, task: str
+        self, panel: Panel, task: str, columns: NDArray[np.int64] | None = None
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield histograms of consecutive cases, flattened, in bounded memory."""
+        """Yield features of consecutive cases, in bounded memory."""
         device = self._device()
         tokenizer = self.tokenizer_
         if device != "cpu":
             tokenizer = copy.deepcopy(tokenizer).to(device)
         n_timepoints = max(panel.n_timepoints, self.n_timepoints_, N_POINTS)
-        size = cases_per_batch(panel.n_channels, n_timepoints, self.n_codes)
-        batches = self.scaler_.batches(panel, size, n_timepoints)
+        n_threads = self._n_threads()
+        size = cases_per_batch(tokenizer.n_channels, n_timepoints, self.n_codes)
+        size = min(size, -(-panel.n_cases // n_threads))
+        parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
+
+        def compute(part: slice) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                batch = self.scaler_.batch(panel, part, n_timepoints)
+                features = tokenizer(to_device(batch, device)).cpu().numpy()
+            return features if columns is None else features[:, columns]
+
+        found = in_threads(compute, parts, n_threads)
         bar = tqdm(
             total=panel.n_cases, desc=task, disable=not self.verbose, leave=False
         )
-        with torch.inference_mode(), single_thread(), bar:
-            for where, batch in batches:
-                features = tokenizer(to_device(batch, device)).flatten(1)
-                yield where, features.cpu().numpy()
+        with bar:
+            for part, features in zip(parts, found, strict=True):
+                yield part, features
                 bar.update(len(features))
 
     def _histograms(
@@ -565,17 +691,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         """Compute chosen features of all cases, of shape (n_cases, n_kept)."""
         kept = self.kept_ if kept is None else kept
         histograms = np.empty((panel.n_cases, len(kept)), np.float32)
-
-        def fill(cases: slice) -> None:
-            part = Panel(panel.values[cases], panel.lengths[cases])
-            for where, features in self._flat_features(part, "tokens"):
-                histograms[cases][where] = features[:, kept]
-
-        n_parts = min(effective_n_jobs(self.n_jobs), panel.n_cases)
-        bounds = np.linspace(0, panel.n_cases, n_parts + 1).astype(int)
-        Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(fill)(slice(*pair)) for pair in itertools.pairwise(bounds)
-        )
+        for part, features in self._flat_features(panel, "tokens", kept):
+            histograms[part] = features
         return histograms
 
     def __sklearn_tags__(self) -> Any:

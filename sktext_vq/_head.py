@@ -12,12 +12,13 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import Ridge
 
+from sktext_vq._selection import FeatureScaler
+
 Array = NDArray[np.floating[Any]]
 
 # Relative to the number of features, which is the mean diagonal of their Gram matrix.
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
 _DEFAULT_PENALTY, _DEFAULT_SHARPNESS = 0.1, 3.0  # where nothing can be held out
-_CLIP = 3.0
 _CHUNK = 512
 
 
@@ -37,16 +38,16 @@ class Cases:
 class RidgeHead:
     """Ridge classifier with cross-validated penalty and calibration.
 
-    Features are standardised and clipped at three standard deviations. Targets are 1
-    for the class of a case and -1 for the others. Probabilities are a softmax over
-    scores times one factor, which minimises the log-loss of scores of held-out cases
-    (temperature scaling, Guo et al., ICML 2017). The penalty is the one whose scores of
-    held-out cases are nearest to their targets: least log-loss takes too strong ones
-    where a fold is small.
+    Features are scaled; see :class:`FeatureScaler`. Targets are 1 for the class of a
+    case and -1 for the others. Probabilities are a softmax over scores times one
+    factor, which minimises the log-loss of scores of held-out cases (temperature
+    scaling, Guo et al., ICML 2017). The penalty is the one whose scores of held-out
+    cases are nearest to their targets: least log-loss takes too strong ones where a
+    fold is small.
 
     Attributes
     ----------
-    mean, scale : ndarray of shape (n_features,)
+    scaler : FeatureScaler
     coef : ndarray of shape (n_features, n_classes)
     intercept : ndarray of shape (n_classes,)
     penalty : float
@@ -58,9 +59,13 @@ class RidgeHead:
     """
 
     def fit(
-        self, cases: Cases, n_classes: int, folds: Iterable[tuple[Cases, Cases]]
+        self,
+        cases: Cases,
+        n_classes: int,
+        folds: Iterable[tuple[Cases, Cases]],
+        weight: NDArray[np.float32],
     ) -> RidgeHead:
-        """Fit to cases, whose features are standardised in place.
+        """Fit to cases, whose features are scaled in place.
 
         Parameters
         ----------
@@ -71,14 +76,16 @@ class RidgeHead:
         folds : iterable of (Cases, Cases)
             Parts of the cases to learn from and to hold out. Their features are to be
             chosen without the second part, or scores of the two do not compare.
+        weight : ndarray of shape (n_features,)
+            Weights of features, whose mean square is 1.
         """
         features = cases.features
-        penalty, n_cases, self.sharpness = _cross_validate(folds, n_classes)
+        penalty, n_cases, self.sharpness = _cross_validate(folds, n_classes, weight)
         self.penalty = penalty * len(features) / (n_cases or len(features))
-        self.mean, self.scale = _mean_and_scale(features)
+        self.scaler = FeatureScaler.fit(features, weight)
         for start in range(0, len(features), _CHUNK):
             part = features[start : start + _CHUNK]
-            part[:] = self.standardise(part)
+            part[:] = self.scaler(part)
         n_features = features.shape[1]
         model = Ridge(self.penalty * n_features, solver="cholesky")
         model.fit(features, cases.targets(n_classes), sample_weight=cases.weight)
@@ -87,59 +94,59 @@ class RidgeHead:
         self.intercept = np.asarray(model.intercept_, dtype=np.float64)
         return self
 
-    def standardise(self, features: Array) -> NDArray[np.float64]:
-        """Scale and clip features as in training."""
-        return _standardise(features, self.mean, self.scale)
-
-    def scores(self, features: Array) -> NDArray[np.float64]:
+    def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Score of each class, of shape (n_cases, n_classes)."""
         parts = [
-            self.standardise(features[start : start + _CHUNK]) @ self.coef
+            self.scaler(features[start : start + _CHUNK]) @ self.coef
             for start in range(0, len(features), _CHUNK)
         ]
         return np.concatenate(parts) + self.intercept
 
-    def probabilities(self, features: Array) -> NDArray[np.float64]:
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of each class, of shape (n_cases, n_classes)."""
         return softmax(self.sharpness * self.scores(features), axis=1)
 
 
 def _cross_validate(
-    folds: Iterable[tuple[Cases, Cases]], n_classes: int
+    folds: Iterable[tuple[Cases, Cases]], n_classes: int, weight: NDArray[np.float32]
 ) -> tuple[float, float | None, float]:
     """Return the best penalty, for how many cases, and the factor that goes with it."""
-    scores, classes, weights, sizes = [], [], [], []
+    scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
         # A class that is not in the other part cannot be found.
         known = np.isin(test.classes, train.classes)
         if not known.any():
             continue
-        scores.append(_held_out_scores(train, test.features[known], n_classes))
+        scores.append(_held_out_scores(train, test.features[known], n_classes, weight))
         sizes.append(len(train.classes))
         classes.append(test.classes[known])
-        weights.append(
+        case_weights.append(
             np.ones(known.sum()) if test.weight is None else test.weight[known]
         )
     if not scores:
         return _DEFAULT_PENALTY, None, _DEFAULT_SHARPNESS
     every = np.concatenate(scores, axis=1)
-    labels, weight = np.concatenate(classes), np.concatenate(weights)
+    labels, case_weight = np.concatenate(classes), np.concatenate(case_weights)
     errors = np.square(every - _targets(labels, n_classes)).mean(axis=2)
-    choice = int(np.average(errors, axis=1, weights=weight).argmin())
-    sharpness = _fit_sharpness(every[choice], labels, weight)
+    choice = int(np.average(errors, axis=1, weights=case_weight).argmin())
+    sharpness = _fit_sharpness(every[choice], labels, case_weight)
     return float(_PENALTIES[choice]), float(np.mean(sizes)), sharpness
 
 
-def _held_out_scores(train: Cases, test: Array, n_classes: int) -> NDArray[np.float64]:
+def _held_out_scores(
+    train: Cases,
+    test: NDArray[np.float32],
+    n_classes: int,
+    feature_weight: NDArray[np.float32],
+) -> NDArray[np.float64]:
     """Scores of held-out cases by all penalties, from one eigendecomposition.
 
     Returns
     -------
     ndarray of shape (n_penalties, n_cases, n_classes)
     """
-    mean, scale = _mean_and_scale(train.features)
-    known = _standardise(train.features, mean, scale).astype(np.float32)
-    new = _standardise(test, mean, scale).astype(np.float32)
+    scaler = FeatureScaler.fit(train.features, feature_weight)
+    known, new = scaler(train.features), scaler(test)
     targets = train.targets(n_classes).astype(np.float64)
     weight = np.ones(len(targets)) if train.weight is None else train.weight
     middle = np.average(known, axis=0, weights=weight).astype(np.float32)
@@ -157,17 +164,6 @@ def _held_out_scores(train: Cases, test: Array, n_classes: int) -> NDArray[np.fl
             for penalty in penalties
         ]
     )
-
-
-def _mean_and_scale(features: Array) -> tuple[Array, Array]:
-    mean = features.mean(axis=0, dtype=np.float64)
-    scale = features.std(axis=0, dtype=np.float64)
-    scale[scale < 1e-6] = 1.0
-    return mean, scale
-
-
-def _standardise(features: Array, mean: Array, scale: Array) -> NDArray[np.float64]:
-    return np.clip((features - mean) / scale, -_CLIP, _CLIP)
 
 
 def _targets(classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
 
 _WAITING_VALUES = 2**23
+_CLIP = 3.0  # standard deviations
 
 
 class FeatureMoments:
@@ -97,13 +99,58 @@ class FeatureMoments:
 
 
 @dataclass(frozen=True)
+class FeatureScaler:
+    """Standardise features, clip what is far out, and weigh them.
+
+    Parameters
+    ----------
+    mean, scale, weight : ndarray of shape (n_features,), float32
+    """
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+    @classmethod
+    def fit(
+        cls, features: NDArray[np.float32], weight: NDArray[np.float32]
+    ) -> FeatureScaler:
+        """Take mean and standard deviation of each feature."""
+        mean = features.mean(axis=0, dtype=np.float64)
+        scale = features.std(axis=0, dtype=np.float64)
+        scale[scale < 1e-6] = 1.0
+        return cls(mean.astype(np.float32), scale.astype(np.float32), weight)
+
+    def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scale features of shape (n_cases, n_features)."""
+        found = features - self.mean
+        found /= self.scale
+        np.clip(found, -_CLIP, _CLIP, out=found)
+        found *= self.weight
+        return found
+
+
+def balance(n_counts: int, n_summaries: int) -> NDArray[np.float32]:
+    """Weights that give histograms and summaries the same variance in all.
+
+    Their mean square is 1. A linear model with a penalty on its weights would otherwise
+    hardly look at summaries, which are few.
+    """
+    sizes = np.array([n_counts, n_summaries])
+    share = sizes.sum() / (np.count_nonzero(sizes) * np.maximum(sizes, 1))
+    return np.repeat(np.sqrt(share), sizes).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class Selection:
     """Features chosen on some cases, and chosen again without each fold of them.
 
     Parameters
     ----------
     kept : ndarray of int64
-        Chosen features, ascending.
+        Chosen features, ascending: first those of histograms, then summaries.
+    n_summaries : int
+        How many summaries there are among them, with or without a fold.
     moments : FeatureMoments
         What they were chosen by.
     cases, folds : ndarray of int64
@@ -113,6 +160,7 @@ class Selection:
     """
 
     kept: NDArray[np.int64]
+    n_summaries: int
     moments: FeatureMoments
     cases: NDArray[np.int64]
     folds: NDArray[np.int64]
@@ -120,14 +168,25 @@ class Selection:
 
 
 def assign_folds(
-    classes: NDArray[np.int64], n_folds: int, random_state: np.random.RandomState
+    classes: NDArray[np.int64], n_folds: int, groups: NDArray[Any] | None = None
 ) -> NDArray[np.int64]:
-    """Share out the cases of each class over folds, at random."""
-    folds = np.empty(len(classes), np.int64)
-    order = random_state.permutation(len(classes))
+    """Share out the cases of each class over folds, groups or neighbours together.
+
+    Rows next to each other are often of the same person or recording. Parted at random
+    they would make held-out cases look easier than those to come; where the order says
+    nothing, blocks are as good as any parts.
+    """
+    folds = np.zeros(len(classes), np.int64)
+    if groups is not None:
+        n_folds = min(n_folds, len(np.unique(groups)))
+        splitter = StratifiedGroupKFold(n_folds)
+        for i, (_, held_out) in enumerate(splitter.split(classes, classes, groups)):
+            folds[held_out] = i
+        return folds
     for label in np.unique(classes):
-        members = order[classes[order] == label]
-        folds[members] = (np.arange(len(members)) + label) % n_folds
+        members = np.flatnonzero(classes == label)
+        block = np.arange(len(members)) * n_folds // len(members)
+        folds[members] = (block + label) % n_folds
     return folds
 
 

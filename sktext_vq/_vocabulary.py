@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,21 @@ from sktext_vq.nn.tokens import LEVEL_BINS, N_POINTS, SCALE_BINS, ShapeTokenizer
 from sktext_vq.panel import Panel
 from sktext_vq.training import single_thread
 
+_STATISTICS = (
+    "mean",
+    "deviation",
+    "minimum",
+    "lower sixth",
+    "lower third",
+    "median",
+    "upper third",
+    "upper sixth",
+    "maximum",
+)
+_SUMMARIES = [
+    f"{name} of {kind}" for kind in ("levels", "scales") for name in _STATISTICS
+]
+
 
 class VocabularyMixin:
     """Views of a fitted vocabulary, shared by transformer and classifier."""
@@ -26,6 +42,7 @@ class VocabularyMixin:
     n_codes: Any
     sampling_rate: Any
     channel_names_: list[str]
+    _channels: list[str]
     kept_: NDArray[np.int64]
     scaler_: Scaler
     tokenizer_: ShapeTokenizer
@@ -37,7 +54,7 @@ class VocabularyMixin:
         raise NotImplementedError
 
     def _flat_features(
-        self, panel: Panel, task: str
+        self, panel: Panel, task: str, columns: NDArray[np.int64] | None = None
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         raise NotImplementedError
 
@@ -63,10 +80,10 @@ class VocabularyMixin:
         Returns
         -------
         ndarray of shape (n_features,) of str objects
-            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"``.
+            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"`` or ``"acc_x change:
+            median of scales, 0.32 s"``.
         """
         check_is_fitted(self)
-        layout = self.tokenizer_.layout
         rows = [f"level {i + 1} of {LEVEL_BINS}" for i in range(LEVEL_BINS)]
         rows += [f"scale {i + 1} of {SCALE_BINS}" for i in range(SCALE_BINS)]
         rows += ["best match"]
@@ -74,17 +91,17 @@ class VocabularyMixin:
             _duration(d * N_POINTS, self.sampling_rate)
             for d in self.tokenizer_.dilations
         ]
-        views = ["", " change"]
-        return np.array(
-            [
-                f"{self.channel_names_[c]}{views[v]}: code {k}, {rows[r]}, "
-                f"{durations[d]}"
-                for c, v, d, r, k in zip(
-                    *np.unravel_index(self.kept_, layout), strict=True
-                )
-            ],
-            dtype=object,
-        )
+        heads = [
+            f"{channel}{view}"
+            for channel, view in itertools.product(self._channels, ["", " change"])
+        ]
+        of_codes = [f"code {k}, {row}" for row in rows for k in range(self.n_codes)]
+        every = [
+            f"{head}: {feature}, {duration}"
+            for features in (of_codes, _SUMMARIES)
+            for head, duration, feature in itertools.product(heads, durations, features)
+        ]
+        return np.array(every, dtype=object)[self.kept_]
 
     def transform_codes(self, X: Any) -> NDArray[np.float64]:
         """Count codes, over all channels and lengths.
@@ -103,8 +120,7 @@ class VocabularyMixin:
         panel = self._check_X(X, reset=False)
         shares = np.empty((panel.n_cases, self.n_codes))
         for where, features in self._flat_features(panel, "codes"):
-            shaped = torch.from_numpy(features).view(-1, *self.tokenizer_.layout)
-            usage = self.tokenizer_.usage(shaped).flatten(3)
+            usage = self.tokenizer_.usage(torch.from_numpy(features)).flatten(3)
             shares[where] = share_of_codes(usage.double()).numpy()
         return shares
 
@@ -195,7 +211,7 @@ class VocabularyMixin:
             {
                 "shape": [shape_words(shape) for shape in self.shapes_],
                 "usage": by_code / by_code.sum(),
-                "channel": np.array(self.channel_names_)[channel],
+                "channel": np.array(self._channels)[channel],
                 "length": N_POINTS * np.array(self.tokenizer_.dilations)[length],
             },
             index=pd.RangeIndex(self.n_codes, name="code"),

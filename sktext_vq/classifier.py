@@ -12,11 +12,15 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import (
+    check_consistent_length,
+    check_is_fitted,
+    column_or_1d,
+)
 
 from sktext_vq._base import VQTextBase
 from sktext_vq._head import Cases, RidgeHead
-from sktext_vq._selection import Selection
+from sktext_vq._selection import Selection, balance
 from sktext_vq._zero_shot import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.training import single_thread
@@ -68,6 +72,11 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         third is kept at most.
     channel_names : sequence of str, optional
         Names of channels, used in feature names and captions.
+    channel_groups : "auto", dict or None, default="auto"
+        Sensors with three axes: a dict from their names to three channels, by name or
+        index. ``"auto"`` finds them in `channel_names`, such as ``acc_x``, ``acc_y``
+        and ``acc_z``. If one of them tells where up is, channels are added that do not
+        depend on how a device was turned; see :class:`~sktext_vq.nn.GravityFrame`.
     sampling_rate : float, optional
         Timepoints per second, for durations and rhythms in seconds.
     random_state : int, RandomState or None, default=None
@@ -134,6 +143,7 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         verbalizer: Any = None,
         max_features: int = 10_000,
         channel_names: Sequence[str] | None = None,
+        channel_groups: Any = "auto",
         sampling_rate: float | None = None,
         random_state: Any = None,
         device: str = "auto",
@@ -151,6 +161,7 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         self.verbalizer = verbalizer
         self.max_features = max_features
         self.channel_names = channel_names
+        self.channel_groups = channel_groups
         self.sampling_rate = sampling_rate
         self.random_state = random_state
         self.device = device
@@ -158,7 +169,11 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: ArrayLike, text: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike,
+        text: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
     ) -> VQTextClassifier:
         """Learn vocabulary and classifier.
 
@@ -171,6 +186,9 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         text : array-like of shape (n_cases,) of str, optional
             One text about each case. Takes the place of other text. It is about the
             series: one that names the class tells more than text may.
+        groups : array-like of shape (n_cases,), optional
+            Whom, or which machine or recording, each case is of. Penalty and
+            probabilities are then chosen for groups that training has not seen.
 
         Returns
         -------
@@ -180,8 +198,8 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         Raises
         ------
         ValueError
-            If X is no panel or does not match y or text, if there is one class only,
-            or if a parameter is off.
+            If X is no panel or does not match y, text or groups, if there is one class
+            or one group only, or if a parameter is off.
         """
         if self.head not in _HEADS:
             raise ValueError(f"head must be one of {_HEADS}, got {self.head!r}.")
@@ -192,14 +210,22 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
                 f"{type(self).__name__} needs at least two classes, but y has only "
                 f"1 class: {labels[0]!r}."
             )
+        owners: NDArray[Any] | None = None
+        if groups is not None:
+            owners = np.asarray(column_or_1d(groups))
+            check_consistent_length(y, owners)
+            if len(np.unique(owners)) < 2:
+                raise ValueError(
+                    f"groups has only one group, {owners[0]!r}: nothing can be held "
+                    "out. Leave it out, or give at least two."
+                )
         weight = case_weight = None
         if self.class_weight is not None:
             weight = compute_class_weight(
                 self.class_weight, classes=labels, y=labels[classes]
             )
             case_weight = weight[classes]
-        with single_thread():
-            selection = self._fit(panel, labels, classes, text, weight, _N_FOLDS)
+        selection = self._fit(panel, labels, classes, text, weight, _N_FOLDS, owners)
         if self.head == "network" and not (
             self.model_ and "class" in self.model_.parts
         ):
@@ -210,7 +236,9 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         self.classes_ = labels
         cases = Cases(self._histograms(panel), classes, case_weight)
         folds = self._folds(panel, classes, case_weight, selection)
-        self.head_ = RidgeHead().fit(cases, len(labels), folds)
+        n_summaries = selection.n_summaries
+        feature_weight = balance(len(self.kept_) - n_summaries, n_summaries)
+        self.head_ = RidgeHead().fit(cases, len(labels), folds, feature_weight)
         # The head has standardised the features in place.
         self.space_ = ZeroShotSpace().fit(
             cases.features, classes, check_random_state(self.random_state)
@@ -336,7 +364,7 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
             seen_texts = self._class_vectors(known, guide)
             texts = self._class_vectors(names, own)
         scores = self.space_.scores(
-            self.head_.standardise(features), seen_texts, texts, seen
+            self.head_.scaler(features), seen_texts, texts, seen
         )
         return softmax(_ZERO_SHOT_SHARPNESS * scores, axis=1)
 

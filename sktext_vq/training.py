@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +24,9 @@ from tqdm.auto import tqdm
 from sktext_vq._examples import Examples
 from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, Step
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _PATIENCE = 3
 _VALID_SHARE = 0.2
@@ -162,6 +168,28 @@ def single_thread() -> AbstractContextManager[Any]:
     """
     torch.get_num_threads()  # sets up a new thread, which would undo the limit later
     return threadpool_limits(1, user_api="openmp")
+
+
+def in_threads(
+    function: Callable[[Item], Result], items: Sequence[Item], n_threads: int
+) -> Iterator[Result]:
+    """Yield results in order, which threads compute a little ahead.
+
+    Each thread works as :func:`single_thread` says.
+    """
+    n_threads = min(n_threads, len(items))
+    if n_threads < 2:
+        with single_thread():
+            yield from map(function, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(n_threads, initializer=single_thread) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > n_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def to_device(value: Any, device: str) -> Any:

@@ -10,7 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 
 from sktext_vq._base import VQTextBase
-from sktext_vq.training import single_thread
+from sktext_vq._selection import FeatureScaler, balance
+
+# Of all features together: penalties about 1, the default of linear models, suit it.
+_VARIANCE = 10.0
 
 
 class VQTextTransformer(TransformerMixin, VQTextBase):
@@ -49,6 +52,11 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         of which a third is kept at most, and else those that vary most.
     channel_names : sequence of str, optional
         Names of channels, used in feature names and captions.
+    channel_groups : "auto", dict or None, default="auto"
+        Sensors with three axes: a dict from their names to three channels, by name or
+        index. ``"auto"`` finds them in `channel_names`, such as ``acc_x``, ``acc_y``
+        and ``acc_z``. If one of them tells where up is, channels are added that do not
+        depend on how a device was turned; see :class:`~sktext_vq.nn.GravityFrame`.
     sampling_rate : float, optional
         Timepoints per second, for durations and rhythms in seconds.
     random_state : int, RandomState or None, default=None
@@ -119,6 +127,7 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         verbalizer: Any = None,
         max_features: int = 10_000,
         channel_names: Sequence[str] | None = None,
+        channel_groups: Any = "auto",
         sampling_rate: float | None = None,
         random_state: Any = None,
         device: str = "auto",
@@ -134,6 +143,7 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         self.verbalizer = verbalizer
         self.max_features = max_features
         self.channel_names = channel_names
+        self.channel_groups = channel_groups
         self.sampling_rate = sampling_rate
         self.random_state = random_state
         self.device = device
@@ -171,8 +181,12 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
             labels, classes = self._check_y(y, panel)
             if len(labels) == 1:  # nothing to tell apart
                 labels = classes = None
-        with single_thread():
-            self._fit(panel, labels, classes, text, None)
+        selection = self._fit(panel, labels, classes, text, None)
+        kept, n_summaries = selection.kept, selection.n_summaries
+        mean, scale = selection.moments.mean_and_scale()
+        weight = balance(len(kept) - n_summaries, n_summaries)
+        weight *= np.float32((_VARIANCE / len(kept)) ** 0.5)
+        self.feature_scaler_ = FeatureScaler(mean[kept], scale[kept], weight)
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -186,7 +200,11 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         Returns
         -------
         ndarray of shape (n_cases, n_features), float32
-            Square roots of frequencies, and best matches of codes.
+            Square roots of the frequencies of codes, best matches of codes, and
+            summaries of levels and scales. Their zero is the mean of the training
+            series. Scaled for linear models: at most three standard deviations from
+            there, with the same variance in each feature of histograms, in each
+            summary, and in both kinds as a whole.
 
         Raises
         ------
@@ -195,7 +213,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         ValueError
             If X is no panel, or not one of the channels that were fitted.
         """
-        return self._histograms(self._check_X(X, reset=False))
+        features = self._histograms(self._check_X(X, reset=False))
+        return self.feature_scaler_(features)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -42,7 +42,7 @@ def wild(decoder, factor, seed=0):
 
 def fitted_codebook(series):
     codebook = Codebook(16, N_POINTS)
-    shapes = cut_windows(series, 1).shape.transpose(1, 2).reshape(-1, N_POINTS)
+    shapes = cut_windows(series, 1).shape.flatten(1).T
     codebook.seed(shapes, seeded())
     return codebook
 
@@ -55,9 +55,9 @@ def test_samples_at_whole_borders_are_the_means_of_windows(dilation):
     start = torch.arange(n_windows).expand(3, -1)
     points = sample_windows(series, start, torch.full_like(start, 8 * dilation))
     torch.testing.assert_close(points.mean(2), windows.offset)
-    expected = windows.shape * (windows.scale + SCALE_FLOOR).unsqueeze(1)
+    expected = windows.shape * (windows.scale + SCALE_FLOOR)
     centred = points - points.mean(2, keepdim=True)
-    torch.testing.assert_close(centred, expected.transpose(1, 2), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(centred, expected.permute(1, 2, 0), rtol=1e-4, atol=1e-4)
 
 
 def test_samples_between_timepoints_are_shares_of_them():

@@ -2,22 +2,25 @@
 
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 
 # The scripts are no package and import each other.
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import ablation
-import accuracy
 import choices
 import cost
 import crossmodal
 import estimators
+import figures
 import protocol
 import report
+import suite
 import variants
 
 
@@ -115,10 +118,55 @@ def test_scores():
     assert found["accuracy"] == 0.75
     assert found["balanced_accuracy"] == 0.5
     assert found["macro_f1"] == pytest.approx(0.75 / 1.75)
-    assert found["log_loss"] == ""
+    assert found["log_loss"] == found["calibration_error"] == ""
     probabilities = np.tile([0.75, 0.25], (4, 1))
     found = protocol.scores(y, y, probabilities, np.array(["a", "b"]))
     assert found["log_loss"] == pytest.approx(-np.log([0.75, 0.75, 0.75, 0.25]).mean())
+    assert found["calibration_error"] == 0  # three quarters are right
+
+
+def test_calibration_error_is_of_bins():
+    # Bins end at 0.6 and 0.6667: two cases at 0.6, one wrong, and two at 0.65, right.
+    # A case at 1 is in the last bin, and wrong.
+    first = np.array([0.6, 0.6, 0.65, 0.65, 1.0])
+    probabilities = np.stack([first, 1 - first], axis=1)
+    y = np.array(["a", "b", "a", "a", "b"])
+    found = protocol.calibration_error(y, probabilities, np.array(["a", "b"]))
+    expected = (2 * abs(0.5 - 0.6) + 2 * abs(1 - 0.65) + abs(0 - 1)) / 5
+    assert found == pytest.approx(expected)
+
+
+def test_split_0_is_the_official_one():
+    train, test = protocol.resample(np.repeat(["a", "b"], 5), 6, None, 0)
+    assert train.tolist() == [0, 1, 2, 3, 4, 5]
+    assert test.tolist() == [6, 7, 8, 9]
+
+
+def test_resamples_are_stratified_parts_of_the_same_sizes():
+    # In the official parts, all of one class are for tests.
+    y = np.repeat(["a", "b", "c"], [20, 20, 40])
+    splits = [protocol.resample(y, 40, None, number) for number in (1, 1, 2)]
+    for train, test in splits:
+        assert np.unique(y[train], return_counts=True)[1].tolist() == [10, 10, 20]
+        assert sorted([*train, *test]) == list(range(80))
+        assert (np.diff(train) > 0).all()  # or sktime gives series other labels
+        assert (np.diff(test) > 0).all()
+    first, again, other = [train.tolist() for train, _ in splits]
+    assert first == again != other
+
+
+def test_resamples_have_as_many_other_subjects():
+    subjects = np.repeat(np.arange(10), 8)
+    y = np.tile(["a", "b"], 40)
+    drawn = set()
+    for number in (1, 2, 3):
+        train, test = protocol.resample(y, 56, subjects, number)
+        assert not set(subjects[train]) & set(subjects[test])
+        assert len(set(subjects[test])) == 3
+        assert len(train) + len(test) == 80
+        assert (np.diff(test) > 0).all()
+        drawn.add(frozenset(subjects[test].tolist()))
+    assert len(drawn) > 1
 
 
 def test_series_of_unequal_length_are_stretched():
@@ -139,7 +187,7 @@ def test_models_that_fell_back_are_refused():
     with pytest.raises(RuntimeError, match="'trained with text', but is 'trained'"):
         estimators.check_level("classifier", Model())
     estimators.check_level("trained", Model())
-    assert set(estimators.ESTIMATORS) - {"minirocket"} == set(estimators._LEVELS)
+    assert set(estimators.OURS) == set(estimators._LEVELS)
 
 
 def test_warm_up_has_all_classes():
@@ -199,40 +247,270 @@ def test_paired_differences():
     assert (found["wins"], found["ties"], found["losses"]) == (1, 1, 1)
 
 
-def accuracy_rows():
-    for name, base in (("GunPoint", 0.8), ("NATOPS", 0.6), ("UCI-HAR", 0.1)):
-        for estimator, gain in (("minirocket", 0.0), ("closed-form", 0.1)):
+class Recorder(BaseEstimator):
+    """Tells classes by whether the mean is above 0, and keeps what it was given."""
+
+    given: ClassVar[list] = []
+
+    def fit(self, X, y):
+        if len(np.unique(y)) > 2:
+            raise ValueError("Too many classes.")
+        self.given.append((X, y))
+        return self
+
+    def predict(self, X):
+        self.given.append((X, None))
+        return np.array(["b" if np.mean(series) > 0 else "a" for series in X])
+
+    def predict_proba(self, X):
+        return np.where(self.predict(X)[:, None] == ["a", "b"], 0.9, 0.1)
+
+
+@pytest.fixture
+def recorded(monkeypatch):
+    monkeypatch.setattr(Recorder, "given", [])
+    for name in ("tsf", "dtw"):
+        monkeypatch.setitem(estimators.ESTIMATORS, name, lambda *_: Recorder())
+    return Recorder.given
+
+
+def series_with_labels(n_classes=2):
+    """Make float32 series that grow in length, with a class in each mean."""
+    y = np.array(["a", "b", "c"][:n_classes] * 12)
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(2, 9 + i)).astype(np.float32) for i in range(len(y))]
+    return [
+        x - x.mean() + (1 if k == "b" else -1) for x, k in zip(X, y, strict=True)
+    ], y
+
+
+@pytest.mark.parametrize("is_ragged", [False, True])
+def test_sktime_hands_over_the_series_of_the_split(recorded, is_ragged):
+    X, y = series_with_labels()
+    if not is_ragged:
+        X = np.stack([series[:, :9] for series in X])
+    cases = protocol.resample(y, 10, None, 1)
+    model = suite.Measured("tsf", is_ragged=is_ragged)
+    row = suite.evaluate(model, X, y, suite.Split(*cases))
+    for (given, labels), part in zip(recorded, cases, strict=False):
+        assert len(given) == len(part)
+        for series, case in zip(given, part, strict=True):
+            assert series.dtype == np.float32
+            assert np.array_equal(series, X[case])
+        if labels is not None:
+            assert labels.tolist() == y[part].tolist()
+    assert set(row) == {*suite.VALUES} - {"status", "threads"}
+    predicted = Recorder().predict([X[case] for case in cases[1]])
+    assert row["accuracy"] == np.mean(predicted == y[cases[1]])
+    wrong = 1 - row["accuracy"]
+    expected = -(1 - wrong) * np.log(0.9) - wrong * np.log(0.1)
+    assert row["log_loss"] == pytest.approx(expected)
+    assert row["calibration_error"] == pytest.approx(abs(row["accuracy"] - 0.9))
+
+
+def test_probabilities_of_0_and_1_are_no_probabilities(recorded):
+    X, y = series_with_labels()
+    split = suite.Split(np.arange(12), np.arange(12, 24))
+    row = suite.evaluate(suite.Measured("dtw", is_ragged=True), X, y, split)
+    assert row["log_loss"] == row["calibration_error"] == ""
+
+
+def test_what_sktime_swallows_is_raised_with_its_cause(recorded):
+    X, y = series_with_labels(3)
+    split = suite.Split(np.arange(12), np.arange(12, 24))
+    with pytest.raises(RuntimeError, match="ValueError: Too many classes") as caught:
+        suite.evaluate(suite.Measured("dtw", is_ragged=True), X, y, split)
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+@pytest.fixture
+def run_suite(monkeypatch, tmp_path):
+    """Run the command on one thread, and return its rows."""
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
+    monkeypatch.setattr(suite.os, "cpu_count", lambda: 1)
+
+    def run(*options):
+        command = ["suite", "--processes", "1", "--results", str(tmp_path), *options]
+        monkeypatch.setattr(sys, "argv", command)
+        suite.main()
+        return pd.read_csv(tmp_path / "suite.csv")
+
+    return run
+
+
+@pytest.mark.slow
+def test_suite_is_resumed(run_suite, capsys):
+    options = ["--sets", "GunPoint", "--estimators", "tsf", "--resamples", "1"]
+    first = run_suite(*options, "--seeds", "0")
+    assert (first["status"] == "done").all()
+    assert first["accuracy"].between(0.9, 1).all()
+    assert (first[["log_loss", "fit_seconds", "predict_seconds"]] > 0).all(axis=None)
+    assert "2 of 2" in capsys.readouterr().err
+    second = run_suite(*options, "--seeds", "0", "1")
+    assert second[:2].equals(first)
+    assert second[["split", "seed"]].to_numpy().tolist() == [
+        [0, 0],
+        [1, 0],
+        [0, 1],
+        [1, 1],
+    ]
+    assert "2 of 2" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_failure_stops_the_suite(run_suite, tmp_path):
+    short = np.zeros((16, 1, 5), np.float32)
+    data = save(tmp_path, "Set", X_train=short, X_test=short)
+    options = ["--sets", "Set", "GunPoint", "--estimators", "minirocket"]
+    with pytest.raises(SystemExit, match=r"minirocket on Set failed(.|\n)*ValueError"):
+        run_suite(*options, "--data", data)
+    assert len(pd.read_csv(tmp_path / "suite.csv")) == 0
+
+
+def test_rows_that_take_too_long_are_kept_as_such(run_suite):
+    options = ["--sets", "GunPoint", "--estimators", "tsf", "--seeds", "0", "1"]
+    frame = run_suite(*options, "--most-minutes", "0")
+    assert frame["status"].tolist() == [
+        "over 0 minutes",
+        "not run since another took over 0 minutes",
+    ]
+    assert frame["accuracy"].isna().all()
+    assert run_suite(*options).equals(frame)  # not tried again
+
+
+def test_what_is_not_there_is_missed_before_anything_runs(run_suite, tmp_path):
+    with pytest.raises(SystemExit, match="no data sets NoSuch"):
+        run_suite("--sets", "GunPoint", "NoSuch")
+    if protocol.version_of("aeon") is None:
+        with pytest.raises(SystemExit, match="hydra: aeon is missing"):
+            run_suite("--sets", "GunPoint", "--estimators", "hydra")
+    assert not list(tmp_path.iterdir())
+
+
+def suite_rows():
+    gains = {"minirocket": 0.0, "closed-form": 0.1, "tsf": -0.1}
+    for name, base in (("GunPoint", 0.8), ("NATOPS", 0.6), ("UCI-HAR", 0.2)):
+        for estimator, gain in gains.items():
             for seed in (0, 1):
                 yield {
                     "set": name,
                     "estimator": estimator,
+                    "split": 0,
                     "seed": seed,
+                    "status": "done",
                     "accuracy": base + gain + 0.02 * seed,
                     "balanced_accuracy": 0.5,
-                    "macro_f1": 0.5,
-                    "log_loss": None,
+                    "macro_f1": 0.25,
+                    "log_loss": 1.5 if estimator == "tsf" else None,
+                    "calibration_error": 0.125 if estimator == "tsf" else None,
                     "fit_seconds": 1.0,
                     "predict_seconds": 0.5,
+                    "peak_mib": 9.0 if name == "NATOPS" else 7.0,
                 }
 
 
-def test_accuracy_report(tmp_path):
-    pd.DataFrame(accuracy_rows()).to_csv(tmp_path / "accuracy.csv", index=False)
-    text = report.accuracy_report(tmp_path)
-    # Large sets are no part of means; the sd over seeds is one of means over sets.
-    start = "| closed-form | 2 | 2 | 0.810 ± 0.014 | 0.100 ± 0.000 | 2 / 0 / 0 |"
-    assert start in text
-    assert "| 2.0 | 1.0 |" in text
-    assert "| GunPoint | 0.810 ± 0.014 | 0.910 ± 0.014 |" in text
-    assert "| UCI-HAR | 0.110 ± 0.014 | 0.210 ± 0.014 |" in text
+def report_of(frame, folder, names=None, file="suite"):
+    folder.mkdir(exist_ok=True)
+    frame.to_csv(folder / f"{file}.csv", index=False)
+    beside = folder / f"{file}.environment.json"
+    beside.write_text('{"versions": {"numpy": "2", "aeon": null}, "cores": 4}')
+    return report.suite_report(folder, names)
+
+
+def test_suite_report(tmp_path):
+    text = report_of(pd.DataFrame(suite_rows()), tmp_path)
+    assert "Means of the 3 sets that all have: GunPoint, NATOPS, UCI-HAR." in text
+    first = "| closed-form | 2 | 1.00 | 0.643 ± 0.014 | 0.100 ± 0.000 | 3 / 0 / 0 |"
+    assert f"{first} 0.500 | 0.250 |  |  | 3.0 | 1.5 | 9 |" in text
+    assert "| minirocket | 2 | 2.00 | 0.543 ± 0.014 |  |  |" in text
+    last = "| tsf | 2 | 3.00 | 0.443 ± 0.014 | -0.100 ± 0.000 | 0 / 0 / 3 |"
+    assert f"{last} 0.500 | 0.250 | 1.500 | 0.125 |" in text
+    assert "| tsf | 0.750 | 0.750 |  |" in text  # 3 / 4, the least of three sets
+    assert "| NATOPS | 0.710 ± 0.014 | 0.610 ± 0.014 | 0.510 ± 0.014 |" in text
+    assert "- suite.csv: numpy 2, cores 4\n" in text
+    assert "Resamples" not in text
+    assert "Missing" not in text
     assert "nan" not in text
 
 
-def test_a_seed_that_lacks_a_set_is_in_no_mean(tmp_path):
-    frame = pd.DataFrame(accuracy_rows())
-    lacking = (frame["set"] == "NATOPS") & (frame["seed"] == 1)
-    frame[~lacking].to_csv(tmp_path / "accuracy.csv", index=False)
-    assert "| closed-form | 2 | 1 | 0.800 |" in report.accuracy_report(tmp_path)
+def test_what_the_suite_lacks_is_in_no_mean_and_named(tmp_path):
+    frame = pd.DataFrame(suite_rows())
+    of_tsf = frame["estimator"] == "tsf"
+    late = of_tsf & (frame["set"] == "UCI-HAR")
+    frame.loc[late, "status"] = "over 60 minutes"
+    frame.loc[late, frame.columns[5:]] = None
+    lacking = of_tsf & (frame["set"] == "GunPoint") & (frame["seed"] == 1)
+    frame.loc[lacking, "status"] = "over 60 minutes"
+    text = report_of(frame, tmp_path)
+    assert "Means of the 2 sets that all have: GunPoint, NATOPS." in text
+    assert "| closed-form | 2 | 1.00 | 0.810 ± 0.014 |" in text
+    # A seed that lacks a set is in no mean over sets; the set has what it has.
+    assert "| tsf | 1 | 3.00 | 0.605 |" in text
+    assert "- GunPoint: tsf in part (over 60 minutes)\n" in text
+    assert "- UCI-HAR: tsf (over 60 minutes)\n" in text
+    assert "| UCI-HAR | 0.310 ± 0.014 | 0.210 ± 0.014 |  |" in text
+    without = report_of(frame, tmp_path, ["minirocket", "closed-form"])
+    assert "Means of the 3 sets" in without
+    assert "tsf" not in without
+
+
+def test_resamples_and_rows_of_aeon_are_in_the_report(tmp_path):
+    frame = pd.DataFrame(suite_rows())
+    again = frame.assign(split=2, accuracy=frame["accuracy"] - 0.1)
+    again = again[again["estimator"] != "tsf"]
+    report_of(pd.concat([frame, again]), tmp_path)
+    other = frame[frame["estimator"] == "minirocket"].assign(estimator="quant")
+    text = report_of(other, tmp_path, file="suite-aeon")
+    official, resamples = text.split("## Resamples")
+    assert (
+        "| quant | 2 | 2.50 | 0.543 ± 0.014 | 0.000 ± 0.000 | 0 / 3 / 0 |" in official
+    )
+    assert "| closed-form | 2 | 1.00 | 0.543 ± 0.014 |" in resamples
+    assert "- all sets: tsf, quant (not run)\n" in resamples
+    assert "- suite-aeon.csv: numpy 2" in resamples
+
+
+def test_pairs_are_tested_by_signed_ranks_and_holm():
+    base = np.linspace(0.5, 0.9, 6)
+    better = base + np.linspace(0.01, 0.06, 6)
+    by_set = pd.DataFrame({"a": better, "b": base, "c": base - 1e-9})
+    p = report.holm(by_set)
+    # Six of six are 2 / 2**6. Three tests for the least, and no less for the next.
+    assert p.loc["a", "b"] == p.loc["b", "a"] == pytest.approx(3 / 32)
+    assert p.loc["b", "c"] == 1
+    assert np.array_equal(np.diag(p), [1, 1, 1])
+
+
+def test_figures_are_drawn_if_their_packages_are_there(tmp_path, monkeypatch, capsys):
+    by_set = pd.DataFrame(
+        {"closed-form": [0.9, 0.8, 0.7], "minirocket": [0.8, 0.8, 0.6], "tsf": 0.5}
+    )
+    seconds = pd.Series({"closed-form": 3.0, "minirocket": 2.0, "tsf": 40.0})
+    given = (
+        by_set,
+        report.holm(by_set),
+        seconds,
+        tmp_path / "figures",
+        "Official parts",
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(figures, "find_spec", lambda name: None)
+        assert figures.draw(*given) == []
+    assert (
+        "No figures without matplotlib and scikit_posthocs" in capsys.readouterr().err
+    )
+    pytest.importorskip("scikit_posthocs")
+    drawn = figures.draw(*given)
+    assert [path.name for _, path in drawn] == [
+        f"official-parts-{name}.svg" for name in ("ranks", "sets", "seconds")
+    ]
+    for _, path in drawn:
+        text = path.read_text()
+        assert "closed-form" in text
+        assert "minirocket" in text
+    once = drawn[0][1].read_text()
+    assert figures.draw(*given)[0][1].read_text() == once
 
 
 def test_choices_report(tmp_path):
@@ -417,9 +695,7 @@ def test_growth_is_relative_to_the_factor():
     assert f"| 4x cases: {expected}" in text
 
 
-@pytest.mark.parametrize(
-    "script", [ablation, accuracy, choices, cost, crossmodal, report]
-)
+@pytest.mark.parametrize("script", [ablation, choices, cost, crossmodal, report, suite])
 def test_help_says_what_every_option_does(script):
     for action in script.parser()._actions:
         assert action.help, action.option_strings

@@ -25,9 +25,9 @@ def seeded(n_codes=32, seed=0):
 
 
 def match(codebook, vectors):
-    points = torch.cat([vectors, torch.ones(len(vectors), 1)], dim=1).T[None]
+    points = torch.cat([vectors, torch.ones(len(vectors), 1)], dim=1).T
     with torch.no_grad():
-        return codebook.assign(codebook.score(points))[0].T
+        return codebook.assign(codebook.score(points)).T
 
 
 def observe(codebook, branch, vectors, mask=None):

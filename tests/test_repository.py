@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import itertools
 import os
 import re
 import socket
@@ -54,8 +55,13 @@ def test_constraints_are_exact_and_within_what_the_package_asks_for():
             assert name not in pins
             pins[name] = version
     extras = PROJECT["optional-dependencies"]
-    asked = [*PROJECT["dependencies"], *extras["sktime"], *extras["plot"]]
-    for requirement in map(Requirement, [*asked, *extras["test"]]):
+    asked = itertools.chain(
+        PROJECT["dependencies"],
+        *(extras[name] for name in ("sktime", "plot", "benchmark", "test")),
+    )
+    for requirement in map(Requirement, asked):
+        if requirement.name == PROJECT["name"]:
+            continue
         version = pins[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version), requirement
 
@@ -64,7 +70,7 @@ def test_extra_all_is_all_that_users_need():
     extras = PROJECT["optional-dependencies"]
     (everything,) = map(Requirement, extras["all"])
     assert everything.name == PROJECT["name"]
-    assert everything.extras == extras.keys() - {"all", "test", "docs"}
+    assert everything.extras == extras.keys() - {"all", "test", "docs", "benchmark"}
 
 
 def test_changes_know_the_version():
@@ -116,13 +122,13 @@ NAMES = [path.relative_to(PACKAGE).as_posix() for path in PYTHON_FILES]
 
 @pytest.mark.parametrize("path", PYTHON_FILES, ids=NAMES)
 def test_directions_of_import(path):
-    """Networks know torch only, texts know no networks, and faces sit on top."""
+    """Networks know arrays, texts know no networks, and faces sit on top."""
     folder = path.relative_to(PACKAGE).parts[0]
     names = set(imports(path))
     if folder == "nn":
         for name in names:
             standard = name.split(".")[0] in sys.stdlib_module_names
-            assert standard or within(name, ["torch", "sktext_vq.nn"]), name
+            assert standard or within(name, ["torch", "numpy", "sktext_vq.nn"]), name
     if folder == "text":
         assert not [name for name in names if within(name, ["sktext_vq.nn"])]
     if path.name in ("panel.py", "datasets.py"):

@@ -20,7 +20,7 @@ def test_scores_are_those_of_scikit_learn(monkeypatch, waiting):
     rng = np.random.default_rng(0)
     classes = rng.integers(0, 3, 60)
     features = (rng.normal(size=(60, 20)) + classes[:, None] % 2).astype(np.float32)
-    folds = assign_folds(classes, 3, np.random.RandomState(0))
+    folds = assign_folds(classes, 3)
     moments = gathered(features, classes, folds)
     np.testing.assert_allclose(
         moments.scores(), f_classif(features, classes)[0], rtol=1e-4
@@ -57,7 +57,19 @@ def test_one_class_is_scored_by_variance():
 
 def test_folds_share_out_every_class():
     classes = np.repeat([0, 1, 2], [40, 9, 1])
-    folds = assign_folds(classes, 4, np.random.RandomState(0))
+    folds = assign_folds(classes, 4)
     for label, least, most in [(0, 10, 10), (1, 2, 3), (2, 0, 1)]:
         counts = np.bincount(folds[classes == label], minlength=4)
         assert least <= counts.min() <= counts.max() <= most
+
+
+def test_folds_keep_neighbours_and_groups_together():
+    classes = np.tile([0, 1], 20)
+    folds = assign_folds(classes, 4)
+    assert (np.diff(folds[classes == 0]) != 0).sum() == 3
+    groups = np.tile(np.repeat(np.arange(5), 2), 4)  # of no order
+    folds = assign_folds(classes, 4, groups)
+    assert set(folds) == {0, 1, 2, 3}
+    for group in range(5):
+        assert len(set(folds[groups == group])) == 1
+    assert set(assign_folds(classes, 4, groups % 2)) == {0, 1}

@@ -117,9 +117,12 @@ def test_captions_tell_series_of_a_class_apart(basic_motions, captions):
         random_state=0,
     ).fit(data.X_train)
     scores = transformer.similarity(data.X_train, captions["train"])
-    for label in LABELS:
-        own = data.y_train == label
-        assert ranks(scores[np.ix_(own, own)]).mean() < 3  # by chance 5.5
+    found = [
+        ranks(scores[np.ix_(own, own)])
+        for own in (data.y_train == label for label in LABELS)
+    ]
+    assert np.mean(found) < 3  # by chance 5.5
+    assert np.mean(found, axis=1).max() < 4.5
 
 
 # -- trap 3: text that is not read would do no harm when it is wrong -----------------
@@ -152,12 +155,14 @@ def test_texts_of_other_classes_mislead_similarity(taught, basic_motions, turn):
     assert accuracy(np.roll(wrong, -turn, axis=1), data) >= 0.5
 
 
-@pytest.mark.parametrize("turn", [1, 2, 3])
-def test_texts_of_other_classes_mislead_codes(taught, basic_motions, turn):
+def test_texts_of_other_classes_mislead_codes(taught, basic_motions):
     data = basic_motions
-    right, wrong = (affinity(taught[t], data.X_test, SENTENCES) for t in (0, turn))
-    assert accuracy(right, data) >= 0.6
-    assert accuracy(wrong, data) < 0.5
+    right, *wrong = (
+        accuracy(affinity(model, data.X_test, SENTENCES), data) for model in taught
+    )
+    assert right >= 0.6
+    assert np.mean(wrong) < 0.4
+    assert max(wrong) < right - 0.1
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])

@@ -2,6 +2,7 @@
 
 from sktext_vq.nn.attributes import AttributeDecoder
 from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.frames import GravityFrame
 from sktext_vq.nn.frequency import FrequencyGains
 from sktext_vq.nn.fusion import Fusion
 from sktext_vq.nn.model import DualBranchModel
@@ -17,6 +18,7 @@ __all__ = [
     "DualBranchModel",
     "FrequencyGains",
     "Fusion",
+    "GravityFrame",
     "ShapeTokenizer",
     "TextBranch",
     "dilations",

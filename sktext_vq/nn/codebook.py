@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 BRANCHES = ("signal", "text")
@@ -19,6 +20,7 @@ MAX_SHIFT = 0.15
 # Text has a say in where codes move, but must not drag a shape off its signal.
 BRANCH_WEIGHTS = {"signal": 1.0, "text": 0.25}
 
+_MIN_COLUMNS = 32
 _DECAY = 0.99  # of averages of use, per commit
 # Shares of what each code would get if all were used alike.
 _DEAD = 0.02
@@ -133,28 +135,30 @@ class Codebook(nn.Module):
 
         Parameters
         ----------
-        points : Tensor of shape (n_series, code_dim + 1, n_windows)
+        points : Tensor of shape (code_dim + 1, ...)
             Scaled windows, and a last row of ones.
 
         Returns
         -------
-        Tensor of shape (n_series, n_codes, n_windows)
+        Tensor of shape (n_codes, ...)
             ``<shape, code> - |code|^2 / 2``, which is largest for the nearest code.
         """
         codes = self.codes
         half_norm = 0.5 * codes.square().sum(1, keepdim=True)
-        weights = torch.cat([codes, -half_norm], dim=1)
-        if points.shape[2] > 1:
-            return torch.matmul(weights, points)  # n k t
-        # A product with a single column is rounded differently for a single series.
-        return torch.matmul(weights, points.expand(-1, -1, 2))[..., :1].contiguous()
+        columns = points.flatten(1)
+        n_columns = columns.shape[1]
+        # Products with few columns are rounded differently from those with many.
+        if n_columns < _MIN_COLUMNS:
+            columns = F.pad(columns, (0, _MIN_COLUMNS - n_columns))
+        scores = torch.cat([codes, -half_norm], dim=1) @ columns
+        return scores[:, :n_columns].reshape(-1, *points.shape[1:])
 
     def assign(self, scores: Tensor, temperature: float | None = None) -> Tensor:
         """Choose one code per head. Reads and writes no state.
 
         Parameters
         ----------
-        scores : Tensor of shape (n_series, n_codes, n_windows)
+        scores : Tensor of shape (n_codes, ...)
             From :meth:`score`; overwritten unless `temperature` is given.
         temperature : float, optional
             If given, gradients pass straight through to a softmax over the codes of
@@ -162,18 +166,17 @@ class Codebook(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_series, n_codes, n_windows)
+        Tensor of shape (n_codes, ...)
             1 for chosen codes, else 0.
         """
-        n_series, n_codes, n_windows = scores.shape
-        heads = scores.view(n_series, self.n_heads, -1, n_windows)
-        best = heads.amax(dim=2, keepdim=True)
+        heads = scores.unflatten(0, (self.n_heads, -1))
+        best = heads.amax(dim=1, keepdim=True)
         if temperature is None:
             # A comparison written as float is several times faster than an argmax.
-            return torch.ge(heads, best, out=heads).view(n_series, n_codes, n_windows)
-        soft = torch.softmax(heads / temperature, dim=2)
+            return torch.ge(heads, best, out=heads).flatten(0, 1)
+        soft = torch.softmax(heads / temperature, dim=1)
         hard = (heads.detach() >= best.detach()).to(soft.dtype)
-        return (hard + soft - soft.detach()).view(n_series, n_codes, n_windows)
+        return (hard + soft - soft.detach()).flatten(0, 1)
 
     @torch.no_grad()
     def observe(

@@ -170,8 +170,8 @@ class DualBranchModel(nn.Module):
         self.register_buffer("class_weight", class_weight)
 
     def standardise(self, features: Tensor) -> Tensor:
-        """Pick and standardise features of shape (n_cases, *layout)."""
-        return self.standardise_picked(features.flatten(1)[:, self.kept])
+        """Pick and standardise features of shape (n_cases, n_features)."""
+        return self.standardise_picked(features[:, self.kept])
 
     def standardise_picked(self, picked: Tensor) -> Tensor:
         """Standardise features of shape (n_cases, n_kept)."""
@@ -460,8 +460,8 @@ class DualBranchModel(nn.Module):
         assert step.batch is not None
         codebook = self.tokenizer.codebook
         shapes = self.tokenizer.sample_shapes(step.batch, generator)
-        points = F.pad(shapes.T, (0, 0, 0, 1), value=1.0).unsqueeze(0)
-        chosen = codebook.assign(codebook.score(points))[0].T
+        points = F.pad(shapes.T, (0, 0, 0, 1), value=1.0)
+        chosen = codebook.assign(codebook.score(points)).T
         codebook.observe("signal", shapes, chosen)
         for texts, rows in (
             (step.class_texts, step.class_rows),

@@ -19,7 +19,7 @@ from sktext_vq.nn.codebook import Codebook
 MEANING_DIM = 8
 _ATTENTION_HEADS = 4
 # Outputs are numbers times this: most numbers are near the middle of their range.
-_NUMBER_RANGE = 20.0
+_NUMBER_RANGE = 2.0
 _SLOTS = 2  # tokens per patch of digits: one for its shape, one for the rest
 PATCH = 8  # values that one patch of digits writes out
 

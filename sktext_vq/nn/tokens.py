@@ -7,9 +7,11 @@ are closed-form linear algebra.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,26 +25,29 @@ VIEWS = ("value", "change")
 LEVEL_BINS = 4
 SCALE_BINS = 4
 N_ROWS = LEVEL_BINS + SCALE_BINS + 1  # histogram rows per code, and the best match
+N_QUANTILES = 7
+N_SUMMARIES = 2 * (N_QUANTILES + 2)  # of levels and of scales, with mean and deviation
 TRAINING_STEP = 4  # training sees every fourth start, from a random one
 
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
 _MAX_SAMPLE_VALUES = 2**21
 _SCORES_PER_BLOCK = 2**21
+_FEW_WINDOWS = 16
 
 
 class Windows(NamedTuple):
     """Windows of one length, with their attributes."""
 
-    points: Tensor  # (n_series, N_POINTS + 1, n_windows): scaled shapes, then ones
+    points: Tensor  # (N_POINTS + 1, n_series, n_windows): scaled shapes, then ones
     offset: Tensor  # (n_series, n_windows): mu
     scale: Tensor  # (n_series, n_windows): sigma
     valid: Tensor | None  # (n_series, n_windows), 0 or 1; None means all of them
 
     @property
     def shape(self) -> Tensor:
-        """Shapes of mean 0 in units of their scale."""
-        return self.points[:, :N_POINTS]
+        """Shapes of mean 0 in units of their scale, (N_POINTS, n_series, n_windows)."""
+        return self.points[:N_POINTS]
 
 
 class Batch(NamedTuple):
@@ -105,24 +110,22 @@ def cut_windows(
     means = series
     if dilation > 1 and n_starts:
         means = F.avg_pool1d(series.unsqueeze(1), dilation, stride=1).squeeze(1)
-    starts = range(first, n_starts, step)
-    points = means.new_ones(len(means), N_POINTS + 1, len(starts))  # n p t
-    shape = points[:, :N_POINTS]
-    if len(starts):
+    n_windows = len(range(first, n_starts, step))
+    points = means.new_ones(N_POINTS + 1, len(means), n_windows)
+    shape = points[:N_POINTS]
+    if n_windows:
         reach = (N_POINTS - 1) * dilation + 1
-        views = means[:, first:].unfold(1, reach, step)[:, :, ::dilation]  # n t p
-        shape.copy_(views.transpose(1, 2))
+        views = means[:, first:].unfold(1, reach, step)[:, :, ::dilation]
+        shape.copy_(views.permute(2, 0, 1))
+    offset = _mean_of_points(shape)
     if series.requires_grad:  # nothing that gradients need is overwritten
-        offset = shape.mean(dim=1)
-        centred = shape - offset.unsqueeze(1)
-        scale = (centred.square().mean(dim=1) + 1e-12).sqrt()
-        centred = centred / (scale + SCALE_FLOOR).unsqueeze(1)
-        points = torch.cat([centred, points[:, N_POINTS:]], dim=1)
+        centred = shape - offset
+        scale = (_mean_of_points(centred.square()) + 1e-12).sqrt()
+        points = torch.cat([centred / (scale + SCALE_FLOOR), points[N_POINTS:]])
     else:
-        offset = shape.mean(dim=1)
-        shape -= offset.unsqueeze(1)
-        scale = shape.square().mean(dim=1).sqrt()
-        shape /= (scale + SCALE_FLOOR).unsqueeze(1)
+        shape -= offset
+        scale = _mean_of_points(shape.square()).sqrt()
+        shape /= scale + SCALE_FLOOR
     valid = None
     if observed is not None and lengths is not None and n_starts:
         share = F.avg_pool1d(observed.unsqueeze(1), length, stride=1).squeeze(1)
@@ -133,6 +136,13 @@ def cut_windows(
         enough = (share >= 0.5) | (lengths.unsqueeze(1) < N_POINTS)
         valid = (inside & enough)[:, first::step].to(series.dtype)
     return Windows(points, offset, scale, valid)
+
+
+def _mean_of_points(values: Tensor) -> Tensor:
+    """Mean over the first axis, of 8, rounded alike in batches of all sizes."""
+    halves = values[:4] + values[4:]
+    quarters = halves[:2] + halves[2:]
+    return (quarters[0] + quarters[1]) / N_POINTS
 
 
 def shares(whole: Tensor, above: Tensor) -> Tensor:
@@ -158,33 +168,84 @@ def shares(whole: Tensor, above: Tensor) -> Tensor:
     return (lower - upper).clamp_min(0)  # negative by rounding only
 
 
+def summarise(values: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean, standard deviation and seven quantiles, from least to greatest.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_series, n_windows)
+        Of one window at least.
+    valid : Tensor of shape (n_series, n_windows), optional
+        0 where a value does not count.
+
+    Returns
+    -------
+    Tensor of shape (n_series, 9)
+        0 for series of which no value counts.
+    """
+    if valid is None:
+        count = values.new_full((len(values), 1), values.shape[1])
+        mean = values.mean(dim=1, keepdim=True)
+        deviation = (values - mean).square().mean(dim=1, keepdim=True)
+    else:
+        count = valid.sum(dim=1, keepdim=True).clamp_min(1)
+        mean = (values * valid).sum(dim=1, keepdim=True) / count
+        deviation = ((values - mean).square() * valid).sum(1, keepdim=True) / count
+        values = values.masked_fill(valid == 0, torch.inf)
+    place = (count - 1) * torch.linspace(0, 1, N_QUANTILES, device=values.device)
+    low = place.long()
+    high = torch.minimum(low + 1, count.long() - 1)
+    ordered = _sort(values)
+    quantiles = ordered.gather(1, low).lerp(ordered.gather(1, high), place - low)
+    found = torch.cat([mean, (deviation + 1e-12).sqrt(), quantiles], dim=1)
+    return found if valid is None else found.nan_to_num(0.0, posinf=0.0)
+
+
+def _sort(values: Tensor) -> Tensor:
+    if values.requires_grad or values.device.type != "cpu":
+        return values.sort(dim=1).values
+    # Many times as fast as torch on a CPU.
+    return torch.from_numpy(np.sort(values.numpy(), axis=1))
+
+
 class ShapeTokenizer(nn.Module):
     """Histograms over codes, levels and scales, for every channel, view and length.
 
     Parameters
     ----------
     n_channels : int
-        Channels of the series.
+        Channels of the series, with those that `frame` adds.
     n_timepoints : int
         Length of the longest series in training, which sets the window lengths.
     n_codes : int
         Codes of the codebook.
+    frame : callable, optional
+        Takes a batch and returns one with more channels.
 
     Notes
     -----
     Views are the series and its first difference. Per view, window length and channel
     a code has `N_ROWS` features: square roots of its frequency in each of four level
     bins and four scale bins (quantiles of the training windows), and its best match.
-    A square root makes distances of histograms those of Hellinger.
+    A square root makes distances of histograms those of Hellinger. There are
+    `N_SUMMARIES` more of the levels, and the logarithms of the scales, of all windows:
+    mean, standard deviation and quantiles, which are finer than any bins.
     """
 
     change_scale: Tensor
     level_knots: Tensor
     scale_knots: Tensor
 
-    def __init__(self, n_channels: int, n_timepoints: int, n_codes: int) -> None:
+    def __init__(
+        self,
+        n_channels: int,
+        n_timepoints: int,
+        n_codes: int,
+        frame: Callable[[Batch], Batch] | None = None,
+    ) -> None:
         super().__init__()
         self.n_channels = n_channels
+        self.frame = frame
         self.dilations = dilations(n_timepoints)
         self.codebook = Codebook(n_codes, N_POINTS)
         self.gains: FrequencyGains | None = None  # made where training learns them
@@ -195,7 +256,7 @@ class ShapeTokenizer(nn.Module):
 
     @property
     def layout(self) -> tuple[int, int, int, int, int]:
-        """Shape of the features of a case: channel, view, length, row, code."""
+        """Shape of the histograms of a case: channel, view, length, row, code."""
         return (
             self.n_channels,
             len(VIEWS),
@@ -203,6 +264,23 @@ class ShapeTokenizer(nn.Module):
             N_ROWS,
             self.codebook.n_codes,
         )
+
+    @property
+    def n_counts(self) -> int:
+        """How many features are of histograms. They come before summaries."""
+        return math.prod(self.layout)
+
+    @property
+    def n_features(self) -> int:
+        """Features of a case."""
+        return self.n_counts + math.prod(self.layout[:3]) * N_SUMMARIES
+
+    def histograms(self, features: Tensor) -> Tensor:
+        """Give the histograms among features their shape, (n_cases, *layout)."""
+        return features[:, : self.n_counts].view(-1, *self.layout)
+
+    def _extend(self, batch: Batch) -> Batch:
+        return batch if self.frame is None else self.frame(batch)
 
     def views(self, series: Tensor) -> tuple[Tensor, Tensor]:
         """Return the series and its changes, in their own standard deviation."""
@@ -221,6 +299,7 @@ class ShapeTokenizer(nn.Module):
         generator : torch.Generator
             Source of randomness.
         """
+        batch = self._extend(batch)
         change = torch.diff(batch.series, dim=-1)
         spread = change.transpose(0, 1).reshape(self.n_channels, -1).std(1)
         self.change_scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
@@ -266,6 +345,7 @@ class ShapeTokenizer(nn.Module):
         -------
         Tensor of shape (n_windows, N_POINTS)
         """
+        batch = self._extend(batch)
         pool = [
             self._sample_shapes(windows, generator, 512)
             for _, _, windows in self._all_windows(batch, step=TRAINING_STEP)
@@ -277,11 +357,9 @@ class ShapeTokenizer(nn.Module):
         self, windows: Windows, generator: torch.Generator, most: int = 4096
     ) -> Tensor:
         """Return scaled shapes of so many valid windows."""
-        shapes = windows.shape.transpose(1, 2)  # n t p
-        if windows.valid is None:
-            shapes = shapes.reshape(-1, N_POINTS)
-        else:
-            shapes = shapes[windows.valid > 0]
+        shapes = windows.shape.flatten(1).T
+        if windows.valid is not None:
+            shapes = shapes[windows.valid.flatten() > 0]
         if len(shapes) == 0:
             return shapes
         return shapes[torch.randint(len(shapes), (most,), generator=generator)]
@@ -320,16 +398,17 @@ class ShapeTokenizer(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_cases, *layout)
+        Tensor of shape (n_cases, n_features)
         """
+        batch = self._extend(batch)
         blocks = []
         for v, d, windows in self._all_windows(batch):
             if windows.offset.shape[-1] == 0:
                 blocks.append(self._no_windows(batch))
                 continue
-            scores = self.codebook.score(windows.points)  # n k t
+            scores = self.codebook.score(windows.points)
             blocks.append(self._block(scores, windows, v, d, None))
-        return self._join(blocks, batch)
+        return self._join(blocks)
 
     def train_forward(
         self, batch: Batch, temperature: float, first: int, step: int = TRAINING_STEP
@@ -347,10 +426,11 @@ class ShapeTokenizer(nn.Module):
 
         Returns
         -------
-        features : Tensor of shape (n_cases, *layout)
+        features : Tensor of shape (n_cases, n_features)
         shape_error : Tensor, scalar
             Mean squared distance of scaled windows from their nearest codes.
         """
+        batch = self._extend(batch)
         blocks, errors = [], []
         for v, d, windows in self._all_windows(batch, first, step):
             if windows.offset.shape[-1] == 0:
@@ -358,22 +438,20 @@ class ShapeTokenizer(nn.Module):
                 continue
             scores = self.codebook.score(windows.points)
             blocks.append(self._block(scores, windows, v, d, temperature))
-            heads = scores.view(
-                len(scores), self.codebook.n_heads, -1, scores.shape[-1]
-            )
-            nearest = heads.amax(dim=2).mean(dim=1)
-            error = windows.shape.square().sum(1) - 2 * nearest
+            heads = scores.unflatten(0, (self.codebook.n_heads, -1))
+            nearest = heads.amax(dim=1).mean(dim=0)
+            error = windows.shape.square().sum(0) - 2 * nearest
             if windows.valid is not None:
                 error = error * windows.valid
             errors.append(error.mean())
-        return self._join(blocks, batch), torch.stack(errors).mean()
+        return self._join(blocks), torch.stack(errors).mean()
 
     def usage(self, features: Tensor) -> Tensor:
         """How series use the codes, from their features.
 
         Parameters
         ----------
-        features : Tensor of shape (n_cases, *layout)
+        features : Tensor of shape (n_cases, n_features)
 
         Returns
         -------
@@ -381,7 +459,8 @@ class ShapeTokenizer(nn.Module):
             Frequencies of codes and levels in windows of all lengths, of the series
             and not of its changes; each head of a channel sums to 1.
         """
-        counts = features[:, :, 0, :, :LEVEL_BINS].square().sum(dim=2)  # n c b k
+        histograms = self.histograms(features)
+        counts = histograms[:, :, 0, :, :LEVEL_BINS].square().sum(dim=2)  # n c b k
         heads = counts.unflatten(3, (self.codebook.n_heads, -1)).transpose(2, 3)
         return heads / heads.sum(dim=(3, 4), keepdim=True).clamp_min(1e-12)
 
@@ -392,12 +471,21 @@ class ShapeTokenizer(nn.Module):
         v: int,
         d: int,
         temperature: float | None,
-    ) -> Tensor:
-        """Features of one view and length, of shape (n_series, N_ROWS, n_codes)."""
+    ) -> tuple[Tensor, Tensor]:
+        """Features of one view and length.
+
+        Returns
+        -------
+        histograms : Tensor of shape (n_series, N_ROWS, n_codes)
+        summaries : Tensor of shape (n_series, N_SUMMARIES)
+        """
         best = _best_match(scores, windows.valid)  # before scores are overwritten
         chosen = self.codebook.assign(scores, temperature)
         counts = self._count(windows, chosen, v, d)
-        return torch.cat([_root(counts), best], dim=1)
+        levels = summarise(windows.offset, windows.valid)
+        scales = summarise((windows.scale + SCALE_FLOOR).log(), windows.valid)
+        histograms = torch.cat([_root(counts), best], dim=1)
+        return histograms, torch.cat([levels, scales], dim=1)
 
     def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
         """Histograms of chosen codes over level and scale bins.
@@ -430,17 +518,24 @@ class ShapeTokenizer(nn.Module):
         if windows.valid is not None:
             weights = weights * windows.valid.unsqueeze(1)
             total = windows.valid.sum(1).clamp_min(1)[:, None, None]
-        sums = torch.bmm(weights, chosen.transpose(1, 2)) / total
+        sums = torch.bmm(weights, chosen.permute(1, 2, 0)) / total
         whole, level, scale = sums[:, :1], sums[:, 1:LEVEL_BINS], sums[:, LEVEL_BINS:]
         return torch.cat([shares(whole, level), shares(whole, scale)], dim=1)
 
-    def _no_windows(self, batch: Batch) -> Tensor:
+    def _no_windows(self, batch: Batch) -> tuple[Tensor, Tensor]:
         n_series = len(batch.series) * self.n_channels
-        return batch.series.new_zeros(n_series, N_ROWS, self.codebook.n_codes)
+        return (
+            batch.series.new_zeros(n_series, N_ROWS, self.codebook.n_codes),
+            batch.series.new_zeros(n_series, N_SUMMARIES),
+        )
 
-    def _join(self, blocks: list[Tensor], batch: Batch) -> Tensor:
-        features = torch.stack(blocks, dim=1)  # n*c, v*d, row, code
-        return features.view(len(batch.series), *self.layout)
+    def _join(self, blocks: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Put blocks of (n_cases * n_channels, ...) side by side."""
+        parts = []
+        for kind in zip(*blocks, strict=True):
+            features = torch.stack(kind, dim=1)
+            parts.append(features.view(len(features) // self.n_channels, -1))
+        return torch.cat(parts, dim=1)
 
 
 def _root(counts: Tensor) -> Tensor:
@@ -449,11 +544,22 @@ def _root(counts: Tensor) -> Tensor:
 
 
 def _best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
-    """Best score of each code over the windows of a series; 0 without windows."""
-    if valid is None:
-        return scores.amax(dim=2).unsqueeze(1)
-    hidden = scores.masked_fill(valid.unsqueeze(1) == 0, -torch.inf)
-    return hidden.amax(dim=2).nan_to_num(neginf=0.0).unsqueeze(1)
+    """Best score of each code over the windows of a series; 0 without windows.
+
+    Returns
+    -------
+    Tensor of shape (n_series, 1, n_codes)
+    """
+    if valid is not None:
+        scores = scores.masked_fill(valid == 0, -torch.inf)
+    # Halves against each other are faster than a reduction over the last axis.
+    while (n_windows := scores.shape[-1]) > _FEW_WINDOWS:
+        half = (n_windows + 1) // 2
+        scores = torch.maximum(scores[..., :half], scores[..., n_windows - half :])
+    best = scores.amax(dim=2)
+    if valid is not None:
+        best = best.nan_to_num(neginf=0.0)
+    return best.T.unsqueeze(1)
 
 
 def sample_size(n_channels: int, n_timepoints: int) -> int:

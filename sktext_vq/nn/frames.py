@@ -1,0 +1,172 @@
+"""Channels that stay the same however a sensor is turned about the vertical."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sktext_vq.nn.tokens import Batch
+
+PARTS = ("vertical", "horizontal", "norm")
+# Below this share of mean in a sensor's root mean square there is no steady direction.
+_LEAST_STEADY = 0.5
+_AXIS_LAST = re.compile(r"(?P<sensor>.*?)[\s._-]*(?P<axis>[xyz])", re.IGNORECASE)
+_AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE)
+
+
+def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    """Find sensors of three axes by the names of their channels.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Such as ``"acc_x"``, ``"gravity.x"``, ``"AccX"``, ``"x acc"`` or ``"x"``.
+
+    Returns
+    -------
+    dict
+        From the name of a sensor to the indices of its axes x, y and z. Sensors that
+        lack an axis are not there.
+
+    Examples
+    --------
+    >>> find_triads(["acc_x", "acc_y", "acc_z", "temperature", "gyro_x"])
+    {'acc': (0, 1, 2)}
+    """
+    found: dict[str, dict[str, int]] = {}
+    for i, name in enumerate(names):
+        match = _AXIS_LAST.fullmatch(name) or _AXIS_FIRST.fullmatch(name)
+        if match:
+            sensor = found.setdefault(match["sensor"], {})
+            sensor.setdefault(match["axis"].lower(), i)
+    return {
+        sensor or "sensor": (axes["x"], axes["y"], axes["z"])
+        for sensor, axes in found.items()
+        if len(axes) == 3
+    }
+
+
+class GravityFrame(nn.Module):
+    """Add channels of each sensor in a frame that gravity gives.
+
+    The sensor whose mean is the largest share of its root mean square tells where up
+    is: the direction of its mean over a series. Each sensor gets three more channels:
+    its part along that direction, the size of what is left, and its norm. They do not
+    depend on how a device was turned about the vertical, if its sensors turn together.
+
+    Parameters
+    ----------
+    triads : sequence of (int, int, int)
+        Channels of the axes of each sensor.
+    mean, scale : Tensor of shape (n_channels,)
+        What channels were standardised with.
+
+    Attributes
+    ----------
+    reference : int or None
+        The sensor that tells where up is; None if no mean is half as large as its root
+        mean square, and no channels are added.
+    """
+
+    triads: Tensor
+    mean: Tensor
+    scale: Tensor
+    added_mean: Tensor
+    added_scale: Tensor
+
+    def __init__(
+        self, triads: Sequence[tuple[int, int, int]], mean: Tensor, scale: Tensor
+    ) -> None:
+        super().__init__()
+        self.register_buffer("triads", torch.tensor(triads))
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        n_added = len(PARTS) * len(triads)
+        self.register_buffer("added_mean", torch.zeros(n_added))
+        self.register_buffer("added_scale", torch.ones(n_added))
+        self.reference: int | None = None
+
+    @property
+    def n_added(self) -> int:
+        """How many channels are added."""
+        return 0 if self.reference is None else len(self.added_mean)
+
+    def fit(self, batch: Batch) -> None:
+        """Choose the sensor that tells where up is, and scale the new channels.
+
+        Parameters
+        ----------
+        batch : Batch
+            Standardised training series.
+        """
+        vectors, seen = self._vectors(batch)
+        steady = _mean(vectors, seen).norm(dim=2).mean(0)
+        size = _mean(vectors.square().sum(2, keepdim=True), seen).mean((0, 2)).sqrt()
+        share = steady / size.clamp_min(1e-12)
+        if float(share.max()) < _LEAST_STEADY:
+            return
+        self.reference = int(share.argmax())
+        added, seen = self._turn(vectors, seen)
+        weight = seen.sum((0, 2)).clamp_min(1)
+        mean = (added * seen).sum((0, 2)) / weight
+        centred = (added - mean[:, None]) * seen
+        spread = (centred.square().sum((0, 2)) / weight).sqrt()
+        self.added_mean.copy_(mean)
+        # The norm of gravity itself is constant but for rounding.
+        self.added_scale.copy_(torch.where(spread > 1e-5 * mean.abs(), spread, 1.0))
+
+    def forward(self, batch: Batch) -> Batch:
+        """Add the channels, standardised.
+
+        Parameters
+        ----------
+        batch : Batch
+            Standardised series.
+
+        Returns
+        -------
+        Batch
+            With `n_added` channels more, after the others. Where an axis is missing,
+            so are they.
+        """
+        if self.reference is None:
+            return batch
+        added, seen = self._turn(*self._vectors(batch))
+        added = (added - self.added_mean[:, None]) / self.added_scale[:, None]
+        observed = batch.observed
+        if observed is not None:
+            observed = torch.cat([observed, seen], dim=1)
+        return Batch(torch.cat([batch.series, added], dim=1), observed, batch.lengths)
+
+    def _vectors(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return vectors in their units, and where all axes are observed.
+
+        Returns
+        -------
+        vectors : Tensor of shape (n_cases, n_triads, 3, n_timepoints)
+        seen : Tensor of shape (n_cases, n_triads, 1, n_timepoints)
+        """
+        series = batch.series * self.scale[:, None] + self.mean[:, None]
+        vectors = series[:, self.triads]
+        if batch.observed is None:
+            return vectors, vectors.new_ones(1).expand_as(vectors[:, :, :1])
+        return vectors, batch.observed[:, self.triads].amin(dim=2, keepdim=True)
+
+    def _turn(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the new channels and where they are observed, by sensor and part."""
+        reference = slice(self.reference, self.reference + 1)  # type: ignore[operator]
+        up = _mean(vectors[:, reference], seen[:, reference])
+        up = up / up.norm(dim=2, keepdim=True).clamp_min(1e-12)
+        vertical = (vectors * up.unsqueeze(3)).sum(2)
+        norm = vectors.norm(dim=2)
+        horizontal = (norm.square() - vertical.square()).clamp_min(0).sqrt()
+        added = torch.stack([vertical, horizontal, norm], dim=2).flatten(1, 2)
+        return added, seen.expand(-1, -1, len(PARTS), -1).flatten(1, 2)
+
+
+def _mean(values: Tensor, seen: Tensor) -> Tensor:
+    """Mean over the observed timepoints."""
+    return (values * seen).sum(3) / seen.sum(3).clamp_min(1)
