@@ -129,7 +129,7 @@ class OfEqualLength(ClassifierMixin, BaseEstimator):
 
 
 def ridge_on(*steps: Any) -> Pipeline:
-    """Put the head of all pipelines on top: the one recommended for MiniRocket."""
+    """Put the head on top that is recommended for MiniRocket."""
     return make_pipeline(*steps, StandardScaler(), _ridge())
 
 
@@ -141,10 +141,11 @@ def _ridge() -> RidgeClassifierCV:
 
 
 def closed_form(seed: int, **parameters: Any) -> Pipeline:
-    """Histograms without training."""
+    """Histograms without training; they come scaled."""
     from sktext_vq import VQTextTransformer
 
-    return ridge_on(VQTextTransformer(max_epochs=0, random_state=seed, **parameters))
+    transformer = VQTextTransformer(max_epochs=0, random_state=seed, **parameters)
+    return make_pipeline(transformer, _ridge())
 
 
 def classifier(seed: int, **parameters: Any) -> Any:

@@ -13,7 +13,7 @@ from sktext_vq._base import VQTextBase
 from sktext_vq._selection import FeatureScaler, balance
 
 # Of all features together: penalties about 1, the default of linear models, suit it.
-_VARIANCE = 10.0
+_VARIANCE = 100.0
 
 
 class VQTextTransformer(TransformerMixin, VQTextBase):
