@@ -225,3 +225,33 @@ def test_missing_text_packages_are_named(har_like, monkeypatch):
     assert classifier.level_ == "trained"
     with pytest.raises(ImportError, match="gone"):
         VQTextClassifier(text="labels", max_epochs=1).fit(X, y)
+
+
+def people(n_people=5, n_each=8):
+    """Series of people who do the same things in ways of their own."""
+    rng = np.random.default_rng(0)
+    person = np.tile(np.arange(n_people), 2 * n_each)
+    y = np.repeat(np.arange(2), n_people * n_each)
+    ways = rng.normal(size=(n_people, 2, 40)).cumsum(axis=2)
+    X = ways[person, y] + 0.1 * rng.normal(size=(len(y), 40))
+    return X, np.array(["low", "high"])[y], person
+
+
+def test_groups_make_probabilities_honest_about_other_people():
+    X, y, person = people()
+    model = VQTextClassifier(n_codes=16, max_epochs=0, random_state=0)
+    sure = np.abs(model.fit(X, y).predict_proba(X) - 0.5).mean()
+    careful = np.abs(model.fit(X, y, groups=person).predict_proba(X) - 0.5).mean()
+    assert sure > 0.45
+    assert careful < 0.4
+
+
+@pytest.mark.parametrize(
+    ("groups", "words"),
+    [(np.zeros(80), "only one group"), (np.arange(5), "inconsistent numbers")],
+)
+def test_groups_that_do_not_fit_are_errors(groups, words):
+    X, y, _ = people()
+    model = VQTextClassifier(n_codes=16, max_epochs=0)
+    with pytest.raises(ValueError, match=words):
+        model.fit(X, y, groups=groups)
