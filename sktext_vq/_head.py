@@ -83,9 +83,7 @@ class RidgeHead:
         penalty, n_cases, self.sharpness = _cross_validate(folds, n_classes, weight)
         self.penalty = penalty * len(features) / (n_cases or len(features))
         self.scaler = FeatureScaler.fit(features, weight)
-        for start in range(0, len(features), _CHUNK):
-            part = features[start : start + _CHUNK]
-            part[:] = self.scaler(part)
+        self.scaler.scale_in_place(features)
         n_features = features.shape[1]
         model = Ridge(self.penalty * n_features, solver="cholesky")
         model.fit(features, cases.targets(n_classes), sample_weight=cases.weight)

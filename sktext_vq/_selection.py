@@ -11,6 +11,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 _WAITING_VALUES = 2**23
 _CLIP = 3.0  # standard deviations
+_CHUNK = 512
 
 
 class FeatureMoments:
@@ -128,6 +129,12 @@ class FeatureScaler:
         np.clip(found, -_CLIP, _CLIP, out=found)
         found *= self.weight
         return found
+
+    def scale_in_place(self, features: NDArray[np.float32]) -> None:
+        """Scale features where they are, some cases at a time."""
+        for start in range(0, len(features), _CHUNK):
+            part = features[start : start + _CHUNK]
+            part[:] = self(part)
 
 
 def balance(n_counts: int, n_summaries: int) -> NDArray[np.float32]:

@@ -214,7 +214,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
             If X is no panel, or not one of the channels that were fitted.
         """
         features = self._histograms(self._check_X(X, reset=False))
-        return self.feature_scaler_(features)
+        self.feature_scaler_.scale_in_place(features)
+        return features
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
