@@ -18,7 +18,6 @@ from estimators import limit_threads, warm_up
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from protocol import (
-    LARGE_SETS,
     Results,
     explained,
     load_parts,
@@ -30,7 +29,7 @@ from protocol import (
     take,
 )
 from report import write_report
-from variants import BASE, CONTROLS, FIT_TEXTS, SCARCE, VARIANTS
+from variants import FIT_TEXTS, SCARCE, VARIANTS
 
 KEYS = ("set", "task", "variant", "seed")
 VALUES = (
@@ -179,16 +178,12 @@ def rough_seconds(name: str, task: str, variant: str) -> float:
 def plan(args: argparse.Namespace) -> list[tuple[str, str, str, int]]:
     """List what to fit.
 
-    If variants are named, all of it. If not, all variants on the full task, but on the
-    large sets, whose scores vary little, only the default and controls for more than
-    one seed; and on the other tasks those of `SCARCE`, on `SCARCE_SETS`.
+    If variants are named, all of it. If not, all variants on the full task, and on the
+    other tasks those of `SCARCE`, on `SCARCE_SETS`.
     """
 
-    def wanted(name: str, task: str, variant: str, seed: int) -> bool:
-        if task != "full" and (variant not in SCARCE or name not in SCARCE_SETS):
-            return False
-        first = seed == args.seeds[0] or name not in LARGE_SETS
-        return first or variant in (BASE, *CONTROLS)
+    def wanted(name: str, task: str, variant: str) -> bool:
+        return task == "full" or (variant in SCARCE and name in SCARCE_SETS)
 
     return [
         (name, task, variant, seed)
@@ -196,7 +191,7 @@ def plan(args: argparse.Namespace) -> list[tuple[str, str, str, int]]:
         for task in args.tasks
         for variant in args.variants or VARIANTS
         for name in args.sets
-        if args.variants or wanted(name, task, variant, seed)
+        if args.variants or wanted(name, task, variant)
     ]
 
 
