@@ -190,8 +190,10 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
     def _check_channel_groups(self) -> dict[str, tuple[int, int, int]]:
         """Return the axes of each sensor, as indices of channels."""
         groups = self.channel_groups
-        if groups is None or (isinstance(groups, str) and groups == "auto"):
-            named = groups is not None and self.channel_names is not None
+        if groups is None:
+            return {}
+        if isinstance(groups, str) and groups == "auto":
+            named = self.channel_names is not None
             return find_triads(self.channel_names_) if named else {}
         if not isinstance(groups, Mapping):
             raise TypeError(
@@ -328,10 +330,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         generator: torch.Generator,
     ) -> None:
         """Gather what training needs of as many cases as fit in memory; see `_fit`."""
-        weights = self._loss_weights()
-        tokenizer = self.tokenizer_
-        learned = weights["codebook"] > 0 or weights["frequency"] > 0
-        n_features = min(self.max_features, tokenizer.n_features)
+        weights, learned = self._loss_weights(), self._learns_features
+        n_features = min(self.max_features, self.tokenizer_.n_features)
         few = max(1, _MAX_TRAINING_VALUES // n_features)
         if learned:
             few = min(few, _MAX_LEARNED_CASES)
@@ -389,9 +389,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         generator: torch.Generator,
     ) -> None:
         """Build the model, and train it."""
-        weights = self._loss_weights()
+        weights, learned = self._loss_weights(), self._learns_features
         tokenizer = self.tokenizer_
-        learned = weights["codebook"] > 0 or weights["frequency"] > 0
         train_cases, valid_cases = split
         kept = selection.kept
         mean, scale = selection.moments.mean_and_scale()
@@ -476,6 +475,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         """Return the weight of every loss."""
         own = self.loss_weights or {}
         return {**WEIGHTS, **{name: float(weight) for name, weight in own.items()}}
+
+    @property
+    def _learns_features(self) -> bool:
+        """Whether training changes histograms, so that every step needs new ones."""
+        weights = self._loss_weights()
+        return weights["codebook"] > 0 or weights["frequency"] > 0
 
     def _gather(
         self, panel: Panel, kept: NDArray[np.int64]

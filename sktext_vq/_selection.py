@@ -173,6 +173,11 @@ class Selection:
     folds: NDArray[np.int64]
     kept_without: list[NDArray[np.int64]]
 
+    @property
+    def weight(self) -> NDArray[np.float32]:
+        """Weights of chosen features, of shape (n_kept,); see `balance`."""
+        return balance(len(self.kept) - self.n_summaries, self.n_summaries)
+
 
 def assign_folds(
     classes: NDArray[np.int64], n_folds: int, groups: NDArray[Any] | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,17 +90,22 @@ class VocabularyMixin:
             _duration(d * N_POINTS, self.sampling_rate)
             for d in self.tokenizer_.dilations
         ]
-        heads = [
-            f"{channel}{view}"
-            for channel, view in itertools.product(self._channels, ["", " change"])
-        ]
+        views = ["", " change"]
         of_codes = [f"code {k}, {row}" for row in rows for k in range(self.n_codes)]
-        every = [
-            f"{head}: {feature}, {duration}"
-            for features in (of_codes, _SUMMARIES)
-            for head, duration, feature in itertools.product(heads, durations, features)
-        ]
-        return np.array(every, dtype=object)[self.kept_]
+        tokenizer, kept = self.tokenizer_, self.kept_
+        counts = kept[kept < tokenizer.n_counts]
+        summaries = kept[len(counts) :] - tokenizer.n_counts
+        return np.array(
+            [
+                f"{self._channels[c]}{views[v]}: {features[i]}, {durations[d]}"
+                for indices, features in ((counts, of_codes), (summaries, _SUMMARIES))
+                for c, v, d, i in zip(
+                    *np.unravel_index(indices, (*tokenizer.layout[:3], len(features))),
+                    strict=True,
+                )
+            ],
+            dtype=object,
+        )
 
     def transform_codes(self, X: Any) -> NDArray[np.float64]:
         """Count codes, over all channels and lengths.

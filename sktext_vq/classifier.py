@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 
 from sktext_vq._base import VQTextBase
 from sktext_vq._head import Cases, RidgeHead
-from sktext_vq._selection import Selection, balance
+from sktext_vq._selection import Selection
 from sktext_vq._zero_shot import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.training import single_thread
@@ -84,7 +84,8 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
     device : str, default="auto"
         Torch device; ``"auto"`` is a GPU if there is one.
     n_jobs : int or None, default=None
-        Threads that share out the cases in prediction, as joblib counts them.
+        Threads that share out the cases, as joblib counts them. None is as many as
+        torch may use (``torch.set_num_threads``), or as joblib's context says.
     verbose : int, default=0
         1 shows progress.
 
@@ -236,9 +237,7 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         self.classes_ = labels
         cases = Cases(self._histograms(panel), classes, case_weight)
         folds = self._folds(panel, classes, case_weight, selection)
-        n_summaries = selection.n_summaries
-        feature_weight = balance(len(self.kept_) - n_summaries, n_summaries)
-        self.head_ = RidgeHead().fit(cases, len(labels), folds, feature_weight)
+        self.head_ = RidgeHead().fit(cases, len(labels), folds, selection.weight)
         # The head has standardised the features in place.
         self.space_ = ZeroShotSpace().fit(
             cases.features, classes, check_random_state(self.random_state)

@@ -45,8 +45,6 @@ _TAGS = {
     "property:randomness": "derandomized",
 }
 
-_TEST_PARAMS = {"n_codes": 16, "max_features": 500, "random_state": 0}
-
 
 def _with_signature_of(other: Callable[..., None]) -> Callable[[Any], Any]:
     """Give a constructor the signature of another, which it passes everything on to.
@@ -61,7 +59,33 @@ def _with_signature_of(other: Callable[..., None]) -> Callable[[Any], Any]:
     return decorate
 
 
-class VQTextSktimeClassifier(BaseClassifier):
+class _Adapter:
+    """What sktime asks of both."""
+
+    _closed_form_params: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Parameters that sktime's checks make instances with.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Ignored: there is one set for all purposes.
+
+        Returns
+        -------
+        list of dict
+            Two small settings, in closed form and trained with text.
+        """
+        small = {"n_codes": 16, "max_features": 500, "random_state": 0}
+        return [
+            {**small, "max_epochs": 0, **cls._closed_form_params},
+            {**small, "max_epochs": 1, "text_encoder": "hashing"},
+        ]
+
+
+class VQTextSktimeClassifier(_Adapter, BaseClassifier):
     """Classify series by histograms of shape tokens, as sktime's classifier.
 
     Holds a :class:`~sktext_vq.VQTextClassifier`, and predicts what that does.
@@ -121,6 +145,7 @@ class VQTextSktimeClassifier(BaseClassifier):
         "capability:class_weight": True,
         "capability:multithreading": True,
     }
+    _closed_form_params: ClassVar[dict[str, Any]] = {"class_weight": "balanced"}
 
     @_with_signature_of(VQTextClassifier.__init__)
     def __init__(self, *args: Any, **params: Any) -> None:
@@ -138,27 +163,8 @@ class VQTextSktimeClassifier(BaseClassifier):
     def _predict_proba(self, X: Any) -> NDArray[np.float64]:
         return self.classifier_.predict_proba(X)
 
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Parameters that sktime's checks make instances with.
 
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored: there is one set for all purposes.
-
-        Returns
-        -------
-        list of dict
-            Two small settings, in closed form and trained with text.
-        """
-        return [
-            {**_TEST_PARAMS, "max_epochs": 0, "class_weight": "balanced"},
-            {**_TEST_PARAMS, "max_epochs": 1, "text_encoder": "hashing"},
-        ]
-
-
-class VQTextSktimeTransformer(BaseTransformer):
+class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     """Turn series into histograms of shape tokens, as sktime's transformer.
 
     Holds a :class:`~sktext_vq.VQTextTransformer`, and returns what that does, as a
@@ -240,22 +246,3 @@ class VQTextSktimeTransformer(BaseTransformer):
             index=instances,
             columns=self.transformer_.get_feature_names_out(),
         )
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Parameters that sktime's checks make instances with.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored: there is one set for all purposes.
-
-        Returns
-        -------
-        list of dict
-            Two small settings, in closed form and trained with text.
-        """
-        return [
-            {**_TEST_PARAMS, "max_epochs": 0},
-            {**_TEST_PARAMS, "max_epochs": 1, "text_encoder": "hashing"},
-        ]

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 
 from sktext_vq._base import VQTextBase
-from sktext_vq._selection import FeatureScaler, balance
+from sktext_vq._selection import FeatureScaler
 
 # Of all features together: penalties about 1, the default of linear models, suit it.
 _VARIANCE = 100.0
@@ -64,7 +64,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
     device : str, default="auto"
         Torch device; ``"auto"`` is a GPU if there is one.
     n_jobs : int or None, default=None
-        Threads that share out the cases in `transform`, as joblib counts them.
+        Threads that share out the cases, as joblib counts them. None is as many as
+        torch may use (``torch.set_num_threads``), or as joblib's context says.
     verbose : int, default=0
         1 shows progress.
 
@@ -182,10 +183,9 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
             if len(labels) == 1:  # nothing to tell apart
                 labels = classes = None
         selection = self._fit(panel, labels, classes, text, None)
-        kept, n_summaries = selection.kept, selection.n_summaries
+        kept = selection.kept
         mean, scale = selection.moments.mean_and_scale()
-        weight = balance(len(kept) - n_summaries, n_summaries)
-        weight *= np.float32((_VARIANCE / len(kept)) ** 0.5)
+        weight = selection.weight * np.float32((_VARIANCE / len(kept)) ** 0.5)
         self.feature_scaler_ = FeatureScaler(mean[kept], scale[kept], weight)
         return self
 
