@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -61,6 +62,7 @@ from sktext_vq.text import (
     are_words,
 )
 from sktext_vq.training import (
+    Result,
     in_threads,
     observe,
     single_thread,
@@ -662,9 +664,21 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         )
 
     def _flat_features(
-        self, panel: Panel, task: str, columns: NDArray[np.int64] | None = None
+        self, panel: Panel, task: str
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """Yield features of consecutive cases, in bounded memory."""
+        return self._map_features(lambda part, features: features, panel, task)
+
+    def _map_features(
+        self,
+        function: Callable[[slice, NDArray[np.float32]], Result],
+        panel: Panel,
+        task: str,
+    ) -> Iterator[tuple[slice, Result]]:
+        """Yield what a function makes of the features of consecutive cases.
+
+        Threads compute features and call the function.
+        """
         device = self._device()
         tokenizer = self.tokenizer_
         if device != "cpu":
@@ -675,20 +689,20 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         size = min(size, -(-panel.n_cases // n_threads))
         parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
 
-        def compute(part: slice) -> NDArray[np.float32]:
+        def compute(part: slice) -> Result:
             with torch.inference_mode():
                 batch = self.scaler_.batch(panel, part, n_timepoints)
                 features = tokenizer(to_device(batch, device)).cpu().numpy()
-            return features if columns is None else features[:, columns]
+                return function(part, features)
 
         found = in_threads(compute, parts, n_threads)
         bar = tqdm(
             total=panel.n_cases, desc=task, disable=not self.verbose, leave=False
         )
         with bar:
-            for part, features in zip(parts, found, strict=True):
-                yield part, features
-                bar.update(len(features))
+            for part, result in zip(parts, found, strict=True):
+                yield part, result
+                bar.update(min(part.stop, panel.n_cases) - part.start)
 
     def _histograms(
         self, panel: Panel, kept: NDArray[np.int64] | None = None
@@ -696,8 +710,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         """Compute chosen features of all cases, of shape (n_cases, n_kept)."""
         kept = self.kept_ if kept is None else kept
         histograms = np.empty((panel.n_cases, len(kept)), np.float32)
-        for part, features in self._flat_features(panel, "tokens", kept):
-            histograms[part] = features
+
+        def write(part: slice, features: NDArray[np.float32]) -> None:
+            # Unlike mode="raise", this needs no copy; no index is out of range.
+            np.take(features, kept, axis=1, out=histograms[part], mode="clip")
+
+        deque(self._map_features(write, panel, "tokens"), maxlen=0)
         return histograms
 
     def __sklearn_tags__(self) -> Any:

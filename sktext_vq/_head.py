@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
@@ -94,11 +95,17 @@ class RidgeHead:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Score of each class, of shape (n_cases, n_classes)."""
-        parts = [
-            self.scaler(features[start : start + _CHUNK]) @ self.coef
+        # One row at a time: products of many rows are rounded differently from those of
+        # few. In torch, whose threads the threads that call this have limited.
+        coef = torch.from_numpy(self.coef.T.copy())
+        rows = [
+            coef.mv(row)
             for start in range(0, len(features), _CHUNK)
+            for row in torch.from_numpy(
+                self.scaler(features[start : start + _CHUNK])
+            ).double()
         ]
-        return np.concatenate(parts) + self.intercept
+        return torch.stack(rows).numpy() + self.intercept
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of each class, of shape (n_cases, n_classes)."""

@@ -53,7 +53,7 @@ class VocabularyMixin:
         raise NotImplementedError
 
     def _flat_features(
-        self, panel: Panel, task: str, columns: NDArray[np.int64] | None = None
+        self, panel: Panel, task: str
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         raise NotImplementedError
 

@@ -294,12 +294,18 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
             If X is no panel, or not one of the channels that were fitted.
         """
         panel = self._check_X(X, reset=False)
-        if self.head == "ridge":
-            return self.head_.probabilities(self._histograms(panel))
-        assert self.model_ is not None
-        features = self._histograms(panel, self.model_.kept.numpy())
-        with single_thread():
-            return self.model_.probabilities(torch.from_numpy(features)).numpy()
+        model, head = self.model_, self.head_
+        use_network = self.head == "network"
+
+        def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
+            if not use_network:
+                return head.probabilities(features[:, self.kept_])
+            assert model is not None
+            picked = torch.from_numpy(features)[:, model.kept]
+            return model.probabilities(picked).numpy()
+
+        found = self._map_features(score, panel, "classes")
+        return np.concatenate([probabilities for _, probabilities in found])
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable class.

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sktext_vq.nn import tokens
 from sktext_vq.nn.codebook import MAX_SHIFT, Codebook, count_heads
 from sktext_vq.nn.tokens import (
     N_POINTS,
@@ -128,6 +129,44 @@ def test_padding_changes_nothing():
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("n_timepoints", [8, 50, 300])
+@pytest.mark.parametrize("n_codes", [17, 32])
+@pytest.mark.parametrize("with_gaps", [False, True])
+def test_compiled_code_counts_as_torch_does(
+    monkeypatch, n_timepoints, n_codes, with_gaps
+):
+    pytest.importorskip("numba")
+    series = walk(20, 3, n_timepoints)
+    tokenizer = fitted(series, n_codes)
+    batch = Batch(series)
+    if with_gaps:
+        observed = torch.ones_like(series)
+        observed[:10, 1, 3:40] = 0
+        observed[0, 2] = 0
+        observed[10:, :, n_timepoints - 4 :] = 0
+        lengths = torch.full((20,), n_timepoints)
+        lengths[10:] -= 4
+        batch = Batch(series * observed, observed, lengths)
+    with torch.inference_mode():
+        found = tokenizer(batch)
+        monkeypatch.setattr(tokens, "_kernels", lambda: None)
+        expected = tokenizer(batch)
+    assert found.shape == expected.shape == (20, tokenizer.n_features)
+    # A window as near to one code as to another may go to either.
+    unlike = (found - expected).abs() > 1e-4
+    assert unlike.double().mean() < 1e-3
+    assert found.std(0).max() > 0.1
+
+
+def test_series_count_the_same_in_a_batch_and_alone():
+    series = walk(9, 2, 100)
+    tokenizer = fitted(series)
+    with torch.inference_mode():
+        together = tokenizer(Batch(series))
+        alone = torch.cat([tokenizer(Batch(case[None])) for case in series])
+    assert torch.equal(together, alone)
+
+
 def test_bins_share_a_value_between_its_neighbours():
     """Windows of one level, between two knots, are counted in these two bins."""
     tokenizer = fitted(walk(1, 1))
@@ -160,7 +199,8 @@ def test_training_features_are_those_of_prediction_and_have_gradients():
     found, error = tokenizer.train_forward(Batch(series), 0.5, first=0, step=1)
     with torch.inference_mode():
         expected = tokenizer(Batch(series))
-    torch.testing.assert_close(found.detach(), expected.clone(), atol=1e-4, rtol=0)
+    # Roots of frequencies are steep at 0, where rounding shows.
+    torch.testing.assert_close(found.detach(), expected.clone(), atol=1e-3, rtol=0)
     (found.sum() + error).backward()
     gradient = tokenizer.codebook.shift.grad
     assert torch.isfinite(gradient).all()

@@ -7,8 +7,10 @@ are closed-form linear algebra.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +34,9 @@ TRAINING_STEP = 4  # training sees every fourth start, from a random one
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
 _MAX_SAMPLE_VALUES = 2**21
-_SCORES_PER_BLOCK = 2**21
+_SCORES_PER_BLOCK = 2**22
 _FEW_WINDOWS = 16
+_LEAST_WIDTH = 1e-3  # of bins, in standard deviations: levels this near are the same
 
 
 class Windows(NamedTuple):
@@ -128,14 +131,19 @@ def cut_windows(
         shape /= scale + SCALE_FLOOR
     valid = None
     if observed is not None and lengths is not None and n_starts:
-        share = F.avg_pool1d(observed.unsqueeze(1), length, stride=1).squeeze(1)
-        every = torch.arange(n_starts, device=series.device)
-        # The smallest window stays valid in a series shorter than itself.
-        ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
-        inside = every + length <= ends
-        enough = (share >= 0.5) | (lengths.unsqueeze(1) < N_POINTS)
-        valid = (inside & enough)[:, first::step].to(series.dtype)
+        valid = _valid_windows(observed, lengths, length)[:, first::step]
     return Windows(points, offset, scale, valid)
+
+
+def _valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
+    """1 for windows at every start that lie in their series and are half observed."""
+    share = F.avg_pool1d(observed.unsqueeze(1), length, stride=1).squeeze(1)
+    every = torch.arange(share.shape[1], device=observed.device)
+    # The smallest window stays valid in a series shorter than itself.
+    ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
+    inside = every + length <= ends
+    enough = (share >= 0.5) | (lengths.unsqueeze(1) < N_POINTS)
+    return (inside & enough).to(observed.dtype)
 
 
 def _mean_of_points(values: Tensor) -> Tensor:
@@ -324,7 +332,10 @@ class ShapeTokenizer(nn.Module):
                     values = values.where(usable, torch.nan)
                 inner = torch.linspace(0, 1, knots.shape[-1] + 2)[1:-1]
                 found = torch.nanquantile(values, inner, dim=1).T
-                knots[v, d] = torch.nan_to_num(found)
+                found = torch.nan_to_num(found)
+                for k in range(1, found.shape[1]):
+                    found[:, k].clamp_(min=found[:, k - 1] + _LEAST_WIDTH)
+                knots[v, d] = found
             pool.append(self._sample_shapes(windows, generator))
         shapes = torch.cat(pool)
         if len(shapes) == 0:
@@ -401,6 +412,12 @@ class ShapeTokenizer(nn.Module):
         Tensor of shape (n_cases, n_features)
         """
         batch = self._extend(batch)
+        if (
+            (kernels := _kernels()) is not None
+            and batch.series.device.type == "cpu"
+            and not torch.is_grad_enabled()
+        ):
+            return self._count_compiled(batch, kernels)
         blocks = []
         for v, d, windows in self._all_windows(batch):
             if windows.offset.shape[-1] == 0:
@@ -482,9 +499,9 @@ class ShapeTokenizer(nn.Module):
         best = _best_match(scores, windows.valid)  # before scores are overwritten
         chosen = self.codebook.assign(scores, temperature)
         counts = self._count(windows, chosen, v, d)
+        histograms = torch.cat([_root(counts), best], dim=1)
         levels = summarise(windows.offset, windows.valid)
         scales = summarise((windows.scale + SCALE_FLOOR).log(), windows.valid)
-        histograms = torch.cat([_root(counts), best], dim=1)
         return histograms, torch.cat([levels, scales], dim=1)
 
     def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
@@ -509,10 +526,10 @@ class ShapeTokenizer(nn.Module):
             part = by_channel[:, :, rows]
             values = values.view(-1, self.n_channels, 1, n_windows)
             if values.requires_grad:
-                part.copy_((values - low) / width.clamp_min(1e-6))
+                part.copy_((values - low) / width)
             else:
                 torch.sub(values, low, out=part)
-                part /= width.clamp_min(1e-6)
+                part /= width
         weights = weights.clamp(0, 1) if weights.requires_grad else weights.clamp_(0, 1)
         total: Tensor | int = n_windows
         if windows.valid is not None:
@@ -521,6 +538,52 @@ class ShapeTokenizer(nn.Module):
         sums = torch.bmm(weights, chosen.permute(1, 2, 0)) / total
         whole, level, scale = sums[:, :1], sums[:, 1:LEVEL_BINS], sums[:, LEVEL_BINS:]
         return torch.cat([shares(whole, level), shares(whole, scale)], dim=1)
+
+    def _count_compiled(self, batch: Batch, kernels: ModuleType) -> Tensor:
+        """Compute the features as `forward` does, in compiled code."""
+        n_cases, n_channels, n_timepoints = batch.series.shape
+        n_lengths = len(self.dilations)
+        features = torch.zeros(n_cases, self.n_features)
+        summaries = features[:, self.n_counts :].view(
+            n_cases, n_channels, -1, N_SUMMARIES
+        )
+        codes = self.codebook.codes.numpy()
+        for v, view in enumerate(self.views(batch.series)):
+            # Another layout would be compiled anew.
+            series = view.reshape(-1, n_timepoints).contiguous().numpy()
+            for d, dilation in enumerate(self.dilations):
+                n_windows = n_timepoints - dilation * N_POINTS + 1
+                if n_windows < 1:
+                    continue
+                valid = None
+                if batch.observed is not None and batch.lengths is not None:
+                    valid = _valid_windows(
+                        batch.observed.flatten(0, 1),
+                        batch.lengths.repeat_interleave(n_channels),
+                        dilation * N_POINTS,
+                    )
+                offset, scale = attributes = torch.empty(2, len(series), n_windows)
+                kernels.count_windows(
+                    series,
+                    (offset[:0] if valid is None else valid).numpy(),
+                    dilation,
+                    codes,
+                    self.codebook.n_heads,
+                    self.level_knots[v, d].numpy(),
+                    self.scale_knots[v, d].numpy(),
+                    features.numpy(),
+                    v * n_lengths + d,
+                    len(VIEWS) * n_lengths,
+                    offset.numpy(),
+                    scale.numpy(),
+                )
+                scale.add_(SCALE_FLOOR).log_()
+                if valid is not None:
+                    valid = valid.repeat(2, 1)
+                found = summarise(attributes.flatten(0, 1), valid)
+                found = found.view(2, n_cases, n_channels, -1).permute(1, 2, 0, 3)
+                summaries[:, :, v * n_lengths + d] = found.flatten(2)
+        return features
 
     def _no_windows(self, batch: Batch) -> tuple[Tensor, Tensor]:
         n_series = len(batch.series) * self.n_channels
@@ -560,6 +623,16 @@ def _best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
     if valid is not None:
         best = best.nan_to_num(neginf=0.0)
     return best.T.unsqueeze(1)
+
+
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """Compiled code, where numba is installed."""
+    try:
+        from sktext_vq.nn import kernels
+    except ImportError:
+        return None
+    return kernels
 
 
 def sample_size(n_channels: int, n_timepoints: int) -> int:
