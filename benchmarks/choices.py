@@ -32,6 +32,7 @@ OPTIONS = {
     "codes_per_head": ("16", "32", "64"),
     "bins": ("4", "8"),
     "kept_share": ("1", "1/2", "1/3", "1/5"),
+    "kinds": ("all", "no matches", "no summaries", "histograms"),
     "max_features": ("5000", "10000", "20000"),
 }
 # The row of all defaults, which stands for the default value of every option.
@@ -48,10 +49,10 @@ def defaults() -> dict[str, str]:
         "n_codes": parameters["n_codes"],
         "codes_per_head": codebook.MIN_CODES_PER_HEAD,
         "bins": tokens.LEVEL_BINS,
-        "kept_share": _base._KEPT_SHARE,
+        "kept_share": _base._KEPT_SHARES[0],
         "max_features": parameters["max_features"],
     }
-    found = {}
+    found = {"kinds": "all"}
     for option, value in now.items():
         same = [text for text in OPTIONS[option] if _number(text) == value]
         if not same:
@@ -65,15 +66,33 @@ def _number(text: str) -> int | float:
     return int(fraction) if fraction.denominator == 1 else float(fraction)
 
 
-def constants(option: str, value: str) -> dict[str, int | float]:
+def kept_shares(share: float, kinds: str) -> tuple[float, float, float]:
+    """Shares of histograms, matches and summaries that are kept at most."""
+    only = kinds == "histograms"
+    return (
+        share,
+        0.0 if only or kinds == "no matches" else share,
+        0.0 if only or kinds == "no summaries" else 1.0,
+    )
+
+
+def constants(option: str, value: str) -> dict[str, Any]:
     """Constants of the package that an option stands for; none for a parameter."""
+    if option == "kinds":
+        share = _number(defaults()["kept_share"])
+        return {"_KEPT_SHARES": kept_shares(share, value)}
     number = _number(value)
     if option == "codes_per_head":
         return {"MIN_CODES_PER_HEAD": number}
     if option == "bins":
-        return {"LEVEL_BINS": number, "SCALE_BINS": number, "N_ROWS": 2 * number + 1}
+        return {
+            "LEVEL_BINS": number,
+            "SCALE_BINS": number,
+            "N_ROWS": 2 * number + 1,
+            "_kernels": lambda: None,  # compiled for the number of bins that is usual
+        }
     if option == "kept_share":
-        return {"_KEPT_SHARE": number}
+        return {"_KEPT_SHARES": kept_shares(number, "all")}
     return {}
 
 
@@ -96,11 +115,14 @@ def patched(option: str, value: str) -> Iterator[None]:
 
 def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
     """Raise unless a fitted transformer is what the values of all options say."""
-    number = {option: _number(value) for option, value in chosen.items()}
+    kinds = chosen["kinds"]
+    number = {option: _number(chosen[option]) for option in chosen if option != "kinds"}
     tokenizer = transformer.tokenizer_
-    n_summaries = tokenizer.n_features - tokenizer.n_counts
-    n_summaries = min(n_summaries, number["max_features"] // 2)
-    share = int(np.ceil(number["kept_share"] * tokenizer.n_counts))
+    shares = kept_shares(number["kept_share"], kinds)
+    most = [
+        int(share * size) for share, size in zip(shares, tokenizer.sizes, strict=True)
+    ]
+    n_summaries = min(most[2], number["max_features"] // 2)
     found = {
         "codes": tokenizer.codebook.n_codes,
         "heads": tokenizer.codebook.n_heads,
@@ -111,7 +133,8 @@ def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
         "codes": number["n_codes"],
         "heads": max(1, number["n_codes"] // number["codes_per_head"]),
         "rows": 2 * number["bins"] + 1,
-        "features": n_summaries + min(share, number["max_features"] - n_summaries),
+        "features": n_summaries
+        + min(sum(most[:2]), number["max_features"] - n_summaries),
     }
     if found != expected:
         raise RuntimeError(f"Asked for {chosen}, so {expected}, but found {found}.")

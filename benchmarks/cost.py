@@ -1,4 +1,4 @@
-"""Seconds and memory beside MiniRocket, and how both grow with the data."""
+"""Seconds and memory: beside MiniRocket, as data grow, and beside what is possible."""
 
 from __future__ import annotations
 
@@ -10,24 +10,32 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from estimators import build, limit_threads, warm_up
+from estimators import build, few_of_each, limit_threads, warm_up
 from numpy.typing import NDArray
 from protocol import Results, load_split, log, make_parser
 from report import write_report
 
 COMPARED = ("classifier-closed", "closed-form", "minirocket")
-PARTS = ("speed", "memory", "linearity", "tokenise")
+PARTS = ("speed", "memory", "linearity", "tokenise", "limit", "large")
 ARRAYS = ("X_train", "y_train", "X_test")  # what a process that is measured needs
 # 1x of the table of growth.
 BASE = {"cases": 500, "channels": 3, "timepoints": 64}
 FACTORS = (1, 2, 4, 8, 16)
+# Of VQShape (Wen et al., NeurIPS 2024) as its authors released it, in two widths.
+VQSHAPE_WIDTHS = (256, 512)
+VQSHAPE_CODES = 512
+VQSHAPE_PATCHES, VQSHAPE_PATCH = 64, 8
+VQSHAPE_BATCH = 16  # larger ones are no faster on a CPU, and far larger ones slower
+PRODUCT_SIZE = 2048  # rows and columns of what is multiplied
+STEPS = ("transformer.fit", "transformer.transform", "classifier.predict_proba")
 
 
 def peak_mib() -> float:
@@ -225,7 +233,11 @@ def measure_growth(
 
 
 def tokenise(args: argparse.Namespace) -> None:
-    """Time a univariate series of 512 timepoints on one thread."""
+    """Time a univariate series of 512 timepoints on one thread.
+
+    An encoder of VQShape's size comes last. Its weights are random, since only the cost
+    is compared; its codes are those of its codebook.
+    """
     from sktext_vq import VQTextTransformer
 
     results = Results(
@@ -234,23 +246,41 @@ def tokenise(args: argparse.Namespace) -> None:
         ("seed", "series", "ms_per_series"),
     )
     X, y = tiles(200, 1, 512)
-    with limit_threads(1):
-        for n_codes in (64, 512):
-            transformer = VQTextTransformer(n_codes, max_epochs=0, random_state=0)
+    for n_codes in (64, 512):
+        transformer = VQTextTransformer(n_codes, max_epochs=0, random_state=0)
+        with limit_threads(1):
             transformer.fit(X, y)
-            for task, (work, few) in TASKS.items():
-                series = X[:few]
-                work(transformer, series)
-                for repeat in range(args.repeats):
-                    key = {"task": task, "n_codes": n_codes, "repeat": repeat}
-                    if tuple(key.values()) in results:
-                        continue
-                    start = time.perf_counter()
-                    work(transformer, series)
-                    ms = 1000 * (time.perf_counter() - start) / len(series)
-                    row = {"seed": 0, "series": len(series), "ms_per_series": ms}
-                    results.add(key | row)
-                    log(f"{task}, {n_codes} codes: {ms:.3f} ms")
+        for task, (function, few) in TASKS.items():
+            work = partial(function, transformer)
+            time_series(results, args.repeats, task, n_codes, work, X[:few])
+    for width in VQSHAPE_WIDTHS:
+        work, n_weights = encoder_of_vqshapes_size(width)
+        task = f"encoder of VQShape's size, {n_weights / 1e6:.1f} million weights"
+        time_series(results, args.repeats, task, VQSHAPE_CODES, work, X)
+
+
+def time_series(
+    results: Results,
+    repeats: int,
+    task: str,
+    n_codes: int,
+    work: Callable[[Any], Any],
+    X: NDArray[np.float32],
+) -> None:
+    """Time a task on one thread, as often as rows of it are missing."""
+    missing = [i for i in range(repeats) if (task, n_codes, i) not in results]
+    if not missing:
+        return
+    with limit_threads(1):
+        work(X)
+        for repeat in missing:
+            start = time.perf_counter()
+            work(X)
+            ms = 1000 * (time.perf_counter() - start) / len(X)
+            key = {"task": task, "n_codes": n_codes, "repeat": repeat}
+            row = {"seed": 0, "series": len(X), "ms_per_series": ms}
+            results.add(key | row)
+            log(f"{task}, {n_codes} codes: {ms:.3f} ms")
 
 
 def _one_by_one(transformer: Any, X: NDArray[np.float32]) -> None:
@@ -266,6 +296,270 @@ TASKS: dict[str, tuple[Callable[[Any, Any], Any], int | None]] = {
 }
 
 
+def encoder_of_vqshapes_size(
+    width: int,
+) -> tuple[Callable[[NDArray[np.float32]], NDArray[np.float32]], int]:
+    """Make what VQShape computes for a histogram of codes, and count its weights.
+
+    The weights are random, and the histograms therefore mean nothing: nothing but the
+    cost is compared, which does not depend on what the weights are.
+
+    Sizes are those of the model that its authors released: 64 patches of 8 timepoints,
+    4 layers of a transformer with 8 heads that encode them, 64 queries whose tokens
+    another 4 layers find, with layers in between 4 times as wide as the model, an
+    output for each of the attributes of a token, and 512 codes of 8 numbers, of which
+    the nearest counts. Its decoders are left out, since histograms do not need them.
+    """
+    import torch
+    from torch import nn
+
+    def output(size: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, size))
+
+    layer = {
+        "d_model": width,
+        "nhead": 8,
+        "dim_feedforward": 4 * width,
+        "activation": "gelu",
+        "batch_first": True,
+    }
+    torch.manual_seed(0)
+    model = nn.ModuleDict(
+        {
+            "patches": nn.Linear(VQSHAPE_PATCH, width),
+            "places": nn.Embedding(VQSHAPE_PATCHES, width),
+            "encoder": nn.TransformerEncoder(nn.TransformerEncoderLayer(**layer), 4),
+            "queries": nn.Embedding(VQSHAPE_PATCHES, width),
+            "tokenizer": nn.TransformerDecoder(nn.TransformerDecoderLayer(**layer), 4),
+            "shape": output(8),
+            "place": output(2),  # start and length
+            "offset": output(1),
+            "scale": output(1),
+            "codes": nn.Embedding(VQSHAPE_CODES, 8),
+        }
+    ).eval()
+
+    def count(X: NDArray[np.float32]) -> NDArray[np.float32]:
+        found = []
+        with torch.inference_mode():
+            for series in torch.from_numpy(X[:, 0]).split(VQSHAPE_BATCH):
+                variance, mean = torch.var_mean(series, 1, correction=0, keepdim=True)
+                series = (series - mean) / (variance + 1e-5).sqrt()
+                patches = model["patches"](series.unflatten(1, (-1, VQSHAPE_PATCH)))
+                patches = model["encoder"](patches + model["places"].weight)
+                queries = model["queries"].weight.expand(len(series), -1, -1)
+                tokens = model["tokenizer"](queries, patches)
+                for attribute in ("place", "offset", "scale"):
+                    model[attribute](tokens)
+                distances = torch.cdist(model["shape"](tokens), model["codes"].weight)
+                nearest = distances.argmin(dim=2)
+                counts = torch.zeros(len(series), VQSHAPE_CODES)
+                found.append(counts.scatter_add_(1, nearest, torch.ones(nearest.shape)))
+        return torch.cat(found).numpy()
+
+    return count, sum(weights.numel() for weights in model.parameters())
+
+
+def limit(args: argparse.Namespace) -> None:
+    """Time the transform, and a matrix product in the same process and on its threads.
+
+    No other arithmetic is as fast as such a product. What the operations of all windows
+    would take at its speed is therefore what the transform cannot fall below, as long
+    as it scores each window against each code.
+    """
+    from sktext_vq import VQTextTransformer
+
+    results = Results(
+        args.results / "limit.csv",
+        ("set", "threads", "repeat"),
+        ("seed", "cases", "operations", "product_per_second", "transform_seconds"),
+    )
+    runs = [
+        (repeat, n_threads)
+        for repeat in range(args.repeats)
+        for n_threads in sorted({1, os.cpu_count() or 1})
+        if (args.set, n_threads, repeat) not in results
+    ]
+    if not runs:
+        return
+    data = load_split(args.set, args.data)
+    transformer = VQTextTransformer(max_epochs=0, random_state=0)
+    transformer.fit(data.X_train, data.y_train)
+    tokenizer = transformer.tokenizer_
+    n_operations = len(data.X_test) * operations(
+        tokenizer.n_channels,
+        transformer.n_timepoints_,
+        tokenizer.dilations,
+        transformer.n_codes,
+    )
+    for repeat, n_threads in runs:
+        with limit_threads(n_threads):
+            per_second = product_per_second()
+            transformer.transform(data.X_test[:100])  # threads start, and code compiles
+            start = time.perf_counter()
+            transformer.transform(data.X_test)
+            seconds = time.perf_counter() - start
+        results.add(
+            {
+                "set": args.set,
+                "threads": n_threads,
+                "repeat": repeat,
+                "seed": 0,
+                "cases": len(data.X_test),
+                "operations": n_operations,
+                "product_per_second": per_second,
+                "transform_seconds": seconds,
+            }
+        )
+        log(
+            f"{n_threads} threads, repeat {repeat}: {n_operations / per_second:.3f} s "
+            f"as a product, transform {seconds:.3f} s"
+        )
+
+
+def operations(
+    n_channels: int, n_timepoints: int, spacings: Sequence[int], n_codes: int
+) -> int:
+    """Count the operations on floating-point numbers that windows of a case need.
+
+    Per window and code there are 2 * 8 + 1: 8 products, 7 sums and what is taken off
+    for the length of the code make the score, and a comparison finds the best code.
+
+    Per window there are 43 to cut it: 8 for the mean of its points and 8 to take that
+    off, 16 for the mean square, a root, a sum and a division for what the points are
+    multiplied by, and 8 to do so. Per timepoint there are 2 for each length of windows
+    whose points are means, since half the sum of two means is a longer one; and 2 for
+    changes, a difference and a division.
+
+    Not counted are other comparisons of scores, bins and their sums, quantiles, roots,
+    choosing and scaling of features, and all that is not arithmetic.
+    """
+    from sktext_vq.nn.tokens import N_POINTS, VIEWS
+
+    n_windows = sum(max(0, n_timepoints - N_POINTS * d + 1) for d in spacings)
+    n_smoothed = sum(n_timepoints for d in spacings if d > 1)
+    cut = 5 * N_POINTS + 3
+    of_view = n_windows * (n_codes * (2 * N_POINTS + 1) + cut) + 2 * n_smoothed
+    return n_channels * (len(VIEWS) * of_view + 2 * n_timepoints)
+
+
+def product_per_second(size: int = PRODUCT_SIZE, repeats: int = 5) -> float:
+    """Return operations per second in the fastest product of two float32 matrices.
+
+    numpy and torch have libraries of their own for it. Which is faster depends on the
+    processor, so both are timed.
+    """
+    import torch
+
+    rng = np.random.default_rng(0)
+    one, other = rng.random((2, size, size), dtype=np.float32)
+    out = np.empty_like(one)  # no time goes into asking for memory
+    tensors = [torch.from_numpy(matrix) for matrix in (one, other, out)]
+    seconds = []
+    for multiply in (
+        lambda: np.matmul(one, other, out=out),
+        lambda: torch.mm(tensors[0], tensors[1], out=tensors[2]),
+    ):
+        multiply()
+        for _ in range(repeats):
+            start = time.perf_counter()
+            multiply()
+            seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds)
+
+
+def large(args: argparse.Namespace) -> None:
+    """Measure seconds and memory on many windows, in a process of its own."""
+    results = Results(
+        args.results / "large.csv",
+        ("set", "cases", "step"),
+        (
+            "seed",
+            "channels",
+            "timepoints",
+            "threads",
+            "seconds",
+            "start_mib",
+            "output_mib",
+            "peak_mib",
+        ),
+    )
+    name, n_cases = args.large_set, args.large_cases
+    missing = [step for step in STEPS if (name, n_cases, step) not in results]
+    if not missing:
+        return
+    found = in_new_process(measure_large, name, args.data, n_cases)
+    for step in missing:
+        row = found[step]
+        results.add({"set": name, "cases": n_cases, "step": step, **row})
+        above = row["peak_mib"] - row["start_mib"] - row["output_mib"]
+        log(f"{step}: {row['seconds']:.1f} s, {above:.0f} MiB beside its output")
+
+
+def measure_large(
+    name: str, data: str | None, n_cases: int
+) -> dict[str, dict[str, float]]:
+    """Return seconds and memory of each step, on as many threads as there are cores.
+
+    The transformer is fitted to all cases. The classifier is fitted to the training
+    cases as they are, which is not measured, and predicts all.
+    """
+    from sktext_vq import VQTextClassifier, VQTextTransformer
+
+    n_threads = os.cpu_count() or 1
+    split = load_split(name, data)
+    X, y = jittered(split.X_train, split.y_train, n_cases)
+    transformer = VQTextTransformer(max_epochs=0, random_state=0)
+    classifier = VQTextClassifier(max_epochs=0, random_state=0)
+    steps = dict(
+        zip(
+            STEPS,
+            (
+                lambda: transformer.fit(X, y),
+                lambda: transformer.transform(X),
+                lambda: classifier.predict_proba(X),
+            ),
+            strict=True,
+        )
+    )
+    few = few_of_each(y)
+    with limit_threads(n_threads):
+        transformer.fit(X[few], y[few]).transform(X[few])
+        classifier.fit(split.X_train, split.y_train).predict_proba(X[few])
+    found = {}
+    for step, work in steps.items():
+        with limit_threads(n_threads):
+            start_mib = reset_peak()
+            start = time.perf_counter()
+            output = work()
+            seconds = time.perf_counter() - start
+        found[step] = {
+            "seed": 0,
+            "channels": X.shape[1],
+            "timepoints": X.shape[2],
+            "threads": n_threads,
+            "seconds": seconds,
+            "start_mib": start_mib,
+            "output_mib": getattr(output, "nbytes", 0) / 2**20,
+            "peak_mib": peak_mib(),
+        }
+        del output  # before the next step starts
+    return found
+
+
+def jittered(
+    X: NDArray[np.float32], y: NDArray[np.str_], n_cases: int, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """Repeat cases in random order, with noise of 5 % of each channel's deviation."""
+    rng = np.random.default_rng(seed)
+    case = np.resize(rng.permutation(len(X)), n_cases)
+    found = X[case].astype(np.float32, copy=False)
+    deviation = X.std(axis=(0, 2))[:, None].astype(np.float32)
+    for part in np.array_split(found, -(-n_cases // 1000)):  # noise of all is as large
+        part += 0.05 * deviation * rng.standard_normal(part.shape, dtype=np.float32)
+    return found, y[case]
+
+
 def parser() -> argparse.ArgumentParser:
     """Make the parser of options."""
     found = make_parser(
@@ -278,13 +572,31 @@ def parser() -> argparse.ArgumentParser:
             "fit and predict seconds beside MiniRocket (cost.csv)",
             "peak memory beside MiniRocket (memory.csv)",
             "growth with cases, channels and timepoints (linearity.csv)",
-            "ms per series of 512 timepoints (tokenise.csv)",
+            "ms per series of 512 timepoints, beside an encoder of VQShape's size "
+            "with random weights (tokenise.csv)",
+            "the transform beside a matrix product of as many operations (limit.csv)",
+            "seconds and memory on many windows (large.csv)",
         ),
         strict=True,
     ):
         found.add_argument(f"--{part}", action="store_true", help=text)
     found.add_argument(
-        "--set", default="UCI-HAR", help="data set for comparisons with MiniRocket"
+        "--set",
+        default="UCI-HAR",
+        help="data set for comparisons with MiniRocket, and for --limit",
+    )
+    found.add_argument(
+        "--large-set",
+        default="MotionSense",
+        help="data set whose training windows --large repeats; of equal length",
+        metavar="SET",
+    )
+    found.add_argument(
+        "--large-cases",
+        type=int,
+        default=100_000,
+        help="windows for --large",
+        metavar="N",
     )
     found.add_argument("--repeats", type=int, default=3, help="of each time")
     return found
@@ -298,6 +610,8 @@ def main() -> None:
         "memory": memory,
         "linearity": linearity,
         "tokenise": tokenise,
+        "limit": limit,
+        "large": large,
     }
     chosen = [part for part in PARTS if getattr(args, part)] or PARTS
     for part in chosen:

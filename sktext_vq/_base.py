@@ -82,9 +82,9 @@ _MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
 _MAX_WRITTEN_CASES = 1024
 # Cases that usage of the codebook is measured on.
 _MAX_OBSERVED_CASES = 256
-# With classes, so large a share of the features is kept: chosen by cross-validation
-# on the training parts of 19 data sets (benchmarks/results/choices.csv).
-_KEPT_SHARE = 1 / 3
+# With classes, so large shares of histograms, matches and summaries are kept: chosen on
+# the training parts of 19 data sets (benchmarks/results/choices.csv).
+_KEPT_SHARES = (1 / 3, 1 / 3, 1.0)
 _TEXT_CHOICES = ("auto", "labels", "captions")
 
 
@@ -546,31 +546,39 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         folds = assign_folds(
             labels, n_folds, None if groups is None else groups[chosen]
         )
-        n_counts, n_features = self.tokenizer_.n_counts, self.tokenizer_.n_features
-        moments = FeatureMoments(n_features, int(labels.max()) + 1, n_folds)
+        sizes = self.tokenizer_.sizes
+        moments = FeatureMoments(sum(sizes), int(labels.max()) + 1, n_folds)
         for where, features in self._flat_features(part, "choosing features"):
             moments.add(features, labels[where], folds[where])
         moments.flush()
-        n_summaries = min(self.max_features // 2, n_features - n_counts)
-        most = n_counts if classes is None else int(np.ceil(_KEPT_SHARE * n_counts))
-        most = min(most, self.max_features - n_summaries)
+        most = [
+            int(size * (share if classes is not None else share > 0))
+            for size, share in zip(sizes, _KEPT_SHARES, strict=True)
+        ]
+        n_summaries = min(self.max_features // 2, most[2])
+        rest = min(sum(most[:2]), self.max_features - n_summaries)
+        n_counts = rest * most[0] // max(1, sum(most[:2]))
+        n_of_kind = (n_counts, rest - n_counts, n_summaries)
+        ends = np.cumsum(sizes)
 
         def keep(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-            summaries = keep_best(scores[n_counts:], n_summaries)
-            return np.append(keep_best(scores[:n_counts], most), n_counts + summaries)
+            kinds = zip(
+                np.split(scores, ends[:-1]), ends - sizes, n_of_kind, strict=True
+            )
+            return np.concatenate(
+                [start + keep_best(kind, n) for kind, start, n in kinds]
+            )
 
         scores = moments.scores()
         if classes is None:
             # Rows of best matches have another unit than histograms: variances are
-            # compared within each kind.
-            rows = scores[:n_counts].reshape(-1, N_ROWS, self.n_codes)
+            # compared within each.
+            rows = scores[: sizes[0]].reshape(-1, N_ROWS, self.n_codes)
             for kind in (rows[:, :-1], rows[:, -1]):
                 kind /= max(kind.mean(), 1e-12)
         without = range(int(folds.max()) + 1 if n_folds > 1 else 0)
         kept_without = [keep(moments.scores(fold)) for fold in without]
-        return Selection(
-            keep(scores), n_summaries, moments, chosen, folds, kept_without
-        )
+        return Selection(keep(scores), n_of_kind, moments, chosen, folds, kept_without)
 
     def _count_codes(self, moments: FeatureMoments) -> NDArray[np.float64]:
         """How often codes occur in series of each class.
@@ -581,7 +589,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         """
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
-        counted = squares[:, : self.tokenizer_.n_counts]
+        counted = squares[:, : self.tokenizer_.sizes[0]]
         frequencies = counted.reshape(-1, *self.tokenizer_.layout)
         # Level bins of a code share out its windows; the first view is the series.
         return frequencies[:, :, 0, :, :LEVEL_BINS].sum(axis=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,13 +138,13 @@ class FeatureScaler:
             part[:] = self(part)
 
 
-def balance(n_counts: int, n_summaries: int) -> NDArray[np.float32]:
-    """Weights that give histograms and summaries the same variance in all.
+def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
+    """Weights that give features of each kind the same variance in all.
 
     Their mean square is 1. A linear model with a penalty on its weights would otherwise
-    hardly look at summaries, which are few.
+    hardly look at kinds of few features.
     """
-    sizes = np.array([n_counts, n_summaries])
+    sizes = np.array(n_of_kind)
     share = sizes.sum() / (np.count_nonzero(sizes) * np.maximum(sizes, 1))
     return np.repeat(np.sqrt(share), sizes).astype(np.float32)
 
@@ -155,9 +156,10 @@ class Selection:
     Parameters
     ----------
     kept : ndarray of int64
-        Chosen features, ascending: first those of histograms, then summaries.
-    n_summaries : int
-        How many summaries there are among them, with or without a fold.
+        Chosen features, ascending.
+    n_of_kind : tuple of int
+        How many of each kind there are among them, with or without a fold: histograms,
+        matches, summaries.
     moments : FeatureMoments
         What they were chosen by.
     cases, folds : ndarray of int64
@@ -167,7 +169,7 @@ class Selection:
     """
 
     kept: NDArray[np.int64]
-    n_summaries: int
+    n_of_kind: tuple[int, ...]
     moments: FeatureMoments
     cases: NDArray[np.int64]
     folds: NDArray[np.int64]
@@ -176,7 +178,7 @@ class Selection:
     @property
     def weight(self) -> NDArray[np.float32]:
         """Weights of chosen features, of shape (n_kept,); see `balance`."""
-        return balance(len(self.kept) - self.n_summaries, self.n_summaries)
+        return balance(self.n_of_kind)
 
 
 def assign_folds(

@@ -15,7 +15,13 @@ from sktext_vq._readable import COLUMNS, draw, shape_words, token_arrays
 from sktext_vq._scaling import Scaler
 from sktext_vq.nn.attributes import AttributeDecoder
 from sktext_vq.nn.model import share_of_codes
-from sktext_vq.nn.tokens import LEVEL_BINS, N_POINTS, SCALE_BINS, ShapeTokenizer
+from sktext_vq.nn.tokens import (
+    LEVEL_BINS,
+    MATCH_QUANTILES,
+    N_POINTS,
+    SCALE_BINS,
+    ShapeTokenizer,
+)
 from sktext_vq.panel import Panel
 from sktext_vq.training import single_thread
 
@@ -79,8 +85,10 @@ class VocabularyMixin:
         Returns
         -------
         ndarray of shape (n_features,) of str objects
-            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"`` or ``"acc_x change:
-            median of scales, 0.32 s"``.
+            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"``, ``"acc_x: code 17,
+            matches in the top 3%, 0.32 s"`` (how often the code matches so well, of
+            what it does in the training series) or ``"acc_x change: median of scales,
+            0.32 s"``.
         """
         check_is_fitted(self)
         rows = [f"level {i + 1} of {LEVEL_BINS}" for i in range(LEVEL_BINS)]
@@ -91,16 +99,27 @@ class VocabularyMixin:
             for d in self.tokenizer_.dilations
         ]
         views = ["", " change"]
-        of_codes = [f"code {k}, {row}" for row in rows for k in range(self.n_codes)]
+        better = [f"matches in the top {1 - share:.0%}" for share in MATCH_QUANTILES]
+        names = [
+            *(
+                [f"code {k}, {row}" for row in kind for k in range(self.n_codes)]
+                for kind in (rows, better)
+            ),
+            _SUMMARIES,
+        ]
         tokenizer, kept = self.tokenizer_, self.kept_
-        counts = kept[kept < tokenizer.n_counts]
-        summaries = kept[len(counts) :] - tokenizer.n_counts
+        ends = np.cumsum(tokenizer.sizes)
+        kinds = np.split(kept, np.searchsorted(kept, ends[:-1]))
         return np.array(
             [
                 f"{self._channels[c]}{views[v]}: {features[i]}, {durations[d]}"
-                for indices, features in ((counts, of_codes), (summaries, _SUMMARIES))
+                for indices, start, features in zip(
+                    kinds, ends - tokenizer.sizes, names, strict=True
+                )
                 for c, v, d, i in zip(
-                    *np.unravel_index(indices, (*tokenizer.layout[:3], len(features))),
+                    *np.unravel_index(
+                        indices - start, (*tokenizer.layout[:3], len(features))
+                    ),
                     strict=True,
                 )
             ],

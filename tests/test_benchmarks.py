@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import BaseEstimator
 
 # The scripts are no package and import each other.
@@ -197,7 +198,14 @@ def test_warm_up_has_all_classes():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("n_codes", "32"), ("codes_per_head", "32"), ("bins", "8"), ("kept_share", "1/5")],
+    [
+        ("n_codes", "32"),
+        ("codes_per_head", "32"),
+        ("bins", "8"),
+        ("kept_share", "1/5"),
+        ("kinds", "no matches"),
+        ("kinds", "histograms"),
+    ],
 )
 def test_choices_take_effect(option, value, basic_motions):
     defaults = choices.defaults()
@@ -235,6 +243,127 @@ def test_peak_of_memory_grows_with_what_is_used():
     used = np.ones(2**24)  # 128 MiB
     assert cost.peak_mib() >= before
     assert cost.peak_mib() >= used.nbytes / 2**20
+
+
+def test_jittered_cases_keep_their_labels():
+    X = np.zeros((40, 2, 50), np.float32)
+    X[:, 0] = 100 * np.arange(40)[:, None]
+    many, y = cost.jittered(X, np.arange(40).astype(str), 2050)
+    assert many.shape == (2050, 2, 50)
+    assert many.dtype == np.float32
+    assert sorted(np.bincount(y.astype(int))) == [51] * 30 + [52] * 10
+    noise = many[:, 0] - 100 * y.astype(int)[:, None]
+    for part in (noise[:1000], noise[1000:]):  # is made in parts
+        assert part.std() == pytest.approx(0.05 * X[:, 0].std(), rel=0.02)
+    assert not many[:, 1].any()  # a channel that does not vary has none
+    few, y = cost.jittered(X, np.arange(40).astype(str), 10)
+    assert len(few) == len(np.unique(y)) == 10
+
+
+def test_an_encoder_has_the_size_of_vqshape():
+    count, n_weights = cost.encoder_of_vqshapes_size(256)
+    # Its encoder, what finds tokens, and outputs for attributes, as published.
+    assert n_weights == pytest.approx(3.18e6 + 4.23e6 + 0.27e6, rel=1e-3)
+    X, _ = cost.tiles(20, 1, 512)  # of two batches
+    counts = count(X)
+    assert counts.shape == (20, 512)
+    assert (counts.sum(axis=1) == 64).all()
+    assert np.array_equal(count(X), counts)  # nothing is dropped at random
+
+
+def test_operations_are_of_all_windows():
+    from sktext_vq.nn.tokens import cut_windows, dilations
+
+    spacings = dilations(100)
+    series = torch.zeros(6 * 2, 100)  # channels, and their changes
+    windows = sum(cut_windows(series, d).offset.numel() for d in spacings)
+    found = [cost.operations(6, 100, spacings, n_codes) for n_codes in (64, 65)]
+    assert found[1] - found[0] == 17 * windows
+    of_timepoints = found[0] - windows * (64 * 17 + 43)
+    assert of_timepoints == 2 * 100 * (6 * 2 * (len(spacings) - 1) + 6)
+    # One window, of timepoints: nothing but a difference and a division beside it.
+    assert cost.operations(1, 8, [1], 2) == 2 * (2 * 17 + 43) + 8 * 2
+
+
+def test_speed_of_a_product_is_that_of_the_fastest(monkeypatch):
+    clock = iter([0, 4, 10, 12, 20, 21, 30, 38])
+    monkeypatch.setattr(cost.time, "perf_counter", lambda: next(clock))
+    assert cost.product_per_second(16, repeats=2) == 2 * 16**3 / 1
+
+
+@pytest.fixture
+def run_cost(monkeypatch, tmp_path):
+    """Run the command on one thread and in this process, and return a file's rows."""
+    monkeypatch.setattr(cost.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(cost, "in_new_process", lambda call, *args: call(*args))
+
+    def run(part, *options):
+        command = ["cost", f"--{part}", "--results", str(tmp_path), *options]
+        monkeypatch.setattr(sys, "argv", command)
+        cost.main()
+        return pd.read_csv(tmp_path / f"{part}.csv")
+
+    return run
+
+
+def test_series_are_tokenised_beside_an_encoder(run_cost, monkeypatch, tmp_path):
+    tiles = cost.tiles
+    monkeypatch.setattr(cost, "tiles", lambda _, *size: tiles(10, *size))
+    monkeypatch.setattr(cost, "VQSHAPE_WIDTHS", (8,))
+    first = run_cost("tokenise", "--repeats", "1")
+    encoder = "encoder of VQShape's size, 0.0 million weights"
+    assert first["task"].tolist() == [*cost.TASKS, *cost.TASKS, encoder]
+    assert first["n_codes"].tolist() == [64] * 3 + [512] * 4
+    assert (first["ms_per_series"] > 0).all()
+    assert f"| {encoder} | 512 |" in (tmp_path / "cost.md").read_text()
+    second = run_cost("tokenise", "--repeats", "2")  # is resumed
+    assert second[: len(first)].equals(first)
+    assert (second["repeat"][len(first) :] == 1).all()
+    assert len(second) == 2 * len(first)
+
+
+def test_transform_is_held_against_a_product(run_cost, monkeypatch, tmp_path):
+    monkeypatch.setattr(cost, "product_per_second", lambda: 1e9)
+    frame = run_cost("limit", "--set", "BasicMotions", "--repeats", "1")
+    row = frame.iloc[0]
+    per_case = cost.operations(6, 100, [1, 2, 4, 8, 12], 64)
+    assert row["operations"] == 40 * per_case
+    assert row["transform_seconds"] > 0
+    assert frame[["threads", "cases"]].to_numpy().tolist() == [[1, 40]]
+    monkeypatch.setattr(cost, "load_split", None)
+    assert run_cost("limit", "--set", "BasicMotions", "--repeats", "1").equals(frame)
+    # The command that makes tables finds it without any other file.
+    (tmp_path / "cost.md").unlink()
+    monkeypatch.setattr(sys, "argv", ["report", "--results", str(tmp_path)])
+    report.main()
+    expected = f"| BasicMotions, 1 thread | 40 | {40 * per_case / 1e9:.1f} | 1 |"
+    assert expected in (tmp_path / "cost.md").read_text()
+
+
+def test_many_windows_are_measured_step_by_step(
+    run_cost, monkeypatch, tmp_path, basic_motions
+):
+    options = ["--large-set", "BasicMotions", "--large-cases", "300"]
+    frame = run_cost("large", *options)
+    assert frame["step"].tolist() == list(cost.STEPS)
+    sizes = frame[["cases", "channels", "timepoints", "threads"]]
+    assert (sizes == [300, 6, 100, 1]).all(axis=None)
+    assert (frame["seconds"] > 0).all()
+    assert (frame["peak_mib"] >= frame["start_mib"]).all()
+    fit, transform, predict = frame["output_mib"]
+    assert fit == 0
+    few = estimators.few_of_each(basic_motions.y_train)
+    transformer = estimators.closed_form(0)[0]
+    transformer.fit(basic_motions.X_train[few], basic_motions.y_train[few])
+    n_features = transformer.transform(basic_motions.X_test[:1]).shape[1]
+    assert transform * 2**20 == pytest.approx(300 * 4 * n_features, rel=1e-5)
+    assert predict * 2**20 == pytest.approx(300 * 8 * 4, rel=1e-5)  # four classes
+    assert (
+        "| BasicMotions, transformer.fit | 300 x 6 x 100 | 1 |"
+        in (tmp_path / "cost.md").read_text()
+    )
+    monkeypatch.setattr(cost, "in_new_process", None)
+    assert run_cost("large", *options).equals(frame)
 
 
 def test_paired_differences():
@@ -693,6 +822,48 @@ def test_growth_is_relative_to_the_factor():
     assert f"| 1x cases: {expected}" in text
     expected = "2000 x 3 x 64 | 9 | 1.00 | 0.25 | 8.00 | 1.00 | 20 | 5 |"
     assert f"| 4x cases: {expected}" in text
+
+
+def test_seconds_of_tokens_are_relative_to_histograms_of_each_size():
+    ours, theirs = "histograms, all at once", "encoder"
+    rows = [
+        {"task": task, "n_codes": n_codes, "repeat": repeat, "ms_per_series": ms}
+        for task, n_codes, times in (
+            (ours, 64, (0.5, 0.5, 9.0)),
+            (ours, 512, (2.0, 1.0, 9.0)),
+            (theirs, 512, (8.0, 8.0, 8.0)),
+        )
+        for repeat, ms in enumerate(times)
+    ]
+    text = report.tokenise_table(pd.DataFrame(rows))
+    assert "| / histograms of 64 codes | / histograms of 512 codes |" in text
+    assert f"| {ours} | 64 | 0.500 | 2000 | 1.00 | 0.25 |" in text
+    assert f"| {theirs} | 512 | 8.000 | 125 | 16.00 | 4.00 |" in text
+    assert "random weights" in text
+    alone = report.tokenise_table(pd.DataFrame(rows[6:]))
+    assert f"| {theirs} | 512 | 8.000 | 125 |\n" in alone
+
+
+def test_limit_is_of_the_same_threads():
+    rows = [
+        {"set": "S", "threads": threads, "repeat": repeat, "seed": 0, "cases": 100}
+        | {"operations": 20e9, "product_per_second": per_second}
+        | {"transform_seconds": seconds}
+        for threads, per_second, times in ((1, 100e9, (1, 2, 9)), (2, 200e9, (1, 1, 1)))
+        for repeat, seconds in enumerate(times)
+    ]
+    text = report.limit_table(pd.DataFrame(rows))
+    assert "| S, 1 thread | 100 | 20.0 | 100 | 0.200 | 2.000 | 10.0 |" in text
+    assert "| S, 2 threads | 100 | 20.0 | 200 | 0.100 | 1.000 | 10.0 |" in text
+
+
+def test_memory_of_many_windows_is_beside_data_and_output():
+    row = {"set": "S", "cases": 1000, "step": "transformer.transform", "seed": 0}
+    row |= {"channels": 9, "timepoints": 128, "threads": 2, "seconds": 4.0}
+    row |= {"start_mib": 700.0, "output_mib": 200.0, "peak_mib": 930.0}
+    text = report.large_table(pd.DataFrame([row]))
+    expected = "1000 x 9 x 128 | 2 | 4.0 | 250 | 700 | 200 | 30 |"
+    assert f"| S, transformer.transform | {expected}" in text
 
 
 @pytest.mark.parametrize("script", [ablation, choices, cost, crossmodal, report, suite])

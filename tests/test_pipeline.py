@@ -102,8 +102,8 @@ def test_pandas_output_has_readable_names(basic_motions):
     assert table.columns.is_unique
     pattern = (
         r"(acc|gyro)_[xyz]( change)?: "
-        r"(code \d+, (level \d of 4|scale \d of 4|best match)|[a-z ]+ of "
-        r"(levels|scales)), [\d.]+ s"
+        r"(code \d+, (level \d of 4|scale \d of 4|best match|matches in the top \d+%)"
+        r"|[a-z ]+ of (levels|scales)), [\d.]+ s"
     )
     assert table.columns.str.fullmatch(pattern).all()
     assert {name.rsplit(", ")[-1] for name in table} == {

@@ -13,12 +13,19 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sktext_vq.nn.tokens import LEVEL_BINS, N_POINTS, N_ROWS, SCALE_BINS, SCALE_FLOOR
+from sktext_vq.nn.tokens import (
+    LEVEL_BINS,
+    N_MATCHES,
+    N_POINTS,
+    N_ROWS,
+    SCALE_BINS,
+    SCALE_FLOOR,
+)
 
 Array = NDArray[np.float32]
 
 _BINS = LEVEL_BINS
-assert _BINS == SCALE_BINS
+assert _BINS == SCALE_BINS and N_MATCHES == 4  # written out below
 _BLOCK = 128  # windows at a time
 _LANES = 16  # numbers in the widest registers
 _NONE = np.float32(-1e30)  # what no score is below
@@ -117,13 +124,17 @@ def _match(
     block: Array,
     chosen: NDArray[np.int32],
     matches: Array,
+    scores: Array,
 ) -> None:
-    """Best code of each window in a head, and best score of each code so far."""
+    """Best code of each window in a head, best score of each code so far, all scores.
+
+    Those of hidden windows are lower than any other.
+    """
     for w in range(_BLOCK):
         block[_BEST, w] = _NONE
         chosen[head, w] = head * size
-    last = (head + 1) * size - 1
-    for j in range(head * size, last + 1, 2):
+    start, last = head * size, (head + 1) * size - 1
+    for j in range(start, last + 1, 2):
         k = min(j + 1, last)  # two codes at a time, since shapes are loaded once
         first, second = np.int32(j), np.int32(k)
         p0, p1, p2, p3 = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
@@ -146,6 +157,28 @@ def _match(
             matches[j, w] = x if x > most else most
             most = matches[k, w]
             matches[k, w] = y if y > most else most
+            scores[j - start, w], scores[k - start, w] = x, y
+
+
+@_compiled
+def _compare(
+    scores: Array, start: int, size: int, knots: Array, better: NDArray[np.int64]
+) -> None:
+    """Count windows whose scores for the codes of a head are above each knot."""
+    for j in range(size):
+        code = start + j
+        p, q, r, s = knots[0, code], knots[1, code], knots[2, code], knots[3, code]
+        above_p = above_q = above_r = above_s = 0
+        for w in range(_BLOCK):
+            score = scores[j, w]
+            above_p += score > p
+            above_q += score > q
+            above_r += score > r
+            above_s += score > s
+        better[0, code] += above_p
+        better[1, code] += above_q
+        better[2, code] += above_r
+        better[3, code] += above_s
 
 
 @_compiled
@@ -215,6 +248,7 @@ def count_windows(
     n_heads: int,
     level_knots: Array,
     scale_knots: Array,
+    match_knots: Array,
     features: Array,
     place: int,
     n_places: int,
@@ -237,9 +271,12 @@ def count_windows(
         Heads of as many codes each.
     level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32
         Knots of the ramps.
+    match_knots : ndarray of shape (n_channels, N_MATCHES, n_codes), float32
+        What scores have to be above to be counted.
     features : ndarray of shape (n_cases, n_features), float32
-        Written: rows of levels, of scales, and best matches, at one of the places that
-        each channel has.
+        Written: histograms of levels and of scales, and best matches, at one of the
+        places that each channel has; and after those of all channels, how often codes
+        match better than each knot.
     place, n_places : int
         Which one, and how many there are.
     offset, scale : ndarray of shape (n_series, n_windows), float32
@@ -262,12 +299,15 @@ def count_windows(
     bins = np.empty((2, _BLOCK), np.int32)
     parts = np.empty((4, _BLOCK), np.float32)
     sums = np.empty((n_codes, 2 * _BINS), np.float32)
+    better = np.empty((N_MATCHES, n_codes), np.int64)
+    scores = np.empty((size, _BLOCK), np.float32)
     turned = np.empty((2 * _BINS, n_codes), np.float32)
     matches = np.empty((n_codes, _BLOCK), np.float32)
     for s in range(n_series):
         c = s % n_channels
         _smooth(series[s], spacing, powers, means)
         sums[:] = 0
+        better[:] = 0
         matches[:] = _NONE
         total = np.float32(0)
         for start in range(0, n_windows, _BLOCK):
@@ -294,10 +334,18 @@ def count_windows(
                     parts[2 * i + 1],
                 )
             for head in range(n_heads):
-                _match(codes, half_norms, head, size, block, chosen, matches)
+                _match(codes, half_norms, head, size, block, chosen, matches, scores)
+                _compare(scores, head * size, size, match_knots[c], better)
             _add(chosen, n_heads, n, bins, parts, sums)
         _greatest(matches)
         total = total if total > 1 else np.float32(1)
         into = features[s // n_channels, (c * n_places + place) * n_values :]
         into = into[:n_values].reshape((N_ROWS, n_codes))
         _finish(sums, total, matches, turned, into)
+        start = n_channels * n_places * n_values
+        start += (c * n_places + place) * N_MATCHES * n_codes
+        into = features[s // n_channels, start : start + N_MATCHES * n_codes]
+        into = into.reshape((N_MATCHES, n_codes))
+        for i in range(N_MATCHES):
+            for j in range(n_codes):
+                into[i, j] = better[i, j] / total

@@ -27,6 +27,9 @@ VIEWS = ("value", "change")
 LEVEL_BINS = 4
 SCALE_BINS = 4
 N_ROWS = LEVEL_BINS + SCALE_BINS + 1  # histogram rows per code, and the best match
+# How much of the training windows a code matches worse than a window that is counted.
+MATCH_QUANTILES = (0.3, 0.6, 0.85, 0.97)
+N_MATCHES = len(MATCH_QUANTILES)
 N_QUANTILES = 7
 N_SUMMARIES = 2 * (N_QUANTILES + 2)  # of levels and of scales, with mean and deviation
 TRAINING_STEP = 4  # training sees every fourth start, from a random one
@@ -34,6 +37,7 @@ TRAINING_STEP = 4  # training sees every fourth start, from a random one
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
 _MAX_SAMPLE_VALUES = 2**21
+_MAX_RANKED = 4096  # windows that knots of matches are read from
 _SCORES_PER_BLOCK = 2**22
 _FEW_WINDOWS = 16
 _LEAST_WIDTH = 1e-3  # of bins, in standard deviations: levels this near are the same
@@ -235,14 +239,18 @@ class ShapeTokenizer(nn.Module):
     Views are the series and its first difference. Per view, window length and channel
     a code has `N_ROWS` features: square roots of its frequency in each of four level
     bins and four scale bins (quantiles of the training windows), and its best match.
-    A square root makes distances of histograms those of Hellinger. There are
-    `N_SUMMARIES` more of the levels, and the logarithms of the scales, of all windows:
+    A square root makes distances of histograms those of Hellinger. `N_MATCHES` more say
+    how often a code matches better than it does most training windows, whether or not
+    another one matches better still: the proportions of positive values of ROCKET
+    (Dempster et al., DMKD 2020), with quantiles for biases. There are
+    `N_SUMMARIES` of the levels, and the logarithms of the scales, of all windows:
     mean, standard deviation and quantiles, which are finer than any bins.
     """
 
     change_scale: Tensor
     level_knots: Tensor
     scale_knots: Tensor
+    match_knots: Tensor
 
     def __init__(
         self,
@@ -261,6 +269,7 @@ class ShapeTokenizer(nn.Module):
         self.register_buffer("change_scale", torch.ones(n_channels))
         self.register_buffer("level_knots", torch.zeros(*layout, LEVEL_BINS))
         self.register_buffer("scale_knots", torch.zeros(*layout, SCALE_BINS))
+        self.register_buffer("match_knots", torch.zeros(*layout, N_MATCHES, n_codes))
 
     @property
     def layout(self) -> tuple[int, int, int, int, int]:
@@ -274,18 +283,20 @@ class ShapeTokenizer(nn.Module):
         )
 
     @property
-    def n_counts(self) -> int:
-        """How many features are of histograms. They come before summaries."""
-        return math.prod(self.layout)
+    def sizes(self) -> tuple[int, int, int]:
+        """How many features are histograms, matches and summaries, in this order."""
+        each = (N_ROWS * self.codebook.n_codes, N_MATCHES * self.codebook.n_codes)
+        n_blocks = math.prod(self.layout[:3])
+        return n_blocks * each[0], n_blocks * each[1], n_blocks * N_SUMMARIES
 
     @property
     def n_features(self) -> int:
         """Features of a case."""
-        return self.n_counts + math.prod(self.layout[:3]) * N_SUMMARIES
+        return sum(self.sizes)
 
     def histograms(self, features: Tensor) -> Tensor:
         """Give the histograms among features their shape, (n_cases, *layout)."""
-        return features[:, : self.n_counts].view(-1, *self.layout)
+        return features[:, : self.sizes[0]].view(-1, *self.layout)
 
     def _extend(self, batch: Batch) -> Batch:
         return batch if self.frame is None else self.frame(batch)
@@ -341,6 +352,26 @@ class ShapeTokenizer(nn.Module):
         if len(shapes) == 0:
             shapes = torch.zeros(1, N_POINTS)
         self.codebook.seed(shapes, generator)
+        self._fit_matches(batch, generator)
+
+    def _fit_matches(self, batch: Batch, generator: torch.Generator) -> None:
+        """Set what a match has to be better than, from extended training series."""
+        for v, d, windows in self._all_windows(batch):
+            n_windows = windows.offset.shape[-1]
+            for c in range(self.n_channels if n_windows else 0):
+                points = windows.points[:, c :: self.n_channels].flatten(1)
+                if windows.valid is not None:
+                    valid = windows.valid[c :: self.n_channels].flatten() > 0
+                    points = points[:, valid]
+                if points.shape[1] == 0:
+                    continue
+                pick = torch.randperm(points.shape[1], generator=generator)
+                ordered = _sort(self.codebook.score(points[:, pick[:_MAX_RANKED]]))
+                # Between two scores: at one, rounding would decide about its window.
+                low = (torch.tensor(MATCH_QUANTILES) * (ordered.shape[1] - 1)).long()
+                high = (low + 1).clamp_max(ordered.shape[1] - 1)
+                knots = (ordered[:, low] + ordered[:, high]) / 2
+                self.match_knots[v, d, c] = knots.T
 
     def sample_shapes(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return scaled shapes of random valid windows of all views and lengths.
@@ -488,21 +519,45 @@ class ShapeTokenizer(nn.Module):
         v: int,
         d: int,
         temperature: float | None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Features of one view and length.
 
         Returns
         -------
         histograms : Tensor of shape (n_series, N_ROWS, n_codes)
+        matches : Tensor of shape (n_series, N_MATCHES, n_codes)
         summaries : Tensor of shape (n_series, N_SUMMARIES)
         """
-        best = _best_match(scores, windows.valid)  # before scores are overwritten
+        # Before scores are overwritten.
+        best = _best_match(scores, windows.valid)
+        matches = self._count_matches(scores.detach(), windows.valid, v, d)
         chosen = self.codebook.assign(scores, temperature)
         counts = self._count(windows, chosen, v, d)
         histograms = torch.cat([_root(counts), best], dim=1)
         levels = summarise(windows.offset, windows.valid)
         scales = summarise((windows.scale + SCALE_FLOOR).log(), windows.valid)
-        return histograms, torch.cat([levels, scales], dim=1)
+        return histograms, matches, torch.cat([levels, scales], dim=1)
+
+    def _count_matches(
+        self, scores: Tensor, valid: Tensor | None, v: int, d: int
+    ) -> Tensor:
+        """Share of the windows that codes match better than each of their knots.
+
+        Returns
+        -------
+        Tensor of shape (n_series, N_MATCHES, n_codes)
+        """
+        n_windows = scores.shape[2]
+        by_channel = scores.unflatten(1, (-1, self.n_channels))
+        shares = []
+        for knots in self.match_knots[v, d].unbind(1):  # (n_channels, n_codes)
+            better = (by_channel > knots.T[:, None, :, None]).flatten(1, 2)
+            if valid is None:
+                share = better.sum(2) / n_windows
+            else:
+                share = (better * valid).sum(2) / valid.sum(1).clamp_min(1)
+            shares.append(share.T)
+        return torch.stack(shares, dim=1)
 
     def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
         """Histograms of chosen codes over level and scale bins.
@@ -544,7 +599,7 @@ class ShapeTokenizer(nn.Module):
         n_cases, n_channels, n_timepoints = batch.series.shape
         n_lengths = len(self.dilations)
         features = torch.zeros(n_cases, self.n_features)
-        summaries = features[:, self.n_counts :].view(
+        summaries = features[:, -self.sizes[2] :].view(
             n_cases, n_channels, -1, N_SUMMARIES
         )
         codes = self.codebook.codes.numpy()
@@ -571,6 +626,7 @@ class ShapeTokenizer(nn.Module):
                     self.codebook.n_heads,
                     self.level_knots[v, d].numpy(),
                     self.scale_knots[v, d].numpy(),
+                    self.match_knots[v, d].numpy(),
                     features.numpy(),
                     v * n_lengths + d,
                     len(VIEWS) * n_lengths,
@@ -585,14 +641,15 @@ class ShapeTokenizer(nn.Module):
                 summaries[:, :, v * n_lengths + d] = found.flatten(2)
         return features
 
-    def _no_windows(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _no_windows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         n_series = len(batch.series) * self.n_channels
         return (
             batch.series.new_zeros(n_series, N_ROWS, self.codebook.n_codes),
+            batch.series.new_zeros(n_series, N_MATCHES, self.codebook.n_codes),
             batch.series.new_zeros(n_series, N_SUMMARIES),
         )
 
-    def _join(self, blocks: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def _join(self, blocks: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
         """Put blocks of (n_cases * n_channels, ...) side by side."""
         parts = []
         for kind in zip(*blocks, strict=True):
