@@ -133,8 +133,9 @@ def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
         "codes": number["n_codes"],
         "heads": max(1, number["n_codes"] // number["codes_per_head"]),
         "rows": 2 * number["bins"] + 1,
-        "features": n_summaries
-        + min(sum(most[:2]), number["max_features"] - n_summaries),
+        "features": most[1]
+        + n_summaries
+        + min(most[0], number["max_features"] - n_summaries),
     }
     if found != expected:
         raise RuntimeError(f"Asked for {chosen}, so {expected}, but found {found}.")

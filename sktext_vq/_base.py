@@ -270,9 +270,11 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         with single_thread():
             batch = self.scaler_.batch(panel, cases)
             frame = self._frame(batch)
-            tokenizer = ShapeTokenizer(
-                len(self._channels), n_timepoints, self.n_codes, frame
-            )
+            arguments = (len(self._channels), n_timepoints, self.n_codes, frame)
+            tokenizer = ShapeTokenizer(*arguments)
+            if sum(self._wanted(tokenizer, classes)) > self.max_features:
+                # Matches help beside histograms, but not in place of them.
+                tokenizer = ShapeTokenizer(*arguments, with_matches=False)
             tokenizer.requires_grad_(False)
             tokenizer.fit(batch, generator)
         tokenizer.requires_grad_(True)
@@ -546,19 +548,15 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         folds = assign_folds(
             labels, n_folds, None if groups is None else groups[chosen]
         )
-        sizes = self.tokenizer_.sizes
-        moments = FeatureMoments(sum(sizes), int(labels.max()) + 1, n_folds)
+        sizes = np.array(self.tokenizer_.sizes)
+        moments = FeatureMoments(sizes.sum(), int(labels.max()) + 1, n_folds)
         for where, features in self._flat_features(part, "choosing features"):
             moments.add(features, labels[where], folds[where])
         moments.flush()
-        most = [
-            int(size * (share if classes is not None else share > 0))
-            for size, share in zip(sizes, _KEPT_SHARES, strict=True)
-        ]
-        n_summaries = min(self.max_features // 2, most[2])
-        rest = min(sum(most[:2]), self.max_features - n_summaries)
-        n_counts = rest * most[0] // max(1, sum(most[:2]))
-        n_of_kind = (n_counts, rest - n_counts, n_summaries)
+        wanted = self._wanted(self.tokenizer_, classes)
+        n_summaries = min(self.max_features // 2, wanted[2])
+        n_counts = min(wanted[0], self.max_features - n_summaries)
+        n_of_kind = (n_counts, wanted[1], n_summaries)
         ends = np.cumsum(sizes)
 
         def keep(scores: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -579,6 +577,16 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         without = range(int(folds.max()) + 1 if n_folds > 1 else 0)
         kept_without = [keep(moments.scores(fold)) for fold in without]
         return Selection(keep(scores), n_of_kind, moments, chosen, folds, kept_without)
+
+    @staticmethod
+    def _wanted(
+        tokenizer: ShapeTokenizer, classes: NDArray[np.int64] | None
+    ) -> list[int]:
+        """How many features of each kind to keep, if there is room for them."""
+        return [
+            int(size * (share if classes is not None else share > 0))
+            for size, share in zip(tokenizer.sizes, _KEPT_SHARES, strict=True)
+        ]
 
     def _count_codes(self, moments: FeatureMoments) -> NDArray[np.float64]:
         """How often codes occur in series of each class.

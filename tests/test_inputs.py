@@ -189,6 +189,18 @@ def test_features_are_bounded_by_max_features(har_like):
     assert model.predict_proba(X).shape == (24, 3)
 
 
+def test_matches_are_features_where_nothing_else_has_to_give_way(har_like):
+    X, y = har_like
+    with_room, without = (
+        transformer(max_features=most).fit(X, y).get_feature_names_out()
+        for most in (10_000, 1_500)
+    )
+    matches = {name for name in with_room if "matches in the top" in name}
+    assert matches
+    assert len(without) == 1_500
+    assert not matches & set(without)
+
+
 def test_zero_shot_needs_a_fitted_model(har_like):
     with pytest.raises(NotFittedError):
         VQTextClassifier().predict_zero_shot(har_like[0], ["walking"])

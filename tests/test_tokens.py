@@ -30,8 +30,8 @@ def walk(n_cases=6, n_channels=2, n_timepoints=50, seed=0):
     return (series - series.mean()) / series.std()
 
 
-def fitted(series, n_codes=32):
-    tokenizer = ShapeTokenizer(series.shape[1], series.shape[2], n_codes)
+def fitted(series, n_codes=32, **options):
+    tokenizer = ShapeTokenizer(series.shape[1], series.shape[2], n_codes, **options)
     with torch.no_grad():
         tokenizer.fit(Batch(series), generator())
     return tokenizer
@@ -132,12 +132,13 @@ def test_padding_changes_nothing():
 @pytest.mark.parametrize("n_timepoints", [8, 50, 300])
 @pytest.mark.parametrize("n_codes", [17, 32])
 @pytest.mark.parametrize("with_gaps", [False, True])
+@pytest.mark.parametrize("with_matches", [False, True])
 def test_compiled_code_counts_as_torch_does(
-    monkeypatch, n_timepoints, n_codes, with_gaps
+    monkeypatch, n_timepoints, n_codes, with_gaps, with_matches
 ):
     pytest.importorskip("numba")
     series = walk(20, 3, n_timepoints)
-    tokenizer = fitted(series, n_codes)
+    tokenizer = fitted(series, n_codes, with_matches=with_matches)
     batch = Batch(series)
     if with_gaps:
         observed = torch.ones_like(series)
@@ -156,6 +157,19 @@ def test_compiled_code_counts_as_torch_does(
     unlike = (found - expected).abs() > 1e-4
     assert unlike.double().mean() < 1e-3
     assert found.std(0).max() > 0.1
+
+
+def test_matches_are_as_frequent_in_training_as_their_quantiles_say():
+    series = walk(40, 2, 100)
+    tokenizer = fitted(series)
+    with torch.inference_mode():
+        features = tokenizer(Batch(series))
+    start, size = tokenizer.sizes[:2]
+    # Of a length; the longest one has few windows.
+    layout = (40, 2, 2, len(tokenizer.dilations), tokens.N_MATCHES, 32)
+    matches = features[:, start : start + size].view(layout)[:, :, :, 0]
+    expected = 1 - torch.tensor(tokens.MATCH_QUANTILES)
+    torch.testing.assert_close(matches.mean((0, 1, 2, 4)), expected, atol=0.02, rtol=0)
 
 
 def test_series_count_the_same_in_a_batch_and_alone():

@@ -272,7 +272,8 @@ def count_windows(
     level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32
         Knots of the ramps.
     match_knots : ndarray of shape (n_channels, N_MATCHES, n_codes), float32
-        What scores have to be above to be counted.
+        What scores have to be above to be counted, or nothing of shape (n_channels, 0,
+        n_codes): matches are not among the features then.
     features : ndarray of shape (n_cases, n_features), float32
         Written: histograms of levels and of scales, and best matches, at one of the
         places that each channel has; and after those of all channels, how often codes
@@ -288,6 +289,7 @@ def count_windows(
     n_windows = offset.shape[1]
     size = n_codes // n_heads
     n_values = N_ROWS * n_codes
+    with_matches = match_knots.shape[1] > 0
     half_norms = np.empty(n_codes, np.float32)
     for j in range(n_codes):
         half_norms[j] = np.float32(0.5) * (codes[j] * codes[j]).sum()
@@ -335,13 +337,16 @@ def count_windows(
                 )
             for head in range(n_heads):
                 _match(codes, half_norms, head, size, block, chosen, matches, scores)
-                _compare(scores, head * size, size, match_knots[c], better)
+                if with_matches:
+                    _compare(scores, head * size, size, match_knots[c], better)
             _add(chosen, n_heads, n, bins, parts, sums)
         _greatest(matches)
         total = total if total > 1 else np.float32(1)
         into = features[s // n_channels, (c * n_places + place) * n_values :]
         into = into[:n_values].reshape((N_ROWS, n_codes))
         _finish(sums, total, matches, turned, into)
+        if not with_matches:
+            continue
         start = n_channels * n_places * n_values
         start += (c * n_places + place) * N_MATCHES * n_codes
         into = features[s // n_channels, start : start + N_MATCHES * n_codes]

@@ -233,6 +233,8 @@ class ShapeTokenizer(nn.Module):
         Codes of the codebook.
     frame : callable, optional
         Takes a batch and returns one with more channels.
+    with_matches : bool, default=True
+        Whether matches are among the features.
 
     Notes
     -----
@@ -258,6 +260,7 @@ class ShapeTokenizer(nn.Module):
         n_timepoints: int,
         n_codes: int,
         frame: Callable[[Batch], Batch] | None = None,
+        with_matches: bool = True,
     ) -> None:
         super().__init__()
         self.n_channels = n_channels
@@ -269,7 +272,8 @@ class ShapeTokenizer(nn.Module):
         self.register_buffer("change_scale", torch.ones(n_channels))
         self.register_buffer("level_knots", torch.zeros(*layout, LEVEL_BINS))
         self.register_buffer("scale_knots", torch.zeros(*layout, SCALE_BINS))
-        self.register_buffer("match_knots", torch.zeros(*layout, N_MATCHES, n_codes))
+        n_matches = N_MATCHES if with_matches else 0
+        self.register_buffer("match_knots", torch.zeros(*layout, n_matches, n_codes))
 
     @property
     def layout(self) -> tuple[int, int, int, int, int]:
@@ -285,9 +289,8 @@ class ShapeTokenizer(nn.Module):
     @property
     def sizes(self) -> tuple[int, int, int]:
         """How many features are histograms, matches and summaries, in this order."""
-        each = (N_ROWS * self.codebook.n_codes, N_MATCHES * self.codebook.n_codes)
         n_blocks = math.prod(self.layout[:3])
-        return n_blocks * each[0], n_blocks * each[1], n_blocks * N_SUMMARIES
+        return math.prod(self.layout), self.match_knots.numel(), n_blocks * N_SUMMARIES
 
     @property
     def n_features(self) -> int:
@@ -352,7 +355,8 @@ class ShapeTokenizer(nn.Module):
         if len(shapes) == 0:
             shapes = torch.zeros(1, N_POINTS)
         self.codebook.seed(shapes, generator)
-        self._fit_matches(batch, generator)
+        if self.match_knots.numel():
+            self._fit_matches(batch, generator)
 
     def _fit_matches(self, batch: Batch, generator: torch.Generator) -> None:
         """Set what a match has to be better than, from extended training series."""
@@ -525,7 +529,7 @@ class ShapeTokenizer(nn.Module):
         Returns
         -------
         histograms : Tensor of shape (n_series, N_ROWS, n_codes)
-        matches : Tensor of shape (n_series, N_MATCHES, n_codes)
+        matches : Tensor of shape (n_series, n_matches, n_codes)
         summaries : Tensor of shape (n_series, N_SUMMARIES)
         """
         # Before scores are overwritten.
@@ -545,19 +549,19 @@ class ShapeTokenizer(nn.Module):
 
         Returns
         -------
-        Tensor of shape (n_series, N_MATCHES, n_codes)
+        Tensor of shape (n_series, n_matches, n_codes)
         """
-        n_windows = scores.shape[2]
+        n_codes, n_series, n_windows = scores.shape
         by_channel = scores.unflatten(1, (-1, self.n_channels))
-        shares = []
+        shares = [scores.new_zeros(n_series, 0, n_codes)]
         for knots in self.match_knots[v, d].unbind(1):  # (n_channels, n_codes)
             better = (by_channel > knots.T[:, None, :, None]).flatten(1, 2)
             if valid is None:
                 share = better.sum(2) / n_windows
             else:
                 share = (better * valid).sum(2) / valid.sum(1).clamp_min(1)
-            shares.append(share.T)
-        return torch.stack(shares, dim=1)
+            shares.append(share.T.unsqueeze(1))
+        return torch.cat(shares, dim=1)
 
     def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
         """Histograms of chosen codes over level and scale bins.
@@ -645,7 +649,7 @@ class ShapeTokenizer(nn.Module):
         n_series = len(batch.series) * self.n_channels
         return (
             batch.series.new_zeros(n_series, N_ROWS, self.codebook.n_codes),
-            batch.series.new_zeros(n_series, N_MATCHES, self.codebook.n_codes),
+            batch.series.new_zeros(n_series, *self.match_knots.shape[3:]),
             batch.series.new_zeros(n_series, N_SUMMARIES),
         )
 
