@@ -124,17 +124,13 @@ def _match(
     block: Array,
     chosen: NDArray[np.int32],
     matches: Array,
-    scores: Array,
 ) -> None:
-    """Best code of each window in a head, best score of each code so far, all scores.
-
-    Those of hidden windows are lower than any other.
-    """
+    """Best code of each window in a head, and best score of each code so far."""
     for w in range(_BLOCK):
         block[_BEST, w] = _NONE
         chosen[head, w] = head * size
-    start, last = head * size, (head + 1) * size - 1
-    for j in range(start, last + 1, 2):
+    last = (head + 1) * size - 1
+    for j in range(head * size, last + 1, 2):
         k = min(j + 1, last)  # two codes at a time, since shapes are loaded once
         first, second = np.int32(j), np.int32(k)
         p0, p1, p2, p3 = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
@@ -157,28 +153,44 @@ def _match(
             matches[j, w] = x if x > most else most
             most = matches[k, w]
             matches[k, w] = y if y > most else most
-            scores[j - start, w], scores[k - start, w] = x, y
 
 
 @_compiled
 def _compare(
-    scores: Array, start: int, size: int, knots: Array, better: NDArray[np.int64]
+    codes: Array,
+    half_norms: Array,
+    knots: Array,
+    block: Array,
+    better: NDArray[np.int64],
 ) -> None:
-    """Count windows whose scores for the codes of a head are above each knot."""
-    for j in range(size):
-        code = start + j
-        p, q, r, s = knots[0, code], knots[1, code], knots[2, code], knots[3, code]
-        above_p = above_q = above_r = above_s = 0
+    """Count windows whose scores for each code are above its knots.
+
+    Scores are computed once more: :func:`_match` is slower if it has to keep them.
+    """
+    zero, one, both = np.float32(0), np.float32(1), np.float32(1 + 256)
+    for j in range(len(codes)):
+        a, b, c, d = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
+        e, f, g, h = codes[j, 4], codes[j, 5], codes[j, 6], codes[j, 7]
+        less = half_norms[j]
+        p, q, r, s = knots[0, j], knots[1, j], knots[2, j], knots[3, j]  # ascending
+        # Two counts in each number: they are at most 128, and such numbers are exact.
+        often = seldom = zero
         for w in range(_BLOCK):
-            score = scores[j, w]
-            above_p += score > p
-            above_q += score > q
-            above_r += score > r
-            above_s += score > s
-        better[0, code] += above_p
-        better[1, code] += above_q
-        better[2, code] += above_r
-        better[3, code] += above_s
+            x = a * block[0, w] + b * block[1, w] + c * block[2, w] + d * block[3, w]
+            y = e * block[4, w] + f * block[5, w] + g * block[6, w] + h * block[7, w]
+            score = x + y - less + block[_HIDDEN, w]
+            few = one if score > p else zero
+            few = both if score > q else few
+            often += few
+            few = one if score > r else zero
+            few = both if score > s else few
+            seldom += few
+        packed = int(often)
+        better[0, j] += packed & 255
+        better[1, j] += packed >> 8
+        packed = int(seldom)
+        better[2, j] += packed & 255
+        better[3, j] += packed >> 8
 
 
 @_compiled
@@ -302,7 +314,6 @@ def count_windows(
     parts = np.empty((4, _BLOCK), np.float32)
     sums = np.empty((n_codes, 2 * _BINS), np.float32)
     better = np.empty((N_MATCHES, n_codes), np.int64)
-    scores = np.empty((size, _BLOCK), np.float32)
     turned = np.empty((2 * _BINS, n_codes), np.float32)
     matches = np.empty((n_codes, _BLOCK), np.float32)
     for s in range(n_series):
@@ -336,9 +347,9 @@ def count_windows(
                     parts[2 * i + 1],
                 )
             for head in range(n_heads):
-                _match(codes, half_norms, head, size, block, chosen, matches, scores)
-                if with_matches:
-                    _compare(scores, head * size, size, match_knots[c], better)
+                _match(codes, half_norms, head, size, block, chosen, matches)
+            if with_matches:
+                _compare(codes, half_norms, match_knots[c], block, better)
             _add(chosen, n_heads, n, bins, parts, sums)
         _greatest(matches)
         total = total if total > 1 else np.float32(1)
