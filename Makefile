@@ -1,6 +1,8 @@
 # make demo    fit, explain and report on a small data set
 # make test    all checks and tests
 # make benchmark   compare with other classifiers on six small sets, in minutes
+# make results   compute every figure of README and docs again, in hours, with the data
+#                of SKTEXT_VQ_DATA; rows that benchmarks/results has are kept
 # make clean   remove the environment and what tools left behind
 #
 # PYTHON chooses the interpreter. TORCH_INDEX_URL chooses a build of torch, such as
@@ -13,7 +15,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	--constraint constraints.txt
 
-.PHONY: demo test benchmark clean
+.PHONY: demo test benchmark results clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m sktext_vq demo
@@ -30,8 +32,19 @@ benchmark: .venv/benchmark.stamp
 		multirocket catch22 tsf dtw closed-form classifier --seeds 0 \
 		--results build/benchmark
 
+results: .venv/benchmark.stamp .venv-aeon/stamp
+	$(BIN)/python benchmarks/choices.py
+	$(BIN)/python benchmarks/suite.py
+	PYTHONPATH=. .venv-aeon/bin/python benchmarks/suite.py \
+		--estimators hydra multirocket-hydra quant rdst weasel2
+	$(BIN)/python benchmarks/crossmodal.py
+	$(BIN)/python benchmarks/ablation.py
+	$(BIN)/python benchmarks/cost.py
+	$(BIN)/python benchmarks/report.py
+	$(BIN)/python benchmarks/documents.py
+
 clean:
-	rm -rf .venv .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-aeon .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build dist sktext_vq.egg-info
 	find sktext_vq tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -48,6 +61,13 @@ $(BIN)/python:
 
 .venv/test.stamp: .venv/demo.stamp
 	$(INSTALL) --editable '.[benchmark,test]'
+	touch $@
+
+# aeon takes neither the numba nor the numpy of constraints.txt.
+.venv-aeon/stamp: benchmarks/constraints-aeon.txt
+	$(PYTHON) -m venv .venv-aeon
+	.venv-aeon/bin/python -m pip install --quiet \
+		--constraint benchmarks/constraints-aeon.txt aeon sktime torch
 	touch $@
 
 .venv/benchmark.stamp: .venv/demo.stamp

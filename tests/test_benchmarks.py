@@ -17,6 +17,7 @@ import ablation
 import choices
 import cost
 import crossmodal
+import documents
 import estimators
 import figures
 import protocol
@@ -870,3 +871,11 @@ def test_memory_of_many_windows_is_beside_data_and_output():
 def test_help_says_what_every_option_does(script):
     for action in script.parser()._actions:
         assert action.help, action.option_strings
+
+
+@pytest.mark.parametrize("path", documents.DOCUMENTS, ids=lambda path: path.name)
+def test_tables_of_documents_are_those_of_results(path):
+    text = path.read_text(encoding="utf-8")
+    assert "<!-- table: accuracy -->" in text
+    assert "<!-- table: cost -->" in text
+    assert documents.filled(text, documents.RESULTS) == text
