@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from estimators import BASELINE
 from protocol import RESULTS, SMALL_SETS
@@ -81,7 +82,7 @@ def large(results: Path) -> str:
     table = frame.pivot_table(index="estimator", columns="set", values="accuracy")
     seeds = frame.groupby("estimator")["seed"].nunique()
     rows = [
-        [NAMES.get(name, name), seeds[name], *(f"{value:.3f}" for value in row)]
+        [NAMES.get(name, name), seeds[name], *(spread(value, np.nan) for value in row)]
         for name, row in table.iterrows()
     ]
     return markdown(["accuracy", "seeds", *table.columns], rows)

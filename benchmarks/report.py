@@ -32,6 +32,7 @@ def spread(mean: float, deviation: float, digits: int = 3) -> str:
     """Write a number with what follows ±, if there is such a thing."""
     if np.isnan(mean):
         return ""
+    mean = round(mean, digits) + 0.0  # never -0
     if np.isnan(deviation):
         return f"{mean:.{digits}f}"
     return f"{mean:.{digits}f} ± {deviation:.{digits}f}"
