@@ -1,8 +1,8 @@
 # make demo    fit, explain and report on a small data set
 # make test    all checks and tests
 # make benchmark   compare with other classifiers on six small sets, in minutes
-# make results   compute every figure of README and docs again, in hours, with the data
-#                of SKTEXT_VQ_DATA; rows that benchmarks/results has are kept
+# make results   compute figures of README and docs that benchmarks/results lacks, in
+#                hours, with the data of SKTEXT_VQ_DATA; remove its CSV files for all
 # make clean   remove the environment and what tools left behind
 #
 # PYTHON chooses the interpreter. TORCH_INDEX_URL chooses a build of torch, such as

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from cost import COMPARED
 from estimators import BASELINE
 from protocol import RESULTS, SMALL_SETS
-from report import markdown, paired, spread
+from report import compared, markdown, means_by_seed, spread, suite_files
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
@@ -31,35 +32,29 @@ NAMES = {
     "tsf": "time series forest",
     "dtw": "1-NN DTW",
 }
-OURS = ("closed-form", "classifier-closed")
 
 
 def accuracy(results: Path) -> str:
     """Mean accuracy over the small sets, official parts, of all that were run there."""
-    frame = pd.concat(
-        pd.read_csv(path)
-        for path in (results / "suite.csv", results / "suite-aeon.csv")
-        if path.exists()
-    )
+    frame = pd.concat(map(pd.read_csv, suite_files(results)))
     frame = frame[(frame["split"] == 0) & frame["set"].isin(SMALL_SETS)]
     frame = frame[frame["status"] == "done"]
     scores = ["accuracy", "calibration_error"]
     means = frame.groupby(["estimator", "set"])[scores].mean()
+    base = means.loc[BASELINE]["accuracy"]
     rows = []
     for name, own in frame.groupby("estimator"):
-        by_set = means.loc[name]
-        seeds = own.groupby("seed")["accuracy"].mean()
-        lead = paired(by_set["accuracy"], means.loc[BASELINE]["accuracy"])
-        wins = f"{lead['wins']} / {lead['ties']} / {lead['losses']}"
-        error = by_set["calibration_error"].mean()
+        by_set, seeds = means.loc[name], means_by_seed(own)
+        versus = ["", ""]
+        if name != BASELINE:
+            versus = compared(by_set["accuracy"], base)
         rows.append(
             [
                 NAMES.get(name, name),
                 f"{len(by_set)}, {len(seeds)}",
                 spread(by_set["accuracy"].mean(), seeds.std()),
-                "" if name == BASELINE else spread(lead["mean"], lead["error"]),
-                "" if name == BASELINE else wins,
-                "" if pd.isna(error) else f"{error:.3f}",
+                *versus,
+                spread(by_set["calibration_error"].mean(), np.nan),
             ]
         )
     rows.sort(key=lambda row: row[2], reverse=True)
@@ -97,7 +92,7 @@ def cost(results: Path) -> str:
     memory = pd.read_csv(results / "memory.csv").set_index(["set", "estimator"])
     threads = sorted(frame["threads"].unique())
     rows = []
-    for name in (BASELINE, *OURS):
+    for name in reversed(COMPARED):
         cells = []
         for part in parts:
             own = seconds.loc[name][part]

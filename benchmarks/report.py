@@ -62,6 +62,13 @@ def paired(values: pd.Series, base: pd.Series) -> dict[str, float]:
     }
 
 
+def compared(values: pd.Series, base: pd.Series) -> list[str]:
+    """Write the mean difference of paired scores, and wins, ties and losses."""
+    pair = paired(values, base)
+    wins = f"{pair['wins']} / {pair['ties']} / {pair['losses']}"
+    return [spread(pair["mean"], pair["error"]), wins]
+
+
 def suite_report(results: Path, names: Sequence[str] | None = None) -> str:
     """Write tables and figures of suite.csv, and of suite-aeon.csv if there is one.
 
@@ -77,9 +84,8 @@ def suite_report(results: Path, names: Sequence[str] | None = None) -> str:
     str
         Markdown. Figures go to the folder ``figures`` in that of the results.
     """
-    files = [results / "suite.csv", results / "suite-aeon.csv"]
-    files = [path for path in files if path.exists()]
-    frame = pd.concat([pd.read_csv(path) for path in files], ignore_index=True)
+    files = suite_files(results)
+    frame = pd.concat(map(pd.read_csv, files), ignore_index=True)
     names = [name for name in names or ESTIMATORS if name in set(frame["estimator"])]
     frame = frame[frame["estimator"].isin(names)]
     text = "# Suite\n"
@@ -90,6 +96,12 @@ def suite_report(results: Path, names: Sequence[str] | None = None) -> str:
         if len(part):
             text += f"\n## {title}\n\n{_comparison(part, names, results, title)}\n"
     return f"{text}\n## Versions\n\n{_versions(files)}\n"
+
+
+def suite_files(results: Path) -> list[Path]:
+    """Return what the suite has written: by this environment, and by that of aeon."""
+    files = [results / "suite.csv", results / "suite-aeon.csv"]
+    return [path for path in files if path.exists()]
 
 
 def _comparison(
@@ -195,14 +207,10 @@ def _overall(rows: pd.DataFrame, by_set: pd.DataFrame) -> str:
     peaks = rows.groupby("estimator")["peak_mib"].max()
     table = []
     for name in by_set:
-        seeds = _by_seed(rows[rows["estimator"] == name])
+        seeds = means_by_seed(rows[rows["estimator"] == name])
         versus = ["", ""]
         if name != BASELINE and BASELINE in by_set:
-            pair = paired(by_set[name], by_set[BASELINE])
-            versus = [
-                spread(pair["mean"], pair["error"]),
-                f"{pair['wins']} / {pair['ties']} / {pair['losses']}",
-            ]
+            versus = compared(by_set[name], by_set[BASELINE])
         table.append(
             [
                 name,
@@ -233,7 +241,7 @@ def _overall(rows: pd.DataFrame, by_set: pd.DataFrame) -> str:
     return markdown(columns, table)
 
 
-def _by_seed(own: pd.DataFrame) -> pd.Series:
+def means_by_seed(own: pd.DataFrame) -> pd.Series:
     """Return the mean over sets for each seed that has all sets and splits."""
     complete = own.groupby("seed").size() == len(
         own[["set", "split"]].drop_duplicates()

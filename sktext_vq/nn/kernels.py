@@ -57,8 +57,9 @@ def _smooth(series: Array, spacing: int, sums: Array, means: Array) -> None:
             for t in range(n_means):
                 means[t] += sums[t + done]
             done += power
-        for t in range(n_timepoints - 2 * power + 1):
-            sums[t] += sums[t + power]
+        if done < spacing:
+            for t in range(n_timepoints - 2 * power + 1):
+                sums[t] += sums[t + power]
         power *= 2
     share = np.float32(1 / spacing)
     for t in range(n_means):

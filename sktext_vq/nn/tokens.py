@@ -361,8 +361,7 @@ class ShapeTokenizer(nn.Module):
     def _fit_matches(self, batch: Batch, generator: torch.Generator) -> None:
         """Set what a match has to be better than, from extended training series."""
         for v, d, windows in self._all_windows(batch):
-            n_windows = windows.offset.shape[-1]
-            for c in range(self.n_channels if n_windows else 0):
+            for c in range(self.n_channels):
                 points = windows.points[:, c :: self.n_channels].flatten(1)
                 if windows.valid is not None:
                     valid = windows.valid[c :: self.n_channels].flatten() > 0
@@ -415,10 +414,7 @@ class ShapeTokenizer(nn.Module):
     ) -> Iterator[tuple[int, int, Windows]]:
         """Yield view, length and windows of all series of a batch."""
         n_timepoints = batch.series.shape[-1]
-        observed = lengths = None
-        if batch.observed is not None and batch.lengths is not None:
-            observed = batch.observed.reshape(-1, n_timepoints)
-            lengths = batch.lengths.repeat_interleave(self.n_channels)
+        observed, lengths = self._gaps(batch)
         for v, view in enumerate(self.views(batch.series)):
             series = view.reshape(-1, n_timepoints)
             for d, dilation in enumerate(self.dilations):
@@ -433,6 +429,13 @@ class ShapeTokenizer(nn.Module):
                     step=1 if step == 1 else max(step, dilation),
                 )
                 yield v, d, windows
+
+    def _gaps(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+        """Where each series is observed, and where it ends; None without gaps."""
+        if batch.observed is None or batch.lengths is None:
+            return None, None
+        lengths = batch.lengths.repeat_interleave(self.n_channels)
+        return batch.observed.flatten(0, 1), lengths
 
     def forward(self, batch: Batch) -> Tensor:
         """Compute the features of series.
@@ -607,6 +610,7 @@ class ShapeTokenizer(nn.Module):
             n_cases, n_channels, -1, N_SUMMARIES
         )
         codes = self.codebook.codes.numpy()
+        observed, lengths = self._gaps(batch)
         for v, view in enumerate(self.views(batch.series)):
             # Another layout would be compiled anew.
             series = view.reshape(-1, n_timepoints).contiguous().numpy()
@@ -615,12 +619,8 @@ class ShapeTokenizer(nn.Module):
                 if n_windows < 1:
                     continue
                 valid = None
-                if batch.observed is not None and batch.lengths is not None:
-                    valid = _valid_windows(
-                        batch.observed.flatten(0, 1),
-                        batch.lengths.repeat_interleave(n_channels),
-                        dilation * N_POINTS,
-                    )
+                if observed is not None and lengths is not None:
+                    valid = _valid_windows(observed, lengths, dilation * N_POINTS)
                 offset, scale = attributes = torch.empty(2, len(series), n_windows)
                 kernels.count_windows(
                     series,
