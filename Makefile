@@ -34,8 +34,14 @@ benchmark: .venv/benchmark.stamp
 
 results: .venv/benchmark.stamp .venv-aeon/stamp
 	$(BIN)/python benchmarks/choices.py
-	$(BIN)/python benchmarks/suite.py
-	PYTHONPATH=. .venv-aeon/bin/python benchmarks/suite.py \
+	$(BIN)/python benchmarks/suite.py --sets small --seeds 0 1 2 3 4 \
+		--estimators closed-form classifier-closed minirocket
+	$(BIN)/python benchmarks/suite.py --sets small --seeds 0 --estimators classifier \
+		minirocket-calibrated multirocket weasel catch22 tsf dtw
+	$(BIN)/python benchmarks/suite.py --sets large --seeds 0 --processes 1 \
+		--estimators closed-form classifier-closed classifier-named minirocket \
+		minirocket-calibrated
+	PYTHONPATH=. .venv-aeon/bin/python benchmarks/suite.py --sets small --seeds 0 \
 		--estimators hydra multirocket-hydra quant rdst weasel2
 	$(BIN)/python benchmarks/crossmodal.py
 	$(BIN)/python benchmarks/ablation.py

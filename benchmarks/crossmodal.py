@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
         "--variants", nargs="+", help="what to fit, or all", metavar="VARIANT"
     )
     found.add_argument(
-        "--seeds", nargs="+", type=int, default=[0, 1, 2], help="of each"
+        "--seeds", nargs="+", type=int, default=[0, 1], help="of each"
     )
     found.add_argument(
         "--processes", type=int, default=1, help="that share out all cores"

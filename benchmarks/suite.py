@@ -363,8 +363,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--sets",
         nargs="+",
-        default=[*SMALL_SETS, *LARGE_SETS],
-        help="data sets",
+        default=["small", "large"],
+        help="data sets; small stands for the 19 small ones, large for the other two",
         metavar="SET",
     )
     found.add_argument(
@@ -419,6 +419,8 @@ def plan(
 def main() -> None:
     """Compute what is missing, and write the tables."""
     args = parser().parse_args()
+    groups = {"small": SMALL_SETS, "large": LARGE_SETS}
+    args.sets = [name for given in args.sets for name in groups.get(given, [given])]
     unknown = set(args.sets) - set(datasets().available(args.data))
     if unknown:
         raise SystemExit(f"There are no data sets {', '.join(sorted(unknown))}.")
