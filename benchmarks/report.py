@@ -317,6 +317,14 @@ def _versions(files: Iterable[Path]) -> str:
     return "\n".join(lines)
 
 
+def _by_number(value: str) -> tuple[float, str]:
+    """Key that sorts numbers and fractions by size, and words after them."""
+    try:
+        return float(Fraction(value)), ""
+    except ValueError:
+        return np.inf, value
+
+
 def choices_report(results: Path) -> str:
     """Write the table of choices.csv."""
     frame = pd.read_csv(results / "choices.csv", dtype={"value": str})
@@ -329,7 +337,7 @@ def choices_report(results: Path) -> str:
     rows = []
     for option, default in defaults.items():
         others = set(frame.loc[frame["option"] == option, "value"])
-        for value in sorted({*others, default}, key=Fraction):
+        for value in sorted({*others, default}, key=_by_number):
             is_default = value == default
             own = base if is_default else by_set.loc[(option, value)]
             row = [f"{option} = {value}", len(own), f"{own['accuracy'].mean():.4f}"]

@@ -1,5 +1,7 @@
 """What the numbers in benchmarks/results rest on."""
 
+import json
+import re
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -644,18 +646,30 @@ def test_figures_are_drawn_if_their_packages_are_there(tmp_path, monkeypatch, ca
 
 
 def test_choices_report(tmp_path):
-    (tmp_path / "choices.environment.json").write_text('{"defaults": {"bins": "4"}}')
+    defaults = {"bins": "4", "kinds": "all"}
+    beside = tmp_path / "choices.environment.json"
+    beside.write_text(json.dumps({"defaults": defaults}))
     rows = [
         ("default", "default", "A", 0.5),
         ("default", "default", "B", 0.7),
         ("bins", "8", "A", 0.6),
         ("bins", "8", "B", 0.7),
+        ("bins", "16", "A", 0.5),
+        ("kinds", "histograms", "A", 0.5),
     ]
     frame = pd.DataFrame(rows, columns=["option", "value", "set", "accuracy"])
     frame.assign(seed=0, n_features=10).to_csv(tmp_path / "choices.csv", index=False)
     text = report.choices_report(tmp_path)
     assert "| bins = 4 | 2 | 0.6000 | default |  | 10 |" in text
     assert "| bins = 8 | 2 | 0.6500 | 0.0500 ± 0.0500 | 1 / 1 / 0 | 10 |" in text
+    values = re.findall(r"^\| (\w+ = \w+)", text, re.MULTILINE)
+    assert values == [
+        "bins = 4",
+        "bins = 8",
+        "bins = 16",
+        "kinds = all",
+        "kinds = histograms",
+    ]
 
 
 def test_tasks_draw_cases_of_all_classes():
