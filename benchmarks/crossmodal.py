@@ -110,9 +110,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--variants", nargs="+", help="what to fit, or all", metavar="VARIANT"
     )
-    found.add_argument(
-        "--seeds", nargs="+", type=int, default=[0, 1], help="of each"
-    )
+    found.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="of each")
     found.add_argument(
         "--processes", type=int, default=1, help="that share out all cores"
     )

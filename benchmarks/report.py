@@ -495,6 +495,38 @@ def crossmodal_report(results: Path) -> str:
     )
 
 
+def zero_shot_report(results: Path) -> str:
+    """Write the table of zero_shot.csv."""
+    return (
+        "# Classes without recordings\n\n"
+        "Accuracy among the unseen classes alone, and the harmonic mean H of "
+        "accuracies on test series of seen and of unseen classes, where all classes "
+        "are candidates. Mean ± standard deviation over splits of the classes.\n\n"
+        f"{zero_shot_table(results)}\n"
+    )
+
+
+def zero_shot_table(results: Path) -> str:
+    """Accuracy and H of each method on each set."""
+    frame = pd.read_csv(results / "zero_shot.csv")
+    names = list(dict.fromkeys(frame["set"]))
+    columns = ["method"]
+    chance = ["chance"]
+    for name in names:
+        own = frame[frame["set"] == name]
+        columns += [f"{name}, {own['split'].nunique()} splits", "H"]
+        chance += [f"{1 / (1 + own['unseen'].iloc[0].count(';')):.3f}", ""]
+    rows = [chance]
+    for method in dict.fromkeys(frame["method"]):
+        row = [method]
+        for name in names:
+            own = frame[(frame["set"] == name) & (frame["method"] == method)]
+            for value in ("unseen_only", "harmonic_mean"):
+                row.append(spread(own[value].mean(), own[value].std()))
+        rows.append(row)
+    return markdown(columns, rows)
+
+
 def _titles() -> list[str]:
     return [title for title, _ in _ABLATION.values()]
 
@@ -727,6 +759,7 @@ REPORTS: dict[str, Callable[..., str]] = {
     "choices": choices_report,
     "ablation": ablation_report,
     "crossmodal": crossmodal_report,
+    "zero_shot": zero_shot_report,
     "cost": cost_report,
 }
 

@@ -25,7 +25,6 @@ from sktext_vq._examples import Examples
 from sktext_vq._guidance import (
     Guidance,
     check_case_texts,
-    class_vectors,
     make_guidance,
     prompts_of_classes,
 )
@@ -654,12 +653,6 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 stacklevel=6,
             )
             return None
-
-    def _class_vectors(
-        self, names: list[str], own: Mapping[Any, Any] | None
-    ) -> NDArray[np.float32]:
-        """Vectors of classes by the forms and the encoder of this estimator."""
-        return class_vectors(names, own, self.prompt_forms, self._encoder())
 
     def _encoder(self) -> TextEncoder:
         if isinstance(self.text_encoder, TextEncoder):

@@ -129,25 +129,56 @@ def prompts_of_classes(
     return list(texts), [int(i) for i in owner]
 
 
-def class_vectors(
-    names: list[str],
-    own: Mapping[Any, Any] | None,
-    forms: Sequence[str],
-    encoder: TextEncoder,
-) -> NDArray[np.float32]:
-    """Mean embedding of the prompts of each class, of length 1.
+def texts_of_classes(
+    names: list[str], own: Mapping[Any, Any] | None, forms: Sequence[str]
+) -> list[tuple[str, int, str]]:
+    """Say all that there is to say of classes, as a whole and by scale.
 
-    Parameters are those of :func:`prompts_of_classes`, and an encoder.
+    Parameters
+    ----------
+    names : list of str
+        Classes.
+    own : dict, optional
+        Texts of the user about some of them.
+    forms : sequence of str
+        Forms of prompts. The keyword alone means names and nothing else: attributes
+        are left out then.
 
     Returns
     -------
-    ndarray of shape (n_classes, text_dim)
+    list of (view, class, text)
+        The view is "" for prompts, and the scale of an attribute.
     """
-    texts, owner = prompts_of_classes(names, own, forms)
-    embeddings = encoder.transform(texts)
-    vectors = np.zeros((len(names), embeddings.shape[1]), np.float32)
-    np.add.at(vectors, np.array(owner), embeddings)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    bank = PromptBank()
+    if own:
+        bank = PromptBank.from_texts({str(label): own[label] for label in own})
+    texts, owner = bank.flat(names, forms)
+    said = [("", int(i), text) for i, text in zip(owner, texts, strict=True)]
+    if list(forms) != ["keyword"]:
+        for i, clauses in enumerate(bank.clauses(names).values()):
+            said += [(scale, i, text) for scale, text in clauses.items()]
+    return said
+
+
+def class_views(
+    said: Sequence[tuple[str, int, str]], n_classes: int, encoder: TextEncoder
+) -> NDArray[np.float64]:
+    """Embed what `texts_of_classes` says.
+
+    Returns
+    -------
+    ndarray of shape (n_views, n_classes, text_dim)
+        Mean embedding of each view of a class, of length 1; NaN where nothing is said.
+        Prompts come first.
+    """
+    names = list(dict.fromkeys(["", *(view for view, _, _ in said)]))
+    vectors = encoder.transform([text for _, _, text in said])
+    views = np.zeros((len(names), n_classes, vectors.shape[1]))
+    where = [(names.index(view), i) for view, i, _ in said]
+    np.add.at(views, tuple(np.transpose(where)), vectors)
+    size = np.linalg.norm(views, axis=2, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return views / size
 
 
 def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:

@@ -8,31 +8,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
 )
 
 from sktext_vq._base import VQTextBase
 from sktext_vq._head import Cases, RidgeHead
 from sktext_vq._selection import Selection
+from sktext_vq._unseen import UnseenClassesMixin
 from sktext_vq._zero_shot import ZeroShotSpace
 from sktext_vq.panel import Panel
-from sktext_vq.training import single_thread
 
 _HEADS = ("ridge", "network")
-# Scores are squared distances per dimension of the space.
-_ZERO_SHOT_SHARPNESS = 3.0
 # Parts that choose penalty and calibration, and how many cases they have in all.
 _N_FOLDS, _MAX_FOLD_CASES = 4, 1024
 
 
-class VQTextClassifier(ClassifierMixin, VQTextBase):
+class VQTextClassifier(ClassifierMixin, VQTextBase, UnseenClassesMixin):
     """Classify series by histograms of shape tokens.
 
     The vocabulary of :class:`VQTextTransformer`, and on top of it a ridge classifier
@@ -294,18 +290,21 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
             If X is no panel, or not one of the channels that were fitted.
         """
         panel = self._check_X(X, reset=False)
-        model, head = self.model_, self.head_
-        use_network = self.head == "network"
 
         def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
-            if not use_network:
-                return head.probabilities(features[:, self.kept_])
-            assert model is not None
-            picked = torch.from_numpy(features)[:, model.kept]
-            return model.probabilities(picked).numpy()
+            return self._probabilities(features)
 
         found = self._map_features(score, panel, "classes")
         return np.concatenate([probabilities for _, probabilities in found])
+
+    def _probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probability of each class, from all features of some cases."""
+        if self.head == "network":
+            model = self.model_
+            assert model is not None
+            picked = torch.from_numpy(features)[:, model.kept]
+            return model.probabilities(picked).numpy()
+        return self.head_.probabilities(features[:, self.kept_])
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable class.
@@ -329,90 +328,3 @@ class VQTextClassifier(ClassifierMixin, VQTextBase):
         """
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
-
-    def predict_proba_zero_shot(
-        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
-    ) -> NDArray[np.float64]:
-        """Score candidate classes, of which some or all had no recordings.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-        candidate_labels : sequence of str, or dict
-            Names of classes, or a dict from names to a text or a list of texts about
-            each. Names of training classes stand for these.
-
-        Returns
-        -------
-        ndarray of shape (n_cases, n_candidates)
-            Rows sum to 1; columns in the order of the candidates. They order
-            candidates; they are not calibrated.
-
-        Raises
-        ------
-        NotFittedError
-            If `fit` was not called.
-        ValueError
-            If there are no candidates, or some twice.
-        TypeError
-            If a candidate or its text is not a string.
-        """
-        check_is_fitted(self)
-        names = _check_candidates(candidate_labels)
-        own = candidate_labels if isinstance(candidate_labels, Mapping) else None
-        known = [str(label) for label in self.classes_]
-        seen = np.array([known.index(name) if name in known else -1 for name in names])
-        features = self._histograms(self._check_X(X, reset=False))
-        guide = self.text if isinstance(self.text, Mapping) else None
-        with single_thread():
-            seen_texts = self._class_vectors(known, guide)
-            texts = self._class_vectors(names, own)
-        scores = self.space_.scores(
-            self.head_.scaler(features), seen_texts, texts, seen
-        )
-        return softmax(_ZERO_SHOT_SHARPNESS * scores, axis=1)
-
-    def predict_zero_shot(
-        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
-    ) -> NDArray[Any]:
-        """Choose among candidate classes, of which some or all had no recordings.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-        candidate_labels : sequence of str, or dict
-            As for :meth:`predict_proba_zero_shot`.
-
-        Returns
-        -------
-        ndarray of shape (n_cases,) of str
-            Names of candidates.
-
-        Raises
-        ------
-        NotFittedError, ValueError, TypeError
-            As :meth:`predict_proba_zero_shot`.
-        """
-        best = self.predict_proba_zero_shot(X, candidate_labels).argmax(axis=1)
-        return np.array(list(candidate_labels))[best]
-
-
-def _check_candidates(candidates: Sequence[str] | Mapping[str, Any]) -> list[str]:
-    if isinstance(candidates, str):
-        raise TypeError(
-            f"candidate_labels must be a list of names, got the string {candidates!r}."
-        )
-    names = list(candidates)
-    if not names:
-        raise ValueError("candidate_labels is empty: give at least one name.")
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"candidate_labels must be strings, got {name!r}.")
-        if not name.strip():
-            raise ValueError("candidate_labels has an empty name.")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"candidate_labels has {twice} more than once.")
-    return names

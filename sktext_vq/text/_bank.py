@@ -15,10 +15,12 @@ from ._labels import stems
 
 __all__ = [
     "FORMS",
+    "SCALES",
     "Prompts",
     "check_bank",
     "check_form",
     "check_labels",
+    "clauses_of",
     "contained_entry",
     "find_entries",
     "is_known",
@@ -29,6 +31,9 @@ __all__ = [
 
 #: The forms of language that a class has prompts in.
 FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
+
+#: What the attributes of packaged activities and gestures say, in this order.
+SCALES = ("strength", "rhythm", "impact", "posture", "direction", "part")
 
 _FORMAT = "sktext_vq prompt bank"
 _VERSION = 1
@@ -159,6 +164,14 @@ def packaged_bank() -> dict[str, dict[str, Any]]:
     file = resources.files(__package__) / "phrase_bank.json"
     entries: dict[str, dict[str, Any]] = json.loads(file.read_text("utf-8"))["entries"]
     return entries
+
+
+def clauses_of(entry: Mapping[str, Any]) -> dict[str, str]:
+    """Attributes of a packaged entry, by the scale that each is on."""
+    domain, clauses = entry["domain"], entry["attributes"]
+    if domain in ("activity", "gesture"):
+        return dict(zip(SCALES, clauses, strict=True))
+    return {f"{domain} {i}": clause for i, clause in enumerate(clauses, start=1)}
 
 
 @lru_cache(maxsize=1)

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ._bank import SCALES, clauses_of
 from ._labels import are_words_only, as_phrase, gerund_phrase, stems
 
-__all__ = ["SCALES", "guess_attributes", "prompts"]
-
-#: What the attributes of the packaged activities and gestures say, in this order.
-SCALES = ("strength", "rhythm", "impact", "posture", "direction", "part")
+__all__ = ["guess_attributes", "prompts"]
 
 # Stems that place a label on a scale, in the packaged bank's words. A hint holds
 # against what the nearest packaged entry says: "slow walking" is slow.
@@ -61,7 +59,9 @@ _hint("head neck nod", ("part", "felt most at the head"))
 _hint("trunk waist hip chest torso", ("part", "felt most at the trunk"))
 
 
-def guess_attributes(text: str, nearest: Mapping[str, Any] | None = None) -> list[str]:
+def guess_attributes(
+    text: str, nearest: Mapping[str, Any] | None = None
+) -> dict[str, str]:
     """Clauses on the bank's scales that the words of a text suggest.
 
     Parameters
@@ -74,23 +74,17 @@ def guess_attributes(text: str, nearest: Mapping[str, Any] | None = None) -> lis
 
     Returns
     -------
-    list of str
-        May be empty.
+    dict of {scale: str}
+        In the order of scales; may be empty.
     """
-    clauses: dict[str, str] = {}
-    extra: list[str] = []
-    if nearest is not None:
-        if nearest["domain"] in ("activity", "gesture"):
-            clauses = dict(zip(SCALES, nearest["attributes"], strict=False))
-        else:
-            extra = list(nearest["attributes"])
+    clauses = {} if nearest is None else clauses_of(nearest)
     spoken: set[str] = set()
     for word in stems(text):
         for scale, clause in _HINTS.get(word, ()):
             if scale not in spoken:
                 spoken.add(scale)
                 clauses[scale] = clause
-    return [clauses[scale] for scale in SCALES if scale in clauses] + extra
+    return {scale: clauses[scale] for scale in (*SCALES, *clauses) if scale in clauses}
 
 
 def prompts(
@@ -119,7 +113,7 @@ def prompts(
     phrase = as_phrase(label)
     if given and not are_words_only([label]):
         phrase = given[0].strip().rstrip(".")
-    attributes = guess_attributes(" ".join([label, *given]), nearest)
+    attributes = list(guess_attributes(" ".join([label, *given]), nearest).values())
     doing = gerund_phrase(phrase) if phrase.isascii() else None
     if doing is not None:
         sentence = f"A person is {doing}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from ._bank import (
     check_bank,
     check_form,
     check_labels,
+    clauses_of,
     contained_entry,
     find_entries,
     is_known,
@@ -129,12 +130,9 @@ class PromptBank(BaseEstimator):
             When two labels get the same prompts, so that text cannot tell them apart.
         """
         names = check_labels(labels)
-        own = {stems(k) or k: v for k, v in self._own().items()}
-        entries = find_entries(names) if self.packaged else [None] * len(names)
         found: dict[str, Prompts] = {}
         shared: dict[int, str] = {}
-        for label, entry in zip(names, entries, strict=True):
-            texts = own.get(stems(label) or label)
+        for label, entry, texts in self._look_up(names):
             if entry is None and texts is None and not self.templates:
                 raise LookupError(
                     f"No prompts for label {label!r}: give texts in bank={{label: "
@@ -181,6 +179,39 @@ class PromptBank(BaseEstimator):
             texts += unique
             owner += [i] * len(unique)
         return texts, np.array(owner, dtype=np.intp)
+
+    def clauses(self, labels: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Attributes of every label by scale, so that labels can be compared.
+
+        Parameters
+        ----------
+        labels : iterable of str
+            As in `prompts`.
+
+        Returns
+        -------
+        dict of {label: {scale: str}}
+            The scales of activities and gestures are strength, rhythm, impact,
+            posture, direction and part. Own attributes are on no scale and go by
+            ``"own"``. A label of which nothing is known has an empty dict.
+
+        Examples
+        --------
+        >>> from sktext_vq.text import PromptBank
+        >>> PromptBank().clauses(["jogging"])["jogging"]["impact"]
+        'hard impacts with very high peaks'
+        """
+        names = check_labels(labels)
+        found = {}
+        for label, entry, texts in self._look_up(names):
+            own = texts or {}
+            if "attributes" in own:
+                found[label] = {"own": " ".join(own["attributes"])}
+            elif entry is not None:
+                found[label] = clauses_of(entry)
+            else:
+                found[label] = _templates.guess_attributes(*self._words(label, own))
+        return found
 
     def knows(self, label: str) -> bool:
         """Whether a label has own texts or a packaged entry (templates aside)."""
@@ -295,6 +326,21 @@ class PromptBank(BaseEstimator):
         return True
 
     # -- look-up ------------------------------------------------------------------
+
+    def _look_up(
+        self, names: Sequence[str]
+    ) -> Iterator[tuple[str, dict[str, Any] | None, Prompts | None]]:
+        """Yield each label with its packaged entry and its own texts, if any."""
+        own = {stems(k) or k: v for k, v in self._own().items()}
+        entries = find_entries(names) if self.packaged else [None] * len(names)
+        for label, entry in zip(names, entries, strict=True):
+            yield label, entry, own.get(stems(label) or label)
+
+    def _words(self, label: str, own: Prompts) -> tuple[str, dict[str, Any] | None]:
+        """Return all that is said of an unknown label, and a packaged entry in it."""
+        given = [text for texts in own.values() for text in texts]
+        nearest = contained_entry(label) if self.packaged else None
+        return " ".join([label, *given]), nearest
 
     def _own(self) -> dict[str, Prompts]:
         if self.bank is None:

@@ -1,0 +1,267 @@
+"""What a classifier does with classes that it had no recordings of."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sktext_vq._guidance import class_views, texts_of_classes
+from sktext_vq._head import RidgeHead
+from sktext_vq._zero_shot import ZeroShotSpace
+from sktext_vq.panel import Panel
+from sktext_vq.text import TextEncoder, are_words
+from sktext_vq.training import single_thread
+
+# A text is far from all others if its nearest one is less than half as near as usual.
+_FAR = 0.5
+
+
+class UnseenClassesMixin:
+    """Recognition of classes from texts about them."""
+
+    classes_: NDArray[Any]
+    head_: RidgeHead
+    kept_: NDArray[np.int64]
+    space_: ZeroShotSpace
+    text: Any
+    prompt_forms: Sequence[str]
+
+    def _check_X(self, X: Any, *, reset: bool) -> Panel:
+        raise NotImplementedError
+
+    def _probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        raise NotImplementedError
+
+    def _map_features(
+        self, function: Callable[..., Any], panel: Panel, task: str
+    ) -> Iterator[tuple[slice, Any]]:
+        raise NotImplementedError
+
+    def _encoder(self) -> TextEncoder:
+        raise NotImplementedError
+
+    def predict_proba_zero_shot(
+        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
+    ) -> NDArray[np.float64]:
+        """Probability of candidate classes, of which some or all had no recordings.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        candidate_labels : sequence of str, or dict
+            Names of classes, or a dict from names to a text or a list of texts about
+            each. Names of training classes stand for these. They may change from call
+            to call.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_candidates)
+            Rows sum to 1; columns in the order of the candidates.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If there are no candidates, or some twice, or if classes of training are no
+            words, so that there are no texts to compare with.
+        TypeError
+            If a candidate or its text is not a string.
+
+        Warns
+        -----
+        UserWarning
+            If the text of a candidate is like that of no training class.
+
+        Notes
+        -----
+        Where series of seen classes lie, and what is said of these, tells where those
+        of an unseen class would be: kernel ridge regression from texts to the space of
+        features. Texts are the prompts of `prompt_forms`, and attributes of classes
+        beside them; ``prompt_forms=("keyword",)`` has names alone. If candidates are
+        both seen and unseen, a bias keeps seen ones from taking everything (calibrated
+        stacking: Chao et al., ECCV 2016). It comes from seen classes that are treated
+        as unseen. Seen candidates alone have the probabilities of `predict_proba`.
+
+        Examples
+        --------
+        >>> from sktext_vq import VQTextClassifier
+        >>> from sktext_vq.datasets import load
+        >>> data = load("BasicMotions")
+        >>> recorded = data.y_train != "walking"
+        >>> model = VQTextClassifier(max_epochs=0, random_state=0)
+        >>> model = model.fit(data.X_train[recorded], data.y_train[recorded])
+        >>> names = ["badminton", "running", "standing", "walking"]
+        >>> found = model.predict_zero_shot(data.X_test, names)
+        >>> bool((found == data.y_test).mean() > 0.8)
+        True
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        known, names, said = self._read_candidates(candidate_labels)
+        seen = np.array([known.index(name) if name in known else -1 for name in names])
+        with single_thread():
+            views = class_views(said, len(known) + len(names), self._encoder())
+        self._warn_of_strangers(views[0], known, names)
+        basis = torch.from_numpy(self.space_.basis)
+        centre = self.space_.centre
+
+        def place(part: slice, features: NDArray[np.float32]) -> tuple[Any, Any]:
+            own = self.head_.scaler(features[:, self.kept_])
+            points = torch.from_numpy(own).double() @ basis
+            return points.numpy() - centre, self._probabilities(features)
+
+        found = [each for _, each in self._map_features(place, panel, "classes")]
+        points, probabilities = (
+            np.concatenate(parts) for parts in zip(*found, strict=True)
+        )
+        scores = self.space_.score(
+            points, np.log(np.maximum(probabilities, 1e-300)), views, seen
+        )
+        return np.exp(scores)
+
+    def predict_zero_shot(
+        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
+    ) -> NDArray[Any]:
+        """Choose among candidate classes, of which some or all had no recordings.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        candidate_labels : sequence of str, or dict
+            As for :meth:`predict_proba_zero_shot`.
+
+        Returns
+        -------
+        ndarray of shape (n_cases,) of str
+            Names of candidates.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As :meth:`predict_proba_zero_shot`.
+        """
+        best = self.predict_proba_zero_shot(X, candidate_labels).argmax(axis=1)
+        return np.array(list(candidate_labels))[best]
+
+    def describe_candidates(
+        self, candidate_labels: Sequence[str] | Mapping[str, Any]
+    ) -> pd.DataFrame:
+        """Say what the recognition of candidate classes rests on.
+
+        Parameters
+        ----------
+        candidate_labels : sequence of str, or dict
+            As for :meth:`predict_proba_zero_shot`.
+
+        Returns
+        -------
+        DataFrame
+            A row per candidate: ``candidate``; ``seen``, whether it was a class of
+            training; ``texts``, all that is said of it; ``nearest``, the training
+            class with the nearest prompts, and ``cosine`` of both; ``like``, up to
+            three training classes that it takes after most, from the middle of all
+            and by what is said that agrees with how their series differ.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As :meth:`predict_proba_zero_shot`.
+        """
+        check_is_fitted(self)
+        known, names, said = self._read_candidates(candidate_labels)
+        with single_thread():
+            views = class_views(said, len(known) + len(names), self._encoder())
+        kernel = self.space_.likeness(views)
+        nearest = nearest_texts(views[0], len(known))
+        rows = []
+        for i, name in enumerate(names):
+            class_, cosine = nearest[len(known) + i]
+            order = [j for j in kernel[i].argsort()[::-1] if kernel[i, j] > 0]
+            rows.append(
+                {
+                    "candidate": name,
+                    "seen": name in known,
+                    "texts": [text for _, j, text in said if j == len(known) + i],
+                    "nearest": known[class_],
+                    "cosine": cosine,
+                    "like": [known[j] for j in order[:3]],
+                }
+            )
+        return pd.DataFrame(rows)
+
+    def _read_candidates(
+        self, candidates: Sequence[str] | Mapping[str, Any]
+    ) -> tuple[list[str], list[str], list[tuple[str, int, str]]]:
+        """Return seen classes, candidates, and what is said of all of these."""
+        names = check_candidates(candidates)
+        known = [str(label) for label in self.classes_]
+        own = dict(self.text) if isinstance(self.text, Mapping) else {}
+        own = {str(label): texts for label, texts in own.items()}
+        silent = [name for name in known if name not in own]
+        if silent and not are_words(silent):
+            raise ValueError(
+                f"The classes of training, {known}, are no words, so that no text can "
+                "be compared with theirs. Give texts about them: text={label: texts} "
+                f"of {type(self).__name__}, before fit."
+            )
+        said = texts_of_classes(known, own, self.prompt_forms)
+        if isinstance(candidates, Mapping):
+            own |= candidates
+        about = texts_of_classes(names, own, self.prompt_forms)
+        return known, names, said + [(v, len(known) + i, t) for v, i, t in about]
+
+    def _warn_of_strangers(
+        self, vectors: NDArray[np.float64], known: list[str], names: list[str]
+    ) -> None:
+        """Warn of unseen candidates whose text is like that of no seen class."""
+        nearest = nearest_texts(vectors, len(known))
+        usual = np.median([cosine for _, cosine in nearest[: len(known)]])
+        for name, (class_, cosine) in zip(names, nearest[len(known) :], strict=True):
+            if name not in known and cosine < _FAR * usual:
+                warnings.warn(
+                    f"The text of {name!r} is like that of no training class: the "
+                    f"nearest is that of {known[class_]!r}, at a cosine of "
+                    f"{cosine:.2f}, where {usual:.2f} is usual. Where its series lie "
+                    "is little more than a guess.",
+                    stacklevel=4,
+                )
+
+
+def nearest_texts(
+    vectors: NDArray[np.float64], n_known: int
+) -> list[tuple[int, float]]:
+    """Find the nearest other known text of each text, and the cosine of both."""
+    cosines = vectors @ vectors[:n_known].T
+    np.fill_diagonal(cosines, -np.inf)
+    best = cosines.argmax(axis=1)
+    return [(int(j), float(row[j])) for j, row in zip(best, cosines, strict=True)]
+
+
+def check_candidates(candidates: Sequence[str] | Mapping[str, Any]) -> list[str]:
+    """Return names of candidates, or say what is wrong with them."""
+    if isinstance(candidates, str):
+        raise TypeError(
+            f"candidate_labels must be a list of names, got the string {candidates!r}."
+        )
+    names = list(candidates)
+    if not names:
+        raise ValueError("candidate_labels is empty: give at least one name.")
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"candidate_labels must be strings, got {name!r}.")
+        if not name.strip():
+            raise ValueError("candidate_labels has an empty name.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"candidate_labels has {twice} more than once.")
+    return [str(name) for name in names]
