@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
+from sktext_vq._augmentation import add_copies, check_augment
 from sktext_vq._examples import Examples
 from sktext_vq._guidance import (
     Guidance,
@@ -39,7 +40,7 @@ from sktext_vq._vocabulary import VocabularyMixin
 from sktext_vq._workspace import WorkspaceMixin
 from sktext_vq._writing import Writer
 from sktext_vq.nn.attributes import AttributeDecoder
-from sktext_vq.nn.frames import PARTS, GravityFrame, find_triads
+from sktext_vq.nn.frames import GravityFrame, find_triads
 from sktext_vq.nn.frequency import FrequencyGains
 from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, pool_groups
@@ -84,6 +85,7 @@ _MAX_OBSERVED_CASES = 256
 # With classes, so large shares of histograms, matches and summaries are kept: chosen on
 # the training parts of 19 data sets (benchmarks/results/choices.csv).
 _KEPT_SHARES = (1 / 3, 1 / 3, 1.0)
+_GRAVITY_VIEWS = ("beside", "alone")
 _TEXT_CHOICES = ("auto", "labels", "captions")
 
 
@@ -108,6 +110,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 f"texts, got a {type(self.text).__name__}."
             )
         self._check_loss_weights()
+        check_augment(self.augment)
+        if self.gravity_views not in _GRAVITY_VIEWS:
+            raise ValueError(
+                f"gravity_views must be one of {_GRAVITY_VIEWS}, got "
+                f"{self.gravity_views!r}."
+            )
         rate = self.sampling_rate
         if rate is not None and not (isinstance(rate, Real) and float(rate) > 0):
             raise ValueError(
@@ -229,7 +237,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         class_weight: NDArray[np.float64] | None,
         n_folds: int = 1,
         groups: NDArray[Any] | None = None,
-    ) -> Selection:
+    ) -> tuple[Selection, Panel]:
         """Fit vocabulary, and train it unless there is nothing to train or no time.
 
         Parameters
@@ -251,8 +259,11 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
 
         Returns
         -------
-        Selection
+        selection : Selection
             Chosen features.
+        panel : Panel
+            What they were chosen on: the series with changed copies, if `augment` asks
+            for such.
         """
         self._check_params()
         self.channel_names_ = self._check_channel_names()
@@ -295,30 +306,50 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 random_state,
                 generator,
             )
+        if self.augment is not None:
+            triads = list(self._check_channel_groups().values())
+            panel = add_copies(panel, triads, self.augment, random_state)
+            n_copies = 1 + self.augment.get("copies", 1)
+            classes, groups = (
+                None if each is None else np.repeat(each, n_copies)
+                for each in (classes, groups)
+            )
         selection = self._select(
             panel, classes, np.arange(panel.n_cases), random_state, n_folds, groups
         )
         self.kept_ = selection.kept
         self._usage = self._count_codes(selection.moments)
         self._labels = labels
-        return selection
+        return selection, panel
 
     def _frame(self, batch: Batch) -> GravityFrame | None:
         """Make what adds channels of sensors, and name all channels."""
         self._channels = list(self.channel_names_)
         self.channel_groups_ = self._check_channel_groups()
         if not self.channel_groups_:
+            if self.gravity_views == "alone":
+                raise ValueError(
+                    'gravity_views="alone" needs sensors with three axes: name them in '
+                    "channel_names, such as acc_x, acc_y and acc_z, or channel_groups."
+                )
             return None
         mean, scale = (
             torch.from_numpy(values.astype(np.float32))
             for values in (self.scaler_.mean, self.scaler_.scale)
         )
-        frame = GravityFrame(list(self.channel_groups_.values()), mean, scale)
+        triads = list(self.channel_groups_.values())
+        frame = GravityFrame(triads, mean, scale, self.gravity_views == "alone")
         frame.fit(batch)
         if frame.reference is None:
+            if frame.alone:
+                raise ValueError(
+                    'gravity_views="alone": no sensor tells where up is, since the '
+                    f"mean of none of {list(self.channel_groups_)} is steady."
+                )
             return None
+        self._channels = [self.channel_names_[c] for c in frame.others]
         self._channels += [
-            f"{name} {part}" for name in self.channel_groups_ for part in PARTS
+            f"{name} {part}" for name in self.channel_groups_ for part in frame.parts
         ]
         return frame
 

@@ -57,6 +57,19 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         index. ``"auto"`` finds them in `channel_names`, such as ``acc_x``, ``acc_y``
         and ``acc_z``. If one of them tells where up is, channels are added that do not
         depend on how a device was turned; see :class:`~sktext_vq.nn.GravityFrame`.
+    gravity_views : {"beside", "alone"}, default="beside"
+        Whether these channels are added to the axes, or take their place, which is for
+        sensors that are worn elsewhere or otherwise when it comes to prediction.
+        ``"alone"`` cannot tell postures apart by which axis points up.
+    augment : dict, optional
+        Changes to copies of the training series, which features and ridge see beside
+        the series themselves (training of the network does not): ``"gain"``, the
+        standard deviation of the logarithm of a factor of each sensor's movement about
+        its mean; ``"rotation"``, the largest turn of a device, in degrees; ``"noise"``,
+        in standard deviations of a channel; ``"loss"``, how often one sensor reads 0
+        throughout; ``"gap"``, the largest share of a series that is missing in one
+        stretch; and ``"copies"``, how many of each series (1). What is left out is 0.
+        Time and memory of fitting grow with copies.
     sampling_rate : float, optional
         Timepoints per second, for durations and rhythms in seconds.
     random_state : int, RandomState or None, default=None
@@ -129,6 +142,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         max_features: int = 10_000,
         channel_names: Sequence[str] | None = None,
         channel_groups: Any = "auto",
+        gravity_views: str = "beside",
+        augment: Mapping[str, Any] | None = None,
         sampling_rate: float | None = None,
         random_state: Any = None,
         device: str = "auto",
@@ -145,6 +160,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         self.max_features = max_features
         self.channel_names = channel_names
         self.channel_groups = channel_groups
+        self.gravity_views = gravity_views
+        self.augment = augment
         self.sampling_rate = sampling_rate
         self.random_state = random_state
         self.device = device
@@ -182,7 +199,7 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
             labels, classes = self._check_y(y, panel)
             if len(labels) == 1:  # nothing to tell apart
                 labels = classes = None
-        selection = self._fit(panel, labels, classes, text, None)
+        selection, _ = self._fit(panel, labels, classes, text, None)
         kept = selection.kept
         mean, scale = selection.moments.mean_and_scale()
         weight = selection.weight * np.float32((_VARIANCE / len(kept)) ** 0.5)

@@ -11,8 +11,11 @@ from torch import Tensor, nn
 from sktext_vq.nn.tokens import Batch
 
 PARTS = ("vertical", "horizontal", "norm")
+RELATIVE = tuple(f"{part}, relative" for part in PARTS)
 # Below this share of mean in a sensor's root mean square there is no steady direction.
 _LEAST_STEADY = 0.5
+# Share of the usual movement that is added to that of a series, which others are over.
+_FLOOR = 0.1
 _AXIS_LAST = re.compile(r"(?P<sensor>.*?)[\s._-]*(?P<axis>[xyz])", re.IGNORECASE)
 _AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE)
 
@@ -57,12 +60,18 @@ class GravityFrame(nn.Module):
     its part along that direction, the size of what is left, and its norm. They do not
     depend on how a device was turned about the vertical, if its sensors turn together.
 
+    On request they take the place of the axes, and the same three follow over the size
+    of the movement in the series, which differs from person to person and with where a
+    sensor is worn.
+
     Parameters
     ----------
     triads : sequence of (int, int, int)
         Channels of the axes of each sensor.
     mean, scale : Tensor of shape (n_channels,)
         What channels were standardised with.
+    alone : bool, default=False
+        Whether new channels take the place of the axes.
 
     Attributes
     ----------
@@ -76,18 +85,36 @@ class GravityFrame(nn.Module):
     scale: Tensor
     added_mean: Tensor
     added_scale: Tensor
+    usual: Tensor
 
     def __init__(
-        self, triads: Sequence[tuple[int, int, int]], mean: Tensor, scale: Tensor
+        self,
+        triads: Sequence[tuple[int, int, int]],
+        mean: Tensor,
+        scale: Tensor,
+        alone: bool = False,
     ) -> None:
         super().__init__()
+        self.alone = alone
         self.register_buffer("triads", torch.tensor(triads))
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        n_added = len(PARTS) * len(triads)
+        n_added = (len(PARTS) + alone * len(RELATIVE)) * len(triads)
         self.register_buffer("added_mean", torch.zeros(n_added))
         self.register_buffer("added_scale", torch.ones(n_added))
+        self.register_buffer("usual", torch.zeros(len(triads)))
         self.reference: int | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What each sensor gets channels for."""
+        return PARTS + RELATIVE if self.alone else PARTS
+
+    @property
+    def others(self) -> list[int]:
+        """Channels that stay as they are."""
+        axes = set(self.triads.flatten().tolist()) if self.alone else set()
+        return [c for c in range(len(self.mean)) if c not in axes]
 
     @property
     def n_added(self) -> int:
@@ -109,6 +136,9 @@ class GravityFrame(nn.Module):
         if float(share.max()) < _LEAST_STEADY:
             return
         self.reference = int(share.argmax())
+        if self.alone:
+            parts, there = self._parts(vectors, seen)
+            self.usual.copy_(_movement(parts, there).mean((0, 2, 3)))
         added, seen = self._turn(vectors, seen)
         weight = seen.sum((0, 2)).clamp_min(1)
         mean = (added * seen).sum((0, 2)) / weight
@@ -129,17 +159,21 @@ class GravityFrame(nn.Module):
         Returns
         -------
         Batch
-            With `n_added` channels more, after the others. Where an axis is missing,
-            so are they.
+            With `n_added` channels more, after `others`. Where an axis is missing, so
+            are they.
         """
         if self.reference is None:
             return batch
         added, seen = self._turn(*self._vectors(batch))
         added = (added - self.added_mean[:, None]) / self.added_scale[:, None]
-        observed = batch.observed
+        series, observed = batch.series, batch.observed
+        if self.alone:
+            series = series[:, self.others]
         if observed is not None:
+            if self.alone:
+                observed = observed[:, self.others]
             observed = torch.cat([observed, seen], dim=1)
-        return Batch(torch.cat([batch.series, added], dim=1), observed, batch.lengths)
+        return Batch(torch.cat([series, added], dim=1), observed, batch.lengths)
 
     def _vectors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return vectors in their units, and where all axes are observed.
@@ -157,14 +191,30 @@ class GravityFrame(nn.Module):
 
     def _turn(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Return the new channels and where they are observed, by sensor and part."""
+        added, seen = self._parts(vectors, seen)
+        if self.alone:
+            moved = added - _mean(added, seen).unsqueeze(3)
+            size = _movement(added, seen) + _FLOOR * self.usual[:, None, None]
+            relative = moved / size.clamp_min(1e-12)
+            added = torch.cat([added, relative], dim=2)
+        seen = seen.expand(-1, -1, len(self.parts), -1).flatten(1, 2)
+        return added.flatten(1, 2), seen
+
+    def _parts(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the parts of shape (n_cases, n_triads, 3, n_timepoints)."""
         reference = slice(self.reference, self.reference + 1)  # type: ignore[operator]
         up = _mean(vectors[:, reference], seen[:, reference])
         up = up / up.norm(dim=2, keepdim=True).clamp_min(1e-12)
         vertical = (vectors * up.unsqueeze(3)).sum(2)
         norm = vectors.norm(dim=2)
         horizontal = (norm.square() - vertical.square()).clamp_min(0).sqrt()
-        added = torch.stack([vertical, horizontal, norm], dim=2).flatten(1, 2)
-        return added, seen.expand(-1, -1, len(PARTS), -1).flatten(1, 2)
+        return torch.stack([vertical, horizontal, norm], dim=2), seen
+
+
+def _movement(parts: Tensor, seen: Tensor) -> Tensor:
+    """Root of the summed variances of a sensor's parts, (n_cases, n_triads, 1, 1)."""
+    moved = (parts - _mean(parts, seen).unsqueeze(3)).square()
+    return _mean(moved, seen).sum(2).sqrt()[:, :, None, None]
 
 
 def _mean(values: Tensor, seen: Tensor) -> Tensor:
