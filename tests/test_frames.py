@@ -180,3 +180,59 @@ def test_groups_that_are_none_are_errors(groups, error, words):
     model = VQTextTransformer(channel_names=NAMES, channel_groups=groups, **FAST)
     with pytest.raises(error, match=words):
         model.fit(X, y)
+
+
+def test_alone_new_channels_take_the_place_of_the_axes():
+    X = np.concatenate([worn()[0], worn()[0][:, :1]], axis=1)
+    mean = torch.from_numpy(X.mean((0, 2))).float()
+    scale = torch.from_numpy(X.std((0, 2))).float()
+    frame = GravityFrame([(0, 1, 2), (3, 4, 5)], mean, scale, alone=True)
+    batch = standardised(X, frame)
+    frame.fit(batch)
+    found = frame(batch).series
+    assert frame.others == [6]
+    assert found.shape[1] == 1 + frame.n_added == 13
+    torch.testing.assert_close(found[:, 0], batch.series[:, 6])
+    # Turned in any way, not about the vertical only.
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    other = np.concatenate([turn @ X[:, :3], turn @ X[:, 3:6], X[:, 6:]], axis=1)
+    same = frame(standardised(other, frame)).series
+    torch.testing.assert_close(same, found, atol=1e-3, rtol=1e-3)
+
+
+def test_relative_channels_do_not_see_how_large_a_movement_is():
+    X = worn()[0]
+    strong = X.copy()
+    strong[:, 3:] *= 3
+    mean = torch.from_numpy(X.mean((0, 2))).float()
+    scale = torch.from_numpy(X.std((0, 2))).float()
+    frame = GravityFrame([(0, 1, 2), (3, 4, 5)], mean, scale, alone=True)
+    batch = standardised(X, frame)
+    frame.fit(batch)
+    plain, relative = slice(6, 9), slice(9, 12)
+    found, other = (frame(standardised(Y, frame)).series for Y in (X, strong))
+    assert (other[:, plain].std() / found[:, plain].std()) > 2
+    assert abs(other[:, relative].std() / found[:, relative].std() - 1) < 0.15
+
+
+def test_gravity_views_alone_names_what_is_left():
+    X, y = worn()
+    model = VQTextTransformer(channel_names=NAMES, gravity_views="alone", **FAST)
+    names = model.fit(X, y).get_feature_names_out()
+    assert {name.split(":")[0].split(" change")[0] for name in names} <= {
+        f"{sensor} {part}{end}"
+        for sensor in ("acc", "gyro")
+        for part in PARTS
+        for end in ("", ", relative")
+    }
+
+
+def test_gravity_views_alone_needs_sensors():
+    X, y = worn()
+    with pytest.raises(ValueError, match="needs sensors with three axes"):
+        VQTextClassifier(gravity_views="alone", **FAST).fit(X, y)
+    still = {"gyro": (3, 4, 5)}
+    with pytest.raises(ValueError, match=r"no sensor tells where up is.*\['gyro'\]"):
+        VQTextClassifier(gravity_views="alone", channel_groups=still, **FAST).fit(X, y)
+    with pytest.raises(ValueError, match="gravity_views must be one of"):
+        VQTextClassifier(gravity_views="only", **FAST).fit(X, y)
