@@ -107,10 +107,6 @@ class ZeroShotSpace:
         spreads = sums / counts
         return np.sqrt(spreads / spreads.mean())
 
-    def project(self, features: Array) -> NDArray[np.float64]:
-        """Bring standardised features of shape (n_cases, n_features) into the space."""
-        return features @ self.basis - self.centre
-
     def score(
         self,
         points: Array,
@@ -123,7 +119,7 @@ class ZeroShotSpace:
         Parameters
         ----------
         points : ndarray of shape (n_cases, n_dimensions)
-            See `project`.
+            Series in the space.
         log_probabilities : ndarray of shape (n_cases, n_classes)
             Of the classes in training, by the classifier for these.
         views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
@@ -157,6 +153,26 @@ class ZeroShotSpace:
             scores[:, kind] -= scores[:, kind].max(axis=1, keepdims=True)
             scores[:, kind] += sign * margin[:, None] / 2
         return scores - logsumexp(scores, axis=1, keepdims=True)
+
+    def cosines(self, points: Array, views: Array) -> NDArray[np.float64]:
+        """Cosines of series and the places of texts, from the middle of all classes.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n_cases, n_dimensions)
+            Series in the space.
+        views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
+            As in `score`.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_candidates)
+        """
+        n_classes = len(self.centres)
+        every, candidates = np.split(np.arange(views.shape[1]), [n_classes])
+        places = _Places(views, every, candidates, self.centres, self.spreads).places
+        size = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(places, axis=1)
+        return points @ places.T / np.maximum(size, 1e-12)
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
         """Say how alike candidates and seen classes are by their texts.

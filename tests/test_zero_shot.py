@@ -99,7 +99,7 @@ def test_texts_lead_to_places_between_those_known(line):
     near = np.log(np.full((250, 4), 0.01) + np.eye(5, 4)[[4, 0, 1, 2, 3]].repeat(50, 0))
     views = views_of([0, 1, 3, 4, 0, 1, 3, 4, 2])
     scores = space.score(
-        space.project(features), near, views, np.array([0, 1, 2, 3, -1])
+        features @ space.basis - space.centre, near, views, np.array([0, 1, 2, 3, -1])
     )
     np.testing.assert_allclose(np.exp(scores).sum(axis=1), 1)
     found = scores.argmax(axis=1)
@@ -112,7 +112,10 @@ def test_unseen_candidates_are_told_apart_by_their_texts(line):
     features = on_a_line([2.0, 5.0], 50, rng)
     views = views_of([0, 1, 3, 4, 2, 5])
     scores = space.score(
-        space.project(features), np.zeros((100, 4)), views, np.array([-1, -1])
+        features @ space.basis - space.centre,
+        np.zeros((100, 4)),
+        views,
+        np.array([-1, -1]),
     )
     assert (scores.argmax(axis=1) == np.repeat([0, 1], 50)).mean() >= 0.9
 
@@ -123,7 +126,10 @@ def test_a_view_that_contradicts_the_series_hardly_counts(line):
     noise = rng.normal(size=(1, 6, 3))
     views = np.concatenate([views_of([0, 1, 3, 4, 2, 5]), noise])
     scores = space.score(
-        space.project(features), np.zeros((100, 4)), views, np.array([-1, -1])
+        features @ space.basis - space.centre,
+        np.zeros((100, 4)),
+        views,
+        np.array([-1, -1]),
     )
     assert (scores.argmax(axis=1) == np.repeat([0, 1], 50)).mean() >= 0.9
 
@@ -136,7 +142,10 @@ def test_views_may_be_silent_about_classes(line):
     partly[:, [1, 5]] = np.nan
     views = np.concatenate([view, partly, never])
     scores = space.score(
-        space.project(features), np.zeros((100, 4)), views, np.array([-1, -1])
+        features @ space.basis - space.centre,
+        np.zeros((100, 4)),
+        views,
+        np.array([-1, -1]),
     )
     assert np.isfinite(scores).all()
     assert (scores.argmax(axis=1) == np.repeat([0, 1], 50)).mean() >= 0.9
@@ -214,3 +223,24 @@ def test_batches_do_not_matter(without_walking, basic_motions):
     every = without_walking.predict_proba_zero_shot(X, ALL)
     some = without_walking.predict_proba_zero_shot(X[3:5], ALL)
     np.testing.assert_allclose(every[3:5], some, atol=1e-6)
+
+
+def test_search_ranks_series_by_a_sentence(without_walking, basic_motions):
+    data = basic_motions
+    for text, wanted in (
+        ("running", "running"),
+        ("a person runs very fast", "running"),
+        ("somebody stands still", "standing"),
+    ):
+        table = without_walking.search(data.X_test, text)
+        assert sorted(table["case"]) == list(range(40))
+        assert (np.diff(table["score"]) <= 0).all()
+        top = data.y_test[table["case"][:10]]
+        assert (top == wanted).mean() >= 0.8, text
+
+
+def test_search_says_what_is_wrong_with_a_text(without_walking, basic_motions):
+    with pytest.raises(TypeError, match="a string, got 3"):
+        without_walking.search(basic_motions.X_test, 3)
+    with pytest.raises(ValueError, match="empty"):
+        without_walking.search(basic_motions.X_test, " ")

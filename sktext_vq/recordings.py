@@ -1,0 +1,199 @@
+"""Long recordings: cut into windows, classified, and joined to segments again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax
+
+__all__ = ["cut_windows", "segment"]
+
+
+def cut_windows(
+    recording: ArrayLike, length: int, step: int | None = None
+) -> NDArray[Any]:
+    """Cut a recording into windows.
+
+    Parameters
+    ----------
+    recording : array-like of shape (n_channels, n_timepoints) or (n_timepoints,)
+        One long series.
+    length : int
+        Timepoints of a window.
+    step : int, optional
+        Timepoints from one start to the next; by default half of the length.
+
+    Returns
+    -------
+    ndarray of shape (n_windows, n_channels, length)
+        A read-only view where the recording is an array: nothing is copied. What is
+        left at the end is in no window.
+
+    Raises
+    ------
+    ValueError
+        If the recording has another shape, or is shorter than a window.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq.recordings import cut_windows
+    >>> cut_windows(np.zeros((3, 1000)), 100).shape
+    (19, 3, 100)
+    """
+    values = np.asarray(recording)
+    if values.ndim == 1:
+        values = values[None]
+    if values.ndim != 2:
+        raise ValueError(
+            "recording must have shape (n_channels, n_timepoints) or (n_timepoints,), "
+            f"got {values.shape}."
+        )
+    step = max(1, length // 2) if step is None else step
+    if length < 1 or step < 1:
+        raise ValueError(f"length and step must be at least 1, got {length}, {step}.")
+    if values.shape[1] < length:
+        raise ValueError(
+            f"The recording has {values.shape[1]} timepoints, fewer than a window of "
+            f"{length}. Recordings have shape (n_channels, n_timepoints)."
+        )
+    windows = np.lib.stride_tricks.sliding_window_view(values, length, axis=1)
+    return windows[:, ::step].transpose(1, 0, 2)
+
+
+def segment(
+    classifier: Any,
+    recording: ArrayLike,
+    length: int,
+    step: int | None = None,
+    *,
+    candidate_labels: Sequence[str] | Mapping[str, Any] | None = None,
+    stay: float = 0.95,
+    least: float = 0.6,
+) -> pd.DataFrame:
+    """Say what goes on in a long recording, and from when to when.
+
+    Parameters
+    ----------
+    classifier : estimator
+        A fitted classifier of windows with ``predict_proba`` and ``classes_``.
+    recording : array-like of shape (n_channels, n_timepoints) or (n_timepoints,)
+        One long series.
+    length : int
+        Timepoints of a window, as in training.
+    step : int, optional
+        Timepoints from one window to the next; by default half of the length.
+    candidate_labels : sequence of str, or dict, optional
+        Classes to look for, with or without recordings of them in training; see
+        :meth:`~sktext_vq.VQTextClassifier.predict_proba_zero_shot`. By default those
+        of training.
+    stay : float, default=0.95
+        Probability that the next window is of the same class.
+    least : float, default=0.6
+        Where the class of a window next to a change has less than this probability
+        by the window alone, it is a transition.
+
+    Returns
+    -------
+    DataFrame
+        A row per segment in order of time, without gaps: ``start`` and ``end`` in
+        timepoints (the end is not in it), ``label``, ``probability`` (mean over its
+        windows), and ``transition``, which is True between two classes: the label of
+        such is both with an arrow between.
+
+    Raises
+    ------
+    ValueError
+        If the recording is no array of channels or shorter than a window, or `stay`
+        or `least` are no probabilities.
+
+    Notes
+    -----
+    The most probable sequence of classes by the algorithm of Viterbi (IEEE Trans. Inf.
+    Theory, 1967), with one probability of staying for all classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq import VQTextClassifier
+    >>> from sktext_vq.datasets import load
+    >>> from sktext_vq.recordings import segment
+    >>> data = load("BasicMotions")
+    >>> model = VQTextClassifier(max_epochs=0, random_state=0)
+    >>> model = model.fit(data.X_train, data.y_train)
+    >>> run, stand = (data.X_test[data.y_test == c] for c in ("running", "standing"))
+    >>> recording = np.concatenate([*run[:4], *stand[:4]], axis=1)
+    >>> segment(model, recording, length=100, step=100)[["start", "end", "label"]]
+       start  end     label
+    0      0  400   running
+    1    400  800  standing
+    """
+    for name, value in (("stay", stay), ("least", least)):
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}.")
+    step = max(1, length // 2) if step is None else step
+    windows = cut_windows(recording, length, step)
+    if candidate_labels is None:
+        labels = [str(label) for label in classifier.classes_]
+        found = classifier.predict_proba(windows)
+    else:
+        labels = list(candidate_labels)
+        found = classifier.predict_proba_zero_shot(windows, candidate_labels)
+    path = _most_probable_path(np.log(np.maximum(found, 1e-12)), stay)
+    own = found[np.arange(len(path)), path]
+    # A window stands for the timepoints around its middle.
+    n_timepoints = np.shape(recording)[-1]
+    middles = np.arange(len(path)) * step + length / 2
+    borders = ((middles[:-1] + middles[1:]) / 2).round().astype(int)
+    starts, ends = np.r_[0, borders], np.r_[borders, n_timepoints]
+    names = [labels[i] for i in path]
+    is_between = np.zeros(len(path), bool)
+    for change in np.flatnonzero(np.diff(path)):
+        label = f"{names[change]} -> {labels[path[change + 1]]}"
+        near = [i for i in (change, change + 1) if own[i] < least]
+        for i in near:
+            names[i], is_between[i] = label, True
+    table = pd.DataFrame(
+        {
+            "start": starts,
+            "end": ends,
+            "label": names,
+            "probability": own,
+            "transition": is_between,
+        }
+    )
+    new = (table["label"] != table["label"].shift()).cumsum()
+    joined = table.groupby(new, sort=False).agg(
+        start=("start", "first"),
+        end=("end", "last"),
+        label=("label", "first"),
+        probability=("probability", "mean"),
+        transition=("transition", "first"),
+    )
+    return joined.reset_index(drop=True)
+
+
+def _most_probable_path(scores: NDArray[np.float64], stay: float) -> NDArray[np.intp]:
+    """Find the best sequence of classes, (n_windows,), by Viterbi's algorithm."""
+    n_windows, n_classes = scores.shape
+    with np.errstate(divide="ignore"):
+        move = np.log((1 - stay) / max(n_classes - 1, 1))
+        kept = np.log(stay)
+    scores = log_softmax(scores, axis=1)
+    origin = np.empty((n_windows, n_classes), np.intp)
+    best = scores[0]
+    every = np.arange(n_classes)
+    for i in range(1, n_windows):
+        top = int(best.argmax())
+        moves = best[top] + move > best + kept
+        origin[i] = np.where(moves, top, every)
+        best = np.where(moves, best[top] + move, best + kept) + scores[i]
+    path = np.empty(n_windows, np.intp)
+    path[-1] = best.argmax()
+    for i in range(n_windows - 1, 0, -1):
+        path[i - 1] = origin[i, path[i]]
+    return path
