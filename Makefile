@@ -45,6 +45,7 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 		--estimators hydra multirocket-hydra quant rdst weasel2
 	$(BIN)/python benchmarks/crossmodal.py
 	$(BIN)/python benchmarks/ablation.py
+	$(BIN)/python benchmarks/zero_shot.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/documents.py

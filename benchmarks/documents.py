@@ -12,10 +12,17 @@ import pandas as pd
 from cost import COMPARED
 from estimators import BASELINE
 from protocol import RESULTS, SMALL_SETS
-from report import compared, markdown, means_by_seed, spread, suite_files
+from report import (
+    compared,
+    markdown,
+    means_by_seed,
+    spread,
+    suite_files,
+    zero_shot_table,
+)
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 NAMES = {
     "minirocket": "MiniRocket + ridge",
     "minirocket-calibrated": "MiniRocket + ridge, calibrated",
@@ -118,6 +125,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "accuracy": accuracy,
     "large": large,
     "cost": cost,
+    "zero_shot": zero_shot_table,
 }
 
 

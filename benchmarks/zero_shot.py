@@ -30,7 +30,7 @@ SETS = {
     "NATOPS": (2, 15),
     "CricketX": (3, 10),
 }
-_MOST_CASES = 300  # of a class, evenly spread, in training and test
+_MOST_CASES = 150  # of a class, evenly spread, in training and test
 
 Fitted = Callable[[Any, Sequence[str]], NDArray[np.str_]]
 

@@ -32,7 +32,7 @@ def run(path, *arguments):
 
 
 def test_every_example_has_a_test():
-    assert [path.stem for path in EXAMPLES] == ["global_workspace"]
+    assert [path.stem for path in EXAMPLES] == ["global_workspace", "long_recording"]
 
 
 @pytest.mark.slow
@@ -59,4 +59,16 @@ def test_global_workspace(tmp_path):
     without, change = re.search(r"segments: (\S+), with text (\S+)", printed).groups()
     assert 0.8 < float(without) < 1 and abs(float(change)) < 0.1
     assert re.search(r"^ +start +length_x +code_x +shape_x .*shape_y$", printed, re.M)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.slow
+def test_long_recording(tmp_path):
+    picture = tmp_path / "timeline.png"
+    printed = run(ROOT / "examples" / "long_recording.py", str(picture))
+    labels = re.findall(r"^ *\d+ +\d+ +(\w+) +\S+ +False$", printed, re.M)
+    assert labels[0] == labels[-1] == "standing"
+    assert {"walking", "running", "badminton"} <= set(labels)
+    precision, chance = re.search(r"fast': (\S+), by chance (\S+)", printed).groups()
+    assert float(precision) > 3 * float(chance)
     assert picture.read_bytes().startswith(b"\x89PNG")
