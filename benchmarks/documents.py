@@ -14,8 +14,10 @@ from estimators import BASELINE
 from protocol import RESULTS, SMALL_SETS
 from report import (
     compared,
+    damage_table,
     markdown,
     means_by_seed,
+    shift_table,
     spread,
     suite_files,
     zero_shot_table,
@@ -28,6 +30,8 @@ NAMES = {
     "minirocket-calibrated": "MiniRocket + ridge, calibrated",
     "closed-form": "token histogram + ridge",
     "classifier-closed": "`VQTextClassifier(max_epochs=0)`",
+    "classifier": "`VQTextClassifier()`",
+    "classifier-named": "`VQTextClassifier(channel_names=..., sampling_rate=...)`",
     "multirocket": "MultiRocket + ridge",
     "multirocket-hydra": "MultiRocket-Hydra",
     "hydra": "Hydra",
@@ -126,6 +130,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "large": large,
     "cost": cost,
     "zero_shot": zero_shot_table,
+    "shift": shift_table,
+    "damage": damage_table,
 }
 
 

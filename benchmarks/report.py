@@ -539,40 +539,33 @@ _SHIFT = (
 
 def shift_report(results: Path) -> str:
     """Write the tables of shift.csv."""
-    frame = pd.read_csv(results / "shift.csv")
-    is_damage = ~frame["task"].isin(_SHIFT)
-    text = (
+    return (
         "# Shift\n\n"
         "Macro-F1 on test parts, mean ± standard deviation over seeds, which draw the "
-        "training cases.\n"
+        "training cases.\n\n## Other recordings, and few cases\n\n"
+        f"{shift_table(results)}\n\n"
+        "From one set to the other: the five classes, and total acceleration and "
+        "rotation rate, that both have; nothing of the target is fitted to. The "
+        "other columns are MotionSense. Its long tail has from 200 to 2 training "
+        "cases of a class, and all methods weigh classes alike there.\n"
+        "\n## Damaged test series\n\n"
+        f"{damage_table(results)}\n\n"
+        "MotionSense, 200 training cases of each class, which are not damaged. "
+        "One fit for all columns; the mean is over all but the first.\n"
     )
-    if not is_damage.all():
-        text += (
-            "\n## Other recordings, and few cases\n\n"
-            f"{shift_table(frame[~is_damage])}\n\n"
-            "From one set to the other: the five classes, and total acceleration and "
-            "rotation rate, that both have; nothing of the target is fitted to. The "
-            "other columns are MotionSense. Its long tail has from 200 to 2 training "
-            "cases of a class, and ours alone weighs classes there.\n"
-        )
-    if is_damage.any():
-        text += (
-            "\n## Damaged test series\n\n"
-            f"{damage_table(frame[is_damage])}\n\n"
-            "MotionSense, 200 training cases of each class, which are not damaged. "
-            "One fit for all columns; the mean is over all but the first.\n"
-        )
-    return text
 
 
-def shift_table(frame: pd.DataFrame) -> str:
+def shift_table(results: Path) -> str:
     """Macro-F1 of each method from one set to another, and after few cases."""
+    frame = pd.read_csv(results / "shift.csv")
     tasks = [task for task in _SHIFT if task in set(frame["task"])]
-    return _methods_by_task(frame, tasks)
+    return _methods_by_task(frame[frame["task"].isin(tasks)], tasks)
 
 
-def damage_table(frame: pd.DataFrame) -> str:
+def damage_table(results: Path) -> str:
     """Macro-F1 of each method on damaged series, and the mean of a complete row."""
+    frame = pd.read_csv(results / "shift.csv")
+    frame = frame[~frame["task"].isin(_SHIFT)]
     tasks = sorted(dict.fromkeys(frame["task"]), key=lambda task: task != "clean")
     by_fit = frame[frame["task"] != "clean"].pivot(
         index=["method", "seed"], columns="task", values="macro_f1"

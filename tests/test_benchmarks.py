@@ -24,8 +24,10 @@ import estimators
 import figures
 import protocol
 import report
+import shift
 import suite
 import variants
+import zero_shot
 
 
 def save(folder, name, **changes):
@@ -881,7 +883,9 @@ def test_memory_of_many_windows_is_beside_data_and_output():
     assert f"| S, transformer.transform | {expected}" in text
 
 
-@pytest.mark.parametrize("script", [ablation, choices, cost, crossmodal, report, suite])
+@pytest.mark.parametrize(
+    "script", [ablation, choices, cost, crossmodal, report, shift, suite, zero_shot]
+)
 def test_help_says_what_every_option_does(script):
     for action in script.parser()._actions:
         assert action.help, action.option_strings
@@ -890,6 +894,14 @@ def test_help_says_what_every_option_does(script):
 @pytest.mark.parametrize("path", documents.DOCUMENTS, ids=lambda path: path.name)
 def test_tables_of_documents_are_those_of_results(path):
     text = path.read_text(encoding="utf-8")
-    assert "<!-- table: accuracy -->" in text
-    assert "<!-- table: cost -->" in text
     assert documents.filled(text, documents.RESULTS) == text
+
+
+def test_documents_show_every_table():
+    texts = {
+        path.name: path.read_text(encoding="utf-8") for path in documents.DOCUMENTS
+    }
+    for name in documents.TABLES:
+        assert any(f"<!-- table: {name} -->" in text for text in texts.values()), name
+    for name in ("accuracy", "cost"):
+        assert f"<!-- table: {name} -->" in texts["README.md"]

@@ -3,6 +3,7 @@
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import report
+import shift
 import zero_shot
 from statistics_of_windows import window_statistics
 
@@ -99,3 +101,59 @@ def test_table_of_unseen_classes(tmp_path):
     assert "| ours | 0.600 ± 0.141 | 0.500 ± 0.141 |" in text
     lines = [line.split("|") for line in text.splitlines() if line.startswith("|")]
     assert all(len(a) == len(b) for a, b in pairwise(lines))
+
+
+def test_damage_is_what_it_is_called():
+    names = [
+        f"{s}.{a}"
+        for s in ("gravity", "rotationRate", "userAcceleration")
+        for a in "xyz"
+    ]
+    X = np.random.default_rng(0).normal(size=(10, 9, 128))
+    found = SimpleNamespace(channel_names=tuple(names), X_train=X)
+
+    def damaged(kind):
+        return shift.CORRUPTIONS[kind](X, np.random.default_rng(1), found)
+
+    assert (damaged("gyroscope lost")[:, 3:6] == 0).all()
+    np.testing.assert_array_equal(damaged("gyroscope lost")[:, :3], X[:, :3])
+    assert (damaged("accelerometer lost")[:, [0, 1, 2, 6, 7, 8]] == 0).all()
+    missing = np.isnan(damaged("gap of 30 %"))
+    assert (missing.sum(axis=2) == 38).all()
+    assert np.isfinite(shift.filled(damaged("gap of 30 %"))).all()
+    added = damaged("noise .4") - X
+    np.testing.assert_allclose(added.std(axis=(0, 2)) / X.std(axis=(0, 2)), 0.4, 0.1)
+    turned = damaged("rotation 90")
+    np.testing.assert_allclose(
+        np.linalg.norm(turned[:, 3:6], axis=1), np.linalg.norm(X[:, 3:6], axis=1)
+    )
+    flipped = damaged("axis flipped")
+    np.testing.assert_array_equal(flipped[:, ::3], -X[:, ::3])
+    assert damaged("resampled").std() < X.std()
+
+
+def test_upright_views_do_not_see_turns():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5, 6, 64))
+    X[:, 2] += 5
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    turn *= np.linalg.det(turn)
+    other = np.concatenate([turn @ X[:, :3], turn @ X[:, 3:]], axis=1)
+    np.testing.assert_allclose(
+        shift.vertical_and_horizontal(other), shift.vertical_and_horizontal(X)
+    )
+
+
+def test_both_tables_of_shift(tmp_path):
+    rows = [
+        (task, method, seed, 0.5 + 0.1 * seed)
+        for task in ("5 per class", "clean", "noise .2", "resampled")
+        for method in ("ours", "MiniRocket")
+        for seed in (0, 1)
+    ]
+    frame = pd.DataFrame(rows, columns=["task", "method", "seed", "macro_f1"])
+    frame.to_csv(tmp_path / "shift.csv", index=False)
+    text = report.shift_report(tmp_path)
+    assert "| method | 5 per class |\n" in text
+    assert "| method | clean | noise .2 | resampled | mean |" in text
+    assert "| ours | 0.550 ± 0.071 |\n" in text
