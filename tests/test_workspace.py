@@ -131,9 +131,9 @@ def test_captions_tell_series_of_a_class_apart(basic_motions, captions):
 def fit_with_prompts(X, y, turn, **params):
     """Train with the prompts of each class, or of the class so many further on."""
     names = np.unique(y).tolist()
+    prompts = PromptBank().prompts(names)
     texts = {
-        name: list(PromptBank().flat([names[(i + turn) % len(names)]])[0])
-        for i, name in enumerate(names)
+        name: prompts[names[(i + turn) % len(names)]] for i, name in enumerate(names)
     }
     return VQTextClassifier(text=texts, random_state=0, **params).fit(X, y)
 
