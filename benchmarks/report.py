@@ -112,10 +112,11 @@ def _comparison(
     by_split = _means(done, "accuracy", ["set", "split"])
     splits = pd.MultiIndex.from_frame(frame[["set", "split"]]).unique()
     by_split = by_split.reindex(index=splits, columns=names)
-    shared = by_split.dropna(axis="columns", how="all").dropna().index
+    shared = _with_shared_splits(by_split)
     text = ""
     if len(shared):
-        rows = done[pd.MultiIndex.from_frame(done[["set", "split"]]).isin(shared)]
+        is_shared = pd.MultiIndex.from_frame(done[["set", "split"]]).isin(shared.index)
+        rows = done[is_shared & done["estimator"].isin(shared.columns)]
         by_set = _means(rows, "accuracy")
         by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
         text += (
@@ -142,6 +143,21 @@ def _comparison(
         f"{text}### Each set\n\n{markdown(['accuracy', *names], table)}\n\n"
         "Mean ± standard deviation over seeds and splits."
     )
+
+
+def _with_shared_splits(by_split: pd.DataFrame) -> pd.DataFrame:
+    """Return splits that all estimators have, but for those with the fewest.
+
+    These are left out one by one only where there would be no such split.
+    """
+    counts = by_split.notna().sum().sort_values(kind="stable")
+    counts = counts[counts > 0]
+    for first in range(len(counts)):
+        kept = [name for name in by_split if name in counts.index[first:]]
+        shared = by_split[kept].dropna()
+        if len(shared):
+            return shared
+    return by_split.iloc[:0]
 
 
 def _means(
@@ -185,7 +201,7 @@ _SCORES = {
 }
 _MISSING_NOTE = (
     "Missing. Means are over those splits of sets that all estimators have; estimators "
-    "that have none at all are left out:"
+    "that have none at all, or none that the others have, are left out:"
 )
 _OVERALL_NOTE = (
     "± after an accuracy is the standard deviation over seeds, and after a difference "

@@ -21,6 +21,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from statistics_of_windows import window_statistics
 
+from sktext_vq.text._statistics import fill_gaps
+
 KEYS = ("task", "method", "seed")
 VALUES = ("macro_f1", "accuracy", "seconds")
 
@@ -264,17 +266,6 @@ def vertical_and_horizontal(X: Series) -> Series:
     return np.stack(views, axis=1)
 
 
-def filled(X: Series) -> Series:
-    """Draw straight lines through what is missing, for those who need values."""
-    X = X.copy()
-    time = np.arange(X.shape[2])
-    for series in X.reshape(-1, X.shape[2]):
-        there = np.isfinite(series)
-        if not there.all():
-            series[~there] = np.interp(time[~there], time[there], series[there])
-    return X
-
-
 def build(fit: Fit, channel_names: tuple[str, ...]) -> Any:
     """Make an estimator of one thread; in the long tail all weigh classes alike."""
     weight = "balanced" if fit.tasks == ("long tail",) else None
@@ -315,7 +306,7 @@ def with_copies(part: Part, method: str, seed: int) -> Part:
     triads = list(find_triads(part.channel_names).values())
     panel = add_copies(as_panel(part.X), triads, changes, np.random.RandomState(seed))
     y = np.repeat(part.y, panel.n_cases // len(part.y))
-    return Part(filled(panel.values), y, part.channel_names)
+    return Part(fill_gaps(panel.values), y, part.channel_names)
 
 
 def evaluate(fit: Fit, data: str | None) -> list[dict[str, Any]]:
@@ -328,7 +319,7 @@ def evaluate(fit: Fit, data: str | None) -> list[dict[str, Any]]:
         model = build(fit, part.channel_names).fit(part.X, part.y)
         fit_seconds = time.perf_counter() - start
         for task, test in test_parts(fit, data):
-            X = test.X if fit.method in OURS else filled(test.X)
+            X = test.X if fit.method in OURS else fill_gaps(test.X)
             start = time.perf_counter()
             found = scores(test.y, model.predict(X))
             rows.append(

@@ -14,7 +14,7 @@ import numpy as np
 from estimators import Rocket, limit_threads
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from protocol import Results, about, load_split, log, make_parser
+from protocol import Results, about, load_split, log, make_parser, spread_cases
 from report import write_report
 from sklearn.preprocessing import StandardScaler
 from statistics_of_windows import window_statistics
@@ -220,8 +220,7 @@ def few_of_each(y: NDArray[Any]) -> NDArray[np.intp]:
     chosen = []
     for label in np.unique(y):
         cases = np.flatnonzero(y == label)
-        few = min(len(cases), _MOST_CASES)
-        chosen.append(cases[np.linspace(0, len(cases) - 1, few).astype(int)])
+        chosen.append(cases[spread_cases(len(cases), _MOST_CASES)])
     return np.sort(np.concatenate(chosen))
 
 

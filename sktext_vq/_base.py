@@ -307,11 +307,10 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 generator,
             )
         if self.augment is not None:
-            triads = list(self._check_channel_groups().values())
+            n_cases, triads = panel.n_cases, list(self.channel_groups_.values())
             panel = add_copies(panel, triads, self.augment, random_state)
-            n_copies = 1 + self.augment.get("copies", 1)
             classes, groups = (
-                None if each is None else np.repeat(each, n_copies)
+                None if each is None else np.repeat(each, panel.n_cases // n_cases)
                 for each in (classes, groups)
             )
         selection = self._select(

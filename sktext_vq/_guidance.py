@@ -130,7 +130,7 @@ def prompts_of_classes(
 
 
 def texts_of_classes(
-    names: list[str], own: Mapping[Any, Any] | None, forms: Sequence[str]
+    names: list[str], own: Mapping[str, Any], forms: Sequence[str]
 ) -> list[tuple[str, int, str]]:
     """Say all that there is to say of classes, as a whole and by scale.
 
@@ -138,8 +138,8 @@ def texts_of_classes(
     ----------
     names : list of str
         Classes.
-    own : dict, optional
-        Texts of the user about some of them.
+    own : dict
+        Texts of the user about some of them; may be empty.
     forms : sequence of str
         Forms of prompts. The keyword alone means names and nothing else: attributes
         are left out then.
@@ -149,9 +149,7 @@ def texts_of_classes(
     list of (view, class, text)
         The view is "" for prompts, and the scale of an attribute.
     """
-    bank = PromptBank()
-    if own:
-        bank = PromptBank.from_texts({str(label): own[label] for label in own})
+    bank = PromptBank.from_texts(own) if own else PromptBank()
     texts, owner = bank.flat(names, forms)
     said = [("", int(i), text) for i, text in zip(owner, texts, strict=True)]
     if list(forms) != ["keyword"]:

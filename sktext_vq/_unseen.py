@@ -108,8 +108,7 @@ class UnseenClassesMixin:
         panel = self._check_X(X, reset=False)
         known, names, said = self._read_candidates(candidate_labels)
         seen = np.array([known.index(name) if name in known else -1 for name in names])
-        with single_thread():
-            views = class_views(said, len(known) + len(names), self._encoder())
+        views = self._views(said, len(known) + len(names))
         self._warn_of_strangers(views[0], known, names)
         points, probabilities = self._place(panel)
         scores = self.space_.score(
@@ -174,8 +173,7 @@ class UnseenClassesMixin:
         if text in known:
             scores = probabilities[:, known.index(text)]
         else:
-            with single_thread():
-                views = class_views(said, len(known) + 1, self._encoder())
+            views = self._views(said, len(known) + 1)
             self._warn_of_strangers(views[0], known, names)
             scores = self.space_.cosines(points, views)[:, 0]
         order = np.argsort(-scores, kind="stable")
@@ -207,8 +205,7 @@ class UnseenClassesMixin:
         """
         check_is_fitted(self)
         known, names, said = self._read_candidates(candidate_labels)
-        with single_thread():
-            views = class_views(said, len(known) + len(names), self._encoder())
+        views = self._views(said, len(known) + len(names))
         kernel = self.space_.likeness(views)
         nearest = nearest_texts(views[0], len(known))
         rows = []
@@ -261,6 +258,13 @@ class UnseenClassesMixin:
             own |= candidates
         about = texts_of_classes(names, own, self.prompt_forms)
         return known, names, said + [(v, len(known) + i, t) for v, i, t in about]
+
+    def _views(
+        self, said: list[tuple[str, int, str]], n_classes: int
+    ) -> NDArray[np.float64]:
+        """Embed what is said of classes and candidates."""
+        with single_thread():
+            return class_views(said, n_classes, self._encoder())
 
     def _warn_of_strangers(
         self, vectors: NDArray[np.float64], known: list[str], names: list[str]

@@ -141,8 +141,7 @@ class ZeroShotSpace:
             scores[:, known] = log_softmax(log_probabilities[:, classes], axis=1)
         if not len(unseen):
             return scores
-        every = np.arange(n_classes)
-        places = _Places(views, every, unseen, self.centres, self.spreads)
+        places = self._places(views, unseen)
         sharpness, bias, gate = self._calibrate(views, classes, unseen)
         scores[:, ~known] = log_softmax(sharpness * places.nearness(points), axis=1)
         if not len(classes):
@@ -168,9 +167,7 @@ class ZeroShotSpace:
         -------
         ndarray of shape (n_cases, n_candidates)
         """
-        n_classes = len(self.centres)
-        every, candidates = np.split(np.arange(views.shape[1]), [n_classes])
-        places = _Places(views, every, candidates, self.centres, self.spreads).places
+        places = self._places(views).places
         size = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(places, axis=1)
         return points @ places.T / np.maximum(size, 1e-12)
 
@@ -187,10 +184,15 @@ class ZeroShotSpace:
         ndarray of shape (n_candidates, n_classes)
             Positive where both lie on the same side of the middle of all classes.
         """
+        return self._places(views).across
+
+    def _places(self, views: Array, unseen: NDArray[np.int64] | None = None) -> _Places:
+        """Find places of candidates: of all, or of those whose texts are given."""
         n_classes = len(self.centres)
-        candidates = np.arange(n_classes, views.shape[1])
+        if unseen is None:
+            unseen = np.arange(n_classes, views.shape[1])
         every = np.arange(n_classes)
-        return _Places(views, every, candidates, self.centres, self.spreads).across
+        return _Places(views, every, unseen, self.centres, self.spreads)
 
     def _calibrate(
         self, views: Array, classes: NDArray[np.int64], unseen: NDArray[np.int64]
@@ -268,8 +270,6 @@ class _Places:
 
     Attributes
     ----------
-    weights : ndarray of shape (n_views,)
-        Of the views.
     across : ndarray of shape (n_unseen, n_seen)
         Kernel of the texts.
     drawn_in, places : ndarray of shape (n_unseen, n_dimensions)
@@ -295,9 +295,9 @@ class _Places:
             across.append(rows[unseen] @ rows[seen].T)
             weights.append(max(_alignment(gram, target), _LEAST_ALIGNMENT))
         self.centres, self.spreads = centres, spreads
-        self.weights = np.array(weights) / sum(weights)
-        self.across = np.tensordot(self.weights, across, 1)
-        gram = np.tensordot(self.weights, within, 1) + _PENALTY * np.eye(len(seen))
+        shares = np.array(weights) / sum(weights)
+        self.across = np.tensordot(shares, across, 1)
+        gram = np.tensordot(shares, within, 1) + _PENALTY * np.eye(len(seen))
         moved = self.across @ np.linalg.solve(gram, centred)
         self.drawn_in = middle + moved
         usual = np.linalg.norm(centred, axis=1).mean()

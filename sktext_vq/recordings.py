@@ -153,7 +153,7 @@ def segment(
     names = [labels[i] for i in path]
     is_between = np.zeros(len(path), bool)
     for change in np.flatnonzero(np.diff(path)):
-        label = f"{names[change]} -> {labels[path[change + 1]]}"
+        label = f"{labels[path[change]]} -> {labels[path[change + 1]]}"
         near = [i for i in (change, change + 1) if own[i] < least]
         for i in near:
             names[i], is_between[i] = label, True

@@ -589,6 +589,18 @@ def test_what_the_suite_lacks_is_in_no_mean_and_named(tmp_path):
     assert "tsf" not in without
 
 
+def test_an_estimator_with_sets_of_its_own_does_not_empty_the_comparison(tmp_path):
+    frame = pd.DataFrame(suite_rows())
+    small = frame[frame["set"] != "UCI-HAR"]
+    other = frame[(frame["estimator"] == "tsf") & (frame["set"] == "UCI-HAR")]
+    text = report_of(pd.concat([small, other.assign(estimator="quant")]), tmp_path)
+    assert "Means of the 2 sets that all have: GunPoint, NATOPS." in text
+    assert "| closed-form | 2 | 1.00 | 0.810 ± 0.014 |" in text
+    assert "\n| quant |" not in text
+    assert "- GunPoint: quant (not run)\n" in text
+    assert "| UCI-HAR |  |  |  | 0.110 ± 0.014 |" in text
+
+
 def test_resamples_and_rows_of_aeon_are_in_the_report(tmp_path):
     frame = pd.DataFrame(suite_rows())
     again = frame.assign(split=2, accuracy=frame["accuracy"] - 0.1)

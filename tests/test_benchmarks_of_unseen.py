@@ -120,7 +120,7 @@ def test_damage_is_what_it_is_called():
     assert (damaged("accelerometer lost")[:, [0, 1, 2, 6, 7, 8]] == 0).all()
     missing = np.isnan(damaged("gap of 30 %"))
     assert (missing.sum(axis=2) == 38).all()
-    assert np.isfinite(shift.filled(damaged("gap of 30 %"))).all()
+    assert np.isfinite(shift.fill_gaps(damaged("gap of 30 %"))).all()
     added = damaged("noise .4") - X
     np.testing.assert_allclose(added.std(axis=(0, 2)) / X.std(axis=(0, 2)), 0.4, 0.1)
     turned = damaged("rotation 90")

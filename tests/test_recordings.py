@@ -57,6 +57,17 @@ def test_doubtful_windows_at_a_change_are_a_transition():
     assert not sharp["transition"].any()
 
 
+def test_changes_one_after_another_are_named_by_two_classes_each():
+    model = SimpleNamespace(
+        classes_=np.array(["a", "b", "c"]),
+        predict_proba=lambda X: np.array(
+            [[1, 0, 0], [1, 0, 0], [0.25, 0.5, 0.25], [0, 0, 1], [0, 0, 1]]
+        ),
+    )
+    table = segment(model, np.zeros((1, 60)), 20, 10, stay=0.0)
+    assert table["label"].tolist() == ["a", "b -> c", "c"]
+
+
 def test_segments_of_real_activities_are_found(basic_motions):
     data = basic_motions
     seen = data.y_train != "walking"

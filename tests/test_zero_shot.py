@@ -107,16 +107,16 @@ def test_texts_lead_to_places_between_those_known(line):
     assert (found[true != 4] == true[true != 4]).mean() >= 0.7
 
 
+def scores_of_two_unseen(space, features, views):
+    points = features @ space.basis - space.centre
+    return space.score(points, np.zeros((len(points), 4)), views, np.array([-1, -1]))
+
+
 def test_unseen_candidates_are_told_apart_by_their_texts(line):
     space, rng = line
     features = on_a_line([2.0, 5.0], 50, rng)
     views = views_of([0, 1, 3, 4, 2, 5])
-    scores = space.score(
-        features @ space.basis - space.centre,
-        np.zeros((100, 4)),
-        views,
-        np.array([-1, -1]),
-    )
+    scores = scores_of_two_unseen(space, features, views)
     assert (scores.argmax(axis=1) == np.repeat([0, 1], 50)).mean() >= 0.9
 
 
@@ -125,12 +125,7 @@ def test_a_view_that_contradicts_the_series_hardly_counts(line):
     features = on_a_line([2.0, 5.0], 50, rng)
     noise = rng.normal(size=(1, 6, 3))
     views = np.concatenate([views_of([0, 1, 3, 4, 2, 5]), noise])
-    scores = space.score(
-        features @ space.basis - space.centre,
-        np.zeros((100, 4)),
-        views,
-        np.array([-1, -1]),
-    )
+    scores = scores_of_two_unseen(space, features, views)
     assert (scores.argmax(axis=1) == np.repeat([0, 1], 50)).mean() >= 0.9
 
 
@@ -141,12 +136,7 @@ def test_views_may_be_silent_about_classes(line):
     partly, never = view.copy(), np.full_like(view, np.nan)
     partly[:, [1, 5]] = np.nan
     views = np.concatenate([view, partly, never])
-    scores = space.score(
-        features @ space.basis - space.centre,
-        np.zeros((100, 4)),
-        views,
-        np.array([-1, -1]),
-    )
+    scores = scores_of_two_unseen(space, features, views)
     assert np.isfinite(scores).all()
     assert (scores.argmax(axis=1) == np.repeat([0, 1], 50)).mean() >= 0.9
 

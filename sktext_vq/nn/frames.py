@@ -99,7 +99,7 @@ class GravityFrame(nn.Module):
         self.register_buffer("triads", torch.tensor(triads))
         self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
-        n_added = (len(PARTS) + alone * len(RELATIVE)) * len(triads)
+        n_added = len(self.parts) * len(triads)
         self.register_buffer("added_mean", torch.zeros(n_added))
         self.register_buffer("added_scale", torch.ones(n_added))
         self.register_buffer("usual", torch.zeros(len(triads)))

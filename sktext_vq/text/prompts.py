@@ -210,7 +210,9 @@ class PromptBank(BaseEstimator):
             elif entry is not None:
                 found[label] = clauses_of(entry)
             else:
-                found[label] = _templates.guess_attributes(*self._words(label, own))
+                given, nearest = self._hints(label, own)
+                words = " ".join([label, *given])
+                found[label] = _templates.guess_attributes(words, nearest)
         return found
 
     def knows(self, label: str) -> bool:
@@ -336,11 +338,12 @@ class PromptBank(BaseEstimator):
         for label, entry in zip(names, entries, strict=True):
             yield label, entry, own.get(stems(label) or label)
 
-    def _words(self, label: str, own: Prompts) -> tuple[str, dict[str, Any] | None]:
-        """Return all that is said of an unknown label, and a packaged entry in it."""
+    def _hints(
+        self, label: str, own: Prompts
+    ) -> tuple[list[str], dict[str, Any] | None]:
+        """Return own texts of an unknown label, and a packaged entry in its name."""
         given = [text for texts in own.values() for text in texts]
-        nearest = contained_entry(label) if self.packaged else None
-        return " ".join([label, *given]), nearest
+        return given, contained_entry(label) if self.packaged else None
 
     def _own(self) -> dict[str, Prompts]:
         if self.bank is None:
@@ -362,7 +365,6 @@ class PromptBank(BaseEstimator):
             if phrase not in base["keyword"]:
                 base["keyword"].append(phrase)
         else:
-            given = [text for texts in (own or {}).values() for text in texts]
-            nearest = contained_entry(label) if self.packaged else None
+            given, nearest = self._hints(label, own or {})
             base = _templates.prompts(label, names, given, nearest)
         return base | {form: list(texts) for form, texts in (own or {}).items()}
