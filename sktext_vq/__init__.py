@@ -4,6 +4,11 @@ from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.text import PromptBank, SeriesCaptioner, SeriesVerbalizer, TextEncoder
 from sktext_vq.transformer import VQTextTransformer
 
+__version__ = "0.1.0"
+
+# Files say by which version they were written.
+from sktext_vq.persistence import load, save
+
 __all__ = [
     "PromptBank",
     "SeriesCaptioner",
@@ -12,6 +17,6 @@ __all__ = [
     "VQTextClassifier",
     "VQTextTransformer",
     "__version__",
+    "load",
+    "save",
 ]
-
-__version__ = "0.1.0"

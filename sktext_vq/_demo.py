@@ -18,9 +18,9 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from sktext_vq import PromptBank, TextEncoder, VQTextClassifier, VQTextTransformer
+from sktext_vq._output import check_target
 from sktext_vq.datasets import Dataset, load
 from sktext_vq.inspection import write_report
-from sktext_vq.inspection.report import check_target
 
 _N_TOKENS = 6
 _PIPELINE = """\

@@ -32,7 +32,7 @@ _USUAL_SHARPNESS = 3.0
 
 
 @dataclass(frozen=True)
-class _Part:
+class HeldOut:
     """Cases that a space was made without, and the centres of classes there."""
 
     centres: Array
@@ -91,7 +91,7 @@ class ZeroShotSpace:
                 continue
             basis, centre, centres = _whiten(features[inside], classes[inside])
             cases = features[outside] @ basis - centre
-            self.held_out.append(_Part(centres, cases, classes[outside]))
+            self.held_out.append(HeldOut(centres, cases, classes[outside]))
         self.spreads = self._measure_spreads(n_classes)
         return self
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 import sktext_vq
+from sktext_vq._output import check_target, replace_file
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
 from sktext_vq.panel import Panel, as_panel
@@ -118,48 +119,8 @@ def write_report(
         prompts=_content.guiding_texts(estimator),
         history=_content.training_losses(estimator.history_),
     )
-    return _replace(path, page)
-
-
-def check_target(path: str | os.PathLike[str]) -> Path:
-    """Return where to write a file, or say that this is no place for one.
-
-    Parameters
-    ----------
-    path : path-like
-        File to be.
-
-    Returns
-    -------
-    Path
-        The same.
-
-    Raises
-    ------
-    OSError
-        If the path is a folder, or is in a folder that does not exist.
-    """
-    path = Path(path)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder. Give a file to write.")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path} is in a folder that does not exist.")
-    return path
-
-
-def _replace(path: Path, page: str) -> Path:
-    """Write a file beside the old one, then put it in its place."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        # Labels may have half a surrogate pair, which UTF-8 cannot hold.
-        part.write_bytes(page.encode("utf-8", "replace"))
-        os.replace(part, path)
-    except OSError as error:
-        # The same error, about the file that was asked for.
-        raise type(error)(error.errno, error.strerror, str(path)) from error
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+    # Labels may have half a surrogate pair, which UTF-8 cannot hold.
+    return replace_file(path, page.encode("utf-8", "replace"))
 
 
 def _template() -> jinja2.Template:

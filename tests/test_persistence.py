@@ -1,0 +1,346 @@
+"""Saved models: the same predictions, and never a silent wrong one."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+
+from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
+from sktext_vq.persistence import FORMAT_VERSION
+
+DATA = Path(__file__).parent / "data"
+CHANNELS = ["acc_x", "acc_y", "acc_z"]
+
+
+def panel(n_cases=24, seed=0):
+    rng = np.random.default_rng(seed)
+    time = np.arange(48)
+    period = np.where(np.arange(n_cases) % 2, 3, 8)[:, None, None]
+    phase = rng.uniform(0, 6, (n_cases, 3, 1))
+    noise = rng.normal(0, 0.2, (n_cases, 3, 48))
+    return np.sin(time / period + phase) + noise + [[[0], [0], [5]]]
+
+
+def labels(n_cases=24):
+    return np.array(["walking", "running"] * (n_cases // 2))
+
+
+def small(**parameters):
+    options = {
+        "n_codes": 16,
+        "max_features": 60,
+        "max_epochs": 0,
+        "text_encoder": "hashing",
+        "random_state": 0,
+    }
+    return VQTextClassifier(**(options | parameters))
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("models") / "model.safetensors"
+    return save(small().fit(panel(), labels()), path)
+
+
+def same(left, right, X):
+    np.testing.assert_array_equal(left.predict_proba(X), right.predict_proba(X))
+    assert left.classes_.dtype == right.classes_.dtype
+    assert left.tokens(X).equals(right.tokens(X))
+    assert left.describe_codes().equals(right.describe_codes())
+    assert left.__dict__.keys() == right.__dict__.keys()
+    assert repr(left.get_params()) == repr(right.get_params())
+
+
+@pytest.mark.filterwarnings("ignore:The text of")  # so few and so short
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"channel_names": CHANNELS, "augment": {"gain": 0.3}, "sampling_rate": 20.0},
+        {"channel_groups": {"acc": (0, 1, 2)}, "gravity_views": "alone"},
+        {"max_epochs": 2},
+        {"max_epochs": 2, "head": "network", "class_weight": "balanced"},
+        {
+            "max_epochs": 2,
+            "loss_weights": {
+                "fused": 1.0,
+                "digits": 1.0,
+                "codebook": 0.1,
+                "frequency": 0.1,
+                "series": 1.0,
+            },
+        },
+        {"text": {"walking": ["to walk", "a slow gait"], "running": "to run"}},
+    ],
+    ids=["closed", "named", "gravity", "trained", "network", "all parts", "texts"],
+)
+def test_loaded_classifier_predicts_bit_for_bit_the_same(parameters, tmp_path):
+    X = panel()
+    model = small(**parameters).fit(X, labels())
+    loaded = load(save(model, tmp_path / "model.safetensors"))
+    new = panel(seed=1)
+    same(model, loaded, new)
+    names = ["walking", "running", "jumping"]
+    np.testing.assert_array_equal(
+        model.predict_proba_zero_shot(new, names),
+        loaded.predict_proba_zero_shot(new, names),
+    )
+    if model.level_ == "trained with text":
+        np.testing.assert_array_equal(
+            model.similarity(new, names), loaded.similarity(new, names)
+        )
+
+
+def test_loaded_model_can_be_saved_and_fitted_again(saved, tmp_path):
+    loaded = load(saved)
+    again = load(save(loaded, tmp_path / "again.safetensors"))
+    same(loaded, again, panel(seed=1))
+    same(again.fit(panel(), labels()), load(saved), panel(seed=1))
+
+
+def test_loaded_transformer_transforms_the_same(tmp_path):
+    X = panel()
+    model = VQTextTransformer(
+        16, max_epochs=1, text_encoder="hashing", random_state=np.random.RandomState(3)
+    ).fit(X)
+    loaded = load(save(model, tmp_path / "model.safetensors"))
+    np.testing.assert_array_equal(model.transform(X), loaded.transform(X))
+    assert list(model.get_feature_names_out()) == list(loaded.get_feature_names_out())
+    np.testing.assert_array_equal(
+        model.random_state.uniform(size=3), loaded.random_state.uniform(size=3)
+    )
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [1, 2],
+        [True, False],
+        [1.0, 2.0],
+        np.array(["a", "ü \N{GRINNING FACE}"], dtype=object),
+        np.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]"),
+    ],
+    ids=["int", "bool", "float", "object", "date"],
+)
+def test_labels_of_any_kind_come_back_as_they_were(y, tmp_path):
+    y = np.tile(y, 12)
+    model = small().fit(panel(), y)
+    loaded = load(save(model, tmp_path / "model.safetensors"))
+    assert loaded.predict(panel()).dtype == model.predict(panel()).dtype
+    assert loaded.predict(panel()).tolist() == model.predict(panel()).tolist()
+
+
+def test_names_of_columns_come_back(tmp_path):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(panel()[:, 0], columns=[f"t{i}" for i in range(48)])
+    loaded = load(save(small().fit(frame, labels()), tmp_path / "m.safetensors"))
+    assert loaded.predict(frame).shape == (24,)
+    with pytest.raises(ValueError, match="feature names"):
+        loaded.predict(frame.rename(columns={"t0": "other"}))
+
+
+def test_a_function_as_text_encoder_has_to_be_given_again(tmp_path):
+    def embed(texts):
+        return np.array([[len(t), t.count("w"), 1.0] for t in texts])
+
+    X, names = panel(), ["walking", "running", "jumping"]
+    for encoder in (embed, TextEncoder(embed)):
+        model = small(text_encoder=encoder).fit(X, labels())
+        loaded = load(save(model, tmp_path / "model.safetensors"))
+        np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+        with pytest.raises(ValueError, match=r"embed.*set_params\(text_encoder"):
+            loaded.predict_zero_shot(X, names)
+        loaded.set_params(text_encoder=embed)
+        np.testing.assert_array_equal(
+            loaded.predict_proba_zero_shot(X, names),
+            model.predict_proba_zero_shot(X, names),
+        )
+
+
+def test_a_table_of_vectors_is_saved(tmp_path):
+    table = TextEncoder("hashing")
+    texts = ["walking", "running", "jumping"]
+    vectors = dict(zip(texts, table.transform(texts), strict=True))
+    model = small(text_encoder=vectors, prompt_forms=("keyword",))
+    model.fit(panel(), labels())
+    loaded = load(save(model, tmp_path / "model.safetensors"))
+    np.testing.assert_array_equal(
+        loaded.predict_proba_zero_shot(panel(), texts),
+        model.predict_proba_zero_shot(panel(), texts),
+    )
+
+
+def test_a_model_of_a_gpu_loads_where_there_is_none(tmp_path, monkeypatch):
+    model = small().fit(panel(), labels())
+    expected = model.predict_proba(panel())
+    model.device = "cuda"
+    path = save(model, tmp_path / "model.safetensors")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.warns(UserWarning, match="cuda"):
+        loaded = load(path)
+    np.testing.assert_array_equal(loaded.predict_proba(panel()), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_a_gpu_trained_predicts_the_same_on_the_cpu(tmp_path):
+    model = small(max_epochs=2, device="cuda").fit(panel(), labels())
+    loaded = load(save(model, tmp_path / "model.safetensors"))
+    loaded.device = "cpu"
+    np.testing.assert_allclose(
+        loaded.predict_proba(panel()), model.predict_proba(panel()), atol=1e-4
+    )
+
+
+def test_predicting_needs_neither_transformers_nor_sktime(tmp_path):
+    model = small(max_epochs=1).fit(panel(), labels())
+    path = save(model, tmp_path / "model.safetensors")
+    X = panel(seed=1)
+    np.save(tmp_path / "X.npy", X)
+    code = f"""
+import sys
+for name in ("transformers", "sktime", "tokenizers"):
+    sys.modules[name] = None
+import numpy as np
+import sktext_vq
+X = np.load({str(tmp_path / "X.npy")!r})
+found = sktext_vq.load({str(path)!r}).predict_proba(X)
+np.save({str(tmp_path / "found.npy")!r}, found)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "found.npy"), model.predict_proba(X), atol=1e-6
+    )
+
+
+def test_the_file_of_format_version_1_still_predicts_what_it_did():
+    with np.load(DATA / "model_v1.npz") as expected:
+        model = load(DATA / "model_v1.safetensors")
+        found = model.predict_proba(expected["X"])
+        np.testing.assert_allclose(found, expected["probabilities"], atol=1e-4)
+        tokens = model.tokens(expected["X"][:2])
+        np.testing.assert_array_equal(tokens["code"], expected["codes"])
+
+
+def test_no_changed_byte_goes_unnoticed(saved, tmp_path):
+    data = saved.read_bytes()
+    expected = load(saved).predict_proba(panel())
+    path = tmp_path / "changed.safetensors"
+    rng = np.random.default_rng()
+    head = 8 + int.from_bytes(data[:8], "little")
+    # Half in the head, which is the smaller part.
+    places = np.r_[rng.integers(0, head, 100), rng.integers(0, len(data), 100)]
+    for place in places:
+        changed = bytearray(data)
+        changed[place] ^= int(rng.integers(1, 256))
+        path.write_bytes(changed)
+        try:
+            loaded = load(path)
+        except ValueError as error:
+            assert str(path) in str(error)
+        else:
+            # Only a blank that became another blank is harmless.
+            assert data[place : place + 1].isspace()
+            np.testing.assert_array_equal(loaded.predict_proba(panel()), expected)
+
+
+def test_no_missing_end_goes_unnoticed(saved, tmp_path):
+    data = saved.read_bytes()
+    path = tmp_path / "cut.safetensors"
+    for size in np.linspace(0, len(data) - 1, 50).astype(int):
+        path.write_bytes(data[:size])
+        with pytest.raises(ValueError, match=r"cut off|not a model"):
+            load(path)
+    path.write_bytes(data + b"more")
+    with pytest.raises(ValueError, match="damaged"):
+        load(path)
+
+
+def rewritten(saved, path, change):
+    """Write a file anew with another description, all checksums right."""
+    arrays = safetensors.numpy.load(saved.read_bytes())
+    with safetensors.safe_open(saved, "np") as file:
+        metadata = file.metadata()
+    document = json.loads(metadata["document"])
+    change(document, metadata)
+    metadata["document"] = json.dumps(document)
+    metadata["document_sha256"] = sha256(metadata["document"].encode()).hexdigest()
+    path.write_bytes(safetensors.numpy.save(arrays, metadata))
+    return path
+
+
+def test_a_file_of_a_newer_version_says_so(saved, tmp_path):
+    def change(document, metadata):
+        metadata["format_version"] = str(FORMAT_VERSION + 1)
+
+    path = rewritten(saved, tmp_path / "newer.safetensors", change)
+    with pytest.raises(ValueError, match=r"newer sktext_vq.*upgrade"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["system", "os.system", "Pipeline", "object", "eval"])
+def test_a_file_cannot_choose_what_is_made(name, saved, tmp_path):
+    def change(document, metadata):
+        document["objects"][-1][0] = name
+
+    path = rewritten(saved, tmp_path / "foreign.safetensors", change)
+    with pytest.raises(ValueError, match="description is off"):
+        load(path)
+
+
+def test_files_of_other_kinds_are_refused(tmp_path):
+    path = tmp_path / "file"
+    others = [b"", b"PK\x03\x04 zip", b"{}", pickle.dumps({}), os.urandom(500)]
+    for content in others:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="not a model"):
+            load(path)
+    path.write_bytes(safetensors.numpy.save({"x": np.zeros(3)}))
+    with pytest.raises(ValueError, match=r"not a model|no model of sktext_vq"):
+        load(path)
+    path.write_bytes(safetensors.numpy.save({"x": np.zeros(3)}, {"format": "pt"}))
+    with pytest.raises(ValueError, match="no model of sktext_vq"):
+        load(path)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "missing")
+
+
+def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(saved.read_bytes())
+    model = small(n_codes=32).fit(panel(), labels())
+
+    def fail(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match=r"No space left.*model\.safetensors"):
+        save(model, path)
+    assert path.read_bytes() == saved.read_bytes()
+    assert [each.name for each in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_what_cannot_be_saved_is_refused(tmp_path):
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(TypeError, match=r"LogisticRegression.*skops"):
+        save(LogisticRegression(), path)
+    with pytest.raises(NotFittedError):
+        save(small(), path)
+    model = small().fit(panel(), labels())
+    with pytest.raises(OSError, match="folder"):
+        save(model, tmp_path)
+    with pytest.raises(OSError, match="does not exist"):
+        save(model, tmp_path / "no" / "model.safetensors")
+    model.verbose = object()
+    with pytest.raises(TypeError, match=r"VQTextClassifier\.verbose"):
+        save(model, path)
+    assert not list(tmp_path.iterdir())
