@@ -36,6 +36,9 @@ class UnseenClassesMixin:
     def _check_X(self, X: Any, *, reset: bool) -> Panel:
         raise NotImplementedError
 
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        raise NotImplementedError
+
     def _probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         raise NotImplementedError
 
@@ -179,6 +182,74 @@ class UnseenClassesMixin:
         order = np.argsort(-scores, kind="stable")
         return pd.DataFrame({"case": order, "score": scores[order]})
 
+    def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
+        """Say in words what goes on in series, in the terms of texts about classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        texts : sequence of str, optional
+            Sentences to choose from. By default a caption is put together.
+
+        Returns
+        -------
+        ndarray of shape (n_cases,) of str objects
+            Of `texts` the one that fits a series best, by the cosine that `search`
+            ranks by. By default the training class, and on each scale (strength,
+            rhythm, impact, ...) the attribute, that are more probable than all others
+            together; what several classes share may be sure where the class is not.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As :meth:`predict_proba_zero_shot`.
+
+        Notes
+        -----
+        The probability of an attribute is that of the classes which have it (direct
+        attribute prediction the other way: Lampert et al., CVPR 2009).
+
+        Examples
+        --------
+        >>> from sktext_vq import VQTextClassifier
+        >>> from sktext_vq.datasets import load
+        >>> data = load("BasicMotions")
+        >>> model = VQTextClassifier(max_epochs=0, random_state=0)
+        >>> model = model.fit(data.X_train, data.y_train)
+        >>> standing = data.X_test[data.y_test == "standing"]
+        >>> model.caption(standing)[0].split("; ")[:2]
+        ['standing: no movement, the signal is flat', 'no repeated pattern']
+        >>> model.caption(standing, ["somebody runs", "nobody moves"])[0]
+        'nobody moves'
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        if texts is not None:
+            check_candidates(texts, "texts")
+            known, names, said = self._read_candidates(texts)
+            views = self._views(said, len(known) + len(names))
+            points, _ = self._place(panel)
+            best = self.space_.cosines(points, views).argmax(axis=1)
+            return np.array(names, dtype=object)[best]
+        known, _, said = self._read_candidates([str(self.classes_[0])])
+        probabilities = self.predict_proba(X)
+        best = probabilities.argmax(axis=1)
+        parts = [np.where(probabilities.max(axis=1) > 0.5, np.array(known)[best], "")]
+        scales = dict.fromkeys(view for view, _, _ in said if view)
+        for scale in scales:
+            owners = {i: t for view, i, t in said if view == scale and i < len(known)}
+            clauses = sorted(set(owners.values()))
+            member = np.zeros((len(known), len(clauses)))
+            for i, clause in owners.items():
+                member[i, clauses.index(clause)] = 1
+            chances = probabilities @ member
+            best = chances.argmax(axis=1)
+            is_sure = chances.max(axis=1, initial=0) > 0.5
+            parts.append(np.where(is_sure, np.array(clauses)[best], ""))
+        said_of = zip(*parts, strict=True)
+        return np.array([_join(phrases) for phrases in said_of], dtype=object)
+
     def describe_candidates(
         self, candidate_labels: Sequence[str] | Mapping[str, Any]
     ) -> pd.DataFrame:
@@ -293,21 +364,30 @@ def nearest_texts(
     return [(int(j), float(row[j])) for j, row in zip(best, cosines, strict=True)]
 
 
-def check_candidates(candidates: Sequence[str] | Mapping[str, Any]) -> list[str]:
+def _join(phrases: Sequence[str]) -> str:
+    """Put a class and what is said of it together, where there is any of both."""
+    name, *clauses = phrases
+    said = "; ".join(clause for clause in clauses if clause)
+    return f"{name}: {said}" if name and said else name or said or "unclear"
+
+
+def check_candidates(
+    candidates: Sequence[str] | Mapping[str, Any], called: str = "candidate_labels"
+) -> list[str]:
     """Return names of candidates, or say what is wrong with them."""
     if isinstance(candidates, str):
         raise TypeError(
-            f"candidate_labels must be a list of names, got the string {candidates!r}."
+            f"{called} must be a list of strings, got the string {candidates!r}."
         )
     names = list(candidates)
     if not names:
-        raise ValueError("candidate_labels is empty: give at least one name.")
+        raise ValueError(f"{called} is empty: give at least one.")
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"candidate_labels must be strings, got {name!r}.")
+            raise TypeError(f"{called} must be strings, got {name!r}.")
         if not name.strip():
-            raise ValueError("candidate_labels has an empty name.")
+            raise ValueError(f"{called} has an empty string.")
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"candidate_labels has {twice} more than once.")
+        raise ValueError(f"{called} has {twice} more than once.")
     return [str(name) for name in names]

@@ -58,8 +58,8 @@ def test_seen_classes_alone_are_told_apart(without_walking, basic_motions):
         ([], ValueError, "empty"),
         (["walking", "walking"], ValueError, r"\['walking'\] more than once"),
         (["walking", 3], TypeError, "got 3"),
-        ([" "], ValueError, "empty name"),
-        ("walking", TypeError, "list of names"),
+        ([" "], ValueError, "empty string"),
+        ("walking", TypeError, "list of strings"),
         ({"walking": 3}, (TypeError, ValueError), "walking"),
         ({"walking": ""}, ValueError, "walking"),
     ],
@@ -234,3 +234,43 @@ def test_search_says_what_is_wrong_with_a_text(without_walking, basic_motions):
         without_walking.search(basic_motions.X_test, 3)
     with pytest.raises(ValueError, match="empty"):
         without_walking.search(basic_motions.X_test, " ")
+
+
+def test_captions_say_what_is_said_of_the_class(without_walking, basic_motions):
+    data = basic_motions
+    captions = without_walking.caption(data.X_test)
+    assert captions.shape == (40,)
+    for label, clause in (
+        ("running", "regular rhythm of about 3 cycles per second"),
+        ("standing", "no movement, the signal is flat"),
+    ):
+        own = captions[data.y_test == label]
+        right = [each.startswith(f"{label}: ") and clause in each for each in own]
+        assert np.mean(right) >= 0.9
+
+
+def test_captions_are_silent_about_what_is_unsure(without_walking, basic_motions):
+    class Torn(type(without_walking)):
+        def predict_proba(self, X):
+            # Running and badminton are both very strong, but differ otherwise.
+            return np.tile([[0.5, 0.5, 0.0]], (len(X), 1))
+
+    torn = Torn()
+    torn.__dict__.update(without_walking.__dict__)
+    assert list(torn.classes_) == ["badminton", "running", "standing"]
+    (caption,) = torn.caption(basic_motions.X_test[:1])
+    assert "very strong movement" in caption
+    for word in ("badminton", "running", "rhythm", "racket"):
+        assert word not in caption
+
+
+def test_captions_can_be_chosen_from_sentences(without_walking, basic_motions):
+    data = basic_motions
+    texts = ["somebody runs fast", "nobody moves", "hitting with a racket"]
+    found = without_walking.caption(data.X_test, texts)
+    for label, text in zip(["running", "standing", "badminton"], texts, strict=True):
+        assert (found[data.y_test == label] == text).mean() >= 0.8
+    with pytest.raises(ValueError, match="texts is empty"):
+        without_walking.caption(data.X_test, [])
+    with pytest.raises(TypeError, match="texts must be a list of strings"):
+        without_walking.caption(data.X_test, "somebody runs")
