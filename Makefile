@@ -46,6 +46,7 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 	$(BIN)/python benchmarks/crossmodal.py
 	$(BIN)/python benchmarks/ablation.py
 	$(BIN)/python benchmarks/zero_shot.py
+	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/shift.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/report.py

@@ -17,6 +17,7 @@ from report import (
     damage_table,
     markdown,
     means_by_seed,
+    search_table,
     shift_table,
     spread,
     suite_files,
@@ -130,6 +131,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "large": large,
     "cost": cost,
     "zero_shot": zero_shot_table,
+    "search": search_table,
     "shift": shift_table,
     "damage": damage_table,
 }

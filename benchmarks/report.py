@@ -543,6 +543,30 @@ def zero_shot_table(results: Path) -> str:
     return markdown(columns, rows)
 
 
+def search_report(results: Path) -> str:
+    """Write the table of search.csv."""
+    return (
+        "# Search of recordings by names of classes\n\n"
+        "Average precision, a mean over people, and the least of them.\n\n"
+        f"{search_table(results)}\n"
+    )
+
+
+def search_table(results: Path) -> str:
+    """Average precision for each class, with and without recordings of it."""
+    frame = pd.read_csv(results / "search.csv")
+    rows = []
+    for (name, label), own in frame.groupby(["set", "class"], sort=False):
+        cells = []
+        for recorded in (True, False):
+            row = own[own["recorded"] == recorded].iloc[0]
+            cells.append(f"{row['average_precision']:.3f} ({row['least']:.3f})")
+        rows.append([name, label, f"{own['chance'].iloc[0]:.3f}", *cells])
+    return markdown(
+        ["set", "class", "chance", "with recordings", "without recordings"], rows
+    )
+
+
 _SHIFT = (
     "MotionSense to UCI-HAR",
     "UCI-HAR to MotionSense",
@@ -838,6 +862,7 @@ REPORTS: dict[str, Callable[..., str]] = {
     "ablation": ablation_report,
     "crossmodal": crossmodal_report,
     "zero_shot": zero_shot_report,
+    "search": search_report,
     "shift": shift_report,
     "cost": cost_report,
 }

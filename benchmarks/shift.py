@@ -139,6 +139,7 @@ CORRUPTIONS: dict[str, Callable[..., Series]] = {
     "resampled": resampled,
 }
 _BASELINES = ("MiniRocket", "statistics")
+SEEDS = {"few": 6}
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # tasks and methods
     "cross-data": (
         tuple(CROSS_DATA),
@@ -335,13 +336,15 @@ def evaluate(fit: Fit, data: str | None) -> list[dict[str, Any]]:
     return rows
 
 
-def missing_fits(groups: list[str], seeds: list[int], results: Results) -> list[Fit]:
+def missing_fits(
+    groups: list[str], seeds: list[int] | None, results: Results
+) -> list[Fit]:
     """List what is to be fitted, with the tasks that have no rows yet."""
     fits = []
     for group in groups:
         tasks, methods = GROUPS[group]
         together = [tasks] if group == "corruptions" else [(task,) for task in tasks]
-        for seed in seeds:
+        for seed in range(SEEDS.get(group, 2)) if seeds is None else seeds:
             for some in together:
                 for method in methods:
                     left = [t for t in some if (t, method, seed) not in results]
@@ -365,7 +368,13 @@ def parser() -> argparse.ArgumentParser:
         help="groups of tasks",
         metavar="GROUP",
     )
-    found.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="of each")
+    found.add_argument(
+        "--seeds",
+        nargs="+",
+        type=int,
+        help="of each; without any 0 and 1, and more where seeds draw few cases",
+        metavar="SEED",
+    )
     found.add_argument(
         "--processes", type=int, default=os.cpu_count(), help="of one thread each"
     )

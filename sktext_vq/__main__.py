@@ -6,14 +6,17 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from sktext_vq import __version__
+from sktext_vq._reading import FORMATS
 
 _DESCRIPTION = """\
 Classify sensor series by readable shape tokens, guided by text in training.
 
-Start with the demo: it takes less than a minute and downloads nothing.
+Start with the demo: it takes less than a minute and downloads nothing. Then fit a
+model to a file of labelled series, and use it on others.
 """
 _DEMO = """\
 Train on a small data set that comes with sktime: a smart watch in four
@@ -25,10 +28,35 @@ activities. The demo
   - shows the tokens of a series, and what their codes look like;
   - writes a report, one HTML page that any browser shows offline.
 """
+_FIT = """\
+Fit a classifier to labelled series and save it, as one file that holds no code.
+Names of channels such as acc_x, acc_y, acc_z, and the sampling rate, help; where the
+file has them they are taken from there. Labels that are words guide training. With
+groups or subjects in the file, choices are made for people that are not in it.
+"""
+_PREDICT = """\
+Write the class of every series, with probabilities, as CSV to standard output or to
+a file. If the file of series has labels, say how many were found.
+"""
+_REPORT = """\
+Write an HTML page about a model: scores on the series of a file, the vocabulary, some
+series with their tokens, and the texts that guided training.
+"""
+_ZERO_SHOT = """\
+Choose for every series among classes of which some or all had no recordings in
+training, by what is said about them, and say why: what is known of each candidate,
+which recorded classes it takes after, and which of them speak for the choice.
+"""
 _EXAMPLES = """\
 examples:
   python -m sktext_vq demo
-  python -m sktext_vq demo --left-out running --report running.html
+  python -m sktext_vq fit recordings.csv --model model.safetensors
+  python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
+  python -m sktext_vq report new.csv --model model.safetensors --output report.html
+  python -m sktext_vq zero-shot new.csv --model model.safetensors \\
+      --labels "jumping rope, cycling"
+
+"python -m sktext_vq fit --help" tells which files are read.
 
 exit codes:
   0 done, 1 failed, 2 wrong usage, 130 interrupted
@@ -67,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # about what is left when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, ValueError, TypeError) as error:
         message = " ".join(str(error).split())
         print(f"sktext_vq {options.command}: {message}", file=sys.stderr)
         return 1
@@ -108,7 +136,106 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
     demo.set_defaults(run=_demo)
+    _add_fit(commands)
+    for name, text, about in (
+        ("predict", "say which class series are of", _PREDICT),
+        ("report", "write a page about a model", _REPORT),
+        ("zero-shot", "choose among classes without recordings", _ZERO_SHOT),
+    ):
+        command = _add_command(commands, name, text, about)
+        command.set_defaults(run=_run)
+        if name == "report":
+            command.add_argument(
+                "--output", type=Path, metavar="HTML", required=True, help="page to be"
+            )
+            continue
+        command.add_argument(
+            "--output", type=Path, metavar="FILE", help="file to write the table to"
+        )
+        command.add_argument("--json", action="store_true", help="JSON, not CSV")
+        if name == "zero-shot":
+            command.add_argument(
+                "--labels",
+                metavar="NAMES",
+                help='candidates with commas between, such as "jumping rope, cycling"',
+            )
+            _add_texts(command, "candidates, which --labels may leave out then")
     return parser
+
+
+def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
+    """Add a command that reads a file of series, and uses a model."""
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=about,
+        epilog=FORMATS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("data", type=Path, metavar="DATA", help="file of series")
+    command.add_argument(
+        "--model",
+        type=Path,
+        metavar="MODEL",
+        required=True,
+        help=f"file of the model{', to be written' if name == 'fit' else ''}",
+    )
+    command.add_argument(
+        "--label-column",
+        metavar="NAME",
+        default="label",
+        help="column of a table that has the classes (default: %(default)s)",
+    )
+    command.add_argument("--quiet", action="store_true", help="print results only")
+    return command
+
+
+def _add_texts(command: Any, whose: str) -> None:
+    command.add_argument(
+        "--texts",
+        type=Path,
+        metavar="JSON",
+        help=f"JSON file from names to a text or a list of texts about {whose}",
+    )
+
+
+def _add_fit(commands: Any) -> None:
+    command = _add_command(commands, "fit", "fit a model to series with labels", _FIT)
+    command.set_defaults(run=_run)
+    _add_texts(command, "the classes")
+    command.add_argument(
+        "--channel-names",
+        metavar="NAMES",
+        type=lambda text: [name.strip() for name in text.split(",")],
+        help="with commas between, such as acc_x,acc_y,acc_z",
+    )
+    command.add_argument(
+        "--sampling-rate", metavar="HZ", type=float, help="timepoints per second"
+    )
+    command.add_argument(
+        "--epochs",
+        metavar="N",
+        type=int,
+        default=20,
+        help="most epochs of training, which gives search and similarity; 0 takes "
+        "seconds and predicts as well (default: %(default)s)",
+    )
+    command.add_argument(
+        "--codes",
+        metavar="N",
+        type=int,
+        default=64,
+        help="shapes in the codebook (default: %(default)s)",
+    )
+    command.add_argument(
+        "--text-encoder",
+        metavar="NAME",
+        default="minilm",
+        help='"minilm", "hashing", or the folder of an encoder (default: %(default)s)',
+    )
+    command.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="(default: %(default)s)"
+    )
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -122,6 +249,12 @@ def _demo(options: argparse.Namespace) -> None:
         # Bars are for people, not for files and pipes.
         progress=not options.quiet and sys.stderr.isatty(),
     )
+
+
+def _run(options: argparse.Namespace) -> None:
+    from sktext_vq import _commands
+
+    getattr(_commands, options.command.replace("-", "_"))(options)
 
 
 def _say_nothing(*args: Any, **kwargs: Any) -> None:

@@ -233,22 +233,84 @@ class UnseenClassesMixin:
             best = self.space_.cosines(points, views).argmax(axis=1)
             return np.array(names, dtype=object)[best]
         known, _, said = self._read_candidates([str(self.classes_[0])])
+        said = [each for each in said if each[1] < len(known)]
         probabilities = self.predict_proba(X)
         best = probabilities.argmax(axis=1)
         parts = [np.where(probabilities.max(axis=1) > 0.5, np.array(known)[best], "")]
-        scales = dict.fromkeys(view for view, _, _ in said if view)
-        for scale in scales:
-            owners = {i: t for view, i, t in said if view == scale and i < len(known)}
+        for scale in dict.fromkeys(view for view, _, _ in said if view):
+            owners = {i: text for view, i, text in said if view == scale}
             clauses = sorted(set(owners.values()))
             member = np.zeros((len(known), len(clauses)))
             for i, clause in owners.items():
                 member[i, clauses.index(clause)] = 1
             chances = probabilities @ member
             best = chances.argmax(axis=1)
-            is_sure = chances.max(axis=1, initial=0) > 0.5
+            is_sure = chances.max(axis=1) > 0.5
             parts.append(np.where(is_sure, np.array(clauses)[best], ""))
         said_of = zip(*parts, strict=True)
         return np.array([_join(phrases) for phrases in said_of], dtype=object)
+
+    def explain_zero_shot(
+        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
+    ) -> pd.DataFrame:
+        """Choose among candidate classes, and say what speaks for the choice.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        candidate_labels : sequence of str, or dict
+            As for :meth:`predict_proba_zero_shot`.
+
+        Returns
+        -------
+        DataFrame
+            A row per series: ``case``; ``label`` and its ``probability``; ``second``,
+            the next best candidate, and ``second_probability``; ``like``, the training
+            class that the series is most like; and ``reasons``, the most important
+            first: for an unseen label up to three training classes that both the
+            series and what is said of the label are like, or both unlike.
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As :meth:`predict_proba_zero_shot`.
+
+        See Also
+        --------
+        describe_candidates : What is known of the candidates themselves.
+        """
+        found = self.predict_proba_zero_shot(X, candidate_labels)
+        known, names, said = self._read_candidates(candidate_labels)
+        views = self._views(said, len(known) + len(names))
+        points, probabilities = self._place(self._check_X(X, reset=False))
+        in_text, in_series = self.space_.reasons(points, views)
+        order = np.argsort(-found, axis=1, kind="stable")
+        rows = []
+        for case, (first, *others) in enumerate(order):
+            label, like = names[first], known[probabilities[case].argmax()]
+            second = others[0] if others else first
+            reasons = [f"recorded, and its probability is {found[case, first]:.2f}"]
+            if label not in known:
+                signs = in_text[case, first] > 0
+                weights = in_text[case, first] * in_series[case, first]
+                reasons = [
+                    f"series and text are {'like' if signs[k] else 'unlike'} {known[k]}"
+                    for k in np.argsort(-weights)[:3]
+                    if weights[k] > 0
+                ]
+            rows.append(
+                {
+                    "case": case,
+                    "label": label,
+                    "probability": found[case, first],
+                    "second": names[second] if others else "",
+                    "second_probability": found[case, second] if others else 0.0,
+                    "like": like,
+                    "reasons": reasons,
+                }
+            )
+        return pd.DataFrame(rows)
 
     def describe_candidates(
         self, candidate_labels: Sequence[str] | Mapping[str, Any]

@@ -171,6 +171,32 @@ class ZeroShotSpace:
         size = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(places, axis=1)
         return points @ places.T / np.maximum(size, 1e-12)
 
+    def reasons(self, points: Array, views: Array) -> NDArray[np.float64]:
+        """Say what each seen class adds to the nearness of series and candidates.
+
+        Parameters
+        ----------
+        points : ndarray of shape (n_cases, n_dimensions)
+            Series in the space.
+        views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
+            As in `score`.
+
+        Returns
+        -------
+        ndarray of shape (2, n_cases, n_candidates, n_classes)
+            How much of a class there is in the text, and how much in the series: a
+            class speaks for a candidate by the product of both.
+        """
+        middle = self.centres.mean(axis=0)
+        centred = self.centres - middle
+        size = np.linalg.norm(points - middle, axis=1, keepdims=True)
+        toward = (points - middle) @ centred.T / np.maximum(size, 1e-12)
+        toward /= np.maximum(np.linalg.norm(centred, axis=1), 1e-12)
+        in_text, in_series = np.broadcast_arrays(
+            self._places(views).coef, toward[:, None]
+        )
+        return np.stack([in_text, in_series])
+
     def likeness(self, views: Array) -> NDArray[np.float64]:
         """Say how alike candidates and seen classes are by their texts.
 
@@ -270,8 +296,9 @@ class _Places:
 
     Attributes
     ----------
-    across : ndarray of shape (n_unseen, n_seen)
-        Kernel of the texts.
+    across, coef : ndarray of shape (n_unseen, n_seen)
+        Kernel of the texts; and how much of each seen class, from the middle of all,
+        makes up the place of an unseen one.
     drawn_in, places : ndarray of shape (n_unseen, n_dimensions)
         As regression has them, and moved out.
     """
@@ -298,7 +325,8 @@ class _Places:
         shares = np.array(weights) / sum(weights)
         self.across = np.tensordot(shares, across, 1)
         gram = np.tensordot(shares, within, 1) + _PENALTY * np.eye(len(seen))
-        moved = self.across @ np.linalg.solve(gram, centred)
+        self.coef = np.linalg.solve(gram, self.across.T).T
+        moved = self.coef @ centred
         self.drawn_in = middle + moved
         usual = np.linalg.norm(centred, axis=1).mean()
         length = np.linalg.norm(moved, axis=1, keepdims=True)

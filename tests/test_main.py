@@ -115,7 +115,7 @@ def test_interrupt(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["demo", "exit codes", "python -m sktext_vq demo --left-out"]),
+        (["--help"], ["demo", "exit codes", "python -m sktext_vq fit"]),
         (["demo", "--help"], ["--report PATH", "sktext_vq_demo.html", "MiniRocket"]),
         (["--version"], [f"sktext_vq {__version__}"]),
     ],

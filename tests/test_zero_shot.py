@@ -274,3 +274,25 @@ def test_captions_can_be_chosen_from_sentences(without_walking, basic_motions):
         without_walking.caption(data.X_test, [])
     with pytest.raises(TypeError, match="texts must be a list of strings"):
         without_walking.caption(data.X_test, "somebody runs")
+
+
+def test_choices_are_explained(without_walking, basic_motions):
+    X = basic_motions.X_test
+    table = without_walking.explain_zero_shot(X, ALL)
+    found = without_walking.predict_proba_zero_shot(X, ALL)
+    np.testing.assert_allclose(table["probability"], found.max(axis=1))
+    assert table["label"].tolist() == np.array(ALL)[found.argmax(axis=1)].tolist()
+    np.testing.assert_allclose(table["second_probability"], np.sort(found)[:, -2])
+    assert (table["second"] != table["label"]).all()
+    assert table["like"].tolist() == without_walking.predict(X).tolist()
+    for label, reasons in zip(table["label"], table["reasons"], strict=True):
+        if label == "walking":
+            assert reasons and all("series and text are" in each for each in reasons)
+        else:
+            assert "recorded" in reasons[0]
+
+
+def test_one_candidate_has_no_second(without_walking, basic_motions):
+    table = without_walking.explain_zero_shot(basic_motions.X_test[:2], ["walking"])
+    assert table["second"].tolist() == ["", ""]
+    assert table["second_probability"].tolist() == [0, 0]

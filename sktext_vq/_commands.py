@@ -1,0 +1,219 @@
+"""What ``python -m sktext_vq fit``, ``predict``, ``report`` and ``zero-shot`` do."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sktext_vq import VQTextClassifier, load, save
+from sktext_vq._output import check_target, replace_file
+from sktext_vq._reading import Recordings, read_recordings
+from sktext_vq.panel import as_panel
+
+_SHOWN = 20  # rows of a table on a terminal
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fit a classifier to the series of a file, and save it."""
+    check_target(options.model)  # before minutes of work
+    data = read_recordings(options.data, "train", options.label_column)
+    if data.y is None:
+        raise ValueError(
+            f"{options.data} has no labels. In a table they are in column "
+            f"{options.label_column!r}, which --label-column changes."
+        )
+    names = options.channel_names or data.channel_names
+    classifier = VQTextClassifier(
+        options.codes,
+        text=_read_texts(options.texts) or "auto",
+        text_encoder=options.text_encoder,
+        max_epochs=options.epochs,
+        channel_names=names,
+        sampling_rate=options.sampling_rate or data.sampling_rate,
+        random_state=options.seed,
+        verbose=_progress(options),
+    )
+    start = time.perf_counter()
+    classifier.fit(data.X, data.y, groups=data.groups)
+    seconds = time.perf_counter() - start
+    save(classifier, options.model)
+    labels, counts = np.unique(data.y, return_counts=True)
+    classes = ", ".join(
+        f"{label} ({n})" for label, n in zip(labels, counts, strict=True)
+    )
+    panel = as_panel(data.X)
+    say = _say(options)
+    say(
+        f"{panel.n_cases} series of {panel.n_channels} channels and up to "
+        f"{panel.n_timepoints} timepoints"
+    )
+    say(f"classes: {classes}")
+    if data.groups is not None:
+        say(f"groups: {len(np.unique(data.groups))}")
+    say(f"fitted in {seconds:.0f} s: {classifier.level_}")
+    say(f"saved as {options.model}")
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Write the class of every series of a file, with probabilities."""
+    model, data = _open(options)
+    probabilities = model.predict_proba(data.X)
+    best = probabilities.argmax(axis=1)
+    table = pd.DataFrame(
+        {
+            "case": _cases(data, len(best)),
+            "label": model.classes_[best],
+            "probability": probabilities.max(axis=1),
+        }
+    )
+    for label, column in zip(model.classes_, probabilities.T, strict=True):
+        table[f"probability of {label}"] = column
+    _write(table, options)
+    if data.y is not None:
+        right = table["label"].astype(str).to_numpy() == data.y.astype(str)
+        _note(options, f"{right.mean():.1%} of {len(right)} labels of the file found")
+
+
+def report(options: argparse.Namespace) -> None:
+    """Write a page about a model and the series of a file."""
+    from sktext_vq.inspection import write_report
+
+    check_target(options.output)
+    model, data = _open(options)
+    if data.y is None:
+        raise ValueError(
+            f"{options.data} has no labels, which a report needs. In a table they are "
+            f"in column {options.label_column!r}, which --label-column changes."
+        )
+    y = data.y
+    if model.classes_.dtype.kind in "UO":
+        y = y.astype(str)
+    write_report(model, data.X, y, options.output, title=f"Report of {options.model}")
+    _say(options)(f"written to {options.output}")
+
+
+def zero_shot(options: argparse.Namespace) -> None:
+    """Choose among classes that may have no recordings, and say why."""
+    model, data = _open(options)
+    texts = _read_texts(options.texts) or {}
+    names = [each.strip() for each in (options.labels or "").split(",")]
+    names = [name for name in names if name] or list(texts)
+    if not names:
+        raise ValueError("There are no candidates: name some by --labels or --texts.")
+    candidates: Any = names
+    if texts:
+        unknown = sorted(set(texts) - set(names))
+        if unknown:
+            raise ValueError(
+                f"{options.texts} has texts about {unknown}, which --labels lacks."
+            )
+        candidates = {name: texts.get(name, name) for name in names}
+    table = model.explain_zero_shot(data.X, candidates)
+    described = model.describe_candidates(candidates)
+    table["case"] = _cases(data, len(table))
+    if options.json:
+        _write_json(
+            {
+                "candidates": described.to_dict("records"),
+                "cases": table.to_dict("records"),
+            },
+            options,
+        )
+        return
+    # Beside the table, and not in it where that goes to a file or a pipe.
+    for row in described.to_dict("records"):
+        _note(options, _describe(row))
+    table["reasons"] = ["; ".join(reasons) for reasons in table["reasons"]]
+    _write(table, options)
+
+
+def _describe(row: dict[Any, Any]) -> str:
+    """Say in some lines what is known of a candidate."""
+    if row["seen"]:
+        return f"{row['candidate']}: recorded"
+    like = ", ".join(row["like"]) or "none of the recorded classes"
+    said = "; ".join(row["texts"][:4])
+    return (
+        f"{row['candidate']}: not recorded; takes after {like}\n"
+        f"    said of it: {said}{' ...' if len(row['texts']) > 4 else ''}"
+    )
+
+
+def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
+    model = load(options.model)
+    if not isinstance(model, VQTextClassifier):
+        raise ValueError(f"{options.model} is a transformer, not a classifier.")
+    model.verbose = _progress(options)
+    return model, read_recordings(options.data, "test", options.label_column)
+
+
+def _read_texts(path: Path | None) -> dict[str, Any] | None:
+    """Read what is said of classes."""
+    if path is None:
+        return None
+    try:
+        texts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a JSON file: {error}") from error
+    if not isinstance(texts, dict) or not texts:
+        raise ValueError(f"{path} must be a JSON object from labels to texts.")
+    return texts
+
+
+def _cases(data: Recordings, n_cases: int) -> list[Any]:
+    return list(range(n_cases)) if data.cases is None else data.cases
+
+
+def _progress(options: argparse.Namespace) -> int:
+    # Bars are for people, not for files and pipes.
+    return int(not options.quiet and sys.stderr.isatty())
+
+
+def _say(options: argparse.Namespace) -> Any:
+    """Return what shows text, or nothing."""
+    return (lambda *args: None) if options.quiet else print
+
+
+def _note(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        print(text, file=sys.stderr)
+
+
+def _write(table: pd.DataFrame, options: argparse.Namespace) -> None:
+    """Write a table as the options say: to a file, as JSON, or to be read."""
+    if options.json:
+        return _write_json(table.to_dict("records"), options)
+    if options.output is not None:
+        buffer = io.StringIO()
+        table.to_csv(buffer, index=False)
+        replace_file(options.output, buffer.getvalue().encode("utf-8", "replace"))
+        _note(options, f"written to {options.output}")
+    elif sys.stdout.isatty():
+        with pd.option_context("display.width", 0, "display.max_colwidth", 60):
+            print(table.head(_SHOWN).to_string(index=False))
+        if len(table) > _SHOWN:
+            print(f"... {len(table) - _SHOWN} more; --output FILE has all of them")
+    else:
+        table.to_csv(sys.stdout, index=False)
+
+
+def _write_json(content: Any, options: argparse.Namespace) -> None:
+    text = json.dumps(content, indent=1, default=_plain, ensure_ascii=False)
+    if options.output is None:
+        print(text)
+        return
+    replace_file(options.output, (text + "\n").encode("utf-8", "replace"))
+    _note(options, f"written to {options.output}")
+
+
+def _plain(value: Any) -> Any:
+    """Turn a number of numpy into one that JSON knows."""
+    return value.item() if isinstance(value, np.generic) else str(value)
