@@ -57,6 +57,15 @@ class RidgeHead:
         differ from those of training.
     sharpness : float
         Factor of scores.
+    offset : ndarray of shape (n_classes,)
+        What is added to scores times `sharpness`.
+
+    Notes
+    -----
+    Weights of classes count half in the squared errors, by their square roots, and half
+    in the probabilities, as offsets (logit adjustment, Menon et al., ICLR 2021). Either
+    alone is worse where some classes have but a few cases: errors of these are soon 0,
+    whatever their weight.
     """
 
     def fit(
@@ -65,6 +74,7 @@ class RidgeHead:
         n_classes: int,
         folds: Iterable[tuple[Cases, Cases]],
         weight: NDArray[np.float32],
+        class_weight: Array | None = None,
     ) -> RidgeHead:
         """Fit to cases, whose features are scaled in place.
 
@@ -79,15 +89,24 @@ class RidgeHead:
             chosen without the second part, or scores of the two do not compare.
         weight : ndarray of shape (n_features,)
             Weights of features, whose mean square is 1.
+        class_weight : ndarray of shape (n_classes,), optional
+            Weights of classes, which those of cases are made of.
         """
         features = cases.features
-        penalty, n_cases, self.sharpness = _cross_validate(folds, n_classes, weight)
+        self.offset = np.zeros(n_classes)
+        if class_weight is not None:
+            with np.errstate(divide="ignore"):
+                self.offset = np.log(class_weight) / 2
+        penalty, n_cases, self.sharpness = _cross_validate(
+            folds, n_classes, weight, self.offset
+        )
         self.penalty = penalty * len(features) / (n_cases or len(features))
         self.scaler = FeatureScaler.fit(features, weight)
         self.scaler.scale_in_place(features)
         n_features = features.shape[1]
         model = Ridge(self.penalty * n_features, solver="cholesky")
-        model.fit(features, cases.targets(n_classes), sample_weight=cases.weight)
+        root = None if cases.weight is None else np.sqrt(cases.weight)
+        model.fit(features, cases.targets(n_classes), sample_weight=root)
         coef = np.asarray(model.coef_, dtype=np.float64)
         self.coef = coef.reshape(n_classes, n_features).T
         self.intercept = np.asarray(model.intercept_, dtype=np.float64)
@@ -109,11 +128,15 @@ class RidgeHead:
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of each class, of shape (n_cases, n_classes)."""
-        return softmax(self.sharpness * self.scores(features), axis=1)
+        scores = self.sharpness * self.scores(features) + self.offset
+        return softmax(scores, axis=1)
 
 
 def _cross_validate(
-    folds: Iterable[tuple[Cases, Cases]], n_classes: int, weight: NDArray[np.float32]
+    folds: Iterable[tuple[Cases, Cases]],
+    n_classes: int,
+    weight: NDArray[np.float32],
+    offset: Array,
 ) -> tuple[float, float | None, float]:
     """Return the best penalty, for how many cases, and the factor that goes with it."""
     scores, classes, case_weights, sizes = [], [], [], []
@@ -134,7 +157,7 @@ def _cross_validate(
     labels, case_weight = np.concatenate(classes), np.concatenate(case_weights)
     errors = np.square(every - _targets(labels, n_classes)).mean(axis=2)
     choice = int(np.average(errors, axis=1, weights=case_weight).argmin())
-    sharpness = _fit_sharpness(every[choice], labels, case_weight)
+    sharpness = _fit_sharpness(every[choice], labels, case_weight, offset)
     return float(_PENALTIES[choice]), float(np.mean(sizes)), sharpness
 
 
@@ -153,7 +176,7 @@ def _held_out_scores(
     scaler = FeatureScaler.fit(train.features, feature_weight)
     known, new = scaler(train.features), scaler(test)
     targets = train.targets(n_classes).astype(np.float64)
-    weight = np.ones(len(targets)) if train.weight is None else train.weight
+    weight = np.ones(len(targets)) if train.weight is None else np.sqrt(train.weight)
     middle = np.average(known, axis=0, weights=weight).astype(np.float32)
     intercept = np.average(targets, axis=0, weights=weight)
     root = np.sqrt(weight)[:, None]
@@ -177,11 +200,17 @@ def _targets(classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
     return targets
 
 
-def _fit_sharpness(scores: Array, classes: NDArray[np.int64], weight: Array) -> float:
+def _fit_sharpness(
+    scores: Array, classes: NDArray[np.int64], weight: Array, offset: Array
+) -> float:
     """Return the factor of scores with the smallest log-loss."""
+    counted = weight > 0  # the others may be of classes that cannot be found
+    scores, classes, weight = scores[counted], classes[counted], weight[counted]
+    if not len(scores):
+        return _DEFAULT_SHARPNESS
 
     def loss(log_factor: float) -> float:
-        each = log_softmax(np.exp(log_factor) * scores, axis=1)
+        each = log_softmax(np.exp(log_factor) * scores + offset, axis=1)
         own = each[np.arange(len(classes)), classes]
         return float(-np.average(own, weights=weight))
 

@@ -238,6 +238,11 @@ class VQTextClassifier(ClassifierMixin, VQTextBase, UnseenClassesMixin):
             weight = compute_class_weight(
                 self.class_weight, classes=labels, y=labels[classes]
             )
+            if weight.min() < 0 or not weight.any():
+                raise ValueError(
+                    "class_weight must be at least 0 and not 0 for all classes, got "
+                    f"{self.class_weight!r}."
+                )
             case_weight = weight[classes]
         selection, panel = self._fit(
             panel, labels, classes, text, weight, _N_FOLDS, owners
@@ -256,7 +261,9 @@ class VQTextClassifier(ClassifierMixin, VQTextBase, UnseenClassesMixin):
         self.classes_ = labels
         cases = Cases(self._histograms(panel), classes, case_weight)
         folds = self._folds(panel, classes, case_weight, selection)
-        self.head_ = RidgeHead().fit(cases, len(labels), folds, selection.weight)
+        self.head_ = RidgeHead().fit(
+            cases, len(labels), folds, selection.weight, weight
+        )
         # The head has standardised the features in place.
         self.space_ = ZeroShotSpace().fit(
             cases.features, classes, check_random_state(self.random_state)
