@@ -42,9 +42,7 @@ def put_in_rows(X: Any, y: NDArray[Any], subjects: NDArray[Any] | None) -> Any:
     return tuple(map(np.concatenate, (windows, classes, persons)))
 
 
-def evaluate(
-    name: str, label: str, recorded: bool, data: str | None
-) -> dict[str, Any]:
+def evaluate(name: str, label: str, recorded: bool, data: str | None) -> dict[str, Any]:
     """Search the recordings of all for a class by its name."""
     from sktext_vq import VQTextClassifier
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sktext_vq import __version__
-from sktext_vq._reading import FORMATS
 
 _DESCRIPTION = """\
 Classify sensor series by readable shape tokens, guided by text in training.
@@ -46,6 +45,22 @@ _ZERO_SHOT = """\
 Choose for every series among classes of which some or all had no recordings in
 training, by what is said about them, and say why: what is known of each candidate,
 which recorded classes it takes after, and which of them speak for the choice.
+"""
+_FILES = """\
+files of series:
+  .npz      arrays X (cases, channels, timepoints) and, if there are any, y, subject,
+            channel_names and sampling_rate; or X_train, y_train, X_test, y_test, ...,
+            of which fit takes the first part and other commands the second.
+            .npy is X alone. Pickled objects are refused
+  .ts       the format of the UEA and UCR archives
+  .csv      or .tsv, .txt, .csv.gz, .parquet: a table in one of three forms, told by
+            its columns:
+            long  a row per case and timepoint: case, time, and a column per channel
+            wide  a row per case, and a column per timepoint: 0, 1, 2, ...; with
+                  several channels acc_x_0, acc_x_1, ..., acc_y_0, ...
+            tidy  a row per value: case, channel, time, value
+            Columns label (another by --label-column) and subject may be there, too.
+            Lengths may differ in long and tidy tables; empty cells are missing values
 """
 _EXAMPLES = """\
 examples:
@@ -169,7 +184,7 @@ def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
         name,
         help=text,
         description=about,
-        epilog=FORMATS,
+        epilog=_FILES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument("data", type=Path, metavar="DATA", help="file of series")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import sys
 import time
@@ -14,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from sktext_vq import VQTextClassifier, load, save
+from sktext_vq._files import Recordings, read_recordings, write_table
 from sktext_vq._output import check_target, replace_file
-from sktext_vq._reading import Recordings, read_recordings
 from sktext_vq.panel import as_panel
 
 _SHOWN = 20  # rows of a table on a terminal
@@ -24,7 +23,9 @@ _SHOWN = 20  # rows of a table on a terminal
 def fit(options: argparse.Namespace) -> None:
     """Fit a classifier to the series of a file, and save it."""
     check_target(options.model)  # before minutes of work
-    data = read_recordings(options.data, "train", options.label_column)
+    data = read_recordings(
+        options.data, part="train", label_column=options.label_column
+    )
     if data.y is None:
         raise ValueError(
             f"{options.data} has no labels. In a table they are in column "
@@ -152,7 +153,8 @@ def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
     if not isinstance(model, VQTextClassifier):
         raise ValueError(f"{options.model} is a transformer, not a classifier.")
     model.verbose = _progress(options)
-    return model, read_recordings(options.data, "test", options.label_column)
+    data = read_recordings(options.data, part="test", label_column=options.label_column)
+    return model, data
 
 
 def _read_texts(path: Path | None) -> dict[str, Any] | None:
@@ -192,9 +194,7 @@ def _write(table: pd.DataFrame, options: argparse.Namespace) -> None:
     if options.json:
         return _write_json(table.to_dict("records"), options)
     if options.output is not None:
-        buffer = io.StringIO()
-        table.to_csv(buffer, index=False)
-        replace_file(options.output, buffer.getvalue().encode("utf-8", "replace"))
+        write_table(table, options.output)
         _note(options, f"written to {options.output}")
     elif sys.stdout.isatty():
         with pd.option_context("display.width", 0, "display.max_colwidth", 60):

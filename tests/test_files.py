@@ -1,0 +1,552 @@
+"""Panels read from single files, and tables written to them."""
+
+import gzip
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktext_vq._files import read_recordings, write_table
+from sktext_vq.panel import as_panel
+
+NAMES = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
+
+
+@pytest.fixture(scope="module")
+def motions(basic_motions):
+    return basic_motions.X_train, basic_motions.y_train
+
+
+def long_table(X, y):
+    n_cases, n_channels, n_timepoints = X.shape
+    table = pd.DataFrame(
+        {
+            "case": np.repeat([f"r{i}" for i in range(n_cases)], n_timepoints),
+            "time": np.tile(np.arange(n_timepoints) / 10, n_cases),
+            "label": np.repeat(y, n_timepoints),
+            "subject": np.repeat(np.arange(n_cases) // 10, n_timepoints),
+        }
+    )
+    values = X.transpose(0, 2, 1).reshape(-1, n_channels)
+    return table.join(pd.DataFrame(values, columns=NAMES))
+
+
+def wide_table(X, y, separator="_"):
+    names = [f"{name}{separator}{t}" for name in NAMES for t in range(X.shape[2])]
+    table = pd.DataFrame(X.reshape(len(X), -1), columns=names)
+    about = {"case": [f"r{i}" for i in range(len(X))], "label": y}
+    return table.assign(**about, subject=np.arange(len(X)) // 10)
+
+
+def tidy_table(X, y):
+    about = ["case", "time", "label", "subject"]
+    return long_table(X, y).melt(about, var_name="channel", value_name="value")
+
+
+def check(found, X, y):
+    """Everything is as it was, to the last bit."""
+    np.testing.assert_array_equal(found.X, X)
+    assert found.y.tolist() == y.tolist()
+    assert found.channel_names == tuple(NAMES)
+    assert found.groups.tolist() == [i // 10 for i in range(len(X))]
+    assert found.groups.dtype.kind == "i"
+
+
+def read_text(tmp_path, text, name="a.csv", **options):
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    return read_recordings(tmp_path / name, **options)
+
+
+# Tables
+
+
+@pytest.mark.parametrize("make", [long_table, wide_table, tidy_table])
+@pytest.mark.parametrize("name", ["a.csv", "a.CSV", "a.csv.gz", "a.tsv", "a.txt"])
+def test_tables_of_all_forms_give_back_what_was_written(make, name, motions, tmp_path):
+    separator = "\t" if name == "a.tsv" else ","
+    compression = "gzip" if name.endswith("gz") else None
+    table = make(*motions)
+    table.to_csv(tmp_path / name, index=False, sep=separator, compression=compression)
+    found = read_recordings(tmp_path / name)
+    check(found, *motions)
+    assert found.cases == [f"r{i}" for i in range(40)]
+    assert found.sampling_rate is None
+
+
+def test_numbers_of_all_digits_are_read_to_the_last_bit(tmp_path):
+    X = np.random.default_rng(0).normal(size=(30, 40))
+    pd.DataFrame(X).to_csv(tmp_path / "a.csv", index=False)
+    np.testing.assert_array_equal(read_recordings(tmp_path / "a.csv").X[:, 0], X)
+
+
+@pytest.mark.parametrize("make", [long_table, wide_table, tidy_table])
+def test_parquet_is_read_as_csv(make, motions, tmp_path):
+    pytest.importorskip("pyarrow")
+    write_table(make(*motions), tmp_path / "a.parquet")
+    check(read_recordings(tmp_path / "a.parquet"), *motions)
+
+
+@pytest.mark.parametrize("make", [long_table, tidy_table])
+def test_rows_may_be_in_any_order(make, motions, tmp_path):
+    X, y = motions
+    table = make(X, y).sample(frac=1, random_state=0)
+    table.to_csv(tmp_path / "a.csv", index=False)
+    found = read_recordings(tmp_path / "a.csv")
+    assert found.cases == list(dict.fromkeys(table["case"]))
+    cases = [int(case.removeprefix("r")) for case in found.cases]
+    channels = [NAMES.index(name) for name in found.channel_names]
+    np.testing.assert_array_equal(found.X, X[cases][:, channels])
+    assert found.y.tolist() == y[cases].tolist()
+    assert found.groups.tolist() == [case // 10 for case in cases]
+
+
+def test_timepoints_of_a_wide_table_are_sorted_by_number(motions, tmp_path):
+    X, y = motions
+    table = wide_table(X, y, separator=".")
+    # As text, so 10 is before 2; channels stay in the order of the file.
+    table = table[sorted(table.columns)]
+    table.to_csv(tmp_path / "a.csv", index=False)
+    check(read_recordings(tmp_path / "a.csv"), X, y)
+
+
+@pytest.mark.parametrize(
+    ("header", "order"),
+    [
+        ("0,1,2,3", [0, 1, 2, 3]),
+        ("2,0,3,1", [1, 3, 0, 2]),
+        ("t0,t10,t2,t3", [0, 2, 3, 1]),
+        ("0.0,0.1,0.25,0.7", [0, 1, 2, 3]),
+        ("mon,tue,wed,thu", [0, 1, 2, 3]),
+        ("00:00,00:30,01:00,01:30", [0, 1, 2, 3]),
+    ],
+)
+def test_one_channel_has_a_column_for_each_timepoint(header, order, tmp_path):
+    found = read_text(tmp_path, f"{header},label\n1,2,,4,up\n5,6,7,8,down\n")
+    np.testing.assert_array_equal(
+        found.X[:, 0], np.array([[1, 2, np.nan, 4], [5, 6, 7, 8]])[:, order]
+    )
+    assert found.y.tolist() == ["up", "down"]
+    assert found.cases is None
+
+
+def test_names_of_sktimes_long_format_are_known(tmp_path):
+    found = read_text(
+        tmp_path,
+        "case_id,dim_id,reading_id,value\n"
+        "0,dim_0,0,1\n0,dim_0,1,2\n0,dim_1,0,3\n0,dim_1,1,4\n",
+    )
+    np.testing.assert_array_equal(found.X, [[[1, 2], [3, 4]]])
+    assert found.channel_names == ("dim_0", "dim_1")
+    assert found.y is None and found.groups is None
+
+
+def test_sktimes_panels_are_read_from_parquet(motions, tmp_path):
+    pytest.importorskip("pyarrow")
+    table = long_table(*motions).rename(
+        columns={"case": "instances", "time": "timepoints"}
+    )
+    table = table.set_index(["instances", "timepoints"])
+    table.to_parquet(tmp_path / "a.parquet")
+    check(read_recordings(tmp_path / "a.parquet"), *motions)
+
+
+def test_names_of_columns_may_be_in_upper_case(tmp_path):
+    found = read_text(tmp_path, "Case,Time,Acc_X,LABEL\na,1,2,up\na,0,1,up\n")
+    np.testing.assert_array_equal(found.X, [[[1, 2]]])
+    assert found.channel_names == ("Acc_X",)
+    assert found.y.tolist() == ["up"]
+
+
+def test_lengths_may_differ(tmp_path):
+    found = read_text(tmp_path, "case,x,y,label\nb,1,5,0\nb,2,6,0\na,3,7,1\nb,4,,0\n")
+    assert [series.tolist() for series in found.X][1] == [[3], [7]]
+    np.testing.assert_array_equal(found.X[0], [[1, 2, 4], [5, 6, np.nan]])
+    assert found.cases == ["b", "a"]
+    assert found.y.tolist() == [0, 1]
+    assert as_panel(found.X).lengths.tolist() == [3, 1]
+
+
+def test_what_one_channel_lacks_in_a_tidy_table_is_missing(tmp_path):
+    found = read_text(
+        tmp_path,
+        "case,channel,time,value\na,x,0,1\na,x,2,3\na,y,0,4\na,y,1,5\nb,y,0,6\n",
+    )
+    nan = np.nan
+    np.testing.assert_array_equal(found.X[0], [[1, nan, 3], [4, 5, nan]])
+    np.testing.assert_array_equal(found.X[1], [[nan], [6]])
+
+
+def test_without_time_rows_keep_their_order(tmp_path):
+    found = read_text(tmp_path, "case,x\na,3\nb,5\na,1\nb,4\na,2\nb,6\n")
+    np.testing.assert_array_equal(found.X, [[[3, 1, 2]], [[5, 4, 6]]])
+    found = read_text(tmp_path, "case,channel,value\na,x,3\na,y,5\na,x,1\na,y,4\n")
+    np.testing.assert_array_equal(found.X, [[[3, 1], [5, 4]]])
+
+
+@pytest.mark.parametrize("cell", ["", "NA", "nan", "null", "?"])
+def test_empty_cells_are_missing_values(cell, tmp_path):
+    found = read_text(tmp_path, f"case,x,y\na,1,2\na,{cell},3\nb,4,5\nb,6,7\n")
+    np.testing.assert_array_equal(found.X[0], [[1, np.nan], [2, 3]])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["9", "10", "11"],
+        ["09:59:59", "10:00:00", "10:00:00.5"],
+        ["2024-05-31", "2024-06-01", "2024-06-02"],
+        # Half an hour apart, though the clock says otherwise.
+        ["2024-10-27T02:30:00+02:00", "2024-10-27T02:00:00+01:00", "2024-10-27T05:00Z"],
+    ],
+)
+def test_times_are_sorted_as_times(times, tmp_path):
+    rows = [f"a,{time},{value}\n" for value, time in enumerate(times)]
+    found = read_text(tmp_path, "case,time,x\n" + "".join(rows[::-1]))
+    np.testing.assert_array_equal(found.X, [[[0, 1, 2]]])
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_times_of_parquet_are_sorted_as_times(zone, tmp_path):
+    pytest.importorskip("pyarrow")
+    for times in (
+        pd.to_datetime(["2024-05-31", "2024-06-01", "1969-12-31"]).tz_localize(zone),
+        pd.to_timedelta([9, 10, -1], unit="s"),
+    ):
+        table = pd.DataFrame({"case": 7, "time": times, "x": [1, 2, 0]})
+        write_table(table, tmp_path / "a.parquet")
+        found = read_recordings(tmp_path / "a.parquet")
+        np.testing.assert_array_equal(found.X, [[[0, 1, 2]]])
+        assert found.cases == ["7"]
+
+
+def test_cases_have_the_names_of_the_file(tmp_path):
+    found = read_text(tmp_path, "case,x\n01,1\n01,2\n1,3\n1,4\nNA,5\nNA,6\n")
+    assert found.cases == ["01", "1", "NA"]
+    assert len(found.X) == 3
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["1", "2", "10"], [1, 2, 10]),
+        (["1.0", "2.0", "-3.0"], [1, 2, -3]),
+        (["0.5", "1", "2"], ["0.5", "1.0", "2.0"]),
+        # These are past what a float tells apart.
+        (["1e20", "1", "2"], ["1e+20", "1.0", "2.0"]),
+        (["up", "2", "null"], ["up", "2", "null"]),
+        (["True", "False", "True"], ["True", "False", "True"]),
+    ],
+)
+def test_labels_are_whole_numbers_or_text(labels, expected, tmp_path):
+    rows = [f"1,2,{label}\n" for label in labels]
+    found = read_text(tmp_path, "0,1,label\n" + "".join(rows))
+    assert found.y.tolist() == expected
+    assert found.y.dtype.kind == ("i" if isinstance(expected[0], int) else "U")
+
+
+@pytest.mark.parametrize("name", ["class", "Target"])
+def test_labels_may_have_other_names(name, tmp_path):
+    found = read_text(tmp_path, f"0,1,{name}\n1,2,7\n")
+    assert found.X.shape == (1, 1, 2)
+    assert found.y.tolist() == [7]
+
+
+def test_a_column_of_labels_may_be_chosen_and_no_other_gets_among_the_values(tmp_path):
+    text = "case,x,class,kind,subject\na,1,7,up,3\na,2,7,up,3\n"
+    found = read_text(tmp_path, text, label_column="Kind")
+    assert found.channel_names == ("x",)
+    assert (found.y.tolist(), found.groups.tolist()) == (["up"], [3])
+    # Whose recording it is can be what is to be found.
+    text = text.replace("up", "0")
+    found = read_text(tmp_path, text, label_column="subject")
+    assert found.channel_names == ("x", "kind")
+    assert found.y.tolist() == [3]
+    assert found.groups is None
+
+
+def test_a_column_of_labels_without_any_is_none(tmp_path):
+    assert read_text(tmp_path, "0,1,label\n1,2,\n3,4,\n").y is None
+
+
+def test_names_of_rows_that_pandas_writes_are_no_values(motions, tmp_path):
+    X, y = motions
+    for make in (long_table, wide_table, tidy_table):
+        make(X, y).to_csv(tmp_path / "a.csv")
+        check(read_recordings(tmp_path / "a.csv"), X, y)
+    found = read_text(tmp_path, ",0,1\nr7,1,2\nr8,3,4\n")
+    np.testing.assert_array_equal(found.X, [[[1, 2]], [[3, 4]]])
+    assert found.cases == ["r7", "r8"]
+
+
+def test_spreadsheets_write_semicolons_marks_and_empty_columns(tmp_path):
+    text = "\ufeffcase; time; x;\r\na; 0; 1;\r\n\r\na; 1; 2;\r\n"
+    found = read_text(tmp_path, text)
+    np.testing.assert_array_equal(found.X, [[[1, 2]]])
+    assert found.channel_names == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n \n", "is empty"),
+        ("case,x\n", "has no rows"),
+        ("label\nup\n", "no columns of values"),
+        ("case,time\na,0\na,1\n", "no columns of values"),
+        # Blank lines count, as they do in an editor.
+        ("0,1\n1,2\n\n3,up\n", "'up' in column '1', line 4, .* no number.*label"),
+        ('case,x,label\na,1,"u\np"\na,oops,"u\np"\n', "'oops' in column 'x', line 4"),
+        ("case,time,x\na,0,1\na,0,2\n", "time 0 of case a more than once.*line 3"),
+        ("case,time,x\na,,1\na,0,2\n", "no 'time' in line 2"),
+        ("case,time,x\na,0,1\na,soon,2\n", "'soon' in column 'time', line 3"),
+        (
+            "case,channel,time,value\na,x,0,1\na,y,0,2\na,x,0,3\n",
+            "time 0 of channel x of case a more than once.*line 4",
+        ),
+        ("case,channel,value\na,x,1\na,,2\n", "no 'channel' in line 3"),
+        (
+            "case,x,label\na,1,up\nb,1,up\na,2,down\n",
+            "more than one 'label' for case a: up at first and down in line 4",
+        ),
+        ("case,x,subject\na,1,1\na,2,2\n", "more than one 'subject' for case a"),
+        ("0,1,label\n1,2,up\n3,4,\n5,6,\n", "no 'label' in line 3"),
+        ("case,x\na,1\na,2\n,3\n", "no 'case' in line 4"),
+        ("time,x,y\n0,1,2\n1,3,4\n", "column 'time', but each row .* 'case'"),
+        ("x_0,x_1,y_0\n1,2,3\n", "no column for timepoint 1 of channel 'y'"),
+        ("x_0,x_1,x_01\n1,2,3\n", "timepoint 1 of channel 'x' twice.*'x_1' and 'x_01'"),
+        ("0,1,age\n1,2,3\n", "column 'age', which is no timepoint"),
+        ("1,0.5,-0.3\n2,0.1,0.7\n", "names of columns in the first line"),
+        ("x,y,x\n1,2,3\n", "more than one column 'x'"),
+        ("case,,x\na,1,2\n", "no name for column 2"),
+        ("0,1\n1,2,3\n4,5,6\n", "more cells than the first line"),
+        ("0,1\n1,2\n4,5,6\n", "not a table.*line 3"),
+    ],
+)
+def test_errors_about_tables_say_what_and_where(content, message, tmp_path):
+    with pytest.raises(ValueError, match=message) as error:
+        read_text(tmp_path, content)
+    assert "a.csv" in str(error.value)
+
+
+def test_a_chosen_column_of_labels_has_to_be_there(tmp_path):
+    with pytest.raises(ValueError, match=r"no column 'kind' for labels\. It has '0'"):
+        read_text(tmp_path, "0,1\n1,2\n", label_column="kind")
+
+
+def test_bytes_that_are_no_text_or_no_gzip_are_refused(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("0,1,label\n1,2,Gehen über\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a\.csv is damaged, or not a table: .*utf-8"):
+        read_recordings(path)
+    packed = gzip.compress(b"0,1\n" + b"1,2\n" * 1000)
+    for content in (packed[:-20], b"0,1\n1,2\n"):
+        (tmp_path / "a.csv.gz").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.csv\.gz is damaged"):
+            read_recordings(tmp_path / "a.csv.gz")
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(ValueError, match=r"a\.parquet is damaged, or not a parquet"):
+        read_text(tmp_path, "0,1\n1,2\n", name="a.parquet")
+
+
+def test_cells_of_parquet_that_are_no_numbers_are_named(tmp_path):
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "a.parquet"
+    write_table(pd.DataFrame({"0": [1.0, 2.0], "1": ["3", "up"]}), path)
+    with pytest.raises(ValueError, match=r"'up' in column '1', row 2, .* no number"):
+        read_recordings(path)
+    days = pd.to_datetime(["2024-05-31", "2024-06-01"])
+    write_table(pd.DataFrame({"0": [1.0, 2.0], "1": days}), path)
+    with pytest.raises(ValueError, match=r"2024-05-31.* in column '1', row 1"):
+        read_recordings(path)
+
+
+def test_parquet_without_pyarrow_says_what_to_install(monkeypatch, tmp_path):
+    def refuse(*args, **kwargs):
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr(pd, "read_parquet", refuse)
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", refuse)
+    with pytest.raises(ImportError, match="pip install pyarrow"):
+        read_text(tmp_path, "", name="a.parquet")
+    with pytest.raises(ImportError, match="pip install pyarrow"):
+        write_table(pd.DataFrame({"x": [1]}), tmp_path / "b.parquet")
+    assert os.listdir(tmp_path) == ["a.parquet"]
+
+
+# Arrays
+
+
+def test_arrays_are_read_whole(motions, tmp_path):
+    X, y = motions
+    groups = np.arange(len(X)) // 10
+    about = {"channel_names": np.array(NAMES), "y": y}
+    for key, rate in (("subject", "sampling_rate_hz"), ("groups", "sampling_rate")):
+        np.savez(tmp_path / "a.npz", X=X, **about, **{key: groups, rate: 10})
+        # There is nothing to choose from.
+        for part in (None, "train", "test"):
+            found = read_recordings(tmp_path / "a.npz", part=part)
+            check(found, X, y)
+            assert found.sampling_rate == 10.0
+
+
+def test_a_part_of_a_data_set_is_chosen(basic_motions, tmp_path):
+    path = tmp_path / "a.npz"
+    parts = {
+        "X_train": basic_motions.X_train,
+        "y_train": basic_motions.y_train,
+        "subject_train": np.arange(40) // 10,
+        "channel_names": np.array(NAMES),
+    }
+    np.savez(path, **parts)
+    check(read_recordings(path), parts["X_train"], parts["y_train"])
+    with pytest.raises(ValueError, match=r"needs an array X or X_test. It has X_train"):
+        read_recordings(path, part="test")
+    np.savez(path, **parts, X_test=basic_motions.X_test)
+    with pytest.raises(ValueError, match="Choose one: part='train' or part='test'"):
+        read_recordings(path)
+    check(read_recordings(path, part="train"), parts["X_train"], parts["y_train"])
+    found = read_recordings(path, part="test")
+    np.testing.assert_array_equal(found.X, basic_motions.X_test)
+    assert found.y is None and found.groups is None
+    with pytest.raises(ValueError, match="part must be 'train', 'test' or None"):
+        read_recordings(path, part="valid")
+
+
+def test_an_array_alone_stays_on_disk(motions, tmp_path):
+    np.save(tmp_path / "a.npy", motions[0])
+    found = read_recordings(tmp_path / "a.npy")
+    assert isinstance(found.X, np.memmap)
+    np.testing.assert_array_equal(found.X, motions[0])
+
+
+def test_arrays_of_two_axes_have_one_channel(tmp_path):
+    X = np.arange(6.0).reshape(2, 3)
+    np.save(tmp_path / "a.npy", X)
+    np.savez(tmp_path / "a.npz", X=X, y=[b"up", b"down"])
+    for name in ("a.npy", "a.npz"):
+        np.testing.assert_array_equal(read_recordings(tmp_path / name).X, X[:, None])
+    assert read_recordings(tmp_path / "a.npz").y.tolist() == ["up", "down"]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"Z": np.zeros(3)}, "needs an array X, X_train or X_test. It has Z"),
+        ({"X": np.zeros(3)}, r"as X, got float64 of shape \(3,\)"),
+        ({"X": np.array([["a"]])}, "needs numbers .* got <U1"),
+        ({"X": np.array([{}])}, "without pickled objects"),
+        ({"y": np.zeros(2)}, r"3 cases, but its y has shape \(2,\)"),
+        ({"groups": np.zeros((3, 1))}, r"its subject or groups has shape \(3, 1\)"),
+        ({"y": np.array(["a", "", ""])}, r"no y for case 1 \(counted from 0\)"),
+        ({"y": np.array([1, 2, np.nan])}, r"no y for case 2"),
+        ({"channel_names": np.array(["x"])}, "has 2 channels, but its channel_names"),
+        ({"sampling_rate": np.array([1, 2])}, "one number as sampling rate"),
+    ],
+)
+def test_errors_about_arrays_say_what_is_wrong(arrays, message, tmp_path):
+    if not arrays.keys() & {"X", "Z"}:
+        arrays = {"X": np.zeros((3, 2, 9)), **arrays}
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(ValueError, match=message) as error:
+        read_recordings(tmp_path / "a.npz")
+    assert "a.npz" in str(error.value)
+
+
+def test_damaged_arrays_are_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, X=np.random.default_rng(0).normal(size=(9, 1, 99)))
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    turned = whole[:middle] + bytes([whole[middle] ^ 255]) + whole[middle + 1 :]
+    for content in (b"", b"no zip", whole[:-50], turned):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.npz is damaged"):
+            read_recordings(path)
+    np.save(tmp_path / "b.npy", np.zeros((9, 99)))
+    for content in (b"", b"no array", (tmp_path / "b.npy").read_bytes()[:-9]):
+        (tmp_path / "a.npy").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.npy is damaged"):
+            read_recordings(tmp_path / "a.npy")
+
+
+def test_arrays_under_the_wrong_ending_are_told_apart(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((9, 99)))
+    os.replace(tmp_path / "a.npy", tmp_path / "b.npz")
+    with pytest.raises(ValueError, match=r"end its name in \.npy"):
+        read_recordings(tmp_path / "b.npz")
+    np.savez(tmp_path / "a.npz", X=np.zeros((9, 99)))
+    os.replace(tmp_path / "a.npz", tmp_path / "b.npy")
+    with pytest.raises(ValueError, match=r"end its name in \.npz"):
+        read_recordings(tmp_path / "b.npy")
+
+
+# Files
+
+
+def test_ts_files_are_read(tmp_path):
+    text = "@classLabel true 1 2\n@data\n1,2,3:4,?,6:1\n7,8:9,1:2\n"
+    found = read_text(tmp_path, text, name="a.ts")
+    np.testing.assert_array_equal(found.X[0], [[1, 2, 3], [4, np.nan, 6]])
+    assert found.X[1].shape == (2, 2)
+    assert found.y.tolist() == ["1", "2"]
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a", "a.gz", "a.npz.gz"])
+def test_other_endings_are_refused(name, tmp_path):
+    with pytest.raises(ValueError, match=r"none of the endings .*\.npz.*\.csv"):
+        read_text(tmp_path, "0,1\n1,2\n", name=name)
+
+
+def test_a_file_has_to_be_there(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no file .*missing\.csv"):
+        read_recordings(tmp_path / "missing.csv")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        read_recordings(str(tmp_path))
+
+
+# Writing
+
+
+def test_a_written_table_is_read_back(motions, tmp_path):
+    X, y = motions
+    X = np.random.default_rng(0).normal(size=X.shape)
+    path = write_table(long_table(X, y), tmp_path / "a.csv")
+    check(read_recordings(path), X, y)
+
+
+def test_a_table_replaces_an_old_file_and_leaves_nothing_else(tmp_path):
+    path = tmp_path / "a.CSV"
+    path.write_text("old")
+    table = pd.DataFrame({"label": ["up, or so", "Gehen über"], "p": [0.1, 1.0]})
+    assert write_table(table, str(path)) == path
+    assert path.read_text(encoding="utf-8") == (
+        'label,p\n"up, or so",0.1\nGehen über,1.0\n'
+    )
+    assert os.listdir(tmp_path) == ["a.CSV"]
+
+
+def test_an_old_file_stays_where_a_table_cannot_be_written(monkeypatch, tmp_path):
+    def refuse(*args):
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match=r"No space left on device: .*a\.csv'"):
+        write_table(pd.DataFrame({"x": [1]}), path)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_tables_go_to_places_and_endings_that_there_are(tmp_path):
+    table = pd.DataFrame({"x": [1]})
+    with pytest.raises(ValueError, match=r"a\.xlsx must end in \.csv or \.parquet"):
+        write_table(table, tmp_path / "a.xlsx")
+    with pytest.raises(FileNotFoundError, match="in a folder that does not exist"):
+        write_table(table, tmp_path / "no" / "a.csv")
+    with pytest.raises(IsADirectoryError, match="is a folder"):
+        write_table(table, tmp_path)
