@@ -15,6 +15,7 @@ from protocol import RESULTS, SMALL_SETS
 from report import (
     compared,
     damage_table,
+    faithfulness_table,
     markdown,
     means_by_seed,
     search_table,
@@ -132,6 +133,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "cost": cost,
     "zero_shot": zero_shot_table,
     "search": search_table,
+    "faithfulness": faithfulness_table,
     "shift": shift_table,
     "damage": damage_table,
 }

@@ -567,6 +567,40 @@ def search_table(results: Path) -> str:
     )
 
 
+def faithfulness_report(results: Path) -> str:
+    """Write the table of faithfulness.csv."""
+    return (
+        "# Explanations\n\n"
+        "How much less probable the predicted class is when the tokens with the "
+        "largest contributions are missing; when as many random tokens are; and when "
+        "stretches at random places are that are as long as the former. Mean over test "
+        "series and seeds.\n\n"
+        f"{faithfulness_table(results)}\n"
+    )
+
+
+def faithfulness_table(results: Path) -> str:
+    """Drops of probability, and how many times as large they are as random ones."""
+    frame = pd.read_csv(results / "faithfulness.csv")
+    rows = []
+    for (name, n), own in frame.groupby(["set", "deleted"], sort=False):
+        drop = own["drop"].mean()
+        cells = [f"{own['probability'].mean():.3f}", f"{drop:.3f}"]
+        for control in ("random_tokens", "random_stretches"):
+            other = own[control].mean()
+            cells.append(f"{other:.3f} ({drop / max(other, 1e-3):.1f})")
+        rows.append([name, n, *cells])
+    columns = [
+        "set",
+        "tokens",
+        "probability",
+        "drop",
+        "random tokens (times)",
+        "random stretches (times)",
+    ]
+    return markdown(columns, rows)
+
+
 _SHIFT = (
     "MotionSense to UCI-HAR",
     "UCI-HAR to MotionSense",
@@ -863,6 +897,7 @@ REPORTS: dict[str, Callable[..., str]] = {
     "crossmodal": crossmodal_report,
     "zero_shot": zero_shot_report,
     "search": search_report,
+    "faithfulness": faithfulness_report,
     "shift": shift_report,
     "cost": cost_report,
 }

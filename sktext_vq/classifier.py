@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from sktext_vq._base import VQTextBase
+from sktext_vq._explanation import ExplanationMixin
 from sktext_vq._head import Cases, RidgeHead
 from sktext_vq._selection import Selection
 from sktext_vq._unseen import UnseenClassesMixin
@@ -28,7 +29,9 @@ _HEADS = ("ridge", "network")
 _N_FOLDS, _MAX_FOLD_CASES = 4, 1024
 
 
-class VQTextClassifier(ClassifierMixin, VQTextBase, UnseenClassesMixin):
+class VQTextClassifier(
+    ClassifierMixin, VQTextBase, ExplanationMixin, UnseenClassesMixin
+):
     """Classify series by histograms of shape tokens.
 
     The vocabulary of :class:`VQTextTransformer`, and on top of it a ridge classifier

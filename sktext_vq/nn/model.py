@@ -192,7 +192,12 @@ class DualBranchModel(nn.Module):
         """
         assert self.class_head is not None
         parts = [
-            self.class_head(self.standardise_picked(part)).double().softmax(1)
+            # In double precision, so that contributions of features sum to the scores.
+            F.linear(
+                self.standardise_picked(part).double(),
+                self.class_head.weight.double(),
+                self.class_head.bias.double(),
+            ).softmax(1)
             for part in picked.split(1024)
         ]
         return torch.cat(parts)

@@ -1,0 +1,261 @@
+"""Which tokens decided, exactly: heads are linear in the features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sktext_vq._head import RidgeHead
+from sktext_vq._readable import shape_words, token_arrays
+from sktext_vq._scaling import Scaler
+from sktext_vq.nn.attributes import AttributeDecoder
+from sktext_vq.nn.attribution import attribute
+from sktext_vq.nn.frames import GravityFrame
+from sktext_vq.nn.model import DualBranchModel
+from sktext_vq.nn.tokens import N_POINTS, Batch, ShapeTokenizer
+from sktext_vq.panel import Panel
+from sktext_vq.training import single_thread
+
+_PLACELESS = ("levels and scales", "between tokens")
+
+
+class ExplanationMixin:
+    """Explanation of single predictions."""
+
+    classes_: NDArray[Any]
+    head: str
+    head_: RidgeHead
+    kept_: NDArray[np.int64]
+    model_: DualBranchModel | None
+    n_timepoints_: int
+    scaler_: Scaler
+    tokenizer_: ShapeTokenizer
+    attributes_: AttributeDecoder | None
+    channel_groups_: dict[str, tuple[int, int, int]]
+    channel_names_: list[str]
+
+    def _check_X(self, X: Any, *, reset: bool) -> Panel:
+        raise NotImplementedError
+
+    def _flat_features(
+        self, panel: Panel, task: str
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        raise NotImplementedError
+
+    def explain(self, X: Any, label: Any = None, against: Any = None) -> pd.DataFrame:
+        """Tell which tokens decided, and how much.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series. One is explained after the
+            other, in about a tenth of a second: take a few.
+        label : object, optional
+            Class to explain; by default the most probable one of each series.
+        against : object, optional
+            Class to compare with; by default the most probable other one.
+
+        Returns
+        -------
+        DataFrame
+            Rows of each series from the largest contribution to the least: ``case``,
+            ``label``, ``against``; ``channel``, ``start``, ``length`` and ``code`` of a
+            token as :meth:`tokens` has them, a ``phrase`` that says what it looks
+            like, and its ``contribution`` to the logarithm of how many times as
+            probable `label` is as `against`. Contributions of a series sum to that.
+            What is in no place has start and code -1: levels and scales of a channel as
+            a whole, timepoints that no token covers, and what holds for all series (its
+            channel is -1).
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If X is no panel, or a class is not one of training, or both are the same.
+
+        Notes
+        -----
+        Scores are linear in the features, which are counts of windows of many lengths.
+        What a feature contributes, its weight times its count, is shared by the windows
+        that it counts, and by the timepoints of each; a token has what its timepoints
+        have. Levels and scales as a whole count from their means in training. Channels
+        that gravity gives share theirs over the axes that they come from.
+
+        Examples
+        --------
+        >>> from sktext_vq import VQTextClassifier
+        >>> from sktext_vq.datasets import load
+        >>> data = load("BasicMotions")
+        >>> model = VQTextClassifier(max_epochs=0, random_state=0)
+        >>> model = model.fit(data.X_train, data.y_train)
+        >>> table = model.explain(data.X_test[:1])
+        >>> table["label"][0], table["against"][0]
+        ('standing', 'badminton')
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        asked = [self._index_of(each) for each in (label, against)]
+        if asked[0] is not None and asked[0] == asked[1]:
+            raise ValueError(f"label and against are both {label!r}.")
+        n_timepoints = max(panel.n_timepoints, self.n_timepoints_, N_POINTS)
+        tables = []
+        with single_thread():
+            tokens = pd.DataFrame(
+                token_arrays(panel, self.scaler_, self.tokenizer_, self.attributes_)
+            ).drop(columns=["offset", "scale"])
+            shapes = self.tokenizer_.codebook.codes.detach().numpy()
+            phrases = np.array([shape_words(shape) for shape in shapes], dtype=object)
+            tokens["phrase"] = phrases[tokens["code"]]
+            by_case = tokens.groupby("case")
+            # Features as predictions see them, on a GPU if there is one.
+            for part, features in self._flat_features(panel, "explanations"):
+                for case, row in enumerate(features, start=part.start):
+                    one = slice(case, case + 1)
+                    batch = self.scaler_.batch(panel, one, n_timepoints)
+                    length = int(panel.lengths[case])
+                    own = by_case.get_group(case)
+                    tables.append(self._explain_one(own, row, batch, length, asked))
+        return pd.concat(tables, ignore_index=True)
+
+    def _index_of(self, label: Any) -> int | None:
+        if label is None:
+            return None
+        found = np.flatnonzero(self.classes_ == label)
+        if len(found) != 1:
+            raise ValueError(
+                f"{label!r} is no class of training: {self.classes_.tolist()}."
+            )
+        return int(found[0])
+
+    def _linear(
+        self, features: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int64], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return chosen features and their values, coefficients and intercepts.
+
+        Features have rows: those of series.
+        """
+        if self.head == "network":
+            model = self.model_
+            assert model is not None and model.class_head is not None
+            with torch.inference_mode():
+                picked = torch.from_numpy(features)[:, model.kept]
+                values = model.standardise_picked(picked).double().numpy()
+                coef = model.class_head.weight.double().numpy().T
+                intercept = model.class_head.bias.double().numpy()
+            return model.kept.numpy(), values, coef, intercept
+        head = self.head_
+        values = head.scaler(features[:, self.kept_]).astype(np.float64)
+        intercept = head.sharpness * head.intercept + head.offset
+        return self.kept_, values, head.sharpness * head.coef, intercept
+
+    def _explain_one(
+        self,
+        tokens: pd.DataFrame,
+        features: NDArray[np.float32],
+        batch: Batch,
+        length: int,
+        asked: list[int | None],
+    ) -> pd.DataFrame:
+        # A series without any token, beside this one.
+        nothing = np.zeros_like(features)
+        n_summaries = self.tokenizer_.sizes[2]
+        nothing[-n_summaries:] = self._usual_summaries(n_summaries)
+        kept, (values, zero), coef, intercept = self._linear(
+            np.stack([features, nothing])
+        )
+        order = np.argsort(-(values @ coef + intercept), kind="stable").tolist()
+        label, against = asked
+        if label is None:
+            label = next(i for i in order if i != against)
+        if against is None:
+            against = next(i for i in order if i != label)
+        signs = np.zeros(len(intercept))
+        signs[label], signs[against] = 1, -1
+        contributions = torch.zeros(len(features), dtype=torch.float64)
+        contributions[torch.from_numpy(kept)] = torch.from_numpy(
+            (values - zero) * (coef @ signs)
+        )
+        at, summaries = (
+            self._by_axis(each.numpy())
+            for each in attribute(self.tokenizer_, batch, contributions)
+        )
+        at[:, length - 1] += at[:, length:].sum(axis=1)  # of what continues a series
+        found, uncovered = _by_token(tokens, at[:, :length])
+        n_channels = len(at)
+        rest = pd.DataFrame(
+            {
+                "case": tokens["case"].iloc[0],
+                "channel": [*np.tile(np.arange(n_channels), 2), -1],
+                "start": -1,
+                "length": 0,
+                "code": -1,
+                "phrase": [
+                    *np.repeat(list(_PLACELESS), n_channels),
+                    "what holds for all series",
+                ],
+                "contribution": [
+                    *np.concatenate([summaries, uncovered]),
+                    (zero @ coef + intercept) @ signs,
+                ],
+            }
+        )
+        # Where there is nothing uncovered, that need not be said.
+        rest = rest[(rest["contribution"] != 0) | (rest["channel"] < 0)]
+        table = pd.concat([tokens.assign(contribution=found), rest])
+        table.insert(1, "label", self.classes_[label])
+        table.insert(2, "against", self.classes_[against])
+        return table.sort_values("contribution", ascending=False, kind="stable")
+
+    def _usual_summaries(self, n_summaries: int) -> NDArray[np.float32]:
+        """Return means of levels and scales in training, as far as heads know them."""
+        usual = np.zeros(self.tokenizer_.n_features, np.float32)
+        if self.head == "network":
+            assert self.model_ is not None
+            usual[self.model_.kept.numpy()] = self.model_.mean.numpy()
+        else:
+            usual[self.kept_] = self.head_.scaler.mean
+        return usual[-n_summaries:]
+
+    def _by_axis(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bring what channels of the tokenizer have to those of the input."""
+        frame = self.tokenizer_.frame
+        if not isinstance(frame, GravityFrame):
+            return values.copy()
+        found = np.zeros((len(self.channel_names_), *values.shape[1:]))
+        n_others, n_parts = len(frame.others), len(frame.parts)
+        found[list(frame.others)] = values[:n_others]
+        for i, axes in enumerate(self.channel_groups_.values()):
+            start = n_others + i * n_parts
+            found[list(axes)] += values[start : start + n_parts].sum(axis=0) / 3
+        return found
+
+
+def _by_token(
+    tokens: pd.DataFrame, at: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum what timepoints have over tokens; those of several tokens are shared.
+
+    Returns
+    -------
+    by_token : ndarray of shape (n_tokens,)
+    uncovered : ndarray of shape (n_channels,)
+        Of timepoints that are in no token.
+    """
+    channel, start = tokens["channel"].to_numpy(), tokens["start"].to_numpy()
+    stop = start + tokens["length"].to_numpy()
+    slopes = np.zeros((at.shape[0], at.shape[1] + 1))
+    np.add.at(slopes, (channel, start), 1)
+    np.add.at(slopes, (channel, stop), -1)
+    covers = slopes.cumsum(axis=1)[:, :-1]
+    shared = np.where(covers > 0, at / np.maximum(covers, 1), 0)
+    sums = np.zeros_like(slopes)
+    sums[:, 1:] = shared.cumsum(axis=1)
+    uncovered = np.where(covers > 0, 0, at).sum(axis=1)
+    return sums[channel, stop] - sums[channel, start], uncovered

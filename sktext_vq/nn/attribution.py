@@ -1,0 +1,107 @@
+"""From contributions of features back to the windows that they count."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sktext_vq.nn.tokens import N_POINTS, Batch, ShapeTokenizer, Windows
+
+_LEAST = 1e-6  # windows in all; less is rounding
+
+
+class Attribution(NamedTuple):
+    """What each timepoint of one series, and what is in no place, contributes."""
+
+    timepoints: Tensor  # (n_channels, n_timepoints) float64, of the extended series
+    summaries: Tensor  # (n_channels,) float64: of levels and scales as a whole
+
+
+@torch.inference_mode()
+def attribute(
+    tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor
+) -> Attribution:
+    """Share out what features of one series contribute over its timepoints.
+
+    Parameters
+    ----------
+    tokenizer : ShapeTokenizer
+    batch : Batch
+        One series.
+    contributions : Tensor of shape (n_features,)
+        Of all features of :meth:`ShapeTokenizer.forward`.
+
+    Returns
+    -------
+    Attribution
+        Its contributions sum to those of the features. What a feature contributes is
+        shared by the windows that it counts, in proportion; of a best match, by that
+        window alone. A window shares it evenly over its timepoints.
+    """
+    counted, matched, summed = contributions.double().split(tokenizer.sizes)
+    n_channels, n_views, n_lengths, _, n_codes = tokenizer.layout
+    blocks = n_channels, n_views, n_lengths
+    rows = torch.cat(
+        [each.view(*blocks, -1, n_codes) for each in (counted, matched)], dim=3
+    )
+    summaries = summed.view(n_channels, -1).sum(dim=1)
+    # Slopes: what begins at a timepoint, less what ended before it.
+    n_timepoints = batch.series.shape[2]
+    slopes = torch.zeros(n_channels, n_timepoints + 1, dtype=torch.float64)
+    batch = tokenizer._extend(batch)
+    for v, d, windows in tokenizer._all_windows(batch):
+        n_windows = windows.offset.shape[1]
+        if not n_windows:
+            continue
+        length = N_POINTS * tokenizer.dilations[d]
+        scores = tokenizer.codebook.score(windows.points)
+        for c in range(n_channels):
+            members = _members(tokenizer, windows, scores[:, c], v, d, c)
+            totals = members.sum(dim=2)
+            is_there = totals > _LEAST
+            each = torch.where(is_there, rows[c, v, d] / totals.clamp_min(_LEAST), 0)
+            # Counted by rounding alone, in code that rounds otherwise: by any window.
+            loose = rows[c, v, d][~is_there].sum() / n_windows
+            at = (torch.einsum("rk,rkw->w", each, members) + loose) / length
+            slopes[c, :n_windows] += at
+            slopes[c, length : length + n_windows] -= at
+    return Attribution(slopes.cumsum(dim=1)[:, :-1], summaries)
+
+
+def _members(
+    tokenizer: ShapeTokenizer, windows: Windows, scores: Tensor, v: int, d: int, c: int
+) -> Tensor:
+    """How much each window counts for each feature of one channel, view and length.
+
+    Returns
+    -------
+    Tensor of shape (n_rows, n_codes, n_windows), float64
+        Rows of levels, of scales, of the best match, and of good matches.
+    """
+    valid = torch.ones_like(windows.offset[c])
+    if windows.valid is not None:
+        valid = windows.valid[c]
+    masked = scores.masked_fill(valid == 0, -torch.inf)
+    best = torch.zeros_like(scores)
+    best.scatter_(1, masked.argmax(dim=1, keepdim=True), 1)
+    knots = tokenizer.match_knots[v, d, c]  # n_matches, n_codes
+    better = (scores.unsqueeze(0) > knots.unsqueeze(2)).to(scores.dtype)
+    chosen = tokenizer.codebook.assign(scores.clone())
+    rows = [
+        torch.diff(ramps, dim=0).neg().unsqueeze(1) * chosen
+        for ramps in (
+            _ramps(windows.offset[c], tokenizer.level_knots[v, d, c]),
+            _ramps(windows.scale[c], tokenizer.scale_knots[v, d, c]),
+        )
+    ]
+    return (torch.cat([*rows, best.unsqueeze(0), better]) * valid).double()
+
+
+def _ramps(values: Tensor, knots: Tensor) -> Tensor:
+    """Ramps between knots, from all ones to all zeros; see `shares` in tokens."""
+    low, width = knots[:-1, None], knots.diff().unsqueeze(1)
+    inner = ((values - low) / width).clamp(0, 1)
+    ends = torch.ones_like(values).unsqueeze(0)
+    return torch.cat([ends, inner, torch.zeros_like(ends)])

@@ -1,0 +1,97 @@
+"""Explanations: exact sums, the tokens of the series, and the right places."""
+
+import numpy as np
+import pytest
+
+from sktext_vq import VQTextClassifier
+
+PLACE = ["case", "channel", "start", "length", "code"]
+
+
+def log_odds(model, X, table):
+    """What contributions should sum to, by the probabilities of the model."""
+    logs = np.log(model.predict_proba(X))
+    names = table.groupby("case")[["label", "against"]].first()
+    columns = {label: i for i, label in enumerate(model.classes_)}
+    return [
+        logs[case, columns[row["label"]]] - logs[case, columns[row["against"]]]
+        for case, row in names.iterrows()
+    ]
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"class_weight": "balanced"},
+        {"channel_names": ["acc_x", "acc_y", "acc_z"]},
+        {"channel_groups": {"acc": (0, 1, 2)}, "gravity_views": "alone"},
+        {"max_epochs": 2, "head": "network"},
+        {"max_epochs": 2, "loss_weights": {"series": 1.0, "frequency": 0.1}},
+    ],
+    ids=["closed", "weighted", "gravity", "alone", "network", "moved borders"],
+)
+def test_contributions_sum_to_the_logarithm_of_the_odds(parameters, har_like):
+    X, y = har_like
+    X = X + np.array([0, 0, 9.0])[:, None]  # gravity, for those who look for it
+    X[3, 1, 10:20] = np.nan
+    options = {"max_epochs": 0, "text_encoder": "hashing", "random_state": 0}
+    model = VQTextClassifier(**{**options, **parameters}).fit(X, y)
+    table = model.explain(X[:5])
+    sums = table.groupby("case")["contribution"].sum()
+    np.testing.assert_allclose(sums, log_odds(model, X[:5], table), atol=1e-6)
+    assert table.groupby("case")["label"].first().tolist() == list(model.predict(X[:5]))
+    told = table[table["start"] >= 0].sort_values(PLACE[:4])
+    tokens = model.tokens(X[:5]).sort_values(PLACE[:4])
+    np.testing.assert_array_equal(told[PLACE], tokens[PLACE])
+
+
+def test_series_may_differ_in_length(har_like):
+    X, y = har_like
+    model = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    few = [X[0], X[1][:, :5], X[2][:, :21]]
+    table = model.explain(few)
+    sums = table.groupby("case")["contribution"].sum()
+    np.testing.assert_allclose(sums, log_odds(model, few, table), atol=1e-6)
+    ends = (table["start"] + table["length"]).groupby(table["case"]).max()
+    assert ends.tolist() == [40, 5, 21]
+
+
+def test_the_place_that_differs_is_found():
+    rng = np.random.default_rng(0)
+    X = rng.normal(scale=0.3, size=(60, 2, 96))
+    y = np.array(["still", "bump"] * 30)
+    starts = rng.integers(0, 72, 60)
+    for case in np.flatnonzero(y == "bump"):
+        X[case, 1, starts[case] : starts[case] + 24] += 4 * np.hanning(24)
+    model = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:40], y[:40])
+    cases = np.arange(40, 60)[y[40:] == "bump"]
+    table = model.explain(X[cases], label="bump", against="still")
+    top = table[table["start"] >= 0].groupby("case").head(1)
+    assert (top["channel"] == 1).mean() >= 0.9
+    middle = starts[cases] + 12
+    inside = (top["start"] <= middle) & (middle < top["start"] + top["length"])
+    assert inside.mean() >= 0.8
+
+
+def test_the_other_way_round_has_the_other_sign(har_like):
+    X, y = har_like
+    model = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    one = model.explain(X[:2], "walking", "running").sort_values(PLACE)
+    other = model.explain(X[:2], "running", "walking").sort_values(PLACE)
+    there = one["start"].to_numpy() >= 0
+    np.testing.assert_allclose(
+        one["contribution"][there], -other["contribution"][there], atol=1e-9
+    )
+
+
+def test_wrong_classes_are_refused(har_like):
+    X, y = har_like
+    model = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    with pytest.raises(ValueError, match=r"'flying' is no class of training"):
+        model.explain(X[:1], "flying")
+    with pytest.raises(ValueError, match="both 'walking'"):
+        model.explain(X[:1], "walking", "walking")
+    # Asked against the class that is most probable, the next one is explained.
+    table = model.explain(X[:1], against=model.predict(X[:1])[0])
+    assert (table["label"] != table["against"]).all()
