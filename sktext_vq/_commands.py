@@ -13,7 +13,12 @@ import numpy as np
 import pandas as pd
 
 from sktext_vq import VQTextClassifier, load, save
-from sktext_vq._files import Recordings, read_recordings, write_table
+from sktext_vq._files import (
+    Recordings,
+    check_ending,
+    read_recordings,
+    write_table,
+)
 from sktext_vq._output import check_target, replace_file
 from sktext_vq.panel import as_panel
 
@@ -87,7 +92,6 @@ def report(options: argparse.Namespace) -> None:
     """Write a page about a model and the series of a file."""
     from sktext_vq.inspection import write_report
 
-    check_target(options.output)
     model, data = _open(options)
     if data.y is None:
         raise ValueError(
@@ -116,7 +120,7 @@ def zero_shot(options: argparse.Namespace) -> None:
             raise ValueError(
                 f"{options.texts} has texts about {unknown}, which --labels lacks."
             )
-        candidates = {name: texts.get(name, name) for name in names}
+        candidates = {name: texts.get(name) for name in names}
     table = model.explain_zero_shot(data.X, candidates)
     described = model.describe_candidates(candidates)
     table["case"] = _cases(data, len(table))
@@ -149,6 +153,10 @@ def _describe(row: dict[Any, Any]) -> str:
 
 
 def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
+    if options.output is not None:  # before the work
+        check_target(options.output)
+        if options.command != "report" and not options.json:
+            check_ending(options.output)
     model = load(options.model)
     if not isinstance(model, VQTextClassifier):
         raise ValueError(f"{options.model} is a transformer, not a classifier.")

@@ -212,19 +212,25 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
         If it is a parquet file and pyarrow is not installed.
     """
     path = check_target(path)
-    ending = path.suffix.lower()
+    ending = check_ending(path)
     if ending == ".csv":
         text = table.to_csv(index=False, lineterminator="\n")
         # Labels may have half a surrogate pair, which UTF-8 cannot hold.
         return replace_file(path, text.encode("utf-8", "replace"))
-    if ending == ".parquet":
-        buffer = io.BytesIO()
-        try:
-            table.to_parquet(buffer, index=False)
-        except ImportError as error:
-            raise _needs_pyarrow(path) from error
-        return replace_file(path, buffer.getvalue())
-    raise ValueError(f"{path} must end in .csv or .parquet.")
+    buffer = io.BytesIO()
+    try:
+        table.to_parquet(buffer, index=False)
+    except ImportError as error:
+        raise _needs_pyarrow(path) from error
+    return replace_file(path, buffer.getvalue())
+
+
+def check_ending(path: Path) -> str:
+    """Return the ending of a table to be written, or refuse it."""
+    ending = path.suffix.lower()
+    if ending not in (".csv", ".parquet"):
+        raise ValueError(f"{path} must end in .csv or .parquet.")
+    return ending
 
 
 # Arrays

@@ -61,8 +61,8 @@ class UnseenClassesMixin:
             Series with the channels of the training series.
         candidate_labels : sequence of str, or dict
             Names of classes, or a dict from names to a text or a list of texts about
-            each. Names of training classes stand for these. They may change from call
-            to call.
+            each (None for those of the bank). Names of training classes stand for
+            these. They may change from call to call.
 
         Returns
         -------
@@ -388,7 +388,7 @@ class UnseenClassesMixin:
             )
         said = texts_of_classes(known, own, self.prompt_forms)
         if isinstance(candidates, Mapping):
-            own |= candidates
+            own |= {name: said for name, said in candidates.items() if said is not None}
         about = texts_of_classes(names, own, self.prompt_forms)
         return known, names, said + [(v, len(known) + i, t) for v, i, t in about]
 

@@ -135,6 +135,9 @@ def test_zero_shot_takes_own_texts(folder, capsys):
     assert "texts about ['gait']" in failure(
         capsys, *words, "--texts", path, "--labels", "running"
     )
+    # A name without an own text has those of the bank.
+    _, err = run(capsys, *words, "--texts", path, "--labels", "gait, jumping rope")
+    assert "A person jumps over a rope." in err
     path.write_text("[1]")
     assert "JSON object" in failure(capsys, *words, "--texts", path)
     assert "no candidates" in failure(capsys, *words, "--labels", " , ")
@@ -165,6 +168,9 @@ def test_failures_say_what_to_do(folder, basic_motions, capsys):
         capsys, "report", folder / "few.npz", "--model", model, "--output", "p.html"
     )
     assert not (folder / "new").exists()
+    words = "predict", data, "--model", model, "--output"
+    assert "must end in .csv" in failure(capsys, *words, folder / "table.xlsx")
+    assert "does not exist" in failure(capsys, *words, folder / "no" / "table.csv")
 
 
 def test_help_tells_which_files_are_read(capsys):
