@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sktext_vq import __version__
+from sktext_vq import __version__, _commands
 
 _DESCRIPTION = """\
 Classify sensor series by readable shape tokens, guided by text in training.
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        getattr(_commands, options.command.replace("-", "_"))(options)
     except BrokenPipeError:
         # Who read our output, such as `head`, has seen enough. Python would complain
         # about what is left when it ends.
@@ -150,7 +150,6 @@ def _parser() -> argparse.ArgumentParser:
         help="class that is recognised without recordings (default: %(default)s)",
     )
     demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
-    demo.set_defaults(run=_demo)
     _add_fit(commands)
     for name, text, about in (
         ("predict", "say which class series are of", _PREDICT),
@@ -158,7 +157,6 @@ def _parser() -> argparse.ArgumentParser:
         ("zero-shot", "choose among classes without recordings", _ZERO_SHOT),
     ):
         command = _add_command(commands, name, text, about)
-        command.set_defaults(run=_run)
         if name == "report":
             command.add_argument(
                 "--output", type=Path, metavar="HTML", required=True, help="page to be"
@@ -216,7 +214,6 @@ def _add_texts(command: Any, whose: str) -> None:
 
 def _add_fit(commands: Any) -> None:
     command = _add_command(commands, "fit", "fit a model to series with labels", _FIT)
-    command.set_defaults(run=_run)
     _add_texts(command, "the classes")
     command.add_argument(
         "--channel-names",
@@ -251,29 +248,6 @@ def _add_fit(commands: Any) -> None:
     command.add_argument(
         "--seed", metavar="N", type=int, default=0, help="(default: %(default)s)"
     )
-
-
-def _demo(options: argparse.Namespace) -> None:
-    # Only this command needs what it imports.
-    from sktext_vq._demo import run_demo
-
-    run_demo(
-        options.report,
-        left_out=options.left_out,
-        say=_say_nothing if options.quiet else print,
-        # Bars are for people, not for files and pipes.
-        progress=not options.quiet and sys.stderr.isatty(),
-    )
-
-
-def _run(options: argparse.Namespace) -> None:
-    from sktext_vq import _commands
-
-    getattr(_commands, options.command.replace("-", "_"))(options)
-
-
-def _say_nothing(*args: Any, **kwargs: Any) -> None:
-    """Stand in for print."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What ``python -m sktext_vq fit``, ``predict``, ``report`` and ``zero-shot`` do."""
+"""What the commands of ``python -m sktext_vq`` do, each by its name."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import argparse
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sktext_vq import VQTextClassifier, load, save
 from sktext_vq._files import (
@@ -25,17 +27,26 @@ from sktext_vq.panel import as_panel
 _SHOWN = 20  # rows of a table on a terminal
 
 
+def demo(options: argparse.Namespace) -> None:
+    """Train, compare, explain and report on a small data set."""
+    # Only this command needs what it imports.
+    from sktext_vq._demo import run_demo
+
+    run_demo(
+        options.report,
+        left_out=options.left_out,
+        say=partial(_say, options),
+        progress=bool(_progress(options)),
+    )
+
+
 def fit(options: argparse.Namespace) -> None:
     """Fit a classifier to the series of a file, and save it."""
     check_target(options.model)  # before minutes of work
     data = read_recordings(
         options.data, part="train", label_column=options.label_column
     )
-    if data.y is None:
-        raise ValueError(
-            f"{options.data} has no labels. In a table they are in column "
-            f"{options.label_column!r}, which --label-column changes."
-        )
+    y = _labels(data, options)
     names = options.channel_names or data.channel_names
     classifier = VQTextClassifier(
         options.codes,
@@ -48,24 +59,24 @@ def fit(options: argparse.Namespace) -> None:
         verbose=_progress(options),
     )
     start = time.perf_counter()
-    classifier.fit(data.X, data.y, groups=data.groups)
+    classifier.fit(data.X, y, groups=data.groups)
     seconds = time.perf_counter() - start
     save(classifier, options.model)
-    labels, counts = np.unique(data.y, return_counts=True)
+    labels, counts = np.unique(y, return_counts=True)
     classes = ", ".join(
         f"{label} ({n})" for label, n in zip(labels, counts, strict=True)
     )
     panel = as_panel(data.X)
-    say = _say(options)
-    say(
+    _say(
+        options,
         f"{panel.n_cases} series of {panel.n_channels} channels and up to "
-        f"{panel.n_timepoints} timepoints"
+        f"{panel.n_timepoints} timepoints",
     )
-    say(f"classes: {classes}")
+    _say(options, f"classes: {classes}")
     if data.groups is not None:
-        say(f"groups: {len(np.unique(data.groups))}")
-    say(f"fitted in {seconds:.0f} s: {classifier.level_}")
-    say(f"saved as {options.model}")
+        _say(options, f"groups: {len(np.unique(data.groups))}")
+    _say(options, f"fitted in {seconds:.0f} s: {classifier.level_}")
+    _say(options, f"saved as {options.model}")
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -93,16 +104,11 @@ def report(options: argparse.Namespace) -> None:
     from sktext_vq.inspection import write_report
 
     model, data = _open(options)
-    if data.y is None:
-        raise ValueError(
-            f"{options.data} has no labels, which a report needs. In a table they are "
-            f"in column {options.label_column!r}, which --label-column changes."
-        )
-    y = data.y
+    y = _labels(data, options)
     if model.classes_.dtype.kind in "UO":
         y = y.astype(str)
     write_report(model, data.X, y, options.output, title=f"Report of {options.model}")
-    _say(options)(f"written to {options.output}")
+    _say(options, f"written to {options.output}")
 
 
 def zero_shot(options: argparse.Namespace) -> None:
@@ -165,6 +171,15 @@ def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
     return model, data
 
 
+def _labels(data: Recordings, options: argparse.Namespace) -> NDArray[Any]:
+    if data.y is None:
+        raise ValueError(
+            f"{options.data} has no labels. In a table they are in column "
+            f"{options.label_column!r}, which --label-column changes."
+        )
+    return data.y
+
+
 def _read_texts(path: Path | None) -> dict[str, Any] | None:
     """Read what is said of classes."""
     if path is None:
@@ -187,12 +202,13 @@ def _progress(options: argparse.Namespace) -> int:
     return int(not options.quiet and sys.stderr.isatty())
 
 
-def _say(options: argparse.Namespace) -> Any:
-    """Return what shows text, or nothing."""
-    return (lambda *args: None) if options.quiet else print
+def _say(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        print(text)
 
 
 def _note(options: argparse.Namespace, text: str) -> None:
+    """Say something beside a result on standard output."""
     if not options.quiet:
         print(text, file=sys.stderr)
 

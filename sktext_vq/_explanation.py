@@ -176,11 +176,10 @@ class ExplanationMixin:
             label = next(i for i in order if i != against)
         if against is None:
             against = next(i for i in order if i != label)
-        signs = np.zeros(len(intercept))
-        signs[label], signs[against] = 1, -1
+        constant = zero @ coef + intercept
         contributions = torch.zeros(len(features), dtype=torch.float64)
         contributions[torch.from_numpy(kept)] = torch.from_numpy(
-            (values - zero) * (coef @ signs)
+            (values - zero) * (coef[:, label] - coef[:, against])
         )
         at, summaries = (
             self._by_axis(each.numpy())
@@ -202,7 +201,7 @@ class ExplanationMixin:
                 ],
                 "contribution": [
                     *np.concatenate([summaries, uncovered]),
-                    (zero @ coef + intercept) @ signs,
+                    constant[label] - constant[against],
                 ],
             }
         )

@@ -107,17 +107,7 @@ class UnseenClassesMixin:
         >>> bool((found == data.y_test).mean() > 0.7)
         True
         """
-        check_is_fitted(self)
-        panel = self._check_X(X, reset=False)
-        known, names, said = self._read_candidates(candidate_labels)
-        seen = np.array([known.index(name) if name in known else -1 for name in names])
-        views = self._views(said, len(known) + len(names))
-        self._warn_of_strangers(views[0], known, names)
-        points, probabilities = self._place(panel)
-        scores = self.space_.score(
-            points, np.log(np.maximum(probabilities, 1e-300)), views, seen
-        )
-        return np.exp(scores)
+        return self._judge(X, candidate_labels)[0]
 
     def predict_zero_shot(
         self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
@@ -224,8 +214,8 @@ class UnseenClassesMixin:
         'nobody moves'
         """
         check_is_fitted(self)
-        panel = self._check_X(X, reset=False)
         if texts is not None:
+            panel = self._check_X(X, reset=False)
             check_candidates(texts, "texts")
             known, names, said = self._read_candidates(texts)
             views = self._views(said, len(known) + len(names))
@@ -280,10 +270,8 @@ class UnseenClassesMixin:
         --------
         describe_candidates : What is known of the candidates themselves.
         """
-        found = self.predict_proba_zero_shot(X, candidate_labels)
-        known, names, said = self._read_candidates(candidate_labels)
-        views = self._views(said, len(known) + len(names))
-        points, probabilities = self._place(self._check_X(X, reset=False))
+        found, points, probabilities, views = self._judge(X, candidate_labels)
+        known, names = [str(label) for label in self.classes_], list(candidate_labels)
         in_text, in_series = self.space_.reasons(points, views)
         order = np.argsort(-found, axis=1, kind="stable")
         rows = []
@@ -292,8 +280,8 @@ class UnseenClassesMixin:
             second = others[0] if others else first
             reasons = [f"recorded, and its probability is {found[case, first]:.2f}"]
             if label not in known:
-                signs = in_text[case, first] > 0
-                weights = in_text[case, first] * in_series[case, first]
+                signs = in_text[first] > 0
+                weights = in_text[first] * in_series[case]
                 reasons = [
                     f"series and text are {'like' if signs[k] else 'unlike'} {known[k]}"
                     for k in np.argsort(-weights)[:3]
@@ -357,6 +345,32 @@ class UnseenClassesMixin:
             )
         return pd.DataFrame(rows)
 
+    def _judge(
+        self, X: Any, candidates: Sequence[str] | Mapping[str, Any]
+    ) -> tuple[NDArray[np.float64], ...]:
+        """Find probabilities of candidates, and what they rest on.
+
+        Returns
+        -------
+        found : ndarray of shape (n_cases, n_candidates)
+            Probabilities of candidates.
+        points, probabilities : ndarray
+            As `_place` returns them.
+        views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
+            As `_views` returns them.
+        """
+        check_is_fitted(self)
+        panel = self._check_X(X, reset=False)
+        known, names, said = self._read_candidates(candidates)
+        seen = np.array([known.index(name) if name in known else -1 for name in names])
+        views = self._views(said, len(known) + len(names))
+        self._warn_of_strangers(views[0], known, names, stacklevel=5)
+        points, probabilities = self._place(panel)
+        scores = self.space_.score(
+            points, np.log(np.maximum(probabilities, 1e-300)), views, seen
+        )
+        return np.exp(scores), points, probabilities, views
+
     def _place(self, panel: Panel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Bring series into the space, and find the probabilities of seen classes."""
         basis = torch.from_numpy(self.space_.basis)
@@ -400,7 +414,11 @@ class UnseenClassesMixin:
             return class_views(said, n_classes, self._encoder())
 
     def _warn_of_strangers(
-        self, vectors: NDArray[np.float64], known: list[str], names: list[str]
+        self,
+        vectors: NDArray[np.float64],
+        known: list[str],
+        names: list[str],
+        stacklevel: int = 4,
     ) -> None:
         """Warn of unseen candidates whose text is like that of no seen class."""
         nearest = nearest_texts(vectors, len(known))
@@ -412,7 +430,7 @@ class UnseenClassesMixin:
                     f"nearest is that of {known[class_]!r}, at a cosine of "
                     f"{cosine:.2f}, where {usual:.2f} is usual. Where its series lie "
                     "is little more than a guess.",
-                    stacklevel=4,
+                    stacklevel=stacklevel,
                 )
 
 

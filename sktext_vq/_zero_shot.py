@@ -171,7 +171,7 @@ class ZeroShotSpace:
         size = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(places, axis=1)
         return points @ places.T / np.maximum(size, 1e-12)
 
-    def reasons(self, points: Array, views: Array) -> NDArray[np.float64]:
+    def reasons(self, points: Array, views: Array) -> tuple[Array, Array]:
         """Say what each seen class adds to the nearness of series and candidates.
 
         Parameters
@@ -183,19 +183,17 @@ class ZeroShotSpace:
 
         Returns
         -------
-        ndarray of shape (2, n_cases, n_candidates, n_classes)
-            How much of a class there is in the text, and how much in the series: a
-            class speaks for a candidate by the product of both.
+        in_text : ndarray of shape (n_candidates, n_classes)
+        in_series : ndarray of shape (n_cases, n_classes)
+            How much of a class there is in either: it speaks for a candidate by the
+            product of both.
         """
         middle = self.centres.mean(axis=0)
         centred = self.centres - middle
         size = np.linalg.norm(points - middle, axis=1, keepdims=True)
         toward = (points - middle) @ centred.T / np.maximum(size, 1e-12)
         toward /= np.maximum(np.linalg.norm(centred, axis=1), 1e-12)
-        in_text, in_series = np.broadcast_arrays(
-            self._places(views).coef, toward[:, None]
-        )
-        return np.stack([in_text, in_series])
+        return self._places(views).coef, toward
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
         """Say how alike candidates and seen classes are by their texts.

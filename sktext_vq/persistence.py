@@ -223,8 +223,12 @@ def load(path: str | os.PathLike[str]) -> Any:
         arrays = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, str(error)) from error
-    content = json.loads(document)
-    digests = content["sha256"]
+    try:
+        content = json.loads(document)
+        digests, objects = dict(content["sha256"]), list(content["objects"])
+        root = content["estimator"]
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise _damaged(path, f"its description is off: {error!r}") from error
     if arrays.keys() != digests.keys():
         raise _damaged(path, "it has other tensors than its description says")
     for name, array in arrays.items():
@@ -233,8 +237,11 @@ def load(path: str | os.PathLike[str]) -> Any:
     # What was read cannot be written to, and starts at any byte.
     arrays = {name: array.copy() for name, array in arrays.items()}
     try:
-        estimator = _Decoder(content["objects"], arrays).decode(content["estimator"])
-    except (ArithmeticError, LookupError, AttributeError, TypeError) as error:
+        estimator = _Decoder(objects, arrays).decode(root)
+    except (
+        *(ArithmeticError, AttributeError, LookupError),
+        *(RecursionError, TypeError, ValueError),
+    ) as error:
         raise _damaged(path, f"its description is off: {error!r}") from error
     if type(estimator) not in _ESTIMATORS:
         raise _damaged(path, "it holds no estimator")

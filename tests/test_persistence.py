@@ -297,6 +297,16 @@ def test_a_file_cannot_choose_what_is_made(name, saved, tmp_path):
         load(path)
 
 
+@pytest.mark.parametrize("part", ["sha256", "objects", "estimator"])
+def test_a_description_that_lacks_a_part_is_refused(part, saved, tmp_path):
+    def change(document, metadata):
+        del document[part]
+
+    path = rewritten(saved, tmp_path / "lacking.safetensors", change)
+    with pytest.raises(ValueError, match="description is off"):
+        load(path)
+
+
 def test_files_of_other_kinds_are_refused(tmp_path):
     path = tmp_path / "file"
     others = [b"", b"PK\x03\x04 zip", b"{}", pickle.dumps({}), os.urandom(500)]

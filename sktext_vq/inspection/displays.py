@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sktext_vq._readable import shape_words
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection._drawing import limits
+from sktext_vq.nn.segments import decode
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import SeriesCaptioner
 from sktext_vq.transformer import VQTextTransformer
@@ -197,10 +199,7 @@ class CodebookDisplay:
         has_phrases = "phrase" in self.codes and self.codes["phrase"].notna().any()
         size = max(1.75 * n_columns, 5), (1.75 if has_phrases else 1.45) * n_rows + 0.4
         canvas = self.figure_ = _take(ax, size)
-        self.axes_ = canvas.subplots(n_rows, n_columns, squeeze=False)
-        for left_over in self.axes_.flat[n_shown:]:
-            left_over.remove()
-        self.axes_.flat[n_shown:] = None
+        self.axes_ = _panels(canvas, n_shown, n_columns)
         width = 0.93 * _inches(canvas)[0] / n_columns
         self.lines_: list[Any] = []
         self.windows_: list[Any] = []
@@ -493,9 +492,7 @@ class TokensDisplay:
             np.column_stack(
                 [
                     (token["start"] + np.arange(token["length"])) / rate,
-                    _decode(self.shapes[token["code"]], token["length"])
-                    * token["scale"]
-                    + token["offset"],
+                    _draw_token(token, self.shapes),
                 ]
             )
             for token in tokens.to_dict("records")
@@ -595,7 +592,6 @@ class TokensDisplay:
 class _LiftsDisplay:
     """Heat map of how much more often than on average each row uses each code."""
 
-    _what: str
     _rows: str
 
     def __init__(
@@ -686,7 +682,7 @@ class _LiftsDisplay:
         if self.n_codes is not None and n_shown < self.n_codes:
             note += f" ({n_shown} of {self.n_codes} are shown)"
         ax.set_xlabel(note, **_text(0.9))
-        ax.set_title(f"Use of codes by {self._what}", **_text(1))
+        ax.set_title(f"Use of codes by {self._rows}", **_text(1))
         self._draw_colour_bar(ax, most)
         return self
 
@@ -788,7 +784,7 @@ class HistogramsDisplay(_LiftsDisplay):
     (['noise', 'walk'], (2, 64))
     """
 
-    _what, _rows = "classes", "classes"
+    _rows = "classes"
 
     @classmethod
     def from_estimator(
@@ -908,7 +904,7 @@ class PhrasesDisplay(_LiftsDisplay):
     (3, 64)
     """
 
-    _what, _rows = "texts", "texts"
+    _rows = "texts"
 
     @classmethod
     def from_estimator(
@@ -1070,10 +1066,7 @@ class HistoryDisplay:
         n_columns = min(3, len(terms))
         n_rows = -(-len(terms) // n_columns)
         canvas = self.figure_ = _take(ax, (3 * n_columns, 2.2 * n_rows + 0.5))
-        self.axes_ = canvas.subplots(n_rows, n_columns, squeeze=False)
-        for left_over in self.axes_.flat[len(terms) :]:
-            left_over.remove()
-        self.axes_.flat[len(terms) :] = None
+        self.axes_ = _panels(canvas, len(terms), n_columns)
         epochs = np.arange(1, len(self.history) + 1)
         sums = [epoch.get("valid_loss", np.nan) for epoch in self.history]
         self.lines_ = []
@@ -1210,10 +1203,15 @@ def _find_windows(
     ]
 
 
-def _decode(shape: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Draw a shape at so many timepoints, as `sktext_vq.nn.segments.decode` does."""
-    at = (np.arange(length) + 0.5) * len(shape) / length - 0.5
-    return np.interp(at, np.arange(len(shape)), shape)
+def _draw_token(
+    token: Mapping[Any, Any], shapes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Draw a token as a piece of a series."""
+    code, offset, scale = (
+        torch.tensor([token[name]]) for name in ("code", "offset", "scale")
+    )
+    drawn = decode(code, offset, scale, token["length"], torch.from_numpy(shapes))
+    return cast(NDArray[np.float64], drawn[0].numpy())
 
 
 def _code_colours(tokens: pd.DataFrame) -> dict[int, str]:
@@ -1267,6 +1265,15 @@ def _take(ax: Any, size: tuple[float, float]) -> Any:
         # Without, titles and legends of single panels would lie upon each other.
         figure.set_layout_engine("constrained")
     return ax.figure.add_subfigure(place)
+
+
+def _panels(canvas: Any, n_shown: int, n_columns: int) -> NDArray[Any]:
+    """Make a panel for each of so many things, row by row; None where there is none."""
+    panels = canvas.subplots(-(-n_shown // n_columns), n_columns, squeeze=False)
+    for left_over in panels.flat[n_shown:]:
+        left_over.remove()
+    panels.flat[n_shown:] = None
+    return cast(NDArray[Any], panels)
 
 
 def _inches(canvas: Any) -> tuple[float, float]:

@@ -11,6 +11,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from sktext_vq._output import replace_file
+
 from ._labels import stems
 
 __all__ = [
@@ -146,13 +148,9 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def write_bank(path: str | os.PathLike[str], entries: Mapping[str, Any]) -> Path:
-    target = Path(path)
     data = {"format": _FORMAT, "version": _VERSION, "entries": entries}
     text = json.dumps(data, indent=1, ensure_ascii=False)
-    part = target.with_name(target.name + ".part")
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(target)
-    return target
+    return replace_file(Path(path), f"{text}\n".encode())
 
 
 # -- the packaged bank ------------------------------------------------------------
