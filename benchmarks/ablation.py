@@ -8,14 +8,13 @@ leaves some out if no variants are named. Those that are named are fitted to all
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from estimators import limit_threads, warm_up
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from numpy.typing import NDArray
 from protocol import (
     Results,
@@ -233,7 +232,7 @@ def main() -> None:
     tasks = [task for task in plan(args) if task not in results]
     left = sum(rough_seconds(*task[:3]) for task in tasks)
     log(f"{len(tasks)} fits, about {left / 60 / args.processes:.0f} minutes")
-    n_threads = max(1, (os.cpu_count() or 1) // args.processes)
+    n_threads = max(1, cpu_count() // args.processes)
     rows = Parallel(n_jobs=args.processes, return_as="generator_unordered")(
         delayed(evaluate)(*task, args.data, args.most_cases, n_threads)
         for task in tasks
