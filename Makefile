@@ -48,6 +48,7 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 	$(BIN)/python benchmarks/zero_shot.py
 	$(BIN)/python benchmarks/search.py
 	$(BIN)/python benchmarks/faithfulness.py
+	$(BIN)/python benchmarks/naming.py
 	$(BIN)/python benchmarks/shift.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/report.py

@@ -214,7 +214,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "--tasks", nargs="+", choices=TASKS, default=list(TASKS), help="tasks"
     )
-    found.add_argument("--seeds", nargs="+", type=int, default=[0, 1], help="of each")
+    found.add_argument("--seeds", nargs="+", type=int, default=[0], help="of each")
     found.add_argument(
         "--most-cases", type=int, default=600, help="of training parts, evenly spread"
     )

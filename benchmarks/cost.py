@@ -598,7 +598,7 @@ def parser() -> argparse.ArgumentParser:
         help="windows for --large",
         metavar="N",
     )
-    found.add_argument("--repeats", type=int, default=3, help="of each time")
+    found.add_argument("--repeats", type=int, default=1, help="of each time")
     return found
 
 

@@ -13,11 +13,14 @@ from cost import COMPARED
 from estimators import BASELINE
 from protocol import RESULTS, SMALL_SETS
 from report import (
+    ablation_table,
     compared,
+    crossmodal_table,
     damage_table,
     faithfulness_table,
     markdown,
     means_by_seed,
+    naming_table,
     search_table,
     shift_table,
     spread,
@@ -131,9 +134,12 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "accuracy": accuracy,
     "large": large,
     "cost": cost,
+    "crossmodal": crossmodal_table,
+    "ablation": ablation_table,
     "zero_shot": zero_shot_table,
     "search": search_table,
     "faithfulness": faithfulness_table,
+    "naming": naming_table,
     "shift": shift_table,
     "damage": damage_table,
 }

@@ -432,21 +432,29 @@ def ablation_report(results: Path) -> str:
     return f"{text}\nIn tables of a set, ± is the standard deviation over seeds.\n"
 
 
-def _differences(frame: pd.DataFrame) -> str:
+def ablation_table(results: Path) -> str:
+    """Write what losses, parts and texts change on the full task, in short."""
+    frame = pd.read_csv(results / "ablation.csv")
+    shown = ("network_accuracy", "ridge_accuracy", "similarity", "fit_seconds")
+    return _differences(frame[frame["task"] == "full"], shown)
+
+
+def _differences(frame: pd.DataFrame, shown: Sequence[str] = tuple(_ABLATION)) -> str:
     """Write one row per variant, as paired differences over sets and seeds."""
     values = frame.set_index(["variant", "set", "seed"]).sort_index()
     known = set(frame["variant"])
     pairs = [(name, BASE) for name in VARIANTS if name != BASE] + list(PAIRS)
     rows = []
     if BASE in known:
-        means = values.loc[BASE].groupby("set")[list(_ABLATION)].mean()
-        cells = [spread(means[column].mean(), np.nan) for column in _ABLATION]
+        means = values.loc[BASE].groupby("set")[list(shown)].mean()
+        cells = [spread(means[column].mean(), np.nan) for column in shown]
         rows.append([BASE, len(means), *cells])
     for name, base in pairs:
         if not {name, base} <= known:
             continue
         cells, n_sets = [], 0
-        for column, (_, more_is_better) in _ABLATION.items():
+        for column in shown:
+            _, more_is_better = _ABLATION[column]
             both = pd.concat(
                 [values.loc[name, column], values.loc[base, column]], axis=1
             ).dropna()
@@ -458,7 +466,7 @@ def _differences(frame: pd.DataFrame) -> str:
             cells.append(cell)
             n_sets = max(n_sets, pair["sets"])
         rows.append([name if base == BASE else f"{name} / {base}", n_sets, *cells])
-    return markdown(["variant", "sets", *_titles()], rows)
+    return markdown(["variant", "sets", *_titles(shown)], rows)
 
 
 def _absolute(frame: pd.DataFrame) -> str:
@@ -491,14 +499,6 @@ _CROSSMODAL = {
 
 def crossmodal_report(results: Path) -> str:
     """Write the table of crossmodal.csv."""
-    frame = pd.read_csv(results / "crossmodal.csv")
-    rows = []
-    for (name, variant), part in frame.groupby(["set", "variant"], sort=False):
-        row = [name, variant]
-        for column in _CROSSMODAL:
-            digits = 0 if column == "fit_seconds" else 2 if column == "peak_gib" else 3
-            row.append(spread(part[column].mean(), part[column].std(), digits))
-        rows.append(row)
     return (
         "# Series and texts\n\n"
         "Mean ± standard deviation over seeds. *Class* of a test series among the "
@@ -507,8 +507,27 @@ def crossmodal_report(results: Path) -> str:
         "*text to series*: recall@10 among 800 test series and their captions; chance "
         "is .0125. *Explained*: share of the variance of test series, from their "
         "tokens and by way of digits.\n\n"
-        f"{markdown(['set', 'variant', *_CROSSMODAL.values()], rows)}\n"
+        f"{crossmodal_table(results)}\n"
     )
+
+
+def crossmodal_table(results: Path) -> str:
+    """Write what series and texts share, a column per variant."""
+    frame = pd.read_csv(results / "crossmodal.csv")
+    parts = dict(list(frame.groupby(["set", "variant"], sort=False)))
+    rows: list[list[object]] = [["seeds", *(len(part) for part in parts.values())]]
+    for column, title in _CROSSMODAL.items():
+        digits = {"fit_seconds": 0, "peak_gib": 2}.get(column, 3)
+        rows.append(
+            [
+                title,
+                *(
+                    spread(part[column].mean(), part[column].std(), digits)
+                    for part in parts.values()
+                ),
+            ]
+        )
+    return markdown(["", *map(", ".join, parts)], rows)
 
 
 def zero_shot_report(results: Path) -> str:
@@ -601,6 +620,30 @@ def faithfulness_table(results: Path) -> str:
     return markdown(columns, rows)
 
 
+def naming_report(results: Path) -> str:
+    """Write the table of naming.csv."""
+    return (
+        "# Names of codes\n\n"
+        "Share of the names given on the training part that the test part agrees with, "
+        "and of the same names dealt to random codes; mean over seeds. *Class* is the "
+        "class of most lift where its confidence is high enough, *sentence* the one of "
+        'all "a person CLASS" that speaks of the code most.\n\n'
+        f"{naming_table(results)}\n"
+    )
+
+
+def naming_table(results: Path) -> str:
+    """How many codes have names, and how many of these are right."""
+    frame = pd.read_csv(results / "naming.csv")
+    rows = []
+    for key, own in frame.groupby(["set", "kind"], sort=False):
+        named, codes = own["named"].mean(), own["codes"].mean()
+        right = spread(own["right"].mean(), own["right"].std(), 2)
+        chance = spread(own["by_chance"].mean(), np.nan, 2)
+        rows.append([*key, f"{named:.0f} of {codes:.0f}", right, chance])
+    return markdown(["set", "name", "named", "right", "by chance"], rows)
+
+
 _SHIFT = (
     "MotionSense to UCI-HAR",
     "UCI-HAR to MotionSense",
@@ -663,8 +706,8 @@ def _methods_by_task(frame: pd.DataFrame, tasks: Sequence[str]) -> str:
     return markdown(["method", *tasks], rows)
 
 
-def _titles() -> list[str]:
-    return [title for title, _ in _ABLATION.values()]
+def _titles(columns: Iterable[str] = _ABLATION) -> list[str]:
+    return [_ABLATION[column][0] for column in columns]
 
 
 def cost_report(results: Path) -> str:
@@ -898,6 +941,7 @@ REPORTS: dict[str, Callable[..., str]] = {
     "zero_shot": zero_shot_report,
     "search": search_report,
     "faithfulness": faithfulness_report,
+    "naming": naming_report,
     "shift": shift_report,
     "cost": cost_report,
 }

@@ -29,6 +29,7 @@ from sktext_vq._guidance import (
     make_guidance,
     prompts_of_classes,
 )
+from sktext_vq._naming import CodeUse, separate
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import (
     FeatureMoments,
@@ -43,10 +44,9 @@ from sktext_vq.nn.attributes import AttributeDecoder
 from sktext_vq.nn.frames import GravityFrame, find_triads
 from sktext_vq.nn.frequency import FrequencyGains
 from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
-from sktext_vq.nn.model import DualBranchModel, pool_groups
+from sktext_vq.nn.model import DualBranchModel, pool_groups, share_of_codes
 from sktext_vq.nn.segments import cut_segments
 from sktext_vq.nn.tokens import (
-    LEVEL_BINS,
     N_POINTS,
     N_ROWS,
     Batch,
@@ -317,7 +317,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             panel, classes, np.arange(panel.n_cases), random_state, n_folds, groups
         )
         self.kept_ = selection.kept
-        self._usage = self._count_codes(selection.moments)
+        self._use = self._count_codes(selection)
         self._labels = labels
         return selection, panel
 
@@ -579,8 +579,11 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         )
         sizes = np.array(self.tokenizer_.sizes)
         moments = FeatureMoments(sizes.sum(), int(labels.max()) + 1, n_folds)
+        shares = np.empty((len(chosen), self.n_codes))
         for where, features in self._flat_features(part, "choosing features"):
             moments.add(features, labels[where], folds[where])
+            usage = self.tokenizer_.usage(torch.from_numpy(features)).flatten(3)
+            shares[where] = share_of_codes(usage).numpy()
         moments.flush()
         wanted = self._wanted(self.tokenizer_, classes)
         n_summaries = min(self.max_features // 2, wanted[2])
@@ -605,7 +608,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 kind /= max(kind.mean(), 1e-12)
         without = range(int(folds.max()) + 1 if n_folds > 1 else 0)
         kept_without = [keep(moments.scores(fold)) for fold in without]
-        return Selection(keep(scores), n_of_kind, moments, chosen, folds, kept_without)
+        separation = None
+        if classes is not None:
+            separation = separate(shares, labels, moments.counts.shape[1])
+        return Selection(
+            keep(scores), n_of_kind, moments, chosen, folds, kept_without, separation
+        )
 
     @staticmethod
     def _wanted(
@@ -617,19 +625,15 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             for size, share in zip(tokenizer.sizes, _KEPT_SHARES, strict=True)
         ]
 
-    def _count_codes(self, moments: FeatureMoments) -> NDArray[np.float64]:
-        """How often codes occur in series of each class.
-
-        Returns
-        -------
-        ndarray of shape (n_classes, n_channels, n_lengths, n_codes)
-        """
+    def _count_codes(self, selection: Selection) -> CodeUse:
+        """How often codes occur in series of each class."""
+        moments = selection.moments
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
         counted = squares[:, : self.tokenizer_.sizes[0]]
-        frequencies = counted.reshape(-1, *self.tokenizer_.layout)
-        # Level bins of a code share out its windows; the first view is the series.
-        return frequencies[:, :, 0, :, :LEVEL_BINS].sum(axis=3)
+        return CodeUse.from_squares(
+            counted, self.tokenizer_.layout, selection.separation
+        )
 
     def _guidance(
         self,

@@ -166,6 +166,8 @@ class Selection:
         The cases, and in which fold they are.
     kept_without : list of ndarray of int64
         For each fold, the features chosen without it.
+    separation : ndarray of shape (n_classes, n_codes), or None
+        Chance that a series of a class has more of a code than one of another class.
     """
 
     kept: NDArray[np.int64]
@@ -174,6 +176,7 @@ class Selection:
     cases: NDArray[np.int64]
     folds: NDArray[np.int64]
     kept_without: list[NDArray[np.int64]]
+    separation: NDArray[np.float64] | None
 
     @property
     def weight(self) -> NDArray[np.float32]:

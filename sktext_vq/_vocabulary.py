@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from sktext_vq._naming import LEAST_CONFIDENCE, CodeUse
 from sktext_vq._readable import COLUMNS, draw, shape_words, token_arrays
 from sktext_vq._scaling import Scaler
 from sktext_vq.nn.attributes import AttributeDecoder
@@ -52,7 +53,7 @@ class VocabularyMixin:
     scaler_: Scaler
     tokenizer_: ShapeTokenizer
     attributes_: AttributeDecoder | None
-    _usage: NDArray[np.float64]
+    _use: CodeUse
     _labels: NDArray[Any] | None
 
     def _check_X(self, X: Any, *, reset: bool) -> Panel:
@@ -212,37 +213,86 @@ class VocabularyMixin:
         past = np.arange(n_timepoints) >= lengths[:, None]
         return np.where(past[:, None], np.nan, series)
 
-    def describe_codes(self) -> pd.DataFrame:
+    def describe_codes(self, texts: Sequence[str] | None = None) -> pd.DataFrame:
         """Describe the vocabulary.
+
+        Parameters
+        ----------
+        texts : sequence of str, optional
+            Phrases to choose names from, at least two, for an estimator that was
+            trained with text. By default names are classes.
 
         Returns
         -------
         DataFrame
-            A row per code, with its ``shape`` in words, ``usage`` (share of the
-            windows of the training series), the ``channel`` and ``length`` (in
-            timepoints) in which it is most typical, and, if it was fitted with
-            classes, the ``class`` that it speaks for most, with its ``lift``: how
-            many times as often it occurs there as on average over classes.
+            A row per code:
+
+            - its ``shape`` in words, ``usage`` (share of the windows of the training
+              series), and the ``channel`` and ``length`` (in timepoints) in which it
+              is most typical;
+            - ``attributes``, such as ``"strong, quick, in acc_z"``: whether its
+              windows are strong or weak for their channel and length, short or long,
+              and mostly of one channel. Empty where they are neither;
+            - if it was fitted with classes, the ``class`` that it speaks for most, with
+              its ``lift``: how many times as often it occurs there as on average over
+              classes;
+            - with classes or texts, its name as ``phrase``, missing where evidence is
+              thin, and the ``confidence`` in it, from 0 to 1. Of a class, that is the
+              chance that a series of it has more of the code than one of another class,
+              and at least .75 for a name. Of a text, it is its part in how strongly
+              all of them speak of the code (:meth:`transform_text`), and at least
+              twice the mean for a name.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        TypeError
+            If a text is not a string.
+        ValueError
+            If there are texts, but it was not trained with text; if a text is empty,
+            or there is but one.
         """
         check_is_fitted(self)
-        usage = self._usage
-        by_code = usage.mean(axis=(0, 1, 2))
-        every = np.maximum(by_code, 1e-12)
-        channel = (usage.mean(axis=(0, 2)) / every).argmax(axis=0)
-        length = (usage.mean(axis=(0, 1)) / every).argmax(axis=0)
+        use = self._use
+        channel, length = (
+            use.channel_lift.argmax(axis=0),
+            use.length_lift.argmax(axis=0),
+        )
+        kinds = zip(use.strength(), use.pace(), use.place(self._channels), strict=True)
         table = pd.DataFrame(
             {
                 "shape": [shape_words(shape) for shape in self.shapes_],
-                "usage": by_code / by_code.sum(),
+                "attributes": [
+                    ", ".join(filter(None, [strength, pace, place and f"in {place}"]))
+                    for strength, pace, place in kinds
+                ],
+                "usage": use.by_code / use.by_code.sum(),
                 "channel": np.array(self._channels)[channel],
                 "length": N_POINTS * np.array(self.tokenizer_.dilations)[length],
             },
             index=pd.RangeIndex(self.n_codes, name="code"),
         )
-        if self._labels is not None:
-            lift = usage.mean(axis=(1, 2)) / every
-            table["class"] = self._labels[lift.argmax(axis=0)]
-            table["lift"] = lift.max(axis=0)
+        best, confidence, least = None, None, 0.0
+        if self._labels is not None and use.separation is not None:
+            lift = use.class_lift
+            best = lift.argmax(axis=0)
+            table["class"], table["lift"] = self._labels[best], lift.max(axis=0)
+            names, least = self._labels, LEAST_CONFIDENCE
+            confidence = use.separation[best, np.arange(len(best))]
+        if texts is not None:
+            shares = self.transform_text(texts)
+            if len(shares) < 2:
+                raise ValueError("texts needs at least two phrases to choose from.")
+            shares = shares / np.maximum(shares.sum(axis=0), 1e-12)
+            best, confidence = shares.argmax(axis=0), shares.max(axis=0)
+            names, least = np.array(texts, dtype=object), 2 / len(shares)
+        if best is not None:
+            table["phrase"] = [
+                str(names[i]) if sure >= least else None
+                for i, sure in zip(best, confidence, strict=True)
+            ]
+            table["confidence"] = confidence
         return table
 
 

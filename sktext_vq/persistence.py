@@ -24,6 +24,7 @@ from torch import nn
 
 import sktext_vq.nn
 from sktext_vq._head import RidgeHead
+from sktext_vq._naming import CodeUse
 from sktext_vq._output import check_target, replace_file
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import FeatureScaler
@@ -46,6 +47,7 @@ _CLASSES: dict[str, type] = {
     cls.__name__: cls
     for cls in (
         *_ESTIMATORS,
+        CodeUse,
         FeatureScaler,
         HeldOut,
         RidgeHead,

@@ -13,6 +13,7 @@ from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq.inspection import displays
 from sktext_vq.inspection.displays import (
     CodebookDisplay,
+    ExplanationDisplay,
     HistogramsDisplay,
     HistoryDisplay,
     PhrasesDisplay,
@@ -30,6 +31,7 @@ TEXTS = ["a person stands still", "someone runs fast", "somebody walks " * 20]
 ARGUMENTS = {
     CodebookDisplay: lambda data: (data.X_test,),
     TokensDisplay: lambda data: (data.X_test,),
+    ExplanationDisplay: lambda data: (data.X_test,),
     HistogramsDisplay: lambda data: (data.X_test, data.y_test),
     PhrasesDisplay: lambda data: (TEXTS,),
     HistoryDisplay: lambda data: (),
@@ -182,7 +184,7 @@ def test_codes_without_classes_are_told_by_shapes_and_phrases(har_like, monkeypa
     table = transformer.describe_codes()
     phrases = ["it goes up and down " * 5, None, np.nan] + ["still"] * 13
     monkeypatch.setattr(
-        transformer, "describe_codes", lambda: table.assign(phrase=phrases)
+        transformer, "describe_codes", lambda texts: table.assign(phrase=phrases)
     )
     display = CodebookDisplay.from_estimator(transformer, X, n_codes=4, order="code")
     panels = display.axes_.ravel()
@@ -284,9 +286,10 @@ def test_many_channels_and_long_names_are_legible(wide):
     classifier, X, y = wide
     with plt.rc_context({"figure.dpi": 80}):  # letters are wider with few pixels
         tokens = TokensDisplay.from_estimator(classifier, X, case=53)
+        explanation = ExplanationDisplay.from_estimator(classifier, X, case=53)
         histograms = HistogramsDisplay.from_estimator(classifier, X, y, n_codes=32)
         codebook = CodebookDisplay.from_estimator(classifier, X[:9], n_codes=6)
-    for display in (tokens, histograms, codebook):
+    for display in (tokens, explanation, histograms, codebook):
         assert_legible(display.figure_)
     assert len(tokens.axes_) == 24
     assert "2 more channels are not shown" in tokens.axes_[-1].get_xlabel()
@@ -294,6 +297,80 @@ def test_many_channels_and_long_names_are_legible(wide):
     # Names are cut, and what is known of each code is not.
     for panel, lift in zip(codebook.axes_.flat, codebook.codes["lift"], strict=True):
         assert panel.get_title().endswith(f"\N{MULTIPLICATION SIGN}{lift:.1f}")
+
+
+def test_names_of_codes_stand_below_them(fitted):
+    display = CodebookDisplay.from_estimator(fitted, n_codes=16, texts=TEXTS[:2])
+    names = fitted.describe_codes(TEXTS[:2])["phrase"]
+    assert display.codes["phrase"].equals(names[display.codes.index])
+    shown = [panel.get_xlabel().replace("\n", " ") for panel in display.axes_.flat[:16]]
+    assert shown == [name or "" for name in display.codes["phrase"]]
+    assert_legible(display.figure_)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_explanation_draws_contributions_on_the_series(fitted, basic_motions, style):
+    X = basic_motions.X_test
+    with plt.style.context(style):
+        display = ExplanationDisplay.from_estimator(fitted, X, case=12)
+        assert_legible(display.figure_)
+    table = fitted.explain(X[12:13])
+    tokens = table[table["code"] >= 0]
+    label, other = table["label"][0], table["against"][0]
+    assert display.title.startswith(f"Case 12. {label}, not {other}: ")
+    assert f"contributions sum to {table['contribution'].sum():+.2f}" in display.title
+    most = tokens["contribution"].abs().max()
+    for channel, panel in enumerate(display.axes_):
+        np.testing.assert_array_equal(
+            display.lines_[channel].get_ydata(), X[12, channel]
+        )
+        own = tokens[tokens["channel"] == channel].sort_values("start")
+        spans = display.spans_[channel]
+        starts = [path.vertices[0, 0] for path in spans.get_paths()]
+        np.testing.assert_allclose(starts, (own["start"] - 0.5) / 10)
+        # Orange for, blue against, and the stronger the more it counts.
+        red, _, blue, opacity = spans.get_facecolor().T
+        share = own["contribution"].to_numpy() / most
+        np.testing.assert_allclose(opacity, 0.65 * np.abs(share), atol=0.01)
+        seen = np.abs(share) > 0.01
+        assert ((red > blue) == (share > 0))[seen].all()
+        everywhere = table[(table["channel"] == channel) & (table["code"] < 0)]
+        np.testing.assert_allclose(
+            [bar.get_width() for bar in display.bars_[channel]],
+            [own["contribution"].sum(), everywhere["contribution"].sum()],
+        )
+        for number in display.numbers_:
+            if number.axes is panel:
+                middle = number.get_position()[0]
+                there = (own["start"] + own["length"] / 2 - 0.5) / 10
+                row = own.iloc[int(np.abs(there - middle).argmin())]
+                assert f"{row['contribution']:+.2f}" == number.get_text().replace(
+                    "\N{MINUS SIGN}", "-"
+                )
+    assert len(display.numbers_) > 5
+    below = display.colorbar_.ax.get_xlabel()
+    assert f"speaks for {label}" in below and f"speaks for {other}" in below
+
+
+def test_explanation_of_chosen_classes_and_channels(fitted, basic_motions):
+    X = basic_motions.X_test
+    display = ExplanationDisplay.from_estimator(
+        fitted,
+        X,
+        case=3,
+        label="running",
+        against="walking",
+        channels=["gyro_x"],
+    )
+    odds = fitted.explain(X[3:4], "running", "walking")["contribution"].sum()
+    times, more = np.exp(abs(odds)), "more" if odds > 0 else "less"
+    factor = f"{times:.3g}" if times < 1e6 else "over 1,000,000"
+    assert display.title.startswith(
+        f"Case 3. running, not walking: {factor} times {more} probable"
+    )
+    assert [panel.get_ylabel() for panel in display.axes_] == ["gyro_x"]
+    assert len(display.sums_axes_) == 1
+    assert_legible(display.figure_)
 
 
 def test_histograms_are_lifts_of_classes(fitted, basic_motions):
@@ -395,14 +472,15 @@ def test_history_of_held_out_series_shows_the_epoch_that_was_kept():
 
 
 def test_displays_take_the_place_of_axes(fitted, basic_motions):
-    figure, axes = plt.subplots(2, 3, figsize=(30, 16))
-    axes[1, 2].set_title("one's own")
+    figure, axes = plt.subplots(3, 3, figsize=(30, 24))
+    axes[2, 2].set_title("one's own")
     options = {
         CodebookDisplay: {"n_codes": 4, "n_columns": 3},
         TokensDisplay: {"channels": [0, 5]},
+        ExplanationDisplay: {"channels": [0, 5]},
     }
     # Last first: a colour bar that is there already is no obstacle.
-    for ax, display in zip(axes.flat[4::-1], DISPLAYS[::-1], strict=True):
+    for ax, display in zip(axes.flat[5::-1], DISPLAYS[::-1], strict=True):
         arguments = ARGUMENTS[display]
         drawn = display.from_estimator(
             fitted, *arguments(basic_motions), ax=ax, **options.get(display, {})
@@ -413,7 +491,7 @@ def test_displays_take_the_place_of_axes(fitted, basic_motions):
         assert not ax.axison
         assert drawn.figure_ in figure.subfigs
     assert_legible(figure)
-    for ax in (axes[0, 0], axes[1, 1]):  # of codebook and history
+    for ax in (axes[0, 0], axes[1, 2]):  # of codebook and history
         with pytest.raises(ValueError, match="ax was taken"):
             HistoryDisplay.from_estimator(fitted, ax=ax)
 
@@ -483,8 +561,9 @@ def test_matplotlib_is_optional(display, fitted, basic_motions, monkeypatch):
 
 
 def test_matplotlib_is_imported_only_to_draw():
-    source = Path(displays.__file__).read_text(encoding="utf-8")
-    assert not re.search("^(import|from) matplotlib", source, re.MULTILINE)
+    for path in Path(displays.__file__).parent.glob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        assert not re.search("^(import|from) matplotlib", source, re.MULTILINE), path
 
 
 @pytest.mark.parametrize(
@@ -498,6 +577,8 @@ def test_matplotlib_is_imported_only_to_draw():
         (TokensDisplay, {"channels": ["acc_x", "acc"]}, r"got \['acc'\]"),
         (TokensDisplay, {"channels": [6]}, r"indices from 0 to 5, got \[6\]"),
         (TokensDisplay, {"channels": []}, "channels must be some of"),
+        (ExplanationDisplay, {"case": 40}, "case must be from 0 to 39"),
+        (ExplanationDisplay, {"label": "flying"}, "'flying' is no class of training"),
         (HistogramsDisplay, {"n_codes": 0}, "n_codes must be at least 1"),
     ],
 )
@@ -509,7 +590,7 @@ def test_options_that_are_off(fitted, basic_motions, display, options, message):
 
 def test_input_that_does_not_fit(fitted, basic_motions, har_like):
     X, y = basic_motions.X_test, basic_motions.y_test
-    for display in (CodebookDisplay, TokensDisplay):
+    for display in (CodebookDisplay, TokensDisplay, ExplanationDisplay):
         with pytest.raises(ValueError, match="X has 3 channels"):
             display.from_estimator(fitted, X[:, :3])
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):

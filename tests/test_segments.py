@@ -266,4 +266,4 @@ def test_codes_are_described_by_where_they_occur():
     assert len(rises)
     assert (rises.lift > 1).all()
     assert (rises.sort_values("lift").channel.iloc[-1:] == "a").all()
-    assert not {"class", "lift"} & set(fitted(X).describe_codes())
+    assert not {"class", "lift", "phrase"} & set(fitted(X).describe_codes())

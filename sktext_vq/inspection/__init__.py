@@ -2,6 +2,7 @@
 
 from sktext_vq.inspection.displays import (
     CodebookDisplay,
+    ExplanationDisplay,
     HistogramsDisplay,
     HistoryDisplay,
     PhrasesDisplay,
@@ -11,6 +12,7 @@ from sktext_vq.inspection.report import write_report
 
 __all__ = [
     "CodebookDisplay",
+    "ExplanationDisplay",
     "HistogramsDisplay",
     "HistoryDisplay",
     "PhrasesDisplay",

@@ -1,0 +1,189 @@
+"""Figures, colours and texts that displays share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.panel import Panel
+from sktext_vq.transformer import VQTextTransformer
+
+# Okabe and Ito's, without black and yellow, one of which is lost on any background.
+PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
+_MAX_CASES = 256  # that windows are looked for in
+
+
+def check_matplotlib(caller: str) -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs matplotlib: pip install 'sktext_vq[plot]'"
+        ) from error
+
+
+def check_estimator(estimator: Any, caller: str) -> None:
+    if not isinstance(estimator, VQTextClassifier | VQTextTransformer):
+        raise TypeError(
+            f"{caller} takes a fitted VQTextClassifier or VQTextTransformer, got "
+            f"{type(estimator).__name__}."
+        )
+    check_is_fitted(estimator)
+
+
+def channel_indices(channels: Sequence[int | str], names: list[str]) -> list[int]:
+    """Find channels by index or name."""
+    if isinstance(channels, str):
+        channels = [channels]
+    found = [
+        names.index(channel) if channel in names else channel for channel in channels
+    ]
+    wrong = [
+        channel
+        for channel in found
+        if isinstance(channel, str) or not 0 <= channel < len(names)
+    ]
+    if wrong or not found:
+        raise ValueError(
+            f"channels must be some of {names}, or of their indices from 0 to "
+            f"{len(names) - 1}, got {wrong}."
+        )
+    return [int(channel) for channel in found]
+
+
+def spread(panel: Panel) -> Panel:
+    """Take at most 256 cases, evenly spread."""
+    if panel.n_cases <= _MAX_CASES:
+        return panel
+    cases = np.linspace(0, panel.n_cases - 1, _MAX_CASES).astype(int)
+    return Panel(panel.values[cases], panel.lengths[cases])
+
+
+def take(ax: Any, size: tuple[float, float]) -> Any:
+    """Make a figure, or take the place of an Axes.
+
+    Parameters
+    ----------
+    ax : Axes or None
+    size : (float, float)
+        Of a new figure, in inches where the font has 10 points.
+
+    Returns
+    -------
+    Figure or SubFigure
+        Without any Axes.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+    from matplotlib.gridspec import GridSpecFromSubplotSpec
+
+    if ax is None:
+        size = size[0] * unit(), size[1] * unit()
+        return plt.figure(figsize=size, layout="constrained")
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be a matplotlib Axes, got {type(ax).__name__}.")
+    if not ax.axison:
+        raise ValueError("ax was taken by another plot: make a new one.")
+    place = ax.get_subplotspec()
+    if place is None:
+        raise ValueError("ax must be on a grid: make it with plt.subplots.")
+    ax.set_axis_off()
+    figure = ax.figure.figure
+    # Colour bars on nested grids, as without a layout, fit into none that comes later.
+    places = [axes.get_subplotspec() for axes in figure.axes]
+    nested = any(
+        isinstance(other.get_gridspec(), GridSpecFromSubplotSpec)
+        for other in places
+        if other is not None
+    )
+    if figure.get_layout_engine() is None and not nested:
+        # Without, titles and legends of single panels would lie upon each other.
+        figure.set_layout_engine("constrained")
+    return ax.figure.add_subfigure(place)
+
+
+def panels(canvas: Any, n_shown: int, n_columns: int) -> NDArray[Any]:
+    """Make a panel for each of so many things, row by row; None where there is none."""
+    panels = canvas.subplots(-(-n_shown // n_columns), n_columns, squeeze=False)
+    for left_over in panels.flat[n_shown:]:
+        left_over.remove()
+    panels.flat[n_shown:] = None
+    return cast(NDArray[Any], panels)
+
+
+def inches(canvas: Any) -> tuple[float, float]:
+    """Width and height of a figure, or what a part of one will have at least."""
+    # The layout of all of a figure comes later, and labels of other parts need room.
+    share = (1 if canvas.figure is canvas else 0.85) / canvas.figure.dpi
+    return canvas.bbox.width * share, canvas.bbox.height * share
+
+
+def ink() -> Any:
+    """Colour of lines and text, which the style sets."""
+    import matplotlib.pyplot as plt
+
+    return plt.rcParams["text.color"]
+
+
+def unit() -> float:
+    """Size of the font, next to the 10 points that sizes here are made for."""
+    import matplotlib.pyplot as plt
+
+    return float(plt.rcParams["font.size"]) / 10
+
+
+def points(size: float) -> float:
+    return 10 * unit() * size
+
+
+def text(size: float) -> dict[str, Any]:
+    """Style of texts. Dollars in names are no mathematics."""
+    return {"fontsize": points(size), "parse_math": False}
+
+
+def measure(text: str, size: float) -> float:
+    """Width of a line of text in inches, at any resolution."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=points(size))
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return 1.08 * float(width) / 72  # hints for few pixels make letters wider
+
+
+def wrap(text: str, width: float, size: float, n_lines: int) -> str:
+    """Break a text into lines of at most so many inches, and leave out what is more."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if not lines[-1] or measure(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    if len(lines) > n_lines:
+        lines = [*lines[: n_lines - 1], " ".join(lines[n_lines - 1 :])]
+    return "\n".join(shorten(line, width, size) for line in lines)
+
+
+def shorten(line: str, width: float, size: float) -> str:
+    """Leave out the end of a line that is too long."""
+    if measure(line, size) <= width:
+        return line
+    low, high = 0, len(line)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if measure(line[:middle] + "…", size) <= width:
+            low = middle
+        else:
+            high = middle - 1
+    return line[:low].rstrip() + "…"
+
+
+def number(value: float) -> str:
+    """Three digits, without an exponent where that is as short."""
+    return f"{float(f'{value:.3g}'):g}"

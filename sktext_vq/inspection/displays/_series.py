@@ -1,0 +1,161 @@
+"""One series in rows of channels, with its tokens as spans: a base of displays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq.inspection._drawing import limits
+from sktext_vq.inspection.displays._canvas import (
+    inches,
+    ink,
+    measure,
+    number,
+    points,
+    take,
+    text,
+    unit,
+    wrap,
+)
+from sktext_vq.panel import Panel, as_panel
+
+_MAX_CHANNELS = 24
+
+
+def take_case(X: Any, case: int, caller: str) -> tuple[Panel, Panel]:
+    """Return a panel, and one of its cases as another one."""
+    panel = as_panel(X, estimator_name=caller)
+    if not 0 <= case < panel.n_cases:
+        raise ValueError(
+            f"case must be from 0 to {panel.n_cases - 1}, since X has "
+            f"{panel.n_cases} cases, got {case}."
+        )
+    return panel, Panel(panel.values[[case]], panel.lengths[[case]])
+
+
+class SeriesDisplay:
+    """What displays of one series share."""
+
+    series: NDArray[Any]
+    channel_names: Sequence[str] | None
+    channels: Sequence[int] | None
+    sampling_rate: float | None
+    title: str | None
+    axes_: NDArray[Any]
+    figure_: Any
+    lines_: list[Any]
+    numbers_: list[Any]
+    spans_: list[Any]
+
+    def _make_rows(self, ax: Any, beside: float = 0) -> tuple[list[int], NDArray[Any]]:
+        """Make a row per channel, and a second column `beside` inches wide, if any.
+
+        Returns
+        -------
+        channels : list of int
+        rows : ndarray of shape (n_shown, 1 or 2), object
+        """
+        n_channels, n_timepoints = self.series.shape
+        channels = self.channels
+        if channels is None:
+            channels = range(min(n_channels, _MAX_CHANNELS))
+        n_shown = len(channels)
+        width = float(np.clip(n_timepoints / 12, 9, 16))
+        height = n_shown * float(np.clip(6 / n_shown, 0.6, 2.4)) + 1.5
+        self.figure_ = take(ax, (width, height))
+        rows: NDArray[Any] = self.figure_.subplots(
+            n_shown,
+            2 if beside else 1,
+            sharex="col",
+            squeeze=False,
+            width_ratios=(width - beside, beside) if beside else None,
+        )
+        self.axes_ = rows[:, 0]
+        self.lines_, self.spans_, self.numbers_ = [], [], []
+        return list(channels), rows
+
+    def _room(self) -> float:
+        """Share of a row's height above a series, for numbers."""
+        return min(
+            0.4, 0.16 * len(self.axes_) / (inches(self.figure_)[1] / unit() - 1.5)
+        )
+
+    def _draw_series(
+        self, row: Any, channel: int, others: Iterable[NDArray[Any]] = ()
+    ) -> None:
+        """Draw a channel, in limits that have room for others, and name it."""
+        series = self.series[channel]
+        low, high = limits(np.concatenate([series, *others]))
+        room = self._room()
+        margin = (high - low) / (0.92 - room)
+        time = np.arange(len(series)) / (self.sampling_rate or 1)
+        self.lines_ += row.plot(time, series, color=ink(), linewidth=0.8, zorder=3)
+        row.set_ylim(low - 0.08 * margin, high + room * margin)
+        row.set_yticks([low, high], [number(low), number(high)], **text(0.6))
+        row.tick_params(axis="x", labelsize=points(0.8))
+        names = self.channel_names
+        name = f"channel {channel}" if names is None else names[channel]
+        row.set_ylabel(
+            wrap(name, 1.4, 0.8, 2), rotation=0, ha="right", va="center", **text(0.8)
+        )
+
+    def _draw_spans(
+        self, row: Any, tokens: pd.DataFrame, colours: Any, alpha: float | None = None
+    ) -> None:
+        """Draw the stretches of tokens, after the series, which sets the limits."""
+        from matplotlib.collections import PolyCollection
+
+        rate = self.sampling_rate or 1
+        bottom, top = row.get_ylim()
+        starts = (tokens["start"].to_numpy() - 0.5) / rate
+        ends = starts + tokens["length"].to_numpy() / rate
+        boxes = [
+            [(a, bottom), (b, bottom), (b, top), (a, top)]
+            for a, b in zip(starts, ends, strict=True)
+        ]
+        spans = PolyCollection(boxes, facecolors=colours, alpha=alpha, linewidths=0)
+        self.spans_.append(row.add_collection(spans, autolim=False))
+        row.vlines(starts[1:], bottom, top, color=ink(), alpha=0.4, linewidth=0.5)
+
+    def _label(self) -> None:
+        """Label the axis of time, and write the title."""
+        (n_channels, n_timepoints), n_shown = self.series.shape, len(self.axes_)
+        rate = self.sampling_rate or 1
+        below = "timepoint" if self.sampling_rate is None else "time in seconds"
+        if self.channels is None and n_shown < n_channels:
+            below += f"\n{n_channels - n_shown} more channels are not shown"
+        self.axes_[-1].set_xlabel(below, **text(0.9))
+        self.axes_[-1].set_xlim(-0.5 / rate, (n_timepoints - 0.5) / rate)
+        if self.title is not None:
+            width = 0.95 * inches(self.figure_)[0]
+            self.figure_.suptitle(wrap(self.title, width, 0.95, 4), **text(0.95))
+
+    def _write(self, row: Any, tokens: pd.DataFrame, texts: Iterable[str]) -> None:
+        """Write texts above tokens where they fit, after all has been laid out."""
+        rate = self.sampling_rate or 1
+        box = row.get_window_extent()
+        height = box.height / row.figure.figure.dpi
+        if height < 0.3 * unit():
+            return
+        width = box.width / row.figure.figure.dpi / self.series.shape[1]
+        for start, length, words in zip(
+            tokens["start"], tokens["length"], texts, strict=True
+        ):
+            if measure(words, 0.6) + 0.03 > width * length:
+                continue
+            written = row.text(
+                (start + length / 2 - 0.5) / rate,
+                1 - 0.035 * unit() / height,
+                words,
+                ha="center",
+                va="top",
+                transform=row.get_xaxis_transform(),
+                clip_on=True,
+                **text(0.6),
+            )
+            written.set_in_layout(False)
+            self.numbers_.append(written)

@@ -1,0 +1,337 @@
+"""Codes: their shapes, and windows that match them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.inspection.displays._canvas import (
+    PALETTE,
+    check_estimator,
+    check_matplotlib,
+    inches,
+    ink,
+    measure,
+    panels,
+    shorten,
+    spread,
+    take,
+    text,
+    wrap,
+)
+from sktext_vq.panel import as_panel
+from sktext_vq.transformer import VQTextTransformer
+
+_ORDERS = ("frequency", "lift", "usage", "code")
+
+
+class CodebookDisplay:
+    """Shapes of codes, with windows that match them and classes that they speak for.
+
+    Make it by :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    shapes : ndarray of shape (n_shown, n_points)
+        Decoded shapes of the codes to draw, in order.
+    codes : DataFrame
+        A row per shape, as `describe_codes` returns them: ``shape`` and ``usage``, and
+        if they are known ``class``, ``lift`` and ``phrase``. Its index has the numbers
+        of the codes.
+    windows : sequence of ndarray of shape (n_windows_i, n_points), optional
+        Windows of series for each shape, with offset 0 and scale 1.
+    n_codes : int, optional
+        Codes of the whole vocabulary; by default those that are shown.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (n_rows, n_columns), object
+        A panel per code; None where there is none.
+    figure_ : Figure or SubFigure
+        What they are in.
+    lines_ : list of Line2D
+        Shapes.
+    windows_ : list of LineCollection or None
+        Windows of each code.
+    bars_ : list of Rectangle
+        Usage of each code, next to that of the code that is used most.
+
+    See Also
+    --------
+    TokensDisplay : Where codes are in a series.
+    HistogramsDisplay : How often classes use codes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq import VQTextClassifier
+    >>> from sktext_vq.inspection.displays import CodebookDisplay
+    >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
+    >>> X[::2] = X[::2].cumsum(axis=2)
+    >>> y = np.array(["walk", "noise"] * 10)
+    >>> classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    >>> display = CodebookDisplay.from_estimator(classifier, X, n_codes=8)
+    >>> display.axes_.shape
+    (2, 6)
+    """
+
+    def __init__(
+        self,
+        shapes: NDArray[Any],
+        codes: pd.DataFrame,
+        *,
+        windows: Sequence[NDArray[Any]] | None = None,
+        n_codes: int | None = None,
+    ) -> None:
+        self.shapes = shapes
+        self.codes = codes
+        self.windows = windows
+        self.n_codes = n_codes
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: VQTextClassifier | VQTextTransformer,
+        X: Any = None,
+        *,
+        n_codes: int = 24,
+        order: str = "frequency",
+        texts: Sequence[str] | None = None,
+        n_windows: int = 8,
+        n_columns: int = 6,
+        ax: Any = None,
+    ) -> CodebookDisplay:
+        """Draw the vocabulary of an estimator.
+
+        Parameters
+        ----------
+        estimator : VQTextClassifier or VQTextTransformer
+            A fitted one.
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series to take windows from: those segments of at least as many timepoints
+            as a shape has points that match it best, each from another case. Of more
+            than 256 cases, so many are looked at, evenly spread. None draws shapes
+            alone.
+        n_codes : int, default=24
+            Codes that are drawn at most.
+        order : {"frequency", "lift", "usage", "code"}, default="frequency"
+            Which codes come first: those with the most usage times lift, which is how
+            often they occur in the class that they speak for; with the most lift; with
+            the most usage; or with the lowest number. Without classes the lift is 1.
+        texts : sequence of str, optional
+            Phrases to name codes by, at least two, for an estimator that was trained
+            with text. A name stands below its code, where evidence is not thin.
+        n_windows : int, default=8
+            Windows of a code at most.
+        n_columns : int, default=6
+            Panels side by side.
+        ax : Axes, optional
+            Its place is taken; its figure gets constrained layout if it has none. By
+            default a new figure is made.
+
+        Returns
+        -------
+        CodebookDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If estimator is not one of ours.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If a parameter is off, or X does not fit the estimator.
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        check_estimator(estimator, cls.__name__)
+        if order not in _ORDERS:
+            raise ValueError(f"order must be one of {_ORDERS}, got {order!r}.")
+        for name, value in (("n_codes", n_codes), ("n_columns", n_columns)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        table = estimator.describe_codes(texts)
+        lift = table["lift"] if "lift" in table else pd.Series(1.0, table.index)
+        value = {
+            "frequency": table["usage"] * lift,
+            "lift": lift,
+            "usage": table["usage"],
+            "code": -table.index.to_series(),
+        }[order]
+        codes = np.argsort(-value.to_numpy(), kind="stable")[:n_codes]
+        shapes = np.asarray(estimator.shapes_, dtype=np.float64)
+        windows = None
+        if X is not None and n_windows > 0:
+            found = _find_windows(estimator, X, shapes, n_windows)
+            windows = [found[code] for code in codes]
+        display = cls(
+            shapes[codes], table.iloc[codes], windows=windows, n_codes=len(shapes)
+        )
+        return display.plot(ax, n_columns=n_columns)
+
+    def plot(self, ax: Any = None, *, n_columns: int = 6) -> Self:
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Its place is taken; its figure gets constrained layout if it has none. By
+            default a new figure is made.
+        n_columns : int, default=6
+            Panels side by side.
+
+        Returns
+        -------
+        CodebookDisplay
+            Itself.
+        """
+        check_matplotlib(f"{type(self).__name__}.plot")
+        n_shown = len(self.shapes)
+        n_columns = min(n_columns, n_shown)
+        n_rows = -(-n_shown // n_columns)
+        rows = self.codes.reset_index(drop=True).to_dict("records")
+        phrases = [_own_phrase(row) for row in rows]
+        has_phrases = any(phrases)
+        size = max(1.75 * n_columns, 5), (1.75 if has_phrases else 1.45) * n_rows + 0.4
+        canvas = self.figure_ = take(ax, size)
+        self.axes_ = panels(canvas, n_shown, n_columns)
+        width = 0.93 * inches(canvas)[0] / n_columns
+        self.lines_: list[Any] = []
+        self.windows_: list[Any] = []
+        self.bars_: list[Any] = []
+        for index, (row, code) in enumerate(zip(rows, self.codes.index, strict=True)):
+            panel = self.axes_.flat[index]
+            windows = None if self.windows is None else self.windows[index]
+            self._draw_code(panel, self.shapes[index], windows, row["usage"])
+            panel.set_title(_code_title(code, row, width), **text(0.8))
+            if phrases[index]:
+                phrase = wrap(phrases[index], width, 0.7, 2)
+                panel.set_xlabel(phrase, style="italic", labelpad=2, **text(0.7))
+        note = "Bars and percentages: share of windows that have the code."
+        if self.windows is not None:
+            note += " Thin lines: windows of the series."
+        n_codes = self.n_codes or n_shown
+        if n_shown < n_codes:
+            note += f" {n_shown} of {n_codes} codes are shown."
+        note = wrap(note, 0.95 * inches(canvas)[0], 0.75, 3)
+        canvas.supxlabel(note, **text(0.75))
+        return self
+
+    def _draw_code(
+        self, panel: Any, shape: NDArray[Any], windows: Any, usage: float
+    ) -> None:
+        """Draw a shape over its windows, and its usage below."""
+        from matplotlib.collections import LineCollection
+        from matplotlib.patches import Rectangle
+
+        time = np.arange(len(shape))
+        most = max(float(np.abs(self.shapes).max()), 1e-9)  # one scale for all panels
+        panel.axhline(0, color=ink(), alpha=0.2, linewidth=0.5)
+        drawn = None
+        if windows is not None:
+            lines = [np.column_stack([time, window]) for window in windows]
+            drawn = LineCollection(lines, color=ink(), alpha=0.35, linewidth=0.8)
+            panel.add_collection(drawn, autolim=False)
+        self.windows_.append(drawn)
+        self.lines_ += panel.plot(time, shape, color=PALETTE[1], linewidth=2)
+        panel.set(
+            xlim=(-0.3, len(shape) - 0.7),
+            ylim=(-1.55 * most, 1.15 * most),
+            xticks=[],
+            yticks=[],
+        )
+        panel.spines[:].set_linewidth(0.5)
+        usual = max(float(self.codes["usage"].max()), 1e-12)
+        bar = Rectangle(
+            (0.02, 0.03),
+            0.7 * usage / usual,
+            0.06,
+            color=PALETTE[0],
+            transform=panel.transAxes,
+        )
+        self.bars_.append(panel.add_patch(bar))
+        panel.text(
+            0.97,
+            0.06,
+            f"{100 * usage:.2g} %",
+            ha="right",
+            va="center",
+            transform=panel.transAxes,
+            **text(0.65),
+        )
+
+
+def _find_windows(
+    estimator: VQTextClassifier | VQTextTransformer,
+    X: Any,
+    shapes: NDArray[np.float64],
+    n_windows: int,
+) -> list[NDArray[np.float64]]:
+    """Find the segments that match each code best.
+
+    Parameters
+    ----------
+    estimator : VQTextClassifier or VQTextTransformer
+    X : panel of series
+    shapes : ndarray of shape (n_codes, n_points)
+    n_windows : int
+        Of each code at most.
+
+    Returns
+    -------
+    list of ndarray of shape (n_windows_i, n_points)
+        By code, the best first: means of stretches, with offset 0 and scale 1.
+    """
+    panel = spread(as_panel(X, estimator_name="CodebookDisplay"))
+    n_points = shapes.shape[1]
+    table = estimator.tokens(panel)
+    # A shorter segment has fewer values than the shape: it matches too easily.
+    table = table[(table["length"] >= n_points) & (table["scale"] > 0)]
+    table = table.reset_index(drop=True)
+    drawn = np.full((len(table), n_points), np.nan)
+    for length, rows in table.groupby("length").indices.items():
+        part = table.iloc[rows]
+        case, channel, start, offset, scale = (
+            part[name].to_numpy()[:, None]
+            for name in ("case", "channel", "start", "offset", "scale")
+        )
+        pieces = panel.values[case, channel, start + np.arange(length)]
+        # Of so many equal parts of each timepoint, every point has as many as there are
+        # timepoints.
+        parts = np.repeat((pieces - offset) / scale, n_points, axis=1)
+        drawn[rows] = parts.reshape(len(rows), n_points, length).mean(axis=2)
+    error = np.square(drawn - shapes[table["code"]]).mean(axis=1)
+    best = table.assign(error=error).dropna().sort_values("error", kind="stable")
+    # Another case says more than another stretch of the same one.
+    best = best.drop_duplicates(["code", "case"])
+    return [
+        drawn[best.index[best["code"] == code][:n_windows]]
+        for code in range(len(shapes))
+    ]
+
+
+def _own_phrase(row: Mapping[Any, Any]) -> str:
+    """Return the name of a code, if it says more than the title, or nothing."""
+    phrase = row.get("phrase")
+    named = isinstance(phrase, str) and phrase != str(row.get("class"))
+    return str(phrase) if named else ""
+
+
+def _code_title(code: int, row: Mapping[Any, Any], width: float) -> str:
+    """Write the number of a code, and what it speaks for or looks like."""
+    has_class = not pd.isna(row.get("lift", np.nan))
+    name = row["class"] if has_class else row["shape"]
+    lines = wrap(f"{code} · {name}", width, 0.8, 2).split("\n")
+    if has_class:
+        # The lift is what must not be cut off.
+        lift = f" \N{MULTIPLICATION SIGN}{row['lift']:.1f}"
+        room = width - measure(lift, 0.8)
+        if len(lines) == 1 and measure(lines[0], 0.8) > room:
+            lines.append("")
+        lines[-1] = (shorten(lines[-1], room, 0.8) + lift).strip()
+    return "\n".join(lines)

@@ -1,0 +1,293 @@
+"""A series and the tokens that decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.inspection.displays._canvas import (
+    PALETTE,
+    channel_indices,
+    check_matplotlib,
+    inches,
+    ink,
+    points,
+    shorten,
+    text,
+)
+from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
+
+_LEAST_NAMED = 0.05  # of the largest contribution
+_MANY = 1_000_000  # more than that is no more believable
+_BESIDE = 2.6  # inches of sums by channel
+
+
+class ExplanationDisplay(SeriesDisplay):
+    """One series, with what each of its tokens says for a class against another one.
+
+    Make it by :meth:`from_estimator`. Beside each channel is what its tokens sum to,
+    and what its levels and scales as a whole and timepoints between tokens add.
+
+    Parameters
+    ----------
+    series : ndarray of shape (n_channels, n_timepoints)
+        The series.
+    contributions : DataFrame
+        Rows of one case, as `explain` of a classifier returns them.
+    channel_names : sequence of str, optional
+        Names of all channels.
+    channels : sequence of int, optional
+        Channels to draw, by default all, but for those after the 24th.
+    sampling_rate : float, optional
+        Timepoints per second, for an axis in seconds.
+    title : str, optional
+        What is said above.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (n_shown,), object
+        A row per channel.
+    sums_axes_ : ndarray of shape (n_shown,), object
+        Sums, beside each of them.
+    figure_ : Figure or SubFigure
+        What they are in.
+    lines_ : list of Line2D
+        The series, by channel.
+    spans_ : list of PolyCollection
+        Stretches of the tokens of each channel.
+    numbers_ : list of Text
+        Contributions, where they count and there was room.
+    bars_ : list of BarContainer
+        Sums of each channel: of its tokens, then of what is in no place.
+    colorbar_ : Colorbar
+        What colours mean.
+
+    See Also
+    --------
+    TokensDisplay : The same tokens with their shapes.
+
+    Examples
+    --------
+    >>> from sktext_vq import VQTextClassifier
+    >>> from sktext_vq.datasets import load
+    >>> from sktext_vq.inspection import ExplanationDisplay
+    >>> data = load("BasicMotions")
+    >>> model = VQTextClassifier(max_epochs=0, random_state=0)
+    >>> model = model.fit(data.X_train, data.y_train)
+    >>> display = ExplanationDisplay.from_estimator(model, data.X_test, case=3)
+    >>> display.title.partition(":")[0]
+    'Case 3. standing, not badminton'
+    """
+
+    def __init__(
+        self,
+        series: NDArray[Any],
+        contributions: pd.DataFrame,
+        *,
+        channel_names: Sequence[str] | None = None,
+        channels: Sequence[int] | None = None,
+        sampling_rate: float | None = None,
+        title: str | None = None,
+    ) -> None:
+        self.series = series
+        self.contributions = contributions
+        self.channel_names = channel_names
+        self.channels = channels
+        self.sampling_rate = sampling_rate
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: VQTextClassifier,
+        X: Any,
+        *,
+        case: int = 0,
+        label: Any = None,
+        against: Any = None,
+        channels: Sequence[int | str] | None = None,
+        ax: Any = None,
+    ) -> ExplanationDisplay:
+        """Explain one case of a panel, and draw it.
+
+        Parameters
+        ----------
+        estimator : VQTextClassifier
+            A fitted one.
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        case : int, default=0
+            Which one, counted from 0.
+        label : object, optional
+            Class to explain; by default the most probable one.
+        against : object, optional
+            Class to compare with; by default the most probable other one. To see why a
+            case was taken for something else, give its true class.
+        channels : sequence of int or str, optional
+            Channels to draw, by index or name. By default all, but for those after
+            the 24th.
+        ax : Axes, optional
+            Its place is taken; its figure gets constrained layout if it has none. By
+            default a new figure is made.
+
+        Returns
+        -------
+        ExplanationDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If estimator is not a VQTextClassifier.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If X has no such case or channel, does not fit the estimator, or a class is
+            none of training.
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        if not isinstance(estimator, VQTextClassifier):
+            raise TypeError(
+                f"{cls.__name__} takes a fitted VQTextClassifier, got "
+                f"{type(estimator).__name__}."
+            )
+        panel, part = take_case(X, case, cls.__name__)
+        table = estimator.explain(part, label, against).assign(case=case)
+        names = estimator.channel_names_
+        first = table.iloc[0]
+        display = cls(
+            panel.values[case, :, : int(panel.lengths[case])],
+            table,
+            channel_names=names,
+            channels=None if channels is None else channel_indices(channels, names),
+            sampling_rate=estimator.sampling_rate,
+            title=f"Case {case}. {first['label']}, not {first['against']}: "
+            f"{_odds(table['contribution'].sum())}",
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Its place is taken; its figure gets constrained layout if it has none. By
+            default a new figure is made.
+
+        Returns
+        -------
+        ExplanationDisplay
+            Itself.
+        """
+        check_matplotlib(f"{type(self).__name__}.plot")
+        from matplotlib.cm import ScalarMappable
+        from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+        channels, rows = self._make_rows(ax, beside=_BESIDE)
+        self.sums_axes_ = rows[:, 1]
+        self.bars_: list[Any] = []
+        table = self.contributions
+        placed = table["code"] >= 0
+        shown = table[placed & table["channel"].isin(channels)]
+        most = max(float(shown["contribution"].abs().max()), 1e-9) if len(shown) else 1
+        # What counts little lets the background through, be it light or dark.
+        shades = [
+            (PALETTE[1], 0.65),
+            (PALETTE[1], 0),
+            (PALETTE[0], 0),
+            (PALETTE[0], 0.65),
+        ]
+        places = [0, 0.5, 0.5, 1]
+        colour_map = LinearSegmentedColormap.from_list(
+            "contributions", list(zip(places, shades, strict=True)), N=255
+        )
+        colours = ScalarMappable(Normalize(-most, most), colour_map)
+        by_row = [shown[shown["channel"] == channel] for channel in channels]
+        for row, channel, own in zip(self.axes_, channels, by_row, strict=True):
+            own = own.sort_values("start")
+            self._draw_series(row, channel)
+            self._draw_spans(row, own, colours.to_rgba(own["contribution"]))
+        sums = {
+            "tokens": table[placed].groupby("channel")["contribution"].sum(),
+            "in no place": table[~placed].groupby("channel")["contribution"].sum(),
+        }
+        for row, channel in zip(self.sums_axes_, channels, strict=True):
+            self._draw_sums(row, {k: v.get(channel, 0.0) for k, v in sums.items()})
+        self._label()
+        self._label_sums(sums["in no place"].get(-1, 0.0))
+        self.colorbar_ = self.figure_.colorbar(
+            colours,
+            ax=list(self.axes_),
+            location="bottom",
+            shrink=0.6,
+            aspect=45,
+            pad=0.02,
+        )
+        self.colorbar_.ax.tick_params(labelsize=points(0.7))
+        self._label_colours(table)
+        self.figure_.figure.draw_without_rendering()  # lays out: widths are known
+        for row, own in zip(self.axes_, by_row, strict=True):
+            counting = own[own["contribution"].abs() >= _LEAST_NAMED * most]
+            self._write(row, counting, map(_signed, counting["contribution"]))
+        return self
+
+    def _draw_sums(self, row: Any, sums: dict[str, float]) -> None:
+        """Draw what a channel sums to, as bars with numbers."""
+        row.axvline(0, color=ink(), linewidth=0.5)
+        bars = row.barh(
+            range(len(sums)),
+            list(sums.values()),
+            color=[(ink(), 0.6), "none"],
+            edgecolor=ink(),
+            linewidth=0.6,
+            height=0.6,
+        )
+        self.bars_.append(bars)
+        row.set_ylim(len(sums) - 0.5, -0.5)
+        row.yaxis.tick_right()
+        row.set_yticks(
+            range(len(sums)),
+            [f"{_signed(value)} {name}" for name, value in sums.items()],
+            **text(0.6),
+        )
+        row.tick_params(axis="y", length=0)
+        row.tick_params(axis="x", labelsize=points(0.7))
+        for side in ("left", "right", "top"):
+            row.spines[side].set_visible(False)
+
+    def _label_sums(self, constant: float) -> None:
+        self.sums_axes_[0].set_title("sums of the channel", **text(0.8))
+        self.sums_axes_[-1].set_xlabel(
+            f"{_signed(constant)} holds for all series", **text(0.7)
+        )
+
+    def _label_colours(self, table: pd.DataFrame) -> None:
+        """Say which colour speaks for which class."""
+        first = table.iloc[0]
+        width = 0.16 * inches(self.figure_)[0]
+        left, right = (
+            shorten(str(first[side]), width, 0.8) for side in ("against", "label")
+        )
+        self.colorbar_.set_label(
+            f"\N{LEFTWARDS ARROW} speaks for {left}      contribution of a token      "
+            f"speaks for {right} \N{RIGHTWARDS ARROW}",
+            **text(0.8),
+        )
+
+
+def _signed(value: float) -> str:
+    """Two digits after the point, with a sign that is as wide as plus."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _odds(log_odds: float) -> str:
+    """Say what a logarithm of odds means."""
+    times, more = np.exp(min(abs(log_odds), 20)), "more" if log_odds >= 0 else "less"
+    factor = f"{times:.3g}" if times < _MANY else f"over {_MANY:,}"
+    return f"{factor} times {more} probable (contributions sum to {log_odds:+.2f})"

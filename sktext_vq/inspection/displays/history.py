@@ -1,0 +1,169 @@
+"""Losses of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.inspection.displays._canvas import (
+    PALETTE,
+    check_estimator,
+    check_matplotlib,
+    ink,
+    panels,
+    points,
+    take,
+    text,
+)
+from sktext_vq.transformer import VQTextTransformer
+
+
+class HistoryDisplay:
+    """Losses of each epoch of training.
+
+    Make it by :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    history : list of dict
+        Of each epoch, the losses by name: ``train_loss`` and, of series that were held
+        out, ``valid_loss`` are sums over all terms; ``train_text`` and so on are terms.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (n_rows, n_columns), object
+        A panel per loss, the sum first; None where there is none.
+    figure_ : Figure or SubFigure
+        What they are in.
+    lines_ : list of Line2D
+        Losses, by panel: in training, then of held-out series.
+
+    See Also
+    --------
+    HistogramsDisplay : What classes look like, trained or not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq import VQTextClassifier
+    >>> from sktext_vq.inspection.displays import HistoryDisplay
+    >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
+    >>> X[::2] = X[::2].cumsum(axis=2)
+    >>> y = np.array(["walk", "noise"] * 10)
+    >>> classifier = VQTextClassifier(
+    ...     max_epochs=2, text_encoder="hashing", random_state=0
+    ... )
+    >>> display = HistoryDisplay.from_estimator(classifier.fit(X, y))
+    >>> [panel.get_title() for panel in display.axes_.flat if panel is not None]
+    ['weighted sum', 'class', 'text', 'codes', 'affinity']
+    """
+
+    def __init__(self, history: Sequence[Mapping[str, float]]) -> None:
+        self.history = history
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: VQTextClassifier | VQTextTransformer, *, ax: Any = None
+    ) -> HistoryDisplay:
+        """Draw the training of an estimator.
+
+        Parameters
+        ----------
+        estimator : VQTextClassifier or VQTextTransformer
+            A fitted one, with ``max_epochs`` above 0.
+        ax : Axes, optional
+            Its place is taken; its figure gets constrained layout if it has none. By
+            default a new figure is made.
+
+        Returns
+        -------
+        HistoryDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If estimator is not one of ours.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If it was fitted without training.
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        check_estimator(estimator, cls.__name__)
+        if not estimator.history_:
+            raise ValueError(
+                f"This {type(estimator).__name__} has no history of training, since it "
+                f"is in closed form (max_epochs={estimator.max_epochs}). Fit it with "
+                "max_epochs above 0, with y or text."
+            )
+        return cls(estimator.history_).plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Its place is taken; its figure gets constrained layout if it has none. By
+            default a new figure is made.
+
+        Returns
+        -------
+        HistoryDisplay
+            Itself.
+        """
+        check_matplotlib(f"{type(self).__name__}.plot")
+        from matplotlib.ticker import MaxNLocator
+
+        parts = {"train": "training", "valid": "held-out series"}
+        terms = dict.fromkeys(
+            key.partition("_")[2]
+            for epoch in self.history
+            for key in epoch
+            if key.partition("_")[0] in parts
+        )
+        terms = {"loss": None, **terms}
+        n_columns = min(3, len(terms))
+        n_rows = -(-len(terms) // n_columns)
+        canvas = self.figure_ = take(ax, (3 * n_columns, 2.2 * n_rows + 0.5))
+        self.axes_ = panels(canvas, len(terms), n_columns)
+        epochs = np.arange(1, len(self.history) + 1)
+        sums = [epoch.get("valid_loss", np.nan) for epoch in self.history]
+        self.lines_ = []
+        handles = {}
+        styles: dict[str, Any] = {
+            "train": {"color": PALETTE[1], "marker": "o"},
+            "valid": {"color": PALETTE[0], "marker": "s", "linestyle": "--"},
+        }
+        for panel, term in zip(self.axes_.flat, terms, strict=False):
+            for part, name in parts.items():
+                key = f"{part}_{term}"
+                losses = [epoch.get(key, np.nan) for epoch in self.history]
+                if np.isfinite(losses).any():
+                    lines = panel.plot(epochs, losses, markersize=3, **styles[part])
+                    self.lines_ += lines
+                    handles[name] = lines[0]
+            if np.isfinite(sums).any():
+                best = epochs[int(np.nanargmin(sums))]
+                handles["epoch that was kept"] = panel.axvline(
+                    best, color=ink(), linewidth=0.8, linestyle=":"
+                )
+            title = "weighted sum" if term == "loss" else term
+            panel.set_title(title, **text(0.9))
+            panel.set_xlabel("epoch", **text(0.8))
+            panel.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+            panel.yaxis.set_major_locator(MaxNLocator(4))
+            panel.tick_params(labelsize=points(0.75))
+        canvas.legend(
+            list(handles.values()),
+            list(handles),
+            loc="outside lower center",
+            ncols=len(handles),
+            fontsize=points(0.8),
+            frameon=False,
+        )
+        return self

@@ -1,0 +1,401 @@
+"""How often classes and phrases use codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import column_or_1d
+
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.inspection.displays._canvas import (
+    check_estimator,
+    check_matplotlib,
+    ink,
+    measure,
+    points,
+    text,
+    unit,
+    wrap,
+)
+from sktext_vq.panel import as_panel
+from sktext_vq.transformer import VQTextTransformer
+
+_MAX_DOUBLINGS = 4  # lifts are drawn from 1/16 to 16
+
+
+class _LiftsDisplay:
+    """Heat map of how much more often than on average each row uses each code."""
+
+    _rows: str
+
+    def __init__(
+        self,
+        lifts: NDArray[np.float64],
+        labels: Sequence[str],
+        *,
+        codes: ArrayLike | None = None,
+        shapes: NDArray[Any] | None = None,
+        n_codes: int | None = None,
+    ) -> None:
+        self.lifts = lifts
+        self.labels = labels
+        self.codes = codes
+        self.shapes = shapes
+        self.n_codes = n_codes
+
+    @classmethod
+    def _from_shares(
+        cls,
+        estimator: VQTextClassifier | VQTextTransformer,
+        shares: NDArray[np.float64],
+        labels: Sequence[str],
+        n_codes: int,
+    ) -> Self:
+        """Compare rows of shares with their mean, and put codes in order."""
+        if n_codes < 1:
+            raise ValueError(f"n_codes must be at least 1, got {n_codes}.")
+        mean = shares.mean(axis=0)
+        lifts = shares / np.where(mean > 0, mean, 1)
+        lifts[:, mean == 0] = 1
+        most = 2.0**_MAX_DOUBLINGS
+        lifts = np.log2(lifts.clip(1 / most, most))
+        # Codes that tell rows apart by many windows; those of a row side by side.
+        kept = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:n_codes]
+        best = lifts[:, kept]
+        codes = kept[np.lexsort((-best.max(axis=0), best.argmax(axis=0)))]
+        return cls(
+            lifts[:, codes],
+            labels,
+            codes=codes,
+            shapes=np.asarray(estimator.shapes_, dtype=np.float64)[codes],
+            n_codes=shares.shape[1],
+        )
+
+    def plot(self, ax: Any = None, *, cmap: Any = "PuOr_r") -> Self:
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw. By default a new figure is made.
+        cmap : str or Colormap, default="PuOr_r"
+            Colours, of which the middle one is for what is as on average.
+
+        Returns
+        -------
+        HistogramsDisplay or PhrasesDisplay
+            Itself.
+        """
+        check_matplotlib(f"{type(self).__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        n_rows, n_shown = self.lifts.shape
+        labels = [wrap(str(label), 2.8, 0.8, 3) for label in self.labels]
+        n_lines = 1 + max(label.count("\n") for label in labels)
+        widest = max(
+            measure(line, 0.8) for label in labels for line in label.split("\n")
+        )
+        if ax is None:
+            width = max(0.17 * n_shown, 3.0) + widest / unit() + 1.3
+            height = (n_rows + 1) * (0.14 * n_lines + 0.12) + 1.2
+            size = unit() * width, unit() * max(height, 2.4)
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        most = self._limit()
+        self.image_ = ax.imshow(
+            self.lifts, aspect="auto", cmap=cmap, vmin=-most, vmax=most
+        )
+        ax.set_yticks(range(n_rows), labels, **text(0.8))
+        codes = np.arange(n_shown) if self.codes is None else np.asarray(self.codes)
+        inches = ax.get_window_extent().width / ax.figure.figure.dpi
+        step = max(1, int(np.ceil(n_shown * 0.125 * unit() / inches)))
+        every = range(0, n_shown, step)
+        self._draw_shapes(ax, every)
+        ax.set_xticks(every, [f"{codes[i]}" for i in every], rotation=90, **text(0.65))
+        note = "code"
+        if self.n_codes is not None and n_shown < self.n_codes:
+            note += f" ({n_shown} of {self.n_codes} are shown)"
+        ax.set_xlabel(note, **text(0.9))
+        ax.set_title(f"Use of codes by {self._rows}", **text(1))
+        self._draw_colour_bar(ax, most)
+        return self
+
+    def _limit(self) -> float:
+        """Choose where the colours end."""
+        # Among n rows a factor is n at most, but may be nearly 0. The few strongest of
+        # either side shall not make all others pale.
+        above = self.lifts[self.lifts > 0]
+        if not len(above):
+            return 1.0
+        usual = np.quantile(np.abs(self.lifts), 0.8)
+        return float(max(usual, np.quantile(above, 0.98)))
+
+    def _draw_shapes(self, ax: Any, columns: range) -> None:
+        """Draw shapes of codes above their columns."""
+        from matplotlib.collections import LineCollection
+
+        self.shapes_ = None
+        if self.shapes is None:
+            return
+        n_points = self.shapes.shape[1]
+        across = (np.arange(n_points) / (n_points - 1) - 0.5) * 0.7 * columns.step
+        most = max(float(np.abs(self.shapes).max()), 1e-9)
+        lines = [
+            np.column_stack([column + across, -1.1 - 0.45 * self.shapes[column] / most])
+            for column in columns
+        ]
+        self.shapes_ = LineCollection(lines, color=ink(), linewidth=0.8)
+        ax.add_collection(self.shapes_, autolim=False)
+        ax.set_ylim(self.lifts.shape[0] - 0.5, -1.65)
+
+    def _draw_colour_bar(self, ax: Any, most: float) -> None:
+        """Draw the scale as factors."""
+        below, above = bool(self.lifts.min() < -most), bool(self.lifts.max() > most)
+        extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
+        bar = self.colorbar_ = ax.figure.colorbar(
+            self.image_,
+            ax=ax,
+            use_gridspec=False,  # so that a layout can be chosen later
+            extend=extend[below, above],
+            fraction=0.04,
+            pad=0.01,
+            aspect=25,
+        )
+        whole = int(most)
+        ticks = np.arange(-whole, whole + 1) if whole else np.array([-most, 0, most])
+        bar.set_ticks(ticks, labels=[factor(tick) for tick in ticks])
+        bar.ax.tick_params(labelsize=points(0.7))
+        bar.set_label(f"times the mean of {self._rows}", **text(0.8))
+
+
+class HistogramsDisplay(_LiftsDisplay):
+    """How often classes use codes, next to the mean over classes.
+
+    Make it by :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    lifts : ndarray of shape (n_classes, n_shown)
+        Logarithms to base 2 of the share of a code in a class, divided by the mean
+        over classes.
+    labels : sequence of str
+        Classes.
+    codes : array-like of shape (n_shown,), optional
+        Numbers of the codes; by default they are counted from 0.
+    shapes : ndarray of shape (n_shown, n_points), optional
+        Their shapes.
+    n_codes : int, optional
+        Codes of the whole vocabulary; by default those that are shown.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where it is drawn.
+    figure_ : Figure or SubFigure
+        What that is in.
+    image_ : AxesImage
+        The heat map.
+    shapes_ : LineCollection or None
+        Shapes of the codes that are named below.
+    colorbar_ : Colorbar
+        Its scale, in factors.
+
+    See Also
+    --------
+    PhrasesDisplay : The same for texts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq import VQTextClassifier
+    >>> from sktext_vq.inspection.displays import HistogramsDisplay
+    >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
+    >>> X[::2] = X[::2].cumsum(axis=2)
+    >>> y = np.array(["walk", "noise"] * 10)
+    >>> classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    >>> display = HistogramsDisplay.from_estimator(classifier, X, y)
+    >>> display.labels, display.lifts.shape
+    (['noise', 'walk'], (2, 64))
+    """
+
+    _rows = "classes"
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: VQTextClassifier | VQTextTransformer,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_codes: int = 64,
+        cmap: Any = "PuOr_r",
+        ax: Any = None,
+    ) -> HistogramsDisplay:
+        """Draw how often classes use codes.
+
+        Parameters
+        ----------
+        estimator : VQTextClassifier or VQTextTransformer
+            A fitted one.
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        y : array-like of shape (n_cases,)
+            Their classes, two at least. They may be others than those of training.
+        n_codes : int, default=64
+            Codes that are drawn at most: those whose share differs most between
+            classes. Codes that speak for the same class stand side by side.
+        cmap : str or Colormap, default="PuOr_r"
+            Colours, of which the middle one is for what is as on average.
+        ax : Axes, optional
+            Where to draw. By default a new figure is made.
+
+        Returns
+        -------
+        HistogramsDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If estimator is not one of ours.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If X and y do not match each other or the estimator, or there is but one
+            class.
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        check_estimator(estimator, cls.__name__)
+        panel = as_panel(X, estimator_name=cls.__name__)
+        true = column_or_1d(y, warn=True)
+        if len(true) != panel.n_cases:
+            raise ValueError(
+                f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "
+                f"cases, y has {len(true)}."
+            )
+        labels, classes = np.unique(true, return_inverse=True)
+        if len(labels) < 2:
+            raise ValueError(
+                "y needs at least two classes, since each is compared with their mean. "
+                f"It has {labels.tolist()}."
+            )
+        shares = estimator.transform_codes(panel)
+        means = np.stack([shares[classes == i].mean(0) for i in range(len(labels))])
+        names = [str(label) for label in labels]
+        return cls._from_shares(estimator, means, names, n_codes).plot(ax, cmap=cmap)
+
+
+class PhrasesDisplay(_LiftsDisplay):
+    """How strongly texts speak of codes, next to the mean over texts.
+
+    Make it by :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    lifts : ndarray of shape (n_texts, n_shown)
+        Logarithms to base 2 of the share of a code that a text tells, divided by the
+        mean over texts.
+    labels : sequence of str
+        Texts.
+    codes : array-like of shape (n_shown,), optional
+        Numbers of the codes; by default they are counted from 0.
+    shapes : ndarray of shape (n_shown, n_points), optional
+        Their shapes.
+    n_codes : int, optional
+        Codes of the whole vocabulary; by default those that are shown.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        Where it is drawn.
+    figure_ : Figure or SubFigure
+        What that is in.
+    image_ : AxesImage
+        The heat map.
+    shapes_ : LineCollection or None
+        Shapes of the codes that are named below.
+    colorbar_ : Colorbar
+        Its scale, in factors.
+
+    See Also
+    --------
+    HistogramsDisplay : The same for classes of series.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq import VQTextClassifier
+    >>> from sktext_vq.inspection.displays import PhrasesDisplay
+    >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
+    >>> X[::2] = X[::2].cumsum(axis=2)
+    >>> y = np.array(["walk", "noise"] * 10)
+    >>> classifier = VQTextClassifier(
+    ...     max_epochs=1, text_encoder="hashing", random_state=0
+    ... )
+    >>> texts = ["a random walk", "white noise", "a wave"]
+    >>> display = PhrasesDisplay.from_estimator(classifier.fit(X, y), texts)
+    >>> display.lifts.shape
+    (3, 64)
+    """
+
+    _rows = "texts"
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: VQTextClassifier | VQTextTransformer,
+        texts: Sequence[str],
+        *,
+        n_codes: int = 64,
+        cmap: Any = "PuOr_r",
+        ax: Any = None,
+    ) -> PhrasesDisplay:
+        """Draw how strongly texts speak of codes.
+
+        Parameters
+        ----------
+        estimator : VQTextClassifier or VQTextTransformer
+            A fitted one that was trained with text.
+        texts : sequence of str, shape (n_texts,)
+            Any wording, two texts at least.
+        n_codes : int, default=64
+            Codes that are drawn at most: those whose share differs most between texts.
+            Codes that the same text speaks of most stand side by side.
+        cmap : str or Colormap, default="PuOr_r"
+            Colours, of which the middle one is for what is as on average.
+        ax : Axes, optional
+            Where to draw. By default a new figure is made.
+
+        Returns
+        -------
+        PhrasesDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If estimator is not one of ours, or a text is not a string.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If it was not trained with text, a text is empty, or there is but one.
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        check_estimator(estimator, cls.__name__)
+        shares = estimator.transform_text(texts)
+        if len(shares) < 2:
+            raise ValueError(
+                "texts needs at least two, since each is compared with their mean."
+            )
+        display = cls._from_shares(estimator, shares, list(texts), n_codes)
+        return display.plot(ax, cmap=cmap)
+
+
+def factor(doublings: float) -> str:
+    """Power of 2 as a factor, such as 1/4, 1 or 1.3."""
+    if doublings < 0 and float(doublings).is_integer():
+        return f"1/{2**-doublings:.0f}"
+    return f"{2**doublings:.3g}"

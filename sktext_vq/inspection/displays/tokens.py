@@ -1,0 +1,287 @@
+"""A series and its tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self, cast
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from sktext_vq._readable import shape_words
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.inspection.displays._canvas import (
+    PALETTE,
+    channel_indices,
+    check_estimator,
+    check_matplotlib,
+    inches,
+    ink,
+    measure,
+    points,
+    spread,
+    unit,
+)
+from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
+from sktext_vq.nn.segments import decode
+from sktext_vq.text import SeriesCaptioner
+from sktext_vq.transformer import VQTextTransformer
+
+_OTHER_COLOUR = "#999999"
+
+
+class TokensDisplay(SeriesDisplay):
+    """One series with its tokens: where each shape sits, at which level and scale.
+
+    Make it by :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    series : ndarray of shape (n_channels, n_timepoints)
+        The series.
+    tokens : DataFrame
+        A row per token, with the columns that `tokens` of an estimator returns. All
+        are drawn, whatever their case.
+    shapes : ndarray of shape (n_codes, n_points)
+        Decoded shapes of all codes.
+    reconstruction : ndarray of shape (n_channels, n_timepoints), optional
+        The series as its tokens tell it.
+    channel_names : sequence of str, optional
+        Names of all channels.
+    channels : sequence of int, optional
+        Channels to draw, by default all, but for those after the 24th.
+    sampling_rate : float, optional
+        Timepoints per second, for an axis in seconds.
+    title : str, optional
+        What is said above.
+
+    Attributes
+    ----------
+    axes_ : ndarray of shape (n_shown,), object
+        A row per channel.
+    figure_ : Figure or SubFigure
+        What they are in.
+    lines_ : list of Line2D
+        The series, by channel.
+    reconstructions_ : list of Line2D
+        The reconstruction, by channel; empty if it was not given.
+    spans_ : list of PolyCollection
+        Stretches of the tokens of each channel.
+    tokens_ : list of LineCollection
+        The tokens of each channel, as pieces of a series.
+    numbers_ : list of Text
+        Numbers of codes, where there was room.
+
+    See Also
+    --------
+    CodebookDisplay : All codes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq import VQTextTransformer
+    >>> from sktext_vq.inspection.displays import TokensDisplay
+    >>> X = np.random.default_rng(0).normal(size=(8, 3, 50)).cumsum(axis=2)
+    >>> transformer = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
+    >>> display = TokensDisplay.from_estimator(transformer, X, case=2)
+    >>> [axes.get_ylabel() for axes in display.axes_]
+    ['channel 0', 'channel 1', 'channel 2']
+    """
+
+    def __init__(
+        self,
+        series: NDArray[Any],
+        tokens: pd.DataFrame,
+        shapes: NDArray[Any],
+        *,
+        reconstruction: NDArray[Any] | None = None,
+        channel_names: Sequence[str] | None = None,
+        channels: Sequence[int] | None = None,
+        sampling_rate: float | None = None,
+        title: str | None = None,
+    ) -> None:
+        self.series = series
+        self.tokens = tokens
+        self.shapes = shapes
+        self.reconstruction = reconstruction
+        self.channel_names = channel_names
+        self.channels = channels
+        self.sampling_rate = sampling_rate
+        self.title = title
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: VQTextClassifier | VQTextTransformer,
+        X: Any,
+        *,
+        case: int = 0,
+        channels: Sequence[int | str] | None = None,
+        ax: Any = None,
+    ) -> TokensDisplay:
+        """Draw one case of a panel with its tokens.
+
+        Parameters
+        ----------
+        estimator : VQTextClassifier or VQTextTransformer
+            A fitted one.
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series. The title says what the
+            case is like among them.
+        case : int, default=0
+            Which one, counted from 0.
+        channels : sequence of int or str, optional
+            Channels to draw, by index or name. By default all, but for those after
+            the 24th.
+        ax : Axes, optional
+            Its place is taken; its figure gets constrained layout if it has none. By
+            default a new figure is made.
+
+        Returns
+        -------
+        TokensDisplay
+            What was drawn.
+
+        Raises
+        ------
+        TypeError
+            If estimator is not one of ours.
+        NotFittedError
+            If it is not fitted.
+        ValueError
+            If X has no such case or channel, or does not fit the estimator.
+        """
+        check_matplotlib(f"{cls.__name__}.from_estimator")
+        check_estimator(estimator, cls.__name__)
+        panel, part = take_case(X, case, cls.__name__)
+        tokens = estimator.tokens(part)
+        length = int(panel.lengths[case])
+        names = estimator.channel_names_
+        # A single channel needs no name to be told from others.
+        known = None if len(names) == 1 else names
+        if estimator.channel_names is not None:
+            known = names
+        captioner = SeriesCaptioner(
+            channel_names=known, sampling_rate=estimator.sampling_rate, n_sentences=3
+        )
+        some = spread(panel)
+        caption = captioner.fit(some).transform(part)[0]
+        display = cls(
+            panel.values[case, :, :length],
+            tokens.assign(case=case),
+            np.asarray(estimator.shapes_, dtype=np.float64),
+            reconstruction=estimator.reconstruct(part)[0, :, :length],
+            channel_names=names,
+            channels=None if channels is None else channel_indices(channels, names),
+            sampling_rate=estimator.sampling_rate,
+            title=f"Case {case}. {caption}",
+        )
+        return display.plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw it.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Its place is taken; its figure gets constrained layout if it has none. By
+            default a new figure is made.
+
+        Returns
+        -------
+        TokensDisplay
+            Itself.
+        """
+        check_matplotlib(f"{type(self).__name__}.plot")
+        channels, _ = self._make_rows(ax)
+        tokens = self.tokens[self.tokens["channel"].isin(channels)]
+        colours = _code_colours(tokens)
+        self.reconstructions_: list[Any] = []
+        self.tokens_: list[Any] = []
+        by_row = [tokens[tokens["channel"] == channel] for channel in channels]
+        for row, channel, own in zip(self.axes_, channels, by_row, strict=True):
+            self._draw_channel(row, channel, own, colours)
+        self._label()
+        self._draw_legend(colours, tokens["code"].nunique() > len(colours))
+        self.figure_.figure.draw_without_rendering()  # lays out: widths are known
+        for row, own in zip(self.axes_, by_row, strict=True):
+            self._write(row, own, own["code"].astype(str))
+        return self
+
+    def _draw_channel(
+        self, row: Any, channel: int, tokens: pd.DataFrame, colours: Mapping[int, str]
+    ) -> None:
+        """Draw a channel, and its tokens as spans and as pieces of it."""
+        from matplotlib.collections import LineCollection
+
+        rate = self.sampling_rate or 1
+        pieces = [
+            np.column_stack(
+                [
+                    (token["start"] + np.arange(token["length"])) / rate,
+                    _draw_token(token, self.shapes),
+                ]
+            )
+            for token in tokens.to_dict("records")
+        ]
+        own = [colours.get(code, _OTHER_COLOUR) for code in tokens["code"]]
+        self._draw_series(row, channel, (piece[:, 1] for piece in pieces))
+        self._draw_spans(row, tokens, own, alpha=0.22)
+        found = LineCollection(pieces, colors=own, linewidths=2.2, zorder=2)
+        self.tokens_.append(row.add_collection(found, autolim=False))
+        if self.reconstruction is not None:
+            rebuilt = self.reconstruction[channel]
+            self.reconstructions_ += row.plot(
+                np.arange(len(rebuilt)) / rate,
+                rebuilt,
+                color=ink(),
+                alpha=0.6,
+                linewidth=0.6,
+                linestyle=(0, (2, 1)),
+            )
+
+    def _draw_legend(self, colours: Mapping[int, str], has_others: bool) -> None:
+        """Say what colours and lines mean, in as many columns as there is room for."""
+        from matplotlib.lines import Line2D
+
+        handles = [Line2D([], [], color=ink(), linewidth=0.8, label="series")]
+        if self.reconstruction is not None:
+            style: Any = {"linewidth": 0.6, "linestyle": (0, (2, 1)), "alpha": 0.6}
+            handles.append(Line2D([], [], color=ink(), label="reconstruction", **style))
+        named = [
+            (colour, f"{code}: {shape_words(self.shapes[code])}")
+            for code, colour in colours.items()
+        ]
+        if has_others:
+            named.append((_OTHER_COLOUR, "other codes"))
+        for colour, label in named:
+            handles.append(Line2D([], [], color=colour, linewidth=4, label=label))
+        widest = max(measure(str(handle.get_label()), 0.8) for handle in handles)
+        n_columns = int(0.95 * inches(self.figure_)[0] / (widest + 0.6 * unit()))
+        self.figure_.legend(
+            handles=handles,
+            loc="outside lower center",
+            ncols=int(np.clip(n_columns, 1, len(handles))),
+            fontsize=points(0.8),
+            frameon=False,
+        )
+
+
+def _draw_token(
+    token: Mapping[Any, Any], shapes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Draw a token as a piece of a series."""
+    code, offset, scale = (
+        torch.tensor([token[name]]) for name in ("code", "offset", "scale")
+    )
+    drawn = decode(code, offset, scale, token["length"], torch.from_numpy(shapes))
+    return cast(NDArray[np.float64], drawn[0].numpy())
+
+
+def _code_colours(tokens: pd.DataFrame) -> dict[int, str]:
+    """Give colours to the codes that occur most often, the longest of these first."""
+    times = tokens.groupby("code")["length"].agg(["count", "sum"])
+    ranked = times.sort_values(["count", "sum"], ascending=False, kind="stable").index
+    return dict(zip(map(int, ranked), PALETTE, strict=False))

@@ -1,0 +1,106 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq._naming import CodeUse, separate
+from sktext_vq.nn.tokens import N_ROWS
+
+WORDS = ["saw teeth", "square waves", "noise"]
+
+
+def make_panel(seed, n_cases=30):
+    """Three kinds of series in channel a, the first of them strong; b is noise."""
+    rng = np.random.default_rng(seed)
+    X = 0.1 * rng.normal(size=(n_cases, 2, 96))
+    kinds = np.arange(n_cases) % 3
+    ramp = np.linspace(-1, 1, 16)
+    X[kinds == 0, 0] += 3 * np.tile(ramp, 6)
+    X[kinds == 1, 0] += 0.5 * np.tile(np.sign(ramp), 6)
+    return X, np.array(WORDS)[kinds]
+
+
+@pytest.fixture(scope="module")
+def model():
+    return VQTextClassifier(
+        24, max_epochs=0, channel_names=["a", "b"], random_state=0
+    ).fit(*make_panel(0))
+
+
+def test_separation_is_the_area_under_the_curve():
+    rng = np.random.default_rng(0)
+    shares, classes = rng.normal(size=(40, 5)).round(1), rng.integers(0, 3, size=40)
+    found = separate(shares, classes, 4)
+    for label in range(3):
+        for code in range(5):
+            expected = roc_auc_score(classes == label, shares[:, code])
+            assert found[label, code] == pytest.approx(expected)
+    np.testing.assert_array_equal(found[3], 0.5)  # a class that has no case
+
+
+def test_named_codes_belong_to_their_class_in_new_series_too(model):
+    table = model.describe_codes()
+    named = table[table["phrase"].notna()]
+    assert set(named["phrase"]) == set(WORDS)
+    assert (named["phrase"] == named["class"]).all()
+    assert named["confidence"].between(0.75, 1).all()
+    assert (table["confidence"][table["phrase"].isna()] < 0.75).all()
+    X, y = make_panel(1)
+    shares = model.transform_codes(X)
+    sure = named[named["confidence"] > 0.95]
+    assert len(sure) > 3
+    for code, row in sure.iterrows():
+        own = y == row["phrase"]
+        assert shares[own, code].mean() > shares[~own, code].mean()
+
+
+def test_labels_that_say_nothing_give_codes_no_name():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(400, 1, 60)), np.tile(["one", "other"], 200)
+    table = VQTextClassifier(16, max_epochs=0, random_state=0).fit(X, y)
+    assert table.describe_codes()["phrase"].isna().all()
+
+
+def test_attributes_say_where_windows_are_strong_and_in_which_channel(model):
+    table = model.describe_codes()
+    teeth = table[table["phrase"] == "saw teeth"]
+    clear = teeth[teeth["confidence"] == 1]
+    assert len(clear)
+    assert clear["attributes"].str.contains("strong").all()
+    assert clear["attributes"].str.contains("in a").all()
+    assert not table["attributes"].str.contains("weak.*strong|quick.*slow").any()
+
+
+def test_attributes_follow_use():
+    """Three codes, of one channel each, two lengths: built by hand."""
+    squares = np.zeros((1, 3, 1, 2, N_ROWS, 3))
+    # Code 0: channel 0, short, weakest scale; 1: channel 1, long, strongest; 2: even.
+    for code, channel, length, scale in ((0, 0, 0, 4), (1, 1, 1, 7)):
+        squares[0, channel, 0, length, [0, scale], code] = 1
+    squares[0, :, 0, :, 0, 2] = 1
+    squares[0, :, 0, :, 4:8, 2] = 0.25
+    use = CodeUse.from_squares(squares.reshape(1, -1), squares.shape[1:])
+    assert use.strength() == ["weak", "strong", None]
+    assert use.pace() == ["quick", "slow", None]
+    assert use.place(["x", "y", "z"]) == ["x", "y", None]
+    np.testing.assert_allclose(use.by_code, [1 / 6, 1 / 6, 1])
+
+
+def test_names_from_texts():
+    X, y = make_panel(0)
+    model = VQTextClassifier(
+        24, max_epochs=3, text_encoder="hashing", random_state=0
+    ).fit(X, y)
+    shares = model.transform_text(WORDS)
+    table = model.describe_codes(WORDS)
+    parts = shares / shares.sum(axis=0)
+    np.testing.assert_allclose(table["confidence"], parts.max(axis=0))
+    for code, name in table["phrase"].items():
+        best = WORDS[parts[:, code].argmax()]
+        is_sure = parts[:, code].max() >= 2 / 3
+        assert name == best if is_sure else pd.isna(name)
+    with pytest.raises(ValueError, match="at least two phrases"):
+        model.describe_codes(["one"])
+    with pytest.raises(ValueError, match="trained with text"):
+        VQTextTransformer(24, max_epochs=0).fit(X).describe_codes(WORDS)
