@@ -3,6 +3,7 @@
 # make benchmark   compare with other classifiers on six small sets, in minutes
 # make results   compute figures of README and docs that benchmarks/results lacks, in
 #                hours, with the data of SKTEXT_VQ_DATA; remove its CSV files for all
+# make docs    build the documentation, into build/docs
 # make clean   remove the environment and what tools left behind
 #
 # PYTHON chooses the interpreter. TORCH_INDEX_URL chooses a build of torch, such as
@@ -15,7 +16,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	--constraint constraints.txt
 
-.PHONY: demo test benchmark results clean
+.PHONY: demo test benchmark results docs clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m sktext_vq demo
@@ -54,9 +55,14 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/documents.py
 
+docs: .venv/docs.stamp
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env -q \
+		-b html docs build/docs
+	@echo "Open build/docs/index.html in a browser."
+
 clean:
 	rm -rf .venv .venv-aeon .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf build dist sktext_vq.egg-info
+	rm -rf build dist sktext_vq.egg-info docs/auto_examples docs/generated
 	find sktext_vq tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -79,6 +85,10 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv-aeon
 	.venv-aeon/bin/python -m pip install --quiet \
 		--constraint benchmarks/constraints-aeon.txt aeon sktime torch
+	touch $@
+
+.venv/docs.stamp: .venv/demo.stamp
+	$(INSTALL) --editable '.[docs]'
 	touch $@
 
 .venv/benchmark.stamp: .venv/demo.stamp

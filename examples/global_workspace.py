@@ -1,4 +1,6 @@
-"""Toy model: a global latent workspace whose slots are the codes of one codebook.
+"""
+Toy model: a global latent workspace with a codebook for slots
+==============================================================
 
 In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711) either
 modality can be decoded from what any wrote. Here text takes the place of persistence
@@ -54,9 +56,10 @@ class Workspace(nn.Module):
         return [nn.functional.normalize(p) for p in places], cut, code, drawn
 
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
 parser.add_argument("--picture", metavar="PATH", help="where to draw both cuts")
-path, data = parser.parse_args().picture, load("BasicMotions")
+parser.add_argument("--steps", type=int, default=100, help="of each training")
+options, data = parser.parse_args(), load("BasicMotions")
 names, y = np.unique([data.y_train, data.y_test], return_inverse=True)
 X = np.linalg.norm([data.X_train[:, :3], data.X_test[:, :3]], axis=2)  # acceleration
 series, y = torch.tensor((X - X[0].mean()) / X[0].std()).float(), torch.tensor(y)
@@ -71,7 +74,7 @@ for text_weight in (0, 1):
     book, uses = tokenizer.codebook, [use.flatten(3) for use in usage]
     model = Workspace(book, usage[0].mean(0), texts.words.shape[2])
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(250):
+    for _ in range(options.steps):
         rows = 4 * torch.arange(4) + torch.randint(4, (4,))  # a wording of each class
         some = texts._replace(sentences=texts.sentences[rows])
         (alone, told, both), _, _, drawn = model(series[0], some)
@@ -115,5 +118,5 @@ for axis, part, title in zip(axes, parts, ("without", "with"), strict=True):
         xlim=(0, 100), ylim=(-2, 5), xlabel="timepoint", ylabel="acceleration (sd)"
     )
     axis.set_title(f"Badminton, borders learned {title} text; codes by number", pad=18)
-if path:
-    figure.savefig(path)
+if options.picture:
+    figure.savefig(options.picture)

@@ -298,7 +298,7 @@ class ShapeTokenizer(nn.Module):
         return sum(self.sizes)
 
     def histograms(self, features: Tensor) -> Tensor:
-        """Give the histograms among features their shape, (n_cases, *layout)."""
+        """Give the histograms among features their shape, ``(n_cases, *layout)``."""
         return features[:, : self.sizes[0]].view(-1, *self.layout)
 
     def _extend(self, batch: Batch) -> Batch:

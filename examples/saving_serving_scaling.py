@@ -1,0 +1,110 @@
+"""
+Saving, serving, scaling
+========================
+
+A fitted model is one file without code. It answers requests without ``transformers`` or
+sktime, and time grows with the number of series, and not faster.
+"""
+
+# %%
+# Save and load
+# -------------
+# The file is of the format safetensors, with a checksum of each part. To read it runs
+# no code that is in it, which is what a pickle would do.
+
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+import sktext_vq
+from sktext_vq import VQTextClassifier
+from sktext_vq.datasets import load
+
+data = load("BasicMotions")
+classifier = VQTextClassifier(max_epochs=0, random_state=0)
+classifier.fit(data.X_train, data.y_train)
+path = Path(tempfile.mkdtemp(), "model.safetensors")
+sktext_vq.save(classifier, path)
+model = sktext_vq.load(path)
+print(f"{path.stat().st_size / 2**20:.1f} MiB")
+same = model.predict_proba(data.X_test) == classifier.predict_proba(data.X_test)
+print("same probabilities:", same.all())
+
+# %%
+# A damaged file is an error that says so.
+
+damaged = bytearray(path.read_bytes())
+damaged[-1] ^= 1
+(path.parent / "damaged.safetensors").write_bytes(damaged)
+try:
+    sktext_vq.load(path.parent / "damaged.safetensors")
+except ValueError as error:
+    print(str(error).replace(str(path.parent), "..."))
+
+# %%
+# Serve
+# -----
+# Load once, and answer many times. What comes in is checked as in training: a request
+# with a wrong number of channels is an error that says what is wrong. This function is
+# all that a web service has to call.
+
+
+def answer(request: str) -> str:
+    """Classify a series in JSON, a list of values for each channel."""
+    try:
+        series = np.asarray(json.loads(request)["series"], dtype=float)
+        (probabilities,) = model.predict_proba(series[None])
+    except (KeyError, TypeError, ValueError) as error:
+        return json.dumps({"error": str(error)})
+    chances = zip(model.classes_.tolist(), probabilities.round(3).tolist(), strict=True)
+    return json.dumps(dict(chances))
+
+
+request = json.dumps({"series": data.X_test[0].round(3).tolist()})
+print(answer(request))
+print(answer(json.dumps({"series": data.X_test[0, :3].tolist()})))
+start = time.perf_counter()
+for _ in range(20):
+    answer(request)
+print(f"{(time.perf_counter() - start) / 20 * 1000:.0f} ms for one series")
+
+# %%
+# Scale
+# -----
+# Many series at once are faster than one by one. Prediction works in batches of bounded
+# size, and keeps no features. Training series are repeated here to make many.
+
+sizes = [50, 200, 800, 3200]
+many = np.concatenate([data.X_train] * (max(sizes) // len(data.X_train) + 1))
+seconds = []
+for size in sizes:
+    start = time.perf_counter()
+    model.predict(many[:size])
+    seconds.append(time.perf_counter() - start)
+for size, taken in zip(sizes, seconds, strict=True):
+    print(f"{size:5} series: {taken:.2f} s, {taken / size * 1000:.2f} ms each")
+
+figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+axis.loglog(sizes, seconds, "o-", label="predict")
+axis.loglog(sizes, seconds[-1] * np.divide(sizes, sizes[-1]), "k:", label="linear")
+axis.set(xlabel="series of 6 x 100", ylabel="seconds, one thread")
+axis.legend()
+plt.show()
+
+# %%
+# ``n_jobs`` says how many threads share out the cases, as joblib counts them; results
+# do not depend on it. The default is as many as torch may use, or as the context says.
+
+with_two = sktext_vq.load(path).set_params(n_jobs=2)
+print("same with two threads:", (with_two.predict(many) == model.predict(many)).all())
+
+# %%
+# ``max_features`` bounds what a case takes in fitting: 10,000 features are 40 KB.
+# Vocabulary, choice of features and penalty come from a sample, however many series
+# there are; 100,000 windows of 9 x 128 take half a minute on two threads, see
+# :doc:`/benchmarks`. To spread a grid search over machines, use joblib's backends:
+# ``parallel_config("dask")`` around ``GridSearchCV``.

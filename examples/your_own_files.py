@@ -1,0 +1,151 @@
+"""
+Your own files
+==============
+
+From a table on disk to a model and back, in Python and on the command line. Tables come
+in two common forms: *long*, with a row per case and timepoint, and *wide*, with a row
+per case. Both are made here, so that you see what they look like; put your own in their
+place.
+"""
+
+# %%
+# A small study, made up: two machines run smoothly or with a loose part, and a sensor
+# with two channels records 60 to 90 values at a time. Series differ in length, and some
+# values are missing. Neither needs any care.
+
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+import sktext_vq
+from sktext_vq import VQTextClassifier
+from sktext_vq.__main__ import main
+from sktext_vq.datasets import load
+
+folder = Path(tempfile.mkdtemp())
+rng = np.random.default_rng(0)
+
+
+def record(case: int) -> pd.DataFrame:
+    """Make one recording: vibration, and current, of which some values are lost."""
+    state = ["smooth running", "loose part"][case % 2]
+    time = np.arange(rng.integers(60, 91))
+    vibration = np.sin(time / 2 + rng.uniform(0, 6)) + rng.normal(0, 0.4, len(time))
+    if state == "loose part":
+        for start in rng.integers(0, len(time) - 6, 4):
+            vibration[start : start + 6] += [3, -3, 2, -2, 1, -1]
+    current = 5 + rng.normal(0, 0.3, len(time)).cumsum() / 3
+    current[rng.random(len(time)) < 0.05] = np.nan
+    return pd.DataFrame(
+        {
+            "case": f"run {case}",
+            "time": time,
+            "vibration": vibration,
+            "current": current,
+            "label": state,
+            "subject": f"machine {case // 2 % 2}",
+        }
+    )
+
+
+long = pd.concat([record(case) for case in range(60)], ignore_index=True)
+new = long["case"].isin([f"run {case}" for case in range(40, 60)])
+long[~new].round(3).to_csv(folder / "recordings.csv", index=False)
+long[new].round(3).to_csv(folder / "new.csv", index=False)
+long.head().round(3)
+
+# %%
+# On the command line
+# -------------------
+# Without any Python, in a shell:
+#
+# .. code-block:: console
+#
+#    python -m sktext_vq fit recordings.csv --model model.safetensors --epochs 0
+#    python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
+#
+# Columns ``case``, ``time``, ``label`` and ``subject`` are known by their names, and
+# all others are channels. With ``subject``, penalty and probabilities are chosen for
+# machines that training has not seen. ``main`` below is what a shell would run.
+
+model, classes = str(folder / "model.safetensors"), str(folder / "classes.csv")
+main(["fit", str(folder / "recordings.csv"), "--model", model, "--epochs", "0"])
+main(["predict", str(folder / "new.csv"), "--model", model, "--output", classes])
+predicted = pd.read_csv(classes)
+predicted.head().round(2)
+
+# %%
+# Labels in the file of new recordings were not used but to say how many were found.
+# They are only there to check; a file without that column works as well.
+
+truth = long[new].groupby("case", sort=False)["label"].first()
+right = predicted.set_index("case")["label"] == truth
+print(f"{right.mean():.0%} of {len(right)} labels found")
+
+# %%
+# The same in Python
+# ------------------
+# A long table with the index ``(case, time)`` is one of sktime's panel types, which all
+# estimators take as X. One label for each case, in the order of the cases. The model
+# that the command line has written can be read as well.
+
+table = long[~new].set_index(["case", "time"])
+X = table[["vibration", "current"]]
+cases = table.groupby(level="case", sort=False)
+y, machines = cases["label"].first(), cases["subject"].first()
+classifier = VQTextClassifier(
+    max_epochs=0, channel_names=["vibration", "current"], random_state=0
+)
+classifier.fit(X, y, groups=machines)
+X_new = long[new].set_index(["case", "time"])[["vibration", "current"]]
+print("same classes:", (classifier.predict(X_new) == predicted["label"]).all())
+print(sktext_vq.load(model).channel_names_)
+
+# %%
+# Two recordings, and how sure the classifier is. What tells them apart are the short,
+# strong swings of the vibration.
+
+probability = classifier.predict_proba(X_new)[:, 0]
+figure, axes = plt.subplots(2, sharex=True, figsize=(8, 3.6), layout="constrained")
+for axis, case in zip(axes, (0, 1), strict=True):
+    name = truth.index[case]
+    axis.plot(X_new.loc[name]["vibration"].to_numpy(), color="black", lw=1)
+    axis.set_title(
+        f"{name}, {truth[name]}: {classifier.classes_[0]} with "
+        f"probability {probability[case]:.2f}"
+    )
+axes[1].set(xlabel="time")
+figure.supylabel("vibration", fontsize="medium")
+plt.show()
+
+# %%
+# Wide tables
+# -----------
+# A row per case, and a column per timepoint. With one channel, columns are numbers, or
+# end in one; with several, the name of the channel comes first, as in ``acc_x_0,
+# acc_x_1, ..., acc_y_0``. The first hour of a day's power demand is column 0 here.
+
+power = load("ItalyPowerDemand")
+wide = pd.DataFrame(power.X_train[:, 0])
+wide["label"] = np.where(power.y_train == "1", "winter", "summer")
+wide.to_csv(folder / "days.csv", index=False)
+wide.iloc[:3, [0, 1, 2, 3, -3, -2, -1]].round(2)
+
+# %%
+main(["fit", str(folder / "days.csv"), "--model", model, "--epochs", "0"])
+
+# %%
+# In Python, the columns of values are X: an array or data frame of the shape
+# ``(n_cases, n_timepoints)``.
+
+days = VQTextClassifier(max_epochs=0, random_state=0)
+days.fit(wide.drop(columns="label"), wide["label"])
+X_test, y_test = power.X_test[:, 0], np.where(power.y_test == "1", "winter", "summer")
+print(f"accuracy on 1,029 other days: {days.score(X_test, y_test):.3f}")
+
+# %%
+# Also read are a third form, *tidy*, with a row per value, and files ``.npz``, ``.ts``,
+# ``.parquet`` and compressed ``.csv.gz``; :doc:`/command-line` has all of it.
