@@ -5,6 +5,10 @@ Toy model: a global latent workspace with a codebook for slots
 In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711) either
 modality can be decoded from what any wrote. Here text takes the place of persistence
 images: it writes only codes, a series also where they are. Does text move the cuts?
+
+It is trained twice, without and with text. Printed are, on test series, the class that
+a place is nearest to (a quarter is chance), how well it tells the use of codes and the
+text, and what text changed: half of the borders, by two timepoints, and many codes.
 """
 
 import argparse
@@ -56,7 +60,7 @@ class Workspace(nn.Module):
         return [nn.functional.normalize(p) for p in places], cut, code, drawn
 
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+parser = argparse.ArgumentParser(description="Series and texts that share codes.")
 parser.add_argument("--picture", metavar="PATH", help="where to draw both cuts")
 parser.add_argument("--steps", type=int, default=100, help="of each training")
 options, data = parser.parse_args(), load("BasicMotions")
