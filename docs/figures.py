@@ -8,7 +8,12 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from sktext_vq import VQTextClassifier
 from sktext_vq.datasets import load
-from sktext_vq.inspection import HistogramsDisplay, PhrasesDisplay, TokensDisplay
+from sktext_vq.inspection import (
+    ExplanationDisplay,
+    HistogramsDisplay,
+    PhrasesDisplay,
+    TokensDisplay,
+)
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 SENTENCES = [
@@ -155,24 +160,13 @@ def histograms():
 def contributions():
     """Draw what tokens contribute to the odds of two classes."""
     data, classifier = fitted()
-    case = int(np.flatnonzero(data.y_test == "walking")[1])
-    table = classifier.explain(data.X_test[[case]], label="walking", against="running")
-    placed = table[table["start"] >= 0]
-    most = placed["contribution"].abs().max()
-    _, axes = plt.subplots(3, sharex=True, figsize=(8.5, 3.6), layout="constrained")
-    for channel, axis in enumerate(axes):
-        axis.plot(data.X_test[case, channel], color="black", lw=1)
-        for token in placed[placed["channel"] == channel].itertuples():
-            axis.axvspan(
-                token.start,
-                token.start + token.length,
-                color=GREEN if token.contribution > 0 else ORANGE,
-                alpha=0.8 * abs(token.contribution) / most,
-                lw=0,
-            )
-        axis.set_ylabel(data.channel_names[channel])
-    axes[0].set_title("walking against running: for (green) and against (orange)")
-    axes[-1].set_xlabel("timepoint")
+    ExplanationDisplay.from_estimator(
+        classifier,
+        data.X_test,
+        case=int(np.flatnonzero(data.y_test == "badminton")[2]),
+        against="running",
+        channels=["acc_x", "gyro_x"],
+    )
 
 
 def places():

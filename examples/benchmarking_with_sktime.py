@@ -35,7 +35,8 @@ estimators = {
 data = load("GunPoint")
 classifier = estimators["shape tokens"].clone().fit(data.X_train, data.y_train)
 print(f"accuracy on GunPoint: {classifier.score(data.X_test, data.y_test):.3f}")
-classifier.classifier_.describe_codes().nlargest(3, "usage").round(2)
+codes = classifier.classifier_.describe_codes().nlargest(3, "usage")
+codes[["shape", "usage", "length", "class", "lift"]].round(2)
 
 # %%
 # The benchmark

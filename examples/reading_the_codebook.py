@@ -39,10 +39,12 @@ plt.show()
 # %%
 # The same as a table. *Lift* is how many times as often a code occurs in that class as
 # on average over classes: 1 says nothing. *Channel* and *length* are where it is most
-# typical.
+# typical. The *phrase* is a name, with a *confidence*; where evidence is thin there is
+# none.
 
 codes = classifier.describe_codes().sort_values("lift", ascending=False)
-codes.head(8).round(3)
+columns = ["shape", "channel", "length", "class", "lift", "phrase", "confidence"]
+codes[columns].head(8).round(2)
 
 # %%
 # Which class uses which codes

@@ -115,6 +115,13 @@ PhrasesDisplay.from_estimator(classifier, list(sentences.values()), n_codes=32)
 plt.show()
 
 # %%
+# Codes can be named by sentences, as well: each by the one that speaks of it most, if
+# it does so much more than the others.
+
+named = classifier.describe_codes(list(sentences.values())).dropna(subset="phrase")
+named[["shape", "class", "lift", "phrase", "confidence"]].head(6).round(2)
+
+# %%
 # What text does not do
 # ---------------------
 # Histograms and ridge do not see text: predictions are those of a model without any. On

@@ -20,6 +20,7 @@ import numpy as np
 
 from sktext_vq import VQTextClassifier
 from sktext_vq.datasets import load
+from sktext_vq.inspection import ExplanationDisplay
 
 data = load("BasicMotions")
 classifier = VQTextClassifier(
@@ -70,32 +71,16 @@ print(f"logarithm of the odds {np.log(odds):.4f}")
 # On the time line
 # ----------------
 # What is orange speaks for running, what is blue for walking, the stronger the more.
-# Dotted lines are where the running was put in, which the classifier was not told.
-#
-# .. EXPLANATION DISPLAY: ExplanationDisplay.from_estimator(classifier, case, case=0,
-#    label="running", against="walking") takes the place of this figure and of its code,
-#    once it is there.
+# Bars beside are sums of each channel. The running was put in from 3 to 7 s, which the
+# classifier was not told.
 
-channels = ["acc_x", "acc_z", "gyro_z"]
-most = reasons["contribution"].abs().max()
-figure, axes = plt.subplots(3, sharex=True, figsize=(8, 4.5), layout="constrained")
-for name, axis in zip(channels, axes, strict=True):
-    channel = data.channel_names.index(name)
-    axis.plot(np.arange(100) / 10, case[0, channel], color="black", lw=1)
-    placed = reasons[(reasons["channel"] == channel) & (reasons["start"] >= 0)]
-    for token in placed.itertuples():
-        axis.axvspan(
-            token.start / 10,
-            (token.start + token.length) / 10,
-            color="tab:orange" if token.contribution > 0 else "tab:blue",
-            alpha=min(1, 2 * abs(token.contribution) / most),
-            lw=0,
-        )
-    for border in (3, 7):
-        axis.axvline(border, color="black", ls=":")
-    axis.set(ylabel=name, xlim=(0, 10))
-axes[0].set_title("running (orange) against walking (blue)")
-axes[-1].set_xlabel("seconds")
+ExplanationDisplay.from_estimator(
+    classifier,
+    case,
+    label="running",
+    against="walking",
+    channels=["acc_x", "acc_z", "gyro_z"],
+)
 plt.show()
 
 # %%
