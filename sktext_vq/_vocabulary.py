@@ -59,6 +59,10 @@ class VocabularyMixin:
     def _check_X(self, X: Any, *, reset: bool) -> Panel:
         raise NotImplementedError
 
+    def transform_text(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Histograms of texts over the codes, of shape (n_texts, n_codes)."""
+        raise NotImplementedError
+
     def _flat_features(
         self, panel: Panel, task: str
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
@@ -273,27 +277,35 @@ class VocabularyMixin:
             },
             index=pd.RangeIndex(self.n_codes, name="code"),
         )
-        best, confidence, least = None, None, 0.0
         if self._labels is not None and use.separation is not None:
             lift = use.class_lift
             best = lift.argmax(axis=0)
             table["class"], table["lift"] = self._labels[best], lift.max(axis=0)
-            names, least = self._labels, LEAST_CONFIDENCE
             confidence = use.separation[best, np.arange(len(best))]
+            _name(table, self._labels, best, confidence, LEAST_CONFIDENCE)
         if texts is not None:
             shares = self.transform_text(texts)
             if len(shares) < 2:
                 raise ValueError("texts needs at least two phrases to choose from.")
             shares = shares / np.maximum(shares.sum(axis=0), 1e-12)
             best, confidence = shares.argmax(axis=0), shares.max(axis=0)
-            names, least = np.array(texts, dtype=object), 2 / len(shares)
-        if best is not None:
-            table["phrase"] = [
-                str(names[i]) if sure >= least else None
-                for i, sure in zip(best, confidence, strict=True)
-            ]
-            table["confidence"] = confidence
+            _name(table, texts, best, confidence, 2 / len(shares))
         return table
+
+
+def _name(
+    table: pd.DataFrame,
+    names: Sequence[Any] | NDArray[Any],
+    best: NDArray[np.intp],
+    confidence: NDArray[np.float64],
+    least: float,
+) -> None:
+    """Give each code its best name, if that is sure enough."""
+    table["phrase"] = [
+        str(names[i]) if sure >= least else None
+        for i, sure in zip(best, confidence, strict=True)
+    ]
+    table["confidence"] = confidence
 
 
 def _duration(length: int, sampling_rate: float | None) -> str:

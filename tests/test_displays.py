@@ -317,7 +317,7 @@ def test_explanation_draws_contributions_on_the_series(fitted, basic_motions, st
     table = fitted.explain(X[12:13])
     tokens = table[table["code"] >= 0]
     label, other = table["label"][0], table["against"][0]
-    assert display.title.startswith(f"Case 12. {label}, not {other}: ")
+    assert display.title.startswith(f"Case 12. {label} against {other}: ")
     assert f"contributions sum to {table['contribution'].sum():+.2f}" in display.title
     most = tokens["contribution"].abs().max()
     for channel, panel in enumerate(display.axes_):
@@ -366,7 +366,7 @@ def test_explanation_of_chosen_classes_and_channels(fitted, basic_motions):
     times, more = np.exp(abs(odds)), "more" if odds > 0 else "less"
     factor = f"{times:.3g}" if times < 1e6 else "over 1,000,000"
     assert display.title.startswith(
-        f"Case 3. running, not walking: {factor} times {more} probable"
+        f"Case 3. running against walking: {factor} times {more} probable"
     )
     assert [panel.get_ylabel() for panel in display.axes_] == ["gyro_x"]
     assert len(display.sums_axes_) == 1

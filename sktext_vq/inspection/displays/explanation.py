@@ -63,7 +63,7 @@ class ExplanationDisplay(SeriesDisplay):
     numbers_ : list of Text
         Contributions, where they count and there was room.
     bars_ : list of BarContainer
-        Sums of each channel: of its tokens, then of what is in no place.
+        Sums of each channel: of its tokens, then of levels and scales.
     colorbar_ : Colorbar
         What colours mean.
 
@@ -81,7 +81,7 @@ class ExplanationDisplay(SeriesDisplay):
     >>> model = model.fit(data.X_train, data.y_train)
     >>> display = ExplanationDisplay.from_estimator(model, data.X_test, case=3)
     >>> display.title.partition(":")[0]
-    'Case 3. standing, not badminton'
+    'Case 3. standing against badminton'
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class ExplanationDisplay(SeriesDisplay):
             channel_names=names,
             channels=None if channels is None else channel_indices(channels, names),
             sampling_rate=estimator.sampling_rate,
-            title=f"Case {case}. {first['label']}, not {first['against']}: "
+            title=f"Case {case}. {first['label']} against {first['against']}: "
             f"{_odds(table['contribution'].sum())}",
         )
         return display.plot(ax)
@@ -215,12 +215,14 @@ class ExplanationDisplay(SeriesDisplay):
             self._draw_spans(row, own, colours.to_rgba(own["contribution"]))
         sums = {
             "tokens": table[placed].groupby("channel")["contribution"].sum(),
-            "in no place": table[~placed].groupby("channel")["contribution"].sum(),
+            "levels and scales": table[~placed]
+            .groupby("channel")["contribution"]
+            .sum(),
         }
         for row, channel in zip(self.sums_axes_, channels, strict=True):
             self._draw_sums(row, {k: v.get(channel, 0.0) for k, v in sums.items()})
         self._label()
-        self._label_sums(sums["in no place"].get(-1, 0.0))
+        self._label_sums(sums["levels and scales"].get(-1, 0.0))
         self.colorbar_ = self.figure_.colorbar(
             colours,
             ax=list(self.axes_),
@@ -283,7 +285,7 @@ class ExplanationDisplay(SeriesDisplay):
 
 def _signed(value: float) -> str:
     """Two digits after the point, with a sign that is as wide as plus."""
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _odds(log_odds: float) -> str:
