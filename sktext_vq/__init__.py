@@ -2,6 +2,7 @@
 
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.persistence import load, save
+from sktext_vq.pretraining import pretrain
 from sktext_vq.text import PromptBank, SeriesCaptioner, SeriesVerbalizer, TextEncoder
 from sktext_vq.transformer import VQTextTransformer
 
@@ -14,6 +15,7 @@ __all__ = [
     "VQTextTransformer",
     "__version__",
     "load",
+    "pretrain",
     "save",
 ]
 

@@ -22,6 +22,12 @@ from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
 from sktext_vq._augmentation import add_copies, check_augment
+from sktext_vq._checkpoints import (
+    Checkpoint,
+    fact,
+    fact_of_arrays,
+    facts_of_parameters,
+)
 from sktext_vq._examples import Examples
 from sktext_vq._guidance import (
     Guidance,
@@ -29,6 +35,7 @@ from sktext_vq._guidance import (
     make_guidance,
     prompts_of_classes,
 )
+from sktext_vq._learned import Learned
 from sktext_vq._naming import CodeUse, separate
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import (
@@ -237,6 +244,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         class_weight: NDArray[np.float64] | None,
         n_folds: int = 1,
         groups: NDArray[Any] | None = None,
+        init: Any = None,
     ) -> tuple[Selection, Panel]:
         """Fit vocabulary, and train it unless there is nothing to train or no time.
 
@@ -256,6 +264,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             Folds without each of which features are chosen again.
         groups : ndarray of shape (n_cases,), optional
             What folds must not part.
+        init : VQTextTransformer or VQTextClassifier, optional
+            Where the vocabulary comes from.
 
         Returns
         -------
@@ -269,6 +279,10 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         self.channel_names_ = self._check_channel_names()
         if case_texts is not None:
             case_texts = check_case_texts(case_texts, panel.n_cases)
+        learned = None if init is None else Learned.of(init, self.n_codes)
+        checkpoint = self._checkpoint(
+            panel, labels, classes, case_texts, groups, learned
+        )
         random_state = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(
             int(random_state.randint(np.iinfo(np.int32).max))
@@ -286,7 +300,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 # Matches help beside histograms, but not in place of them.
                 tokenizer = ShapeTokenizer(*arguments, with_matches=False)
             tokenizer.requires_grad_(False)
-            tokenizer.fit(batch, generator)
+            codebook = None if learned is None else learned.tokenizer.codebook
+            tokenizer.fit(batch, generator, codebook)
         tokenizer.requires_grad_(True)
         self.tokenizer_ = tokenizer.eval()
         self.model_: DualBranchModel | None = None
@@ -305,6 +320,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 class_weight,
                 random_state,
                 generator,
+                learned,
+                checkpoint,
             )
         if self.augment is not None:
             n_cases, triads = panel.n_cases, list(self.channel_groups_.values())
@@ -320,6 +337,39 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         self._use = self._count_codes(selection)
         self._labels = labels
         return selection, panel
+
+    def _checkpoint(
+        self,
+        panel: Panel,
+        labels: NDArray[Any] | None,
+        classes: NDArray[np.int64] | None,
+        case_texts: list[str] | None,
+        groups: NDArray[Any] | None,
+        init: Learned | None,
+    ) -> Checkpoint | None:
+        """Open the file of this fit, before anything is computed."""
+        if self.checkpoint is None or self.max_epochs == 0:
+            return None
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                "checkpoint needs random_state to be an int, or a fit could not go on "
+                f"from where another one was; got {self.random_state!r}."
+            )
+        shape = (panel.n_cases, panel.n_channels, panel.n_timepoints)
+        facts = {"X": fact_of_arrays(f"of shape {shape}", panel.values, panel.lengths)}
+        if labels is None or classes is None:
+            facts["y"] = fact(None)
+        else:
+            y = [labels.astype(str).tolist(), classes.tolist()]
+            facts["y"] = fact(y, f"{len(classes)} labels of {len(labels)} classes")
+        for name, each in (("text", case_texts), ("groups", groups)):
+            facts[f"{name} of fit"] = fact(
+                None if each is None else np.asarray(each).astype(str).tolist(),
+                None if each is None else "given",
+            )
+        facts["init"] = fact(None) if init is None else init.fact()
+        facts |= facts_of_parameters(self.get_params(deep=False))
+        return Checkpoint(self.checkpoint, facts)
 
     def _frame(self, batch: Batch) -> GravityFrame | None:
         """Make what adds channels of sensors, and name all channels."""
@@ -361,6 +411,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         class_weight: NDArray[np.float64] | None,
         random_state: np.random.RandomState,
         generator: torch.Generator,
+        init: Learned | None,
+        checkpoint: Checkpoint | None,
     ) -> None:
         """Gather what training needs of as many cases as fit in memory; see `_fit`."""
         weights, learned = self._loss_weights(), self._learns_features
@@ -395,7 +447,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         with single_thread():
             self._teach(
                 panel,
-                0 if labels is None else len(labels),
+                labels,
                 classes,
                 class_weight,
                 guidance,
@@ -405,12 +457,14 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 parts,
                 (train_cases, valid_cases),
                 generator,
+                init,
+                checkpoint,
             )
 
     def _teach(
         self,
         panel: Panel,
-        n_classes: int,
+        labels: NDArray[Any] | None,
         classes: NDArray[np.int64] | None,
         class_weight: NDArray[np.float64] | None,
         guidance: Guidance | None,
@@ -420,11 +474,14 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         parts: set[str],
         split: tuple[NDArray[np.int64], NDArray[np.int64]],
         generator: torch.Generator,
+        init: Learned | None,
+        checkpoint: Checkpoint | None,
     ) -> None:
         """Build the model, and train it."""
         weights, learned = self._loss_weights(), self._learns_features
         tokenizer = self.tokenizer_
         train_cases, valid_cases = split
+        n_classes = 0 if labels is None else len(labels)
         kept = selection.kept
         mean, scale = selection.moments.mean_and_scale()
         writer = memory = None
@@ -459,6 +516,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             parts=parts,
             generator=generator,
         )
+        if init is not None:
+            init.give_to(model, self._channels, labels, self.text_encoder)
         segmented = np.zeros(0, np.int64)
         segments = written = None
         if model.attributes is not None:
@@ -487,6 +546,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             max_epochs=int(self.max_epochs),
             device=self._device(),
             verbose=self.verbose,
+            checkpoint=checkpoint,
         )
         tokenizer.requires_grad_(False)
         if learned and model.memory is not None:

@@ -34,7 +34,7 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 
 def replace_file(path: Path, content: bytes) -> Path:
     """Write a file beside the old one, then put it in its place."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = _beside(path)
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -48,3 +48,19 @@ def replace_file(path: Path, content: bytes) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def check_writable(path: Path) -> None:
+    """Raise the OSError that writing a file would end with, as far as that is known."""
+    part = _beside(path)
+    try:
+        part.touch()
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where a file is written before it takes the place of the old one."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")

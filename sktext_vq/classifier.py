@@ -91,6 +91,13 @@ class VQTextClassifier(
         Time and memory of fitting grow with copies.
     sampling_rate : float, optional
         Timepoints per second, for durations and rhythms in seconds.
+    checkpoint : path-like, optional
+        File that training writes its state to, for long ones. After each epoch, or a
+        few if these are fast, it is replaced as a whole. Where `fit` was killed,
+        another `fit` to the same data with the same parameters (but for `n_jobs` and
+        `verbose`) goes on from there, on the same machine to the same numbers. The file
+        stays: once training has ended, `fit` takes its result from there. Remove it to
+        train anew. For one fit at a time; needs an int as `random_state`.
     random_state : int, RandomState or None, default=None
         Makes fits repeatable. Global random states are left alone.
     device : str, default="auto"
@@ -128,6 +135,7 @@ class VQTextClassifier(
     See Also
     --------
     VQTextTransformer : Histograms for a classifier of your own.
+    pretrain : Learn a vocabulary from several panels.
 
     Examples
     --------
@@ -160,6 +168,7 @@ class VQTextClassifier(
         gravity_views: str = "beside",
         augment: Mapping[str, Any] | None = None,
         sampling_rate: float | None = None,
+        checkpoint: Any = None,
         random_state: Any = None,
         device: str = "auto",
         n_jobs: int | None = None,
@@ -180,6 +189,7 @@ class VQTextClassifier(
         self.gravity_views = gravity_views
         self.augment = augment
         self.sampling_rate = sampling_rate
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.device = device
         self.n_jobs = n_jobs
@@ -191,6 +201,7 @@ class VQTextClassifier(
         y: ArrayLike,
         text: ArrayLike | None = None,
         groups: ArrayLike | None = None,
+        init: Any = None,
     ) -> VQTextClassifier:
         """Learn vocabulary and classifier.
 
@@ -206,6 +217,11 @@ class VQTextClassifier(
         groups : array-like of shape (n_cases,), optional
             Whom, or which machine or recording, each case is of. Penalty and
             probabilities are then chosen for groups that training has not seen.
+        init : VQTextTransformer or VQTextClassifier, optional
+            A fitted one, of as many codes, to start from: of other series, perhaps of
+            other channels, such as :func:`~sktext_vq.pretrain` makes; or of earlier
+            ones, to go on with new people. May be the estimator itself. See Notes of
+            :func:`~sktext_vq.pretrain` for what is taken over.
 
         Returns
         -------
@@ -216,7 +232,18 @@ class VQTextClassifier(
         ------
         ValueError
             If X is no panel or does not match y, text or groups, if there is one class
-            or one group only, or if a parameter is off.
+            or one group only, if a parameter is off, or `checkpoint` is a file of
+            another fit or damaged.
+        NotFittedError
+            If `init` is not fitted.
+        TypeError
+            If `init` is no such estimator.
+        FloatingPointError
+            If losses are not finite in the first epoch of training. Later, there is a
+            ``ConvergenceWarning``, and the weights of an earlier epoch are kept. So are
+            they, with a warning, if training is interrupted (Ctrl-C) later.
+        OSError
+            If `checkpoint` cannot be written.
         """
         if self.head not in _HEADS:
             raise ValueError(f"head must be one of {_HEADS}, got {self.head!r}.")
@@ -248,7 +275,7 @@ class VQTextClassifier(
                 )
             case_weight = weight[classes]
         selection, panel = self._fit(
-            panel, labels, classes, text, weight, _N_FOLDS, owners
+            panel, labels, classes, text, weight, _N_FOLDS, owners, init
         )
         n_copies = panel.n_cases // len(classes)
         classes = np.repeat(classes, n_copies)

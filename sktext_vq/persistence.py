@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
+import inspect
 import math
 import os
 import warnings
@@ -14,9 +13,6 @@ from typing import Any
 
 import joblib
 import numpy as np
-import safetensors
-import safetensors.numpy
-import sklearn
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
@@ -27,6 +23,7 @@ from sktext_vq._head import RidgeHead
 from sktext_vq._naming import CodeUse
 from sktext_vq._output import check_target, replace_file
 from sktext_vq._scaling import Scaler
+from sktext_vq._sealed import Kind, pack, unpack
 from sktext_vq._selection import FeatureScaler
 from sktext_vq._writing import Writer
 from sktext_vq._zero_shot import HeldOut, ZeroShotSpace
@@ -37,8 +34,7 @@ from sktext_vq.transformer import VQTextTransformer
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
 FORMAT_VERSION = 1
-_FORMAT = "sktext_vq"
-_MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
+_KIND = Kind("model", "sktext_vq", FORMAT_VERSION, "Save the model again.")
 
 _ESTIMATORS = (VQTextClassifier, VQTextTransformer)
 # Everything that a file can be made of. A name that is not here is refused: a file
@@ -154,26 +150,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     path = check_target(path)
     encoder = _Encoder()
     root = encoder.encode(estimator, type(estimator).__name__)
-    document = json.dumps(
-        {
-            "written_by": {
-                "sktext_vq": sktext_vq.__version__,
-                "torch": str(torch.__version__),
-                "scikit-learn": sklearn.__version__,
-                "numpy": np.__version__,
-            },
-            "estimator": root,
-            "objects": encoder.objects,
-            "sha256": {name: _digest(a) for name, a in encoder.arrays.items()},
-        }
-    )
-    metadata = {
-        "format": _FORMAT,
-        "format_version": str(FORMAT_VERSION),
-        "document": document,
-        "document_sha256": hashlib.sha256(document.encode()).hexdigest(),
-    }
-    data = safetensors.numpy.save(encoder.arrays, metadata=metadata)
+    content = {"estimator": root, "objects": encoder.objects}
+    data = pack(_KIND, content, encoder.arrays)
     return replace_file(path, data)
 
 
@@ -207,46 +185,20 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     data = path.read_bytes()
-    metadata = _read_metadata(data, path)
-    version = metadata.get("format_version", "")
-    if version != str(FORMAT_VERSION):
-        if version.isdecimal() and int(version) > FORMAT_VERSION:
-            raise ValueError(
-                f"{path} was written by a newer sktext_vq, in version {version} of the "
-                f"format, and this is {sktext_vq.__version__}, which reads up to "
-                f"version {FORMAT_VERSION}: upgrade sktext_vq."
-            )
-        raise _damaged(path, f"its version is {version!r}")
-    document = metadata.get("document", "")
-    digest = hashlib.sha256(document.encode("utf-8", "replace")).hexdigest()
-    if digest != metadata.get("document_sha256"):
-        raise _damaged(path, "its description does not match its checksum")
+    content, arrays = unpack(_KIND, data, path)
     try:
-        arrays = safetensors.numpy.load(data)
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
-    try:
-        content = json.loads(document)
-        digests, objects = dict(content["sha256"]), list(content["objects"])
-        root = content["estimator"]
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise _damaged(path, f"its description is off: {error!r}") from error
-    if arrays.keys() != digests.keys():
-        raise _damaged(path, "it has other tensors than its description says")
-    for name, array in arrays.items():
-        if _digest(array) != digests[name]:
-            raise _damaged(path, f"its tensor {name!r} does not match its checksum")
-    # What was read cannot be written to, and starts at any byte.
-    arrays = {name: array.copy() for name, array in arrays.items()}
-    try:
+        objects, root = list(content["objects"]), content["estimator"]
         estimator = _Decoder(objects, arrays).decode(root)
     except (
         *(ArithmeticError, AttributeError, LookupError),
         *(RecursionError, TypeError, ValueError),
     ) as error:
-        raise _damaged(path, f"its description is off: {error!r}") from error
+        raise _KIND.damaged(path, f"its description is off: {error!r}") from error
     if type(estimator) not in _ESTIMATORS:
-        raise _damaged(path, "it holds no estimator")
+        raise _KIND.damaged(path, "it holds no estimator")
+    # Parameters that there were not when the file was written.
+    for name, parameter in inspect.signature(type(estimator)).parameters.items():
+        estimator.__dict__.setdefault(name, parameter.default)
     device = str(estimator.device)
     if device.startswith("cuda") and not torch.cuda.is_available():
         warnings.warn(
@@ -256,39 +208,6 @@ def load(path: str | os.PathLike[str]) -> Any:
         )
         estimator.device = "auto"
     return estimator
-
-
-def _read_metadata(data: bytes, path: Path) -> dict[str, str]:
-    """Read the head of a safetensors file, and tell what is wrong with it."""
-    foreign = ValueError(
-        f"{path} is not a model that sktext_vq.save wrote: its head is none of a "
-        "safetensors file, or was damaged."
-    )
-    size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or not 2 <= size <= _MOST_HEADER or data[8:9] != b"{":
-        raise foreign
-    if len(data) < 8 + size:
-        raise _damaged(path, "it was cut off")
-    try:
-        header = json.loads(data[8 : 8 + size])
-        metadata = header.pop("__metadata__")
-        ends = [int(entry["data_offsets"][1]) for entry in header.values()]
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        raise foreign from None
-    if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
-        raise ValueError(f"{path} is a safetensors file, but no model of sktext_vq.")
-    if len(data) < 8 + size + max(ends, default=0):
-        raise _damaged(path, "it was cut off")
-    return metadata
-
-
-def _damaged(path: Path, why: str) -> ValueError:
-    return ValueError(f"{path} is damaged: {why}. Save the model again.")
-
-
-def _digest(array: NDArray[Any]) -> str:
-    head = f"{array.dtype.str} {array.shape} "
-    return hashlib.sha256(head.encode() + array.tobytes()).hexdigest()
 
 
 class _Encoder:

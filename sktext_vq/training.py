@@ -1,7 +1,8 @@
-"""Training of the model with skorch: loss, early stopping, progress."""
+"""Training of the model with skorch: losses, steps, and how training ends."""
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,24 +12,34 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback
 from skorch.helper import predefined_split
-from skorch.utils import noop
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.utils.data import Dataset
-from tqdm.auto import tqdm
 
+from sktext_vq._callbacks import (
+    Commit,
+    Diverged,
+    Enough,
+    Keep,
+    NotFinite,
+    Progress,
+    Save,
+    Terms,
+    losses_of,
+)
+from sktext_vq._checkpoints import Checkpoint, digest_of_tensors, tensors_of
 from sktext_vq._examples import Examples
-from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, Step
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_PATIENCE = 3
+_TO_USER = 7  # frames from a warning to who called fit
 _VALID_SHARE = 0.2
 # Below this many cases a held-out part says little and costs much.
 _MIN_CASES_TO_HOLD_OUT = 50
@@ -78,6 +89,10 @@ class _Net(NeuralNet):
         """Return what a step looks at, on the device, and which cases it is about."""
         return to_device(self.examples.step(cases, training), self.device), cases
 
+    def observe(self, cases: Tensor) -> None:
+        """Let the codebook see what both branches match with it."""
+        observe(self.module_, self.examples, cases, self.device)
+
     def get_loss(
         self, y_pred: dict[str, Tensor], y_true: Tensor, *args: Any, **kwargs: Any
     ) -> Any:
@@ -91,34 +106,6 @@ class _Net(NeuralNet):
         ).sum()
 
 
-class _Terms(Callback):
-    """Means of the single losses over the steps of an epoch."""
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        terms: dict[str, list[float]] = {}
-        for row in net.history[-1]["batches"]:
-            for name, value in row.items():
-                if name.removeprefix("train_").removeprefix("valid_") in WEIGHTS:
-                    terms.setdefault(name, []).append(value)
-        for name, values in terms.items():
-            net.history.record(name, float(np.mean(values)))
-
-
-class _Commit(Callback):
-    """Update the codebook once per step, from what both branches matched with it."""
-
-    def on_batch_end(
-        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
-    ) -> None:
-        if training:
-            observe(net.module_, net.examples, batch, net.device)
-            net.module_.tokenizer.codebook.commit(
-                net.weights["codebook"],
-                net.examples.generator,
-                quotas={"signal": 1, "text": 1},
-            )
-
-
 def observe(
     model: DualBranchModel, examples: Examples, cases: Tensor, device: str
 ) -> None:
@@ -126,37 +113,6 @@ def observe(
     step = Step(None, examples.scaler.batch(examples.panel, cases.numpy()))
     step = examples.add_texts(step, cases, training=False)
     model.observe(to_device(step, device), examples.generator)
-
-
-class _Progress(Callback):
-    """A bar of epochs, with an estimate of the time left."""
-
-    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self.bar_ = tqdm(total=net.max_epochs, desc="training", unit="epoch")
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        shown = {
-            name: f"{net.history[-1, name]:.3f}"
-            for name in ("train_loss", "valid_loss")
-            if name in net.history[-1]
-        }
-        self.bar_.set_postfix(shown)
-        self.bar_.update()
-
-    def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        self.bar_.close()
-
-
-class _StopIfNotFinite(Callback):
-    """End with an error where the loss is no number any more."""
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if not np.isfinite(net.history[-1, "train_loss"]):
-            raise FloatingPointError(
-                f"The training loss became {net.history[-1, 'train_loss']} in epoch "
-                f"{len(net.history)}. Scale the input to moderate values, or set "
-                "max_epochs=0 for the closed form."
-            )
 
 
 def single_thread() -> AbstractContextManager[Any]:
@@ -233,13 +189,15 @@ def train(
     max_epochs: int,
     device: str,
     verbose: int,
+    checkpoint: Checkpoint | None = None,
 ) -> list[dict[str, float]]:
     """Train a model in place.
 
     Parameters
     ----------
     model : DualBranchModel
-        Left on the CPU, with the weights of the epoch of least validation loss.
+        Left on the CPU, with the weights of the epoch of least validation loss, or
+        without one those of the last epoch.
     examples : Examples
         What it learns from.
     train_cases, valid_cases : ndarray of int
@@ -253,32 +211,48 @@ def train(
         Where to train.
     verbose : int
         1 shows a progress bar.
+    checkpoint : Checkpoint, optional
+        Where to write the state of training, and to go on from.
 
     Returns
     -------
     list of dict
-        Losses and seconds of each epoch.
+        Losses and seconds of each epoch that ended.
+
+    Warns
+    -----
+    ConvergenceWarning
+        If losses or weights stop being finite: weights are those of epochs before.
+    UserWarning
+        If it was interrupted: weights are those of epochs before.
 
     Raises
     ------
     FloatingPointError
-        If the loss is not finite.
+        If they are not finite in the first epoch.
+    KeyboardInterrupt
+        If it was interrupted in the first epoch.
+    ValueError
+        If the checkpoint is of a training that started otherwise.
+    OSError
+        If the checkpoint cannot be written.
     """
-    size = int(np.clip(len(train_cases) // _STEPS, _MIN_BATCH, _MAX_BATCH))
-    if examples.picked is None:  # windows of all series of a batch are in memory
-        n_values = examples.panel.n_channels * examples.panel.n_timepoints
-        size = max(1, min(size, _BATCH_VALUES // n_values))
+    keep = Keep(held_out=len(valid_cases) > 0)
     callbacks: list[tuple[str, Callback]] = [
-        ("finite", _StopIfNotFinite()),
-        ("terms", _Terms()),
+        ("finite", NotFinite()),
+        ("terms", Terms()),
     ]
     if weights["codebook"]:
-        callbacks.append(("commit", _Commit()))
-    if len(valid_cases):
-        stop = EarlyStopping(patience=_PATIENCE, load_best=True, sink=noop)
-        callbacks.append(("stop", stop))
+        callbacks.append(("commit", Commit()))
     if verbose:
-        callbacks.append(("progress", _Progress()))
+        callbacks.append(("progress", Progress()))
+    callbacks.append(("keep", keep))
+    save = None
+    if checkpoint is not None:
+        drawn = {"generator": examples.generator.get_state()}
+        start = digest_of_tensors({**tensors_of(model), **drawn})
+        save = Save(checkpoint, start, keep)
+        callbacks.append(("save", save))
     net = _Net(
         model,
         examples=examples,
@@ -291,7 +265,7 @@ def train(
             ("memory.*", {"lr": _CODE_RATE}),
         ],
         max_epochs=max_epochs,
-        batch_size=size,
+        batch_size=_batch_size(examples, len(train_cases)),
         iterator_train__shuffle=True,
         iterator_train__generator=examples.generator,
         iterator_valid__generator=examples.generator,
@@ -302,15 +276,57 @@ def train(
         callbacks__print_log=None,
         verbose=0,
         device=device,
-    )
-    net.fit(_Cases(train_cases), None)
+    ).initialize()
+    done = save is not None and save.restore(net)
+    if not done:
+        interrupted = _run(net, train_cases, keep)
+        keep.restore(net)
+        if save is not None and not interrupted:
+            save.write(net, done=True)
     model.to("cpu")
     model.eval()
-    return [
-        {
-            name: value
-            for name, value in row.items()
-            if isinstance(value, float) and name != "event_lr"
-        }
-        for row in net.history
-    ]
+    return losses_of(net.history if done else net.history[: keep.n_epochs])
+
+
+def _batch_size(examples: Examples, n_cases: int) -> int:
+    """Return how many cases a step looks at."""
+    size = int(np.clip(n_cases // _STEPS, _MIN_BATCH, _MAX_BATCH))
+    if examples.picked is None:  # windows of all series of a batch are in memory
+        n_values = examples.panel.n_channels * examples.panel.n_timepoints
+        size = max(1, min(size, _BATCH_VALUES // n_values))
+    return size
+
+
+def _run(net: _Net, cases: NDArray[np.int64], keep: Keep) -> bool:
+    """Train for the epochs that are left; return whether it ended before its time."""
+    # Not net.fit, which takes an interrupt for the end of training.
+    try:
+        net.notify("on_train_begin", X=None, y=None)
+        net.fit_loop(_Cases(cases), epochs=net.max_epochs - keep.n_epochs)
+    except Enough:
+        pass
+    except Diverged as error:
+        if not keep.n_epochs:
+            raise FloatingPointError(
+                f"{error} Scale the input to moderate values, or set max_epochs=0 for "
+                "the closed form."
+            ) from None
+        warnings.warn(
+            f"{error} Training ended there, with the weights of epoch "
+            f"{keep.best_epoch}. Scale the input to moderate values for more.",
+            ConvergenceWarning,
+            stacklevel=_TO_USER,
+        )
+        return True
+    except KeyboardInterrupt:
+        if not keep.n_epochs:
+            raise
+        warnings.warn(
+            f"Training was interrupted after {keep.n_epochs} of {net.max_epochs} "
+            f"epochs: the model has the weights of epoch {keep.best_epoch}.",
+            stacklevel=_TO_USER,
+        )
+        return True
+    finally:
+        net.notify("on_train_end", X=None, y=None)
+    return False

@@ -72,6 +72,13 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         Time and memory of fitting grow with copies.
     sampling_rate : float, optional
         Timepoints per second, for durations and rhythms in seconds.
+    checkpoint : path-like, optional
+        File that training writes its state to, for long ones. After each epoch, or a
+        few if these are fast, it is replaced as a whole. Where `fit` was killed,
+        another `fit` to the same data with the same parameters (but for `n_jobs` and
+        `verbose`) goes on from there, on the same machine to the same numbers. The file
+        stays: once training has ended, `fit` takes its result from there. Remove it to
+        train anew. For one fit at a time; needs an int as `random_state`.
     random_state : int, RandomState or None, default=None
         Makes fits repeatable. Global random states are left alone.
     device : str, default="auto"
@@ -107,6 +114,7 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
     See Also
     --------
     VQTextClassifier : The same model with a classifier on top.
+    pretrain : Learn a vocabulary from several panels.
 
     Notes
     -----
@@ -145,6 +153,7 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         gravity_views: str = "beside",
         augment: Mapping[str, Any] | None = None,
         sampling_rate: float | None = None,
+        checkpoint: Any = None,
         random_state: Any = None,
         device: str = "auto",
         n_jobs: int | None = None,
@@ -163,13 +172,18 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         self.gravity_views = gravity_views
         self.augment = augment
         self.sampling_rate = sampling_rate
+        self.checkpoint = checkpoint
         self.random_state = random_state
         self.device = device
         self.n_jobs = n_jobs
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: ArrayLike | None = None, text: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        text: ArrayLike | None = None,
+        init: Any = None,
     ) -> VQTextTransformer:
         """Learn the vocabulary.
 
@@ -182,6 +196,11 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         text : array-like of shape (n_cases,) of str, optional
             One text about each case. Takes the place of other text. It is about the
             series: one that names the class tells more than text may.
+        init : VQTextTransformer or VQTextClassifier, optional
+            A fitted one, of as many codes, to start from: of other series, perhaps of
+            other channels, such as :func:`~sktext_vq.pretrain` makes; or of earlier
+            ones, to go on with new people. May be the estimator itself. See Notes of
+            :func:`~sktext_vq.pretrain` for what is taken over.
 
         Returns
         -------
@@ -191,7 +210,18 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         Raises
         ------
         ValueError
-            If X is no panel or does not match y or text, or a parameter is off.
+            If X is no panel or does not match y or text, a parameter is off, or
+            `checkpoint` is a file of another fit or damaged.
+        NotFittedError
+            If `init` is not fitted.
+        TypeError
+            If `init` is no such estimator.
+        FloatingPointError
+            If losses are not finite in the first epoch of training. Later, there is a
+            ``ConvergenceWarning``, and the weights of an earlier epoch are kept. So are
+            they, with a warning, if training is interrupted (Ctrl-C) later.
+        OSError
+            If `checkpoint` cannot be written.
         """
         panel = self._check_X(X, reset=True)
         labels = classes = None
@@ -199,7 +229,7 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
             labels, classes = self._check_y(y, panel)
             if len(labels) == 1:  # nothing to tell apart
                 labels = classes = None
-        selection, _ = self._fit(panel, labels, classes, text, None)
+        selection, _ = self._fit(panel, labels, classes, text, None, init=init)
         kept = selection.kept
         mean, scale = selection.moments.mean_and_scale()
         weight = selection.weight * np.float32((_VARIANCE / len(kept)) ** 0.5)

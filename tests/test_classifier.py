@@ -168,21 +168,6 @@ def test_early_stopping_keeps_the_best_epoch():
     assert int(np.argmin(losses)) == len(losses) - 4  # three more, no better
 
 
-def test_interrupt_leaves_a_usable_model(har_like, monkeypatch):
-    X, y = har_like
-    calls = []
-
-    def interrupt(self, net, **kwargs):
-        calls.append(len(net.history))
-        if len(net.history) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr("sktext_vq.training._StopIfNotFinite.on_epoch_end", interrupt)
-    classifier = VQTextClassifier(text=None, random_state=0).fit(X, y)
-    assert calls == [1, 2, 3]
-    assert (classifier.predict(X) == y).all()
-
-
 def test_diverging_training_says_so(har_like, monkeypatch):
     X, y = har_like
     nan = torch.tensor(float("nan"), requires_grad=True)

@@ -130,6 +130,12 @@ class Codebook(nn.Module):
             heads.append(_plus_plus(shapes[order[:2048]], size, generator))
         self.seeds.copy_(torch.cat(heads))
 
+    @torch.no_grad()
+    def copy_codes(self, other: Codebook) -> None:
+        """Take the codes of another codebook, and not how often it used them."""
+        self.seeds.copy_(other.seeds)
+        self.shift.copy_(other.shift)
+
     def score(self, points: Tensor) -> Tensor:
         """Score codes against windows, in one matrix product.
 

@@ -311,7 +311,12 @@ class ShapeTokenizer(nn.Module):
         change = F.pad(torch.diff(series, dim=-1), (1, 0), mode="replicate")
         return series, change / self.change_scale[:, None]
 
-    def fit(self, batch: Batch, generator: torch.Generator) -> None:
+    def fit(
+        self,
+        batch: Batch,
+        generator: torch.Generator,
+        codebook: Codebook | None = None,
+    ) -> None:
         """Set codes and bins from windows of training series.
 
         Parameters
@@ -320,6 +325,8 @@ class ShapeTokenizer(nn.Module):
             Training series; see :func:`sample_size` for how many are enough.
         generator : torch.Generator
             Source of randomness.
+        codebook : Codebook, optional
+            Whose codes to take, of as many. By default windows become codes.
         """
         batch = self._extend(batch)
         change = torch.diff(batch.series, dim=-1)
@@ -351,10 +358,13 @@ class ShapeTokenizer(nn.Module):
                     found[:, k].clamp_(min=found[:, k - 1] + _LEAST_WIDTH)
                 knots[v, d] = found
             pool.append(self._sample_shapes(windows, generator))
-        shapes = torch.cat(pool)
-        if len(shapes) == 0:
-            shapes = torch.zeros(1, N_POINTS)
-        self.codebook.seed(shapes, generator)
+        if codebook is None:
+            shapes = torch.cat(pool)
+            if len(shapes) == 0:
+                shapes = torch.zeros(1, N_POINTS)
+            self.codebook.seed(shapes, generator)
+        else:
+            self.codebook.copy_codes(codebook)
         if self.match_knots.numel():
             self._fit_matches(batch, generator)
 

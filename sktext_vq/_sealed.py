@@ -1,0 +1,173 @@
+"""Files of tensors and JSON that tell when they were damaged, and run no code."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import sklearn
+import torch
+from numpy.typing import NDArray
+
+import sktext_vq
+
+_MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Parameters
+    ----------
+    name : str
+        What it is to users, such as "model".
+    mark : str
+        What tells it from other safetensors files.
+    version : int
+        Of the format: files of newer ones are refused.
+    advice : str
+        What to do about a damaged one.
+    """
+
+    name: str
+    mark: str
+    version: int
+    advice: str
+
+    def damaged(self, path: Path, why: str) -> ValueError:
+        """Make the error that says so."""
+        return ValueError(f"{path} is damaged: {why}. {self.advice}")
+
+
+def pack(
+    kind: Kind, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+) -> bytes:
+    """Put arrays and what JSON can hold into the bytes of one file.
+
+    Parameters
+    ----------
+    kind : Kind
+    content : mapping
+        Without the keys "written_by" and "sha256".
+    arrays : mapping of str to ndarray
+        In C order.
+
+    Returns
+    -------
+    bytes
+    """
+    document = json.dumps(
+        {
+            "written_by": {
+                "sktext_vq": sktext_vq.__version__,
+                "torch": str(torch.__version__),
+                "scikit-learn": sklearn.__version__,
+                "numpy": np.__version__,
+            },
+            **content,
+            "sha256": {name: digest(array) for name, array in arrays.items()},
+        }
+    )
+    metadata = {
+        "format": kind.mark,
+        "format_version": str(kind.version),
+        "document": document,
+        "document_sha256": hashlib.sha256(document.encode()).hexdigest(),
+    }
+    return safetensors.numpy.save(dict(arrays), metadata=metadata)
+
+
+def unpack(
+    kind: Kind, data: bytes, path: Path
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Take the bytes of a file apart.
+
+    Parameters
+    ----------
+    kind : Kind
+    data : bytes
+    path : Path
+        Where they are from, for errors.
+
+    Returns
+    -------
+    content : dict
+    arrays : dict of str to ndarray
+        Writable.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or cut off, is of another kind, or was written by a
+        newer version.
+    """
+    metadata = _read_metadata(kind, data, path)
+    version = metadata.get("format_version", "")
+    if version != str(kind.version):
+        if version.isdecimal() and int(version) > kind.version:
+            raise ValueError(
+                f"{path} was written by a newer sktext_vq, in version {version} of the "
+                f"format, and this is {sktext_vq.__version__}, which reads up to "
+                f"version {kind.version}: upgrade sktext_vq."
+            )
+        raise kind.damaged(path, f"its version is {version!r}")
+    document = metadata.get("document", "")
+    found = hashlib.sha256(document.encode("utf-8", "replace")).hexdigest()
+    if found != metadata.get("document_sha256"):
+        raise kind.damaged(path, "its description does not match its checksum")
+    try:
+        arrays = safetensors.numpy.load(data)
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise kind.damaged(path, str(error)) from error
+    try:
+        content = json.loads(document)
+        digests = dict(content["sha256"])
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise kind.damaged(path, f"its description is off: {error!r}") from error
+    if arrays.keys() != digests.keys():
+        raise kind.damaged(path, "it has other tensors than its description says")
+    for name, array in arrays.items():
+        if digest(array) != digests[name]:
+            raise kind.damaged(path, f"its tensor {name!r} does not match its checksum")
+    # What was read cannot be written to, and starts at any byte.
+    return content, {name: array.copy() for name, array in arrays.items()}
+
+
+def digest(array: NDArray[Any]) -> str:
+    """SHA-256 of the type, shape and values of an array."""
+    head = f"{array.dtype.str} {array.shape} "
+    return hashlib.sha256(head.encode() + array.tobytes()).hexdigest()
+
+
+def _read_metadata(kind: Kind, data: bytes, path: Path) -> dict[str, str]:
+    """Read the head of a safetensors file, and tell what is wrong with it."""
+    foreign = ValueError(
+        f"{path} is not a {kind.name} of sktext_vq: its head is none of a safetensors "
+        "file, or was damaged."
+    )
+    size = int.from_bytes(data[:8], "little")
+    if len(data) < 8 or not 2 <= size <= _MOST_HEADER or data[8:9] != b"{":
+        raise foreign
+    if len(data) < 8 + size:
+        raise kind.damaged(path, "it was cut off")
+    try:
+        header = json.loads(data[8 : 8 + size])
+        metadata = header.pop("__metadata__")
+        ends = [int(entry["data_offsets"][1]) for entry in header.values()]
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        raise foreign from None
+    if not isinstance(metadata, dict) or metadata.get("format") != kind.mark:
+        raise ValueError(
+            f"{path} is a safetensors file, but no {kind.name} of sktext_vq."
+        )
+    if len(data) < 8 + size + max(ends, default=0):
+        raise kind.damaged(path, "it was cut off")
+    return metadata

@@ -1,0 +1,426 @@
+"""Long trainings: whatever ends them, no epoch is lost and nothing else changes."""
+
+import errno
+import itertools
+import multiprocessing
+import os
+import pickle
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+
+from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
+from sktext_vq._checkpoints import Checkpoint, fact
+from sktext_vq.training import _Net
+
+SMALL = {"n_codes": 16, "max_features": 100, "max_epochs": 4, "random_state": 0}
+# Codes that are learned and replaced, and all other state that there is.
+LEARNED = {
+    "text_encoder": "hashing",
+    "max_epochs": 3,
+    "loss_weights": {"codebook": 0.1, "frequency": 0.1, "fused": 1.0, "usage": 0.1},
+}
+WITHOUT_TEXT = {"text": None}
+
+
+class Killed(BaseException):
+    """Nobody catches this, as if the process were gone."""
+
+
+def classifier(**parameters):
+    return VQTextClassifier(**(SMALL | parameters))
+
+
+def same(left, right, X):
+    for name, tensor in left.model_.state_dict().items():
+        assert torch.equal(tensor, right.model_.state_dict()[name]), name
+    np.testing.assert_array_equal(left.predict_proba(X), right.predict_proba(X))
+    assert left.codebook_use_ == pytest.approx(right.codebook_use_, abs=0, nan_ok=True)
+    for one, other in zip(left.history_, right.history_, strict=True):
+        assert one | {"dur": 0} == other | {"dur": 0}
+
+
+@pytest.fixture
+def always_due(monkeypatch):
+    monkeypatch.setattr(Checkpoint, "is_due", lambda self: True)
+
+
+@pytest.fixture
+def held_out(har_like):
+    """Cases enough for a part that decides when to stop."""
+    X, y = har_like
+    rng = np.random.default_rng(1)
+    X = np.concatenate([X + rng.normal(0, 0.5, X.shape) for _ in range(3)])
+    return X, np.tile(y, 3)
+
+
+def kill_after(monkeypatch, n_writes):
+    """End the fit after so many writes of a checkpoint."""
+    write, count = Checkpoint.write, [0]
+
+    def counting(self, state):
+        write(self, state)
+        count[0] += 1
+        if count[0] == n_writes:
+            raise Killed
+
+    monkeypatch.setattr(Checkpoint, "write", counting)
+
+
+# -- going on ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parameters", [WITHOUT_TEXT, LEARNED], ids=["plain", "all"])
+def test_a_fit_goes_on_bit_for_bit_after_any_epoch(
+    parameters, har_like, tmp_path, always_due
+):
+    X, y = har_like
+    expected = classifier(**parameters).fit(X, y)
+    for n_writes in range(1, 6):
+        path = tmp_path / f"{n_writes}.safetensors"
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            kill_after(patch, min(n_writes, len(expected.history_) + 2))
+            classifier(checkpoint=path, **parameters).fit(X, y)
+        same(classifier(checkpoint=path, **parameters).fit(X, y), expected, X)
+
+
+def test_early_stopping_goes_on_where_it_was(tmp_path, always_due):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 1, 30)), np.arange(80) % 2  # nothing to learn
+    parameters = {"text": None, "max_epochs": 50}
+    expected = classifier(**parameters).fit(X, y)
+    n_done = len(expected.history_)
+    assert n_done < 50
+    for n_writes in range(n_done - 2, n_done + 1):  # in the epochs without a gain
+        path = tmp_path / f"{n_writes}.safetensors"
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+            kill_after(patch, n_writes)
+            classifier(checkpoint=path, **parameters).fit(X, y)
+        same(classifier(checkpoint=path, **parameters).fit(X, y), expected, X)
+
+
+def test_a_transformer_goes_on_too(har_like, tmp_path, always_due, monkeypatch):
+    X, _ = har_like
+    parameters = SMALL | {"text_encoder": "hashing", "max_epochs": 2}
+    expected = VQTextTransformer(**parameters).fit(X)
+    model = VQTextTransformer(checkpoint=tmp_path / "state", **parameters)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 2)
+        model.fit(X)
+    texts = ["a slow rhythm", "fast"]
+    np.testing.assert_array_equal(
+        model.fit(X).similarity(X, texts), expected.similarity(X, texts)
+    )
+
+
+def test_what_has_ended_is_not_trained_again(har_like, tmp_path, monkeypatch):
+    X, y = har_like
+    path = tmp_path / "state"
+    first = classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
+    monkeypatch.setattr("sktext_vq.training._run", None)  # not to be called
+    again = classifier(checkpoint=str(path), n_jobs=1, **WITHOUT_TEXT).fit(X, y)
+    same(again, first, X)
+    path.unlink()
+    with pytest.raises(TypeError, match="NoneType"):
+        again.fit(X, y)
+
+
+def test_a_checkpoint_changes_nothing_about_the_model(har_like, tmp_path):
+    X, y = har_like
+    found = classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT).fit(X, y)
+    same(found, classifier(**WITHOUT_TEXT).fit(X, y), X)
+
+
+def test_writing_takes_little_of_the_time(har_like, tmp_path, monkeypatch):
+    write, written = Checkpoint.write, []
+    # Each look at the clock takes 100 s: so a write does, and an epoch.
+    clock = itertools.count(0, 100)
+
+    def noting(self, state):
+        written.append(len(state.numbers["history"]))
+        write(self, state)
+
+    monkeypatch.setattr(Checkpoint, "write", noting)
+    monkeypatch.setattr("sktext_vq._checkpoints._clock", lambda: next(clock))
+    classifier(checkpoint=tmp_path / "state", max_epochs=45, text=None).fit(*har_like)
+    assert written == [0, 20, 40, 45]
+
+
+# -- SIGKILL -------------------------------------------------------------------------
+
+
+def fit_and_keep(path, X, y):
+    torch.set_num_threads(1)
+    parameters = {"max_epochs": 150, "text": None}
+    model = classifier(checkpoint=path, **parameters).fit(X, y)
+    save(model.set_params(checkpoint=None), f"{path}.model")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_killed_at_any_moment_a_fit_ends_as_if_it_had_not_been(har_like, tmp_path):
+    X, y = har_like
+    classifier(**WITHOUT_TEXT).fit(X, y)  # compiles what the children run
+    # A fork needs no imports, which are most of the time of a short fit.
+    context = multiprocessing.get_context("fork")
+    rng = np.random.default_rng()
+    path = tmp_path / "state"
+
+    def start(where):
+        child = context.Process(target=fit_and_keep, args=(where, X, y))
+        child.start()
+        return child
+
+    begin = time.monotonic()
+    start(tmp_path / "whole").join(120)
+    seconds = time.monotonic() - begin
+    epochs = []
+    while len(epochs) < 3:
+        child = start(path)
+        time.sleep(rng.uniform(0.2, 0.5) * seconds)
+        child.kill()
+        child.join()
+        if path.exists():
+            with safetensors.safe_open(path, "np") as file:  # never half of it
+                epochs.append(file.metadata()["document"].count('"dur"'))
+    assert epochs == sorted(epochs)
+    assert 0 < epochs[-1]
+    start(path).join(120)
+    same(load(tmp_path / "state.model"), load(tmp_path / "whole.model"), X)
+    assert {each.name for each in tmp_path.iterdir()} == {
+        *("state", "state.model", "whole", "whole.model")
+    }
+
+
+# -- other fits ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def done(har_like, tmp_path):
+    path = tmp_path / "state"
+    classifier(checkpoint=path, **WITHOUT_TEXT).fit(*har_like)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max_epochs": 5}, "max_epochs was 4, now it is 5"),
+        ({"random_state": 1}, "random_state was 0, now it is 1"),
+        ({"loss_weights": {"class": 2}}, r"loss_weights was None, now .*'class'"),
+        ({"text": "labels"}, "text was None, now it is 'labels'"),
+    ],
+)
+def test_a_fit_with_other_parameters_is_told_which(change, message, har_like, done):
+    before = done.read_bytes()
+    model = classifier(**({"checkpoint": done} | WITHOUT_TEXT | change))
+    with pytest.raises(ValueError, match=f"another fit: {message}.*remove it"):
+        model.fit(*har_like)
+    assert done.read_bytes() == before
+
+
+def test_a_fit_to_other_data_is_told_which(har_like, done):
+    X, y = har_like
+    model = classifier(checkpoint=done, **WITHOUT_TEXT)
+    other = X.copy()
+    other[3, 1, 7] += 1e-9
+    with pytest.raises(ValueError, match=r"fit: X \(of shape .*\) has other content\."):
+        model.fit(other, y)
+    with pytest.raises(ValueError, match=r"X was of shape \(24, 3, 40\), now .*23"):
+        model.fit(X[1:], y[1:])
+    with pytest.raises(ValueError, match=r"fit: y \(24 labels of 3 classes\) has"):
+        model.fit(X, np.roll(y, 1))
+    with pytest.raises(ValueError, match="groups of fit was None, now it is given"):
+        model.fit(X, y, groups=np.arange(24) % 4)
+    with pytest.raises(ValueError, match="fit: init was None, now it is a model"):
+        model.fit(X, y, init=classifier(max_epochs=0).fit(X, y))
+    # Folds are other data, and must not take each other's state for theirs.
+    with pytest.raises(ValueError, match="another fit: X"):
+        cross_val_score(model, X, y, cv=2, error_score="raise")
+
+
+def test_a_training_that_starts_otherwise_is_refused(har_like, done, monkeypatch):
+    """As with another version of a package that computes features."""
+    initialise = torch.Tensor.normal_
+
+    def otherwise(self, *args, **kwargs):
+        return initialise(self, *args, **kwargs).mul_(1 + 1e-6)
+
+    monkeypatch.setattr(torch.Tensor, "normal_", otherwise)
+    with pytest.raises(ValueError, match="starts from other numbers"):
+        classifier(checkpoint=done, **WITHOUT_TEXT).fit(*har_like)
+
+
+def test_facts_do_not_depend_on_the_process_or_on_types():
+    def encode(texts):
+        return np.zeros((len(texts), 2))
+
+    assert fact({"a": (1, 2.0)}) == fact({"a": [np.int64(1), np.float32(2)]})
+    assert fact(TextEncoder("hashing", verbose=1)) == fact(TextEncoder("hashing"))
+    assert fact(TextEncoder("hashing")) != fact(TextEncoder("minilm"))
+    assert "0x" not in fact(encode).shown
+    table = {"walk": np.arange(3.0), "run": np.ones(3)}
+    assert fact(table) == fact(dict(reversed(table.items())))
+    assert fact(table) != fact(table | {"run": np.zeros(3)})
+
+
+def test_a_checkpoint_needs_a_seed(har_like, tmp_path):
+    model = classifier(checkpoint=tmp_path / "state", random_state=None)
+    with pytest.raises(ValueError, match="random_state to be an int"):
+        model.fit(*har_like)
+
+
+# -- damage, and places that cannot be written ---------------------------------------
+
+
+def test_damaged_and_foreign_files_are_refused_and_kept(har_like, done, tmp_path):
+    model = classifier(checkpoint=done, **WITHOUT_TEXT)
+    good = done.read_bytes()
+    fitted = model.fit(*har_like)
+    rng = np.random.default_rng()
+    changed = bytearray(good)
+    changed[int(rng.integers(len(good) // 2, len(good)))] ^= 255
+    for content, message in (
+        (bytes(changed), "damaged.*Remove it"),
+        (good[:-10], "cut off"),
+        (b"", "not a checkpoint"),
+        (pickle.dumps({}), "not a checkpoint"),
+        (save(fitted, tmp_path / "model").read_bytes(), "no checkpoint"),
+    ):
+        done.write_bytes(content)
+        with pytest.raises(ValueError, match=message):
+            model.fit(*har_like)
+        assert done.read_bytes() == content
+
+
+def fail_to_write(monkeypatch, times):
+    """Let the disk be full from some write on."""
+    fsync, count = os.fsync, [0]
+
+    def fail(number):
+        count[0] += 1
+        if count[0] > times:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+
+def test_a_full_disk_is_told_before_the_first_epoch(har_like, tmp_path, monkeypatch):
+    fail_to_write(monkeypatch, 0)
+    monkeypatch.setattr("sktext_vq.training._Net.fit_loop", None)  # not to be called
+    with pytest.raises(OSError, match=r"No space left.*state"):
+        classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT).fit(*har_like)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_costs_one_epoch(
+    har_like, tmp_path, monkeypatch, always_due
+):
+    X, y = har_like
+    model = classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="space") as told:
+        fail_to_write(patch, 3)
+        model.fit(X, y)
+    assert "fit again" in told.value.__notes__[0]
+    assert [each.name for each in tmp_path.iterdir()] == ["state"]
+    same(model.fit(X, y), classifier(**WITHOUT_TEXT).fit(X, y), X)
+
+
+def test_places_that_cannot_be_written_are_told_at_once(
+    har_like, tmp_path, monkeypatch
+):
+    def touch(self, *args):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("sktext_vq._base.Scaler.fit", None)  # before any work
+    for path, error in (
+        (tmp_path, IsADirectoryError),
+        (tmp_path / "no" / "state", FileNotFoundError),
+    ):
+        with pytest.raises(error):
+            classifier(checkpoint=path).fit(*har_like)
+    monkeypatch.setattr(Path, "touch", touch)
+    with pytest.raises(PermissionError, match=r"denied.*state"):
+        classifier(checkpoint=tmp_path / "state").fit(*har_like)
+    assert not list(tmp_path.iterdir())
+
+
+# -- interrupts and divergence -------------------------------------------------------
+
+
+def stop_in_epoch(monkeypatch, epoch, error):
+    """Raise an error in the second step of an epoch."""
+    get_loss = _Net.get_loss
+
+    def failing(self, *args, **kwargs):
+        if len(self.history) == epoch and len(self.history[-1]["batches"]) == 1:
+            return error(get_loss(self, *args, **kwargs))
+        return get_loss(self, *args, **kwargs)
+
+    monkeypatch.setattr(_Net, "get_loss", failing)
+
+
+def interrupt(loss):
+    raise KeyboardInterrupt
+
+
+def not_a_number(loss):
+    return loss * float("nan")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (interrupt, UserWarning, "interrupted after 2 of 4 epochs.*of epoch 2"),
+        (not_a_number, ConvergenceWarning, "became nan in epoch 3.*of epoch 2"),
+    ],
+)
+def test_what_ends_training_leaves_the_model_of_the_epochs_before(
+    error, kind, message, har_like, monkeypatch
+):
+    X, y = har_like
+    expected = classifier(max_epochs=2, **WITHOUT_TEXT).fit(X, y)
+    stop_in_epoch(monkeypatch, 3, error)
+    with pytest.warns(kind, match=message) as caught:
+        model = classifier(head="network", **WITHOUT_TEXT).fit(X, y)
+    assert caught[0].filename == __file__  # where fit was called
+    assert len(model.history_) == 2
+    same(model.set_params(head="ridge"), expected, X)
+    assert (model.predict(X) == y).mean() > 0.9
+
+
+def test_the_best_epoch_is_kept_where_training_diverges(held_out, monkeypatch):
+    X, y = held_out
+    whole = classifier(max_epochs=2, **WITHOUT_TEXT).fit(X, y)
+    stop_in_epoch(monkeypatch, 3, not_a_number)
+    with pytest.warns(ConvergenceWarning, match="nan in epoch 3"):
+        model = classifier(**WITHOUT_TEXT).fit(X, y)
+    same(model, whole, X)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(interrupt, KeyboardInterrupt), (not_a_number, FloatingPointError)],
+)
+def test_without_any_epoch_there_is_no_model(error, expected, har_like, monkeypatch):
+    stop_in_epoch(monkeypatch, 1, error)
+    with pytest.raises(expected):
+        classifier(**WITHOUT_TEXT).fit(*har_like)
+
+
+def test_an_interrupted_fit_goes_on_at_the_next_call(
+    har_like, tmp_path, monkeypatch, always_due
+):
+    X, y = har_like
+    model = classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT)
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interrupted"):
+        stop_in_epoch(patch, 3, interrupt)
+        model.fit(X, y)
+    same(model.fit(X, y), classifier(**WITHOUT_TEXT).fit(X, y), X)
