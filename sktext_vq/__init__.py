@@ -1,6 +1,7 @@
 """Classify sensor series by readable shape tokens, guided by text in training."""
 
 from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.export import export_onnx
 from sktext_vq.persistence import load, save
 from sktext_vq.text import PromptBank, SeriesCaptioner, SeriesVerbalizer, TextEncoder
 from sktext_vq.transformer import VQTextTransformer
@@ -13,6 +14,7 @@ __all__ = [
     "VQTextClassifier",
     "VQTextTransformer",
     "__version__",
+    "export_onnx",
     "load",
     "save",
 ]
