@@ -1,6 +1,7 @@
 """Classify sensor series by readable shape tokens, guided by text in training."""
 
 from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.export import export_onnx
 from sktext_vq.persistence import load, save
 from sktext_vq.pretraining import pretrain
 from sktext_vq.text import PromptBank, SeriesCaptioner, SeriesVerbalizer, TextEncoder
@@ -14,6 +15,7 @@ __all__ = [
     "VQTextClassifier",
     "VQTextTransformer",
     "__version__",
+    "export_onnx",
     "load",
     "pretrain",
     "save",

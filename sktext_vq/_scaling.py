@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from sktext_vq.nn.tokens import N_POINTS, Batch
 from sktext_vq.panel import Panel
 
+# Standard deviations: far outside of the training range, and what float32 can square.
+FARTHEST = 1e15
 _CHUNK_VALUES = 2**20
 
 
@@ -110,6 +112,5 @@ class Scaler:
 
 
 def _as_float32(values: NDArray[np.float64]) -> torch.Tensor:
-    # Far outside of the training range, beyond what float32 can square.
-    np.clip(values, -1e15, 1e15, out=values)
+    np.clip(values, -FARTHEST, FARTHEST, out=values)
     return torch.from_numpy(values.astype(np.float32))

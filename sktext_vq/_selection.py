@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 _WAITING_VALUES = 2**23
-_CLIP = 3.0  # standard deviations
+CLIP = 3.0  # standard deviations
 _CHUNK = 512
 
 
@@ -127,7 +127,7 @@ class FeatureScaler:
         """Scale features of shape (n_cases, n_features)."""
         found = features - self.mean
         found /= self.scale
-        np.clip(found, -_CLIP, _CLIP, out=found)
+        np.clip(found, -CLIP, CLIP, out=found)
         found *= self.weight
         return found
 

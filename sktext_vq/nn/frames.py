@@ -15,7 +15,7 @@ RELATIVE = tuple(f"{part}, relative" for part in PARTS)
 # Below this share of mean in a sensor's root mean square there is no steady direction.
 _LEAST_STEADY = 0.5
 # Share of the usual movement that is added to that of a series, which others are over.
-_FLOOR = 0.1
+FLOOR = 0.1
 _AXIS_LAST = re.compile(r"(?P<sensor>.*?)[\s._-]*(?P<axis>[xyz])", re.IGNORECASE)
 _AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE)
 
@@ -194,7 +194,7 @@ class GravityFrame(nn.Module):
         added, seen = self._parts(vectors, seen)
         if self.alone:
             moved = added - _mean(added, seen).unsqueeze(3)
-            size = _movement(added, seen) + _FLOOR * self.usual[:, None, None]
+            size = _movement(added, seen) + FLOOR * self.usual[:, None, None]
             relative = moved / size.clamp_min(1e-12)
             added = torch.cat([added, relative], dim=2)
         seen = seen.expand(-1, -1, len(self.parts), -1).flatten(1, 2)
@@ -206,9 +206,10 @@ class GravityFrame(nn.Module):
         up = _mean(vectors[:, reference], seen[:, reference])
         up = up / up.norm(dim=2, keepdim=True).clamp_min(1e-12)
         vertical = (vectors * up.unsqueeze(3)).sum(2)
-        norm = vectors.norm(dim=2)
-        horizontal = (norm.square() - vertical.square()).clamp_min(0).sqrt()
-        return torch.stack([vertical, horizontal, norm], dim=2), seen
+        # By Pythagoras, little of a small rest would be left after rounding.
+        rest = vectors - vertical.unsqueeze(2) * up.unsqueeze(3)
+        parts = [vertical, rest.norm(dim=2), vectors.norm(dim=2)]
+        return torch.stack(parts, dim=2), seen
 
 
 def _movement(parts: Tensor, seen: Tensor) -> Tensor:

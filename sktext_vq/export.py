@@ -1,0 +1,429 @@
+"""Fitted estimators to ONNX: prediction from sensors, without Python or torch."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+import sktext_vq
+from sktext_vq._output import check_target, replace_file
+from sktext_vq._scaling import FARTHEST
+from sktext_vq._selection import CLIP
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.nn.frames import FLOOR, GravityFrame
+from sktext_vq.nn.tokens import (
+    N_POINTS,
+    N_QUANTILES,
+    N_ROWS,
+    N_SUMMARIES,
+    SCALE_FLOOR,
+    VIEWS,
+    ShapeTokenizer,
+)
+from sktext_vq.transformer import VQTextTransformer
+
+__all__ = ["export_onnx"]
+
+# Of 2021: every runtime that is still looked after reads these.
+_OPSET, _IR_VERSION = 15, 8
+
+
+def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
+    """Write what predicts from sensors alone to one ONNX file.
+
+    The file takes series as they come, in the units of training, and needs a runtime
+    for ONNX: neither this package nor torch, and not even Python.
+
+    Parameters
+    ----------
+    estimator : VQTextClassifier or VQTextTransformer
+        A fitted one, of series of eight timepoints at least.
+    path : path-like
+        File to write, such as ``model.onnx``. One that is there is replaced once the
+        new one is complete, and stays as it is if anything fails.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    TypeError
+        If the estimator is of another class.
+    NotFittedError
+        If it is not fitted.
+    ValueError
+        If it was fitted on series of less than eight timepoints.
+    ImportError
+        If onnx is not installed.
+    OSError
+        If the file cannot be written.
+
+    See Also
+    --------
+    save : Write all of an estimator, for use in Python.
+
+    Notes
+    -----
+    The input is ``series``, float32 of shape (n_cases, n_channels, n_timepoints): any
+    number of cases, and as many channels and timepoints as in training (of training
+    series of unequal length the longest has as many). A runtime refuses others. Gaps
+    are not bridged as they are in Python: a series with NaN or infinity gets NaN, and
+    one that is shorter cannot be filled up.
+
+    The output is ``probabilities`` of shape (n_cases, n_classes) or, of a transformer,
+    ``features`` of shape (n_cases, n_features), both float32. They are those of
+    `predict_proba` and `transform` but for rounding.
+
+    Metadata of the file are ``classes``, a list of the labels in the order of
+    probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, where it is
+    known; and ``written_by``.
+
+    Memory grows with cases, by about 8 bytes for each channel, timepoint, code and
+    case. Some dozens at a time are as fast as more.
+
+    Examples
+    --------
+    >>> import json, numpy as np, onnxruntime, tempfile
+    >>> from sktext_vq import VQTextClassifier, export_onnx
+    >>> X = np.random.default_rng(0).normal(size=(10, 3, 50)).cumsum(axis=2)
+    >>> X = X.astype(np.float32)
+    >>> y = np.array(["up", "down"])[(X.mean(axis=(1, 2)) < 0).astype(int)]
+    >>> classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = export_onnx(classifier, f"{folder}/model.onnx")
+    ...     session = onnxruntime.InferenceSession(file)
+    >>> (found,) = session.run(None, {"series": X})  # needs onnxruntime and numpy
+    >>> classes = json.loads(session.get_modelmeta().custom_metadata_map["classes"])
+    >>> classes
+    ['down', 'up']
+    >>> bool((np.array(classes)[found.argmax(axis=1)] == classifier.predict(X)).all())
+    True
+    """
+    if not isinstance(estimator, VQTextClassifier | VQTextTransformer):
+        raise TypeError(
+            "export_onnx takes a VQTextClassifier or VQTextTransformer, got "
+            f"{type(estimator).__name__}. Of a Pipeline, export the step that is one."
+        )
+    check_is_fitted(estimator)
+    path = check_target(path)
+    if estimator.n_timepoints_ < N_POINTS:
+        raise ValueError(
+            f"This {type(estimator).__name__} was fitted on series of "
+            f"{estimator.n_timepoints_} timepoints. ONNX files are for series of "
+            f"{N_POINTS} at least: continue them by their last value, and fit again."
+        )
+    graph = _Graph()
+    with torch.no_grad():
+        _predict(graph, estimator)
+    return replace_file(path, graph.to_bytes(_metadata(estimator)))
+
+
+class _Graph:
+    """An ONNX graph that grows by a node at a time."""
+
+    def __init__(self) -> None:
+        try:
+            import onnx
+        except ImportError as error:
+            raise ImportError(
+                "export_onnx needs onnx: pip install 'sktext_vq[onnx]'."
+            ) from error
+        self._onnx = onnx
+        self._nodes: list[Any] = []
+        self._constants: dict[tuple[Any, ...], Any] = {}
+        self._ends: dict[str, list[Any]] = {"inputs": [], "outputs": []}
+        self._names = map("v{}".format, count())
+
+    def end(self, kind: str, name: str, *shape: str | int) -> str:
+        """Declare one of the ``"inputs"`` or ``"outputs"``, float32."""
+        info = self._onnx.helper.make_tensor_value_info(
+            name, self._onnx.TensorProto.FLOAT, shape
+        )
+        self._ends[kind].append(info)
+        return name
+
+    def add(self, operator: str, *inputs: Any, name: str = "", **options: Any) -> str:
+        """Add a node with one output, and return the name of that."""
+        return self.split(operator, *inputs, names=[name], **options)[0]
+
+    def split(
+        self, operator: str, *inputs: Any, names: list[str], **options: Any
+    ) -> list[str]:
+        """Add a node with outputs of these names, where they have any."""
+        sources = [
+            each if isinstance(each, str) else self._constant(each) for each in inputs
+        ]
+        outputs = [name or next(self._names) for name in names]
+        node = self._onnx.helper.make_node(operator, sources, outputs, **options)
+        self._nodes.append(node)
+        return outputs
+
+    def cast(self, value: Any, kind: str) -> str:
+        """Turn values into ``"FLOAT"`` or ``"DOUBLE"``."""
+        return self.add("Cast", value, to=getattr(self._onnx.TensorProto, kind))
+
+    def _constant(self, value: Any) -> str:
+        """Name of an array; Python's numbers are float32."""
+        if isinstance(value, torch.Tensor):
+            value = value.numpy()
+        array = np.asarray(value, None if hasattr(value, "dtype") else np.float32)
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._constants:
+            self._constants[key] = self._onnx.numpy_helper.from_array(
+                np.ascontiguousarray(array).reshape(array.shape), next(self._names)
+            )
+        return str(self._constants[key].name)
+
+    def to_bytes(self, metadata: dict[str, str]) -> bytes:
+        """Check the graph, and return the file."""
+        onnx = self._onnx
+        graph = onnx.helper.make_graph(
+            self._nodes,
+            "sktext_vq",
+            **self._ends,
+            initializer=list(self._constants.values()),
+        )
+        model = onnx.helper.make_model(
+            graph,
+            opset_imports=[onnx.helper.make_opsetid("", _OPSET)],
+            ir_version=_IR_VERSION,
+            producer_name="sktext_vq",
+            producer_version=sktext_vq.__version__,
+        )
+        onnx.helper.set_model_props(model, metadata)
+        onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+def _metadata(estimator: Any) -> dict[str, str]:
+    """Say what a reader of the file has to know beside its numbers."""
+    found = {
+        "written_by": f"sktext_vq {sktext_vq.__version__}",
+        "channel_names": json.dumps(estimator.channel_names_),
+    }
+    if estimator.sampling_rate is not None:
+        found["sampling_rate"] = str(float(estimator.sampling_rate))
+    if isinstance(estimator, VQTextClassifier):
+        found["classes"] = json.dumps(estimator.classes_.tolist(), default=str)
+    return found
+
+
+def _predict(graph: _Graph, estimator: Any) -> None:
+    """Add all steps from series to probabilities or features."""
+    tokenizer, shape = (
+        estimator.tokenizer_,
+        (estimator.n_channels_, estimator.n_timepoints_),
+    )
+    series = graph.end("inputs", "series", "n_cases", *shape)
+    standard = _standardise(graph, series, estimator.scaler_)
+    if tokenizer.frame is not None:
+        standard = _add_channels(graph, standard, tokenizer.frame)
+    features, order = _count(graph, standard, tokenizer, shape[1])
+    kept, mean, scale, weight = _last_step(estimator)
+    place = np.argsort(order)[kept].astype(np.int32)
+    picked = graph.add("Gather", features, place, axis=1)
+    scaled = graph.add("Div", graph.add("Sub", picked, mean), scale)
+    found = graph.add("Clip", scaled, -CLIP, CLIP)
+    if isinstance(weight, tuple):
+        coef, intercept = weight
+        # Kept in single precision, which halves the file, and summed in double.
+        double = (graph.cast(found, "DOUBLE"), graph.cast(coef, "DOUBLE"))
+        scores = graph.add("Add", graph.add("MatMul", *double), intercept)
+        found = graph.cast(graph.add("Softmax", scores, axis=1), "FLOAT")
+        output = graph.end("outputs", "probabilities", "n_cases", len(intercept))
+    else:
+        found = graph.add("Mul", found, weight)
+        output = graph.end("outputs", "features", "n_cases", len(kept))
+    # 0 but for series with gaps, which would else get numbers that mean nothing.
+    gaps = graph.add("Sub", series, series)
+    gaps = graph.add("ReduceMean", gaps, axes=[2], keepdims=0)
+    gaps = graph.add("ReduceMean", gaps, axes=[1], keepdims=1)
+    graph.add("Add", found, gaps, name=output)
+
+
+def _last_step(estimator: Any) -> tuple[NDArray[np.int64], Any, Any, Any]:
+    """Features that are used, mean and scale of these, and what they are weighed by.
+
+    The last is a matrix and an intercept where there are classes.
+    """
+    if not isinstance(estimator, VQTextClassifier):
+        scaler = estimator.feature_scaler_
+        return estimator.kept_, scaler.mean, scaler.scale, scaler.weight
+    if estimator.head == "network":
+        model = estimator.model_
+        assert model is not None and model.class_head is not None
+        linear = model.class_head
+        weight = (linear.weight.T.numpy(), linear.bias.double().numpy())
+        return model.kept.numpy(), model.mean, model.scale, weight
+    head = estimator.head_
+    coef = head.sharpness * head.coef * head.scaler.weight[:, None]
+    weight = (coef.astype(np.float32), head.sharpness * head.intercept + head.offset)
+    return estimator.kept_, head.scaler.mean, head.scaler.scale, weight
+
+
+def _standardise(graph: _Graph, series: str, scaler: Any) -> str:
+    """As `Scaler.batch` does where nothing is missing."""
+    found = graph.add("Sub", graph.cast(series, "DOUBLE"), scaler.mean[:, None])
+    found = graph.add("Div", found, scaler.scale[:, None])
+    found = graph.add("Clip", found, np.float64(-FARTHEST), np.float64(FARTHEST))
+    return graph.cast(found, "FLOAT")
+
+
+def _add_channels(graph: _Graph, series: str, frame: GravityFrame) -> str:
+    """As `GravityFrame.forward` does where nothing is missing."""
+    add = graph.add
+    raw = add("Add", add("Mul", series, frame.scale[:, None]), frame.mean[:, None])
+    vectors = add("Gather", raw, frame.triads, axis=1)  # case, sensor, axis, timepoint
+    up = add("Gather", vectors, np.array([frame.reference]), axis=1)
+    up = add("ReduceMean", up, axes=[3])
+    up = add("Div", up, add("Max", add("ReduceL2", up, axes=[2]), 1e-12))
+    sums = np.ones((1, 3), np.float32)  # operator sets disagree on ReduceSum
+    vertical = add("MatMul", sums, add("Mul", vectors, up))
+    rest = add("Sub", vectors, add("Mul", vertical, up))
+    lengths = (add("ReduceL2", each, axes=[2]) for each in (rest, vectors))
+    added = add("Concat", vertical, *lengths, axis=2)
+    if frame.alone:
+        moved = add("Sub", added, add("ReduceMean", added, axes=[3]))
+        variance = add("ReduceMean", add("Mul", moved, moved), axes=[3])
+        size = add("Sqrt", add("MatMul", sums, variance))
+        size = add("Add", size, FLOOR * frame.usual[:, None, None])
+        relative = add("Div", moved, add("Max", size, 1e-12))
+        added = add("Concat", added, relative, axis=2)
+    added = add("Reshape", added, np.array([0, frame.n_added, -1]))
+    added = add("Sub", added, frame.added_mean[:, None])
+    added = add("Div", added, frame.added_scale[:, None])
+    if not frame.others:
+        return added
+    others = add("Gather", series, np.array(frame.others), axis=1)
+    return add("Concat", others, added, axis=1)
+
+
+def _count(
+    graph: _Graph, series: str, tokenizer: ShapeTokenizer, n_timepoints: int
+) -> tuple[str, NDArray[np.int64]]:
+    """Features as of `ShapeTokenizer.forward`, in another order, and that order."""
+    add = graph.add
+    if tokenizer.gains is not None:  # linear in the series
+        series = add("MatMul", series, tokenizer.gains(torch.eye(n_timepoints)))
+    ends = [np.array([end]) for end in (0, 1, -1, n_timepoints)]
+    later = add("Slice", series, ends[1], ends[3], np.array([2]))
+    change = add("Sub", later, add("Slice", series, ends[0], ends[2], np.array([2])))
+    first = add("Slice", change, ends[0], ends[1], np.array([2]))
+    change = add("Concat", first, change, axis=2)
+    change = add("Div", change, tokenizer.change_scale[:, None])
+    views = add("Concat", series, change, axis=1)  # case, view and channel, timepoint
+    parts = [
+        part
+        for d in range(len(tokenizer.dilations))
+        for part in _count_length(graph, views, tokenizer, d, n_timepoints)
+    ]
+    names, order = zip(*parts, strict=True)
+    flat = [add("Flatten", name) for name in names]
+    return add("Concat", *flat, axis=1), np.concatenate([ids.ravel() for ids in order])
+
+
+def _count_length(
+    graph: _Graph, views: str, tokenizer: ShapeTokenizer, d: int, n_timepoints: int
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield the features of windows of one length, and their numbers.
+
+    Windows are the last axis of everything, which runtimes are fastest along.
+    """
+    add, dilation = graph.add, tokenizer.dilations[d]
+    n_series = len(VIEWS) * tokenizer.n_channels
+    n_windows = n_timepoints - dilation * N_POINTS + 1
+    means = views
+    if dilation > 1:
+        means = add("AveragePool", views, kernel_shape=[dilation])
+    # Cuts windows many times as fast as an index does, and is as exact.
+    cut = np.tile(np.eye(N_POINTS, dtype=np.float32)[:, None], (n_series, 1, 1))
+    points = add("Conv", means, cut, dilations=[dilation], group=n_series)
+    points = add("Reshape", points, np.array([0, n_series, N_POINTS, -1]))
+    offset = add("ReduceMean", points, axes=[2])
+    shape = add("Sub", points, offset)
+    scale = add("Sqrt", add("ReduceMean", add("Mul", shape, shape), axes=[2]))
+    floored = add("Add", scale, SCALE_FLOOR)
+    codes, n_heads = tokenizer.codebook.codes, tokenizer.codebook.n_heads
+    # With a last row of ones, as in `Windows.points`.
+    points = add("Div", add("Concat", shape, floored, axis=2), floored)
+    half_norm = 0.5 * codes.square().sum(1, keepdim=True)
+    scores = add("MatMul", torch.cat([codes, -half_norm], dim=1), points)
+
+    counted, matches, summaries = _numbers(tokenizer, d)
+    heads = add("Reshape", scores, np.array([0, 0, n_heads, -1, n_windows]))
+    chosen = add("GreaterOrEqual", heads, add("ReduceMax", heads, axes=[3]))
+    chosen = add(
+        "Reshape", graph.cast(chosen, "FLOAT"), np.array([0, 0, -1, n_windows])
+    )
+    bins = _share_out(graph, add("Concat", offset, scale, axis=2), tokenizer, d)
+    counts = add("MatMul", chosen, add("Transpose", bins, perm=[0, 1, 3, 2]))
+    counts = add("Add", add("Div", counts, float(n_windows)), 1e-6)
+    yield add("Sub", add("Sqrt", counts), 1e-3), counted[:, :-1].swapaxes(1, 2)
+    yield add("ReduceMax", scores, axes=[3]), counted[:, -1]
+
+    for m, numbers in enumerate(matches.swapaxes(0, 1)):
+        knots = tokenizer.match_knots[:, d, :, m].flatten(0, 1).unsqueeze(2)
+        better = graph.cast(add("Greater", scores, knots), "FLOAT")
+        yield add("ReduceMean", better, axes=[3]), numbers
+
+    values = add("Concat", offset, add("Log", floored), axis=2)
+    yield _summarise(graph, values, n_windows), summaries
+
+
+def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[np.int64]]:
+    """Which features histograms, matches and summaries of a length are, by view."""
+    n_channels, n_views, n_lengths, _, n_codes = tokenizer.layout
+    ids = np.split(np.arange(tokenizer.n_features), np.cumsum(tokenizer.sizes)[:-1])
+    for kind, shape in zip(
+        ids, ((N_ROWS, n_codes), (-1, n_codes), (N_SUMMARIES,)), strict=True
+    ):
+        blocks = kind.reshape(n_channels, n_views, n_lengths, *shape)[:, :, d]
+        yield blocks.swapaxes(0, 1).reshape(n_views * n_channels, *blocks.shape[2:])
+
+
+def _share_out(graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int) -> str:
+    """Share windows out over bins: case, view and channel, bin, window."""
+    add = graph.add
+    kinds = (tokenizer.level_knots, tokenizer.scale_knots)
+    knots = torch.stack([kind[:, d].flatten(0, 1) for kind in kinds], dim=1)
+    low, width = knots[..., :-1, None], knots.diff(dim=2).unsqueeze(3)
+    ramps = add("Sub", add("Unsqueeze", values, np.array([3])), low)
+    ramps = add("Clip", add("Div", ramps, width), 0.0, 1.0)
+    n_series, n_kinds, n_ramps = low.shape[:3]
+    ramps = add("Reshape", ramps, np.array([0, n_series, n_kinds * n_ramps, -1]))
+    # A bin has what a ramp has more than the next one; the first ramp is all ones.
+    difference = np.eye(n_ramps + 1, n_ramps, -1) - np.eye(n_ramps + 1, n_ramps)
+    difference = np.kron(np.eye(n_kinds), difference).astype(np.float32)
+    whole = np.tile(np.eye(n_ramps + 1, 1, dtype=np.float32), (n_kinds, 1))
+    return add("Add", add("MatMul", difference, ramps), whole)
+
+
+def _summarise(graph: _Graph, values: str, n_windows: int) -> str:
+    """Mean, deviation and quantiles over the last axis, as `nn.tokens.summarise`."""
+    add = graph.add
+    mean = add("ReduceMean", values, axes=[3])
+    moved = add("Sub", values, mean)
+    variance = add("ReduceMean", add("Mul", moved, moved), axes=[3])
+    deviation = add("Sqrt", add("Add", variance, 1e-12))
+    ordered, _ = graph.split(
+        "TopK", values, np.array([n_windows]), names=["", ""], axis=3, largest=0
+    )
+    place = ((n_windows - 1) * torch.linspace(0, 1, N_QUANTILES)).numpy()
+    low = place.astype(int)
+    high = np.minimum(low + 1, n_windows - 1)
+    between = np.zeros((n_windows, N_QUANTILES), np.float32)
+    columns = np.arange(N_QUANTILES)
+    between[low, columns] += 1 - (place - low)
+    between[high, columns] += place - low
+    return add("Concat", mean, deviation, add("MatMul", ordered, between), axis=3)
