@@ -1,11 +1,13 @@
 """Classify sensor series by readable shape tokens, guided by text in training."""
 
+from sktext_vq._scaling import DriftWarning
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.persistence import load, save
 from sktext_vq.text import PromptBank, SeriesCaptioner, SeriesVerbalizer, TextEncoder
 from sktext_vq.transformer import VQTextTransformer
 
 __all__ = [
+    "DriftWarning",
     "PromptBank",
     "SeriesCaptioner",
     "SeriesVerbalizer",
