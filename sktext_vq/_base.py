@@ -178,6 +178,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             )
         if tabular and self.n_features_in_ == self.n_timepoints_:
             validate_data(self, X, reset=False, skip_check_array=True)
+        self.scaler_.warn_of_drift(panel, self.channel_names_, stacklevel=3)
         return panel
 
     def _check_y(self, y: Any, panel: Panel) -> tuple[NDArray[Any], NDArray[np.int64]]:

@@ -1,0 +1,103 @@
+"""Warnings where new series are not of the scale of training, and only there."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sktext_vq import DriftWarning, VQTextClassifier, load, save
+from sktext_vq._scaling import Scaler
+from sktext_vq.datasets import available
+from sktext_vq.datasets import load as load_set
+from sktext_vq.panel import as_panel
+
+DATA = Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="module")
+def model(basic_motions):
+    data = basic_motions
+    model = VQTextClassifier(
+        16, max_epochs=0, channel_names=data.channel_names, random_state=0
+    )
+    return model.fit(data.X_train, data.y_train)
+
+
+def warned(model, X):
+    """Return what is said about drift, if anything is."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.predict(X)
+    found = [str(w.message) for w in caught if w.category is DriftWarning]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize("name", available())
+def test_ordinary_test_parts_raise_no_alarm(name):
+    data = load_set(name)
+    scaler = Scaler.fit(as_panel(data.X_train))
+    test = as_panel(data.X_test)
+    names = [f"channel {i}" for i in range(test.n_channels)]
+    parts = [np.arange(test.n_cases), *np.arange(min(test.n_cases, 300))[:, None]]
+    # A batch may well be of one class.
+    parts += [np.flatnonzero(data.y_test == label) for label in set(data.y_test)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for part in parts:
+            panel = type(test)(test.values[part], test.lengths[part])
+            scaler.warn_of_drift(panel, names)
+
+
+@pytest.mark.parametrize("factor", [5, 9.8, 1 / 5, 1 / 9.8])
+def test_another_unit_is_noticed_with_figures(model, basic_motions, factor):
+    X = basic_motions.X_test.copy()
+    assert warned(model, X) is None
+    X[:, 4] *= factor
+    message = warned(model, X)
+    assert message.startswith("1 of 6 channels differs")
+    assert "'gyro_y'" in message
+    now, then = f"{X[:, 4].std():.3g}", f"{model.scaler_.scale[4]:.3g}"
+    assert f"deviation {now}, where" in message
+    assert f"and {then}." in message
+
+
+def test_a_dead_or_exchanged_sensor_is_noticed(model, basic_motions):
+    dead = basic_motions.X_test.copy()
+    dead[:, 2] = 0.0
+    assert "'acc_z'" in warned(model, dead)
+    celsius = basic_motions.X_test + np.array([0, 0, 0, 0, 0, 273.0])[:, None]
+    assert "'gyro_z'" in warned(model, celsius)
+
+
+def test_one_series_of_another_unit_is_noticed_where_it_is_clear(model, basic_motions):
+    X = basic_motions.X_test
+    assert all(warned(model, X[i : i + 1]) is None for i in range(len(X)))
+    assert warned(model, 1000 * X[:1]).startswith("6 of 6 channels differ")
+
+
+def test_missing_values_are_no_drift(model, basic_motions):
+    X = basic_motions.X_test.copy()
+    X[:, :, 20:] = np.nan
+    assert warned(model, X) is None
+
+
+def test_a_channel_that_was_constant_and_moves_now_is_noticed(har_like):
+    X, y = har_like
+    X = X.copy()
+    X[:, 1] = 7.0
+    model = VQTextClassifier(16, max_epochs=0, random_state=0).fit(X, y)
+    assert warned(model, X) is None
+    X[:, 1] += np.random.default_rng(0).normal(size=(24, 40))
+    assert "'channel 1'" in warned(model, X)
+
+
+def test_saved_models_keep_what_is_usual_and_older_files_warn_of_nothing(
+    model, basic_motions, tmp_path
+):
+    X = 9.8 * basic_motions.X_test
+    loaded = load(save(model, tmp_path / "model.safetensors"))
+    assert warned(loaded, X) == warned(model, X)
+    with np.load(DATA / "model_v1.npz") as expected:
+        assert warned(load(DATA / "model_v1.safetensors"), 100 * expected["X"]) is None
