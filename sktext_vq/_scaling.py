@@ -153,7 +153,7 @@ class Scaler:
         )
 
     def _sizes(self, panel: Panel, most: int) -> NDArray[np.float64]:
-        """Standard deviation and root mean square of some series, as in `usual`.
+        """Return standard deviation and root mean square of some series, as `usual`.
 
         Returns
         -------
