@@ -59,7 +59,8 @@ files of series:
             wide  a row per case, and a column per timepoint: 0, 1, 2, ...; with
                   several channels acc_x_0, acc_x_1, ..., acc_y_0, ...
             tidy  a row per value: case, channel, time, value
-            Columns label (another by --label-column) and subject may be there, too.
+            Columns label and subject may be there, too. If yours have other names,
+            say so: --case-column recording --label-column activity
             Lengths may differ in long and tidy tables; empty cells are missing values
 """
 _EXAMPLES = """\
@@ -193,11 +194,23 @@ def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
         required=True,
         help=f"file of the model{', to be written' if name == 'fit' else ''}",
     )
+    for what, text in (
+        ("label", "has the classes"),
+        ("case", "tells which rows are of one recording"),
+        ("time", "tells when rows were recorded"),
+        ("subject", "tells from whom"),
+    ):
+        command.add_argument(
+            f"--{what}-column",
+            metavar="NAME",
+            help=f"column of a table that {text} (default: {what})",
+        )
     command.add_argument(
-        "--label-column",
+        "--ignore",
         metavar="NAME",
-        default="label",
-        help="column of a table that has the classes (default: %(default)s)",
+        action="append",
+        default=[],
+        help="column of a table to leave out; may be given more than once",
     )
     command.add_argument("--quiet", action="store_true", help="print results only")
     return command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
 from typing import Any
@@ -170,12 +170,18 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 self.n_features_in_ = panel.n_channels
             self.n_channels_ = panel.n_channels
             self.n_timepoints_ = panel.n_timepoints
+            self._columns = panel.channel_names
+            _warn_of_axes(X, panel)
             return panel
         if panel.n_channels != self.n_channels_:
+            series = (self.n_channels_, self.n_timepoints_)
+            is_series = getattr(X, "shape", None) == series
+            advice = " Is X a single series? Pass X[None], a panel of one."
             raise ValueError(
                 f"X has {panel.n_channels} channels, but {type(self).__name__} was "
-                f"fitted with {self.n_channels_} channels."
+                f"fitted with {self.n_channels_} channels.{advice if is_series else ''}"
             )
+        self._check_columns(panel.channel_names)
         if tabular and self.n_features_in_ == self.n_timepoints_:
             validate_data(self, X, reset=False, skip_check_array=True)
         self.scaler_.warn_of_drift(panel, self.channel_names_, stacklevel=3)
@@ -193,14 +199,38 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         labels, classes = np.unique(y, return_inverse=True)
         return labels, classes.astype(np.int64)
 
+    def _check_columns(self, columns: tuple[str, ...] | None) -> None:
+        """Refuse channels that are others than in training, by their names."""
+        known = getattr(self, "_columns", None)
+        # Frames that sktime converts have names that say nothing.
+        if not known or not columns or known == columns or not {*known} & {*columns}:
+            return
+        lacking = [name for name in known if name not in columns]
+        what = f"lacks {lacking}" if lacking else "has them in another order"
+        raise ValueError(
+            f"X has columns {list(columns)}, but {type(self).__name__} was fitted with "
+            f"{list(known)}: X {what}. Columns must be the same, in the same order."
+        )
+
+    def _known_names(self) -> Sequence[str] | None:
+        """Return names of channels that were given or are those of columns."""
+        return self._columns if self.channel_names is None else self.channel_names
+
     def _check_channel_names(self) -> list[str]:
-        if self.channel_names is None:
+        known = self._known_names()
+        if known is None:
             return [f"channel {i}" for i in range(self.n_channels_)]
-        names = [str(name) for name in self.channel_names]
+        names = [str(name) for name in known]
         if len(names) != self.n_channels_ or len(set(names)) != len(names):
+            advice = ""
+            if len(names) == self.n_timepoints_:
+                advice = (
+                    f" X has {self.n_timepoints_} timepoints: its axes must be cases, "
+                    "channels, timepoints. X.transpose(0, 2, 1) swaps the last two."
+                )
             raise ValueError(
-                f"channel_names must be {self.n_channels_} different names, one for "
-                f"each channel of X, got {names}."
+                "channel_names must be different names, one for each of "
+                f"{self.n_channels_} channels of X, got {names}.{advice}"
             )
         return names
 
@@ -210,7 +240,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         if groups is None:
             return {}
         if isinstance(groups, str) and groups == "auto":
-            named = self.channel_names is not None
+            named = self._known_names() is not None
             return find_triads(self.channel_names_) if named else {}
         if not isinstance(groups, Mapping):
             raise TypeError(
@@ -727,7 +757,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         cases = np.arange(panel.n_cases)
         if captioned:
             captioner = SeriesCaptioner(
-                channel_names=self.channel_names, sampling_rate=self.sampling_rate
+                channel_names=self._known_names(), sampling_rate=self.sampling_rate
             )
             case_texts = captioner.fit_transform(panel).tolist()
         try:
@@ -861,6 +891,26 @@ def _class_means(
         for members in (cases[classes[cases] == i] for i in range(n_classes))
     ]
     return torch.stack(means)
+
+
+def _warn_of_axes(X: Any, panel: Panel) -> None:
+    """Warn of tables whose rows or columns are likely to be something else."""
+    if panel.n_channels > panel.n_timepoints:
+        warnings.warn(
+            f"X has {panel.n_channels} channels of {panel.n_timepoints} timepoints. "
+            "Its axes are cases, channels, timepoints; if the last two are the other "
+            "way around, call X.transpose(0, 2, 1).",
+            stacklevel=4,
+        )
+    columns = getattr(X, "columns", ()) if panel.channel_names is None else ()
+    triads = find_triads([name for name in columns if isinstance(name, str)])
+    if triads:
+        warnings.warn(
+            f"X has columns {list(columns)[:6]}, each row of which is read as a case "
+            "and each column as a timepoint of one channel. If columns are channels, "
+            "sktext_vq.recordings.read_recordings makes a panel of the table.",
+            stacklevel=4,
+        )
 
 
 def _is_table(X: Any, panel: Panel) -> bool:

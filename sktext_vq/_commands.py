@@ -6,6 +6,8 @@ import argparse
 import json
 import sys
 import time
+import warnings
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sktext_vq import VQTextClassifier, load, save
-from sktext_vq._files import (
-    Recordings,
-    check_ending,
-    read_recordings,
-    write_table,
-)
+from sktext_vq._files import check_ending, write_table
 from sktext_vq._output import check_target, replace_file
 from sktext_vq.panel import as_panel
+from sktext_vq.recordings import Recordings, read_recordings
 
 _SHOWN = 20  # rows of a table on a terminal
 
@@ -43,18 +41,17 @@ def demo(options: argparse.Namespace) -> None:
 def fit(options: argparse.Namespace) -> None:
     """Fit a classifier to the series of a file, and save it."""
     check_target(options.model)  # before minutes of work
-    data = read_recordings(
-        options.data, part="train", label_column=options.label_column
-    )
+    data = _read(options, "train")
     y = _labels(data, options)
     names = options.channel_names or data.channel_names
+    rate = options.sampling_rate or data.sampling_rate
     classifier = VQTextClassifier(
         options.codes,
         text=_read_texts(options.texts) or "auto",
         text_encoder=options.text_encoder,
         max_epochs=options.epochs,
         channel_names=names,
-        sampling_rate=options.sampling_rate or data.sampling_rate,
+        sampling_rate=rate,
         random_state=options.seed,
         verbose=_progress(options),
     )
@@ -72,6 +69,9 @@ def fit(options: argparse.Namespace) -> None:
         f"{panel.n_cases} series of {panel.n_channels} channels and up to "
         f"{panel.n_timepoints} timepoints",
     )
+    if names is not None:
+        _say(options, f"channels: {', '.join(names)}")
+    _say(options, f"sampling rate: {'unknown' if rate is None else f'{rate:g} Hz'}")
     _say(options, f"classes: {classes}")
     if data.groups is not None:
         _say(options, f"groups: {len(np.unique(data.groups))}")
@@ -167,15 +167,58 @@ def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
     if not isinstance(model, VQTextClassifier):
         raise ValueError(f"{options.model} is a transformer, not a classifier.")
     model.verbose = _progress(options)
-    data = read_recordings(options.data, part="test", label_column=options.label_column)
-    return model, data
+    data = _read(options, "test")
+    return model, _in_order(data, model.channel_names_, options)
+
+
+def _read(options: argparse.Namespace, part: str) -> Recordings:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = read_recordings(
+            options.data,
+            part=part,
+            label_column=options.label_column,
+            case_column=options.case_column,
+            time_column=options.time_column,
+            subject_column=options.subject_column,
+            ignore_columns=options.ignore,
+        )
+    for warning in caught:
+        _note(options, f"warning: {warning.message}")
+    return data
+
+
+def _in_order(
+    data: Recordings, names: list[str], options: argparse.Namespace
+) -> Recordings:
+    """Put channels into the order of training, where both have names."""
+    own = list(data.channel_names or ())
+    # Names that were given to `fit` say nothing about those of a file.
+    if own == names or not set(own) & set(names):
+        return data
+    lacking = [name for name in names if name not in own]
+    if lacking:
+        raise ValueError(
+            f"{options.data} has no channels {lacking}, which the model was trained "
+            f"with. It has {own}."
+        )
+    order = [own.index(name) for name in names]
+    left_out = [name for name in own if name not in names]
+    if left_out:
+        _note(options, f"channels that the model does not know: {', '.join(left_out)}")
+    X = (
+        [series[order] for series in data.X]
+        if isinstance(data.X, list)
+        else data.X[:, order]
+    )
+    return replace(data, X=X, channel_names=tuple(names))
 
 
 def _labels(data: Recordings, options: argparse.Namespace) -> NDArray[Any]:
     if data.y is None:
         raise ValueError(
             f"{options.data} has no labels. In a table they are in column "
-            f"{options.label_column!r}, which --label-column changes."
+            f"{options.label_column or 'label'!r}, which --label-column changes."
         )
     return data.y
 

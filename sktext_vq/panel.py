@@ -1,8 +1,8 @@
 """Every accepted kind of input becomes one `Panel`: values, and where series end.
 
 This module knows numpy and scikit-learn only. pandas is never imported, since a
-data frame can only arrive where pandas is loaded already, and sktime only when the
-input is one of its panel types.
+data frame can only arrive where pandas is loaded already, and sktime only for its data
+frames of nested series.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Panel:
     lengths : ndarray of shape (n_cases,), dtype int64
         Timepoints of each series, up to the last one at which any channel has a
         value. From there on all channels are NaN.
+    channel_names : tuple of str, optional
+        Names of columns, if it was made from data frames that have some.
 
     See Also
     --------
@@ -59,6 +61,7 @@ class Panel:
 
     values: FloatArray
     lengths: NDArray[np.int64]
+    channel_names: tuple[str, ...] | None = None
 
     @property
     def n_cases(self) -> int:
@@ -98,8 +101,11 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
         - list or tuple of arrays of shape (n_channels, n_timepoints_i) or
           (n_timepoints_i,), which may differ in length;
         - numeric pandas DataFrame, a row per case and a column per timepoint;
-        - sktime's panel types ``numpy3D``, ``pd-multiindex``, ``nested_univ`` and
-          ``df-list``, of which all but the first need sktime.
+        - DataFrame with a column per channel and an index of two levels: case, and
+          time of any kind. Cases must be in order, so that labels in the order of
+          their first rows and those of ``groupby`` are the same; timepoints are sorted;
+        - list of DataFrames of shape (n_timepoints_i, n_channels);
+        - sktime's panel types: those above, and ``nested_univ``, which needs sktime.
 
         float32 and float64 are kept, float16 becomes float32, and other numbers
         become float64. NaN is a missing value; where all channels of a series are
@@ -120,7 +126,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     TypeError
         If X is sparse or not a container of numbers.
     ImportError
-        If X is one of sktime's types and sktime is not installed.
+        If X is a DataFrame of nested series and sktime is not installed.
 
     Examples
     --------
@@ -135,14 +141,16 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     """
     if isinstance(X, Panel):
         return X
-    mtype = _sktime_type(X)
-    if mtype is not None:
-        X = _from_sktime(X, mtype, estimator_name)
+    frames = _frames(X, estimator_name)
+    names = None
+    if frames is not None:
+        names = _channel_names(frames)
+        X = [frame.to_numpy().T for frame in frames]
     if _is_list_of_series(X):
         values = _stack(X, estimator_name)
     else:
         values = _from_array(X, estimator_name)
-    return Panel(values, _find_ends(values, estimator_name))
+    return Panel(values, _find_ends(values, estimator_name), names)
 
 
 def _from_array(X: Any, estimator_name: str) -> FloatArray:
@@ -324,39 +332,68 @@ def _is_frame(X: Any) -> bool:
     return pandas is not None and isinstance(X, pandas.DataFrame)
 
 
-def _sktime_type(X: Any) -> str | None:
-    """Name of the sktime panel type that X has by structure, if any."""
+def _frames(X: Any, estimator_name: str) -> list[Any] | None:
+    """Return a data frame of channels for each case, if X is made of such."""
     if isinstance(X, list | tuple) and len(X) > 0 and all(map(_is_frame, X)):
-        return "df-list"
+        return list(X)
     if not _is_frame(X) or 0 in X.shape:
         return None
     if X.index.nlevels > 1:
-        return "pd-multiindex"
+        return _cut(X)
     if getattr(X.iloc[0, 0], "ndim", 0) == 1:
-        return "nested_univ"
+        return _from_nested(X, estimator_name)
     return None
 
 
-def _from_sktime(X: Any, mtype: str, estimator_name: str) -> list[NDArray[Any]]:
-    """Convert one of sktime's data frame panels to a list of arrays."""
+def _cut(frame: Any) -> list[Any]:
+    """Cut a data frame with levels for cases and times into one for each case."""
+    if frame.index.nlevels > 2:
+        raise ValueError(
+            f"X has an index of {frame.index.nlevels} levels: it needs two, case and "
+            "time."
+        )
+    cases = frame.index.get_level_values(0)
+    if any((codes < 0).any() for codes in frame.index.codes):
+        raise ValueError("X has rows without case or time in its index.")
+    if not cases.is_monotonic_increasing:
+        raise ValueError(
+            "X has cases that are not in order, so that labels could be taken for "
+            "those of other cases: call X.sort_index(), and give labels in that order."
+        )
+    if frame.index.has_duplicates:
+        first = frame.index[frame.index.duplicated()][0]
+        raise ValueError(
+            f"X has case {first[0]!r} at time {first[1]!r} more than once. Give every "
+            "recording a case of its own."
+        )
+    frame = frame.sort_index()
+    starts = np.flatnonzero(~frame.index.get_level_values(0).duplicated())
+    ends = [*starts[1:], len(frame)]
+    return [frame.iloc[a:b] for a, b in zip(starts, ends, strict=True)]
+
+
+def _from_nested(X: Any, estimator_name: str) -> list[Any]:
+    """Convert sktime's data frame of nested series."""
     try:
         from sktime.datatypes import convert_to
     except ImportError as error:
         raise ImportError(
-            f"X looks like sktime's {mtype!r}, which {estimator_name} reads by help of "
-            "sktime: pip install 'sktext_vq[sktime]', or pass an (n_cases, n_channels, "
-            "n_timepoints) array or a list of (n_channels, n_timepoints) arrays."
+            f"X looks like sktime's 'nested_univ', which {estimator_name} reads by "
+            "help of sktime: pip install 'sktext_vq[sktime]', or pass an (n_cases, "
+            "n_channels, n_timepoints) array or a list of (n_channels, n_timepoints) "
+            "arrays."
         ) from error
     try:
-        frames = convert_to(
-            list(X) if mtype == "df-list" else X, "df-list", as_scitype="Panel"
-        )
+        return list(convert_to(X, "df-list", as_scitype="Panel"))
     except TypeError as error:
         raise TypeError(
-            f"X looks like sktime's {mtype!r}, but sktime does not accept it (sktime."
-            "datatypes.check_raise says why). A usual reason is an index that is not "
-            "sorted by case and then by time."
+            "X looks like sktime's 'nested_univ', but sktime does not accept it ("
+            "sktime.datatypes.check_raise says why)."
         ) from error
+
+
+def _channel_names(frames: list[Any]) -> tuple[str, ...] | None:
+    """Return names of columns, which all cases must have in the same order."""
     columns = list(frames[0].columns)
     for case, frame in enumerate(frames):
         # Same channels in another order would go unnoticed as an array.
@@ -366,7 +403,8 @@ def _from_sktime(X: Any, mtype: str, estimator_name: str) -> list[NDArray[Any]]:
                 f"{list(frame.columns)} and case 0 has {columns}. Give every case the "
                 "same columns in the same order."
             )
-    return [frame.to_numpy().T for frame in frames]
+    named = all(isinstance(name, str) for name in columns)
+    return tuple(columns) if named and len(set(columns)) == len(columns) else None
 
 
 def _refuse_columns(frame: Any) -> None:

@@ -1,4 +1,4 @@
-"""Long recordings: cut into windows, classified, and joined to segments again."""
+"""Recordings: read from tables and files, cut into windows, joined to segments."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
-__all__ = ["cut_windows", "segment"]
+from sktext_vq._files import read_recordings
+from sktext_vq._tables import Recordings
+
+__all__ = ["Recordings", "cut_windows", "read_recordings", "segment"]
 
 
 def cut_windows(

@@ -51,10 +51,11 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         Features kept at most: the best by analysis of variance if there are classes,
         of which a third is kept at most, and else those that vary most.
     channel_names : sequence of str, optional
-        Names of channels, used in feature names and captions.
+        Names of channels, used in feature names and captions. By default those of
+        columns, if X is made of data frames that have some.
     channel_groups : "auto", dict or None, default="auto"
         Sensors with three axes: a dict from their names to three channels, by name or
-        index. ``"auto"`` finds them in `channel_names`, such as ``acc_x``, ``acc_y``
+        index. ``"auto"`` finds them by names of channels, such as ``acc_x``, ``acc_y``
         and ``acc_z``. If one of them tells where up is, channels are added that do not
         depend on how a device was turned; see :class:`~sktext_vq.nn.GravityFrame`.
     gravity_views : {"beside", "alone"}, default="beside"

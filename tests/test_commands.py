@@ -102,6 +102,27 @@ def test_names_of_cases_are_those_of_the_file(folder, basic_motions, capsys):
     assert not err
 
 
+def test_columns_of_a_table_may_have_any_names_and_order(
+    folder, basic_motions, tmp_path, capsys
+):
+    X, names = basic_motions.X_test[:4], list(basic_motions.channel_names)
+    table = pd.DataFrame(X.transpose(0, 2, 1).reshape(-1, 6), columns=names)[
+        names[::-1]
+    ]
+    table["take"], table["mass"] = np.repeat(np.arange(4), X.shape[2]), 70.5
+    table["activity"] = np.repeat(basic_motions.y_test[:4], X.shape[2])
+    table.to_csv(tmp_path / "new.csv", index=False)
+    words = "predict", tmp_path / "new.csv", "--model", folder / "model", "--json"
+    words = *words, "--case-column", "take", "--label-column", "activity"
+    out, err = run(capsys, *words)
+    expected = load(folder / "model").predict_proba(X).max(axis=1)
+    found = [row["probability"] for row in json.loads(out)]
+    np.testing.assert_allclose(found, expected)
+    assert "channels that the model does not know: mass" in err
+    table.drop(columns="gyro_x").to_csv(tmp_path / "new.csv", index=False)
+    assert "has no channels ['gyro_x'], which the model" in failure(capsys, *words)
+
+
 def test_zero_shot_finds_a_class_without_recordings_and_says_why(
     folder, basic_motions, capsys
 ):

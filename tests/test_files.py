@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sktext_vq._files import read_recordings, write_table
+from sktext_vq._files import write_table
 from sktext_vq.panel import as_panel
+from sktext_vq.recordings import read_recordings
 
 NAMES = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
 
@@ -117,7 +118,6 @@ def test_timepoints_of_a_wide_table_are_sorted_by_number(motions, tmp_path):
         ("2,0,3,1", [1, 3, 0, 2]),
         ("t0,t10,t2,t3", [0, 2, 3, 1]),
         ("0.0,0.1,0.25,0.7", [0, 1, 2, 3]),
-        ("mon,tue,wed,thu", [0, 1, 2, 3]),
         ("00:00,00:30,01:00,01:30", [0, 1, 2, 3]),
     ],
 )
@@ -312,7 +312,8 @@ def test_spreadsheets_write_semicolons_marks_and_empty_columns(tmp_path):
         ("case,x,subject\na,1,1\na,2,2\n", "more than one 'subject' for case a"),
         ("0,1,label\n1,2,up\n3,4,\n5,6,\n", "no 'label' in line 3"),
         ("case,x\na,1\na,2\n,3\n", "no 'case' in line 4"),
-        ("time,x,y\n0,1,2\n1,3,4\n", "column 'time', but each row .* 'case'"),
+        ("time,x,y\n0,1,2\n1,3,4\n", "column 'time', but each row .*--case-column"),
+        ("take,acc\n1,2\n1,3\n", "no column 'case', and 'take', 'acc' are no time"),
         ("x_0,x_1,y_0\n1,2,3\n", "no column for timepoint 1 of channel 'y'"),
         ("x_0,x_1,x_01\n1,2,3\n", "timepoint 1 of channel 'x' twice.*'x_1' and 'x_01'"),
         ("0,1,age\n1,2,3\n", "column 'age', which is no timepoint"),
@@ -329,9 +330,79 @@ def test_errors_about_tables_say_what_and_where(content, message, tmp_path):
     assert "a.csv" in str(error.value)
 
 
-def test_a_chosen_column_of_labels_has_to_be_there(tmp_path):
-    with pytest.raises(ValueError, match=r"no column 'kind' for labels\. It has '0'"):
-        read_text(tmp_path, "0,1\n1,2\n", label_column="kind")
+@pytest.mark.parametrize("what", ["label", "case", "time", "subject"])
+def test_a_chosen_column_has_to_be_there(what, tmp_path):
+    with pytest.raises(ValueError, match=rf"no column 'kind' for {what}s\. It has '0'"):
+        read_text(tmp_path, "0,1\n1,2\n", **{f"{what}_column": "kind"})
+    with pytest.raises(ValueError, match=r"no column 'kind' to ignore\. It has '0'"):
+        read_text(tmp_path, "0,1\n1,2\n", ignore_columns=["kind"])
+
+
+ROLES = {
+    "case_column": "Take",
+    "time_column": "time_s",
+    "label_column": "activity",
+    "subject_column": "person",
+    "ignore_columns": ["battery"],
+}
+
+
+def with_own_names(X, y):
+    """A long table as people have it, whose names of columns are their own."""
+    names = {"case": "take", "time": "time_s", "label": "activity", "subject": "person"}
+    return long_table(X, y).rename(columns=names).assign(battery="full")
+
+
+def test_columns_may_have_names_of_ones_own(motions, tmp_path):
+    X, y = motions
+    table = with_own_names(X, y)
+    check(read_recordings(table, **ROLES), X, y)
+    table.to_csv(tmp_path / "a.csv", index=False)
+    found = read_recordings(tmp_path / "a.csv", **ROLES)
+    check(found, X, y)
+    assert found.sampling_rate == 10
+    assert found.cases == [f"r{i}" for i in range(len(X))]
+
+
+def test_a_frame_may_have_its_names_in_the_index(motions):
+    X, y = motions
+    check(read_recordings(long_table(X, y).set_index(["case", "time"])), X, y)
+
+
+def test_people_and_times_among_channels_are_told(motions):
+    table = with_own_names(*motions).drop(columns="battery")
+    with pytest.warns(UserWarning) as caught:
+        found = read_recordings(table, case_column="take", label_column="activity")
+    first, second = (str(warning.message) for warning in caught)
+    assert "has 'person' among the channels, with one value in all rows" in first
+    assert "has 'time_s' among the channels, with values that rise" in second
+    assert found.channel_names == ("time_s", "person", *NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "rate"),
+    [
+        ("time_s", 0.02, 50),
+        ("Time (sec)", 1 / 30, 30),
+        ("time", 0.02, None),  # milliseconds, or minutes
+        ("steps", 0.02, None),
+        ("time_s", 0, None),
+    ],
+)
+def test_sampling_rate_comes_from_times_in_seconds(name, step, rate):
+    times = np.arange(9) * step if step else np.arange(9) ** 2
+    table = pd.DataFrame({"case": 7, name: times, "x": np.arange(9) % 2})
+    found = read_recordings(table, time_column=name)
+    assert found.sampling_rate == rate
+
+
+@pytest.mark.parametrize("unit", ["s", "us", "ns"])
+def test_sampling_rate_comes_from_dates(unit, tmp_path):
+    times = pd.date_range("2024-05-31", periods=5, freq="2s", unit=unit)
+    table = pd.DataFrame({"case": 7, "time": times, "x": [1, 2, 0, 1, 2]})
+    assert read_recordings(table).sampling_rate == 0.5
+    table.to_csv(tmp_path / "a.csv", index=False)
+    assert read_recordings(tmp_path / "a.csv").sampling_rate == 0.5
 
 
 def test_bytes_that_are_no_text_or_no_gzip_are_refused(tmp_path):

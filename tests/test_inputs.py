@@ -49,6 +49,53 @@ def test_one_channel_may_come_with_or_without_its_axis(har_like):
         model.predict(flat[:, 1:])
 
 
+def as_frame(X, names):
+    """Return a data frame with a row per case and time."""
+    index = pd.MultiIndex.from_product([range(len(X)), np.arange(X.shape[2]) / 50])
+    return pd.DataFrame(X.transpose(0, 2, 1).reshape(-1, 3), index, names)
+
+
+def test_columns_of_frames_name_channels_and_are_held(har_like):
+    X, y = har_like
+    X = X + np.array([0.0, 0.0, 9.8])[:, None]  # gravity
+    names = ["acc_x", "acc_y", "acc_z"]
+    frame = as_frame(X, names)
+    model = classifier().fit(frame, y)
+    named = classifier(channel_names=names).fit(X, y)
+    assert model.channel_names_ == names
+    assert model.channel_groups_ == named.channel_groups_ == {"acc": (0, 1, 2)}
+    expected = named.predict_proba(X)
+    for same in (X, frame, as_frame(X, ["var_0", "var_1", "var_2"])):
+        np.testing.assert_array_equal(model.predict_proba(same), expected)
+    with pytest.raises(ValueError, match=r"acc_y.*has them in another order"):
+        model.predict(frame[names[::-1]])
+    with pytest.raises(ValueError, match=r"X lacks \['acc_z'\]"):
+        model.predict(frame.rename(columns={"acc_z": "acc_w"}))
+    model.fit(X, y)
+    model.predict(frame[names[::-1]])  # there is nothing to compare
+
+
+def test_axes_that_are_likely_to_be_swapped_are_told(har_like):
+    X, y = har_like
+    for swapped in (X.transpose(0, 2, 1), list(X.transpose(0, 2, 1))):
+        with pytest.warns(UserWarning, match="40 channels of 3 timepoints"):
+            classifier().fit(swapped, y)
+    with pytest.raises(ValueError, match=r"40 channels of X.*transpose"):
+        classifier(channel_names=["x", "y", "z"]).fit(X.transpose(0, 2, 1), y)
+
+
+def test_a_table_of_channels_is_told_from_one_of_timepoints(har_like):
+    table = as_frame(har_like[0], ["acc_x", "acc_y", "acc_z"]).reset_index(drop=True)
+    with pytest.warns(UserWarning, match="read_recordings makes a panel"):
+        transformer().fit(table)
+
+
+def test_one_series_is_told_from_a_panel(har_like):
+    X, y = har_like
+    with pytest.raises(ValueError, match=r"a single series\? Pass X\[None\]"):
+        classifier().fit(X, y).predict(X[0])
+
+
 def test_names_of_columns_are_held(har_like):
     X, y = har_like
     table = pd.DataFrame(X[:, 0], columns=[f"t{i}" for i in range(40)])

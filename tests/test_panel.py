@@ -369,10 +369,25 @@ def test_errors_name_the_estimator():
             as_panel(X, estimator_name="VQTextClassifier")
 
 
-def test_sktime_index_out_of_order():
+def test_timepoints_of_frames_are_sorted_by_any_kind_of_time():
     X = to_sktime("pd-multiindex")(cube())
-    with pytest.raises(TypeError, match=r"'pd-multiindex'.*not sorted"):
+    cases, times = (X.index.get_level_values(level) for level in (0, 1))
+    for each in (times / 50, pd.to_datetime(times, unit="s"), times * 10):
+        frame = X.set_index([cases, each]).sample(frac=1, random_state=0)
+        frame = frame.sort_index(level=0, sort_remaining=False)
+        panel = as_panel(frame)
+        np.testing.assert_array_equal(panel.values, cube())
+        assert panel.channel_names == tuple(X.columns)
+
+
+def test_frames_that_could_be_misread_are_refused():
+    X = to_sktime("pd-multiindex")(cube())
+    with pytest.raises(ValueError, match=r"cases that are not in order.*sort_index"):
         as_panel(X.iloc[::-1])
+    with pytest.raises(ValueError, match="case 0 at time 0 more than once"):
+        as_panel(pd.concat([X.iloc[:1], X]))
+    with pytest.raises(ValueError, match="index of 3 levels"):
+        as_panel(X.set_index(X.columns[0], append=True))
 
 
 def test_sktime_columns_out_of_order():
@@ -382,9 +397,11 @@ def test_sktime_columns_out_of_order():
         as_panel(X)
 
 
-@pytest.mark.parametrize("mtype", ["pd-multiindex", "nested_univ", "df-list"])
-def test_sktime_is_not_installed(mtype, monkeypatch):
-    X = to_sktime(mtype)(cube())
+def test_only_nested_frames_need_sktime(monkeypatch):
+    kinds = "pd-multiindex", "df-list", "nested_univ"
+    multiindex, frames, nested = (to_sktime(kind)(cube()) for kind in kinds)
     monkeypatch.setitem(__import__("sys").modules, "sktime.datatypes", None)
-    with pytest.raises(ImportError, match=rf"'{mtype}'.*sktext_vq\[sktime\]"):
-        as_panel(X)
+    for X in (multiindex, frames):
+        np.testing.assert_array_equal(as_panel(X).values, cube())
+    with pytest.raises(ImportError, match=r"'nested_univ'.*sktext_vq\[sktime\]"):
+        as_panel(nested)
