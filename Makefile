@@ -52,6 +52,8 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 	$(BIN)/python benchmarks/naming.py
 	$(BIN)/python benchmarks/shift.py
 	$(BIN)/python benchmarks/cost.py
+	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/cluster.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/documents.py
 

@@ -933,6 +933,96 @@ def large_table(frame: pd.DataFrame) -> str:
     )
 
 
+def export_report(results: Path) -> str:
+    """Write the table of export.csv."""
+    return (
+        "# ONNX files\n\n"
+        "Classifiers without training, `max_epochs=0`, written by `export_onnx`, and "
+        "run by onnxruntime. *half* is `n_codes=32, max_features=3000`, and *small* is "
+        "`n_codes=16, max_features=1000`.\n\n"
+        f"{export_table(results)}\n\n"
+        "Milliseconds are of one thread for one series, as the processor counts them: "
+        "medians over 300 calls of onnxruntime and of `predict_proba`. The largest "
+        "difference is that of probabilities between both, over all test cases; the "
+        "last column is the share of cases where it is above 0.00001. A window that is "
+        "as near to one code as to another goes to either of them by rounding.\n"
+    )
+
+
+def export_table(results: Path) -> str:
+    """Size, time, accuracy, and how much of it is lost."""
+    frame = pd.read_csv(results / "export.csv")
+    rows = [
+        [
+            *key,
+            f"{row['features']:.0f}",
+            f"{row['bytes'] / 1e6:.2f}",
+            f"{row['onnx_ms']:.2f}",
+            f"{row['python_ms']:.1f}",
+            f"{row['accuracy']:.4f}",
+            f"{row['onnx_accuracy']:.4f}",
+            f"{row['difference']:.0e}",
+            f"{row['beyond']:.4f}",
+        ]
+        for key, own in frame.groupby(["set", "settings"], sort=False)
+        for row in [own.mean(numeric_only=True)]
+    ]
+    columns = [
+        "set",
+        "settings",
+        "features",
+        "MB",
+        "ms",
+        "ms in Python",
+        "accuracy",
+        "of the file",
+        "largest difference",
+        "above 0.00001",
+    ]
+    return markdown(columns, rows)
+
+
+def cluster_report(results: Path) -> str:
+    """Write the table of cluster.csv."""
+    return (
+        "# Clusters\n\n"
+        "A grid search of 24 fits (six values of `n_codes`, four folds) and "
+        "`transform` to 500 features, of series of 6 x 100 (those of BasicMotions, "
+        "repeated, shifted and jittered), in one process and by joblib on a local "
+        "cluster of workers with one thread each. Workers have started, and have done "
+        "the same on a few cases, before time is taken.\n\n"
+        f"{cluster_table(results)}\n"
+    )
+
+
+def cluster_table(results: Path) -> str:
+    """Seconds of each task on each backend, and whether results are equal."""
+    frame = pd.read_csv(results / "cluster.csv")
+    alone = frame[frame["backend"] == "one process"].set_index("task")["seconds"]
+    rows = [
+        [
+            row["task"],
+            row["cases"],
+            row["backend"],
+            row["workers"],
+            f"{row['seconds']:.1f}",
+            f"{alone[row['task']] / row['seconds']:.2f}",
+            "yes" if row["equal"] else "no",
+        ]
+        for _, row in frame.iterrows()
+    ]
+    columns = [
+        "task",
+        "cases",
+        "backend",
+        "workers",
+        "seconds",
+        "times as fast",
+        "same results",
+    ]
+    return markdown(columns, rows)
+
+
 REPORTS: dict[str, Callable[..., str]] = {
     "suite": suite_report,
     "choices": choices_report,
@@ -944,6 +1034,8 @@ REPORTS: dict[str, Callable[..., str]] = {
     "naming": naming_report,
     "shift": shift_report,
     "cost": cost_report,
+    "export": export_report,
+    "cluster": cluster_report,
 }
 
 

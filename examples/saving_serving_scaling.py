@@ -106,5 +106,5 @@ print("same with two threads:", (with_two.predict(many) == model.predict(many)).
 # ``max_features`` bounds what a case takes in fitting: 10,000 features are 40 KB.
 # Vocabulary, choice of features and penalty come from a sample, however many series
 # there are; 100,000 windows of 9 x 128 take half a minute on two threads, see
-# :doc:`/benchmarks`. To spread a grid search over machines, use joblib's backends:
-# ``parallel_config("dask")`` around ``GridSearchCV``.
+# :doc:`/benchmarks`. Files larger than memory, clusters, and devices without Python are
+# on a page of their own: :doc:`/scale`.

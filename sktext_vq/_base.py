@@ -28,6 +28,7 @@ from sktext_vq._checkpoints import (
     fact_of_arrays,
     facts_of_parameters,
 )
+from sktext_vq._cluster import on_cluster
 from sktext_vq._examples import Examples
 from sktext_vq._guidance import (
     Guidance,
@@ -790,9 +791,11 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         return "cuda" if torch.cuda.is_available() else "cpu"
 
     def _n_threads(self) -> int:
-        n_jobs = effective_n_jobs(self.n_jobs)
         if self._device() != "cpu":
             return 1
+        if on_cluster():  # joblib would count the threads of all machines
+            return 1 if self.n_jobs == 1 else torch.get_num_threads()
+        n_jobs = effective_n_jobs(self.n_jobs)
         return (
             torch.get_num_threads() if self.n_jobs is None and n_jobs == 1 else n_jobs
         )

@@ -17,6 +17,7 @@ from sklearn.utils.validation import (
 )
 
 from sktext_vq._base import VQTextBase
+from sktext_vq._cluster import map_parts
 from sktext_vq._explanation import ExplanationMixin
 from sktext_vq._head import Cases, RidgeHead
 from sktext_vq._selection import Selection
@@ -105,7 +106,9 @@ class VQTextClassifier(
         Torch device; ``"auto"`` is a GPU if there is one.
     n_jobs : int or None, default=None
         Threads that share out the cases, as joblib counts them. None is as many as
-        torch may use (``torch.set_num_threads``), or as joblib's context says.
+        torch may use (``torch.set_num_threads``), or as joblib's context says. Where
+        that is a cluster, of dask or ray, its workers share out the cases to predict
+        or transform, unless this is 1.
     verbose : int, default=0
         1 shows progress.
 
@@ -351,7 +354,9 @@ class VQTextClassifier(
             If X is no panel, or not one of the channels that were fitted.
         """
         panel = self._check_X(X, reset=False)
+        return map_parts(self._probabilities_of, panel, self.n_jobs)
 
+    def _probabilities_of(self, panel: Panel) -> NDArray[np.float64]:
         def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
             return self._probabilities(features)
 

@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 
 from sktext_vq._base import VQTextBase
+from sktext_vq._cluster import map_parts
 from sktext_vq._selection import FeatureScaler
+from sktext_vq.panel import Panel
 
 # Of all features together: penalties about 1, the default of linear models, suit it.
 _VARIANCE = 100.0
@@ -86,7 +88,9 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         Torch device; ``"auto"`` is a GPU if there is one.
     n_jobs : int or None, default=None
         Threads that share out the cases, as joblib counts them. None is as many as
-        torch may use (``torch.set_num_threads``), or as joblib's context says.
+        torch may use (``torch.set_num_threads``), or as joblib's context says. Where
+        that is a cluster, of dask or ray, its workers share out the cases to predict
+        or transform, unless this is 1.
     verbose : int, default=0
         1 shows progress.
 
@@ -261,7 +265,11 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         ValueError
             If X is no panel, or not one of the channels that were fitted.
         """
-        features = self._histograms(self._check_X(X, reset=False))
+        panel = self._check_X(X, reset=False)
+        return map_parts(self._scaled_features, panel, self.n_jobs)
+
+    def _scaled_features(self, panel: Panel) -> NDArray[np.float32]:
+        features = self._histograms(panel)
         self.feature_scaler_.scale_in_place(features)
         return features
 

@@ -17,10 +17,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import ablation
 import choices
+import cluster
 import cost
 import crossmodal
 import documents
 import estimators
+import export
 import figures
 import protocol
 import report
@@ -809,6 +811,39 @@ def test_seeds_that_the_default_lacks_are_in_no_difference(tmp_path):
     lacking = (frame["variant"] == "default") & (frame["seed"] == 1)
     frame[~lacking].to_csv(tmp_path / "ablation.csv", index=False)
     assert "| no text | 2 | 0.050 ± 0.050 (1 / 0) |" in report.ablation_report(tmp_path)
+
+
+def run_script(script, folder, monkeypatch, *options):
+    monkeypatch.setattr(
+        sys, "argv", [script.__name__, "--results", str(folder), *options]
+    )
+    script.main()
+    return pd.read_csv(folder / f"{script.__name__}.csv")
+
+
+def test_files_of_models_are_measured(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        export, "SETTINGS", {"tiny": {"n_codes": 16, "max_features": 50}}
+    )
+    monkeypatch.setattr(export, "_REPEATS", 2)
+    frame = run_script(export, tmp_path, monkeypatch, "--sets", "BasicMotions")
+    (row,) = frame.to_dict("records")
+    assert row["features"] == 50 and 5_000 < row["bytes"] < 100_000
+    assert 0 < row["onnx_ms"] < row["python_ms"]
+    assert row["onnx_accuracy"] == row["accuracy"] > 0.8
+    assert "| BasicMotions | tiny | 50 |" in (tmp_path / "export.md").read_text()
+
+
+def test_backends_take_turns_at_the_same_tasks(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "N_CODES", (8,))
+    monkeypatch.setattr(cluster, "N_FOLDS", 2)
+    options = ("--windows", "50", "--backends", cluster.ALONE)
+    frame = run_script(cluster, tmp_path, monkeypatch, *options)
+    assert frame["task"].tolist() == list(cluster.TASKS)
+    assert frame["cases"].tolist() == [80, 50]
+    assert frame["equal"].all()
+    text = (tmp_path / "cluster.md").read_text()
+    assert "| transform | 50 | one process | 1 |" in text
 
 
 def test_crossmodal_on_a_small_set(tmp_path, monkeypatch, basic_motions):

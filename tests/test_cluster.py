@@ -1,0 +1,119 @@
+"""Panels larger than memory, and clusters: the same results as in one piece."""
+
+import re
+import sys
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from sklearn.model_selection import GridSearchCV
+
+from sktext_vq import VQTextClassifier, VQTextTransformer
+
+PAGE = Path(__file__).parents[1] / "docs" / "scale.md"
+SMALL = {"n_codes": 16, "max_features": 60, "max_epochs": 0, "random_state": 0}
+
+
+def panel(n_cases, n_channels=2, n_timepoints=40, seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_cases, n_channels, n_timepoints)).astype(np.float32)
+    y = np.arange(n_cases) % 2
+    return X + y[:, None, None] * np.sin(np.arange(n_timepoints)), y
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, y = panel(24)
+    return VQTextClassifier(**SMALL).fit(X, y), VQTextTransformer(**SMALL).fit(X, y)
+
+
+@pytest.fixture(scope="module")
+def client():
+    distributed = pytest.importorskip("distributed", reason="needs sktext_vq[dask]")
+    with (
+        distributed.LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            dashboard_address=None,
+            host="127.0.0.1",
+            memory_limit=0,
+        ) as cluster,
+        distributed.Client(cluster) as found,
+    ):
+        yield found
+
+
+def test_a_mapped_file_is_not_read_as_a_whole(fitted, tmp_path):
+    classifier, transformer = fitted
+    X = np.lib.format.open_memmap(
+        tmp_path / "X.npy", mode="w+", dtype=np.float32, shape=(4000, 2, 500)
+    )
+    X[:] = np.random.default_rng(0).normal(size=(1, 2, 500))
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    n_bytes = {}
+    for method in (classifier.predict_proba, transformer.transform):
+        method(mapped[:2])
+        tracemalloc.start()
+        found = method(mapped)
+        n_bytes[method.__name__] = tracemalloc.get_traced_memory()[1] - found.nbytes
+        tracemalloc.stop()
+    assert max(n_bytes.values()) < mapped.nbytes / 4, n_bytes
+
+
+def test_a_cluster_predicts_the_same(fitted, client, monkeypatch):
+    X = panel(301, seed=1)[0]
+    X[3, 0, 5:9] = np.nan
+    monkeypatch.setattr("sktext_vq._cluster._MOST", 64)
+    monkeypatch.setattr("sktext_vq._cluster._TASKS_PER_WORKER", 1)  # three rounds
+    for method in (fitted[0].predict_proba, fitted[1].transform):
+        with parallel_config(backend="dask"):
+            found = method(X)
+        np.testing.assert_array_equal(found, method(X))
+    # They had no reason to know the package before.
+    assert any(client.run(lambda: "sktext_vq" in sys.modules).values())
+    X[7] = np.inf
+    with parallel_config(backend="dask"), pytest.raises(ValueError, match="case 7"):
+        fitted[0].predict(X)
+
+
+def test_a_cluster_searches_the_same(client):
+    X, y = panel(60)
+    search = GridSearchCV(VQTextClassifier(**SMALL), {"n_codes": [16, 32]}, cv=3)
+    alone = search.fit(X, y).cv_results_
+    with parallel_config(backend="dask"):
+        shared = search.fit(X, y).cv_results_
+    np.testing.assert_array_equal(shared["mean_test_score"], alone["mean_test_score"])
+
+
+@pytest.mark.slow
+def test_ray_predicts_the_same(fitted):
+    ray = pytest.importorskip("ray", reason="needs sktext_vq[ray]")
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    X = panel(301, seed=1)[0]
+    ray.init(num_cpus=2, include_dashboard=False, _node_ip_address="127.0.0.1")
+    try:
+        with parallel_config(backend="ray", n_jobs=-1):
+            found = fitted[0].predict_proba(X)
+    finally:
+        ray.shutdown()
+    np.testing.assert_array_equal(found, fitted[0].predict_proba(X))
+
+
+def test_the_page_runs(client, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = PAGE.read_text().replace("tcp://scheduler:8786", client.scheduler.address)
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    names = {}
+    for block in blocks:
+        if "import ray" not in block:  # a test of its own
+            exec(compile(block, str(PAGE), "exec"), names)
+    names["client"].close()
+    assert names["same"] and len(names["features"]) == 40
+    accuracy = [
+        np.mean(names[kind] == names["data"].y_test) for kind in ("predicted", "labels")
+    ]
+    assert min(accuracy) >= 0.95
