@@ -51,6 +51,7 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 	$(BIN)/python benchmarks/faithfulness.py
 	$(BIN)/python benchmarks/naming.py
 	$(BIN)/python benchmarks/shift.py
+	$(BIN)/python benchmarks/gaps.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/documents.py

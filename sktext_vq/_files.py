@@ -8,13 +8,11 @@ import io
 import os
 import re
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, cast
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -237,11 +235,12 @@ def check_ending(path: Path) -> str:
 
 
 def _from_npz(path: Path, part: str | None) -> Recordings:
-    with _blame(path, "an .npz file without pickled objects"):
-        file = np.load(path, allow_pickle=False)
-    if isinstance(file, np.ndarray):
-        raise ValueError(f"{path} is a single array: end its name in .npy.")
-    with file:
+    # numpy leaves files open that it cannot read.
+    with path.open("rb") as opened:
+        with _blame(path, "an .npz file without pickled objects"):
+            file = np.load(opened, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError(f"{path} is a single array: end its name in .npy.")
         end = _end_of_names(file.files, part, path)
 
         def find(*names: str) -> NDArray[Any] | None:
@@ -785,10 +784,10 @@ def _blame(path: Path, kind: str) -> Iterator[None]:
             f"{path} has rows with more cells than the first line has names. Name all "
             "columns."
         ) from error
-    except OSError as error:
+    except ImportError:
+        raise
+    except Exception as error:  # of zipfile, zlib, struct, pyarrow, csv, ...
         # Those of the system know the file; others are about what is in it.
-        if error.errno is not None:
+        if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise ValueError(f"{path} is damaged, or not {kind}: {error}") from error
-    except (ValueError, EOFError, BadZipFile, csv.Error, zlib.error) as error:
         raise ValueError(f"{path} is damaged, or not {kind}: {error}") from error

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from sktext_vq.nn.tokens import N_POINTS, Batch
 from sktext_vq.panel import Panel
 
-# Standard deviations: far outside of the training range, and what float32 can square.
-FARTHEST = 1e15
 _CHUNK_VALUES = 2**20
 
 # What is usual: quantiles over training series, of these many at most.
@@ -144,20 +142,21 @@ class Scaler:
     def _compare(self, panel: Panel, channel: int, name: str) -> str:
         """Say what scale and offset of a channel are, and what they were."""
         values = panel.values[_spread(panel, _MOST_COMPARED), channel]
-        values = values.astype(np.float64)
-        with np.errstate(over="ignore"):
-            mean, scale = np.nanmean(values), np.nanstd(values)
+        unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
+        values = values.astype(np.float64) / unit
+        mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
         return (
             f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, where "
             f"training had {self.mean[channel]:.3g} and {self.scale[channel]:.3g}"
         )
 
     def _sizes(self, panel: Panel, most: int) -> NDArray[np.float64]:
-        """Return standard deviation and root mean square of some series, as `usual`.
+        """Return standard deviations and root mean squares of some series.
 
         Returns
         -------
         ndarray of shape (2, n_cases, n_channels)
+            In units of `scale`.
         """
         cases = _spread(panel, most)
         sizes = np.empty((2, len(cases), panel.n_channels))
@@ -233,11 +232,6 @@ class Scaler:
         for start in range(0, panel.n_cases, size):
             cases = slice(start, start + size)
             yield cases, self.batch(panel, cases, n_timepoints)
-
-
-def _as_float32(values: NDArray[np.float64]) -> torch.Tensor:
-    np.clip(values, -FARTHEST, FARTHEST, out=values)
-    return torch.from_numpy(values.astype(np.float32))
 
 
 def _spread(panel: Panel, most: int) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ def cut_windows(
     ------
     ValueError
         If the recording has another shape, or is shorter than a window.
+    TypeError
+        If length or step is not a whole number.
 
     Examples
     --------
@@ -53,6 +56,9 @@ def cut_windows(
             "recording must have shape (n_channels, n_timepoints) or (n_timepoints,), "
             f"got {values.shape}."
         )
+    for name, value in (("length", length), ("step", step)):
+        if not (isinstance(value, Integral) or (name == "step" and value is None)):
+            raise TypeError(f"{name} must be a number of timepoints, got {value!r}.")
     step = max(1, length // 2) if step is None else step
     if length < 1 or step < 1:
         raise ValueError(f"length and step must be at least 1, got {length}, {step}.")
@@ -135,8 +141,8 @@ def segment(
     for name, value in (("stay", stay), ("least", least)):
         if not 0 <= value < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}.")
-    step = max(1, length // 2) if step is None else step
     windows = cut_windows(recording, length, step)
+    step = max(1, length // 2) if step is None else step
     if candidate_labels is None:
         labels = [str(label) for label in classifier.classes_]
         found = classifier.predict_proba(windows)
