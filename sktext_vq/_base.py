@@ -849,10 +849,10 @@ def check_column(values: Any, name: str) -> NDArray[Any]:
         raise ValueError(
             f"{name} has elements of different length: give one value for each case."
         ) from error
-    if array.ndim not in (1, 2):
+    if array.ndim not in (1, 2) or array.dtype.kind == "V":
         raise ValueError(
-            f"{name} should be a 1d array, one value for each case, got shape "
-            f"{array.shape}."
+            f"{name} should be a 1d array, one value for each case, got an array of "
+            f"shape {array.shape} and dtype {array.dtype}."
         )
     column = np.asarray(column_or_1d(values, warn=True))
     missing = pd.isna(column)

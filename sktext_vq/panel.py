@@ -148,7 +148,9 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
 def _from_array(X: Any, estimator_name: str) -> FloatArray:
     """View or convert an array-like as (n_cases, n_channels, n_timepoints)."""
     dtype: Any = [np.float64, np.float32]
-    if _is_frame(X) and 0 not in X.shape:
+    if _is_frame(X) and 0 in X.shape:
+        X = X.to_numpy()  # check_array has the message for empty arrays
+    if _is_frame(X):
         _refuse_columns(X)
     elif not issparse(X):  # check_array has the message for sparse input
         X = _numbers(X)

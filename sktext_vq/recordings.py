@@ -48,7 +48,12 @@ def cut_windows(
     >>> cut_windows(np.zeros((3, 1000)), 100).shape
     (19, 3, 100)
     """
-    values = np.asarray(recording)
+    try:
+        values = np.asarray(recording)
+    except ValueError as error:
+        raise ValueError(
+            "recording has channels of different length: pad them with NaN."
+        ) from error
     if values.ndim == 1:
         values = values[None]
     if values.ndim != 2:
