@@ -314,3 +314,9 @@ def test_threads_do_not_disturb_each_other(har_like):
         model, expected = alone[0]
         for found in pool.map(lambda _: model.predict_proba(X), range(6)):
             np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("axes", [3, None, "xyz", [[0], 1, 2], [0, 0, 1], [0, 1, 9]])
+def test_sensors_that_are_no_three_channels_are_refused(har_like, axes):
+    with pytest.raises(ValueError, match=r"channel_groups\['acc'\] must be three"):
+        classifier(channel_groups={"acc": axes}).fit(*har_like)
