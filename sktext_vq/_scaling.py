@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from sktext_vq.nn.tokens import N_POINTS, Batch
 from sktext_vq.panel import Panel
 
+# Standard deviations: far outside of the training range, and what float32 can square.
+FARTHEST = 1e15
 _CHUNK_VALUES = 2**20
 
 # What is usual: quantiles over training series, of these many at most.
@@ -175,11 +177,10 @@ class Scaler:
     ) -> NDArray[np.float64]:
         """Return standardised values of some cases."""
         values = panel.values[cases].astype(np.float64)
-        # Far outside of the training range, beyond what float32 can square.
         with np.errstate(over="ignore"):
             values -= self.mean[:, None]
             values /= self.scale[:, None]
-        return np.clip(values, -1e15, 1e15, out=values)
+        return np.clip(values, -FARTHEST, FARTHEST, out=values)
 
     def batch(
         self, panel: Panel, cases: slice | NDArray[Any], n_timepoints: int = N_POINTS
