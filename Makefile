@@ -1,5 +1,6 @@
 # make demo    fit, explain and report on a small data set
 # make test    all checks and tests
+# make fuzz    strange input by the thousands, in an hour or so
 # make benchmark   compare with other classifiers on six small sets, in minutes
 # make results   compute figures of README and docs that benchmarks/results lacks, in
 #                hours, with the data of SKTEXT_VQ_DATA; remove its CSV files for all
@@ -16,7 +17,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	--constraint constraints.txt
 
-.PHONY: demo test benchmark results docs clean
+.PHONY: demo test fuzz benchmark results docs clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m sktext_vq demo
@@ -26,6 +27,10 @@ test: .venv/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sktext_vq
 	$(BIN)/python -m pytest -n 2
+
+fuzz: .venv/test.stamp
+	$(BIN)/python -m pytest -n 2 --hypothesis-profile fuzz \
+		tests/test_fuzzing.py tests/test_persistence.py
 
 benchmark: .venv/benchmark.stamp
 	$(BIN)/python benchmarks/suite.py --sets BasicMotions ArrowHead GunPoint \
@@ -51,6 +56,7 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 	$(BIN)/python benchmarks/faithfulness.py
 	$(BIN)/python benchmarks/naming.py
 	$(BIN)/python benchmarks/shift.py
+	$(BIN)/python benchmarks/gaps.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/cluster.py

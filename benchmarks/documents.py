@@ -18,6 +18,7 @@ from report import (
     crossmodal_table,
     damage_table,
     faithfulness_table,
+    gaps_table,
     markdown,
     means_by_seed,
     naming_table,
@@ -142,6 +143,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "naming": naming_table,
     "shift": shift_table,
     "damage": damage_table,
+    "gaps": gaps_table,
 }
 
 

@@ -693,6 +693,35 @@ def damage_table(results: Path) -> str:
     )
 
 
+def gaps_report(results: Path) -> str:
+    """Write the table of gaps.csv."""
+    return (
+        "# Gaps\n\n"
+        "Accuracy, mean ± standard deviation over seeds, which draw the gaps. At most "
+        "1,000 training and 1,000 test cases, evenly spread. First numbers: test "
+        "series with gaps after training without; second ones: after training with "
+        "gaps of the same kind.\n\n"
+        f"{gaps_table(results)}\n"
+    )
+
+
+def gaps_table(results: Path) -> str:
+    """Accuracy of each method by set and kind of gaps, by what was trained on."""
+    frame = pd.read_csv(results / "gaps.csv")
+    kinds = list(dict.fromkeys(frame["gaps"]))
+    by = frame.groupby(["set", "method", "gaps", "training"])["accuracy"]
+    table = by.agg(["mean", "std"])
+    rows = []
+    for name, method in dict.fromkeys(zip(frame["set"], frame["method"], strict=True)):
+        cells = []
+        for kind in kinds:
+            trained = ["clean"] if kind == "none" else ["clean", "with gaps"]
+            keys = [(name, method, kind, each) for each in trained]
+            cells.append(" / ".join(spread(*table.loc[key]) for key in keys))
+        rows.append([name, method, *cells])
+    return markdown(["set", "method", *kinds], rows)
+
+
 def _methods_by_task(frame: pd.DataFrame, tasks: Sequence[str]) -> str:
     methods = sorted(set(frame["method"]), key=lambda name: (name[:4] != "ours", name))
     by = frame.groupby(["method", "task"])["macro_f1"]
@@ -1033,6 +1062,7 @@ REPORTS: dict[str, Callable[..., str]] = {
     "faithfulness": faithfulness_report,
     "naming": naming_report,
     "shift": shift_report,
+    "gaps": gaps_report,
     "cost": cost_report,
     "export": export_report,
     "cluster": cluster_report,

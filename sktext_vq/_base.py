@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
@@ -124,6 +125,13 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 f"gravity_views must be one of {_GRAVITY_VIEWS}, got "
                 f"{self.gravity_views!r}."
             )
+        try:
+            torch.empty(0, device=self._device())
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(
+                'device must be "auto", or a device that torch has here, such as '
+                f'"cpu", got {self.device!r}.'
+            ) from error
         rate = self.sampling_rate
         if rate is not None and not (isinstance(rate, Real) and float(rate) > 0):
             raise ValueError(
@@ -190,8 +198,9 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
 
     def _check_y(self, y: Any, panel: Panel) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return classes in order, and the class index of every case."""
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        y = check_column(y, "y")
+        with np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
+            check_classification_targets(y)
         if len(y) != panel.n_cases:
             raise ValueError(
                 f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "
@@ -250,15 +259,18 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             )
         found = {}
         for name, axes in groups.items():
+            is_list = np.iterable(axes) and not isinstance(axes, str)
             indices = [
-                self.channel_names_.index(axis) if axis in self.channel_names_ else axis
-                for axis in ([] if isinstance(axes, str) else axes)
+                self.channel_names_.index(axis)
+                if isinstance(axis, str) and axis in self.channel_names_
+                else axis
+                for axis in (axes if is_list else [])
             ]
-            right = len(set(indices)) == len(indices) == 3 and all(
+            right = all(
                 isinstance(i, Integral) and 0 <= int(i) < self.n_channels_
                 for i in indices
             )
-            if not right:
+            if not right or not len(set(indices)) == len(indices) == 3:
                 raise ValueError(
                     f"channel_groups[{name!r}] must be three different channels, by "
                     f"name or by index from 0 to {self.n_channels_ - 1}, got {axes!r}."
@@ -860,6 +872,37 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
+
+
+def check_column(values: Any, name: str) -> NDArray[Any]:
+    """Return one value for each case as an array, or say what is wrong."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"{name} has elements of different length: give one value for each case."
+        ) from error
+    if array.ndim not in (1, 2) or array.dtype.kind == "V":
+        raise ValueError(
+            f"{name} should be a 1d array, one value for each case, got an array of "
+            f"shape {array.shape} and dtype {array.dtype}."
+        )
+    column = np.asarray(column_or_1d(values, warn=True))
+    missing = pd.isna(column)
+    if missing.any():
+        raise ValueError(
+            f"{name} has no value for case {missing.argmax()} (counted from 0): input "
+            f"{name} contains NaN or None. Leave the case out, or name it."
+        )
+    try:
+        np.unique(column)
+    except TypeError as error:
+        kinds = sorted({type(value).__name__ for value in column.tolist()})
+        raise TypeError(
+            f"{name} has values of different types, {' and '.join(kinds)}, which have "
+            "no order: turn all into strings, say."
+        ) from error
+    return column
 
 
 def _some(

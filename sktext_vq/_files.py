@@ -221,11 +221,12 @@ def check_ending(path: Path) -> str:
 
 
 def _from_npz(path: Path, part: str | None) -> Recordings:
-    with blame(path, "an .npz file without pickled objects"):
-        file = np.load(path, allow_pickle=False)
-    if isinstance(file, np.ndarray):
-        raise ValueError(f"{path} is a single array: end its name in .npy.")
-    with file:
+    # numpy leaves files open that it cannot read.
+    with path.open("rb") as opened:
+        with blame(path, "an .npz file without pickled objects"):
+            file = np.load(opened, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError(f"{path} is a single array: end its name in .npy.")
         end = _end_of_names(file.files, part, path)
 
         def find(*names: str) -> NDArray[Any] | None:

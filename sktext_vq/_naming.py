@@ -72,14 +72,11 @@ class CodeUse:
 
     def strength(self) -> list[str | None]:
         """Say which codes have weak or strong windows, for their channel and length."""
-        centre = np.linspace(0, 1, SCALE_BINS) @ self.scales
-        return _sides(centre, "weak", "strong")
+        return _sides(self.scales, "weak", "strong")
 
     def pace(self) -> list[str | None]:
         """Say which codes are found in short windows, and which in long ones."""
-        lift = self.length_lift
-        centre = np.linspace(0, 1, len(lift)) @ (lift / lift.sum(axis=0))
-        return _sides(centre, "quick", "slow")
+        return _sides(self.length_lift, "quick", "slow")
 
     def place(self, channels: Sequence[str]) -> list[str | None]:
         """Say in which channel a code is found, where it is found in one."""
@@ -90,8 +87,19 @@ class CodeUse:
         ]
 
 
-def _sides(centre: NDArray[np.float64], low: str, high: str) -> list[str | None]:
-    """Name what is clearly on one side of the middle of 0 and 1."""
+def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None]:
+    """Name what has most of its weight on one side of bins in order.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_bins, n_codes)
+        None of them where a code does not occur, which is on neither side.
+    low, high : str
+        Names of the sides.
+    """
+    total = weights.sum(axis=0)
+    centre = np.linspace(0, 1, len(weights)) @ weights / np.where(total > 0, total, 1)
+    centre = np.where(total > 0, centre, 0.5)
     return [
         low
         if value < 0.5 - _LEAST_SHIFT

@@ -144,20 +144,21 @@ class Scaler:
     def _compare(self, panel: Panel, channel: int, name: str) -> str:
         """Say what scale and offset of a channel are, and what they were."""
         values = panel.values[_spread(panel, _MOST_COMPARED), channel]
-        values = values.astype(np.float64)
-        with np.errstate(over="ignore"):
-            mean, scale = np.nanmean(values), np.nanstd(values)
+        unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
+        values = values.astype(np.float64) / unit
+        mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
         return (
             f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, where "
             f"training had {self.mean[channel]:.3g} and {self.scale[channel]:.3g}"
         )
 
     def _sizes(self, panel: Panel, most: int) -> NDArray[np.float64]:
-        """Return standard deviation and root mean square of some series, as `usual`.
+        """Return standard deviations and root mean squares of some series.
 
         Returns
         -------
         ndarray of shape (2, n_cases, n_channels)
+            In units of `scale`.
         """
         cases = _spread(panel, most)
         sizes = np.empty((2, len(cases), panel.n_channels))
@@ -176,11 +177,10 @@ class Scaler:
     ) -> NDArray[np.float64]:
         """Return standardised values of some cases."""
         values = panel.values[cases].astype(np.float64)
-        # Far outside of the training range, beyond what float32 can square.
         with np.errstate(over="ignore"):
             values -= self.mean[:, None]
             values /= self.scale[:, None]
-        return np.clip(values, -1e15, 1e15, out=values)
+        return np.clip(values, -FARTHEST, FARTHEST, out=values)
 
     def batch(
         self, panel: Panel, cases: slice | NDArray[Any], n_timepoints: int = N_POINTS
@@ -233,11 +233,6 @@ class Scaler:
         for start in range(0, panel.n_cases, size):
             cases = slice(start, start + size)
             yield cases, self.batch(panel, cases, n_timepoints)
-
-
-def _as_float32(values: NDArray[np.float64]) -> torch.Tensor:
-    np.clip(values, -FARTHEST, FARTHEST, out=values)
-    return torch.from_numpy(values.astype(np.float32))
 
 
 def _spread(panel: Panel, most: int) -> NDArray[np.intp]:

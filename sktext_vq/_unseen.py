@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -455,10 +455,8 @@ def check_candidates(
     candidates: Sequence[str] | Mapping[str, Any], called: str = "candidate_labels"
 ) -> list[str]:
     """Return names of candidates, or say what is wrong with them."""
-    if isinstance(candidates, str):
-        raise TypeError(
-            f"{called} must be a list of strings, got the string {candidates!r}."
-        )
+    if isinstance(candidates, str) or not isinstance(candidates, Iterable):
+        raise TypeError(f"{called} must be a list of strings, got {candidates!r}.")
     names = list(candidates)
     if not names:
         raise ValueError(f"{called} is empty: give at least one.")

@@ -13,10 +13,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import (
     check_consistent_length,
-    column_or_1d,
 )
 
-from sktext_vq._base import VQTextBase
+from sktext_vq._base import VQTextBase, check_column
 from sktext_vq._cluster import map_parts
 from sktext_vq._explanation import ExplanationMixin
 from sktext_vq._head import Cases, RidgeHead
@@ -260,7 +259,7 @@ class VQTextClassifier(
             )
         owners: NDArray[Any] | None = None
         if groups is not None:
-            owners = np.asarray(column_or_1d(groups))
+            owners = check_column(groups, "groups")
             check_consistent_length(y, owners)
             if len(np.unique(owners)) < 2:
                 raise ValueError(

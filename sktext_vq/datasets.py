@@ -9,7 +9,6 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -263,21 +262,26 @@ def _load_ts(name: str, folder: Path) -> Dataset:
 
 def _load_npz(path: Path) -> Dataset:
     """Load an .npz file."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
+    # numpy leaves files open that it cannot read.
+    with path.open("rb") as opened:
+        try:
+            file = np.load(opened, allow_pickle=False)
             arrays = {key: file[key] for key in file.files}
-    except (ValueError, BadZipFile) as error:
-        raise ValueError(
-            f"{path} is damaged, or not an .npz file without pickled objects: {error}"
-        ) from error
+        except Exception as error:  # of zipfile, zlib, struct, numpy, ...
+            raise ValueError(
+                f"{path} is damaged, or not an .npz file without pickled objects: "
+                f"{error}"
+            ) from error
     for split in ("train", "test"):
-        X, y = arrays.get(f"X_{split}"), arrays.get(f"y_{split}")
-        if X is None or y is None or len(X) != len(y):
+        X, y = (arrays.get(f"{name}_{split}") for name in "Xy")
+        if X is None or y is None or X.ndim == 0 or X.shape[:1] != y.shape:
             raise ValueError(
                 f"{path} needs arrays X_{split} and y_{split} of the same number of "
                 f"cases. It has {', '.join(arrays) or 'nothing'}."
             )
     rate = arrays.get("sampling_rate_hz")
+    if rate is not None and (rate.size != 1 or rate.dtype.kind not in "iuf"):
+        raise ValueError(f"{path} needs one number as sampling rate, got {rate!r}.")
     return Dataset(
         name=path.stem,
         X_train=arrays["X_train"],
@@ -288,7 +292,7 @@ def _load_npz(path: Path) -> Dataset:
         subjects_test=arrays.get("subject_test"),
         channel_names=_names(arrays.get("channel_names")),
         units=_names(arrays.get("units")),
-        sampling_rate=None if rate is None else float(rate),
+        sampling_rate=None if rate is None else float(rate.item()),
     )
 
 

@@ -156,7 +156,9 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
 def _from_array(X: Any, estimator_name: str) -> FloatArray:
     """View or convert an array-like as (n_cases, n_channels, n_timepoints)."""
     dtype: Any = [np.float64, np.float32]
-    if _is_frame(X) and 0 not in X.shape:
+    if _is_frame(X) and 0 in X.shape:
+        X = X.to_numpy()  # check_array has the message for empty arrays
+    if _is_frame(X):
         _refuse_columns(X)
     elif not issparse(X):  # check_array has the message for sparse input
         X = _numbers(X)
@@ -263,15 +265,31 @@ def _numbers(X: Any, case: int | None = None) -> NDArray[Any]:
         )
     if array.dtype.kind == "O":
         for index, value in np.ndenumerate(array):
+            if isinstance(value, float) or (case is None and not index):
+                continue
+            place = _place(index) if case is None else _place((case, *index))
             if isinstance(value, str | bytes):
-                place = _place(index) if case is None else _place((case, *index))
                 raise ValueError(_text_message(value, place))
+            _refuse_object(value, place)
     elif array.dtype.kind not in "biuf":
         raise ValueError(
             f"X{_in_case(case)} has dtype {array.dtype}, which is not numeric. "
             "Convert text and times to numbers first."
         )
     return array
+
+
+def _refuse_object(value: Any, place: str) -> None:
+    """Refuse what is no number; None is a missing one, and series are told apart."""
+    if value is None or np.ndim(value) > 0:
+        return
+    try:
+        float(value)
+    except (TypeError, OverflowError) as error:
+        raise TypeError(
+            f"X has a {type(value).__name__} at {place}: {error}. Give a number, or "
+            "NaN if it is missing."
+        ) from error
 
 
 def _float_dtype(dtype: np.dtype[Any]) -> type[np.floating[Any]]:

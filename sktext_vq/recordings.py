@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,8 @@ def cut_windows(
     ------
     ValueError
         If the recording has another shape, or is shorter than a window.
+    TypeError
+        If length or step is not a whole number.
 
     Examples
     --------
@@ -48,7 +51,12 @@ def cut_windows(
     >>> cut_windows(np.zeros((3, 1000)), 100).shape
     (19, 3, 100)
     """
-    values = np.asarray(recording)
+    try:
+        values = np.asarray(recording)
+    except ValueError as error:
+        raise ValueError(
+            "recording has channels of different length: pad them with NaN."
+        ) from error
     if values.ndim == 1:
         values = values[None]
     if values.ndim != 2:
@@ -56,6 +64,9 @@ def cut_windows(
             "recording must have shape (n_channels, n_timepoints) or (n_timepoints,), "
             f"got {values.shape}."
         )
+    for name, value in (("length", length), ("step", step)):
+        if not (isinstance(value, Integral) or (name == "step" and value is None)):
+            raise TypeError(f"{name} must be a number of timepoints, got {value!r}.")
     step = max(1, length // 2) if step is None else step
     if length < 1 or step < 1:
         raise ValueError(f"length and step must be at least 1, got {length}, {step}.")
@@ -138,8 +149,8 @@ def segment(
     for name, value in (("stay", stay), ("least", least)):
         if not 0 <= value < 1:
             raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}.")
-    step = max(1, length // 2) if step is None else step
     windows = cut_windows(recording, length, step)
+    step = max(1, length // 2) if step is None else step
     if candidate_labels is None:
         labels = [str(label) for label in classifier.classes_]
         found = classifier.predict_proba(windows)

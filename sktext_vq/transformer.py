@@ -124,8 +124,9 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
     Notes
     -----
     Series are standardised by channel. Missing values are NaN: windows of which less
-    than half was observed are left out, and other gaps are bridged by straight lines.
-    Series shorter than eight timepoints are continued by their last value.
+    than half was observed are left out, unless a series has no others, and other gaps
+    are bridged by straight lines. Series shorter than eight timepoints are continued by
+    their last value.
 
     The vocabulary follows VQShape (Wen et al., NeurIPS 2024) in its tokens, which have
     a code, offset, scale, start and length; here the last four are exact.

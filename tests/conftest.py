@@ -23,6 +23,8 @@ torch.set_num_threads(1)
 hypothesis.settings.register_profile(
     "tests", deadline=None, derandomize=True, max_examples=60
 )
+# `make fuzz`: other cases at each run, and many.
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("tests")
 
 
@@ -44,6 +46,11 @@ def _local_only(connect: Callable[..., Any]) -> Callable[..., Any]:
         return connect(self, address)
 
     return guarded
+
+
+def in_long_run() -> bool:
+    """Whether this is `make fuzz`."""
+    return hypothesis.settings.default.max_examples == 1000
 
 
 @pytest.fixture(scope="session")

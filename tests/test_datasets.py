@@ -175,3 +175,24 @@ def test_without_sktime(tmp_path, monkeypatch):
     assert available() == []
     with pytest.raises(ValueError, match=r"Available: none.*install sktime"):
         load("BasicMotions")
+
+
+@pytest.mark.filterwarnings("error::ResourceWarning")
+@pytest.mark.parametrize("change", ["empty", "seek", "array", "rate"])
+def test_damaged_npz_files_are_refused(tmp_path, change):
+    path = tmp_path / "own.npz"
+    arrays = {f"X_{part}": np.zeros((2, 1, 9)) for part in ("train", "test")}
+    arrays |= {f"y_{part}": np.array(["a", "b"]) for part in ("train", "test")}
+    if change == "rate":
+        arrays["sampling_rate_hz"] = np.array([1.0, 2.0])
+    np.savez(path, **arrays)
+    content = path.read_bytes()
+    if change == "empty":
+        path.write_bytes(b"")
+    elif change == "seek":  # to before the start of the file
+        path.write_bytes(content[200:])
+    elif change == "array":
+        np.save(path.with_suffix(".npy"), np.zeros(3))
+        path.with_suffix(".npy").rename(path)
+    with pytest.raises(ValueError, match=r"own\.npz (is damaged|needs one number)"):
+        load("own", tmp_path)

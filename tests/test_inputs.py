@@ -1,5 +1,7 @@
 """Unusual data through whole estimators; kinds of panels are in test_panel.py."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -251,3 +253,117 @@ def test_matches_are_features_where_nothing_else_has_to_give_way(har_like):
 def test_zero_shot_needs_a_fitted_model(har_like):
     with pytest.raises(NotFittedError):
         VQTextClassifier().predict_zero_shot(har_like[0], ["walking"])
+
+
+def test_most_of_all_series_may_be_missing(basic_motions):
+    data = basic_motions
+
+    def nine_tenths_missing(X):
+        rng = np.random.default_rng(0)
+        return np.where(rng.random(X.shape) < 0.9, np.nan, X)
+
+    X_train, X_test = map(nine_tenths_missing, (data.X_train, data.X_test))
+    model = classifier(n_codes=32).fit(X_train, data.y_train)
+    assert model.score(X_test, data.y_test) >= 0.8  # 0.47 without any window
+    np.testing.assert_allclose(model.transform_codes(X_test).sum(axis=1), 1)
+
+
+def test_series_without_movement_have_codes_that_are_described(har_like, recwarn):
+    X, y = har_like
+    for still in (np.zeros((6, 1, 13)), X[:6, :, :1]):
+        model = classifier(n_codes=16).fit(still, y[:6])
+        table = model.describe_codes()
+        unused = table[table.usage < 1e-9]
+        assert len(unused)
+        assert (unused.attributes == "").all()
+    assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (np.array(["a", 1] * 12, dtype=object), TypeError, "types, int and str"),
+        (np.array([None, "a"] * 12, dtype=object), ValueError, "for case 0"),
+        ([1.0, np.nan] * 12, ValueError, "for case 1"),
+        (np.array(["a", np.nan] * 12, dtype=object), ValueError, "for case 1"),
+        ([[1, 2], [3]] * 12, ValueError, "different length"),
+        (np.zeros((24, 2)), ValueError, "1d array"),
+        (["a", "b"] * 11, ValueError, "inconsistent"),
+    ],
+    ids="mixed None NaN missing ragged table short".split(),
+)
+def test_labels_that_are_none_are_refused_in_words(har_like, y, error, message):
+    with pytest.raises(error, match=message):
+        classifier().fit(har_like[0], y)
+    with pytest.raises(error, match=message):
+        classifier().fit(*har_like, groups=y)
+
+
+def test_a_number_that_is_none_is_refused_with_its_place(har_like):
+    X, y = har_like
+    for odd in ({}, pd.NA, 10**400):
+        strange = X.astype(object)
+        strange[3, 1, 7] = odd
+        with pytest.raises(TypeError, match="case 3, channel 1, timepoint 7"):
+            classifier().fit(strange, y)
+
+
+def test_a_device_that_is_not_here_is_refused(har_like):
+    for device in ("gpu", "cuda:99", "1", None):
+        with pytest.raises(ValueError, match='device must be "auto"'):
+            classifier(device=device).fit(*har_like)
+
+
+def test_cases_that_occur_many_times(har_like):
+    X, y = har_like
+    few = np.tile(np.arange(3), 8)  # one case of each class
+    model = classifier().fit(X[few], y[few])
+    assert model.score(X[:3], y[:3]) == 1
+    assert (model.predict(X) == y).mean() >= 0.8
+
+
+def test_five_hundred_classes():
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.normal(size=(500, 1, 30)), 2, axis=0)
+    y = np.repeat(np.arange(500), 2)
+    model = classifier(n_codes=16, max_features=500)
+    model.fit(X + rng.normal(scale=0.05, size=X.shape), y)
+    assert model.predict_proba(X).shape == (1000, 500)
+    assert model.score(X, y) >= 0.9
+
+
+def test_predictions_do_not_depend_on_what_else_is_predicted(basic_motions):
+    data = basic_motions
+    model = classifier(n_codes=32).fit(data.X_train, data.y_train)
+    X = data.X_test.copy()
+    X[3, :, 10:30] = np.nan
+    expected = model.predict_proba(X)
+    for size in (1, 7, 39):
+        parts = [model.predict_proba(X[i : i + size]) for i in range(0, 40, size)]
+        np.testing.assert_array_equal(np.concatenate(parts), expected)
+
+
+def test_threads_do_not_disturb_each_other(har_like):
+    X, y = har_like
+
+    def fit_and_predict(seed):
+        model = VQTextClassifier(
+            16, max_epochs=1, text_encoder="hashing", random_state=seed, n_jobs=2
+        )
+        model.fit(X, y)
+        return model, model.predict_proba(X)
+
+    alone = [fit_and_predict(seed) for seed in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(fit_and_predict, range(2)))
+        for (_, left), (_, right) in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(left, right)
+        model, expected = alone[0]
+        for found in pool.map(lambda _: model.predict_proba(X), range(6)):
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("axes", [3, None, "xyz", [[0], 1, 2], [0, 0, 1], [0, 1, 9]])
+def test_sensors_that_are_no_three_channels_are_refused(har_like, axes):
+    with pytest.raises(ValueError, match=r"channel_groups\['acc'\] must be three"):
+        classifier(channel_groups={"acc": axes}).fit(*har_like)

@@ -379,3 +379,25 @@ def test_a_missing_model_is_said(tmp_path: Path) -> None:
 def test_is_a_scikit_learn_estimator() -> None:
     bank = PromptBank({"a": "x"}, templates=False)
     assert clone(bank).get_params() == bank.get_params()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b'{"format": "x"', b"[" * 10**5])
+def test_files_that_are_no_json_are_refused_by_name(tmp_path, content):
+    path = tmp_path / "bank.json"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"bank\.json is not a JSON file"):
+        PromptBank.from_json(path)
+
+
+def test_a_version_that_is_no_number_is_refused(tmp_path):
+    path = tmp_path / "bank.json"
+    head = {"format": "sktext_vq prompt bank", "version": "two", "entries": {}}
+    path.write_text(json.dumps(head))
+    with pytest.raises(ValueError, match="version 'two'"):
+        PromptBank.from_json(path)
+
+
+def test_labels_are_a_sequence():
+    for labels in (None, 3):
+        with pytest.raises(TypeError, match="labels must be a sequence"):
+            PromptBank().prompts(labels)

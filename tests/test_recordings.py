@@ -93,3 +93,13 @@ def test_segment_says_what_is_wrong():
     model = classifier_that_says([[0.5, 0.5]])
     with pytest.raises(ValueError, match="stay must be"):
         segment(model, np.zeros((1, 60)), 20, stay=1.5)
+
+
+@pytest.mark.parametrize("step", [1.5, "2"])
+def test_lengths_are_whole_numbers(step):
+    with pytest.raises(TypeError, match="step must be"):
+        cut_windows(np.zeros((1, 60)), 20, step)
+    with pytest.raises(TypeError, match="length must be"):
+        cut_windows(np.zeros((1, 60)), None)
+    with pytest.raises(ValueError, match="different length"):
+        cut_windows([[1.0, 2.0], [3.0]], 1)

@@ -140,13 +140,20 @@ def cut_windows(
 
 
 def _valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
-    """1 for windows at every start that lie in their series and are half observed."""
+    """1 for windows at every start that lie in their series and are half observed.
+
+    Of a series without such a window, those count of which as much is observed as on
+    average: no series is left without any.
+    """
     share = F.avg_pool1d(observed.unsqueeze(1), length, stride=1).squeeze(1)
     every = torch.arange(share.shape[1], device=observed.device)
     # The smallest window stays valid in a series shorter than itself.
     ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
     inside = every + length <= ends
-    enough = (share >= 0.5) | (lengths.unsqueeze(1) < N_POINTS)
+    share = share * inside
+    mean = share.sum(dim=1, keepdim=True) / inside.sum(dim=1, keepdim=True).clamp_min(1)
+    is_sparse = share.amax(dim=1, keepdim=True) < 0.5
+    enough = share >= torch.where(is_sparse, mean * (1 - 1e-6), 0.5)
     return (inside & enough).to(observed.dtype)
 
 

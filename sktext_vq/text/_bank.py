@@ -45,8 +45,8 @@ Hit = tuple[dict[str, Any], bool]
 
 
 def check_labels(labels: Iterable[Any]) -> list[str]:
-    if isinstance(labels, (str, bytes)):
-        raise TypeError(f"labels must be a sequence of strings, got one {labels!r}.")
+    if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
+        raise TypeError(f"labels must be a sequence of strings, got {labels!r}.")
     names: list[str] = []
     for label in labels:
         if not isinstance(label, str):
@@ -60,7 +60,7 @@ def check_labels(labels: Iterable[Any]) -> list[str]:
             raise ValueError(f"Label {label!r} is given twice.")
         names.append(str(label))
     if not names:
-        raise ValueError("No labels.")
+        raise ValueError("There are no labels: give one at least.")
     return names
 
 
@@ -123,16 +123,18 @@ def check_bank(bank: Any) -> dict[str, Prompts]:
 
 def read_bank(path: str | os.PathLike[str]) -> dict[str, Prompts]:
     """Texts of a JSON file; see `PromptBank.from_json`."""
-    text = Path(path).read_text(encoding="utf-8")
+    content = Path(path).read_bytes()
     try:
+        text = content.decode("utf-8")
         data = json.loads(text, object_pairs_hook=_no_repeats)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{os.fspath(path)} is not a JSON file: {error}") from error
     if isinstance(data, dict) and data.get("format") == _FORMAT:
-        if data.get("version", 0) > _VERSION:
+        version = data.get("version", 0)
+        if not isinstance(version, int) or version > _VERSION:
             raise ValueError(
-                f"{os.fspath(path)} has version {data['version']} of the format, newer "
-                f"than {_VERSION}: update sktext_vq."
+                f"{os.fspath(path)} has version {version!r} of the format, newer than "
+                f"{_VERSION}: update sktext_vq."
             )
         data = data.get("entries")
     if not isinstance(data, dict):
