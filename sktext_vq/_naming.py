@@ -78,7 +78,11 @@ class CodeUse:
     def pace(self) -> list[str | None]:
         """Say which codes are found in short windows, and which in long ones."""
         lift = self.length_lift
-        centre = np.linspace(0, 1, len(lift)) @ (lift / lift.sum(axis=0))
+        total = lift.sum(axis=0)
+        # A code that no window has is neither.
+        usual = np.full_like(lift, 1 / len(lift))
+        shares = np.divide(lift, total, out=usual, where=total > 0)
+        centre = np.linspace(0, 1, len(lift)) @ shares
         return _sides(centre, "quick", "slow")
 
     def place(self, channels: Sequence[str]) -> list[str | None]:

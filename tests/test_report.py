@@ -139,7 +139,7 @@ def test_cases_say_which_tokens_decided(fitted, basic_motions, tmp_path):
         article = text[text.index(f'id="case-{case}"') :].partition("</article>")[0]
         table = fitted.explain(X[case : case + 1], against=against)
         label, against = table.loc[0, ["label", "against"]]
-        assert f"Why {label} and not {against}" in article
+        assert f"Why “{label}” and not “{against}”" in article
         tokens = table[table["code"] >= 0]
         top = tokens.sort_values("contribution", key=lambda c: -c.abs(), kind="stable")
         rows = re.findall(
@@ -150,7 +150,7 @@ def test_cases_say_which_tokens_decided(fitted, basic_motions, tmp_path):
             for row in top[:8].to_dict("records")
         ]
         total = signed(table["contribution"].sum())
-        assert f"together {total}, so {label} is " in article
+        assert f"together {total}, so “{label}” is " in article
         # Each token has its contribution where it is drawn.
         drawn = re.findall(r"<title>[^<]*: (.\d+\.\d\d)</title>", article)
         assert len(drawn) == len(tokens)
