@@ -10,7 +10,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import confusion_matrix
 
-from sktext_vq import PromptBank, VQTextClassifier, VQTextTransformer
+from sktext_vq import DriftWarning, PromptBank, VQTextClassifier, VQTextTransformer
 from sktext_vq.inspection import _cases, _checks, _content, write_report
 from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import as_panel
@@ -328,6 +328,13 @@ def test_nothing_doubtful_is_said_to_be_so(fitted, basic_motions, tmp_path):
         write_report(fitted, X, y, tmp_path / "report.html", X_train=X[:, 0])
 
 
+def test_drift_is_said_once_and_on_the_page(fitted, basic_motions, tmp_path, recwarn):
+    X, y = 50 * basic_motions.X_test[:12], basic_motions.y_test[:12]
+    text, _ = write(fitted, X, y, tmp_path, n_examples=2)
+    assert text.count("from training in scale or offset") == 1
+    assert not [each for each in recwarn if each.category is DriftWarning]
+
+
 def test_fewer_cases_are_drawn_where_each_takes_much():
     short, long = np.zeros((3, 9, 128)), np.zeros((3, 40, 5000))
     assert _cases.n_that_fit(as_panel(short), 40) == 40
@@ -360,6 +367,10 @@ def test_examples_are_mistakes_first_and_then_of_each_class():
     # Only mistakes: as many as asked for.
     answers = _content.Answers([0, 1], 1 - predicted, probabilities)
     assert len(_cases.choose_cases(answers, 8, 4)) == 4
+    # A pair that is confused once is not lost among one that often is.
+    confused = np.array([[0.1, 0.9]] * 4 + [[0.6, 0.4]])
+    answers = _content.Answers([0, 1], np.array([0, 0, 0, 0, 1]), confused)
+    assert _cases.choose_cases(answers, 5, 2) == [0, 4]
     # Without predictions classes take turns, and without classes the first are taken.
     assert _cases.choose_cases(_content.Answers([0, 1], true), 8, 4) == [0, 3, 1, 4]
     assert _cases.choose_cases(_content.Answers([]), 8, 4) == [0, 1, 2, 3]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -36,26 +37,32 @@ def n_that_fit(panel: Panel, n_examples: int) -> int:
 
 
 def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
-    """Take the surest mistakes, up to a half, and right cases of classes in turn."""
-    right, true = answers.right, answers.true
-    if right is None or answers.probabilities is None:
-        order, right = np.arange(n_cases), np.ones(n_cases, dtype=bool)
-    else:
-        order = np.argsort(-answers.probabilities.max(axis=1), kind="stable")
+    """Take mistakes, up to a half, and right cases; of each kind in turn the surest."""
+    true, probabilities = answers.true, answers.probabilities
     if true is None:
-        return order[:n_examples].tolist()
-    wrong = order[~right[order]][: max(n_examples - int(right.sum()), n_examples // 2)]
-    by_class = [
-        order[right[order] & (true[order] == index)]
-        for index in range(len(answers.labels))
+        return list(range(min(n_cases, n_examples)))
+    if probabilities is None:
+        return _in_turns(range(n_cases), true.tolist())[:n_examples]
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    pairs = list(zip(true.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
+    right = [case for case in order.tolist() if pairs[case][0] == pairs[case][1]]
+    wrong = [case for case in order.tolist() if pairs[case][0] != pairs[case][1]]
+    n_wrong = max(n_examples - len(right), n_examples // 2)
+    cases = _in_turns(wrong, pairs)[:n_wrong] + _in_turns(right, pairs)
+    return cases[:n_examples]
+
+
+def _in_turns(cases: Iterable[int], kinds: Sequence[Any]) -> list[int]:
+    """Order cases so that each kind has its turn, the one that comes first first."""
+    groups: dict[Any, list[int]] = {}
+    for case in cases:
+        groups.setdefault(kinds[case], []).append(case)
+    return [
+        case
+        for turn in zip_longest(*groups.values())
+        for case in turn
+        if case is not None
     ]
-    turns = [
-        cases[turn]
-        for turn in range(n_examples)
-        for cases in by_class
-        if turn < len(cases)
-    ]
-    return [int(case) for case in [*wrong, *turns][:n_examples]]
 
 
 def draw_cases(

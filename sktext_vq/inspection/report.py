@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from base64 import b64encode
 from hashlib import sha256
 from importlib.resources import files
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 import sktext_vq
+from sktext_vq import DriftWarning
 from sktext_vq._output import check_target, replace_file
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
@@ -68,8 +70,9 @@ def write_report(
     title : str, optional
         Heading of the page. By default it names the estimator.
     n_examples : int, default=40
-        Series that are drawn: wrong predictions first, up to a half, then right ones
-        of each class in turn. Fewer where the page would get larger than about 4 MB.
+        Series that are drawn: wrong predictions first, up to a half, of each pair of
+        classes in turn, then right ones of each class in turn. Fewer where the page
+        would get larger than about 4 MB.
 
     Returns
     -------
@@ -109,42 +112,65 @@ def write_report(
     check_is_fitted(estimator)
     path = check_target(path)
     panel = as_panel(X, estimator_name="write_report")
-    answers = _answer(estimator, X, y, panel)
     training = None if X_train is None else _check_training(X_train, panel)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator._check_X(X, reset=False)
+    drift = [
+        str(each.message) for each in caught if issubclass(each.category, DriftWarning)
+    ]
+    with warnings.catch_warnings():
+        # The page says so, once.
+        warnings.simplefilter("ignore", DriftWarning)
+        answers = _answer(estimator, X, y, panel)
+        content = _fill(estimator, panel, training, answers, drift, n_examples)
+    title = title or f"Report of a {type(estimator).__name__}"
+    page = _template().render(title=title, **content)
+    # Labels may have half a surrogate pair, which UTF-8 cannot hold.
+    return replace_file(path, page.encode("utf-8", "replace"))
+
+
+def _fill(
+    estimator: VQTextClassifier | VQTextTransformer,
+    panel: Panel,
+    training: Panel | None,
+    answers: Answers,
+    drift: list[str],
+    n_examples: int,
+) -> dict[str, Any]:
+    """Return all that the template asks for, but for the title."""
     data = describe_data(estimator, panel, answers)
     codes = _content.draw_codes(estimator)
     named = [] if estimator._labels is None else estimator._labels.tolist()
     chosen = choose_cases(answers, panel.n_cases, n_that_fit(panel, n_examples))
     prompts = _content.guiding_texts(estimator)
     script = _read("report.js")
-    page = _template().render(
-        title=title or f"Report of a {type(estimator).__name__}",
-        version=sktext_vq.__version__,
-        style=Markup(_read("report.css")),
-        script=Markup(script),
+    return {
+        "version": sktext_vq.__version__,
+        "style": Markup(_read("report.css")),
+        "script": Markup(script),
         # The only script that a browser is to run, whatever labels contain.
-        script_hash=b64encode(sha256(script.encode()).digest()).decode(),
-        model=repr(estimator),
-        level=estimator.level_,
-        level_means=_LEVELS.get(estimator.level_, ""),
-        data=data,
-        warnings=find_warnings(
+        "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
+        "model": repr(estimator),
+        "level": estimator.level_,
+        "level_means": _LEVELS.get(estimator.level_, ""),
+        "data": data,
+        "warnings": drift
+        + find_warnings(
             estimator.channel_names_, panel, training, data["classes"], answers.true
         ),
-        compared=training is not None,
-        scores=_content.score(answers),
-        first_cases=_first_cases(answers, chosen),
-        codes=_content.by_class(codes, named),
-        named=named,
-        legend=_content.legend(codes),
-        which=_filters(answers, chosen),
-        examples=draw_cases(estimator, panel, answers, codes, chosen),
-        prompts=prompts,
-        similarity=_content.compare_texts(estimator, panel, answers.true, prompts),
-        history=_content.training_losses(estimator.history_),
-    )
-    # Labels may have half a surrogate pair, which UTF-8 cannot hold.
-    return replace_file(path, page.encode("utf-8", "replace"))
+        "compared": training is not None,
+        "scores": _content.score(answers),
+        "first_cases": _first_cases(answers, chosen),
+        "codes": _content.by_class(codes, named),
+        "named": named,
+        "legend": _content.legend(codes),
+        "which": _filters(answers, chosen),
+        "examples": draw_cases(estimator, panel, answers, codes, chosen),
+        "prompts": prompts,
+        "similarity": _content.compare_texts(estimator, panel, answers.true, prompts),
+        "history": _content.training_losses(estimator.history_),
+    }
 
 
 def _read(name: str) -> str:
@@ -171,12 +197,9 @@ def _answer(
             raise TypeError("write_report needs y, the labels, to score a classifier.")
         labels, true = _check_y(y, panel, estimator.classes_)
         return Answers(labels, true, estimator.predict_proba(X))
-    estimator._check_X(X, reset=False)
-    known = estimator._labels
     if y is None:
         return Answers([])
-    labels, true = _check_y(y, panel, known)
-    return Answers(labels, true)
+    return Answers(*_check_y(y, panel, estimator._labels))
 
 
 def _check_training(X_train: Any, panel: Panel) -> Panel:
