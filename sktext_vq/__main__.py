@@ -36,10 +36,18 @@ groups or subjects in the file, choices are made for people that are not in it.
 _PREDICT = """\
 Write the class of every series, with probabilities, as CSV to standard output or to
 a file. If the file of series has labels, say how many were found.
+
+With --explain, write why instead: the tokens of each series that count most. A row has
+the contribution of a token to the logarithm of how many times as probable the class
+"label" is as the class "against", which by default is the most probable other one; what
+the shape looks like; and its channel, start, length (in timepoints) and code. Positive
+contributions speak for the class. Levels and scales of a channel as a whole have no
+start, and neither has "all else", with which the rows of a series sum to the logarithm.
 """
 _REPORT = """\
-Write an HTML page about a model: scores on the series of a file, the vocabulary, some
-series with their tokens, and the texts that guided training.
+Write an HTML page about a model: scores on the series of a file and what to be careful
+about, series with the tokens that decided, the vocabulary, and the texts that guided
+training.
 """
 _ZERO_SHOT = """\
 Choose for every series among classes of which some or all had no recordings in
@@ -68,6 +76,7 @@ examples:
   python -m sktext_vq demo
   python -m sktext_vq fit recordings.csv --model model.safetensors
   python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
+  python -m sktext_vq predict new.csv --model model.safetensors --explain
   python -m sktext_vq report new.csv --model model.safetensors --output report.html
   python -m sktext_vq zero-shot new.csv --model model.safetensors \\
       --labels "jumping rope, cycling"
@@ -162,11 +171,20 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(
                 "--output", type=Path, metavar="HTML", required=True, help="page to be"
             )
+            command.add_argument(
+                "--training",
+                type=Path,
+                metavar="DATA",
+                help="file that the model was fitted to; series that are in both files "
+                "make scores too good, and are listed",
+            )
             continue
         command.add_argument(
             "--output", type=Path, metavar="FILE", help="file to write the table to"
         )
         command.add_argument("--json", action="store_true", help="JSON, not CSV")
+        if name == "predict":
+            _add_explain(command)
         if name == "zero-shot":
             command.add_argument(
                 "--labels",
@@ -222,6 +240,24 @@ def _add_texts(command: Any, whose: str) -> None:
         type=Path,
         metavar="JSON",
         help=f"JSON file from names to a text or a list of texts about {whose}",
+    )
+
+
+def _add_explain(command: Any) -> None:
+    command.add_argument(
+        "--explain", action="store_true", help="write which tokens decided"
+    )
+    command.add_argument(
+        "--against",
+        metavar="CLASS",
+        help="with --explain: tell why it is not this class",
+    )
+    command.add_argument(
+        "--top",
+        metavar="N",
+        type=int,
+        default=5,
+        help="with --explain: tokens of each series (default: %(default)s)",
     )
 
 

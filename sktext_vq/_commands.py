@@ -80,8 +80,12 @@ def fit(options: argparse.Namespace) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Write the class of every series of a file, with probabilities."""
+    """Write the class of every series of a file, with probabilities, or why."""
+    if options.against is not None and not options.explain:
+        raise ValueError("--against needs --explain.")
     model, data = _open(options)
+    if options.explain:
+        return _write(_explain(model, data, options), options)
     probabilities = model.predict_proba(data.X)
     best = probabilities.argmax(axis=1)
     table = pd.DataFrame(
@@ -99,6 +103,52 @@ def predict(options: argparse.Namespace) -> None:
         _note(options, f"{right.mean():.1%} of {len(right)} labels of the file found")
 
 
+def _explain(
+    model: VQTextClassifier, data: Recordings, options: argparse.Namespace
+) -> pd.DataFrame:
+    """Return the tokens that count most for the class of each series."""
+    table = model.explain(data.X, against=_class_of(model, options.against))
+    by_size = (
+        table["contribution"]
+        .abs()
+        .groupby(table["case"])
+        .rank(method="first", ascending=False)
+    )
+    table["counts"] = by_size <= options.top
+    rest = table[~table["counts"]].groupby(["case", "label", "against"], as_index=False)
+    rest = rest.agg(contribution=("contribution", "sum"))
+    rest = rest.assign(channel=-1, start=-1, length=0, code=-1, phrase="all else")
+    table = pd.concat([table[table["counts"]], rest])
+    table = table.sort_values("case", kind="stable", ignore_index=True)
+    names = np.array([*model.channel_names_, None], dtype=object)
+    cases = np.array(_cases(data, as_panel(data.X).n_cases), dtype=object)
+    placed = table["code"] >= 0
+    return pd.DataFrame(
+        {
+            "case": cases[table["case"]],
+            "label": table["label"],
+            "against": table["against"],
+            "contribution": table["contribution"],
+            "phrase": table["phrase"],
+            "channel": names[table["channel"]],
+            **{
+                name: table[name].where(placed).astype("Int64").astype(object)
+                for name in ("start", "length", "code")
+            },
+        }
+    )
+
+
+def _class_of(model: VQTextClassifier, name: str | None) -> Any:
+    """Return the class that a word names; classes may be numbers."""
+    if name is None:
+        return None
+    named = {str(label): label for label in model.classes_.tolist()}
+    if name not in named:
+        raise ValueError(f"--against {name!r} is no class of the model: {[*named]}.")
+    return named[name]
+
+
 def report(options: argparse.Namespace) -> None:
     """Write a page about a model and the series of a file."""
     from sktext_vq.inspection import write_report
@@ -107,7 +157,13 @@ def report(options: argparse.Namespace) -> None:
     y = _labels(data, options)
     if model.classes_.dtype.kind in "UO":
         y = y.astype(str)
-    write_report(model, data.X, y, options.output, title=f"Report of {options.model}")
+    training = None
+    if options.training is not None:
+        training = read_recordings(
+            options.training, part="train", label_column=options.label_column
+        ).X
+    title = f"Report of {options.model}"
+    write_report(model, data.X, y, options.output, X_train=training, title=title)
     _say(options, f"written to {options.output}")
 
 

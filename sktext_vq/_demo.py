@@ -103,7 +103,14 @@ def run_demo(
         say("\n4. Read a series\n")
         _read(data, classifier, say)
         title = "BasicMotions: what a smart watch says about four activities"
-        write_report(classifier, data.X_test, data.y_test, report, title=title)
+        write_report(
+            classifier,
+            data.X_test,
+            data.y_test,
+            report,
+            X_train=data.X_train,
+            title=title,
+        )
     say(f"\n5. Report: open {report} in a browser.")
     say(f"\nAll of this took {time.perf_counter() - begin:.0f} s.")
     return report

@@ -92,6 +92,35 @@ def test_predict_writes_classes_and_probabilities(folder, basic_motions, capsys)
     assert [row["label"] for row in json.loads(out)] == table["label"].tolist()
 
 
+def test_predict_explains(folder, basic_motions, capsys):
+    words = "predict", folder / "few.npz", "--model", folder / "model", "--explain"
+    X = basic_motions.X_test[[0, 15]]
+    np.savez(folder / "few.npz", X=X)
+    model = load(folder / "model")
+    out, err = run(capsys, *words, "--output", folder / "why.csv", "--top", 3)
+    assert not out and "written to" in err
+    table = pd.read_csv(folder / "why.csv")
+    expected = model.explain(X)
+    for case, rows in expected.groupby("case"):
+        own = table[table["case"] == case]
+        assert set(own["label"]) == {model.predict(X)[case]}
+        assert own["contribution"].sum() == pytest.approx(rows["contribution"].sum())
+        top = rows.loc[rows["contribution"].abs().nlargest(3).index]
+        assert own["phrase"].tolist()[-1] == "all else" and len(own) == 4
+        assert set(own["phrase"][:3]) == set(top["phrase"])
+        placed, at = own.dropna(subset="code"), top[top["code"] >= 0]
+        assert sorted(placed["start"]) == sorted(at["start"])
+        names = [model.channel_names_[channel] for channel in at["channel"]]
+        assert sorted(placed["channel"]) == sorted(names)
+    out, _ = run(capsys, *words, "--against", "running", "--json", "--quiet")
+    rows = json.loads(out)
+    assert {row["against"] for row in rows if row["case"] == 0} == {"running"}
+    assert [row["start"] for row in rows if row["phrase"] == "all else"] == [None] * 2
+    assert all(isinstance(row["code"], int) for row in rows if row["start"] is not None)
+    assert "'sitting' is no class" in failure(capsys, *words, "--against", "sitting")
+    assert "needs --explain" in failure(capsys, *words[:-1], "--against", "running")
+
+
 def test_names_of_cases_are_those_of_the_file(folder, basic_motions, capsys):
     case = basic_motions.X_test[0].T
     table = pd.DataFrame(case, columns=list(basic_motions.channel_names))
@@ -168,7 +197,13 @@ def test_report_is_written(folder, capsys):
     words = "report", folder / "motions.npz", "--model", folder / "model"
     out, _ = run(capsys, *words, "--output", folder / "page.html")
     assert "page.html" in out
-    assert "badminton" in (folder / "page.html").read_text(encoding="utf-8")
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "badminton" in page and "no training series were given" in page
+    # Training series of the same file.
+    words = *words, "--training", folder / "motions.npz", "--output"
+    run(capsys, *words, folder / "page.html")
+    page = (folder / "page.html").read_text(encoding="utf-8")
+    assert "no training series were given" not in page and "trained on: " not in page
 
 
 def test_failures_say_what_to_do(folder, basic_motions, capsys):

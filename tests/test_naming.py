@@ -104,3 +104,12 @@ def test_names_from_texts():
         model.describe_codes(["one"])
     with pytest.raises(ValueError, match="trained with text"):
         VQTextTransformer(24, max_epochs=0).fit(X).describe_codes(WORDS)
+
+
+def test_a_code_that_no_window_has_is_neither_quick_nor_slow():
+    windows = np.full((2, 1, 4, 3), 0.5)
+    windows[..., 2] = 0
+    windows[:, :, :2, 1] = 0.01
+    use = CodeUse(windows, np.full((4, 3), 0.25))
+    with np.errstate(all="raise"):
+        assert use.pace() == [None, "slow", None]

@@ -1,15 +1,19 @@
 import html.parser
 import re
+from base64 import b64encode
 from collections import Counter
+from hashlib import sha256
+from importlib.resources import files
 
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import confusion_matrix
 
-from sktext_vq import PromptBank, VQTextClassifier, VQTextTransformer
-from sktext_vq.inspection import _content, write_report
+from sktext_vq import DriftWarning, PromptBank, VQTextClassifier, VQTextTransformer
+from sktext_vq.inspection import _cases, _checks, _content, write_report
 from sktext_vq.inspection._drawing import limits, lines
+from sktext_vq.panel import as_panel
 
 HOSTILE = "<script>alert('&')</script>"
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -44,9 +48,18 @@ def write(classifier, X, y, folder, **kwargs):
     text = path.read_text(encoding="utf-8")
     assert [file.name for file in folder.iterdir()] == ["report.html"]
     page = Page(text)
-    # Self-contained, and no scripts, whatever is in it.
+    # Self-contained, and no other script than ours, whatever is in it.
     assert not re.search(r"https?:|@import|url\(", text)
-    assert not page.tags["script"] and not page.tags["link"]
+    assert page.tags["script"] == 1 and not page.tags["link"]
+    script = (files("sktext_vq.inspection") / "report.js").read_text(encoding="utf-8")
+    assert f"<script>{script}</script>" in text
+    (policy,) = (
+        attributes["content"]
+        for tag, attributes in page.attributes
+        if tag == "meta" and attributes.get("http-equiv") == "Content-Security-Policy"
+    )
+    allowed = b64encode(sha256(script.encode()).digest()).decode()
+    assert "default-src 'none'" in policy and f"script-src 'sha256-{allowed}'" in policy
     for tag, attributes in page.attributes:
         assert not [name for name in attributes if name.startswith(("on", "src"))]
         assert attributes.get("href", "#").startswith("#")
@@ -56,6 +69,10 @@ def write(classifier, X, y, folder, **kwargs):
             assert attributes["aria-label"]
     assert page.tags["caption"] == page.tags["table"]
     return text, page
+
+
+def signed(value):
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 @pytest.fixture(scope="module")
@@ -78,31 +95,83 @@ def test_page_has_what_the_model_says(fitted, basic_motions, tmp_path):
     predicted = fitted.predict(X)
     assert f"{(predicted == y).sum()} of 40 series" in text
     assert f"<dd>{(predicted == y).mean():.3f}</dd>" in text
-    counts = [
-        int(count) for count in re.findall(r'<td[^>]*style="--share[^>]*>(\d+)', text)
+    matrix = text[text.index('aria-label="Confusion matrix"') :].partition("</table>")[
+        0
     ]
+    cells = re.findall(r'--share: [^"]*">(?:<a [^>]*>)?(\d+)', matrix)
+    counts = [int(count) for count in cells]
     expected = confusion_matrix(y, predicted, labels=fitted.classes_)
     assert counts == expected.ravel().tolist()
     for name in basic_motions.channel_names:
         assert name in text
     assert f"{X[:, 0].min():.4g}" in text
-    # One drawing of each code, by the words for it.
+    # One drawing of each code, by the words for it, and its name or that it has none.
     codes = fitted.describe_codes()
     assert text.count('<li class="card"') == len(codes) == 64
-    for code, shape in codes["shape"].items():
-        assert f"Shape of code {code}: {shape}" in text
-    # Six channels of six cases, and the losses.
+    for code, row in codes.iterrows():
+        assert f"Shape of code {code}: {row['shape']}" in text
+        card = text[text.index(f'id="code-{code}"') :].partition("</li>")[0]
+        if isinstance(row["phrase"], str):
+            assert f"“{row['phrase']}”, confidence {row['confidence']:.2f}" in card
+        else:
+            assert "no name: evidence too thin" in card
+        assert f"{row['lift']:.2g} times the average in {row['class']}" in card
+    assert 0 < codes["phrase"].isna().sum() < 64
+    # Six channels of all cases, and the losses.
     drawings = [a for _, a in page.attributes if a.get("role") == "img"]
-    assert len(drawings) == 64 + 6 * 6 + 1
+    assert len(drawings) == 64 + 40 * 6 + 1
     assert text.count("<strong>Wrong:</strong>") == 3
-    assert "predicted standing, probability" in text
-    # Three mistakes, then the first three classes.
-    for label in fitted.classes_[:3]:
+    sure = fitted.predict_proba(X[:1]).max()
+    assert f"predicted standing with probability {sure:.2f}" in text
+    for label in fitted.classes_:
         assert f"of class {label}</h3>" in text
     for label, forms in PromptBank().prompts(fitted.classes_).items():
         assert forms["sentence"][0] in text, label
     assert "2 epochs in" in text and f"{fitted.history_[1]['train_loss']:.4g}" in text
     assert "random_state=0" in text
+
+
+def test_cases_say_which_tokens_decided(fitted, basic_motions, tmp_path):
+    X, y = basic_motions.X_test[:8], basic_motions.y_test[:8].copy()
+    y[2] = "running"  # it stands
+    text, _ = write(fitted, X, y, tmp_path)
+    for case, against in ((2, "running"), (0, None)):
+        article = text[text.index(f'id="case-{case}"') :].partition("</article>")[0]
+        table = fitted.explain(X[case : case + 1], against=against)
+        label, against = table.loc[0, ["label", "against"]]
+        assert f"Why “{label}” and not “{against}”" in article
+        tokens = table[table["code"] >= 0]
+        top = tokens.sort_values("contribution", key=lambda c: -c.abs(), kind="stable")
+        rows = re.findall(
+            r'--share: [\d.]+">(.\d+\.\d\d)</td><td><a href="#code-(\d+)">', article
+        )
+        assert rows == [
+            (signed(row["contribution"]), str(row["code"]))
+            for row in top[:8].to_dict("records")
+        ]
+        total = signed(table["contribution"].sum())
+        assert f"together {total}, so “{label}” is " in article
+        # Each token has its contribution where it is drawn.
+        drawn = re.findall(r"<title>[^<]*: (.\d+\.\d\d)</title>", article)
+        assert len(drawn) == len(tokens)
+        # Channels that count most come first.
+        sums = tokens["contribution"].abs().groupby(tokens["channel"]).sum()
+        first = re.search(r"<figcaption>(\w+)<", article)[1]
+        assert first == basic_motions.channel_names[sums.idxmax()]
+
+
+def test_texts_are_compared_with_series(fitted, basic_motions, tmp_path):
+    X, y = basic_motions.X_test, basic_motions.y_test
+    text, _ = write(fitted, X, y, tmp_path)
+    cosines = fitted.similarity(X, fitted.prompts_)
+    found = (fitted.classes_[cosines.argmax(axis=1)] == y).mean()
+    assert f"that of the true class for {100 * found:.3g} % of the series" in text
+    mean = cosines[y == "walking"].mean(axis=0)
+    part = text[text.index("<caption>Series by class in rows, texts") :]
+    rows = part[part.index("<tbody>") :]
+    row = rows[rows.index(">walking</th>") :].partition("</tr>")[0]
+    cells = re.findall(r">(.?\d\.\d\d)</td>", row)
+    assert cells == [signed(value).removeprefix("+") for value in mean]
 
 
 def test_same_page_each_time_and_old_one_is_replaced(fitted, basic_motions, tmp_path):
@@ -117,6 +186,12 @@ def test_tokens_are_drawn_where_they_are(fitted, basic_motions, tmp_path):
     text, _ = write(fitted, X, y, tmp_path)
     lanes = re.findall(r'class="lane" x="([\d.]+)%" width="([\d.]+)%"', text)
     tokens = fitted.tokens(X)
+    # By channel, in the order of the page.
+    names = list(basic_motions.channel_names)
+    order = [names.index(name) for name in re.findall(r"<figcaption>(\w+)<", text)[:6]]
+    tokens = tokens.sort_values(
+        "channel", key=lambda column: column.map(order.index), kind="stable"
+    )
     assert len(lanes) == len(tokens)
     # 100 timepoints: percents are timepoints.
     assert [float(x) for x, _ in lanes] == tokens["start"].tolist()
@@ -148,7 +223,7 @@ def test_one_channel_of_30_points_and_numbers_as_classes(tmp_path):
     y = np.arange(20) % 2
     classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:10], y[:10])
     text, _ = write(classifier, X[10:], y[10:], tmp_path, n_examples=2)
-    assert text.count("<article>") == 2
+    assert text.count('<article class="case told"') == 2
     assert "No text guided the training" in text
     assert "the vocabulary is the closed form" in text
     assert "of class 0</h3>" in text
@@ -158,7 +233,7 @@ def test_one_channel_of_30_points_and_numbers_as_classes(tmp_path):
 
 def test_many_long_and_unequal_series_with_gaps(tmp_path):
     rng = np.random.default_rng(0)
-    X = [rng.normal(size=(24, n)).cumsum(axis=1) for n in (1200, 2000, 700, 900)]
+    X = [rng.normal(size=(24, n)).cumsum(axis=1) for n in (1200, 300, 250, 280)]
     X = [x * (1 + 4 * (i % 2)) for i, x in enumerate(X)]
     X[0][3, 100:400] = np.nan
     X[1][0, ::3] = np.nan
@@ -175,7 +250,7 @@ def test_many_long_and_unequal_series_with_gaps(tmp_path):
     drawings = [a for _, a in page.attributes if a.get("role") == "img"]
     assert len(drawings) == 64 + 4 * 24 + 1
     assert text.count("21 more channels") == 4
-    assert "700 to 2000" in text and "7 s to 20 s" in text
+    assert "250 to 1200" in text and "2.5 s to 12 s" in text
     # Captions of single series, as given to the encoder.
     assert "different texts about single series" in text
     assert str(classifier.prompts_[0]).split(".")[0] in text
@@ -190,18 +265,81 @@ def test_classes_that_the_model_does_not_know(fitted, basic_motions, tmp_path):
     assert "<dd>0.875</dd>" in text or "<dd>0.850</dd>" in text
 
 
-def test_description_may_lack_columns_and_have_phrases(fitted):
-    class Terse:
-        shapes_, sampling_rate = fitted.shapes_, None
+@pytest.mark.parametrize("labels", [True, False])
+def test_transformers_have_no_scores(labels, basic_motions, tmp_path):
+    X, y = basic_motions.X_train[::4], basic_motions.y_train[::4]
+    transformer = VQTextTransformer(16, max_epochs=0, random_state=0)
+    transformer.fit(X, y if labels else None)
+    text, page = write(transformer, X, y if labels else None, tmp_path)
+    assert "10 series, told by 16 shapes" in text
+    assert "Report of a VQTextTransformer" in text
+    for part in ("Accuracy", "Confusion", "predicted", "Why ", "speaks for"):
+        assert part not in text
+    assert text.count('<article class="case"') == 10
+    assert ("of class walking</h3>" in text) == labels
+    assert ("Series by class" in text) == labels
+    assert ("no name: evidence too thin" in text or "confidence 0." in text) == labels
+    drawings = [a for _, a in page.attributes if a.get("role") == "img"]
+    assert len(drawings) == 16 + 10 * 6
 
-        def describe_codes(self):
-            table = fitted.describe_codes()[["shape"]]
-            return table.assign(phrases=[["a rise", "going up"]] * len(table))
 
-    codes = _content.draw_codes(Terse())
-    assert codes[0]["facts"] == ["a rise; going up"]
-    (group,) = _content.group_codes(codes, ["walking"])
-    assert group["label"] is None and len(group["codes"]) == 64
+def test_warnings_tell_what_is_doubtful():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 3, 30))
+    X[:, 0] = 1.0
+    X[3, 1] = 0.0
+    X[7] = X[11] = X[2]
+    X[5, 2, :10] = np.nan
+    y = np.array([0] * 15 + [1] * 4 + [2])
+    y[11] = 1
+    classes = [{"label": f"c{i}", "count": int((y == i).sum())} for i in range(4)]
+    training = np.concatenate([X[8:10].astype(np.float32), rng.normal(size=(5, 3, 30))])
+    found = _checks.find_warnings(
+        ["dead", "b", "c"], as_panel(X), as_panel(training), classes, y
+    )
+    for said, expected in zip(
+        found,
+        [
+            "There are no series of c3.",
+            "out of balance: 14 series of c0, 1 of c2",
+            "Fewer than 5 series of c2",
+            "2 of 20 series repeat another one: cases 2 and 7 and 11.",
+            "same series has different labels: cases 2 and 7 and 11.",
+            "2 of 20 series were trained on: cases 8, 9.",
+            "Constant in every series, so without any shape: dead.",
+            "Constant in some series: b (1 of 20).",
+            "0.56 % of all values are missing, most in c (1.7 %)",
+        ],
+        strict=True,
+    ):
+        assert expected in said
+
+
+def test_nothing_doubtful_is_said_to_be_so(fitted, basic_motions, tmp_path):
+    X, y = basic_motions.X_test, basic_motions.y_test
+    text, _ = write(fitted, X, y, tmp_path)
+    assert "None: classes are in balance, no series is there twice, no channel" in text
+    assert "no training series were given" in text
+    text, _ = write(fitted, X, y, tmp_path, X_train=basic_motions.X_train)
+    assert "none was trained on" in text
+    text, _ = write(fitted, X, y, tmp_path, X_train=X[:3])
+    assert "3 of 40 series were trained on: cases 0, 1, 2." in text
+    with pytest.raises(ValueError, match="X_train has 1 channels, X has 6"):
+        write_report(fitted, X, y, tmp_path / "report.html", X_train=X[:, 0])
+
+
+def test_drift_is_said_once_and_on_the_page(fitted, basic_motions, tmp_path, recwarn):
+    X, y = 50 * basic_motions.X_test[:12], basic_motions.y_test[:12]
+    text, _ = write(fitted, X, y, tmp_path, n_examples=2)
+    assert text.count("from training in scale or offset") == 1
+    assert not [each for each in recwarn if each.category is DriftWarning]
+
+
+def test_fewer_cases_are_drawn_where_each_takes_much():
+    short, long = np.zeros((3, 9, 128)), np.zeros((3, 40, 5000))
+    assert _cases.n_that_fit(as_panel(short), 40) == 40
+    assert _cases.n_that_fit(as_panel(short), -1) == 0
+    assert 2 <= _cases.n_that_fit(as_panel(long), 40) < 15
 
 
 def test_colours_go_to_the_commonest_kinds():
@@ -222,11 +360,20 @@ def test_examples_are_mistakes_first_and_then_of_each_class():
     probabilities = np.empty((8, 2))
     probabilities[range(8), predicted] = sure
     probabilities[range(8), 1 - predicted] = 1 - sure
-    assert _content.choose_cases(true, probabilities, 4) == [7, 6, 0, 3]
-    assert _content.choose_cases(true, probabilities, 2) == [7, 0]
-    assert _content.choose_cases(true, probabilities, 99) == [7, 6, 0, 3, 1, 4, 2, 5]
+    answers = _content.Answers([0, 1], true, probabilities)
+    assert _cases.choose_cases(answers, 8, 4) == [7, 6, 0, 3]
+    assert _cases.choose_cases(answers, 8, 2) == [7, 0]
+    assert _cases.choose_cases(answers, 8, 99) == [7, 6, 0, 3, 1, 4, 2, 5]
     # Only mistakes: as many as asked for.
-    assert len(_content.choose_cases(1 - predicted, probabilities, 4)) == 4
+    answers = _content.Answers([0, 1], 1 - predicted, probabilities)
+    assert len(_cases.choose_cases(answers, 8, 4)) == 4
+    # A pair that is confused once is not lost among one that often is.
+    confused = np.array([[0.1, 0.9]] * 4 + [[0.6, 0.4]])
+    answers = _content.Answers([0, 1], np.array([0, 0, 0, 0, 1]), confused)
+    assert _cases.choose_cases(answers, 5, 2) == [0, 4]
+    # Without predictions classes take turns, and without classes the first are taken.
+    assert _cases.choose_cases(_content.Answers([0, 1], true), 8, 4) == [0, 3, 1, 4]
+    assert _cases.choose_cases(_content.Answers([]), 8, 4) == [0, 1, 2, 3]
 
 
 def test_lines_leave_gaps_open():
@@ -255,9 +402,9 @@ def test_long_series_keep_their_extremes():
     assert not [time for time in times if 401 < time < 519]
 
 
-@pytest.mark.parametrize("other", [VQTextTransformer(), "model", None])
+@pytest.mark.parametrize("other", [VQTextClassifier, "model", None])
 def test_other_estimators_are_refused(other, tmp_path):
-    with pytest.raises(TypeError, match="takes a fitted VQTextClassifier, got"):
+    with pytest.raises(TypeError, match="takes a fitted VQTextClassifier or"):
         write_report(other, np.zeros((2, 9)), [0, 1], tmp_path / "report.html")
 
 
@@ -265,6 +412,8 @@ def test_errors_name_what_is_wrong(fitted, basic_motions, tmp_path):
     X, y, path = basic_motions.X_test, basic_motions.y_test, tmp_path / "report.html"
     with pytest.raises(NotFittedError):
         write_report(VQTextClassifier(), X, y, path)
+    with pytest.raises(TypeError, match="needs y, the labels"):
+        write_report(fitted, X, None, path)
     with pytest.raises(ValueError, match="X has 40 cases, y has 39"):
         write_report(fitted, X, y[1:], path)
     with pytest.raises(ValueError, match=r"none of the classes .*'badminton'.*has 0"):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -15,65 +15,62 @@ from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import Panel
 from sktext_vq.text import PromptBank, are_words
+from sktext_vq.transformer import VQTextTransformer
 
 _N_COLOURS = 7  # of the palette in the template; one more, grey, is for what is left
 _FAMILIES = {"fast wave": "wave", "step up": "rise", "step down": "fall"}
-_MAX_CHANNELS = 32  # drawn of one series
-_OPEN_CHANNELS = 3  # seen without a click
 _MAX_TEXTS = 12
 
 
-def _number(value: float) -> str:
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """True labels and what a classifier says, as far as there are any.
+
+    Attributes
+    ----------
+    labels : list
+        Classes of the estimator, and then those that only the series have.
+    true : ndarray of shape (n_cases,), optional
+        Index of the label of each case.
+    probabilities : ndarray of shape (n_cases, n_classes), optional
+        Of the classes of the estimator.
+    """
+
+    labels: list[Any]
+    true: NDArray[np.int64] | None = None
+    probabilities: NDArray[np.float64] | None = None
+
+    @property
+    def right(self) -> NDArray[np.bool_] | None:
+        """Whether each case is put into its class."""
+        if self.probabilities is None:
+            return None
+        return self.probabilities.argmax(axis=1) == self.true
+
+
+def number(value: float) -> str:
     """Four digits, without an exponent where that is as short."""
     return f"{value:.4g}"
 
 
-def _time(timepoints: float, sampling_rate: float | None) -> str:
+def time(timepoints: float, sampling_rate: float | None) -> str:
     """Timepoints as seconds, if it is known how many make one."""
     if sampling_rate is None:
         return f"{timepoints:g} timepoints"
     return f"{timepoints / sampling_rate:.3g} s"
 
 
-def describe_data(estimator: VQTextClassifier, panel: Panel) -> dict[str, Any]:
-    """Measure the series, over all and by channel."""
-    rate = estimator.sampling_rate
-    low, high = int(panel.lengths.min()), int(panel.lengths.max())
-    length = f"{low}" if low == high else f"{low} to {high}"
-    lasting = _time(high, rate)
-    if rate is not None and low < high:
-        lasting = f"{_time(low, rate)} to {lasting}"
-    channels = []
-    n_inside, n_missing = int(panel.lengths.sum()), 0
-    for index, name in enumerate(estimator.channel_names_):
-        values = panel.values[:, index]
-        finite = values[np.isfinite(values)].astype(np.float64)
-        n_missing += n_inside - len(finite)
-        channels.append(
-            {
-                "name": name,
-                "low": _number(finite.min()),
-                "middle": _number(np.median(finite)),
-                "high": _number(finite.max()),
-                "missing": 1 - len(finite) / n_inside,
-            }
-        )
-    return {
-        "n_cases": panel.n_cases,
-        "n_channels": panel.n_channels,
-        "n_classes": len(estimator.classes_),
-        "length": length,
-        "rate": rate,
-        "lasting": None if rate is None else lasting,
-        "missing": n_missing / (n_inside * panel.n_channels),
-        "channels": channels,
-    }
+def span(start: float, stop: float, sampling_rate: float | None) -> str:
+    """From where to where, in the units of :func:`time`."""
+    first, _ = time(start, sampling_rate).split(" ")
+    return f"{first} to {time(stop, sampling_rate)}"
 
 
-def score(
-    labels: list[Any], true: NDArray[np.int64], probabilities: NDArray[np.float64]
-) -> dict[str, Any]:
+def score(answers: Answers) -> dict[str, Any] | None:
     """Score all cases and each class, and count who is taken for whom."""
+    labels, true, probabilities = answers.labels, answers.true, answers.probabilities
+    if true is None or probabilities is None:
+        return None
     n_classes = probabilities.shape[1]
     predicted = probabilities.argmax(axis=1)
     every = np.arange(len(labels))
@@ -115,49 +112,34 @@ def score(
     }
 
 
-def draw_codes(estimator: VQTextClassifier) -> list[dict[str, Any]]:
+def draw_codes(estimator: VQTextClassifier | VQTextTransformer) -> list[dict[str, Any]]:
     """Draw and describe each code of the vocabulary."""
     shapes = np.asarray(estimator.shapes_, dtype=np.float64)
     table = estimator.describe_codes()
+    rate = estimator.sampling_rate
     most = max(float(np.abs(shapes).max()), 1e-9)  # one scale for all drawings
-    codes = []
-    for code, shape in enumerate(shapes):
-        row = table.loc[code].to_dict()
-        words = str(row.get("shape", ""))
-        facts = []
-        if _known(row.get("lift")):
-            facts.append(f"{row['lift']:.2g} times the average")
-        if _known(row.get("usage")):
-            facts.append(f"{100 * row['usage']:.2g} % of windows")
-        if _known(row.get("channel")):
-            place = f"most in {row['channel']}"
-            if _known(row.get("length")):
-                place += f", {_time(row['length'], estimator.sampling_rate)}"
-            facts.append(place)
-        if _known(row.get("phrases")):
-            texts = row["phrases"]
-            facts.append(texts if isinstance(texts, str) else "; ".join(texts))
-        codes.append(
-            {
-                "code": code,
-                "lines": lines(shape, -most, most),
-                "words": words,
-                "kind": _kind(words),
-                "usage": float(row.get("usage", np.nan)),
-                "facts": facts,
-                "class": row.get("class"),
-                "lift": row.get("lift"),
-            }
+    codes = [
+        {
+            "code": code,
+            "lines": lines(shape, -most, most),
+            "words": row["shape"],
+            "kind": _kind(row["shape"]),
+            "attributes": row["attributes"],
+            "usage": row["usage"],
+            "place": f"{row['channel']}, {time(row['length'], rate)}",
+            "length": row["length"],
+            "class": row.get("class"),
+            "lift": row.get("lift"),
+            # A phrase that is missing is NaN or None, as pandas likes.
+            "name": row["phrase"] if isinstance(row.get("phrase"), str) else None,
+            "confidence": row.get("confidence"),
+        }
+        for code, (shape, row) in enumerate(
+            zip(shapes, table.to_dict("records"), strict=True)
         )
+    ]
     _colour(codes)
     return codes
-
-
-def _known(value: Any) -> bool:
-    """Whether a cell of the description has something to say."""
-    if value is None or isinstance(value, str | list | tuple):
-        return bool(value)
-    return not pd.isna(value)
 
 
 def _kind(words: str) -> str:
@@ -192,121 +174,17 @@ def legend(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def group_codes(codes: list[dict[str, Any]], labels: list[Any]) -> list[dict[str, Any]]:
-    """List codes under the class that they speak for, the clearest first."""
-    groups: list[dict[str, Any]] = [
-        {
-            "label": label,
-            "codes": sorted(
-                (code for code in codes if code["class"] == label),
-                key=lambda code: -(code["lift"] or 0),
-            ),
-        }
-        for label in labels
-    ]
-    left = [code for code in codes if code["class"] not in labels]
-    groups.append({"label": None, "codes": left})
-    return [group for group in groups if group["codes"]]
+def by_class(codes: list[dict[str, Any]], labels: list[Any]) -> list[dict[str, Any]]:
+    """Order codes by the class that they speak for, the clearest first."""
+    position = {label: index for index, label in enumerate(labels)}
+    return sorted(
+        codes, key=lambda code: (position.get(code["class"], 0), -(code["lift"] or 0))
+    )
 
 
-def choose_cases(
-    true: NDArray[np.int64], probabilities: NDArray[np.float64], n_examples: int
-) -> list[int]:
-    """Take the surest mistakes, up to a half, and right cases of classes in turn."""
-    order = np.argsort(-probabilities.max(axis=1), kind="stable")
-    right = probabilities.argmax(axis=1) == true
-    wrong = order[~right[order]][: max(n_examples - int(right.sum()), n_examples // 2)]
-    by_class = [
-        [case for case in order if right[case] and true[case] == index]
-        for index in range(probabilities.shape[1])
-    ]
-    turns = [
-        cases[turn]
-        for turn in range(n_examples)
-        for cases in by_class
-        if turn < len(cases)
-    ]
-    return [int(case) for case in [*wrong, *turns][:n_examples]]
-
-
-def draw_case(
-    estimator: VQTextClassifier,
-    panel: Panel,
-    labels: list[Any],
-    label: Any,
-    probabilities: NDArray[np.float64],
-    codes: list[dict[str, Any]],
-    case: int,
-) -> dict[str, Any]:
-    """Draw each channel of a case as a line with its tokens, and say what it is."""
-    part = Panel(panel.values[[case]], panel.lengths[[case]])
-    length = int(panel.lengths[case])
-    rate = estimator.sampling_rate
-    tokens = estimator.tokens(part)
-    rebuilt = estimator.reconstruct(part)[0, :, :length]
-    channels = []
-    for index, name in enumerate(estimator.channel_names_[:_MAX_CHANNELS]):
-        values = panel.values[case, index, :length]
-        low, high = limits(values)
-        rows = tokens[tokens["channel"] == index].to_dict("records")
-        # The last token may reach back over the one before.
-        ends = [*(row["start"] for row in rows[1:]), length]
-        segments = [
-            _segment(row, end, codes, length, rate)
-            for row, end in zip(rows, ends, strict=True)
-        ]
-        kinds = Counter(segment["kind"] for segment in segments)
-        channels.append(
-            {
-                "name": name,
-                "low": _number(low),
-                "high": _number(high),
-                "series": lines(values, low, high),
-                "rebuilt": lines(rebuilt[index], low, high),
-                "segments": segments,
-                "kinds": ", ".join(f"{n} {kind}" for kind, n in kinds.most_common()),
-            }
-        )
-    order = np.argsort(-probabilities[case], kind="stable")[:3]
-    likely = [i for i in order if i == order[0] or probabilities[case, i] >= 0.005]
-    return {
-        "case": case,
-        "label": label,
-        "right": label == labels[order[0]],
-        "likely": [
-            {"label": labels[i], "probability": probabilities[case, i]} for i in likely
-        ],
-        "lasting": _time(length, rate),
-        "shown": channels[:_OPEN_CHANNELS],
-        "folded": channels[_OPEN_CHANNELS:],
-        "n_left_out": max(0, estimator.n_channels_ - _MAX_CHANNELS),
-    }
-
-
-def _segment(
-    token: Mapping[Any, Any],
-    end: int,
-    codes: list[dict[str, Any]],
-    length: int,
-    rate: float | None,
-) -> dict[str, Any]:
-    """Where a token is drawn, in percent of the width, and what it says."""
-    code = codes[int(token["code"])]
-    start = int(token["start"])
-    end = min(start + int(token["length"]), end)
-    return {
-        "code": code["code"],
-        "words": code["words"],
-        "kind": code["kind"],
-        "colour": code["colour"],
-        "from": _time(start, rate),
-        "to": _time(end, rate),
-        "x": round(100 * start / length, 2),
-        "width": round(100 * (end - start) / length, 2),
-    }
-
-
-def guiding_texts(estimator: VQTextClassifier) -> dict[str, Any] | None:
+def guiding_texts(
+    estimator: VQTextClassifier | VQTextTransformer,
+) -> dict[str, Any] | None:
     """Return the texts that guided training, by class if they are about classes."""
     texts = estimator.prompts_
     if texts is None:
@@ -323,9 +201,13 @@ def guiding_texts(estimator: VQTextClassifier) -> dict[str, Any] | None:
     }
 
 
-def _texts_of_classes(estimator: VQTextClassifier) -> dict[str, list[str]] | None:
+def _texts_of_classes(
+    estimator: VQTextClassifier | VQTextTransformer,
+) -> dict[str, list[str]] | None:
     """Return texts of the classes, if their names or own texts allow it."""
-    names = [str(label) for label in estimator.classes_]
+    if estimator._labels is None:
+        return None
+    names = [str(label) for label in estimator._labels]
     bank = PromptBank()
     if isinstance(estimator.text, Mapping):
         own = {str(label): texts for label, texts in estimator.text.items()}
@@ -337,6 +219,55 @@ def _texts_of_classes(estimator: VQTextClassifier) -> dict[str, list[str]] | Non
     for text, index in zip(texts, owner, strict=True):
         found[names[index]].append(text)
     return found
+
+
+def compare_texts(
+    estimator: VQTextClassifier | VQTextTransformer,
+    panel: Panel,
+    true: NDArray[np.int64] | None,
+    prompts: dict[str, Any] | None,
+) -> dict[str, Any] | None:
+    """Compare the first text of each class with series, and with each other."""
+    if prompts is None or not prompts["by_class"]:
+        return None
+    names = list(prompts["by_class"])
+    texts = [first for first, *_ in prompts["by_class"].values()]
+    try:
+        places, _ = estimator._read(texts, {"text"})
+        cosines = estimator.similarity(panel, texts)
+    except ValueError:  # some weights of losses leave texts without a place
+        return None
+    found: dict[str, Any] = {
+        "names": names,
+        "texts": _cells(names, (places @ places.T).numpy()),
+        "series": None,
+        "nearest": None,
+    }
+    if true is not None:
+        there = [i for i in range(len(names)) if (true == i).any()]
+        means = np.array([cosines[true == i].mean(axis=0) for i in there])
+        found["series"] = _cells([names[i] for i in there], means)
+        found["nearest"] = (cosines.argmax(axis=1) == true).mean()
+    return found
+
+
+def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
+    """Return rows of cosines, each with where it is between the least and the most."""
+    least, most = float(values.min()), float(values.max())
+    return [
+        {
+            "name": name,
+            "cells": [
+                {
+                    "cosine": f"{value:.2f}".replace("-", "\N{MINUS SIGN}"),
+                    "share": (value - least) / ((most - least) or 1.0),
+                    "best": value == row.max(),
+                }
+                for value in row.tolist()
+            ],
+        }
+        for name, row in zip(names, values, strict=True)
+    ]
 
 
 def training_losses(history: list[dict[str, float]]) -> dict[str, Any] | None:
@@ -353,8 +284,8 @@ def training_losses(history: list[dict[str, float]]) -> dict[str, Any] | None:
             names[key]: lines(curve, *bounds)
             for key, curve in zip(shown, logarithms.T, strict=True)
         },
-        "low": _number(losses.min()),
-        "high": _number(losses.max()),
+        "low": number(losses.min()),
+        "high": number(losses.max()),
         "seconds": sum(epoch.get("dur", 0.0) for epoch in history),
         "epochs": losses.tolist(),
     }

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 1000, 100
-_MAX_POINTS = 600  # more than the width of a line on most screens
+MAX_POINTS = 600  # more than the width of a line on most screens
 
 
 def limits(values: NDArray[Any]) -> tuple[float, float]:
@@ -38,7 +38,7 @@ def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
     """
     time = (np.arange(len(values)) + 0.5) * WIDTH / len(values)
     values = np.asarray(values, dtype=np.float64)
-    if len(values) > _MAX_POINTS:
+    if len(values) > MAX_POINTS:
         time, values = _thin(time, values)
     # Halved before they are subtracted, as huge values would overflow.
     share = (values / 2 - low / 2) / (high / 2 - low / 2)
@@ -57,7 +57,7 @@ def _thin(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Keep the lowest and highest value of each stretch, in order of time."""
     kept = []
-    for part in np.array_split(np.arange(len(values)), _MAX_POINTS // 2):
+    for part in np.array_split(np.arange(len(values)), MAX_POINTS // 2):
         known = part[np.isfinite(values[part])]
         if len(known) < len(part):
             kept += part[~np.isfinite(values[part])][:1].tolist()

@@ -1,22 +1,31 @@
-"""One HTML page about a fitted classifier: scores, vocabulary, tokens, texts."""
+"""One HTML page about a fitted estimator: scores, cases, vocabulary, texts."""
 
 from __future__ import annotations
 
 import os
+import warnings
+from base64 import b64encode
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 import sktext_vq
+from sktext_vq import DriftWarning
 from sktext_vq._output import check_target, replace_file
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
+from sktext_vq.inspection._cases import choose_cases, draw_cases, n_that_fit
+from sktext_vq.inspection._checks import describe_data, find_warnings
+from sktext_vq.inspection._content import Answers
 from sktext_vq.panel import Panel, as_panel
+from sktext_vq.transformer import VQTextTransformer
 
 _LEVELS = {
     "closed form": "Codes are windows of the training series, chosen without training.",
@@ -28,35 +37,42 @@ _LEVELS = {
 
 
 def write_report(
-    estimator: VQTextClassifier,
+    estimator: VQTextClassifier | VQTextTransformer,
     X: Any,
     y: Any,
     path: str | os.PathLike[str],
     *,
-    title: str = "Report of a VQTextClassifier",
-    n_examples: int = 6,
+    X_train: Any = None,
+    title: str | None = None,
+    n_examples: int = 40,
 ) -> Path:
-    """Write a page about a fitted classifier that any browser shows offline.
+    """Write a page about a fitted estimator that any browser shows offline.
 
-    The page is one HTML file without scripts and without references to other files.
-    It has the scores, the vocabulary, some series with their tokens, and the texts
-    that guided training. An existing file is replaced once the new one is complete.
+    The page is one HTML file that refers to no other and reaches no network. It has
+    the scores and what to be careful about; some series with their tokens and what
+    these say for and against the predicted class; the vocabulary; the texts that guided
+    training, and losses. Search, filters and arrow keys need JavaScript, all else reads
+    without. An existing file is replaced once the new one is complete.
 
     Parameters
     ----------
-    estimator : VQTextClassifier
-        A fitted one.
+    estimator : VQTextClassifier or VQTextTransformer
+        A fitted one. About a transformer there are no scores, and nothing decided.
     X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
         Series to score and show. Take some that were not trained on.
-    y : array-like of shape (n_cases,)
-        Their labels.
+    y : array-like of shape (n_cases,) or None
+        Their labels. A transformer can do without.
     path : path-like
         File to write.
-    title : str, default="Report of a VQTextClassifier"
-        Heading of the page.
-    n_examples : int, default=6
-        Series that are drawn: wrong predictions first, up to a half, then right ones
-        of each class in turn.
+    X_train : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+        Series that it was fitted to, if they are at hand: those that are in X, too,
+        are found.
+    title : str, optional
+        Heading of the page. By default it names the estimator.
+    n_examples : int, default=40
+        Series that are drawn: wrong predictions first, up to a half, of each pair of
+        classes in turn, then right ones of each class in turn. Fewer where the page
+        would get larger than about 4 MB.
 
     Returns
     -------
@@ -66,11 +82,11 @@ def write_report(
     Raises
     ------
     TypeError
-        If estimator is not a VQTextClassifier.
+        If estimator is neither of these, or y of a classifier is None.
     NotFittedError
         If it is not fitted.
     ValueError
-        If X and y do not match each other or the estimator.
+        If X, y and X_train do not match each other or the estimator.
     OSError
         If the file cannot be written.
 
@@ -88,39 +104,77 @@ def write_report(
     ...     print(path.read_text(encoding="utf-8")[:15])
     <!doctype html>
     """
-    if not isinstance(estimator, VQTextClassifier):
+    if not isinstance(estimator, VQTextClassifier | VQTextTransformer):
         raise TypeError(
-            "write_report takes a fitted VQTextClassifier, got "
+            "write_report takes a fitted VQTextClassifier or VQTextTransformer, got "
             f"{type(estimator).__name__}."
         )
     check_is_fitted(estimator)
     path = check_target(path)
     panel = as_panel(X, estimator_name="write_report")
-    labels, true = _check_y(y, panel, estimator.classes_)
-    probabilities = estimator.predict_proba(X)
-    codes = _content.draw_codes(estimator)
-    page = _template().render(
-        title=title,
-        version=sktext_vq.__version__,
-        model=repr(estimator),
-        level=estimator.level_,
-        level_means=_LEVELS.get(estimator.level_, ""),
-        data=_content.describe_data(estimator, panel),
-        scores=_content.score(labels, true, probabilities),
-        codes=codes,
-        groups=_content.group_codes(codes, estimator.classes_.tolist()),
-        legend=_content.legend(codes),
-        examples=[
-            _content.draw_case(
-                estimator, panel, labels, labels[true[case]], probabilities, codes, case
-            )
-            for case in _content.choose_cases(true, probabilities, max(n_examples, 0))
-        ],
-        prompts=_content.guiding_texts(estimator),
-        history=_content.training_losses(estimator.history_),
-    )
+    training = None if X_train is None else _check_training(X_train, panel)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        estimator._check_X(X, reset=False)
+    drift = [
+        str(each.message) for each in caught if issubclass(each.category, DriftWarning)
+    ]
+    with warnings.catch_warnings():
+        # The page says so, once.
+        warnings.simplefilter("ignore", DriftWarning)
+        answers = _answer(estimator, X, y, panel)
+        content = _fill(estimator, panel, training, answers, drift, n_examples)
+    title = title or f"Report of a {type(estimator).__name__}"
+    page = _template().render(title=title, **content)
     # Labels may have half a surrogate pair, which UTF-8 cannot hold.
     return replace_file(path, page.encode("utf-8", "replace"))
+
+
+def _fill(
+    estimator: VQTextClassifier | VQTextTransformer,
+    panel: Panel,
+    training: Panel | None,
+    answers: Answers,
+    drift: list[str],
+    n_examples: int,
+) -> dict[str, Any]:
+    """Return all that the template asks for, but for the title."""
+    data = describe_data(estimator, panel, answers)
+    codes = _content.draw_codes(estimator)
+    named = [] if estimator._labels is None else estimator._labels.tolist()
+    chosen = choose_cases(answers, panel.n_cases, n_that_fit(panel, n_examples))
+    prompts = _content.guiding_texts(estimator)
+    script = _read("report.js")
+    return {
+        "version": sktext_vq.__version__,
+        "style": Markup(_read("report.css")),
+        "script": Markup(script),
+        # The only script that a browser is to run, whatever labels contain.
+        "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
+        "model": repr(estimator),
+        "level": estimator.level_,
+        "level_means": _LEVELS.get(estimator.level_, ""),
+        "data": data,
+        "warnings": drift
+        + find_warnings(
+            estimator.channel_names_, panel, training, data["classes"], answers.true
+        ),
+        "compared": training is not None,
+        "scores": _content.score(answers),
+        "first_cases": _first_cases(answers, chosen),
+        "codes": _content.by_class(codes, named),
+        "named": named,
+        "legend": _content.legend(codes),
+        "which": _filters(answers, chosen),
+        "examples": draw_cases(estimator, panel, answers, codes, chosen),
+        "prompts": prompts,
+        "similarity": _content.compare_texts(estimator, panel, answers.true, prompts),
+        "history": _content.training_losses(estimator.history_),
+    }
+
+
+def _read(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")
 
 
 def _template() -> jinja2.Template:
@@ -131,12 +185,68 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
-    text = (files(__package__) / "report.html").read_text(encoding="utf-8")
-    return environment.from_string(text)
+    return environment.from_string(_read("report.html"))
+
+
+def _answer(
+    estimator: VQTextClassifier | VQTextTransformer, X: Any, y: Any, panel: Panel
+) -> Answers:
+    """Check labels, and predict where the estimator can."""
+    if isinstance(estimator, VQTextClassifier):
+        if y is None:
+            raise TypeError("write_report needs y, the labels, to score a classifier.")
+        labels, true = _check_y(y, panel, estimator.classes_)
+        return Answers(labels, true, estimator.predict_proba(X))
+    if y is None:
+        return Answers([])
+    return Answers(*_check_y(y, panel, estimator._labels))
+
+
+def _check_training(X_train: Any, panel: Panel) -> Panel:
+    training = as_panel(X_train, estimator_name="write_report")
+    if training.n_channels != panel.n_channels:
+        raise ValueError(
+            f"X_train has {training.n_channels} channels, X has {panel.n_channels}."
+        )
+    return training
+
+
+def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], int]:
+    """Return the first drawn case of each cell of the confusion matrix."""
+    if answers.true is None or answers.probabilities is None:
+        return {}
+    predicted = answers.probabilities.argmax(axis=1)
+    cells = [(int(answers.true[case]), int(predicted[case])) for case in chosen]
+    return {
+        cell: case for cell, case in zip(reversed(cells), reversed(chosen), strict=True)
+    }
+
+
+def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
+    """Return which cases can be asked for: all, by outcome, by class."""
+    if answers.true is None:
+        return []
+    found = [("all", "all", len(chosen))]
+    if answers.right is not None:
+        n_right = int(answers.right[chosen].sum())
+        found += [
+            ("wrong", "misclassified", len(chosen) - n_right),
+            ("right", "right", n_right),
+        ]
+    counts = np.bincount(answers.true[chosen], minlength=len(answers.labels))
+    found += [
+        (f"class {label}", f"class {label}", int(count))
+        for label, count in zip(answers.labels, counts, strict=True)
+    ]
+    return [
+        {"value": value, "words": words, "count": count}
+        for value, words, count in found
+        if count
+    ]
 
 
 def _check_y(
-    y: Any, panel: Panel, classes: NDArray[Any]
+    y: Any, panel: Panel, classes: NDArray[Any] | None
 ) -> tuple[list[Any], NDArray[np.int64]]:
     """Return all labels, the classes first, and the index of each case's label."""
     y = column_or_1d(y, warn=True).tolist()
@@ -145,13 +255,14 @@ def _check_y(
             f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "
             f"cases, y has {len(y)}."
         )
-    labels = list(dict.fromkeys([*classes.tolist(), *y]))
+    known = [] if classes is None else classes.tolist()
+    labels = list(dict.fromkeys([*known, *y]))
     position = {label: i for i, label in enumerate(labels)}
     true = np.array([position[label] for label in y], dtype=np.int64)
-    if true.min() >= len(classes):
+    if known and true.min() >= len(known):
         raise ValueError(
             "y has none of the classes that the estimator was fitted with: "
-            f"{_few(labels[: len(classes)])}. y has {_few(labels[len(classes) :])}."
+            f"{_few(known)}. y has {_few(labels[len(known) :])}."
         )
     return labels, true
 

@@ -1,0 +1,322 @@
+"""Single series as a report shows them: tokens on a time line, and what decided."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.inspection._content import Answers, number, span, time
+from sktext_vq.inspection._drawing import MAX_POINTS, limits, lines
+from sktext_vq.panel import Panel
+from sktext_vq.transformer import VQTextTransformer
+
+_MAX_CHANNELS = 32  # drawn of one series
+_OPEN_CHANNELS = 3  # seen without a click
+_N_DECIDING = 8  # tokens in the table of a series
+_STRONGEST_TINT = 0.5
+_LEAST_NAMED = 0.05  # of the largest contribution
+_ROOM_FOR_CODE, _ROOM_FOR_SIGNED = 5.5, 11.0  # percent of the width of a phone
+_MANY = 1_000_000  # times as probable: more than that is no more believable
+_MOST_BYTES = 3_500_000  # of all drawings, about
+_BYTES_OF_POINT, _BYTES_OF_CHANNEL = 20, 2500
+
+
+def n_that_fit(panel: Panel, n_examples: int) -> int:
+    """Return how many cases to draw, so that the page stays small enough to open."""
+    n_points = min(panel.n_timepoints, MAX_POINTS) * _BYTES_OF_POINT
+    size = min(panel.n_channels, _MAX_CHANNELS) * (n_points + _BYTES_OF_CHANNEL)
+    return max(min(n_examples, max(_MOST_BYTES // size, 2)), 0)
+
+
+def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
+    """Take mistakes, up to a half, and right cases; of each kind in turn the surest."""
+    true, probabilities = answers.true, answers.probabilities
+    if true is None:
+        return list(range(min(n_cases, n_examples)))
+    if probabilities is None:
+        return _in_turns(range(n_cases), true.tolist())[:n_examples]
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    pairs = list(zip(true.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
+    right = [case for case in order.tolist() if pairs[case][0] == pairs[case][1]]
+    wrong = [case for case in order.tolist() if pairs[case][0] != pairs[case][1]]
+    n_wrong = max(n_examples - len(right), n_examples // 2)
+    cases = _in_turns(wrong, pairs)[:n_wrong] + _in_turns(right, pairs)
+    return cases[:n_examples]
+
+
+def _in_turns(cases: Iterable[int], kinds: Sequence[Any]) -> list[int]:
+    """Order cases so that each kind has its turn, the one that comes first first."""
+    groups: dict[Any, list[int]] = {}
+    for case in cases:
+        groups.setdefault(kinds[case], []).append(case)
+    return [
+        case
+        for turn in zip_longest(*groups.values())
+        for case in turn
+        if case is not None
+    ]
+
+
+def draw_cases(
+    estimator: VQTextClassifier | VQTextTransformer,
+    panel: Panel,
+    answers: Answers,
+    codes: list[dict[str, Any]],
+    chosen: list[int],
+) -> list[dict[str, Any]]:
+    """Draw chosen cases with their tokens, and say what decided."""
+    if not chosen:
+        return []
+    part = Panel(panel.values[chosen], panel.lengths[chosen])
+    tokens = estimator.tokens(part)
+    rebuilt = estimator.reconstruct(part)
+    explained = _explain(estimator, part, answers, chosen)
+    by_case = dict(iter(tokens.groupby("case")))
+    cases = []
+    for i, case in enumerate(chosen):
+        one = _OneCase(
+            estimator,
+            codes,
+            part.values[i, :, : int(part.lengths[i])],
+            rebuilt[i],
+            by_case[i],
+            explained[i],
+        )
+        cases.append({"case": case, **_verdict(answers, case), **one.draw()})
+    return cases
+
+
+def _explain(
+    estimator: Any, part: Panel, answers: Answers, chosen: list[int]
+) -> list[pd.DataFrame | None]:
+    """Explain cases: against the true class where that was not found."""
+    right, true = answers.right, answers.true
+    if right is None or true is None:
+        return [None] * len(chosen)
+    groups: dict[int | None, list[int]] = {}
+    for i, case in enumerate(chosen):
+        missed = not right[case] and true[case] < len(estimator.classes_)
+        groups.setdefault(int(true[case]) if missed else None, []).append(i)
+    explained: list[pd.DataFrame | None] = [None] * len(chosen)
+    for missed_class, own in groups.items():
+        against = None if missed_class is None else answers.labels[missed_class]
+        table = estimator.explain(
+            Panel(part.values[own], part.lengths[own]), against=against
+        )
+        for i, rows in table.groupby("case"):
+            explained[own[i]] = rows
+    return explained
+
+
+def _verdict(answers: Answers, case: int) -> dict[str, Any]:
+    """Return the true class of a case, and which ones are likely."""
+    known = answers.true is not None
+    found: dict[str, Any] = {
+        "label": answers.labels[answers.true[case]]
+        if answers.true is not None
+        else None,
+        "known": known,
+        "right": None,
+        "likely": [],
+    }
+    if answers.right is None or answers.probabilities is None:
+        return found
+    probabilities = answers.probabilities[case]
+    order = np.argsort(-probabilities, kind="stable")[:3]
+    found["right"] = bool(answers.right[case])
+    found["likely"] = [
+        {"label": answers.labels[i], "probability": probabilities[i]}
+        for i in order
+        if i == order[0] or probabilities[i] >= 0.005
+    ]
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _OneCase:
+    """A case, and all that is drawn of it."""
+
+    estimator: VQTextClassifier | VQTextTransformer
+    codes: list[dict[str, Any]]
+    values: NDArray[Any]
+    rebuilt: NDArray[np.float64]
+    tokens: pd.DataFrame
+    explained: pd.DataFrame | None
+
+    def draw(self) -> dict[str, Any]:
+        """Return its channels, those that count most first, and what decided."""
+        names = self.estimator.channel_names_
+        placed, rest, decided = self._contributions()
+        weight = dict.fromkeys(range(len(names)), 0.0)
+        for (channel, *_), value in placed.items():
+            weight[channel] += abs(value)
+        order = sorted(weight, key=lambda channel: -weight[channel])[:_MAX_CHANNELS]
+        most = max(map(abs, placed.values()), default=0.0) or 1.0
+        channels = [self._channel(channel, placed, rest, most) for channel in order]
+        return {
+            "lasting": time(self.values.shape[1], self.estimator.sampling_rate),
+            "shown": channels[:_OPEN_CHANNELS],
+            "folded": channels[_OPEN_CHANNELS:],
+            "n_left_out": max(0, len(names) - _MAX_CHANNELS),
+            "decided": decided,
+        }
+
+    def _span(self, start: int, stop: int) -> str:
+        return span(start, stop, self.estimator.sampling_rate)
+
+    def _contributions(
+        self,
+    ) -> tuple[dict[tuple[int, ...], float], dict[int, float], dict[str, Any] | None]:
+        """Return those of tokens, those of channels as a whole, and what to say."""
+        table = self.explained
+        if table is None:
+            return {}, {}, None
+        at = table["code"] >= 0
+        tokens, others = table[at], table[~at]
+        keys = tokens[["channel", "start", "length", "code"]].itertuples(index=False)
+        placed = dict(zip(map(tuple, keys), tokens["contribution"], strict=True))
+        rest = others.groupby("channel")["contribution"].sum().to_dict()
+        by_size = tokens.sort_values(
+            "contribution", key=lambda each: -each.abs(), kind="stable"
+        )
+        most = by_size["contribution"].abs().max() if len(by_size) else 1.0
+        total = float(table["contribution"].sum())
+        first = table.iloc[0]
+        return (
+            placed,
+            rest,
+            {
+                "label": first["label"],
+                "against": first["against"],
+                "of_tokens": signed(tokens["contribution"].sum()),
+                "of_channels": signed(sum(v for k, v in rest.items() if k >= 0)),
+                "of_all": signed(rest.get(-1, 0.0)),
+                "total": signed(total),
+                "times": _times(abs(total)),
+                "more": total >= 0,
+                "n_tokens": len(tokens),
+                "tokens": [
+                    self._deciding(row, most)
+                    for row in by_size[:_N_DECIDING].to_dict("records")
+                ],
+            },
+        )
+
+    def _deciding(self, row: Mapping[Any, Any], most: float) -> dict[str, Any]:
+        """Return a row of the table of tokens that decided."""
+        start, length = int(row["start"]), int(row["length"])
+        code = self.codes[int(row["code"])]
+        return {
+            "contribution": signed(row["contribution"]),
+            "for": row["contribution"] >= 0,
+            "share": abs(row["contribution"]) / (most or 1.0),
+            "code": code["code"],
+            "words": row["phrase"],
+            "name": code["name"],
+            "channel": self.estimator.channel_names_[int(row["channel"])],
+            "span": self._span(start, start + length),
+        }
+
+    def _channel(
+        self,
+        channel: int,
+        placed: dict[tuple[int, ...], float],
+        rest: dict[int, float],
+        most: float,
+    ) -> dict[str, Any]:
+        """Draw a channel as a line with its tokens."""
+        values = self.values[channel]
+        length = len(values)
+        low, high = limits(values)
+        own = self.tokens[self.tokens["channel"] == channel]
+        keys = [
+            (channel, int(start), int(lasting), int(code))
+            for start, lasting, code in zip(
+                own["start"], own["length"], own["code"], strict=True
+            )
+        ]
+        # The last token may reach back over the one before.
+        ends = [*(start for _, start, *_ in keys[1:]), length]
+        segments = [
+            self._segment(key, end, length, placed.get(key), most)
+            for key, end in zip(keys, ends, strict=True)
+        ]
+        kinds = Counter(segment["kind"] for segment in segments)
+        sums = None
+        if self.explained is not None:
+            sums = {
+                "tokens": signed(sum(placed.get(key, 0.0) for key in keys)),
+                "whole": signed(rest.get(channel, 0.0)),
+            }
+        return {
+            "name": self.estimator.channel_names_[channel],
+            "low": number(low),
+            "high": number(high),
+            "series": lines(values, low, high),
+            "rebuilt": lines(self.rebuilt[channel, :length], low, high),
+            "segments": segments,
+            "kinds": ", ".join(f"{n} {kind}" for kind, n in kinds.most_common()),
+            "sums": sums,
+        }
+
+    def _segment(
+        self,
+        key: tuple[int, ...],
+        end: int,
+        length: int,
+        contribution: float | None,
+        most: float,
+    ) -> dict[str, Any]:
+        """Where a token is drawn, in percent of the width, and what it says."""
+        _, start, lasting, number_of_code = key
+        code = self.codes[number_of_code]
+        end = min(start + lasting, end)
+        width = round(100 * (end - start) / length, 2)
+        segment = {
+            "code": code["code"],
+            "words": code["words"],
+            "kind": code["kind"],
+            "colour": code["colour"],
+            "span": self._span(start, end),
+            "x": round(100 * start / length, 2),
+            "width": width,
+            "middle": round(100 * (start + end) / 2 / length, 2),
+            "code_room": _room(width, _ROOM_FOR_CODE),
+            "says": None,
+        }
+        if contribution is not None:
+            share = abs(contribution) / most
+            segment["says"] = {
+                "contribution": signed(contribution),
+                "for": contribution >= 0,
+                "tint": f"{_STRONGEST_TINT * share:.2f}",
+                "room": _room(width, _ROOM_FOR_SIGNED) if share >= _LEAST_NAMED else "",
+            }
+        return segment
+
+
+def _room(width: float, least: float) -> str:
+    """Say whether a number fits always, on wide screens only, or never."""
+    if width >= least:
+        return "always"
+    return "wide" if width >= least / 2 else ""
+
+
+def _times(log_odds: float) -> str:
+    """Say how many times as probable, to three digits."""
+    if log_odds > np.log(_MANY):
+        return f"over {_MANY:,}"
+    return f"{float(f'{np.exp(log_odds):.3g}'):,g}"
+
+
+def signed(value: float) -> str:
+    """Two digits after the point, with a sign that is as wide as plus."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

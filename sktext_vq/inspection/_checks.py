@@ -1,0 +1,211 @@
+"""What series are like, and what to be careful about."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.inspection._content import Answers, number, time
+from sktext_vq.panel import Panel
+from sktext_vq.transformer import VQTextTransformer
+
+_UNBALANCED = 3  # times as many of the largest class as of the smallest
+_FEW = 5  # cases of a class whose scores are rough
+_NAMED = 5  # names in a list
+
+
+def describe_data(
+    estimator: VQTextClassifier | VQTextTransformer, panel: Panel, answers: Answers
+) -> dict[str, Any]:
+    """Measure the series, over all, by channel and by class."""
+    rate = estimator.sampling_rate
+    low, high = int(panel.lengths.min()), int(panel.lengths.max())
+    lasting = time(high, rate)
+    if rate is not None and low < high:
+        lasting = f"{time(low, rate)} to {lasting}"
+    channels = []
+    n_inside, n_missing = int(panel.lengths.sum()), 0
+    for index, name in enumerate(estimator.channel_names_):
+        values = panel.values[:, index]
+        finite = values[np.isfinite(values)].astype(np.float64)
+        n_missing += n_inside - len(finite)
+        channels.append(
+            {
+                "name": name,
+                "low": number(finite.min()),
+                "middle": number(np.median(finite)),
+                "high": number(finite.max()),
+                "missing": 1 - len(finite) / n_inside,
+            }
+        )
+    return {
+        "n_cases": panel.n_cases,
+        "n_channels": panel.n_channels,
+        "length": f"{low}" if low == high else f"{low} to {high}",
+        "rate": rate,
+        "lasting": None if rate is None else lasting,
+        "missing": n_missing / (n_inside * panel.n_channels),
+        "channels": channels,
+        "classes": _count(answers),
+    }
+
+
+def _count(answers: Answers) -> list[dict[str, Any]]:
+    """Count the cases of each class."""
+    if answers.true is None:
+        return []
+    counts = np.bincount(answers.true, minlength=len(answers.labels))
+    return [
+        {"label": label, "count": int(count), "share": count / len(answers.true)}
+        for label, count in zip(answers.labels, counts, strict=True)
+    ]
+
+
+def find_warnings(
+    names: Sequence[str],
+    panel: Panel,
+    training: Panel | None,
+    classes: list[dict[str, Any]],
+    true: NDArray[np.int64] | None,
+) -> list[str]:
+    """Say what makes scores or explanations doubtful.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the channels.
+    panel : Panel
+        The series of the report.
+    training : Panel, optional
+        The series that the estimator was fitted to.
+    classes : list of dict
+        Each ``label`` with its ``count``.
+    true : ndarray of shape (n_cases,), optional
+        Class of each case.
+
+    Returns
+    -------
+    list of str
+        A sentence or two each; none where nothing was found.
+    """
+    prints = _fingerprints(panel)
+    return [
+        *_balance(classes),
+        *_repeated(prints, true),
+        *([] if training is None else _seen(prints, set(_fingerprints(training)))),
+        *_constant(names, panel),
+        *_missing(names, panel),
+    ]
+
+
+def _balance(classes: list[dict[str, Any]]) -> list[str]:
+    there = [each for each in classes if each["count"]]
+    absent = [each["label"] for each in classes if not each["count"]]
+    found = []
+    if absent:
+        found.append(f"There are no series of {_list(absent)}.")
+    if not there:
+        return found
+    most, least = (pick(there, key=lambda each: each["count"]) for pick in (max, min))
+    if most["count"] >= _UNBALANCED * least["count"]:
+        found.append(
+            f"Classes are out of balance: {most['count']} series of {most['label']}, "
+            f"{least['count']} of {least['label']}. Look at scores by class, or at "
+            "balanced accuracy, rather than at accuracy."
+        )
+    few = [each["label"] for each in there if each["count"] < _FEW]
+    if few:
+        found.append(
+            f"Fewer than {_FEW} series of {_list(few)}: scores of so few are rough."
+        )
+    return found
+
+
+def _fingerprints(panel: Panel) -> list[bytes]:
+    """Return digests that are the same for series of the same values."""
+    # Single precision, as series of both may have gone through a file; plus 0, as
+    # that makes -0 a 0.
+    return [
+        blake2b(
+            (values[:, :length].astype(np.float32) + np.float32(0)).tobytes()
+        ).digest()
+        for values, length in zip(panel.values, panel.lengths, strict=True)
+    ]
+
+
+def _repeated(prints: list[bytes], true: NDArray[np.int64] | None) -> list[str]:
+    cases = defaultdict(list)
+    for case, digest in enumerate(prints):
+        cases[digest].append(case)
+    groups = [each for each in cases.values() if len(each) > 1]
+    if not groups:
+        return []
+    n_extra = sum(len(each) - 1 for each in groups)
+    alike = _list("cases " + " and ".join(map(str, each)) for each in groups)
+    found = [
+        f"{n_extra} of {len(prints)} series {'repeats' if n_extra == 1 else 'repeat'} "
+        f"another one: {alike}. Each counts as often as it is there."
+    ]
+    if true is not None:
+        at_odds = [each for each in groups if len(set(true[each].tolist())) > 1]
+        if at_odds:
+            alike = _list("cases " + " and ".join(map(str, each)) for each in at_odds)
+            found.append(
+                f"The same series has different labels: {alike}. One of them is wrong "
+                "whatever is predicted."
+            )
+    return found
+
+
+def _seen(prints: list[bytes], known: set[bytes]) -> list[str]:
+    cases = [case for case, digest in enumerate(prints) if digest in known]
+    if not cases:
+        return []
+    return [
+        f"{len(cases)} of {len(prints)} series {'was' if len(cases) == 1 else 'were'} "
+        f"trained on: cases {_list(cases)}. Scores are better than those of new series."
+    ]
+
+
+def _constant(names: Sequence[str], panel: Panel) -> list[str]:
+    flat = np.nanmin(panel.values, axis=2) == np.nanmax(panel.values, axis=2)
+    always = flat.all(axis=0)
+    found = []
+    if always.any():
+        which = _list(name for name, each in zip(names, always, strict=True) if each)
+        found.append(f"Constant in every series, so without any shape: {which}.")
+    sometimes = [
+        f"{name} ({n} of {panel.n_cases})"
+        for name, n, each in zip(names, flat.sum(axis=0), always, strict=True)
+        if n and not each
+    ]
+    if sometimes:
+        found.append(f"Constant in some series: {_list(sometimes)}.")
+    return found
+
+
+def _missing(names: Sequence[str], panel: Panel) -> list[str]:
+    n_inside = int(panel.lengths.sum())
+    shares = 1 - np.isfinite(panel.values).sum(axis=(0, 2)) / n_inside
+    if not shares.any():
+        return []
+    worst = int(shares.argmax())
+    return [
+        f"{100 * shares.mean():.2g} % of all values are missing, most in "
+        f"{names[worst]} ({100 * shares[worst]:.2g} %). Gaps are bridged by straight "
+        "lines, and windows of which less than half is there do not count."
+    ]
+
+
+def _list(items: Iterable[Any]) -> str:
+    """Name some of them, and say how many more there are."""
+    names = list(map(str, items))
+    shown = ", ".join(names[:_NAMED])
+    more = len(names) - _NAMED
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,277 @@
+"""What a report does in a browser: Chromium, driven as a reader would."""
+
+import shutil
+
+import pytest
+
+from sktext_vq import VQTextClassifier
+from sktext_vq.inspection import write_report
+
+sync_api = pytest.importorskip("playwright.sync_api")
+axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))),
+    None,
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Chromium: apt-get install chromium"
+)
+PHONE, DESK = 400, 1600
+
+# Contrast of numbers on the colours behind them, which axe does not look at in SVG.
+CONTRASTS = """() => {
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number).slice(0, 3);
+  const light = (colour) => {
+    const [r, g, b] = colour.map((c) => c / 255).map(
+      (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const page = parse(getComputedStyle(document.body).backgroundColor);
+  const seen = [...document.querySelectorAll(".tokens text")].filter(
+    (text) => text.checkVisibility() && text.getBoundingClientRect().width);
+  return seen.map((text) => {
+    const box = text.getBoundingClientRect();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    let behind = page;
+    for (const rect of text.closest(".tokens").querySelectorAll("rect")) {
+      const around = rect.getBoundingClientRect();
+      if (x < around.left || x > around.right || y < around.top || y > around.bottom)
+        continue;
+      const style = getComputedStyle(rect);
+      const alpha = Number(style.fillOpacity);
+      behind = parse(style.fill).map((c, i) => alpha * c + (1 - alpha) * behind[i]);
+    }
+    const lights = [light(parse(getComputedStyle(text).fill)), light(behind)];
+    return (Math.max(...lights) + 0.05) / (Math.min(...lights) + 0.05);
+  });
+}"""
+# Numbers that run into their neighbours, or out of the drawing.
+COLLISIONS = """() => {
+  const found = [];
+  for (const svg of document.querySelectorAll(".tokens")) {
+    const edges = svg.getBoundingClientRect();
+    const boxes = [...svg.querySelectorAll("text")]
+      .map((text) => [text.textContent, text.getBoundingClientRect()])
+      .filter(([, box]) => box.width);
+    for (const [words, box] of boxes) {
+      if (box.left < edges.left - 1 || box.right > edges.right + 1) found.push(words);
+      for (const [other, beside] of boxes)
+        if (box !== beside && box.left < beside.right && beside.left < box.right
+            && box.top < beside.bottom && beside.top < box.bottom)
+          found.push(`${words} ${other}`);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def report(basic_motions, tmp_path_factory):
+    """A page with three mistakes among twelve cases, and the estimator."""
+    data = basic_motions
+    classifier = VQTextClassifier(
+        max_epochs=1,
+        text_encoder="hashing",
+        channel_names=data.channel_names,
+        sampling_rate=data.sampling_rate,
+        random_state=0,
+    ).fit(data.X_train, data.y_train)
+    y = data.y_test.copy()
+    y[:3] = "running"  # they stand
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    write_report(classifier, data.X_test, y, path, n_examples=12)
+    return path, classifier
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(report, browser):
+    """Open the page in a window; fail if it complains or asks for anything."""
+    contexts, complaints, asked = [], [], []
+
+    def open_(width=DESK, scheme="light", scripts=True, hash=""):
+        context = browser.new_context(
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            java_script_enabled=scripts,
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"{report[0].as_uri()}{hash}")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert not complaints
+    assert {url.split("#")[0] for url in asked} == {report[0].as_uri()}
+
+
+def visible(page, selector):
+    """Ids of what can be seen, in order."""
+    return page.evaluate(
+        "(selector) => [...document.querySelectorAll(selector)]"
+        ".filter((each) => each.checkVisibility()).map((each) => each.id)",
+        selector,
+    )
+
+
+def shown_codes(page):
+    return [int(name.removeprefix("code-")) for name in visible(page, ".card")]
+
+
+def shown_case(page):
+    (case,) = visible(page, ".case")
+    return case
+
+
+def all_cases(page):
+    return page.evaluate("[...document.querySelectorAll('.case')].map((e) => e.id)")
+
+
+def status(page, where):
+    return page.locator(f"{where} output").inner_text()
+
+
+def test_codes_are_searched_by_all_that_cards_say(open_page, report):
+    page, table = open_page(), report[1].describe_codes()
+    assert status(page, ".vocabulary") == "64 of 64 codes shown"
+    page.get_by_label("Search").fill("GYRO peak")
+    expected = [
+        code
+        for code, row in table.iterrows()
+        if "peak" in row["shape"] and "gyro" in row["channel"] + row["attributes"]
+    ]
+    assert 0 < len(expected) < 64
+    assert sorted(shown_codes(page)) == expected
+    assert status(page, ".vocabulary") == f"{len(expected)} of 64 codes shown"
+    page.get_by_label("Search").fill("no name")
+    assert sorted(shown_codes(page)) == table.index[table["phrase"].isna()].tolist()
+    page.get_by_label("Search").fill("xyzzy")
+    assert status(page, ".vocabulary") == "0 of 64 codes shown"
+
+
+def test_codes_are_ordered_and_filtered(open_page, report):
+    page, table = open_page(), report[1].describe_codes()
+    for key in ("usage", "confidence", "lift", "length", "code"):
+        page.get_by_label("Order").select_option(key)
+        values = table.reset_index()[key][shown_codes(page)].tolist()
+        assert values == sorted(values, reverse=key not in ("length", "code")), key
+    page.get_by_label("Most in").select_option("walking")
+    of_class = table.index[table["class"] == "walking"].tolist()
+    assert shown_codes(page) == of_class
+    assert status(page, ".vocabulary") == f"{len(of_class)} of 64 codes shown"
+    page.get_by_label("Order").select_option("class")
+    lifts = table["lift"][shown_codes(page)].tolist()
+    assert lifts == sorted(lifts, reverse=True)
+
+
+def test_cases_are_shown_one_at_a_time(open_page):
+    page = open_page()
+    ids = all_cases(page)
+    assert len(ids) == 12 and shown_case(page) == ids[0]
+    page.get_by_role("button", name="Next case").click()
+    assert shown_case(page) == ids[1]
+    assert status(page, ".browser").startswith("2 of 12: case ")
+    for _ in range(2):
+        page.get_by_role("button", name="Previous case").click()
+    assert shown_case(page) == ids[-1]
+    page.get_by_label("Show").select_option("wrong")
+    assert status(page, ".browser").startswith("1 of 3: case ")
+    assert status(page, ".browser").endswith("of class running, predicted standing")
+    page.get_by_label("Show").select_option(label="class walking (2)")
+    for _ in range(2):
+        assert "of class walking, right" in status(page, ".browser")
+        page.get_by_role("button", name="Next case").click()
+
+
+def test_keys_lead_through_cases(open_page):
+    page = open_page()
+    ids = all_cases(page)
+    page.get_by_role("button", name="Previous case").focus()
+    page.keyboard.press("ArrowRight")
+    assert shown_case(page) == ids[1]
+    page.keyboard.press("End")
+    assert shown_case(page) == ids[-1]
+    page.keyboard.press("ArrowRight")
+    assert shown_case(page) == ids[0]
+    page.keyboard.press("ArrowLeft")
+    assert shown_case(page) == ids[-1]
+    # In a list of choices they choose.
+    page.get_by_label("Show").focus()
+    page.keyboard.press("ArrowDown")
+    assert status(page, ".browser").startswith("1 of 3")
+    # A click into a case is enough, and elsewhere they do nothing.
+    page.locator(".case h3:visible").click()
+    page.keyboard.press("ArrowRight")
+    assert status(page, ".browser").startswith("2 of 3")
+    page.get_by_label("Search").focus()
+    page.keyboard.press("ArrowRight")
+    assert status(page, ".browser").startswith("2 of 3")
+
+
+def test_tab_reaches_all_controls_and_focus_is_seen(open_page):
+    page = open_page()
+    reached = set()
+    page.keyboard.press("Tab")
+    while page.evaluate("document.activeElement !== document.body"):
+        name, outline = page.evaluate(
+            "() => [document.activeElement.name || document.activeElement.className,"
+            " getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        reached.add(name)
+        assert outline != "none", name
+        page.keyboard.press("Tab")
+    assert {"skip", "previous", "next", "which", "search", "order"} <= reached
+
+
+def test_links_lead_to_what_is_hidden(open_page):
+    page = open_page()
+    page.get_by_label("Search").fill("xyzzy")
+    page.locator(".deciding a:visible").first.click()
+    code = page.evaluate("location.hash").removeprefix("#code-")
+    assert page.locator(f"#code-{code}").is_visible()
+    assert page.locator(f"#code-{code}").bounding_box()["y"] < 900
+    # From a number of the confusion matrix to such a case, whatever the filter.
+    page.get_by_label("Show").select_option("right")
+    page.get_by_role("link", name="3 series of running predicted standing").click()
+    case = page.evaluate("location.hash").removeprefix("#")
+    assert shown_case(page) == case
+    assert "predicted standing" in status(page, ".browser")
+    # And from elsewhere to a case.
+    assert shown_case(open_page(hash=f"#{case}")) == case
+
+
+def test_all_can_be_read_without_scripts(open_page):
+    page = open_page(scripts=False)
+    assert len(visible(page, ".case")) == 12
+    assert len(visible(page, ".card")) == 64
+    assert visible(page, ".tools") == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(PHONE, "light"), (DESK, "dark")])
+def test_page_can_be_read_by_all(width, scheme, open_page):
+    page = open_page(width, scheme)
+    page.evaluate("for (const e of document.querySelectorAll('details')) e.open = true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    results = axe.Axe().run(page)
+    assert not results.violations_count, results.generate_report()
+    # Numbers of all cases, not of the first one only.
+    page.evaluate(
+        "for (const e of document.querySelectorAll('.case')) e.hidden = false"
+    )
+    contrasts = page.evaluate(CONTRASTS)
+    assert len(contrasts) > 200
+    assert min(contrasts) >= 4.5
+    assert page.evaluate(COLLISIONS) == []
