@@ -32,6 +32,8 @@ _STATISTICS = (
 # Which of them summaries are about: by view, levels or scales, location or spread.
 # Levels that are far apart and large scales both make a series vary much.
 _ABOUT = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
+# Which say whether it is high: large changes may cancel within windows.
+_TELLS = _ABOUT * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
 _LEAST_NAMED = 0.15  # of the largest contribution of a statistic
 _CONSTANT = "what holds for all series"
 
@@ -112,7 +114,7 @@ class ExplanationMixin:
         training. A standard deviation is that within windows, and how far levels of
         windows are apart; changes are from one timepoint to the next; a channel is
         uneven where it varies much in some windows and little in others. Higher or
-        lower is said of the mean over lengths.
+        lower is said of the shortest windows.
 
         Channels that gravity gives share what they contribute over the axes that they
         come from: there is a row for each.
@@ -321,7 +323,8 @@ def _statistics(
     """
     values, weights = _location_and_spread(values), _location_and_spread(weights)
     contributions = np.einsum("cvdkln,vkls->cs", values * weights, _ABOUT)
-    return contributions, np.einsum("cvdkln,vkls->cs", values, _ABOUT)
+    # Of the shortest windows, as long ones average over what is fast.
+    return contributions, np.einsum("cvkln,vkls->cs", values[:, :, 0], _TELLS)
 
 
 def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
