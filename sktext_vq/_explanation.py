@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,24 @@ from sktext_vq.nn.attributes import AttributeDecoder
 from sktext_vq.nn.attribution import attribute
 from sktext_vq.nn.frames import GravityFrame
 from sktext_vq.nn.model import DualBranchModel
-from sktext_vq.nn.tokens import N_POINTS, Batch, ShapeTokenizer
+from sktext_vq.nn.tokens import N_POINTS, N_QUANTILES, Batch, ShapeTokenizer
 from sktext_vq.panel import Panel
 from sktext_vq.training import single_thread
 
-_PLACELESS = ("levels and scales", "between tokens")
+_STATISTICS = (
+    "level",
+    "standard deviation",
+    "mean slope",
+    "size of changes",
+    "unevenness",
+)
+# Which of them summaries are about: by view, levels or scales, location or spread.
+# Levels that are far apart and large scales both make a series vary much.
+_ABOUT = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
+# Which say whether it is high: large changes may cancel within windows.
+_TELLS = _ABOUT * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
+_LEAST_NAMED = 0.15  # of the largest contribution of a statistic
+_CONSTANT = "what holds for all series"
 
 
 class ExplanationMixin:
@@ -37,6 +50,7 @@ class ExplanationMixin:
     scaler_: Scaler
     tokenizer_: ShapeTokenizer
     attributes_: AttributeDecoder | None
+    _channels: list[str]
     channel_groups_: dict[str, tuple[int, int, int]]
     channel_names_: list[str]
 
@@ -65,13 +79,22 @@ class ExplanationMixin:
         -------
         DataFrame
             Rows of each series from the largest contribution to the least: ``case``,
-            ``label``, ``against``; ``channel``, ``start``, ``length`` and ``code`` of a
-            token as :meth:`tokens` has them, a ``phrase`` that says what it looks
-            like, and its ``contribution`` to the logarithm of how many times as
-            probable `label` is as `against`. Contributions of a series sum to that.
-            What is in no place has start and code -1: levels and scales of a channel as
-            a whole, timepoints that no token covers, and what holds for all series (its
-            channel is -1).
+            ``label``, ``against``; ``channel``, ``channel_name``, ``start``, ``length``
+            and ``code`` of a token as :meth:`tokens` has them, a ``phrase`` that says
+            what it looks like, and its ``contribution`` to the logarithm of how many
+            times as probable `label` is as `against`. Contributions of a series sum to
+            that.
+
+            What is in no place has start and code -1. Its phrase says what it is:
+
+            - a statistic of a channel as a whole, such as ``"standard deviation of
+              acc_x, higher than on average over training"``; those that contribute
+              little are one row, ``"other statistics of acc_x"``;
+            - ``"between tokens"``: timepoints that no token covers;
+            - ``"what holds for all series"``, the last row of each, with channel -1:
+              the logarithm of the odds of a series that has no shapes at all, and
+              statistics as on average. No real series is like that. Other rows say
+              what this one has beside, so all of them are needed for the sum.
 
         Raises
         ------
@@ -85,8 +108,16 @@ class ExplanationMixin:
         Scores are linear in the features, which are counts of windows of many lengths.
         What a feature contributes, its weight times its count, is shared by the windows
         that it counts, and by the timepoints of each; a token has what its timepoints
-        have. Levels and scales as a whole count from their means in training. Channels
-        that gravity gives share theirs over the axes that they come from.
+        have.
+
+        Statistics are of windows of all lengths, and count from their means in
+        training. A standard deviation is that within windows, and how far levels of
+        windows are apart; changes are from one timepoint to the next; a channel is
+        uneven where it varies much in some windows and little in others. Higher or
+        lower is said of the shortest windows.
+
+        Channels that gravity gives share what they contribute over the axes that they
+        come from: there is a row for each.
 
         Examples
         --------
@@ -181,36 +212,58 @@ class ExplanationMixin:
         contributions[torch.from_numpy(kept)] = torch.from_numpy(
             (values - zero) * (coef[:, label] - coef[:, against])
         )
-        at, summaries = (
-            self._by_axis(each.numpy())
-            for each in attribute(self.tokenizer_, batch, contributions)
-        )
+        at = self._by_axis(attribute(self.tokenizer_, batch, contributions).numpy())
         at[:, length - 1] += at[:, length:].sum(axis=1)  # of what continues a series
         found, uncovered = _by_token(tokens, at[:, :length])
-        n_channels = len(at)
-        rest = pd.DataFrame(
-            {
-                "case": tokens["case"].iloc[0],
-                "channel": [*np.tile(np.arange(n_channels), 2), -1],
-                "start": -1,
-                "length": 0,
-                "code": -1,
-                "phrase": [
-                    *np.repeat(list(_PLACELESS), n_channels),
-                    "what holds for all series",
-                ],
-                "contribution": [
-                    *np.concatenate([summaries, uncovered]),
-                    constant[label] - constant[against],
-                ],
-            }
+        table = pd.concat(
+            [
+                tokens.assign(contribution=found),
+                self._name_statistics(
+                    kept, values - zero, coef[:, label] - coef[:, against]
+                ),
+                _placeless(range(len(at)), "between tokens", uncovered),
+            ]
         )
-        # Where there is nothing uncovered, that need not be said.
-        rest = rest[(rest["contribution"] != 0) | (rest["channel"] < 0)]
-        table = pd.concat([tokens.assign(contribution=found), rest])
+        # What contributes nothing in no place need not be said.
+        table = table[(table["start"] >= 0) | (table["contribution"] != 0)]
+        table = table.sort_values("contribution", ascending=False, kind="stable")
+        base = _placeless([-1], _CONSTANT, [constant[label] - constant[against]])
+        table = pd.concat([table, base])
+        table["case"] = tokens["case"].iloc[0]
+        names = np.array([*self.channel_names_, ""], dtype=object)
         table.insert(1, "label", self.classes_[label])
         table.insert(2, "against", self.classes_[against])
-        return table.sort_values("contribution", ascending=False, kind="stable")
+        table.insert(4, "channel_name", names[table["channel"]])
+        return table
+
+    def _name_statistics(
+        self,
+        kept: NDArray[np.int64],
+        values: NDArray[np.float64],
+        weights: NDArray[np.float64],
+    ) -> pd.DataFrame:
+        """Return rows of statistics, from chosen features less their means."""
+        every = np.zeros((2, self.tokenizer_.n_features))
+        every[:, kept] = values, weights
+        blocks = *self.tokenizer_.layout[:3], 2, -1
+        of_summaries = every[:, -self.tokenizer_.sizes[2] :].reshape(2, *blocks)
+        shares, sizes = _statistics(*of_summaries)
+        all_axes = self._axes()
+        shares /= np.array([len(axes) for axes in all_axes])[:, None]
+        least = _LEAST_NAMED * np.abs(shares).max()
+        others = np.zeros(len(self.channel_names_))
+        rows = []
+        for axes, channel, own, size in zip(
+            all_axes, self._channels, shares, sizes, strict=True
+        ):
+            is_named = np.abs(own) >= least
+            others[list(axes)] += own[~is_named].sum()
+            for i in np.flatnonzero(is_named):
+                side = "higher" if size[i] > 0 else "lower"
+                phrase = f"{_STATISTICS[i]} of {channel}, {side} than on average over "
+                rows.append(_placeless(axes, f"{phrase}training", own[i]))
+        phrases = [f"other statistics of {name}" for name in self.channel_names_]
+        return pd.concat([*rows, _placeless(range(len(others)), phrases, others)])
 
     def _usual_summaries(self, n_summaries: int) -> NDArray[np.float32]:
         """Return means of levels and scales in training, as far as heads know them."""
@@ -224,16 +277,75 @@ class ExplanationMixin:
 
     def _by_axis(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bring what channels of the tokenizer have to those of the input."""
+        found = np.zeros((len(self.channel_names_), *values.shape[1:]))
+        for axes, own in zip(self._axes(), values, strict=True):
+            found[list(axes)] += own / len(axes)
+        return found
+
+    def _axes(self) -> list[tuple[int, ...]]:
+        """Return which channels of the input each of the tokenizer comes from."""
         frame = self.tokenizer_.frame
         if not isinstance(frame, GravityFrame):
-            return values.copy()
-        found = np.zeros((len(self.channel_names_), *values.shape[1:]))
-        n_others, n_parts = len(frame.others), len(frame.parts)
-        found[list(frame.others)] = values[:n_others]
-        for i, axes in enumerate(self.channel_groups_.values()):
-            start = n_others + i * n_parts
-            found[list(axes)] += values[start : start + n_parts].sum(axis=0) / 3
-        return found
+            return [(c,) for c in range(len(self.channel_names_))]
+        added = [axes for axes in self.channel_groups_.values() for _ in frame.parts]
+        return [*((c,) for c in frame.others), *added]
+
+
+def _placeless(channels: Iterable[int], phrase: Any, contribution: Any) -> pd.DataFrame:
+    """Return rows of what is in no place."""
+    return pd.DataFrame(
+        {
+            "channel": list(channels),
+            "start": -1,
+            "length": 0,
+            "code": -1,
+            "phrase": phrase,
+            "contribution": contribution,
+        }
+    )
+
+
+def _statistics(
+    values: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum what summaries contribute by what people call it.
+
+    Parameters
+    ----------
+    values, weights : ndarray of shape (n_channels, 2, n_lengths, 2, 9)
+        Of summaries by view, length, and levels or scales: mean, deviation, and
+        quantiles from least to greatest.
+
+    Returns
+    -------
+    contributions, sizes : ndarray of shape (n_channels, 5)
+        By `_STATISTICS`; sizes are above 0 where these are higher than usual.
+    """
+    values, weights = _location_and_spread(values), _location_and_spread(weights)
+    contributions = np.einsum("cvdkln,vkls->cs", values * weights, _ABOUT)
+    # Of the shortest windows, as long ones average over what is fast.
+    return contributions, np.einsum("cvkln,vkls->cs", values[:, :, 0], _TELLS)
+
+
+def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn pairs of quantiles to their sum and difference, which keeps products.
+
+    Returns
+    -------
+    ndarray of shape (..., 2, 5)
+        For location: mean, median and sums. For spread: deviation and differences; the
+        second one is 0.
+    """
+    mean, deviation, *quantiles = np.moveaxis(summaries, -1, 0)
+    low = np.stack(quantiles[: N_QUANTILES // 2], axis=-1)
+    high = np.stack(quantiles[: N_QUANTILES // 2 : -1], axis=-1)
+    sums, differences = (high + low) / np.sqrt(2), (high - low) / np.sqrt(2)
+    median = quantiles[N_QUANTILES // 2]
+    location = np.concatenate([np.stack([mean, median], axis=-1), sums], axis=-1)
+    nothing = np.zeros_like(mean)
+    spread = np.stack([deviation, nothing], axis=-1)
+    spread = np.concatenate([spread, differences], axis=-1)
+    return np.stack([location, spread], axis=-2)
 
 
 def _by_token(

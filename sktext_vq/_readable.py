@@ -17,6 +17,8 @@ from sktext_vq.nn.tokens import ShapeTokenizer
 from sktext_vq.panel import Panel
 
 _BATCH_VALUES = 2**19  # cut at a time
+FLAT = "nearly flat"
+_LEAST_SCALE, _SMALL_SCALE = 0.1, 0.3  # of shapes; those of windows have 1
 COLUMNS = ["case", "channel", "start", "length", "code", "offset", "scale"]
 
 
@@ -133,13 +135,22 @@ def shape_words(shape: NDArray[Any]) -> str:
     Returns
     -------
     str
-        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``.
+        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Shapes of small scale are
+        slight, as in ``"slight fall"``, and those of next to none ``"nearly flat"``:
+        what is faster than the eight points is not in them.
     """
     shape = shape - shape.mean()
     spread = shape.std()
-    if spread < 0.3:  # much of the scale of such a window is its floor
-        return "flat"
+    if spread < _LEAST_SCALE:
+        return FLAT
     points = shape / spread
+    words = _form(points)
+    # Much of the scale of a window whose shape is small is its floor.
+    return words if spread >= _SMALL_SCALE else f"slight {words}"
+
+
+def _form(points: NDArray[Any]) -> str:
+    """Say what a shape of mean 0 and scale 1 looks like."""
     n_points = len(points)
     steps = np.diff(points)
     # Turns count where the series really goes back, not where it trembles.

@@ -231,9 +231,10 @@ class VocabularyMixin:
         DataFrame
             A row per code:
 
-            - its ``shape`` in words, ``usage`` (share of the windows of the training
-              series), and the ``channel`` and ``length`` (in timepoints) in which it
-              is most typical;
+            - its ``shape`` in words (``"nearly flat"`` if its eight means hardly
+              differ, however much series tremble within each), ``usage`` (share of the
+              windows of the training series), and the ``channel`` and ``length`` (in
+              timepoints) in which it is most typical;
             - ``attributes``, such as ``"strong, quick, in acc_z"``: whether its
               windows are strong or weak for their channel and length, short or long,
               and mostly of one channel. Empty where they are neither;

@@ -51,6 +51,14 @@ def test_contributions_sum_to_the_logarithm_of_the_odds(parameters, har_like):
     sums = table.groupby("case")["contribution"].sum()
     np.testing.assert_allclose(sums, log_odds(model, X[:5], table), atol=1e-6)
     assert table.groupby("case")["label"].first().tolist() == list(model.predict(X[:5]))
+    names = np.array([*model.channel_names_, ""])
+    assert (table["channel_name"] == names[table["channel"]]).all()
+    # However much it is: no reason, but what reasons are added to.
+    last = table.groupby("case").tail(1)
+    assert (last["phrase"] == "what holds for all series").all()
+    assert ((table["channel"] < 0).groupby(table["case"]).sum() == 1).all()
+    rest = table.drop(last.index).groupby("case")["contribution"]
+    assert rest.apply(lambda each: each.is_monotonic_decreasing).all()
     told = table[table["start"] >= 0].sort_values(PLACE[:4])
     tokens = model.tokens(X[:5]).sort_values(PLACE[:4])
     np.testing.assert_array_equal(told[PLACE], tokens[PLACE])
@@ -82,6 +90,61 @@ def test_the_place_that_differs_is_found():
     middle = starts[cases] + 12
     inside = (top["start"] <= middle) & (middle < top["start"] + top["length"])
     assert inside.mean() >= 0.8
+
+
+def unevenness(series):
+    return series.reshape(10, 8).std(axis=1).std()
+
+
+@pytest.mark.parametrize(
+    ("statistic", "measure", "change"),
+    [
+        ("level", np.mean, lambda noise: noise + 3),
+        ("standard deviation", np.std, lambda noise: 3 * noise),
+        (
+            "mean slope",
+            lambda series: series[-1] - series[0],
+            lambda noise: noise + 0.3 * np.arange(80) - 12,
+        ),
+        (
+            "size of changes",
+            lambda series: np.diff(series).std(),
+            lambda noise: abs(noise) * np.resize([1, -1], 80),
+        ),
+        ("unevenness", unevenness, lambda noise: noise * np.linspace(0, 2, 80) ** 3),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_statistics_that_differ_are_named(statistic, measure, change):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 2, 80))
+    y = np.array(["usual", "other"] * 20)
+    X[1::2, 1] = [change(series) for series in X[1::2, 1]]
+    names = ["still", "shaken"]
+    model = VQTextClassifier(max_epochs=0, channel_names=names, random_state=0)
+    table = model.fit(X[:36], y[:36]).explain(X[36:], "other", "usual")
+    values = np.array([measure(series) for series in X[:, 1]])
+    for case, value in enumerate(values[36:]):
+        side = "higher" if value > values[:36].mean() else "lower"
+        phrase = f"{statistic} of shaken, {side} than on average over training"
+        found = table[(table["case"] == case) & (table["phrase"] == phrase)]
+        assert found[["channel", "start", "code"]].to_numpy().tolist() == [[1, -1, -1]]
+        assert (found["contribution"].item() > 0) == (y[36 + case] == "other")
+
+
+def test_statistics_of_gravity_are_named_for_each_axis(har_like):
+    X, y = har_like
+    X = X + np.array([0, 0, 9.0])[:, None]
+    names = ["acc_x", "acc_y", "acc_z"]
+    model = VQTextClassifier(
+        max_epochs=0, channel_names=names, gravity_views="alone", random_state=0
+    )
+    table = model.fit(X, y).explain(X[:1])
+    own = table[table["phrase"].str.contains("of acc norm|of acc vertical")]
+    assert len(own) >= 3
+    for _, axes in own.groupby("phrase"):
+        assert sorted(axes["channel_name"]) == names
+        assert axes["contribution"].nunique() == 1
 
 
 def test_the_other_way_round_has_the_other_sign(har_like):

@@ -220,7 +220,11 @@ def test_series_are_rebuilt_from_a_table(basic_motions):
 @pytest.mark.parametrize(
     ("shape", "words"),
     [
-        ([0, 0, 0, 0, 0, 0, 0, 0], "flat"),
+        ([0, 0, 0, 0, 0, 0, 0, 0], "nearly flat"),
+        ([0.2, 0.2, 0.1, 0.1, -0.1, -0.2, -0.2, -0.2], "slight fall"),
+        ([0.4, 0.2, -0.1, -0.1, -0.1, -0.2, 0.1, 0.2], "slight valley, late"),
+        ([-0.4, 0.4, -0.2, 0.1, 0, -0.2, 0.3, 0], "slight fast wave"),
+        ([0.05, 0.02, 0, 0, 0, -0.02, -0.03, -0.04], "nearly flat"),
         ([0, 1, 2, 3, 4, 5, 6, 7], "rise"),
         ([7, 6, 5, 4, 3, 2, 1, 0], "fall"),
         ([0, 0, 0, 0, 5, 5, 5, 5], "step up, middle"),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -12,17 +10,8 @@ from sktext_vq.nn.tokens import N_POINTS, Batch, ShapeTokenizer, Windows
 _LEAST = 1e-6  # windows in all; less is rounding
 
 
-class Attribution(NamedTuple):
-    """What each timepoint of one series, and what is in no place, contributes."""
-
-    timepoints: Tensor  # (n_channels, n_timepoints) float64, of the extended series
-    summaries: Tensor  # (n_channels,) float64: of levels and scales as a whole
-
-
 @torch.inference_mode()
-def attribute(
-    tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor
-) -> Attribution:
+def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) -> Tensor:
     """Share out what features of one series contribute over its timepoints.
 
     Parameters
@@ -35,18 +24,18 @@ def attribute(
 
     Returns
     -------
-    Attribution
-        Its contributions sum to those of the features. What a feature contributes is
-        shared by the windows that it counts, in proportion; of a best match, by that
-        window alone. A window shares it evenly over its timepoints.
+    Tensor of shape (n_channels, n_timepoints), float64
+        What each timepoint contributes. Sums to what histograms and matches do, but not
+        summaries, which are in no place. What a feature contributes is shared by the
+        windows that it counts, in proportion; of a best match, by that window alone. A
+        window shares it evenly over its timepoints.
     """
-    counted, matched, summed = contributions.double().split(tokenizer.sizes)
+    counted, matched, _ = contributions.double().split(tokenizer.sizes)
     n_channels, n_views, n_lengths, _, n_codes = tokenizer.layout
     blocks = n_channels, n_views, n_lengths
     rows = torch.cat(
         [each.view(*blocks, -1, n_codes) for each in (counted, matched)], dim=3
     )
-    summaries = summed.view(n_channels, -1).sum(dim=1)
     # Slopes: what begins at a timepoint, less what ended before it.
     n_timepoints = batch.series.shape[2]
     slopes = torch.zeros(n_channels, n_timepoints + 1, dtype=torch.float64)
@@ -67,7 +56,7 @@ def attribute(
             at = (torch.einsum("rk,rkw->w", each, members) + loose) / length
             slopes[c, :n_windows] += at
             slopes[c, length : length + n_windows] -= at
-    return Attribution(slopes.cumsum(dim=1)[:, :-1], summaries)
+    return slopes.cumsum(dim=1)[:, :-1]
 
 
 def _members(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,17 @@ from sktext_vq.inspection.displays._canvas import (
 from sktext_vq.panel import Panel, as_panel
 
 _MAX_CHANNELS = 24
+_AROUND = 1.5  # inches above and below rows
+_LEAST_HEIGHT = 0.4  # of a row, in inches
 
 
 def take_case(X: Any, case: int, caller: str) -> tuple[Panel, Panel]:
     """Return a panel, and one of its cases as another one."""
     panel = as_panel(X, estimator_name=caller)
+    if isinstance(case, bool) or not isinstance(case, Integral):
+        raise TypeError(
+            f"case must be the index of a case of X, counted from 0, got {case!r}."
+        )
     if not 0 <= case < panel.n_cases:
         raise ValueError(
             f"case must be from 0 to {panel.n_cases - 1}, since X has "
@@ -62,10 +69,10 @@ class SeriesDisplay:
         n_channels, n_timepoints = self.series.shape
         channels = self.channels
         if channels is None:
-            channels = range(min(n_channels, _MAX_CHANNELS))
+            channels = self._choose_channels(min(n_channels, self._n_fitting(ax)))
         n_shown = len(channels)
         width = float(np.clip(n_timepoints / 12, 9, 16))
-        height = n_shown * float(np.clip(6 / n_shown, 0.6, 2.4)) + 1.5
+        height = n_shown * float(np.clip(6 / n_shown, 0.6, 2.4)) + _AROUND
         self.figure_ = take(ax, (width, height))
         rows: NDArray[Any] = self.figure_.subplots(
             n_shown,
@@ -78,10 +85,21 @@ class SeriesDisplay:
         self.lines_, self.spans_, self.numbers_ = [], [], []
         return list(channels), rows
 
+    def _choose_channels(self, n_shown: int) -> Sequence[int]:
+        """Return channels to draw where none are asked for."""
+        return range(n_shown)
+
+    def _n_fitting(self, ax: Any) -> int:
+        """Return how many rows have room: a new figure grows with them."""
+        if ax is None:
+            return _MAX_CHANNELS
+        height = ax.bbox.height / ax.figure.figure.dpi / unit()
+        return int(np.clip((height - _AROUND) / _LEAST_HEIGHT, 1, _MAX_CHANNELS))
+
     def _room(self) -> float:
         """Share of a row's height above a series, for numbers."""
         return min(
-            0.4, 0.16 * len(self.axes_) / (inches(self.figure_)[1] / unit() - 1.5)
+            0.4, 0.16 * len(self.axes_) / (inches(self.figure_)[1] / unit() - _AROUND)
         )
 
     def _draw_series(
