@@ -677,10 +677,9 @@ def pretrain_table(results: Path) -> str:
                 method,
                 *(spread(*_cell(cells, name)) for name in names),
                 change,
-                f"{own['seconds'].median():.1f}",
             ]
         )
-    return markdown(["method", *names, "difference", "seconds of fit"], rows)
+    return markdown(["method", *names, "difference"], rows)
 
 
 _SHIFT = (
