@@ -21,6 +21,7 @@ from report import (
     markdown,
     means_by_seed,
     naming_table,
+    pretrain_table,
     search_table,
     shift_table,
     spread,
@@ -142,6 +143,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "naming": naming_table,
     "shift": shift_table,
     "damage": damage_table,
+    "pretrain": pretrain_table,
 }
 
 

@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
         "--seeds",
         nargs="+",
         type=int,
-        default=[0, 1, 2, 3, 4],
+        default=[0, 1, 2, 3],
         help="of drawn cases and of fits",
         metavar="SEED",
     )
