@@ -57,6 +57,7 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 	$(BIN)/python benchmarks/naming.py
 	$(BIN)/python benchmarks/shift.py
 	$(BIN)/python benchmarks/gaps.py
+	$(BIN)/python benchmarks/pretrain.py
 	$(BIN)/python benchmarks/cost.py
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/cluster.py

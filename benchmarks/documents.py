@@ -22,6 +22,7 @@ from report import (
     markdown,
     means_by_seed,
     naming_table,
+    pretrain_table,
     search_table,
     shift_table,
     spread,
@@ -144,6 +145,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "shift": shift_table,
     "damage": damage_table,
     "gaps": gaps_table,
+    "pretrain": pretrain_table,
 }
 
 

@@ -1,108 +1,113 @@
-"""Kill a fit again and again, and see whether it ends as if nothing had happened.
+"""Kill a training again and again, and see whether it ends as if nothing had happened.
 
-A process fits with a checkpoint and is killed (SIGKILL) at random moments, from when
-its imports are done; another one goes on. In the end weights and probabilities are
-compared bit for bit with those of a fit that was left alone.
+A process fits with a checkpoint and is killed (SIGKILL) at random moments; another one
+goes on. In the end weights and probabilities are compared bit for bit with those of a
+fit that was left alone. Processes are forked, which needs Linux.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
+import multiprocessing
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import safetensors
+from numpy.typing import NDArray
+from protocol import log
 
-_EPOCHS = 100
+from sktext_vq import VQTextClassifier
 
 
-def fit(folder: Path) -> None:
-    """Fit to what is made here, and write what came out."""
-    import torch
-
-    from sktext_vq import VQTextClassifier
-
-    torch.set_num_threads(1)
+def series() -> tuple[NDArray[np.floating[Any]], NDArray[np.str_]]:
+    """Make noisy waves, fast and slow."""
     rng = np.random.default_rng(0)
     y = np.array(["walking", "running"] * 24)
     period = np.where(y == "walking", 9.0, 4.0)[:, None, None]
-    phase = rng.uniform(0, 6, (len(y), 3, 1))
-    X = np.sin(np.arange(60) / period + phase) + rng.normal(0, 0.5, (len(y), 3, 60))
-    print("ready", flush=True)
+    phase = rng.uniform(0, 6, (len(y), 2, 1))
+    X = np.sin(np.arange(60) / period + phase)
+    return X + rng.normal(0, 0.5, X.shape), y
+
+
+def fit(folder: Path, n_epochs: int) -> None:
+    """Fit, and write what came out."""
+    X, y = series()
     model = VQTextClassifier(
         16,
-        max_features=500,
-        max_epochs=_EPOCHS,
+        max_features=300,
+        max_epochs=n_epochs,
         text_encoder="hashing",
-        loss_weights={"codebook": 0.1, "fused": 1.0, "usage": 0.1},
+        loss_weights={"codebook": 0.1, "contrastive": 1.0},
         checkpoint=folder / "state",
         random_state=0,
     ).fit(X, y)
-    weights = {
-        name: tensor.numpy() for name, tensor in model.model_.state_dict().items()
-    }
-    np.savez(folder / "result.npz", probabilities=model.predict_proba(X), **weights)
+    found = {name: value.numpy() for name, value in model.model_.state_dict().items()}
+    np.savez(folder / "result.npz", probabilities=model.predict_proba(X), **found)
 
 
-def start(folder: Path) -> subprocess.Popen[str]:
-    """Start a process that fits, and wait until it is about to."""
-    command = [sys.executable, __file__, "--fit", str(folder)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    process.stdout.readline()
+def start(folder: Path, n_epochs: int) -> Any:
+    """Start a process that fits."""
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=fit, args=(folder, n_epochs))
+    process.start()
     return process
 
 
 def epochs_in(path: Path) -> int:
-    """Return how many epochs a checkpoint has, or -1 where there is none."""
-    import safetensors
-
+    """Return how many epochs a checkpoint has; 0 where there is none."""
     if not path.exists():
-        return -1
+        return 0
     with safetensors.safe_open(path, "np") as file:
-        return file.metadata()["document"].count('"dur"')
+        return int(file.metadata()["document"].count('"dur"'))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of options."""
+    found = argparse.ArgumentParser(
+        description="Kill a training again and again, and compare its result with that "
+        "of one that was left alone.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    found.add_argument("--kills", type=int, default=20, help="how many")
+    found.add_argument("--epochs", type=int, default=60, help="of the training")
+    found.add_argument("--seed", type=int, help="of the moments; without any by chance")
+    return found
 
 
 def main() -> None:
     """Fit once, fit and kill, and compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, help="of the moments")
-    parser.add_argument("--fit", type=Path, help=argparse.SUPPRESS)
-    args = parser.parse_args()
-    if args.fit is not None:
-        fit(args.fit)
-        return
+    args = parser().parse_args()
     rng = np.random.default_rng(args.seed)
+    # Compiles what the forked processes run, so that they start at once.
+    VQTextClassifier(16, max_epochs=0).fit(*series())
     with tempfile.TemporaryDirectory() as name:
         whole, killed = Path(name, "whole"), Path(name, "killed")
         whole.mkdir()
         killed.mkdir()
-        process, begin = start(whole), time.monotonic()
-        if process.wait():
-            raise SystemExit("The fit that was left alone failed.")
+        begin = time.monotonic()
+        start(whole, args.epochs).join()
         seconds = time.monotonic() - begin
         for number in range(1, args.kills + 1):
-            process = start(killed)
-            time.sleep(rng.uniform(0, 2 * seconds / args.kills))
+            process = start(killed, args.epochs)
+            # A fit begins with features, which every process computes anew.
+            process.join(rng.uniform(0, 4 * seconds / args.kills))
+            if process.exitcode is not None:
+                raise SystemExit(f"It ended before kill {number}: try more epochs.")
             process.kill()
-            if process.wait() == 0:
-                raise SystemExit(f"It had ended before kill {number}: try again.")
-            print(f"kill {number}: {epochs_in(killed / 'state')} epochs are written")
-        if start(killed).wait():
-            raise SystemExit("The fit that goes on failed.")
+            process.join()
+            written = epochs_in(killed / "state")
+            log(f"kill {number}: {written} of {args.epochs} epochs are written")
+        start(killed, args.epochs).join()
         expected, found = (np.load(each / "result.npz") for each in (whole, killed))
         other = [
             key for key in expected if not np.array_equal(expected[key], found[key])
         ]
-        if other or set(expected) != set(found):
-            raise SystemExit(f"Not the same: {other}")
-        print(
-            f"{args.kills} kills, {_EPOCHS} epochs: the same {len(found.files)} arrays"
-        )
+    if other:
+        raise SystemExit(f"Not the same: {other}")
+    log(f"After {args.kills} kills all {len(found.files)} arrays are the same.")
 
 
 if __name__ == "__main__":

@@ -186,7 +186,7 @@ def _missing(frame: pd.DataFrame, by_split: pd.DataFrame) -> str:
     return f"{_MISSING_NOTE}\n\n{''.join(lines)}\n" if lines else ""
 
 
-def _cell(table: pd.DataFrame, key: tuple[str, str]) -> tuple[float, float]:
+def _cell(table: pd.DataFrame, key: Any) -> tuple[float, float]:
     if key not in table.index:
         return float("nan"), float("nan")
     return tuple(table.loc[key])
@@ -644,6 +644,44 @@ def naming_table(results: Path) -> str:
     return markdown(["set", "name", "named", "right", "by chance"], rows)
 
 
+def pretrain_report(results: Path) -> str:
+    """Write the table of pretrain.csv."""
+    return (
+        "# Few labels, with what another data set taught\n\n"
+        "Accuracy on test cases after ten cases of each class, mean ± standard "
+        "deviation over seeds, which draw the cases; and the mean over sets of the "
+        "difference to the same method without pretraining, with its standard error "
+        "over seeds.\n\n"
+        f"{pretrain_table(results)}\n"
+    )
+
+
+def pretrain_table(results: Path) -> str:
+    """Accuracy of each method on each set, and what pretraining changes."""
+    frame = pd.read_csv(results / "pretrain.csv")
+    names = list(dict.fromkeys(frame["set"]))
+    by_seed = frame.pivot_table(
+        index=["method", "seed"], columns="set", values="accuracy", sort=False
+    ).mean(axis=1, skipna=False)
+    rows = []
+    for method, own in frame.groupby("method", sort=False):
+        cells = own.groupby("set")["accuracy"].agg(["mean", "std"])
+        base, _, pretrained = str(method).partition(", ")
+        change = ""
+        if pretrained:
+            difference = (by_seed[method] - by_seed[base]).dropna()
+            error = difference.std() / np.sqrt(max(len(difference), 1))
+            change = spread(difference.mean(), error)
+        rows.append(
+            [
+                method,
+                *(spread(*_cell(cells, name)) for name in names),
+                change,
+            ]
+        )
+    return markdown(["method", *names, "difference"], rows)
+
+
 _SHIFT = (
     "MotionSense to UCI-HAR",
     "UCI-HAR to MotionSense",
@@ -1063,6 +1101,7 @@ REPORTS: dict[str, Callable[..., str]] = {
     "naming": naming_report,
     "shift": shift_report,
     "gaps": gaps_report,
+    "pretrain": pretrain_report,
     "cost": cost_report,
     "export": export_report,
     "cluster": cluster_report,

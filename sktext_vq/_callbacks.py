@@ -114,6 +114,8 @@ class Keep(Callback):
         The one that weights are of.
     weights : dict or None
         Weights after it.
+    drawn : Tensor or None
+        State of the generator after the last epoch that ended.
     """
 
     def __init__(self, held_out: bool) -> None:
@@ -121,7 +123,7 @@ class Keep(Callback):
         self.n_epochs = self.best_epoch = self.misses = 0
         self.threshold = np.inf
         self.weights: dict[str, Tensor] | None = None
-        self._drawn: Tensor | None = None
+        self.drawn: Tensor | None = None
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if not all(weight.isfinite().all() for weight in net.module_.parameters()):
@@ -136,10 +138,8 @@ class Keep(Callback):
         if improved or self.weights is None:
             self.weights = copy.deepcopy(net.module_.state_dict())
             self.best_epoch = len(net.history)
-        self.n_epochs, self._drawn = (
-            len(net.history),
-            net.examples.generator.get_state(),
-        )
+        self.drawn = net.examples.generator.get_state()
+        self.n_epochs = len(net.history)
         if self.misses == _PATIENCE:
             raise Enough
 
@@ -147,8 +147,8 @@ class Keep(Callback):
         """Give the model the weights that were kept, as if later steps had not been."""
         if self.weights is not None:
             net.module_.load_state_dict(self.weights)
-        if self._drawn is not None:
-            net.examples.generator.set_state(self._drawn)
+        if self.drawn is not None:
+            net.examples.generator.set_state(self.drawn)
 
 
 class Save(Callback):
@@ -216,6 +216,7 @@ class Save(Callback):
             numbers[name] for name in ("best_epoch", "misses", "threshold")
         )
         if keep.n_epochs:
+            keep.drawn = state.tensors["generator"]
             best = without_prefix("best", state.tensors)
             keep.weights = best or copy.deepcopy(net.module_.state_dict())
         return False

@@ -115,8 +115,9 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
 
     Notes
     -----
-    sktime's ``fit`` takes X and y only, so there are no texts of single cases. Prompts
-    of classes, own texts about them and captions work: they are in ``text``.
+    sktime's ``fit`` takes X and y only, so there are no texts of single cases, and no
+    ``init``. Prompts of classes, own texts about them and captions work: they are in
+    ``text``.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
@@ -189,8 +190,9 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
 
     Notes
     -----
-    sktime's ``fit`` takes X and y only, so there are no texts of single cases. Prompts
-    of classes, own texts about them and captions work: they are in ``text``. Labels y
+    sktime's ``fit`` takes X and y only, so there are no texts of single cases, and no
+    ``init``. Prompts of classes, own texts about them and captions work: they are in
+    ``text``. Labels y
     are optional; they choose features and guide training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;

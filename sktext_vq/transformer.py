@@ -78,10 +78,10 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
     checkpoint : path-like, optional
         File that training writes its state to, for long ones. After each epoch, or a
         few if these are fast, it is replaced as a whole. Where `fit` was killed,
-        another `fit` to the same data with the same parameters (but for `n_jobs` and
-        `verbose`) goes on from there, on the same machine to the same numbers. The file
-        stays: once training has ended, `fit` takes its result from there. Remove it to
-        train anew. For one fit at a time; needs an int as `random_state`.
+        another `fit` to the same data with the same parameters goes on from there, on
+        the same machine to the same numbers. The file stays: once training has ended,
+        `fit` takes its result from there. Remove it to train anew. For one fit at a
+        time; needs an int as `random_state`.
     random_state : int, RandomState or None, default=None
         Makes fits repeatable. Global random states are left alone.
     device : str, default="auto"

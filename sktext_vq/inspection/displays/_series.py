@@ -29,7 +29,7 @@ _AROUND = 1.5  # inches above and below rows
 _LEAST_HEIGHT = 0.4  # of a row, in inches
 
 
-def take_case(X: Any, case: int, caller: str) -> tuple[Panel, Panel]:
+def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
     """Return a panel, and one of its cases as another one."""
     panel = as_panel(X, estimator_name=caller)
     if isinstance(case, bool) or not isinstance(case, Integral):
