@@ -239,7 +239,8 @@ def find_entries(labels: Sequence[str]) -> list[dict[str, Any] | None]:
 def contained_entry(label: str) -> dict[str, Any] | None:
     """Find the packaged entry with the longest name inside a label, if any."""
     key, index = stems(label), packaged_index()
-    for size in range(len(key) - 1, 0, -1):
+    longest = max(map(len, index))  # a label may be a page long
+    for size in range(min(len(key) - 1, longest), 0, -1):
         for start in range(len(key) - size + 1):
             for entry, certain in index.get(key[start : start + size], []):
                 if certain:
