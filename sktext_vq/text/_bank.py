@@ -152,7 +152,11 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def write_bank(path: str | os.PathLike[str], entries: Mapping[str, Any]) -> Path:
     data = {"format": _FORMAT, "version": _VERSION, "entries": entries}
     text = json.dumps(data, indent=1, ensure_ascii=False)
-    return replace_file(Path(path), f"{text}\n".encode())
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        content = json.dumps(data, indent=1).encode()
+    return replace_file(Path(path), content + b"\n")
 
 
 # -- the packaged bank ------------------------------------------------------------
