@@ -397,6 +397,19 @@ def test_a_version_that_is_no_number_is_refused(tmp_path):
         PromptBank.from_json(path)
 
 
+def test_half_a_surrogate_pair_comes_back_from_a_file(tmp_path):
+    bank = PromptBank({"odd \ud800": "a text", "\N{GRINNING FACE}": "another"})
+    again = PromptBank.from_json(bank.to_json(tmp_path / "bank.json"))
+    assert again.prompts(["odd \ud800"]) == bank.prompts(["odd \ud800"])
+
+
+def test_a_label_of_a_thousand_words_takes_no_longer_than_to_read_it():
+    label = "walk or run " * 1000
+    prompts = PromptBank().prompts([label, "a" * 10_000])
+    assert len(prompts) == 2
+    assert PromptBank().clauses([label])[label]
+
+
 def test_labels_are_a_sequence():
     for labels in (None, 3):
         with pytest.raises(TypeError, match="labels must be a sequence"):

@@ -152,7 +152,11 @@ def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def write_bank(path: str | os.PathLike[str], entries: Mapping[str, Any]) -> Path:
     data = {"format": _FORMAT, "version": _VERSION, "entries": entries}
     text = json.dumps(data, indent=1, ensure_ascii=False)
-    return replace_file(Path(path), f"{text}\n".encode())
+    try:
+        content = text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair
+        content = json.dumps(data, indent=1).encode()
+    return replace_file(Path(path), content + b"\n")
 
 
 # -- the packaged bank ------------------------------------------------------------
@@ -239,7 +243,8 @@ def find_entries(labels: Sequence[str]) -> list[dict[str, Any] | None]:
 def contained_entry(label: str) -> dict[str, Any] | None:
     """Find the packaged entry with the longest name inside a label, if any."""
     key, index = stems(label), packaged_index()
-    for size in range(len(key) - 1, 0, -1):
+    longest = max(map(len, index))  # a label may be a page long
+    for size in range(min(len(key) - 1, longest), 0, -1):
         for start in range(len(key) - size + 1):
             for entry, certain in index.get(key[start : start + size], []):
                 if certain:
