@@ -198,7 +198,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
 
     def _check_y(self, y: Any, panel: Panel) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Return classes in order, and the class index of every case."""
-        y = check_column(y, "y")
+        y = check_column(y, "y", panel)
         with np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
             check_classification_targets(y)
         if len(y) != panel.n_cases:
@@ -874,8 +874,19 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         return tags
 
 
-def check_column(values: Any, name: str) -> NDArray[Any]:
+def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
     """Return one value for each case as an array, or say what is wrong."""
+    own = getattr(values, "index", None)
+    if panel.cases is not None and isinstance(own, pd.Index):
+        same = (
+            len(own) == panel.n_cases and not own.symmetric_difference(panel.cases).size
+        )
+        if same and not own.equals(pd.Index(panel.cases)):
+            raise ValueError(
+                f"{name} has the cases of X in its index, in another order than X: "
+                f"{_few(own)} in place of {_few(panel.cases)}. {name}.loc[cases] with "
+                "cases = X.index.get_level_values(0).unique() has that order."
+            )
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -903,6 +914,10 @@ def check_column(values: Any, name: str) -> NDArray[Any]:
             "no order: turn all into strings, say."
         ) from error
     return column
+
+
+def _few(names: Any) -> str:
+    return ", ".join([*(repr(name) for name in list(names)[:3]), "..."])
 
 
 def _some(

@@ -259,7 +259,7 @@ class VQTextClassifier(
             )
         owners: NDArray[Any] | None = None
         if groups is not None:
-            owners = check_column(groups, "groups")
+            owners = check_column(groups, "groups", panel)
             check_consistent_length(y, owners)
             if len(np.unique(owners)) < 2:
                 raise ValueError(

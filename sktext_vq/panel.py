@@ -46,6 +46,8 @@ class Panel:
         value. From there on all channels are NaN.
     channel_names : tuple of str, optional
         Names of columns, if it was made from data frames that have some.
+    cases : ndarray of shape (n_cases,), optional
+        Names of cases, if it was made from a data frame whose index has some.
 
     See Also
     --------
@@ -62,6 +64,7 @@ class Panel:
     values: FloatArray
     lengths: NDArray[np.int64]
     channel_names: tuple[str, ...] | None = None
+    cases: NDArray[Any] | None = None
 
     @property
     def n_cases(self) -> int:
@@ -102,8 +105,8 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
           (n_timepoints_i,), which may differ in length;
         - numeric pandas DataFrame, a row per case and a column per timepoint;
         - DataFrame with a column per channel and an index of two levels: case, and
-          time of any kind. Cases must be in order, so that labels in the order of
-          their first rows and those of ``groupby`` are the same; timepoints are sorted;
+          time of any kind. Cases are in the order of their first rows, and sorted by
+          time;
         - list of DataFrames of shape (n_timepoints_i, n_channels);
         - sktime's panel types: those above, and ``nested_univ``, which needs sktime.
 
@@ -141,8 +144,11 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     """
     if isinstance(X, Panel):
         return X
-    frames = _frames(X, estimator_name)
-    names = None
+    names = cases = None
+    if _is_frame(X) and X.index.nlevels > 1 and 0 not in X.shape:
+        cases, frames = _cut(X)
+    else:
+        frames = _frames(X, estimator_name)
     if frames is not None:
         names = _channel_names(frames)
         X = [frame.to_numpy().T for frame in frames]
@@ -150,7 +156,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
         values = _stack(X, estimator_name)
     else:
         values = _from_array(X, estimator_name)
-    return Panel(values, _find_ends(values, estimator_name), names)
+    return Panel(values, _find_ends(values, estimator_name), names, cases)
 
 
 def _from_array(X: Any, estimator_name: str) -> FloatArray:
@@ -356,38 +362,32 @@ def _frames(X: Any, estimator_name: str) -> list[Any] | None:
         return list(X)
     if not _is_frame(X) or 0 in X.shape:
         return None
-    if X.index.nlevels > 1:
-        return _cut(X)
     if getattr(X.iloc[0, 0], "ndim", 0) == 1:
         return _from_nested(X, estimator_name)
     return None
 
 
-def _cut(frame: Any) -> list[Any]:
+def _cut(frame: Any) -> tuple[NDArray[Any], list[Any]]:
     """Cut a data frame with levels for cases and times into one for each case."""
     if frame.index.nlevels > 2:
         raise ValueError(
             f"X has an index of {frame.index.nlevels} levels: it needs two, case and "
             "time."
         )
-    cases = frame.index.get_level_values(0)
     if any((codes < 0).any() for codes in frame.index.codes):
         raise ValueError("X has rows without case or time in its index.")
-    if not cases.is_monotonic_increasing:
-        raise ValueError(
-            "X has cases that are not in order, so that labels could be taken for "
-            "those of other cases: call X.sort_index(), and give labels in that order."
-        )
     if frame.index.has_duplicates:
         first = frame.index[frame.index.duplicated()][0]
         raise ValueError(
             f"X has case {first[0]!r} at time {first[1]!r} more than once. Give every "
             "recording a case of its own."
         )
-    frame = frame.sort_index()
-    starts = np.flatnonzero(~frame.index.get_level_values(0).duplicated())
-    ends = [*starts[1:], len(frame)]
-    return [frame.iloc[a:b] for a, b in zip(starts, ends, strict=True)]
+    codes, cases = frame.index.get_level_values(0).factorize()
+    times, _ = frame.index.get_level_values(1).factorize(sort=True)
+    frame = frame.iloc[np.lexsort((times, codes))]
+    ends = np.bincount(codes).cumsum()
+    found = [frame.iloc[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
+    return np.asarray(cases), found
 
 
 def _from_nested(X: Any, estimator_name: str) -> list[Any]:

@@ -77,6 +77,19 @@ def test_columns_of_frames_name_channels_and_are_held(har_like):
     model.predict(frame[names[::-1]])  # there is nothing to compare
 
 
+def test_labels_in_another_order_than_cases_are_refused(har_like):
+    X, y = har_like
+    frame = as_frame(X, ["a", "b", "c"])
+    cases = [f"run {i}" for i in range(len(X))]  # sorted, "run 10" is before "run 2"
+    frame = frame.rename(index=dict(enumerate(cases)), level=0)
+    labels = pd.Series(y, cases)
+    assert classifier().fit(frame, labels).score(frame, y) > 0.9
+    with pytest.raises(ValueError, match="y has the cases of X in its index, in anoth"):
+        classifier().fit(frame, labels.sort_index())
+    with pytest.raises(ValueError, match="groups has the cases of X in its index"):
+        classifier().fit(frame, y, groups=labels.sort_index())
+
+
 def test_axes_that_are_likely_to_be_swapped_are_told(har_like):
     X, y = har_like
     for swapped in (X.transpose(0, 2, 1), list(X.transpose(0, 2, 1))):

@@ -36,12 +36,13 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
         raise TypeError(
             f"case must be the index of a case of X, counted from 0, got {case!r}."
         )
-    if not 0 <= case < panel.n_cases:
+    index = int(case)
+    if not 0 <= index < panel.n_cases:
         raise ValueError(
             f"case must be from 0 to {panel.n_cases - 1}, since X has "
             f"{panel.n_cases} cases, got {case}."
         )
-    return panel, Panel(panel.values[[case]], panel.lengths[[case]])
+    return panel, Panel(panel.values[[index]], panel.lengths[[index]])
 
 
 class SeriesDisplay:
