@@ -148,7 +148,9 @@ class SeriesDisplay:
         rate = self.sampling_rate or 1
         below = "timepoint" if self.sampling_rate is None else "time in seconds"
         if self.channels is None and n_shown < n_channels:
-            below += f"\n{n_channels - n_shown} more channels are not shown"
+            n_more = n_channels - n_shown
+            are = "channel is" if n_more == 1 else "channels are"
+            below += f"\n{n_more} more {are} not shown"
         self.axes_[-1].set_xlabel(below, **text(0.9))
         self.axes_[-1].set_xlim(-0.5 / rate, (n_timepoints - 0.5) / rate)
         if self.title is not None:
