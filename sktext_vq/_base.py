@@ -878,13 +878,12 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
     """Return one value for each case as an array, or say what is wrong."""
     own = getattr(values, "index", None)
     if panel.cases is not None and isinstance(own, pd.Index):
-        same = (
-            len(own) == panel.n_cases and not own.symmetric_difference(panel.cases).size
-        )
-        if same and not own.equals(pd.Index(panel.cases)):
+        cases = pd.Index(panel.cases)
+        same = len(own) == len(cases) and not len(own.symmetric_difference(cases))
+        if same and not own.equals(cases):
             raise ValueError(
                 f"{name} has the cases of X in its index, in another order than X: "
-                f"{_few(own)} in place of {_few(panel.cases)}. {name}.loc[cases] with "
+                f"{_few(own)} in place of {_few(cases)}. {name}.loc[cases] with "
                 "cases = X.index.get_level_values(0).unique() has that order."
             )
     try:

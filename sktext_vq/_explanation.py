@@ -34,7 +34,7 @@ _STATISTICS = (
 _ABOUT = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
 # Which say whether it is high: large changes may cancel within windows.
 _TELLS = _ABOUT * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
-_LEAST_NAMED = 0.15  # of the largest contribution of a statistic
+_LEAST_NAMED = 0.1  # of the largest contribution of a statistic
 _CONSTANT = "what holds for all series"
 
 

@@ -145,6 +145,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     if isinstance(X, Panel):
         return X
     names = cases = None
+    frames: list[Any] | None
     if _is_frame(X) and X.index.nlevels > 1 and 0 not in X.shape:
         cases, frames = _cut(X)
     else:

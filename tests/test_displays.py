@@ -135,7 +135,7 @@ def test_codebook_draws_shapes_in_order(fitted, basic_motions):
         assert title == f"{code} · {row['class']} \N{MULTIPLICATION SIGN}" + (
             f"{row['lift']:.1f}"
         )
-        assert bar.get_width() == pytest.approx(0.7 * row["usage"] / most)
+        assert bar.get_width() == pytest.approx(0.6 * row["usage"] / most)
         assert f"{100 * row['usage']:.2g} %" in [t.get_text() for t in panel.texts]
     assert "10 of 16 codes" in display.figure_._supxlabel.get_text()
     assert_legible(display.figure_)
@@ -370,6 +370,57 @@ def test_explanation_of_chosen_classes_and_channels(fitted, basic_motions):
     )
     assert [panel.get_ylabel() for panel in display.axes_] == ["gyro_x"]
     assert len(display.sums_axes_) == 1
+    assert_legible(display.figure_)
+    # What is seen sums to what the title says.
+    names = [text.get_text() for text in display.sums_axes_[0].get_yticklabels()]
+    below = display.sums_axes_[0].get_xlabel().split("\n")
+    assert "in 5 other channels" in below[0]
+    numbers = [each.replace("\N{MINUS SIGN}", "-").split()[0] for each in names + below]
+    assert sum(map(float, numbers)) == pytest.approx(odds, abs=0.03)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_explanation_in_a_small_place_shows_what_counts_most(
+    fitted, basic_motions, style
+):
+    X = basic_motions.X_test
+    with plt.style.context(style):
+        _, ax = plt.subplots(figsize=(6, 3.2))
+        display = ExplanationDisplay.from_estimator(fitted, X, case=12, ax=ax)
+        assert_legible(ax.figure)
+    table = display.contributions
+    kinds = table.assign(is_token=table["code"] >= 0).groupby(["channel", "is_token"])
+    size = kinds["contribution"].sum().abs().groupby("channel").sum().drop(-1)
+    shown = [panel.get_ylabel() for panel in display.axes_]
+    assert 1 < len(shown) < 6
+    best = sorted(size.nlargest(len(shown)).index)
+    assert shown == [basic_motions.channel_names[channel] for channel in best]
+    assert display.numbers_
+    assert "other channel" in display.sums_axes_[-1].get_xlabel()
+    # Bars have the colours of tokens.
+    for bars in display.bars_:
+        for bar in bars:
+            red, _, blue, opacity = bar.get_facecolor()
+            assert opacity < 0.02 or (red > blue) == (bar.get_width() > 0)
+
+
+def test_a_name_is_no_index_of_a_case(fitted, basic_motions):
+    with pytest.raises(TypeError, match="counted from 0, got 'rec1015'"):
+        ExplanationDisplay.from_estimator(fitted, basic_motions.X_test, case="rec1015")
+
+
+def test_small_codes_are_drawn_larger_and_say_so():
+    wave = np.sin(np.arange(8))
+    codes = pd.DataFrame({"shape": "wave", "usage": 0.1}, index=range(4))
+    shapes = np.stack([2 * wave, wave, wave / 4, wave / 100])
+    display = CodebookDisplay(shapes, codes).plot()
+    assert display.larger_ == [1, 1, 5, 20]
+    limits = [panel.get_ylim() for panel in display.axes_.flat]
+    assert limits[0] == limits[1]
+    assert limits[0][0] == pytest.approx(5 * limits[2][0])
+    marks = [[text.get_text() for text in panel.texts] for panel in display.axes_.flat]
+    assert ["5:1" in each for each in marks] == [False, False, True, False]
+    assert "5:1 or 20:1: drawn" in display.figure_.get_supxlabel()
     assert_legible(display.figure_)
 
 

@@ -55,6 +55,11 @@ def test_why_this_class(run):
     is_put_in = (middle >= 30) & (middle < 70)
     assert placed["contribution"][is_put_in].sum() > 0
     assert placed["contribution"][~is_put_in].sum() < 0
+    # The answer in words names places and statistics.
+    answer = printed[printed.index("Tokens from 3 to 7 s: +") :]
+    places = re.findall(r"^\+\S+  \w+, \S+ to \S+ s: \w", answer, re.M)
+    assert len(places) >= 3
+    assert re.search(r"^\+\S+  level of acc_y, lower than on average", answer, re.M)
     # Without it, somebody walks.
     assert float(re.search(r"^3 to  7 s +(\S+)", printed, re.M)[1]) < 0.5
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -32,17 +32,18 @@ _LEAST_HEIGHT = 0.4  # of a row, in inches
 def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
     """Return a panel, and one of its cases as another one."""
     panel = as_panel(X, estimator_name=caller)
-    if isinstance(case, bool) or not isinstance(case, Integral):
+    try:
+        case = operator.index(case)
+    except TypeError:
         raise TypeError(
             f"case must be the index of a case of X, counted from 0, got {case!r}."
-        )
-    index = int(case)
-    if not 0 <= index < panel.n_cases:
+        ) from None
+    if not 0 <= case < panel.n_cases:
         raise ValueError(
             f"case must be from 0 to {panel.n_cases - 1}, since X has "
             f"{panel.n_cases} cases, got {case}."
         )
-    return panel, Panel(panel.values[[index]], panel.lengths[[index]])
+    return panel, Panel(panel.values[[case]], panel.lengths[[case]])
 
 
 class SeriesDisplay:
@@ -92,9 +93,10 @@ class SeriesDisplay:
 
     def _n_fitting(self, ax: Any) -> int:
         """Return how many rows have room: a new figure grows with them."""
-        if ax is None:
+        if not hasattr(ax, "bbox"):
             return _MAX_CHANNELS
-        height = ax.bbox.height / ax.figure.figure.dpi / unit()
+        # Labels may take what is around an Axes.
+        height = ax.bbox.height / 0.8 / ax.figure.figure.dpi / unit()
         return int(np.clip((height - _AROUND) / _LEAST_HEIGHT, 1, _MAX_CHANNELS))
 
     def _room(self) -> float:
@@ -146,7 +148,9 @@ class SeriesDisplay:
         rate = self.sampling_rate or 1
         below = "timepoint" if self.sampling_rate is None else "time in seconds"
         if self.channels is None and n_shown < n_channels:
-            below += f"\n{n_channels - n_shown} more channels are not shown"
+            n_more = n_channels - n_shown
+            are = "channel is" if n_more == 1 else "channels are"
+            below += f"\n{n_more} more {are} not shown"
         self.axes_[-1].set_xlabel(below, **text(0.9))
         self.axes_[-1].set_xlim(-0.5 / rate, (n_timepoints - 0.5) / rate)
         if self.title is not None:

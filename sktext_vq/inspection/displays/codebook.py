@@ -27,11 +27,15 @@ from sktext_vq.inspection.displays._canvas import (
 from sktext_vq.panel import as_panel
 from sktext_vq.transformer import VQTextTransformer
 
+_LARGER = (1, 5, 20)  # times as high
 _ORDERS = ("frequency", "lift", "usage", "code")
 
 
 class CodebookDisplay:
     """Shapes of codes, with windows that match them and classes that they speak for.
+
+    All are drawn on one scale, but for those that are so small that they would look
+    alike: what is marked 5:1 or 20:1 is drawn so many times as high.
 
     Make it by :meth:`from_estimator`.
 
@@ -58,6 +62,8 @@ class CodebookDisplay:
         Shapes.
     windows_ : list of LineCollection or None
         Windows of each code.
+    larger_ : list of int
+        How many times as high as on the common scale each code is drawn.
     bars_ : list of Rectangle
         Usage of each code, next to that of the code that is used most.
 
@@ -204,10 +210,28 @@ class CodebookDisplay:
         self.lines_: list[Any] = []
         self.windows_: list[Any] = []
         self.bars_: list[Any] = []
+        most = max(float(np.abs(self.shapes).max()), 1e-9)
+        sizes = np.maximum(np.abs(self.shapes).max(axis=1), 1e-9)
+        self.larger_ = [
+            max(times for times in _LARGER if times * size <= most) for size in sizes
+        ]
         for index, (row, code) in enumerate(zip(rows, self.codes.index, strict=True)):
             panel = self.axes_.flat[index]
             windows = None if self.windows is None else self.windows[index]
-            self._draw_code(panel, self.shapes[index], windows, row["usage"])
+            limit = most / self.larger_[index]
+            self._draw_code(panel, self.shapes[index], windows, limit)
+            self._draw_usage(panel, row["usage"])
+            if limit < most:
+                panel.set_ylim(top=1.5 * limit)
+                panel.text(
+                    0.97,
+                    0.95,
+                    f"{self.larger_[index]}:1",
+                    ha="right",
+                    va="top",
+                    transform=panel.transAxes,
+                    **text(0.65),
+                )
             panel.set_title(_code_title(code, row, width), **text(0.8))
             if phrases[index]:
                 phrase = wrap(phrases[index], width, 0.7, 2)
@@ -215,6 +239,9 @@ class CodebookDisplay:
         note = "Bars and percentages: share of windows that have the code."
         if self.windows is not None:
             note += " Thin lines: windows of the series."
+        if factors := sorted({times for times in self.larger_ if times > 1}):
+            marks = " or ".join(f"{times}:1" for times in factors)
+            note += f" {marks}: drawn so many times as high as the others."
         n_codes = self.n_codes or n_shown
         if n_shown < n_codes:
             note += f" {n_shown} of {n_codes} codes are shown."
@@ -223,14 +250,12 @@ class CodebookDisplay:
         return self
 
     def _draw_code(
-        self, panel: Any, shape: NDArray[Any], windows: Any, usage: float
+        self, panel: Any, shape: NDArray[Any], windows: Any, most: float
     ) -> None:
-        """Draw a shape over its windows, and its usage below."""
+        """Draw a shape over its windows, with room for values of so much."""
         from matplotlib.collections import LineCollection
-        from matplotlib.patches import Rectangle
 
         time = np.arange(len(shape))
-        most = max(float(np.abs(self.shapes).max()), 1e-9)  # one scale for all panels
         panel.axhline(0, color=ink(), alpha=0.2, linewidth=0.5)
         drawn = None
         if windows is not None:
@@ -246,10 +271,15 @@ class CodebookDisplay:
             yticks=[],
         )
         panel.spines[:].set_linewidth(0.5)
+
+    def _draw_usage(self, panel: Any, usage: float) -> None:
+        """Draw the usage of a code below it."""
+        from matplotlib.patches import Rectangle
+
         usual = max(float(self.codes["usage"].max()), 1e-12)
         bar = Rectangle(
             (0.02, 0.03),
-            0.7 * usage / usual,
+            0.6 * usage / usual,
             0.06,
             color=PALETTE[0],
             transform=panel.transAxes,

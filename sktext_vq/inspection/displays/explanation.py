@@ -16,6 +16,7 @@ from sktext_vq.inspection.displays._canvas import (
     check_matplotlib,
     inches,
     ink,
+    measure,
     points,
     shorten,
     text,
@@ -31,7 +32,8 @@ class ExplanationDisplay(SeriesDisplay):
     """One series, with what each of its tokens says for a class against another one.
 
     Make it by :meth:`from_estimator`. Beside each channel is what its tokens sum to,
-    and what its levels and scales as a whole and timepoints between tokens add.
+    and what its statistics and timepoints between tokens add. Below are sums of what
+    is not drawn, so that all of them are the number in the title.
 
     Parameters
     ----------
@@ -42,7 +44,8 @@ class ExplanationDisplay(SeriesDisplay):
     channel_names : sequence of str, optional
         Names of all channels.
     channels : sequence of int, optional
-        Channels to draw, by default all, but for those after the 24th.
+        Channels to draw. By default all, or those that contribute most: as many as
+        have room in an Axes, and 24 in a figure of their own.
     sampling_rate : float, optional
         Timepoints per second, for an axis in seconds.
     title : str, optional
@@ -63,7 +66,7 @@ class ExplanationDisplay(SeriesDisplay):
     numbers_ : list of Text
         Contributions, where they count and there was room.
     bars_ : list of BarContainer
-        Sums of each channel: of its tokens, then of levels and scales.
+        Sums of each channel: of its tokens, then of its statistics.
     colorbar_ : Colorbar
         What colours mean.
 
@@ -129,8 +132,8 @@ class ExplanationDisplay(SeriesDisplay):
             Class to compare with; by default the most probable other one. To see why a
             case was taken for something else, give its true class.
         channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all, but for those after
-            the 24th.
+            Channels to draw, by index or name. By default all, or those that contribute
+            most: as many as have room in an Axes, and 24 in a figure of their own.
         ax : Axes, optional
             Its place is taken; its figure gets constrained layout if it has none. By
             default a new figure is made.
@@ -143,7 +146,7 @@ class ExplanationDisplay(SeriesDisplay):
         Raises
         ------
         TypeError
-            If estimator is not a VQTextClassifier.
+            If estimator is not a VQTextClassifier, or case is no index.
         NotFittedError
             If it is not fitted.
         ValueError
@@ -213,16 +216,11 @@ class ExplanationDisplay(SeriesDisplay):
             own = own.sort_values("start")
             self._draw_series(row, channel)
             self._draw_spans(row, own, colours.to_rgba(own["contribution"]))
-        sums = {
-            "tokens": table[placed].groupby("channel")["contribution"].sum(),
-            "levels and scales": table[~placed]
-            .groupby("channel")["contribution"]
-            .sum(),
-        }
+        sums = self._sums()
         for row, channel in zip(self.sums_axes_, channels, strict=True):
-            self._draw_sums(row, {k: v.get(channel, 0.0) for k, v in sums.items()})
+            self._draw_sums(row, sums.loc[channel], colours)
         self._label()
-        self._label_sums(sums["levels and scales"].get(-1, 0.0))
+        self._label_sums(sums.drop(channels))
         self.colorbar_ = self.figure_.colorbar(
             colours,
             ax=list(self.axes_),
@@ -239,13 +237,26 @@ class ExplanationDisplay(SeriesDisplay):
             self._write(row, counting, map(_signed, counting["contribution"]))
         return self
 
-    def _draw_sums(self, row: Any, sums: dict[str, float]) -> None:
+    def _sums(self) -> pd.DataFrame:
+        """Sum tokens, and statistics with the rest, by channel; -1 is what all have."""
+        table = self.contributions
+        kind = np.where(table["code"] >= 0, "tokens", "statistics")
+        sums = table.groupby(["channel", kind])["contribution"].sum().unstack()
+        every = range(-1, len(self.series))
+        return sums.reindex(every, columns=["tokens", "statistics"]).fillna(0.0)
+
+    def _choose_channels(self, n_shown: int) -> Sequence[int]:
+        """Return the channels that contribute most, in their order."""
+        size = self._sums().drop(-1).abs().sum(axis=1)
+        return sorted(size.sort_values(ascending=False, kind="stable").index[:n_shown])
+
+    def _draw_sums(self, row: Any, sums: pd.Series[float], colours: Any) -> None:
         """Draw what a channel sums to, as bars with numbers."""
         row.axvline(0, color=ink(), linewidth=0.5)
         bars = row.barh(
             range(len(sums)),
-            list(sums.values()),
-            color=[(ink(), 0.6), "none"],
+            sums,
+            color=colours.to_rgba(sums),
             edgecolor=ink(),
             linewidth=0.6,
             height=0.6,
@@ -263,24 +274,28 @@ class ExplanationDisplay(SeriesDisplay):
         for side in ("left", "right", "top"):
             row.spines[side].set_visible(False)
 
-    def _label_sums(self, constant: float) -> None:
+    def _label_sums(self, hidden: pd.DataFrame) -> None:
+        """Say what is drawn, and what channels that are not drawn sum to."""
         self.sums_axes_[0].set_title("sums of the channel", **text(0.8))
-        self.sums_axes_[-1].set_xlabel(
-            f"{_signed(constant)} holds for all series", **text(0.7)
-        )
+        constant, others = hidden.loc[-1].sum(), hidden.drop(-1)
+        below = [f"{_signed(constant)} holds for all series"]
+        if len(others):
+            plural = "s" if len(others) > 1 else ""
+            value = _signed(others.to_numpy().sum())
+            below.insert(0, f"{value} in {len(others)} other channel{plural}")
+        self.sums_axes_[-1].set_xlabel("\n".join(below), **text(0.7))
 
     def _label_colours(self, table: pd.DataFrame) -> None:
         """Say which colour speaks for which class."""
-        first = table.iloc[0]
-        width = 0.16 * inches(self.figure_)[0]
-        left, right = (
-            shorten(str(first[side]), width, 0.8) for side in ("against", "label")
-        )
-        self.colorbar_.set_label(
-            f"\N{LEFTWARDS ARROW} speaks for {left}      contribution of a token      "
-            f"speaks for {right} \N{RIGHTWARDS ARROW}",
-            **text(0.8),
-        )
+        first, width = table.iloc[0], 0.6 * inches(self.figure_)[0]
+        sides = [
+            f"\N{LEFTWARDS ARROW} speaks for {first['against']}",
+            f"speaks for {first['label']} \N{RIGHTWARDS ARROW}",
+        ]
+        line = "      contribution      ".join(sides)
+        if measure(line, 0.8) > width:
+            line = "\n".join(shorten(side, width, 0.8) for side in sides)
+        self.colorbar_.set_label(line, **text(0.8))
 
 
 def _signed(value: float) -> str:

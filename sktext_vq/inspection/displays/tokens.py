@@ -51,7 +51,8 @@ class TokensDisplay(SeriesDisplay):
     channel_names : sequence of str, optional
         Names of all channels.
     channels : sequence of int, optional
-        Channels to draw, by default all, but for those after the 24th.
+        Channels to draw. By default all, or the first of them: as many as have room in
+        an Axes, and 24 in a figure of their own.
     sampling_rate : float, optional
         Timepoints per second, for an axis in seconds.
     title : str, optional
@@ -133,8 +134,8 @@ class TokensDisplay(SeriesDisplay):
         case : int, default=0
             Which one, counted from 0.
         channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all, but for those after
-            the 24th.
+            Channels to draw, by index or name. By default all, or the first
+            of them: as many as have room in an Axes, and 24 in a figure of their own.
         ax : Axes, optional
             Its place is taken; its figure gets constrained layout if it has none. By
             default a new figure is made.
@@ -147,7 +148,7 @@ class TokensDisplay(SeriesDisplay):
         Raises
         ------
         TypeError
-            If estimator is not one of ours.
+            If estimator is not one of ours, or case is no index.
         NotFittedError
             If it is not fitted.
         ValueError
