@@ -36,6 +36,7 @@ from sktext_vq._guidance import (
     check_case_texts,
     make_guidance,
     prompts_of_classes,
+    refuse_broken,
 )
 from sktext_vq._learned import Learned
 from sktext_vq._naming import CodeUse, separate
@@ -125,6 +126,12 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 f"gravity_views must be one of {_GRAVITY_VIEWS}, got "
                 f"{self.gravity_views!r}."
             )
+        if self.n_jobs is not None and not (
+            isinstance(self.n_jobs, Integral) and self.n_jobs
+        ):
+            raise ValueError(
+                f"n_jobs must be an int other than 0, or None, got {self.n_jobs!r}."
+            )
         try:
             torch.empty(0, device=self._device())
         except (RuntimeError, AssertionError) as error:
@@ -207,6 +214,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 f"cases, y has {len(y)}."
             )
         labels, classes = np.unique(y, return_inverse=True)
+        refuse_broken(labels, "y")
         return labels, classes.astype(np.int64)
 
     def _check_columns(self, columns: tuple[str, ...] | None) -> None:
@@ -230,6 +238,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         known = self._known_names()
         if known is None:
             return [f"channel {i}" for i in range(self.n_channels_)]
+        if isinstance(known, str) or not np.iterable(known):
+            raise TypeError(f"channel_names must be a list of names, got {known!r}.")
         names = [str(name) for name in known]
         if len(names) != self.n_channels_ or len(set(names)) != len(names):
             advice = ""
@@ -892,6 +902,8 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
         raise ValueError(
             f"{name} has elements of different length: give one value for each case."
         ) from error
+    if array.size == 0:
+        raise ValueError(f"{name} is empty: give one value for each case.")
     if array.ndim not in (1, 2) or array.dtype.kind == "V":
         raise ValueError(
             f"{name} should be a 1d array, one value for each case, got an array of "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,19 @@ def make_guidance(
         firsts = np.unique(owner, return_index=True)[1]
         shown = [class_texts[i] for i in firsts]
     return Guidance(texts, owner, case_text, shown)
+
+
+def refuse_broken(names: Iterable[Any], called: str) -> None:
+    """Refuse names that tables and arrays of strings cannot hold."""
+    for name in names:
+        if not isinstance(name, str):
+            continue
+        # Half a surrogate pair has no code in UTF-8, and numpy drops NUL at the end.
+        if name != name.encode("utf-8", "replace").decode() or name.endswith("\0"):
+            raise ValueError(
+                f"{called} has {name!r}, which is no whole text: it ends in NUL, or "
+                "has half a surrogate pair. Give it another name."
+            )
 
 
 def check_case_texts(texts: Any, n_cases: int) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sktext_vq._guidance import class_views, texts_of_classes
+from sktext_vq._guidance import class_views, refuse_broken, texts_of_classes
 from sktext_vq._head import RidgeHead
 from sktext_vq._zero_shot import ZeroShotSpace
 from sktext_vq.panel import Panel
@@ -465,6 +465,7 @@ def check_candidates(
             raise TypeError(f"{called} must be strings, got {name!r}.")
         if not name.strip():
             raise ValueError(f"{called} has an empty string.")
+    refuse_broken(names, called)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(f"{called} has {twice} more than once.")

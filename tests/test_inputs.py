@@ -380,3 +380,21 @@ def test_threads_do_not_disturb_each_other(har_like):
 def test_sensors_that_are_no_three_channels_are_refused(har_like, axes):
     with pytest.raises(ValueError, match=r"channel_groups\['acc'\] must be three"):
         classifier(channel_groups={"acc": axes}).fit(*har_like)
+
+
+def test_names_that_no_table_can_hold_are_refused(har_like):
+    X, y = har_like
+    odd = np.where(y == "walking", "\ud800", y)
+    with pytest.raises(ValueError, match=r"y has .* no whole text"):
+        classifier().fit(X, odd)
+    model = classifier(text_encoder="hashing").fit(X, y)
+    for name in ("\ud800", "walking\0"):
+        with pytest.raises(ValueError, match=r"candidate_labels has .* whole text"):
+            model.predict_zero_shot(X, [name])
+
+
+@pytest.mark.parametrize("name", ["channel_names", "n_jobs"])
+def test_parameters_of_other_kinds_are_refused(har_like, name):
+    for value in (0, 1.5, "abc"):
+        with pytest.raises((TypeError, ValueError), match=f"{name} must be"):
+            classifier(**{name: value}).fit(*har_like)

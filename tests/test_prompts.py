@@ -291,7 +291,7 @@ def test_bad_files_are_said(content: str, message: str, tmp_path: Path) -> None:
         ([1], TypeError, "give texts"),
         (["a", " "], ValueError, "empty"),
         (["a", "a"], ValueError, "given twice"),
-        ([], ValueError, "No labels"),
+        ([], ValueError, "no labels"),
     ],
 )
 def test_bad_labels_are_said(labels: Any, error: type[Exception], message: str) -> None:

@@ -294,3 +294,10 @@ def test_is_a_scikit_learn_estimator() -> None:
     verbalizer.fit(X).transform(X)
     assert_array_equal(X, before)
     assert len(verbalizer.get_feature_names_out()) == 2
+
+
+def test_what_is_far_beyond_training_is_written_without_a_warning(recwarn):
+    verbalizer = SeriesVerbalizer(style="llmtime", n_timepoints=1).fit([[1e-301]])
+    strings = verbalizer.transform([[1e9]])
+    assert np.isfinite(verbalizer.inverse_transform(strings)).all()
+    assert not recwarn

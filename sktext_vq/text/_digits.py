@@ -169,7 +169,8 @@ def llmtime_scale(
 
 def to_steps(means: FloatPanel, offset: FloatPanel, step: FloatPanel) -> IntPanel:
     """Signed codes of LLMTime's scheme, for `write_llmtime`."""
-    scaled = (means - offset[None, :, None]) / step[None, :, None]
+    with np.errstate(over="ignore"):  # bounded below
+        scaled = (means - offset[None, :, None]) / step[None, :, None]
     missing = np.isnan(means)
     bounded = np.clip(np.where(missing, 0, np.floor(scaled)), -_LARGEST, _LARGEST)
     codes = bounded.astype(np.int64)
