@@ -49,8 +49,8 @@ pd.crosstab(truth, found, rownames=["true"], colnames=["found"])
 
 # %%
 # What is that based on? ``describe_candidates`` says which recorded classes a candidate
-# takes after, by what is said of it: the sentence, and attributes that its words
-# suggest.
+# takes after, by what is said of it: the sentence, and attributes of the activity that
+# the sentence names.
 
 described = classifier.describe_candidates(candidates)
 print(*described["texts"].iloc[-1], sep="\n")
@@ -88,8 +88,8 @@ axis.figure.set_layout_engine("constrained")
 plt.show()
 
 # %%
-# Wording matters as well. With running left out, its name finds most of it, and a
-# sentence under another name nothing.
+# Wording matters as well. With running left out, its name finds most of it, a sentence
+# that names it under another name less, and one that only describes it nothing.
 
 recorded = data.y_train != "running"
 classifier.fit(data.X_train[recorded], data.y_train[recorded])
@@ -97,10 +97,11 @@ is_running = data.y_test == "running"
 for name, text in (
     ("running", None),
     ("catching the bus", "Somebody sprints, with hard and quick steps."),
+    ("catching the bus", "Quick strides, arms pumping."),
 ):
     candidates = {"badminton": None, "standing": None, "walking": None, name: text}
     found = classifier.predict_zero_shot(data.X_test[is_running], candidates)
-    print(f"{name}: {(found == name).mean():.0%} of running found")
+    print(f"{name} ({text}): {(found == name).mean():.0%} of running found")
 
 # %%
 # So try a wording on series of which you know what they are. Figures with controls and

@@ -52,7 +52,8 @@ training.
 _ZERO_SHOT = """\
 Choose for every series among classes of which some or all had no recordings in
 training, by what is said about them, and say why: what is known of each candidate,
-which recorded classes it takes after, and which of them speak for the choice.
+which recorded classes it takes after, and which of them speak for the choice. If the
+file of series has labels, say how many were found.
 """
 _FILES = """\
 files of series:

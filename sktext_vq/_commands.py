@@ -98,9 +98,8 @@ def predict(options: argparse.Namespace) -> None:
     for label, column in zip(model.classes_, probabilities.T, strict=True):
         table[f"probability of {label}"] = column
     _write(table, options)
-    if data.y is not None:
-        right = table["label"].astype(str).to_numpy() == data.y.astype(str)
-        _note(options, f"{right.mean():.1%} of {len(right)} labels of the file found")
+    _note_found(table["label"], data, options)
+    _note_unknown(data, model.classes_, "the model does not know", options)
 
 
 def _explain(
@@ -194,12 +193,50 @@ def zero_shot(options: argparse.Namespace) -> None:
             },
             options,
         )
+    else:
+        # Beside the table, and not in it where that goes to a file or a pipe.
+        for row in described.to_dict("records"):
+            _note(options, _describe(row))
+        table["reasons"] = ["; ".join(reasons) for reasons in table["reasons"]]
+        _write(table, options)
+    _note_found(table["label"], data, options, described.loc[~described["seen"]])
+    _note_unknown(data, names, "are no candidates", options)
+
+
+def _note_found(
+    found: pd.Series[Any],
+    data: Recordings,
+    options: argparse.Namespace,
+    unseen: pd.DataFrame | None = None,
+) -> None:
+    """Say how many labels of the file were found, and of each unseen class."""
+    if data.y is None:
         return
-    # Beside the table, and not in it where that goes to a file or a pipe.
-    for row in described.to_dict("records"):
-        _note(options, _describe(row))
-    table["reasons"] = ["; ".join(reasons) for reasons in table["reasons"]]
-    _write(table, options)
+    labels = data.y.astype(str)
+    right = found.astype(str).to_numpy() == labels
+    _note(options, f"{right.mean():.1%} of {len(right)} labels of the file found")
+    for name in [] if unseen is None else unseen["candidate"]:
+        own = labels == name
+        if own.any():
+            _note(
+                options, f"of {name}, not recorded: {right[own].sum()} of {own.sum()}"
+            )
+
+
+def _note_unknown(
+    data: Recordings, known: Any, why: str, options: argparse.Namespace
+) -> None:
+    """Say which labels of the file cannot be found."""
+    if data.y is None:
+        return
+    labels = data.y.astype(str)
+    unknown = labels[~np.isin(labels, np.asarray(known, dtype=str))]
+    if len(unknown):
+        classes = ", ".join(sorted(set(unknown.tolist())))
+        _note(
+            options,
+            f"{len(unknown)} series are of classes that {why}: {classes}",
+        )
 
 
 def _describe(row: dict[Any, Any]) -> str:

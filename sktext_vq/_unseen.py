@@ -17,6 +17,7 @@ from sktext_vq._head import RidgeHead
 from sktext_vq._zero_shot import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder, are_words
+from sktext_vq.text._bank import nearest_name
 from sktext_vq.training import single_thread
 
 # A text is far from all others if its nearest one is less than half as near as usual.
@@ -62,7 +63,7 @@ class UnseenClassesMixin:
         candidate_labels : sequence of str, or dict
             Names of classes, or a dict from names to a text or a list of texts about
             each (None for those of the bank). Names of training classes stand for
-            these. They may change from call to call.
+            these, whatever is said of them. They may change from call to call.
 
         Returns
         -------
@@ -82,14 +83,18 @@ class UnseenClassesMixin:
         Warns
         -----
         UserWarning
-            If the text of a candidate is like that of no training class.
+            If the text of a candidate is like that of no training class, if a name is
+            nearly one that is known, or if there is one candidate only.
 
         Notes
         -----
         Where series of seen classes lie, and what is said of these, tells where those
         of an unseen class would be: kernel ridge regression from texts to the space of
         features. Texts are the prompts of `prompt_forms`, and attributes of classes
-        beside them; ``prompt_forms=("keyword",)`` has names alone. If candidates are
+        beside them; ``prompt_forms=("keyword",)`` has names alone. Texts of the user
+        decide: an activity that they name ("a person is jogging") brings what the bank
+        knows of its attributes, and the bank's for the name of the candidate hold only
+        where the texts name none and say nothing themselves. If candidates are
         both seen and unseen, a bias keeps seen ones from taking everything (calibrated
         stacking: Chao et al., ECCV 2016). It comes from seen classes that are treated
         as unseen. Seen candidates alone have the probabilities of `predict_proba`.
@@ -131,7 +136,7 @@ class UnseenClassesMixin:
         NotFittedError, ValueError, TypeError
             As :meth:`predict_proba_zero_shot`.
         """
-        best = self.predict_proba_zero_shot(X, candidate_labels).argmax(axis=1)
+        best = self._judge(X, candidate_labels)[0].argmax(axis=1)
         return np.array(list(candidate_labels))[best]
 
     def search(self, X: Any, text: str) -> pd.DataFrame:
@@ -167,7 +172,7 @@ class UnseenClassesMixin:
             scores = probabilities[:, known.index(text)]
         else:
             views = self._views(said, len(known) + 1)
-            self._warn_of_strangers(views[0], known, names)
+            self._warn_of_strangers(views[0], known, names, stacklevel=3)
             scores = self.space_.cosines(points, views)[:, 0]
         order = np.argsort(-scores, kind="stable")
         return pd.DataFrame({"case": order, "score": scores[order]})
@@ -362,9 +367,12 @@ class UnseenClassesMixin:
         check_is_fitted(self)
         panel = self._check_X(X, reset=False)
         known, names, said = self._read_candidates(candidates)
+        about = candidates if isinstance(candidates, Mapping) else {}
+        silent = [name for name in names if about.get(name) is None]
+        self._warn_of_names(known, names, silent)
         seen = np.array([known.index(name) if name in known else -1 for name in names])
         views = self._views(said, len(known) + len(names))
-        self._warn_of_strangers(views[0], known, names, stacklevel=5)
+        self._warn_of_strangers(views[0], known, names, stacklevel=4)
         points, probabilities = self._place(panel)
         scores = self.space_.score(
             points, np.log(np.maximum(probabilities, 1e-300)), views, seen
@@ -413,12 +421,36 @@ class UnseenClassesMixin:
         with single_thread():
             return class_views(said, n_classes, self._encoder())
 
+    def _warn_of_names(
+        self, known: list[str], names: list[str], silent: list[str]
+    ) -> None:
+        """Warn of a candidate that is alone, and of what may be a slip of the pen.
+
+        Names in `silent` have no texts of the user.
+        """
+        if len(names) == 1:
+            warnings.warn(
+                f"{names[0]!r} is the only candidate, so that all series are found to "
+                f"be of it. Name others, such as the classes of training, {known}; or "
+                "see which series fit it best by search.",
+                stacklevel=4,
+            )
+        for name in silent:
+            near = None if name in known else nearest_name(name, known)
+            if near is not None:
+                where = "a training class" if near in known else "in the bank of texts"
+                warnings.warn(
+                    f"{name!r} is taken for a class without recordings. Is {near!r} "
+                    f"meant, which is {where}?",
+                    stacklevel=4,
+                )
+
     def _warn_of_strangers(
         self,
         vectors: NDArray[np.float64],
         known: list[str],
         names: list[str],
-        stacklevel: int = 4,
+        stacklevel: int,
     ) -> None:
         """Warn of unseen candidates whose text is like that of no seen class."""
         nearest = nearest_texts(vectors, len(known))

@@ -121,6 +121,14 @@ def test_predict_explains(folder, basic_motions, capsys):
     assert "needs --explain" in failure(capsys, *words[:-1], "--against", "running")
 
 
+def test_predict_says_which_labels_the_model_does_not_know(folder, capsys):
+    words = "predict", folder / "motions.npz", "--model", folder / "model"
+    _, err = run(capsys, *words)
+    assert "10 series are of classes that the model does not know: walking" in err
+    _, err = run(capsys, *words, "--quiet")
+    assert not err
+
+
 def test_names_of_cases_are_those_of_the_file(folder, basic_motions, capsys):
     case = basic_motions.X_test[0].T
     table = pd.DataFrame(case, columns=list(basic_motions.channel_names))
@@ -164,6 +172,11 @@ def test_zero_shot_finds_a_class_without_recordings_and_says_why(
     assert "standing: recorded" in err
     table = pd.read_csv(folder / "new.csv")
     assert (table["label"] == basic_motions.y_test).mean() > 0.6
+    right = table["label"] == basic_motions.y_test
+    assert f"{right.mean():.1%} of 40 labels of the file found" in err
+    n_new = right[basic_motions.y_test == "walking"].sum()
+    assert f"of walking, not recorded: {n_new} of 10" in err
+    assert "no candidates" not in err
     new = table[table["label"] == "walking"]
     assert len(new) and new["reasons"].str.contains("series and text are ").all()
     known = table[table["label"] == "standing"]
@@ -173,6 +186,8 @@ def test_zero_shot_finds_a_class_without_recordings_and_says_why(
     found = json.loads(out)
     assert [row["label"] for row in found["cases"]] == table["label"].tolist()
     assert found["candidates"][3]["candidate"] == "walking"
+    _, err = run(capsys, *words, "--labels", "standing, walking")
+    assert "20 series are of classes that are no candidates: badminton, running" in err
 
 
 def test_zero_shot_takes_own_texts(folder, capsys):

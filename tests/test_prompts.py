@@ -164,10 +164,67 @@ def test_templates_read_well_and_guess_attributes() -> None:
     assert found["GaugeDrift"]["sentence"] == ["This recording shows gauge drift."]
     assert found["slow walking"]["sentence"] == ["A person is slow walking."]
     attributes = found["slow walking"]["attributes"]
-    assert "slow rhythm below one cycle per second" in attributes
+    assert "regular rhythm of about 1.4 cycles per second" in attributes
     assert "main motion forward steps with a small vertical bounce" in attributes
     for other in ("gauge drift", "slow walking"):
         assert other in found["kick a door"]["negative"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("jogging", "jogging"),
+        ("A person is jogging.", "jogging"),
+        ("Somebody slowly walks on a path", "walking"),
+        ("a light jog", "jogging"),
+        ("He climbs the stairs to the roof.", "walking upstairs"),
+        ("Jogging: running slowly, with a thud at each step.", "jogging"),
+        ("The person is not walking but standing.", "standing"),
+        ("Standing around without moving, unlike walking", "standing"),
+    ],
+)
+def test_a_text_that_names_an_activity_has_its_attributes(text: str, name: str) -> None:
+    bank = PromptBank({"activity 6": text})
+    found = bank.clauses(["activity 6"])["activity 6"]
+    expected = PromptBank().clauses([name])[name]
+    assert found["posture"] == expected["posture"]
+    assert found["impact"] == expected["impact"]
+    assert name in bank.prompts(["activity 6"])["activity 6"]["keyword"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The legs swing in turn and each foot meets the ground.",
+        "It moves in place beside the car.",
+        "This is not walking.",
+    ],
+)
+def test_a_text_that_names_no_activity_has_none(text: str) -> None:
+    found = PromptBank({"activity 6": text}).clauses(["activity 6"])["activity 6"]
+    assert len(found) < 6
+
+
+def test_a_text_goes_before_the_name() -> None:
+    def clauses(name: str, text: Any) -> dict[str, str]:
+        return PromptBank({name: text}).clauses([name])[name]
+
+    bank = PromptBank().clauses(["jogging", "sitting", "running"])
+    assert clauses("jogging", "A person sits on a chair.") == bank["sitting"]
+    # Where texts name no activity, the bank fills what they are silent about.
+    assert clauses("jogging", "As one does before work.") == bank["jogging"]
+    assert clauses("jogging", "Very gentle.") == bank["jogging"] | {
+        "strength": "gentle movement of small size"
+    }
+    # Slow and fast are relative to an activity.
+    slow = clauses("activity 6", "A person runs at a slow steady pace.")
+    assert slow == bank["running"] | {
+        "rhythm": "regular rhythm of about 2.2 cycles per second"
+    }
+    # What texts deny does not count, and what was given as attributes is taken as is.
+    assert "hand" not in str(clauses("jogging", "Felt nowhere, not at the hand."))
+    own = {"attributes": ["odd"], "sentence": ["A person sits."]}
+    assert clauses("jogging", own) == {"own": "odd"}
 
 
 def test_labels_that_are_counters_stay_apart() -> None:

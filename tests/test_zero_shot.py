@@ -1,3 +1,4 @@
+import re
 import warnings
 
 import numpy as np
@@ -274,6 +275,54 @@ def test_captions_can_be_chosen_from_sentences(without_walking, basic_motions):
         without_walking.caption(data.X_test, [])
     with pytest.raises(TypeError, match="texts must be a list of strings"):
         without_walking.caption(data.X_test, "somebody runs")
+
+
+def test_a_text_decides_and_not_the_name(without_walking, basic_motions):
+    """A sentence that names an activity finds it under any name, and only that."""
+    data = basic_motions
+    is_walking = data.y_test == "walking"
+    seen = dict.fromkeys(ALL[:3])
+    for name, text in (
+        ("activity 4", "walking"),
+        ("activity 4", "A person is walking."),
+        ("sleeping", "Somebody walks."),
+    ):
+        found = without_walking.predict_zero_shot(data.X_test, {**seen, name: text})
+        assert (found[is_walking] == name).mean() >= 0.5, text
+    wrong = {**seen, "walking": "A person sprints."}
+    found = without_walking.predict_zero_shot(data.X_test, wrong)
+    assert (found[is_walking] == "walking").mean() <= 0.2
+    texts = without_walking.describe_candidates(wrong)["texts"].iloc[-1]
+    assert not any("walk" in text or "light taps" in text for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [
+        ([*ALL[:3], "walkin"], r"'walkin'.* 'walking' meant, .*in the bank"),
+        ([*ALL, "badmington"], r"'badmington'.* 'badminton' meant, .*a training class"),
+        ([*ALL, "Run"], r"'Run'.* 'running' meant, .*a training class"),
+        (["walking"], "'walking' is the only candidate"),
+        (["standing"], "'standing' is the only candidate"),
+    ],
+)
+def test_doubtful_candidates_are_warned_of(
+    without_walking, basic_motions, candidates, message
+):
+    with pytest.warns(UserWarning, match=message) as caught:
+        without_walking.predict_zero_shot(basic_motions.X_test[:2], candidates)
+    (warning,) = [each for each in caught if re.search(message, str(each.message))]
+    assert warning.filename == __file__
+
+
+def test_names_that_are_meant_are_not_warned_of(without_walking, basic_motions):
+    names = [*ALL, "walking upstairs", "walking downstairs", "rope jumping"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        without_walking.predict_zero_shot(basic_motions.X_test[:2], names)
+        # What a text says is not held against its name.
+        about = {**dict.fromkeys(ALL), "walkin": "A person walks."}
+        without_walking.predict_zero_shot(basic_motions.X_test[:2], about)
 
 
 def test_choices_are_explained(without_walking, basic_motions):

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from importlib import resources
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 from sktext_vq._output import replace_file
 
-from ._labels import stems
+from ._labels import split_words, stems
 
 __all__ = [
     "FORMS",
     "SCALES",
     "Prompts",
+    "affirmed",
     "check_bank",
     "check_form",
     "check_labels",
@@ -26,6 +30,8 @@ __all__ = [
     "contained_entry",
     "find_entries",
     "is_known",
+    "named_entry",
+    "nearest_name",
     "packaged_bank",
     "read_bank",
     "write_bank",
@@ -250,3 +256,111 @@ def contained_entry(label: str) -> dict[str, Any] | None:
                 if certain:
                     return entry
     return None
+
+
+def nearest_name(name: str, known: Sequence[str]) -> str | None:
+    """Find what a name is a slip of the pen for, or another spelling, if anything.
+
+    Words must be alike one by one: ``swipe left`` is not a slip for ``swipe right``.
+
+    Parameters
+    ----------
+    name : str
+    known : sequence of str
+        Names that come before those of the packaged bank.
+
+    Returns
+    -------
+    str or None
+        None for a name that is in the bank and in no other spelling among `known`.
+    """
+    for other in known:
+        if other == name or stems(other) == stems(name) != ():
+            return other
+    if is_known(name):
+        return None
+    words = split_words(name)
+    for other in (*known, *_spellings()):
+        parts = split_words(other)
+        if len(parts) == len(words) and all(map(_are_alike, words, parts)):
+            return other
+    return None
+
+
+def _are_alike(a: str, b: str) -> bool:
+    return a == b or bool(get_close_matches(a, [b], cutoff=_ALIKE))
+
+
+@lru_cache(maxsize=1)
+def _spellings() -> list[str]:
+    found = ((name, *entry["aliases"]) for name, entry in packaged_bank().items())
+    return [each for each in chain.from_iterable(found) if not each.endswith("?")]
+
+
+# What a text says that something is not, up to the next pause.
+_DENIED = re.compile(
+    r"\b(?:not|no|nor|never|without|unlike|than|nothing)\b(?:(?!\bbut\b)[^,.;:!?])*",
+    re.IGNORECASE,
+)
+_SOMEBODY = frozenset(
+    "person people somebody someone subject user wearer man woman child boy girl "
+    "he she they i we you".split()
+)
+_ALIKE = 0.8  # of difflib's ratio
+
+
+def affirmed(text: str) -> str:
+    """Leave out what a text denies."""
+    return _DENIED.sub(" ", text)
+
+
+def named_entry(texts: Sequence[str]) -> tuple[dict[str, Any], str] | None:
+    """Find the packaged entry that texts name as what goes on.
+
+    A name of one word counts where it is what is done: as a gerund, first in the text,
+    soon after a word for a person, or last of three words at most. So ``a person
+    turns`` names turning, and ``the legs swing in turn`` does not. Of several names the
+    longest counts, and of these the first.
+
+    Parameters
+    ----------
+    texts : sequence of str
+
+    Returns
+    -------
+    entry : dict
+    rest : str
+        What the texts affirm besides.
+    """
+    best: tuple[int, dict[str, Any]] | None = None
+    rests: list[str] = []
+    longest = max(map(len, packaged_index()))
+    for text in texts:
+        words = split_words(affirmed(text))
+        keys = [stems(word) for word in words]
+        spoken = [i for i, key in enumerate(keys) if key]
+        inside: set[int] = set()
+        for first, size in product(range(len(spoken)), range(1, longest + 1)):
+            span = spoken[first : first + size]
+            key = tuple(chain.from_iterable(keys[i] for i in span))
+            if best is not None and len(key) <= best[0]:
+                continue
+            hits = packaged_index().get(key, [])
+            entry = next((entry for entry, certain in hits if certain), None)
+            if entry and (len(key) > 1 or _is_done(words, keys, span[0])):
+                best, inside = (len(key), entry), set(span)
+        rests += [word for i, word in enumerate(words) if i not in inside]
+    return None if best is None else (best[1], " ".join(rests))
+
+
+def _is_done(words: list[str], keys: list[tuple[str, ...]], start: int) -> bool:
+    """Whether a word is what somebody does, or a few words speak of: ``a slow jog``."""
+    word, before = words[start], words[:start]
+    if before[-1:] in (["the"], ["his"], ["her"], ["your"]):
+        return word.endswith("ing")
+    return (
+        word.endswith("ing")
+        or not any(keys[:start])
+        or not _SOMEBODY.isdisjoint(before[-2:])
+        or (start + 1 == len(words) <= 3 and not word.endswith("s"))
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,9 +11,20 @@ from ._labels import are_words_only, as_phrase, gerund_phrase, stems
 
 __all__ = ["guess_attributes", "prompts"]
 
-# Stems that place a label on a scale, in the packaged bank's words. A hint holds
-# against what the nearest packaged entry says: "slow walking" is slow.
+# Stems that place a label on a scale, in the packaged bank's words.
 _HINTS: dict[str, tuple[tuple[str, str], ...]] = {}
+# Scales of how something is done. There a hint holds against what the packaged entry
+# of an activity says, and elsewhere it fills what nothing is known of: feet that are
+# spoken of do not change what running is.
+_MANNERS = ("strength", "rhythm")
+_SLOW, _FAST = "slow slowly relaxed", "fast quick quickly brisk rapid rapidly"
+# Slow and fast are relative to an activity: "slow running" is still fast.
+_PACES = {
+    stems(word)[0]: pace
+    for words, pace in ((_SLOW, 0.75), (_FAST, 1.25))
+    for word in words.split()
+}
+_FREQUENCY = re.compile(r"\d+(?:\.\d+)?")
 
 
 def _hint(words: str, *clauses: tuple[str, str]) -> None:
@@ -23,10 +35,8 @@ def _hint(words: str, *clauses: tuple[str, str]) -> None:
 _hint("still static idle rest resting", ("strength", "no movement, the signal is flat"))
 _hint("still static idle rest resting sleep", ("rhythm", "no repeated pattern"))
 _hint("gentle soft light small careful", ("strength", "gentle movement of small size"))
-_hint("slow slowly relaxed", ("rhythm", "slow rhythm below one cycle per second"))
-_hint(
-    "fast quick brisk rapid", ("rhythm", "fast rhythm of two cycles per second or more")
-)
+_hint(_SLOW, ("rhythm", "slow rhythm below one cycle per second"))
+_hint(_FAST, ("rhythm", "fast rhythm of two cycles per second or more"))
 _hint(
     "strong hard vigorous violent heavy intense",
     ("strength", "strong movement of large size"),
@@ -69,7 +79,7 @@ def guess_attributes(
     text : str
         A label, or a description.
     nearest : dict, optional
-        Packaged entry whose name is part of the label; its attributes hold where no
+        Packaged entry that is meant, perhaps in part; its attributes hold where no
         word of the text says otherwise.
 
     Returns
@@ -77,21 +87,30 @@ def guess_attributes(
     dict of {scale: str}
         In the order of scales; may be empty.
     """
-    clauses = {} if nearest is None else clauses_of(nearest)
-    spoken: set[str] = set()
+    known = {} if nearest is None else clauses_of(nearest)
+    if known and known.keys() != set(SCALES):
+        return known
+    said: dict[str, str] = {}
     for word in stems(text):
         for scale, clause in _HINTS.get(word, ()):
-            if scale not in spoken:
-                spoken.add(scale)
-                clauses[scale] = clause
-    return {scale: clauses[scale] for scale in (*SCALES, *clauses) if scale in clauses}
+            if scale in known and word in _PACES:
+                clause = _paced(known[scale], _PACES[word])
+            if scale in _MANNERS or scale not in known:
+                said.setdefault(scale, clause)
+    clauses = known | said
+    return {scale: clauses[scale] for scale in SCALES if scale in clauses}
+
+
+def _paced(rhythm: str, pace: float) -> str:
+    """Change the frequency that a clause speaks of, if it does."""
+    return _FREQUENCY.sub(lambda found: f"{float(found[0]) * pace:.2g}", rhythm)
 
 
 def prompts(
     label: str,
     names: Sequence[str],
     given: Sequence[str] = (),
-    nearest: Mapping[str, Any] | None = None,
+    attributes: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """Prompts of an unknown label.
 
@@ -102,8 +121,8 @@ def prompts(
         All labels, for what this one is not.
     given : sequence of str
         The user's own texts about it; they speak for a label that is no word.
-    nearest : dict, optional
-        See `guess_attributes`.
+    attributes : sequence of str
+        What is known of it.
 
     Returns
     -------
@@ -113,7 +132,6 @@ def prompts(
     phrase = as_phrase(label)
     if given and not are_words_only([label]):
         phrase = given[0].strip().rstrip(".")
-    attributes = list(guess_attributes(" ".join([label, *given]), nearest).values())
     doing = gerund_phrase(phrase) if phrase.isascii() else None
     if doing is not None:
         sentence = f"A person is {doing}."
@@ -140,5 +158,5 @@ def prompts(
         "sentence": [sentence],
         "affirmative": affirmative,
         "negative": negative,
-        "attributes": attributes or [phrase],
+        "attributes": list(attributes) or [phrase],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from . import _templates
 from ._bank import (
     FORMS,
     Prompts,
+    affirmed,
     check_bank,
     check_form,
     check_labels,
-    clauses_of,
     contained_entry,
     find_entries,
     is_known,
+    named_entry,
     read_bank,
     write_bank,
 )
@@ -54,6 +56,30 @@ def are_words(labels: Iterable[Any]) -> bool:
     return are_words_only(labels, is_known)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What is known of a label.
+
+    Parameters
+    ----------
+    label : str
+    entry : dict or None
+        Packaged entry that own texts name, or else that of the label.
+    own : dict of {form: list of str}
+        Own texts.
+    clauses : dict of {scale: str}
+        Attributes.
+    is_named : bool
+        Whether own texts name the entry, so that the label says nothing more.
+    """
+
+    label: str
+    entry: dict[str, Any] | None
+    own: Prompts
+    clauses: dict[str, str]
+    is_named: bool
+
+
 class PromptBank(BaseEstimator):
     """Prompts for class labels, in five forms.
 
@@ -82,7 +108,11 @@ class PromptBank(BaseEstimator):
     people's words may do better or worse.
 
     A text or a list stands for the class as a whole: the first one is its sentence,
-    all of them are affirmative prompts.
+    all of them are affirmative prompts. What own texts say goes before what the bank
+    knows of the label: if they name an activity of the bank ("a person is jogging"),
+    its attributes and keyword hold, and single words (gentle, fast) change these; if
+    they name none, words in them place the class on scales, and the attributes of the
+    label hold on scales that they are silent about.
 
     Examples
     --------
@@ -132,14 +162,15 @@ class PromptBank(BaseEstimator):
         names = check_labels(labels)
         found: dict[str, Prompts] = {}
         shared: dict[int, str] = {}
-        for label, entry, texts in self._look_up(names):
-            if entry is None and texts is None and not self.templates:
+        for known in self._look_up(names):
+            label = known.label
+            if known.entry is None and not known.own and not self.templates:
                 raise LookupError(
                     f"No prompts for label {label!r}: give texts in bank={{label: "
                     "texts}} or set templates=True."
                 )
-            if entry is not None and texts is None:
-                other = shared.setdefault(id(entry), label)
+            if known.entry is not None and not known.own:
+                other = shared.setdefault(id(known.entry), label)
                 if other != label:
                     warnings.warn(
                         f"Labels {other!r} and {label!r} have the same prompts; give "
@@ -147,7 +178,7 @@ class PromptBank(BaseEstimator):
                         UserWarning,
                         stacklevel=2,
                     )
-            found[label] = self._merge(label, entry, texts, names)
+            found[label] = _merge(known, names)
         return found
 
     def flat(
@@ -201,19 +232,8 @@ class PromptBank(BaseEstimator):
         >>> PromptBank().clauses(["jogging"])["jogging"]["impact"]
         'hard impacts with very high peaks'
         """
-        names = check_labels(labels)
-        found = {}
-        for label, entry, texts in self._look_up(names):
-            own = texts or {}
-            if "attributes" in own:
-                found[label] = {"own": " ".join(own["attributes"])}
-            elif entry is not None:
-                found[label] = clauses_of(entry)
-            else:
-                given, nearest = self._hints(label, own)
-                words = " ".join([label, *given])
-                found[label] = _templates.guess_attributes(words, nearest)
-        return found
+        known = self._look_up(check_labels(labels))
+        return {each.label: each.clauses for each in known}
 
     def knows(self, label: str) -> bool:
         """Whether a label has own texts or a packaged entry (templates aside)."""
@@ -329,21 +349,28 @@ class PromptBank(BaseEstimator):
 
     # -- look-up ------------------------------------------------------------------
 
-    def _look_up(
-        self, names: Sequence[str]
-    ) -> Iterator[tuple[str, dict[str, Any] | None, Prompts | None]]:
-        """Yield each label with its packaged entry and its own texts, if any."""
+    def _look_up(self, names: Sequence[str]) -> Iterator[_Known]:
+        """Gather what is known of each label."""
         own = {stems(k) or k: v for k, v in self._own().items()}
         entries = find_entries(names) if self.packaged else [None] * len(names)
         for label, entry in zip(names, entries, strict=True):
-            yield label, entry, own.get(stems(label) or label)
+            yield self._gather(label, entry, own.get(stems(label) or label, {}))
 
-    def _hints(
-        self, label: str, own: Prompts
-    ) -> tuple[list[str], dict[str, Any] | None]:
-        """Return own texts of an unknown label, and a packaged entry in its name."""
-        given = [text for texts in own.values() for text in texts]
-        return given, contained_entry(label) if self.packaged else None
+    def _gather(self, label: str, entry: dict[str, Any] | None, own: Prompts) -> _Known:
+        """Let own texts say what a label is, and then the label."""
+        said = _said(own)
+        named = named_entry(said) if self.packaged else None
+        words = " ".join(map(affirmed, said))
+        if named is not None:
+            entry, words = named
+        part = entry
+        if entry is None:
+            words = f"{words} {label}"
+            part = contained_entry(label) if self.packaged else None
+        clauses = _templates.guess_attributes(words, part)
+        if "attributes" in own:
+            clauses = {"own": " ".join(own["attributes"])}
+        return _Known(label, entry, own, clauses, named is not None)
 
     def _own(self) -> dict[str, Prompts]:
         if self.bank is None:
@@ -352,19 +379,22 @@ class PromptBank(BaseEstimator):
             return read_bank(self.bank)
         return check_bank(self.bank)
 
-    def _merge(
-        self,
-        label: str,
-        entry: dict[str, Any] | None,
-        own: Prompts | None,
-        names: Sequence[str],
-    ) -> Prompts:
-        if entry is not None:
-            base = {form: list(entry[form]) for form in FORMS}
-            phrase = as_phrase(label)
-            if phrase not in base["keyword"]:
-                base["keyword"].append(phrase)
-        else:
-            given, nearest = self._hints(label, own or {})
-            base = _templates.prompts(label, names, given, nearest)
-        return base | {form: list(texts) for form, texts in (own or {}).items()}
+
+def _said(own: Prompts) -> list[str]:
+    """Own texts that say what a label is."""
+    forms = ("keyword", "sentence", "affirmative")
+    return list(dict.fromkeys(text for form in forms for text in own.get(form, ())))
+
+
+def _merge(known: _Known, names: Sequence[str]) -> Prompts:
+    """Put own texts before those of the bank, or else of templates."""
+    clauses = list(known.clauses.values())
+    if known.entry is None:
+        base = _templates.prompts(known.label, names, _said(known.own), clauses)
+    else:
+        base = {form: list(known.entry[form]) for form in FORMS}
+        base["attributes"] = clauses
+        phrase = as_phrase(known.label)
+        if not known.is_named and phrase not in base["keyword"]:
+            base["keyword"].append(phrase)
+    return base | {form: list(texts) for form, texts in known.own.items()}
