@@ -465,6 +465,7 @@ def test_a_label_of_a_thousand_words_takes_no_longer_than_to_read_it():
     prompts = PromptBank().prompts([label, "a" * 10_000])
     assert len(prompts) == 2
     assert PromptBank().clauses([label])[label]
+    assert PromptBank({"a": "door handle " * 1000}).clauses(["a"]) == {"a": {}}
 
 
 def test_labels_are_a_sequence():

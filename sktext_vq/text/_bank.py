@@ -280,8 +280,8 @@ def nearest_name(name: str, known: Sequence[str]) -> str | None:
     if is_known(name):
         return None
     words = split_words(name)
-    for other in (*known, *_spellings()):
-        parts = split_words(other)
+    ours = ((other, split_words(other)) for other in known)
+    for other, parts in chain(ours, _spellings()):
         if len(parts) == len(words) and all(map(_are_alike, words, parts)):
             return other
     return None
@@ -292,9 +292,11 @@ def _are_alike(a: str, b: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _spellings() -> list[str]:
+def _spellings() -> list[tuple[str, list[str]]]:
+    """Certain spellings of the packaged bank, and their words."""
     found = ((name, *entry["aliases"]) for name, entry in packaged_bank().items())
-    return [each for each in chain.from_iterable(found) if not each.endswith("?")]
+    every = chain.from_iterable(found)
+    return [(each, split_words(each)) for each in every if not each.endswith("?")]
 
 
 # What a text says that something is not, up to the next pause.
