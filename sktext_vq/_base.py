@@ -388,7 +388,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             panel, classes, np.arange(panel.n_cases), random_state, n_folds, groups
         )
         self.kept_ = selection.kept
-        self._use = self._count_codes(selection)
+        self._use = self._count_codes(selection.moments, selection.separation)
         self._labels = labels
         return selection, panel
 
@@ -724,7 +724,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         kept_without = [keep(moments.scores(fold)) for fold in without]
         separation = None
         if classes is not None:
-            separation = separate(shares, labels, moments.counts.shape[1])
+            best = self._count_codes(moments).class_lift.argmax(axis=0)
+            separation = separate(shares, labels, best)
         return Selection(
             keep(scores), n_of_kind, moments, chosen, folds, kept_without, separation
         )
@@ -739,15 +740,14 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             for size, share in zip(tokenizer.sizes, _KEPT_SHARES, strict=True)
         ]
 
-    def _count_codes(self, selection: Selection) -> CodeUse:
+    def _count_codes(
+        self, moments: FeatureMoments, separation: NDArray[np.float64] | None = None
+    ) -> CodeUse:
         """How often codes occur in series of each class."""
-        moments = selection.moments
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
         counted = squares[:, : self.tokenizer_.sizes[0]]
-        return CodeUse.from_squares(
-            counted, self.tokenizer_.layout, selection.separation
-        )
+        return CodeUse.from_squares(counted, self.tokenizer_.layout, separation)
 
     def _guidance(
         self,

@@ -166,8 +166,8 @@ class Selection:
         The cases, and in which fold they are.
     kept_without : list of ndarray of int64
         For each fold, the features chosen without it.
-    separation : ndarray of shape (n_classes, n_codes), or None
-        Chance that a series of a class has more of a code than one of another class.
+    separation : ndarray of shape (n_codes,), or None
+        How surely series of the class of most lift have more of a code than others.
     """
 
     kept: NDArray[np.int64]

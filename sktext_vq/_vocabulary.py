@@ -243,10 +243,10 @@ class VocabularyMixin:
               classes;
             - with classes or texts, its name as ``phrase``, missing where evidence is
               thin, and the ``confidence`` in it, from 0 to 1. Of a class, that is the
-              chance that a series of it has more of the code than one of another class,
-              and at least .75 for a name. Of a text, it is its part in how strongly
-              all of them speak of the code (:meth:`transform_text`), and at least
-              twice the mean for a name.
+              chance that a series of it has more of the code than one of the class that
+              comes nearest, less 1.64 standard errors, and at least .55 for a name. Of
+              a text, it is its part in how strongly all of them speak of the code
+              (:meth:`transform_text`), and at least twice the mean for a name.
 
         Raises
         ------
@@ -282,8 +282,7 @@ class VocabularyMixin:
             lift = use.class_lift
             best = lift.argmax(axis=0)
             table["class"], table["lift"] = self._labels[best], lift.max(axis=0)
-            confidence = use.separation[best, np.arange(len(best))]
-            _name(table, self._labels, best, confidence, LEAST_CONFIDENCE)
+            _name(table, self._labels, best, use.separation, LEAST_CONFIDENCE)
         if texts is not None:
             shares = self.transform_text(texts)
             if len(shares) < 2:

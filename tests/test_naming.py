@@ -28,15 +28,22 @@ def model():
     ).fit(*make_panel(0))
 
 
-def test_separation_is_the_area_under_the_curve():
+def test_separation_is_the_least_area_under_the_curve_less_its_error():
     rng = np.random.default_rng(0)
-    shares, classes = rng.normal(size=(40, 5)).round(1), rng.integers(0, 3, size=40)
-    found = separate(shares, classes, 4)
-    for label in range(3):
-        for code in range(5):
-            expected = roc_auc_score(classes == label, shares[:, code])
-            assert found[label, code] == pytest.approx(expected)
-    np.testing.assert_array_equal(found[3], 0.5)  # a class that has no case
+    classes = rng.choice([0, 1, 3], size=90)  # there is no case of 2
+    best = rng.choice([0, 1, 3], size=8)
+    shares = (rng.normal(size=(90, 8)) + (classes[:, None] == best)).round(1)
+    found = separate(shares, classes, best)
+    for code, own in enumerate(best):
+        limits = []
+        for other in {0, 1, 3} - {own}:
+            two = np.isin(classes, [own, other])
+            area = roc_auc_score(classes[two] == own, shares[two, code])
+            n_own, n_other = (classes == own).sum(), (classes == other).sum()
+            error = ((n_own + n_other + 1) / (12 * n_own * n_other)) ** 0.5
+            limits.append(area - 1.64 * error)
+        assert found[code] == pytest.approx(min(limits))
+    np.testing.assert_array_equal(separate(shares, 0 * classes, 0 * best), 0)
 
 
 def test_named_codes_belong_to_their_class_in_new_series_too(model):
@@ -44,11 +51,11 @@ def test_named_codes_belong_to_their_class_in_new_series_too(model):
     named = table[table["phrase"].notna()]
     assert set(named["phrase"]) == set(WORDS)
     assert (named["phrase"] == named["class"]).all()
-    assert named["confidence"].between(0.75, 1).all()
-    assert (table["confidence"][table["phrase"].isna()] < 0.75).all()
+    assert named["confidence"].between(0.55, 1).all()
+    assert (table["confidence"][table["phrase"].isna()] < 0.55).all()
     X, y = make_panel(1)
     shares = model.transform_codes(X)
-    sure = named[named["confidence"] > 0.95]
+    sure = named[named["confidence"] > 0.7]
     assert len(sure) > 3
     for code, row in sure.iterrows():
         own = y == row["phrase"]
@@ -65,7 +72,7 @@ def test_labels_that_say_nothing_give_codes_no_name():
 def test_attributes_say_where_windows_are_strong_and_in_which_channel(model):
     table = model.describe_codes()
     teeth = table[table["phrase"] == "saw teeth"]
-    clear = teeth[teeth["confidence"] == 1]
+    clear = teeth[teeth["confidence"] == teeth["confidence"].max()]
     assert len(clear)
     assert clear["attributes"].str.contains("strong").all()
     assert clear["attributes"].str.contains("in a").all()
