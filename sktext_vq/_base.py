@@ -248,9 +248,11 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                     f" X has {self.n_timepoints_} timepoints: its axes must be cases, "
                     "channels, timepoints. X.transpose(0, 2, 1) swaps the last two."
                 )
+            n = self.n_channels_
+            wanted = f"{n} different names, one for each channel of X"
             raise ValueError(
-                "channel_names must be different names, one for each of "
-                f"{self.n_channels_} channels of X, got {names}.{advice}"
+                f"channel_names must be {wanted if n > 1 else 'one name'}, got {names}."
+                f"{advice}"
             )
         return names
 
