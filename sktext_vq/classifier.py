@@ -11,9 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import (
-    check_consistent_length,
-)
 
 from sktext_vq._base import VQTextBase, check_column
 from sktext_vq._cluster import map_parts
@@ -41,7 +38,8 @@ class VQTextClassifier(
     Parameters
     ----------
     n_codes : int, default=64
-        Shapes in the codebook. They are matched in heads of at least 16.
+        Shapes in the codebook, in heads of 16 or more: a window is matched with one of
+        each head.
     text : {"auto", "labels", "captions"}, dict or None, default="auto"
         Text that guides training: captions of the series, and prompts of the classes
         where labels are words (``"auto"``); only one of these (``"labels"``,
@@ -260,11 +258,15 @@ class VQTextClassifier(
         owners: NDArray[Any] | None = None
         if groups is not None:
             owners = check_column(groups, "groups", panel)
-            check_consistent_length(y, owners)
+            if len(owners) != panel.n_cases:
+                raise ValueError(
+                    "X and groups have inconsistent numbers of samples: X has "
+                    f"{panel.n_cases} cases, groups has {len(owners)}."
+                )
             if len(np.unique(owners)) < 2:
                 raise ValueError(
-                    f"groups has only one group, {owners[0]!r}: nothing can be held "
-                    "out. Leave it out, or give at least two."
+                    f"groups has only one group, {owners.tolist()[0]!r}: nothing can "
+                    "be held out. Leave it out, or give at least two."
                 )
         weight = case_weight = None
         if self.class_weight is not None:

@@ -30,7 +30,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
     Parameters
     ----------
     n_codes : int, default=64
-        Shapes in the codebook. They are matched in heads of at least 16.
+        Shapes in the codebook, in heads of 16 or more: a window is matched with one of
+        each head.
     text : {"auto", "labels", "captions"}, dict or None, default="auto"
         Text that guides training: captions of the series, and prompts of the classes
         where labels are words (``"auto"``); only one of these (``"labels"``,
