@@ -24,6 +24,7 @@ import sktext_vq
 from sktext_vq import VQTextClassifier
 from sktext_vq.__main__ import main
 from sktext_vq.datasets import load
+from sktext_vq.recordings import read_recordings
 
 folder = Path(tempfile.mkdtemp())
 rng = np.random.default_rng(0)
@@ -88,18 +89,21 @@ print(f"{right.mean():.0%} of {len(right)} labels found")
 # %%
 # The same in Python
 # ------------------
-# A long table with the index ``(case, time)`` is one of sktime's panel types, which all
-# estimators take as X. One label for each case, in the order of the cases. The model
-# that the command line has written can be read as well.
+# ``read_recordings`` makes a panel of such files, and of data frames. Columns with names
+# of your own are told by ``case_column="recording"`` and so on, here and, as
+# ``--case-column recording``, on the command line.
 
-table = long[~new].set_index(["case", "time"])
-X = table[["vibration", "current"]]
-cases = table.groupby(level="case", sort=False)
-y, machines = cases["label"].first(), cases["subject"].first()
+own = long.rename(columns={"case": "recording", "label": "state"})
+mine = read_recordings(own[~new], case_column="recording", label_column="state")
 classifier = VQTextClassifier(
-    max_epochs=0, channel_names=["vibration", "current"], random_state=0
+    max_epochs=0, channel_names=mine.channel_names, random_state=0
 )
-classifier.fit(X, y, groups=machines)
+classifier.fit(mine.X, mine.y, groups=mine.groups)
+
+# %%
+# A data frame with the index ``(case, time)`` can be X as it is. Its columns name the
+# channels. The model that the command line has written can be read as well.
+
 X_new = long[new].set_index(["case", "time"])[["vibration", "current"]]
 print("same classes:", (classifier.predict(X_new) == predicted["label"]).all())
 print(sktext_vq.load(model).channel_names_)
