@@ -89,8 +89,8 @@ print(f"{right.mean():.0%} of {len(right)} labels found")
 # %%
 # The same in Python
 # ------------------
-# ``read_recordings`` makes a panel of such files, and of data frames. Columns with names
-# of your own are told by ``case_column="recording"`` and so on, here and, as
+# ``read_recordings`` makes a panel of such files, and of data frames. Columns with your
+# own names are told by ``case_column="recording"`` and so on, here and, as
 # ``--case-column recording``, on the command line.
 
 own = long.rename(columns={"case": "recording", "label": "state"})
