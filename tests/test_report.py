@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import confusion_matrix
 
 from sktext_vq import DriftWarning, PromptBank, VQTextClassifier, VQTextTransformer
+from sktext_vq._readable import FLAT
 from sktext_vq.inspection import _cases, _checks, _content, write_report
 from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import as_panel
@@ -342,13 +343,18 @@ def test_fewer_cases_are_drawn_where_each_takes_much():
     assert 2 <= _cases.n_that_fit(as_panel(long), 40) < 15
 
 
+@pytest.mark.parametrize("words", ["slight peak, early", "peak, late", "peak"])
+def test_a_kind_is_a_shape_wherever_and_however_strong_it_is(words):
+    assert _content._kind(words) == "peak"
+
+
 def test_colours_go_to_the_commonest_kinds():
-    kinds = [f"kind {i}" for i in range(9) for _ in range(9 - i)] + ["flat"] * 50
+    kinds = [f"kind {i}" for i in range(9) for _ in range(9 - i)] + [FLAT] * 50
     codes = [{"kind": kind, "usage": np.nan} for kind in kinds]
     _content._colour(codes)
     colours = {code["kind"]: code["colour"] for code in codes}
     assert colours["kind 0"] == 0 and colours["kind 6"] == 6
-    assert colours["flat"] == colours["kind 8"] == 7
+    assert colours[FLAT] == colours["kind 8"] == 7
     assert _content.legend(codes)[-1]["words"] == "other shapes"
     assert _content.legend(codes[:9])[0]["words"] == "kind 0"
 

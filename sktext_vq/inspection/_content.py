@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from sktext_vq._readable import FLAT
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import Panel
@@ -144,6 +145,7 @@ def draw_codes(estimator: VQTextClassifier | VQTextTransformer) -> list[dict[str
 
 def _kind(words: str) -> str:
     """Return what a shape is called but for where it peaks and how steep it is."""
+    words = words.removeprefix("slight ")
     first, _, place = words.rpartition(", ")
     kind = first if place in ("early", "middle", "late") else words
     return _FAMILIES.get(kind, kind)
@@ -156,7 +158,7 @@ def _colour(codes: list[dict[str, Any]]) -> None:
         # Where usage is unknown, kinds count by their codes.
         usage = code["usage"]
         weight[code["kind"]] += usage if np.isfinite(usage) else 1.0
-    weight.pop("flat", None)
+    weight.pop(FLAT, None)
     ranked = sorted(weight, key=lambda kind: -weight[kind])[:_N_COLOURS]
     colours = {kind: colour for colour, kind in enumerate(ranked)}
     for code in codes:
