@@ -256,10 +256,15 @@ class VocabularyMixin:
             If a text is not a string.
         ValueError
             If there are texts, but it was not trained with text; if a text is empty,
-            or there is but one.
+            or there is but one; if it was saved by an early version.
         """
         check_is_fitted(self)
-        use = self._use
+        use: CodeUse | None = getattr(self, "_use", None)
+        if use is None:
+            raise ValueError(
+                "This model was saved by an early version, which did not keep how codes "
+                "are used. Fit it again to describe them; predictions are not concerned."
+            )
         channel, length = (
             use.channel_lift.argmax(axis=0),
             use.length_lift.argmax(axis=0),
