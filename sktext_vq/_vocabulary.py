@@ -262,8 +262,8 @@ class VocabularyMixin:
         use: CodeUse | None = getattr(self, "_use", None)
         if use is None:
             raise ValueError(
-                "This model was saved by an early version, which did not keep how codes "
-                "are used. Fit it again to describe them; predictions are not concerned."
+                "This model was saved by an early version, which did not keep how "
+                "codes are used. Fit it again to describe them; it predicts as before."
             )
         channel, length = (
             use.channel_lift.argmax(axis=0),
