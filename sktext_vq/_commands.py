@@ -41,7 +41,7 @@ def demo(options: argparse.Namespace) -> None:
 def fit(options: argparse.Namespace) -> None:
     """Fit a classifier to the series of a file, and save it."""
     check_target(options.model)  # before minutes of work
-    data = _read(options, "train")
+    data = _read(options.data, "train", options)
     y = _labels(data, options)
     names = options.channel_names or data.channel_names
     rate = options.sampling_rate or data.sampling_rate
@@ -120,7 +120,7 @@ def _explain(
     table = pd.concat([table[table["counts"]], rest])
     table = table.sort_values("case", kind="stable", ignore_index=True)
     names = np.array([*model.channel_names_, None], dtype=object)
-    cases = np.array(_cases(data, as_panel(data.X).n_cases), dtype=object)
+    cases = np.array(_cases(data, len(data.X)), dtype=object)
     placed = table["code"] >= 0
     return pd.DataFrame(
         {
@@ -158,9 +158,7 @@ def report(options: argparse.Namespace) -> None:
         y = y.astype(str)
     training = None
     if options.training is not None:
-        training = read_recordings(
-            options.training, part="train", label_column=options.label_column
-        ).X
+        training = _read_for(model, options.training, "train", options).X
     title = f"Report of {options.model}"
     write_report(model, data.X, y, options.output, X_train=training, title=title)
     _say(options, f"written to {options.output}")
@@ -260,15 +258,14 @@ def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
     if not isinstance(model, VQTextClassifier):
         raise ValueError(f"{options.model} is a transformer, not a classifier.")
     model.verbose = _progress(options)
-    data = _read(options, "test")
-    return model, _in_order(data, model.channel_names_, options)
+    return model, _read_for(model, options.data, "test", options)
 
 
-def _read(options: argparse.Namespace, part: str) -> Recordings:
+def _read(path: Path, part: str, options: argparse.Namespace) -> Recordings:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         data = read_recordings(
-            options.data,
+            path,
             part=part,
             label_column=options.label_column,
             case_column=options.case_column,
@@ -281,10 +278,11 @@ def _read(options: argparse.Namespace, part: str) -> Recordings:
     return data
 
 
-def _in_order(
-    data: Recordings, names: list[str], options: argparse.Namespace
+def _read_for(
+    model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
 ) -> Recordings:
-    """Put channels into the order of training, where both have names."""
+    """Read series, with channels in the order of training where both have names."""
+    data, names = _read(path, part, options), model.channel_names_
     own = list(data.channel_names or ())
     # Names that were given to `fit` say nothing about those of a file.
     if own == names or not set(own) & set(names):
@@ -292,7 +290,7 @@ def _in_order(
     lacking = [name for name in names if name not in own]
     if lacking:
         raise ValueError(
-            f"{options.data} has no channels {lacking}, which the model was trained "
+            f"{path} has no channels {lacking}, which the model was trained "
             f"with. It has {own}."
         )
     order = [own.index(name) for name in names]

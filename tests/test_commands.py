@@ -160,6 +160,22 @@ def test_columns_of_a_table_may_have_any_names_and_order(
     assert "has no channels ['gyro_x'], which the model" in failure(capsys, *words)
 
 
+def test_a_training_file_is_read_as_the_other_one_is(
+    folder, basic_motions, tmp_path, capsys
+):
+    X, names = basic_motions.X_test[:4], list(basic_motions.channel_names)
+    table = pd.DataFrame(X.transpose(0, 2, 1).reshape(-1, 6), columns=names)
+    table["take"] = np.repeat(np.arange(4), X.shape[2])
+    table["activity"] = np.repeat(basic_motions.y_test[:4], X.shape[2])
+    table.to_csv(tmp_path / "new.csv", index=False)
+    table[table.columns[::-1]].to_csv(tmp_path / "old.csv", index=False)
+    words = "report", tmp_path / "new.csv", "--model", folder / "model"
+    words = *words, "--case-column", "take", "--label-column", "activity"
+    page = tmp_path / "page.html"
+    run(capsys, *words, "--output", page, "--training", tmp_path / "old.csv")
+    assert "trained on: " in page.read_text(encoding="utf-8")
+
+
 def test_zero_shot_finds_a_class_without_recordings_and_says_why(
     folder, basic_motions, capsys
 ):
