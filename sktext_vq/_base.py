@@ -39,6 +39,7 @@ from sktext_vq._guidance import (
     refuse_broken,
 )
 from sktext_vq._learned import Learned
+from sktext_vq._messages import few
 from sktext_vq._naming import CodeUse, separate
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import (
@@ -478,7 +479,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             few = min(few, _MAX_LEARNED_CASES)
         if panel.n_cases > few:
             cases = np.sort(random_state.permutation(panel.n_cases)[:few])
-            panel = Panel(panel.values[cases], panel.lengths[cases])
+            panel = panel.take(cases)
             classes = None if classes is None else classes[cases]
             if case_texts is not None:
                 case_texts = [case_texts[i] for i in cases]
@@ -659,7 +660,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         n_values = panel.n_channels * panel.n_timepoints
         most = max(1, min(_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES // n_values))
         chosen = _some(train_cases, valid_cases, most)
-        part = Panel(panel.values[chosen], panel.lengths[chosen])
+        part = panel.take(chosen)
         codes = self.tokenizer_.codebook.codes.detach()
         starts: list[torch.Tensor] = []
         lengths: list[torch.Tensor] = []
@@ -688,7 +689,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
     ) -> Selection:
         """Choose features by their scores on up to 2,048 cases."""
         chosen = np.sort(random_state.permutation(cases)[:_MAX_SELECTION_CASES])
-        part = Panel(panel.values[chosen], panel.lengths[chosen])
+        part = panel.take(chosen)
         labels = np.zeros(len(chosen), np.int64) if classes is None else classes[chosen]
         folds = assign_folds(
             labels, n_folds, None if groups is None else groups[chosen]
@@ -895,7 +896,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
         if same and not own.equals(cases):
             raise ValueError(
                 f"{name} has the cases of X in its index, in another order than X: "
-                f"{_few(own)} in place of {_few(cases)}. {name}.loc[cases] with "
+                f"{few(own, 3)} in place of {few(cases, 3)}. {name}.loc[cases] with "
                 "cases = X.index.get_level_values(0).unique() has that order."
             )
     try:
@@ -927,10 +928,6 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
             "no order: turn all into strings, say."
         ) from error
     return column
-
-
-def _few(names: Any) -> str:
-    return ", ".join([*(repr(name) for name in list(names)[:3]), "..."])
 
 
 def _some(

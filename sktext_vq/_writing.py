@@ -100,8 +100,7 @@ class Writer:
         self, panel: Panel, cases: NDArray[np.int64], n_groups: int
     ) -> WrittenSeries:
         """Write the series of some cases as examples for training."""
-        part = Panel(panel.values[cases], panel.lengths[cases])
-        words, digits, known = self.write(part)
+        words, digits, known = self.write(panel.take(cases))
         n_channels = panel.n_channels
         channel = torch.arange(n_channels).repeat(len(cases))
         return WrittenSeries(

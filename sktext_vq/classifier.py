@@ -319,8 +319,7 @@ class VQTextClassifier(
             chosen, folds = chosen[spread], folds[spread]
         # Features of all folds in one go, since windows are the costly part.
         every = np.unique(np.concatenate(selection.kept_without))
-        part = Panel(panel.values[chosen], panel.lengths[chosen])
-        features = self._histograms(part, every)
+        features = self._histograms(panel.take(chosen), every)
         weight = None if case_weight is None else case_weight[chosen]
 
         def cases(rows: NDArray[np.bool_], columns: NDArray[np.int64]) -> Cases:

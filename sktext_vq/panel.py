@@ -81,6 +81,11 @@ class Panel:
         """Number of timepoints of the array, at least that of the longest series."""
         return int(self.values.shape[2])
 
+    def take(self, cases: Any) -> Panel:
+        """Return some of the cases, by their indices, as a panel."""
+        names = None if self.cases is None else self.cases[cases]
+        return Panel(self.values[cases], self.lengths[cases], self.channel_names, names)
+
     @cached_property
     def has_gaps(self) -> bool:
         """Whether any value is missing or any series ends early."""

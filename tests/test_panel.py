@@ -389,6 +389,14 @@ def test_cases_of_a_frame_are_in_the_order_of_their_first_rows():
     np.testing.assert_array_equal(panel.values, cube()[order])
 
 
+def test_some_cases_keep_their_names():
+    panel = as_panel(to_sktime("pd-multiindex")(cube()))
+    part = panel.take([2, 0])
+    np.testing.assert_array_equal(part.values, cube()[[2, 0]])
+    assert part.cases.tolist() == [2, 0]
+    assert part.channel_names == panel.channel_names
+
+
 def test_frames_that_could_be_misread_are_refused():
     X = to_sktime("pd-multiindex")(cube())
     with pytest.raises(ValueError, match="case 0 at time 0 more than once"):

@@ -75,7 +75,7 @@ def draw_cases(
     """Draw chosen cases with their tokens, and say what decided."""
     if not chosen:
         return []
-    part = Panel(panel.values[chosen], panel.lengths[chosen])
+    part = panel.take(chosen)
     tokens = estimator.tokens(part)
     rebuilt = estimator.reconstruct(part)
     explained = _explain(estimator, part, answers, chosen)

@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 import sktext_vq
 from sktext_vq import DriftWarning
+from sktext_vq._messages import few
 from sktext_vq._output import check_target, replace_file
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
@@ -262,11 +263,6 @@ def _check_y(
     if known and true.min() >= len(known):
         raise ValueError(
             "y has none of the classes that the estimator was fitted with: "
-            f"{_few(known)}. y has {_few(labels[len(known) :])}."
+            f"{few(known, 5)}. y has {few(labels[len(known) :], 5)}."
         )
     return labels, true
-
-
-def _few(labels: list[Any]) -> str:
-    shown = ", ".join(map(repr, labels[:5]))
-    return f"{shown}, ..." if len(labels) > 5 else shown

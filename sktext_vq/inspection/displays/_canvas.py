@@ -61,7 +61,7 @@ def spread(panel: Panel) -> Panel:
     if panel.n_cases <= _MAX_CASES:
         return panel
     cases = np.linspace(0, panel.n_cases - 1, _MAX_CASES).astype(int)
-    return Panel(panel.values[cases], panel.lengths[cases])
+    return panel.take(cases)
 
 
 def take(ax: Any, size: tuple[float, float]) -> Any:

@@ -43,7 +43,7 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
             f"case must be from 0 to {panel.n_cases - 1}, since X has "
             f"{panel.n_cases} cases, got {case}."
         )
-    return panel, Panel(panel.values[[case]], panel.lengths[[case]])
+    return panel, panel.take([case])
 
 
 class SeriesDisplay:
