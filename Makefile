@@ -1,6 +1,10 @@
 # make demo    fit, explain and report on a small data set
 # make test    all checks and tests
 # make fuzz    strange input by the thousands, in an hour or so
+# make mutants     do tests notice changes to the code? In two hours or so
+# make oldest      all tests with the lower bounds of pyproject.toml
+# make newest      all tests with the newest releases of everything
+# make audit       look up known vulnerabilities of the pins, in the internet
 # make benchmark   compare with other classifiers on six small sets, in minutes
 # make results   compute figures of README and docs that benchmarks/results lacks, in
 #                hours, with the data of SKTEXT_VQ_DATA; remove its CSV files for all
@@ -17,7 +21,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	--constraint constraints.txt
 
-.PHONY: demo test fuzz benchmark results docs clean
+.PHONY: demo test fuzz mutants oldest newest audit benchmark results docs clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m sktext_vq demo
@@ -31,6 +35,18 @@ test: .venv/test.stamp
 fuzz: .venv/test.stamp
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile fuzz \
 		tests/test_fuzzing.py tests/test_persistence.py
+
+mutants: .venv/test.stamp
+	$(INSTALL) mutmut
+	PATH="$(CURDIR)/$(BIN):$$PATH" OMP_NUM_THREADS=1 mutmut run
+	PATH="$(CURDIR)/$(BIN):$$PATH" mutmut results
+
+oldest newest: %: .venv-%/stamp
+	.venv-$@/bin/python -m pytest -n 2
+
+audit: $(BIN)/python
+	$(INSTALL) pip-audit
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 benchmark: .venv/benchmark.stamp
 	$(BIN)/python benchmarks/suite.py --sets BasicMotions ArrowHead GunPoint \
@@ -70,7 +86,7 @@ docs: .venv/docs.stamp
 	@echo "Open build/docs/index.html in a browser."
 
 clean:
-	rm -rf .venv .venv-aeon .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* mutants .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	rm -rf build dist sktext_vq.egg-info docs/auto_examples docs/generated
 	find sktext_vq tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -94,6 +110,18 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv-aeon
 	.venv-aeon/bin/python -m pip install --quiet \
 		--constraint benchmarks/constraints-aeon.txt aeon sktime torch
+	touch $@
+
+.venv-oldest/stamp: pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet uv
+	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python \
+		--resolution lowest-direct --editable '.[all,test]'
+	touch $@
+
+.venv-newest/stamp: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --editable '.[benchmark,test]'
 	touch $@
 
 .venv/docs.stamp: .venv/demo.stamp

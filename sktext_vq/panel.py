@@ -1,8 +1,7 @@
 """Every accepted kind of input becomes one `Panel`: values, and where series end.
 
 This module knows numpy and scikit-learn only. pandas is never imported, since a
-data frame can only arrive where pandas is loaded already, and sktime only for its data
-frames of nested series.
+data frame can only arrive where pandas is loaded already.
 """
 
 from __future__ import annotations
@@ -113,7 +112,8 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
           time of any kind. Cases are in the order of their first rows, and sorted by
           time;
         - list of DataFrames of shape (n_timepoints_i, n_channels);
-        - sktime's panel types: those above, and ``nested_univ``, which needs sktime.
+        - sktime's panel types: those above, and ``nested_univ``, a data frame whose
+          cells are series: a row per case and a column per channel.
 
         float32 and float64 are kept, float16 becomes float32, and other numbers
         become float64. NaN is a missing value; where all channels of a series are
@@ -133,8 +133,6 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
         value, or a shape that is not a panel. The message says where.
     TypeError
         If X is sparse or not a container of numbers.
-    ImportError
-        If X is a DataFrame of nested series and sktime is not installed.
 
     Examples
     --------
@@ -154,7 +152,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     if _is_frame(X) and X.index.nlevels > 1 and 0 not in X.shape:
         cases, frames = _cut(X)
     else:
-        frames = _frames(X, estimator_name)
+        frames = _frames(X)
     if frames is not None:
         names = _channel_names(frames)
         X = [frame.to_numpy().T for frame in frames]
@@ -362,14 +360,14 @@ def _is_frame(X: Any) -> bool:
     return pandas is not None and isinstance(X, pandas.DataFrame)
 
 
-def _frames(X: Any, estimator_name: str) -> list[Any] | None:
+def _frames(X: Any) -> list[Any] | None:
     """Return a data frame of channels for each case, if X is made of such."""
     if isinstance(X, list | tuple) and len(X) > 0 and all(map(_is_frame, X)):
         return list(X)
     if not _is_frame(X) or 0 in X.shape:
         return None
     if getattr(X.iloc[0, 0], "ndim", 0) == 1:
-        return _from_nested(X, estimator_name)
+        return _from_nested(X)
     return None
 
 
@@ -396,24 +394,20 @@ def _cut(frame: Any) -> tuple[NDArray[Any], list[Any]]:
     return np.asarray(cases), found
 
 
-def _from_nested(X: Any, estimator_name: str) -> list[Any]:
-    """Convert sktime's data frame of nested series."""
-    try:
-        from sktime.datatypes import convert_to
-    except ImportError as error:
-        raise ImportError(
-            f"X looks like sktime's 'nested_univ', which {estimator_name} reads by "
-            "help of sktime: pip install 'sktext_vq[sktime]', or pass an (n_cases, "
-            "n_channels, n_timepoints) array or a list of (n_channels, n_timepoints) "
-            "arrays."
-        ) from error
-    try:
-        return list(convert_to(X, "df-list", as_scitype="Panel"))
-    except TypeError as error:
-        raise TypeError(
-            "X looks like sktime's 'nested_univ', but sktime does not accept it ("
-            "sktime.datatypes.check_raise says why)."
-        ) from error
+def _from_nested(X: Any) -> list[Any]:
+    """Turn sktime's data frame, whose cells are series, into a frame for each case."""
+    pandas = sys.modules["pandas"]
+    for (case, channel), cell in np.ndenumerate(X.to_numpy()):
+        if getattr(cell, "ndim", 0) != 1:
+            raise TypeError(
+                f"X is a data frame of series, as sktime's 'nested_univ', but has a "
+                f"{type(cell).__name__} as case {case}, channel {channel} (counted "
+                "from 0). Every cell has to be a series of one dimension."
+            )
+    return [
+        pandas.concat(map(pandas.Series, row), axis=1, keys=X.columns)
+        for row in X.itertuples(index=False, name=None)
+    ]
 
 
 def _channel_names(frames: list[Any]) -> tuple[str, ...] | None:

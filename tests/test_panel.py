@@ -309,7 +309,12 @@ def frame(**columns):
             ValueError,
             "case 2 has 3 and case 0 has 2",
         ),
-        ([np.ones((2, 3)), np.ones(3)], ValueError, "mixes arrays of 2 and 1 dim"),
+        (
+            [np.ones((2, 3)), np.ones(3)],
+            ValueError,
+            r"mixes arrays of 2 and 1 dim.* \(3,\)\. Give every case the shape "
+            r"\(n_channels, n_timepoints\)\.$",
+        ),
         ([np.ones(3), np.ones((1, 3))], ValueError, "mixes arrays of 1 and 2 dim"),
         ([np.ones((1, 2, 3))], ValueError, "3 dimensions as case 0"),
         ([np.ones(3), 1.0], ValueError, "0 dimensions as case 1"),
@@ -328,7 +333,8 @@ def frame(**columns):
         (
             with_value("2.5"),
             ValueError,
-            "text: '2.5' at case 2, channel 1, timepoint 3",
+            r"text: '2.5' at case 2, channel 1, timepoint 3 \(counted from 0\)\. "
+            r"Convert it to a number, or to NaN if it is missing\.$",
         ),
         (with_value(b"2.5"), ValueError, "text: b'2.5' at case 2"),
         (
@@ -336,14 +342,24 @@ def frame(**columns):
             ValueError,
             "text: 'walk' at case 2, timepoint 3 ",
         ),
-        (with_value({}), TypeError, "argument must be .* string.* number"),
-        (cube().astype(str), ValueError, "dtype <U.*not numeric"),
-        (cube().astype(complex), ValueError, "Complex data not supported"),
+        (
+            with_value({}),
+            TypeError,
+            r"^X has a dict at case 2, channel 1, timepoint 3 \(counted from 0\): "
+            r".*argument must be .*\. Give a number, or NaN if it is missing\.$",
+        ),
+        (cube().astype(str), ValueError, "^X has dtype <U.*not numeric"),
+        (cube().astype(complex), ValueError, "Complex data not supported: X has dtype"),
         (cube().astype("m8[s]"), ValueError, "not numeric"),
         (with_value(np.inf), ValueError, "case 2, channel 1, timepoint 3"),
         (["walking", "running"], ValueError, "not numeric"),
         (frame(b=["1", "2"]), ValueError, "text: '1' at case 0, timepoint 1"),
-        (frame(b=pd.to_datetime(["2020", "2021"])), ValueError, "column 'b'"),
+        (
+            frame(b=pd.to_datetime(["2020", "2021"])),
+            ValueError,
+            r"column 'b', which is not numeric\. Convert it to numbers or leave it "
+            r"out\.$",
+        ),
         (frame(b=[1.0, np.inf]), ValueError, "case 1, channel 0, timepoint 1"),
         (frame(b=[1j, 2.0]), ValueError, "Complex data not supported"),
         # containers
@@ -399,24 +415,83 @@ def test_some_cases_keep_their_names():
 
 def test_frames_that_could_be_misread_are_refused():
     X = to_sktime("pd-multiindex")(cube())
-    with pytest.raises(ValueError, match="case 0 at time 0 more than once"):
-        as_panel(pd.concat([X.iloc[:1], X]))
+    with pytest.raises(ValueError, match="case 1 at time 2 more than once"):
+        as_panel(pd.concat([X.loc[[(1, 2)]], X]))
     with pytest.raises(ValueError, match="index of 3 levels"):
         as_panel(X.set_index(X.columns[0], append=True))
+    for level in (0, 1):
+        keys = [X.index.get_level_values(each).astype(float) for each in (0, 1)]
+        keys[level] = keys[level].where(np.arange(len(X)) != 3)
+        with pytest.raises(
+            ValueError, match=r"^X has rows without case or time in its"
+        ):
+            as_panel(X.set_axis(pd.MultiIndex.from_arrays(keys)))
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (["x", "y", "z"], ("x", "y", "z")),
+        (["x", "y", "x"], None),
+        ([0, 1, 2], None),
+        (["x", 1, "z"], None),
+    ],
+)
+def test_names_of_channels_are_those_of_columns_if_all_have_one(columns, names):
+    for cases in (1, 2):
+        frames = [pd.DataFrame(case.T, columns=columns) for case in cube(cases)]
+        assert as_panel(frames).channel_names == names
+
+
+@pytest.mark.parametrize("cell", ["text", 3.0, None, np.ones((2, 2))])
+def test_cells_of_nested_frames_that_are_no_series(cell):
+    nested = to_sktime("nested_univ")(cube())
+    nested.iat[2, 1] = cell
+    with pytest.raises(
+        TypeError,
+        match=rf"^X is a data frame of series, as sktime's 'nested_univ', but has a "
+        rf"{type(cell).__name__} as case 2, channel 1 \(counted from 0\)\. Every cell "
+        r"has to be a series of one dimension\.$",
+    ):
+        as_panel(nested)
+
+
+def test_nested_frames_of_other_kinds():
+    nested = to_sktime("nested_univ")(cube())
+    arrays = nested.map(np.asarray)
+    assert_same(as_panel(arrays), as_panel(cube()))
+    assert as_panel(nested).channel_names == ("x", "y", "z")
+    nested.iat[2, 1] = nested.iat[2, 1].iloc[:4]
+    assert np.isnan(as_panel(nested).values[2, 1]).tolist() == [False] * 4 + [True] * 3
+    nested.iat[1, 0] = pd.Series(["a"] * 7)
+    with pytest.raises(ValueError, match="'a' at case 1, channel 0, timepoint 0"):
+        as_panel(nested)
+
+
+def test_one_case_among_objects():
+    # What is no float is looked at one by one.
+    X = np.array([[[1, None, np.float32(3)], [4, np.int8(5), True]]], dtype=object)
+    np.testing.assert_array_equal(as_panel(X).values, [[[1, np.nan, 3], [4, 5, 1]]])
+    ragged = np.empty((1, 2), dtype=object)
+    ragged[0] = [np.ones(2), np.ones(3)]
+    with pytest.raises(ValueError, match=r"sequence|different length"):
+        as_panel(ragged)
 
 
 def test_sktime_columns_out_of_order():
     X = to_sktime("df-list")(cube())
     X[2] = X[2][["y", "x", "z"]]
-    with pytest.raises(ValueError, match="case 2 has columns"):
+    with pytest.raises(
+        ValueError,
+        match=r"case 2 has columns \['y', 'x', 'z'\] and case 0 has \['x', 'y', 'z'\]"
+        r"\. Give every case the same columns in the same order\.$",
+    ):
         as_panel(X)
 
 
-def test_only_nested_frames_need_sktime(monkeypatch):
+def test_no_kind_needs_sktime(monkeypatch):
     kinds = "pd-multiindex", "df-list", "nested_univ"
-    multiindex, frames, nested = (to_sktime(kind)(cube()) for kind in kinds)
+    frames = [to_sktime(kind)(cube()) for kind in kinds]
     monkeypatch.setitem(__import__("sys").modules, "sktime.datatypes", None)
-    for X in (multiindex, frames):
+    for X in frames:
         np.testing.assert_array_equal(as_panel(X).values, cube())
-    with pytest.raises(ImportError, match=r"'nested_univ'.*sktext_vq\[sktime\]"):
-        as_panel(nested)

@@ -195,6 +195,73 @@ def test_values_beyond_training_are_written_as_the_outermost_bins() -> None:
     assert_allclose(llmtime.render(X)[0], X, atol=0.01)
 
 
+@pytest.mark.parametrize(
+    ("style", "separator", "expected"),
+    [
+        ("digits", "blank", "0 0 nan nan 3 3 9 9"),
+        ("digits", "comma", "0 0, nan nan, 3 3, 9 9"),
+        ("digits", "none", "00 nan 33 99"),
+        ("llmtime", "blank", " 2 4 , Nan , 5 1 , 1 0 5 ,"),
+        ("llmtime", "comma", " 2 4 , Nan , 5 1 , 1 0 5 ,"),
+        ("llmtime", "none", "24, Nan, 51, 105,"),
+        ("sax", "blank", "b z d h"),
+        ("sax", "comma", "b, z, d, h"),
+        ("sax", "none", "bzdh"),
+    ],
+)
+def test_words_of_every_style(style: str, separator: str, expected: str) -> None:
+    X = np.array([[0.0, np.nan, 1.0, 3.0]])
+    verbalizer = SeriesVerbalizer(
+        style=style, separator=separator, n_timepoints=4, margin=0.0
+    )
+    assert verbalizer.fit_transform(X).tolist() == [expected]
+    assert_array_equal(verbalizer.inverse_transform([expected]), verbalizer.render(X))
+
+
+def test_letters_without_separator_are_in_words_of_eight() -> None:
+    X = np.zeros((1, 18))
+    verbalizer = SeriesVerbalizer(style="sax", separator="none", n_timepoints=18)
+    words = verbalizer.fit_transform(X)[0].split(" ")
+    assert [len(word) for word in words] == [8, 8, 2]
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_channels_have_bins_of_their_own(style: str, unit: float) -> None:
+    rng = np.random.default_rng(0)
+    alone = rng.normal(3, 2, size=(5, 1, 12))
+    X = np.concatenate([alone, 1000 + unit * rng.normal(size=(5, 1, 12))], axis=1)
+    verbalizer = SeriesVerbalizer(style=style, n_timepoints=12)
+    first = verbalizer.fit(alone).render(alone)
+    assert_allclose(verbalizer.fit(X).render(X)[:, :1], first)
+
+
+def test_letters_follow_a_normal_law_within_the_range() -> None:
+    X = np.random.default_rng(0).normal(50, 4, size=(20, 1, 30))
+    X[0, 0, 0] = np.nan
+    verbalizer = SeriesVerbalizer(style="sax", n_symbols=4, n_timepoints=30)
+    low, *inner, high = verbalizer.fit(X).edges_[0]
+    quarter = 0.6744897501960817  # of a standard normal law
+    mean, spread = np.nanmean(X), np.nanstd(X)
+    assert_allclose(inner, mean + spread * np.array([-quarter, 0, quarter]))
+    room = 0.05 * (np.nanmax(X) - np.nanmin(X))
+    assert_allclose([low, high], [np.nanmin(X) - room, np.nanmax(X) + room])
+    # Two values at the ends: outer letters would begin beyond the range.
+    two = np.repeat([[0.0, 1.0]], 8, axis=1)
+    verbalizer = SeriesVerbalizer(style="sax", n_symbols=25, margin=0.0)
+    edges = verbalizer.fit(two).edges_[0]
+    assert (edges[0], edges[-1]) == (0, 1)
+    assert (np.diff(edges) >= 0).all()
+
+
+@pytest.mark.parametrize(("value", "step"), [(0.0, 0.01), (250.0, 2.5), (-0.5, 0.005)])
+def test_a_constant_is_written_in_shares_of_its_size(value: float, step: float) -> None:
+    X = np.array([[[value] * 6, [0.0, 10.0, 5.0, 0.0, 10.0, 5.0]]])
+    verbalizer = SeriesVerbalizer(style="llmtime", n_timepoints=6).fit(X)
+    assert_allclose(verbalizer.offset_, [value, -3])
+    assert_allclose(verbalizer.step_, [step, 0.13])
+
+
 def test_llmtime_writes_its_own_words() -> None:
     X = np.array([[0.0, 1.0, 2.0, 3.0]])
     m = 0 - 0.3 * 3
@@ -245,6 +312,47 @@ def test_damaged_strings_are_errors_unless_asked(damaged: str) -> None:
     assert np.isfinite(back[0]).all()
 
 
+@pytest.mark.parametrize(
+    ("style", "separator", "text", "codes", "fault"),
+    [
+        ("digits", "blank", "1 2 3 4", [12, 34, None], "2 values instead of 3"),
+        ("digits", "blank", "1 2 3 4 5", [12, 34, None], "2 values and a part of one"),
+        ("digits", "blank", "1 2 3 4 5 6 7", [12, 34, 56], "3 values and a part of"),
+        ("digits", "blank", "1 2 na n 3 4 5", [12, None, 45], ""),
+        ("digits", "blank", "nan nan 1 2 3 nan", [None, 12, None], ""),
+        ("digits", "none", "12nan34", [12, None, 34], ""),
+        ("digits", "blank", "1 2 3 4 5 6" + "!" * 30, [12, 34, 56], f"{'!' * 20}'"),
+        ("llmtime", "blank", "1 2 , - 3 , Nan ,", [12, -4, None], ""),
+        ("llmtime", "blank", "12,-3,nan", [12, -4, None], ""),
+        ("llmtime", "blank", "1 , 2 ,", [1, 2, None], "2 values instead of 3"),
+        ("llmtime", "blank", "1 , 2 , 3 , 4 ,", [1, 2, 3], "4 values instead of 3"),
+        ("llmtime", "blank", "1 , x , ! ,", [1, None, None], "it has 'x' in it"),
+        ("llmtime", "blank", f"{'!' * 30},1,2", [None, 1, 2], f"{'!' * 20}' in it"),
+        ("llmtime", "blank", "", [None] * 3, "0 values instead of 3"),
+        ("sax", "blank", "a, Z c", [0, None, 2], ""),
+        ("sax", "blank", "a b", [0, 1, None], "2 values instead of 3"),
+        ("sax", "blank", "a y b h", [0, 1, 7], "it has 'y' in it"),
+    ],
+)
+def test_what_is_whole_of_a_string_is_read(
+    style: str, separator: str, text: str, codes: list[int | None], fault: str
+) -> None:
+    verbalizer = SeriesVerbalizer(style=style, separator=separator, n_timepoints=3)
+    verbalizer.fit([[0.0, 1.0, 2.0]])
+    found = verbalizer.parse([text], strict=False)
+    assert found.dtype == np.int64
+    missing = np.iinfo(np.int64).min
+    assert found[0, 0].tolist() == [missing if c is None else c for c in codes]
+    if fault:
+        with pytest.raises(ValueError) as raised:
+            verbalizer.parse([text])
+        assert str(raised.value).startswith("The string of case 0, channel 0 cannot be")
+        assert f"{fault}" in str(raised.value)
+        assert str(raised.value).endswith(". Use strict=False to read what is whole.")
+    else:
+        assert_array_equal(verbalizer.parse([text]), found)
+
+
 @pytest.mark.parametrize("style", ["llmtime", "sax"])
 def test_damaged_strings_of_other_styles(style: str) -> None:
     verbalizer = SeriesVerbalizer(style=style, n_timepoints=3).fit([[0.0, 1.0, 2.0]])
@@ -276,10 +384,10 @@ def test_wrong_input_is_said() -> None:
         verbalizer.transform(np.zeros((2, 3, 10)))
     with pytest.raises(ValueError, match="shape"):
         verbalizer.inverse_transform(["1 2 3 4 5 6 7 8"])
-    with pytest.raises(TypeError, match="sequence of strings"):
+    with pytest.raises(TypeError, match=r"^strings must be a sequence of strings, got"):
         verbalizer.inverse_transform("1 2 3 4")
-    with pytest.raises(TypeError, match="must be a string"):
-        verbalizer.inverse_transform([[1, 2]])
+    with pytest.raises(TypeError, match=r"strings\[0, 1\] must be a string, got int"):
+        verbalizer.inverse_transform([["1 2 3 4 5 6 7 8", 2]])
     flat = SeriesVerbalizer().fit(np.zeros((3, 8)))
     with pytest.raises(ValueError, match="expecting 8 features"):
         flat.transform(np.zeros((3, 9)))
@@ -293,7 +401,8 @@ def test_is_a_scikit_learn_estimator() -> None:
     X.setflags(write=False)
     verbalizer.fit(X).transform(X)
     assert_array_equal(X, before)
-    assert len(verbalizer.get_feature_names_out()) == 2
+    names = verbalizer.get_feature_names_out()
+    assert (names.tolist(), names.dtype) == (["text0", "text1"], object)
 
 
 def test_what_is_far_beyond_training_is_written_without_a_warning(recwarn):

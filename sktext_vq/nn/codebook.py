@@ -130,11 +130,11 @@ class Codebook(nn.Module):
             heads.append(_plus_plus(shapes[order[:2048]], size, generator))
         self.seeds.copy_(torch.cat(heads))
 
-    @torch.no_grad()
     def copy_codes(self, other: Codebook) -> None:
         """Take the codes of another codebook, and not how often it used them."""
-        self.seeds.copy_(other.seeds)
-        self.shift.copy_(other.shift)
+        with torch.no_grad():
+            self.seeds.copy_(other.seeds)
+            self.shift.copy_(other.shift)
 
     def score(self, points: Tensor) -> Tensor:
         """Score codes against windows, in one matrix product.
@@ -184,7 +184,6 @@ class Codebook(nn.Module):
         hard = (heads.detach() >= best.detach()).to(soft.dtype)
         return (hard + soft - soft.detach()).flatten(0, 1)
 
-    @torch.no_grad()
     def observe(
         self,
         branch: str,
@@ -220,7 +219,6 @@ class Codebook(nn.Module):
         self._sums[row].addmm_(weights.T, vectors.to(self._sums))
         self._seen[branch].append(_spread(vectors, _MAX_RECENT).to(self.seeds))
 
-    @torch.no_grad()
     def commit(
         self,
         rate: float,
@@ -262,21 +260,26 @@ class Codebook(nn.Module):
             _row(branch)
         weights = BRANCH_WEIGHTS if weights is None else weights
         quotas = quotas or {}
-        totals = self._counts.sum(1)
-        seen = totals > 0
-        shares = self._counts[seen] / totals[seen, None]
-        before = self.usage[seen]
-        first = before.sum(1, keepdim=True) == 0
-        self.usage[seen] = torch.where(first, shares, before.lerp(shares, 1 - _DECAY))
-        if rate > 0:
-            factors = totals.new_tensor([weights.get(name, 0.0) for name in BRANCHES])
-            factors = torch.where(seen, factors / totals, 0.0)
-            mass = factors @ self._counts
-            moved = mass > 0
-            sums = torch.tensordot(factors, self._sums, 1)
-            self._move(moved, sums[moved] / mass[moved, None], rate)
-        if any(quotas.values()) and bool(seen.any()):
-            self._revive(quotas, generator)
+        with torch.no_grad():
+            totals = self._counts.sum(1)
+            seen = totals > 0
+            shares = self._counts[seen] / totals[seen, None]
+            before = self.usage[seen]
+            first = before.sum(1, keepdim=True) == 0
+            self.usage[seen] = torch.where(
+                first, shares, before.lerp(shares, 1 - _DECAY)
+            )
+            if rate > 0:
+                factors = totals.new_tensor(
+                    [weights.get(name, 0.0) for name in BRANCHES]
+                )
+                factors = torch.where(seen, factors / totals, 0.0)
+                mass = factors @ self._counts
+                moved = mass > 0
+                sums = torch.tensordot(factors, self._sums, 1)
+                self._move(moved, sums[moved] / mass[moved, None], rate)
+            if any(quotas.values()) and bool(seen.any()):
+                self._revive(quotas, generator)
         self._counts.zero_()
         self._sums.zero_()
         self._seen = {branch: [] for branch in BRANCHES}

@@ -267,7 +267,8 @@ def parse_fixed(
     if rest:
         return codes, f"it has {rest[:20]!r} in it"
     if len(values) != n_timepoints or left_over:
-        return codes, f"it has {len(values)} values instead of {n_timepoints}"
+        more = " and a part of one" if left_over else ""
+        return codes, f"it has {len(values)} values{more} instead of {n_timepoints}"
     return codes, ""
 
 

@@ -18,6 +18,8 @@ __all__ = ["SeriesCaptioner"]
 _STRENGTH = ("very weak", "gentle", "moderate", "strong", "very strong")
 # A group's strength counts as still below this share of its median in training.
 _STILL = 0.1
+# Values as near to a bound as this share of it are those of the bound, computed anew.
+_ROUNDING = 1e-9
 
 
 class SeriesCaptioner(TransformerMixin, BaseEstimator):
@@ -255,7 +257,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         kind = "regular" if regularity >= 0.6 else "loose"
         slow, fast = self._speed_bounds[g]
         per_step = cycles / row["length"]
-        speed = " slow" if per_step < slow else " fast" if per_step > fast else ""
+        speed = _side(per_step, slow, fast, (" slow", "", " fast"))
         if self.sampling_rate is None:
             number, unit = cycles, "in the recording"
         else:
@@ -304,10 +306,10 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             peaks = "one sharp peak" if count == 1 else f"{count} sharp peaks"
             said.append((row["crest"] / 2, f"The {name} has {peaks}."))
         low, high = self._jerk_bounds[:, g]
-        if row["jerk"] > high:
-            said.append((1.2, f"The {name} is jerky with quick changes."))
-        elif row["jerk"] < low:
-            said.append((1.2, f"The {name} is smooth with slow changes."))
+        kinds = ("smooth with slow changes", "", "jerky with quick changes")
+        kind = _side(row["jerk"], low, high, kinds)
+        if kind:
+            said.append((1.2, f"The {name} is {kind}."))
         third = int(np.argmax(row["thirds"]))
         if row["thirds"][third] > 0.6 and row["length"] >= 3:
             when = ("at the start", "in the middle", "at the end")[third]
@@ -327,8 +329,16 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
 
 def _rank(value: float, thresholds: npt.NDArray[np.float64]) -> int:
     # The mean of both sides puts a value that all training cases share in the middle.
-    sides = [np.searchsorted(thresholds, value, side) for side in ("left", "right")]
-    return int(sum(sides) // 2)
+    below = np.searchsorted(thresholds, value * (1 - _ROUNDING), "left")
+    above = np.searchsorted(thresholds, value * (1 + _ROUNDING), "right")
+    return int(below + above) // 2
+
+
+def _side(value: float, low: float, high: float, words: tuple[str, str, str]) -> str:
+    """Choose the word for what is below, between or above two bounds."""
+    if value < low * (1 - _ROUNDING):
+        return words[0]
+    return words[2] if value > high * (1 + _ROUNDING) else words[1]
 
 
 def _spread(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
