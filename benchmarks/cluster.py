@@ -94,12 +94,17 @@ def main() -> None:
             "transform": lambda: transformer.transform(X),
         }
         first: dict[str, NDArray[Any]] = {}
-        for backend in args.backends:
-            if all((task, backend) in results for task in TASKS):
-                continue
-            if backend == "ray" and find_spec("ray") is None:
-                log("ray is not installed, and left out.")
-                continue
+        missing = [
+            backend
+            for backend in args.backends
+            if not all((task, backend) in results for task in TASKS)
+        ]
+        if "ray" in missing and find_spec("ray") is None:
+            log("ray is not installed, and left out.")
+            missing.remove("ray")
+        if missing:  # what others are compared with
+            missing = [ALONE, *(each for each in missing if each != ALONE)]
+        for backend in missing:
             with cluster(backend, args.workers) as context, context:
                 search(N_CODES[:1], few, y)
                 transformer.transform(tiles(256, 6, 100)[0])

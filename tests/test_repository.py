@@ -41,7 +41,7 @@ def test_no_tool_is_set_up_twice():
         re.split(r"[:-]", section.removeprefix("tool:"))[0]
         for section in setup_cfg().sections()
     }
-    assert tools == {"pytest", "coverage", "mypy"}
+    assert tools == {"pytest", "coverage", "mypy", "mutmut"}
     assert not tools & PYPROJECT["tool"].keys()
 
 
