@@ -116,7 +116,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet uv
 	.venv-oldest/bin/uv pip install --quiet --python .venv-oldest/bin/python \
-		--resolution lowest-direct --editable '.[all,test]'
+		--resolution lowest-direct --editable '.[benchmark,test]'
 	touch $@
 
 .venv-newest/stamp: pyproject.toml

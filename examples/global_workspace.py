@@ -66,7 +66,10 @@ parser.add_argument("--steps", type=int, default=100, help="of each training")
 options, data = parser.parse_args(), load("BasicMotions")
 names, y = np.unique([data.y_train, data.y_test], return_inverse=True)
 X = np.linalg.norm([data.X_train[:, :3], data.X_test[:, :3]], axis=2)  # acceleration
-series, y = torch.tensor((X - X[0].mean()) / X[0].std()).float(), torch.tensor(y).view(2, -1)
+series, y = (
+    torch.tensor((X - X[0].mean()) / X[0].std()).float(),
+    torch.tensor(y).view(2, -1),
+)
 wordings, _ = PromptBank().flat(names, ["sentence", "affirmative"])  # 4 of each class
 wordings += ["hitting a shuttlecock", "a sprint", "not moving at all", "a stroll"]
 texts, cuts, parts, r2 = encode_texts(wordings, TextEncoder()), [], [], []

@@ -41,6 +41,7 @@ from sktext_vq._guidance import (
 from sktext_vq._learned import Learned
 from sktext_vq._messages import few
 from sktext_vq._naming import CodeUse, separate
+from sktext_vq._processes import choose_device
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import (
     FeatureMoments,
@@ -137,8 +138,8 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             torch.empty(0, device=self._device())
         except (RuntimeError, AssertionError) as error:
             raise ValueError(
-                'device must be "auto", or a device that torch has here, such as '
-                f'"cpu", got {self.device!r}.'
+                'device must be "auto", "accelerate", or a device that torch has here, '
+                f'such as "cpu", got {self.device!r}.'
             ) from error
         rate = self.sampling_rate
         if rate is not None and not (isinstance(rate, Real) and float(rate) > 0):
@@ -601,7 +602,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
             valid_cases=valid_cases,
             weights=weights,
             max_epochs=int(self.max_epochs),
-            device=self._device(),
+            device=str(self.device),
             verbose=self.verbose,
             checkpoint=checkpoint,
         )
@@ -811,9 +812,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         return TextEncoder(self.text_encoder, verbose=self.verbose)
 
     def _device(self) -> str:
-        if self.device != "auto":
-            return str(self.device)
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return choose_device(self.device)
 
     def _n_threads(self) -> int:
         if self._device() != "cpu":

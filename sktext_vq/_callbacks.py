@@ -161,12 +161,17 @@ class Save(Callback):
         Digest of what training starts from.
     keep : Keep
         What to write and restore beside the net.
+    writes : bool
+        Whether to write; of processes that train together, one does.
     """
 
-    def __init__(self, checkpoint: Checkpoint, start: str, keep: Keep) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, start: str, keep: Keep, *, writes: bool
+    ) -> None:
         self.checkpoint = checkpoint
         self.start = start
         self.keep = keep
+        self.writes = writes
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         # A full disk should be known before hours of training.
@@ -179,6 +184,8 @@ class Save(Callback):
 
     def write(self, net: Any, done: bool = False) -> None:
         """Write all that the next epoch depends on; less, where none is to come."""
+        if not self.writes:
+            return
         keep = self.keep
         tensors = with_prefix("model", tensors_of(net.module_))
         tensors["generator"] = net.examples.generator.get_state()

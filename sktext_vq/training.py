@@ -34,6 +34,7 @@ from sktext_vq._callbacks import (
 )
 from sktext_vq._checkpoints import Checkpoint, digest_of_tensors, tensors_of
 from sktext_vq._examples import Examples
+from sktext_vq._processes import Processes, choose_device
 from sktext_vq.nn.model import DualBranchModel, Step
 
 Item = TypeVar("Item")
@@ -70,17 +71,25 @@ class _Net(NeuralNet):
         *,
         examples: Examples,
         weights: dict[str, float],
+        processes: Processes,
         **kwargs: Any,
     ) -> None:
         self.examples = examples
         self.weights = weights
+        self.processes = processes
         super().__init__(module, **kwargs)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
-        return super().train_step_single(self._prepare(batch, True), **fit_params)
+        part, self._share = self.processes.part(batch)
+        with self.processes.draw_alike(self.examples.generator):
+            step = super().train_step_single(self._prepare(part, True), **fit_params)
+        self.processes.mean_gradients(self.module_)
+        return {**step, "loss": self.processes.mean(step["loss"].detach())}
 
     def validation_step(self, batch: Any, **fit_params: Any) -> Any:
-        return super().validation_step(self._prepare(batch, False), **fit_params)
+        part, self._share = self.processes.part(batch)
+        step = super().validation_step(self._prepare(part, False), **fit_params)
+        return {**step, "loss": self.processes.mean(step["loss"])}
 
     def infer(self, x: Step, **fit_params: Any) -> Any:
         return self.module_(x)  # a named tuple would be taken for several arguments
@@ -91,19 +100,23 @@ class _Net(NeuralNet):
 
     def observe(self, cases: Tensor) -> None:
         """Let the codebook see what both branches match with it."""
-        observe(self.module_, self.examples, cases, self.device)
+        part, share = self.processes.part(cases)
+        with self.processes.draw_alike(self.examples.generator):
+            if share:
+                observe(self.module_, self.examples, part, self.device)
+        self.processes.share_matches(self.module_.tokenizer.codebook)
 
     def get_loss(
         self, y_pred: dict[str, Tensor], y_true: Tensor, *args: Any, **kwargs: Any
     ) -> Any:
         prefix = "train" if self.module_.training else "valid"
-        for name, term in y_pred.items():
-            self.history.record_batch(f"{prefix}_{name}", float(term.detach()))
+        terms = {name: float(y_pred[name].detach()) for name in y_pred if self._share}
+        for name, mean in self.processes.mean_of_each(terms).items():
+            self.history.record_batch(f"{prefix}_{name}", mean)
         if not y_pred:  # nothing that the losses are about is in this batch
             return next(self.module_.parameters()).sum() * 0
-        return torch.stack(
-            [self.weights[name] * term for name, term in y_pred.items()]
-        ).sum()
+        losses = [self.weights[name] * term for name, term in y_pred.items()]
+        return torch.stack(losses).sum() * self._share
 
 
 def observe(
@@ -208,7 +221,7 @@ def train(
     max_epochs : int
         At most so many passes over the training cases.
     device : str
-        Where to train.
+        The parameter of the estimator.
     verbose : int
         1 shows a progress bar.
     checkpoint : Checkpoint, optional
@@ -237,6 +250,7 @@ def train(
     OSError
         If the checkpoint cannot be written.
     """
+    processes = Processes(device)
     keep = Keep(held_out=len(valid_cases) > 0)
     callbacks: list[tuple[str, Callback]] = [
         ("finite", NotFinite()),
@@ -244,19 +258,22 @@ def train(
     ]
     if weights["codebook"]:
         callbacks.append(("commit", Commit()))
-    if verbose:
+    if verbose and processes.is_first:
         callbacks.append(("progress", Progress()))
     callbacks.append(("keep", keep))
     save = None
-    if checkpoint is not None:
+    if checkpoint is not None or processes.count > 1:
         drawn = {"generator": examples.generator.get_state()}
         start = digest_of_tensors({**tensors_of(model), **drawn})
-        save = Save(checkpoint, start, keep)
+        processes.check_alike(start)
+    if checkpoint is not None:
+        save = Save(checkpoint, start, keep, writes=processes.is_first)
         callbacks.append(("save", save))
     net = _Net(
         model,
         examples=examples,
         weights=weights,
+        processes=processes,
         criterion=torch.nn.Identity,  # the loss is in get_loss
         optimizer=torch.optim.Adam,
         optimizer__lr=_RATE,
@@ -275,7 +292,7 @@ def train(
         callbacks=callbacks,
         callbacks__print_log=None,
         verbose=0,
-        device=device,
+        device=choose_device(device),
     ).initialize()
     done = save is not None and save.restore(net)
     if not done:
@@ -319,7 +336,8 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: Keep) -> bool:
         )
         return True
     except KeyboardInterrupt:
-        if not keep.n_epochs:
+        # Processes that train together are at different places of a step.
+        if not keep.n_epochs or net.processes.count > 1:
             raise
         warnings.warn(
             f"Training was interrupted after {keep.n_epochs} of {net.max_epochs} "

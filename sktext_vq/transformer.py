@@ -86,7 +86,9 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
     random_state : int, RandomState or None, default=None
         Makes fits repeatable. Global random states are left alone.
     device : str, default="auto"
-        Torch device; ``"auto"`` is a GPU if there is one.
+        Torch device; ``"auto"`` is a GPU if there is one. With ``"accelerate"``,
+        processes that ``accelerate launch`` has started with the same data train
+        together, each on its device and a part of every batch.
     n_jobs : int or None, default=None
         Threads that share out the cases, as joblib counts them. None is as many as
         torch may use (``torch.set_num_threads``), or as joblib's context says. Where

@@ -1,6 +1,7 @@
 import copy
 import math
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -145,6 +146,33 @@ def test_the_order_of_calls_changes_rounding_at_most():
             codebook.commit(0.1, generator(step), quotas=QUOTAS)
     for name, value in state(codebooks[0]).items():
         torch.testing.assert_close(state(codebooks[1])[name], value)
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_what_others_have_seen_counts_as_one_s_own(branch):
+    whole, first, second = (seeded() for _ in range(3))
+    vectors = {name: draw(60, seed) for seed, name in enumerate(BRANCHES)}
+    halves = {first: slice(0, 20), second: slice(20, None)}
+    for name, rows in vectors.items():
+        observe(whole, name, rows)
+        for codebook, half in halves.items():
+            if name == branch or codebook is first:  # one branch in one process only
+                observe(codebook, name, rows[half if name == branch else slice(None)])
+    sums = [[codebook._counts, codebook._sums] for codebook in halves]
+    pools = [[codebook._pool(name) for name in BRANCHES] for codebook in halves]
+    added = [a + b for a, b in zip(*sums, strict=True)]
+    joined = [torch.cat(pair) for pair in zip(*pools, strict=True)]
+
+    def take(results, own):
+        return next(results)
+
+    for codebook in halves:
+        codebook.gather(partial(take, iter(added)), partial(take, iter(joined)))
+    for codebook in (whole, first, second):
+        codebook.commit(0.5, generator(), quotas=QUOTAS)
+    assert_same(state(first), state(second))
+    for name, value in state(whole).items():
+        torch.testing.assert_close(value, state(first)[name])
 
 
 @pytest.mark.parametrize("content", [0.0, 1e30, math.nan, math.inf])

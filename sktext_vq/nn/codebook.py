@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -218,6 +219,22 @@ class Codebook(nn.Module):
         self._counts[row] += weights.sum(0)
         self._sums[row].addmm_(weights.T, vectors.to(self._sums))
         self._seen[branch].append(_spread(vectors, _MAX_RECENT).to(self.seeds))
+
+    def gather(
+        self, add: Callable[[Tensor], Tensor], collect: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Take in what codebooks of other processes have observed in this step.
+
+        Parameters
+        ----------
+        add : callable
+            Returns the sum of a tensor over processes.
+        collect : callable
+            Returns the rows of a tensor of all processes, in the same order in each.
+        """
+        self._counts.copy_(add(self._counts))
+        self._sums.copy_(add(self._sums))
+        self._seen = {branch: [collect(self._pool(branch))] for branch in BRANCHES}
 
     def commit(
         self,

@@ -1,0 +1,156 @@
+"""Training that several processes share, such as one for each GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sktext_vq.nn.codebook import Codebook
+
+_SHARED = "accelerate"  # the device that asks for this
+
+
+def choose_device(device: Any) -> str:
+    """Return the device of this process for the parameter of an estimator."""
+    if device not in ("auto", _SHARED):
+        return str(device)
+    usual = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "auto":
+        return usual
+    try:
+        state = _state()
+    except ImportError:  # predictions do not need it
+        return usual
+    return str(state.device) if state.num_processes > 1 else usual
+
+
+def _state() -> Any:
+    from accelerate import PartialState
+
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+class Processes:
+    """Processes that train one model together, each on a part of every batch.
+
+    All have all data and the same model, and take the same steps: gradients are means
+    over processes, and the codebook sees what all have matched.
+
+    Parameters
+    ----------
+    device : str
+        The parameter of the estimator. If it is not "accelerate", this process is the
+        only one, and nothing here does anything.
+
+    Attributes
+    ----------
+    count : int
+        How many there are.
+    is_first : bool
+        Whether this one writes files and shows progress.
+
+    Raises
+    ------
+    ImportError
+        If accelerate is asked for and not installed.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.count, self._index = 1, 0
+        if device == _SHARED:
+            try:
+                state = _state()
+            except ImportError as error:
+                raise ImportError(
+                    'device="accelerate" needs accelerate: pip install '
+                    "'sktext_vq[accelerate]'."
+                ) from error
+            self.count, self._index = state.num_processes, state.process_index
+        self.is_first = self._index == 0
+
+    def check_alike(self, digest: str) -> None:
+        """Wait for all, and raise an error if they do not start from the same."""
+        if self.count > 1 and len(set(self._gather(digest))) > 1:
+            raise ValueError(
+                "Processes that train together have to start from the same numbers, "
+                "and do not: give each the same data and parameters, and an int as "
+                "random_state."
+            )
+
+    def part(self, cases: Tensor) -> tuple[Tensor, float]:
+        """Return the cases of a batch that are for this process.
+
+        Returns
+        -------
+        cases : Tensor
+            At least one.
+        weight : float
+            What its mean counts in a mean over processes. 0 for a case that is only
+            there because others have to be waited for.
+        """
+        own = cases[self._index :: self.count]
+        weight = len(own) * self.count / len(cases)
+        return (own if len(own) else cases[:1]), weight
+
+    @contextmanager
+    def draw_alike(self, generator: torch.Generator) -> Iterator[None]:
+        """Leave a generator in the same state everywhere, whatever each has drawn."""
+        yield
+        if self.count > 1:
+            from accelerate.utils import broadcast_object_list
+
+            (state,) = broadcast_object_list([generator.get_state()])
+            generator.set_state(state)
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Mean of a tensor over processes."""
+        return self._reduce(value, "mean") if self.count > 1 else value
+
+    def mean_of_each(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Mean of named numbers over the processes that have them."""
+        if self.count == 1:
+            return dict(values)
+        every = self._gather(dict(values))
+        names = dict.fromkeys(name for each in every for name in each)
+        return {
+            name: float(np.mean([each[name] for each in every if name in each]))
+            for name in names
+        }
+
+    def mean_gradients(self, module: nn.Module) -> None:
+        """Replace gradients by means over processes, 0 where one has none."""
+        if self.count == 1:
+            return
+        weights = [weight for weight in module.parameters() if weight.requires_grad]
+        known = torch.tensor([weight.grad is not None for weight in weights])
+        any_known = self._reduce(known.to(weights[0].device, torch.float32), "sum") > 0
+        for weight, has_one in zip(weights, any_known.tolist(), strict=True):
+            if has_one:
+                own = torch.zeros_like(weight) if weight.grad is None else weight.grad
+                weight.grad = self._reduce(own, "mean")
+
+    def share_matches(self, codebook: Codebook) -> None:
+        """Let a codebook see what those of all processes have matched."""
+        if self.count > 1:
+            codebook.gather(partial(self._reduce, reduction="sum"), self._cat)
+
+    def _reduce(self, value: Tensor, reduction: str) -> Tensor:
+        from accelerate.utils import reduce
+
+        found: Tensor = reduce(value.contiguous(), reduction=reduction)
+        return found
+
+    def _gather(self, value: Any) -> list[Any]:
+        from accelerate.utils import gather_object
+
+        return list(gather_object([value]))
+
+    def _cat(self, rows: Tensor) -> Tensor:
+        every = self._gather(rows.cpu())
+        return torch.cat(every).to(rows.device)
