@@ -122,6 +122,42 @@ def test_commits_are_those_of_numpy():
         assert torch.equal(codebook.shift[4], unused) == (s == 1)
 
 
+def test_the_nearest_code_of_each_head_is_chosen():
+    codebook = seeded(48)
+    assert codebook.n_heads == 3
+    with torch.no_grad():
+        codebook.shift.normal_(generator=generator())
+    codes = codebook.codes.detach().double()
+    vectors = draw(50, 7)
+    points = torch.cat([vectors, torch.ones(50, 1)], dim=1).T
+    scores = codebook.score(points).detach()
+    expected = codes @ vectors.double().T - codes.square().sum(1)[:, None] / 2
+    torch.testing.assert_close(scores.double(), expected, atol=1e-5, rtol=1e-5)
+    nearest = torch.cdist(codes, vectors.double()).unflatten(0, (3, 16)).argmin(1)
+    chosen = codebook.assign(scores.clone()).unflatten(0, (3, 16))
+    assert torch.equal(chosen.argmax(1), nearest)
+    assert torch.equal(chosen.sum(1), torch.ones(3, 50))
+    # Few windows are scored as they are among many, to the last bit.
+    for n_few in (1, 31, 32, 33):
+        assert torch.equal(codebook.score(points[:, :n_few]), scores[:, :n_few])
+
+
+def test_choices_have_the_gradient_of_a_softmax_in_each_head():
+    codebook = seeded(48)
+    scores = torch.randn(48, 5, 2, generator=generator()).requires_grad_()
+    weights = torch.randn(48, 5, 2, generator=generator(1))
+    before = scores.detach().clone()
+    chosen = codebook.assign(scores, temperature=0.5)
+    hard = codebook.assign(before.clone())
+    assert chosen.shape == scores.shape
+    torch.testing.assert_close(chosen.detach(), hard, atol=1e-6, rtol=0)
+    assert torch.equal(scores.detach(), before)
+    (found,) = torch.autograd.grad((chosen * weights).sum(), scores)
+    soft = torch.softmax(scores.unflatten(0, (3, 16)) / 0.5, dim=1).flatten(0, 1)
+    (expected,) = torch.autograd.grad((soft * weights).sum(), scores)
+    torch.testing.assert_close(found, expected)
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.1])
 def test_the_order_of_branches_changes_nothing(rate):
     codebooks = seeded(), seeded()
@@ -158,16 +194,19 @@ def test_what_others_have_seen_counts_as_one_s_own(branch):
         for codebook, half in halves.items():
             if name == branch or codebook is first:  # one branch in one process only
                 observe(codebook, name, rows[half if name == branch else slice(None)])
-    sums = [[codebook._counts, codebook._sums] for codebook in halves]
+    sums = [[codebook._counts.clone(), codebook._sums.clone()] for codebook in halves]
     pools = [[codebook._pool(name) for name in BRANCHES] for codebook in halves]
-    added = [a + b for a, b in zip(*sums, strict=True)]
-    joined = [torch.cat(pair) for pair in zip(*pools, strict=True)]
 
-    def take(results, own):
-        return next(results)
+    def plus(others, own):
+        return own + next(others)
 
-    for codebook in halves:
-        codebook.gather(partial(take, iter(added)), partial(take, iter(joined)))
+    def beside(others, own):
+        return torch.cat([own, next(others)])
+
+    for codebook, other in ((first, 1), (second, 0)):
+        codebook.gather(
+            partial(plus, iter(sums[other])), partial(beside, iter(pools[other]))
+        )
     for codebook in (whole, first, second):
         codebook.commit(0.5, generator(), quotas=QUOTAS)
     assert_same(state(first), state(second))
@@ -325,6 +364,33 @@ def test_replaced_codes_have_time_to_be_found():
     assert torch.equal(seen[1], seen[-1])
     # Nobody uses them yet, and metrics say so.
     assert codebook.metrics()["signal_used"] == pytest.approx(20 / 32)
+
+
+@pytest.mark.parametrize("heard", [("signal",), BRANCHES])
+def test_one_dead_code_is_replaced_and_counts_as_used_where_something_was(heard):
+    codebook = seeded()
+    weights = torch.eye(32)[:31].repeat(2, 1)
+    for name in heard:
+        codebook.observe(name, draw(62), weights)
+    before = codebook.seeds.clone()
+    codebook.commit(0.0, generator(), quotas={"signal": 5})
+    changed = (codebook.seeds != before).any(1)
+    assert changed.nonzero().squeeze(1).tolist() == [31]
+    expected = [2 * 0.02 / 32 if name in heard else 0.0 for name in BRANCHES]
+    assert codebook.usage[:, 31].tolist() == pytest.approx(expected)
+
+
+def test_codes_are_copied_without_their_use():
+    codebook, other = Codebook(32, 8), seeded()
+    observe(other, "signal", draw(30))
+    other.commit(0.1, generator())
+    codebook.copy_codes(other)
+    assert torch.equal(codebook.codes, other.codes)
+    assert not codebook.usage.any()
+    other.shift.data.zero_()
+    other.seeds.zero_()
+    assert codebook.codes.any()
+    assert codebook.shift.any()
 
 
 def test_codes_that_one_branch_uses_stay():
