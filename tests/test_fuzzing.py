@@ -14,6 +14,7 @@ from fuzz import (
     ANY_TEXT,
     ANY_TEXTS,
     JSON,
+    NAMES,
     ODD,
     PARAMETERS,
     TINY,
@@ -23,6 +24,7 @@ from fuzz import (
     damaged,
     frozen,
     fuzzed,
+    in_folder,
     labels,
     panels,
     same,
@@ -46,6 +48,7 @@ from sktext_vq.__main__ import main
 from sktext_vq._files import read_recordings
 from sktext_vq.panel import as_panel
 from sktext_vq.recordings import cut_windows, segment
+from sktext_vq.text import are_words
 
 # Estimators
 
@@ -178,6 +181,38 @@ def test_long_recordings(X, length, step):
         assert windows.shape[2] == length
         tried(segment, trained()[0], recording, length, step)
     tried(trained()[0].caption, X)
+
+
+@fuzzed(12)
+@given(
+    name=st.sampled_from(
+        [
+            *("candidate_labels", "stay", "least", "classifier", "label", "against"),
+            *("search", "caption", "digits", "available", "load", "folder", "read_ts"),
+            "are_words",
+        ]
+    ),
+    value=st.one_of(PARAMETERS, ODD, NAMES, ANY_TEXTS, panels(3)),
+)
+def test_arguments_of_any_kind(tmp_path_factory, name, value):
+    model, X = trained()
+    recording = np.concatenate(X, axis=1)
+    calls = {
+        "classifier": lambda: segment(value, recording, 20),
+        "label": lambda: model.explain(X, label=value),
+        "against": lambda: model.explain(X, against=value),
+        "search": lambda: model.search(X, value),
+        "caption": lambda: model.caption(X, value),
+        "digits": lambda: model.reconstruct_text(value),
+        "available": lambda: sets.available(value),
+        "load": lambda: sets.load(value),
+        "folder": lambda: sets.load("GunPoint", value),
+        "read_ts": lambda: sets.read_ts(value),
+        "are_words": lambda: are_words(value),
+    }
+    call = calls.get(name, lambda: segment(model, recording, 20, **{name: value}))
+    with in_folder(tmp_path_factory.getbasetemp()):
+        tried(call, allowed=(OSError,))
 
 
 # Texts of series
@@ -336,6 +371,87 @@ def test_files_are_read_or_refused(tmp_path_factory, data, kind):
         for about in (found.y, found.groups, found.cases):
             assert about is None or len(about) == len(found.X)
         tried(as_panel, found.X)
+
+
+HEADINGS = st.one_of(
+    st.sampled_from(
+        [
+            *("case", "Case", "time", "time_s", "label", "subject", "channel", "value"),
+            *("index", "instances", "acc_x_0", "acc_x_1", "acc_y_0", "u", "0", 0, 1.5),
+            *(None, ("a", "b"), "", " u ", "\0", "x" * 999, "\N{GRINNING FACE}"),
+        ]
+    ),
+    st.text(max_size=9),  # pandas' own names have no half of a surrogate pair
+)
+
+
+@st.composite
+def tables(draw):
+    """Draw a data frame of columns of any kind, which may be a panel."""
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    n_rows = draw(st.sampled_from([6, 12, 6, 12, 6, 12, 1, 0]))
+    places = np.arange(n_rows)
+    times = pd.Timestamp("2026-01-01") + pd.to_timedelta(places, "s")
+    kinds = {
+        "cases": places // 3,
+        "names": np.array(["a", "b"], dtype=object)[places % 2],
+        "times": places % 3,
+        "noise": rng.normal(size=n_rows),
+        "gaps": np.where(rng.random(n_rows) < 0.3, np.nan, 1.0),
+        "dates": times,
+        "zones": times.tz_localize("UTC"),
+        "clock": [str(each.time()) for each in times],
+        "texts": [draw(ANY_TEXT) for _ in places] if n_rows < 9 else ["x"] * n_rows,
+        "whole": pd.array(places, dtype="Int64"),
+        "lacking": pd.array([None] * n_rows, dtype="Float64"),
+        "classes": pd.Categorical(places % 2),
+        "odd": ([None, [1], {}, 1j, b"x", True, "1"] * 2)[:n_rows],
+        "mixed": ([1, "x", None, 2.5, True, b"y"] * 2)[:n_rows],
+        "infinite": np.full(n_rows, np.inf),
+    }
+    usual = {"case": "cases", "time": "times", "u": "noise"}
+    columns = [(name, kinds[kind]) for name, kind in usual.items() if draw(SOME)]
+    for _ in range(draw(st.integers(0, 3))):
+        columns.append((draw(HEADINGS), kinds[draw(st.sampled_from(sorted(kinds)))]))
+    frame = pd.concat(
+        [
+            pd.Series(list(values), dtype=getattr(values, "dtype", object))
+            for _, values in columns
+        ]
+        or [pd.Series(dtype=float)],
+        axis=1,
+    )
+    frame.columns = pd.Index(
+        [name for name, _ in columns] or ["u"], tupleize_cols=False
+    )
+    if draw(st.integers(0, 5)) == 0 and len(columns) > 1:
+        frame = frame.iloc[:, 1:].set_axis(frame.iloc[:, 0], axis=0)
+    return frame
+
+
+SOME = st.sampled_from([True, True, False])
+COLUMNS = ("label_column", "case_column", "time_column", "subject_column")
+
+
+@fuzzed(12)
+@given(data=st.data(), table=tables())
+def test_tables_are_read_or_refused(data, table):
+    own = st.sampled_from([*table.columns, "case"])
+    choices = dict.fromkeys(COLUMNS, st.one_of(own, own, PARAMETERS))
+    choices["ignore_columns"] = st.one_of(st.lists(own, max_size=2), PARAMETERS)
+    choices["part"] = st.one_of(st.just("train"), PARAMETERS)
+    few = data.draw(st.lists(st.sampled_from(sorted(choices)), max_size=2, unique=True))
+    options = {name: data.draw(choices[name], name) for name in few}
+    before = frozen(table)
+    found = tried(read_recordings, table, **options)
+    if found is not None:
+        assert len(found.X) > 0
+        for about in (found.y, found.groups, found.cases):
+            assert about is None or len(about) == len(found.X)
+        panel = tried(as_panel, found.X)
+        if panel is not None and found.channel_names is not None:
+            assert len(found.channel_names) == panel.n_channels
+    assert unchanged(table, before)
 
 
 @fuzzed(12)
