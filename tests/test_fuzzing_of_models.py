@@ -242,6 +242,7 @@ def test_exported_models_predict_the_same(tmp_path_factory, data):
     model = VQTextClassifier(max_epochs=0, text=None, channel_names=names, **TINY)
     if tried(model.fit, X, y) is None:
         return
+    check_predictions(model, X)
     path = tmp_path_factory.getbasetemp() / "model.onnx"
     if tried(export_onnx, model, path) is None:
         return
@@ -265,4 +266,5 @@ def test_exported_models_predict_the_same(tmp_path_factory, data):
         noise = np.random.default_rng(0).normal(scale=0.1, size=values.shape)
         values = (values + size * noise).astype(np.float32)
         (found,) = session.run(None, {"series": values})
-        np.testing.assert_allclose(found, model.predict_proba(values), atol=1e-3)
+        expected = tried(model.predict_proba, values)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
