@@ -97,6 +97,7 @@ _MAX_OBSERVED_CASES = 256
 # With classes, so large shares of histograms, matches and summaries are kept: chosen on
 # the training parts of 19 data sets (benchmarks/results/choices.csv).
 _KEPT_SHARES = (1 / 3, 1 / 3, 1.0)
+_FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
 _GRAVITY_VIEWS = ("beside", "alone")
 _TEXT_CHOICES = ("auto", "labels", "captions")
 
@@ -440,11 +441,13 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                     "channel_names, such as acc_x, acc_y and acc_z, or channel_groups."
                 )
             return None
-        mean, scale = (
-            torch.from_numpy(values.astype(np.float32))
-            for values in (self.scaler_.mean, self.scaler_.scale)
-        )
         triads = list(self.channel_groups_.values())
+        # Squares of huge values would overflow, so axes are about 1 here. Nothing is
+        # rounded by a power of two. Other channels are not used.
+        values = np.stack([self.scaler_.mean, self.scaler_.scale])
+        _, power = np.frexp(np.abs(values[:, np.unique(triads)]).max())
+        values = np.ldexp(values, -power).clip(-_FAR_CHANNEL, _FAR_CHANNEL)
+        mean, scale = torch.from_numpy(values.astype(np.float32))
         frame = GravityFrame(triads, mean, scale, self.gravity_views == "alone")
         frame.fit(batch)
         if frame.reference is None:

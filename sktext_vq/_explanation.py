@@ -158,7 +158,8 @@ class ExplanationMixin:
     def _index_of(self, label: Any) -> int | None:
         if label is None:
             return None
-        found = np.flatnonzero(self.classes_ == label)
+        several = np.iterable(label) and not isinstance(label, str | bytes)
+        found: Any = [] if several else np.flatnonzero(self.classes_ == label)
         if len(found) != 1:
             raise ValueError(
                 f"{label!r} is no class of training: {self.classes_.tolist()}."

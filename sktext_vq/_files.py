@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq._output import check_target, replace_file
+from sktext_vq._output import check_path, check_target, replace_file
 from sktext_vq._tables import (
     Columns,
     Recordings,
@@ -67,6 +67,8 @@ def read_recordings(
     ------
     ValueError
         If the file is damaged, of another format, or not what it should be.
+    TypeError
+        If `source` is neither, or a column is not named by a str.
     OSError
         If there is no such file, or it cannot be opened.
     ImportError
@@ -146,9 +148,10 @@ def read_recordings(
     columns = Columns(
         label_column, case_column, time_column, subject_column, ignore_columns
     )
+    _check_columns(columns)
     if isinstance(source, pd.DataFrame):
         return from_table(as_table(source, "The table", columns))
-    path = Path(source)
+    path = check_path(source)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Give a file of series.")
     if not path.is_file():
@@ -169,6 +172,22 @@ def read_recordings(
     raise ValueError(
         f"{path} has none of the endings that tell what a file is: {_ENDINGS}."
     )
+
+
+def _check_columns(columns: Any) -> None:
+    """Refuse what is no name of a column."""
+    for what in ("label", "case", "time", "subject"):
+        name = getattr(columns, what)
+        if not (name is None or isinstance(name, str)):
+            raise TypeError(
+                f"{what}_column must be the name of a column, a str, got {name!r}."
+            )
+    names = columns.ignored
+    is_list = np.iterable(names) and not isinstance(names, str)
+    if not (is_list and all(isinstance(name, str) for name in names)):
+        raise TypeError(
+            f"ignore_columns must be a list of names of columns, got {names!r}."
+        )
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:

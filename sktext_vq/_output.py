@@ -4,6 +4,43 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
+
+
+def check_path(path: Any) -> Path:
+    """Return a path, or say why no file can have it.
+
+    Parameters
+    ----------
+    path : path-like
+        Of a file that is there, or is to be.
+
+    Returns
+    -------
+    Path
+        The same.
+
+    Raises
+    ------
+    TypeError
+        If it is no path, or one of bytes.
+    ValueError
+        If it has characters that names of files cannot have.
+    """
+    name = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(name, str):
+        raise TypeError(f"A path must be a str or a pathlib.Path, got {path!r}.")
+    try:
+        # Half a surrogate pair, as a label may have, is no character of a name.
+        broken = b"\0" in os.fsencode(name)
+    except UnicodeEncodeError:
+        broken = True
+    if broken:
+        raise ValueError(
+            f"{name!r} has characters that the name of a file cannot have: give "
+            "another path."
+        )
+    return Path(name)
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
@@ -23,8 +60,10 @@ def check_target(path: str | os.PathLike[str]) -> Path:
     ------
     OSError
         If the path is a folder, or is in a folder that does not exist.
+    TypeError, ValueError
+        If it is no path; see `check_path`.
     """
-    path = Path(path)
+    path = check_path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Give a file to write.")
     if not path.parent.is_dir():

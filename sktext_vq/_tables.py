@@ -256,9 +256,11 @@ def _warn_of_columns(
     within = codes[1:] == codes[:-1]
     if not within.any():
         return
-    steps = np.diff(values, axis=0)[within]
     starts = np.r_[True, ~within]
-    same = (steps == 0).all(axis=0) & (np.ptp(values[starts], axis=0) > 0)
+    # An infinity is refused later, by those who take the series.
+    with np.errstate(invalid="ignore", over="ignore"):
+        steps = np.diff(values, axis=0)[within]
+        same = (steps == 0).all(axis=0) & (np.ptp(values[starts], axis=0) > 0)
     rising = (steps > 0).all(axis=0) & (len(steps) >= _MANY)
     for is_so, what, options in (
         (same, "one value in all rows of a case", "subject_column, label_column"),
@@ -522,8 +524,15 @@ def as_table(frame: pd.DataFrame, name: Path | str, columns: Columns) -> Table:
     """Turn a data frame into a table, with the index among the columns."""
     # Cases and times are in the index of sktime's panels.
     if not isinstance(frame.index, pd.RangeIndex) or frame.index.name:
-        frame = frame.reset_index()
-    return Table(frame.rename(columns=str), name, columns)
+        frame = frame.reset_index(allow_duplicates=True)
+    frame = frame.set_axis([str(each) for each in frame.columns], axis=1)
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise ValueError(
+            f"{name} has more than one column {twice[0]!r}. Give each a name of its "
+            "own, those of the index included."
+        )
+    return Table(frame, name, columns)
 
 
 def read_parquet(path: Path, columns: Columns) -> Table:

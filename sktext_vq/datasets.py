@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sktext_vq._output import check_path
 
 __all__ = ["Dataset", "available", "load", "read_ts"]
 
@@ -122,7 +124,7 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
     ['badminton', 'running', 'standing', 'walking']
     """
     sources = _sources(data)
-    if name not in sources:
+    if not isinstance(name, Hashable) or name not in sources:
         names = ", ".join(sources) or "none"
         hint = "" if find_spec("sktime") else ", or install sktime for those it has"
         raise ValueError(
@@ -187,7 +189,7 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
     >>> X.shape, y.tolist()
     ((2, 1, 3), ['up', 'down'])
     """
-    path = Path(path)
+    path = check_path(path)
     cases, labels, has_labels, in_data = [], [], False, False
     with path.open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, start=1):
@@ -234,6 +236,8 @@ def _sources(
         for name in _PACKAGED:
             if (packaged / name / f"{name}_TRAIN.ts").is_file():
                 sources[name] = partial(_load_ts, name, packaged / name)
+    if data is not None:
+        check_path(data)
     data = data or os.environ.get(_FOLDER_VARIABLE)
     if data:
         folder = Path(data)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from sktext_vq._messages import check_count
 from sktext_vq._scaling import Scaler
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
@@ -47,7 +48,7 @@ def pretrain(
     ValueError
         If there are no panels, one of them is none, or a parameter is off.
     TypeError
-        If `panels` is a panel itself.
+        If `panels` is a panel itself or no list, or a parameter is of another type.
 
     Notes
     -----
@@ -90,8 +91,14 @@ def pretrain(
         raise TypeError(
             "panels must be a list of panels, got one panel: pretrain([X]) takes it."
         )
+    given: Any = panels
+    if not isinstance(given, Sequence):
+        raise TypeError(
+            f"panels must be a list of panels, got a {type(given).__name__}."
+        )
     if len(panels) == 0:
         raise ValueError("panels is empty: there is nothing to learn from.")
+    check_count("most_series", most_series, least=1)
     if most_series < len(panels):
         raise ValueError(
             f"most_series must be at least 1 for each of {len(panels)} panels, got "

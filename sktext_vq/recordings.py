@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,8 @@ def segment(
     ValueError
         If the recording is no array of channels or shorter than a window, or `stay`
         or `least` are no probabilities.
+    TypeError
+        If the classifier is none, or length or step is not a whole number.
 
     Notes
     -----
@@ -146,17 +148,23 @@ def segment(
     0      0  400   running
     1    400  800  standing
     """
-    for name, value in (("stay", stay), ("least", least)):
-        if not 0 <= value < 1:
+    chances: dict[str, Any] = {"stay": stay, "least": least}
+    for name, value in chances.items():
+        if not (isinstance(value, Real) and 0 <= float(value) < 1):
             raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}.")
+    needed = "predict_proba" if candidate_labels is None else "predict_proba_zero_shot"
+    if isinstance(classifier, type) or not hasattr(classifier, needed):
+        raise TypeError(
+            f"classifier must be a fitted one that has {needed}, got {classifier!r}."
+        )
     windows = cut_windows(recording, length, step)
     step = max(1, length // 2) if step is None else step
     if candidate_labels is None:
-        labels = [str(label) for label in classifier.classes_]
         found = classifier.predict_proba(windows)
+        labels = [str(label) for label in classifier.classes_]
     else:
-        labels = list(candidate_labels)
         found = classifier.predict_proba_zero_shot(windows, candidate_labels)
+        labels = list(candidate_labels)
     path = _most_probable_path(np.log(np.maximum(found, 1e-12)), stay)
     own = found[np.arange(len(path)), path]
     # A window stands for the timepoints around its middle.

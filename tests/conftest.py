@@ -16,6 +16,9 @@ import torch
 
 from sktext_vq.datasets import Dataset, load
 
+# What it holds is shown as in tests.
+pytest.register_assert_rewrite("fuzz")
+
 # Tests run side by side, one core each.
 torch.set_num_threads(1)
 

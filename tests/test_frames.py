@@ -236,3 +236,25 @@ def test_gravity_views_alone_needs_sensors():
         VQTextClassifier(gravity_views="alone", channel_groups=still, **FAST).fit(X, y)
     with pytest.raises(ValueError, match="gravity_views must be one of"):
         VQTextClassifier(gravity_views="only", **FAST).fit(X, y)
+
+
+@pytest.mark.parametrize("power", [-900, -60, 60, 900])
+@pytest.mark.parametrize("views", ["beside", "alone"])
+def test_units_of_any_size_change_nothing(views, power):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 3, 40)), np.arange(12) % 2
+    X[:, 1] += 9.8
+    X[y == 1] *= 2
+    found = [
+        VQTextClassifier(
+            16,
+            max_epochs=0,
+            channel_names=["acc_x", "acc_y", "acc_z"],
+            gravity_views=views,
+            random_state=0,
+        )
+        .fit(series, y)
+        .predict_proba(series)
+        for series in (X, np.ldexp(X, power))
+    ]
+    np.testing.assert_array_equal(*found)

@@ -14,11 +14,12 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 import sktext_vq
 from sktext_vq import DriftWarning
-from sktext_vq._messages import few
+from sktext_vq._base import check_column
+from sktext_vq._messages import check_count, few
 from sktext_vq._output import check_target, replace_file
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
@@ -83,11 +84,13 @@ def write_report(
     Raises
     ------
     TypeError
-        If estimator is neither of these, or y of a classifier is None.
+        If estimator is neither of these, y of a classifier is None or mixes types, or
+        `path` or `n_examples` is of another type.
     NotFittedError
         If it is not fitted.
     ValueError
-        If X, y and X_train do not match each other or the estimator.
+        If X, y and X_train do not match each other or the estimator, or `n_examples` is
+        below 0.
     OSError
         If the file cannot be written.
 
@@ -111,6 +114,7 @@ def write_report(
             f"{type(estimator).__name__}."
         )
     check_is_fitted(estimator)
+    check_count("n_examples", n_examples, least=0)
     path = check_target(path)
     panel = as_panel(X, estimator_name="write_report")
     training = None if X_train is None else _check_training(X_train, panel)
@@ -250,7 +254,7 @@ def _check_y(
     y: Any, panel: Panel, classes: NDArray[Any] | None
 ) -> tuple[list[Any], NDArray[np.int64]]:
     """Return all labels, the classes first, and the index of each case's label."""
-    y = column_or_1d(y, warn=True).tolist()
+    y = check_column(y, "y", panel).tolist()
     if len(y) != panel.n_cases:
         raise ValueError(
             f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "

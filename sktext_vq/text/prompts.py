@@ -47,12 +47,19 @@ def are_words(labels: Iterable[Any]) -> bool:
         True when every label is a string with a word in it; False for numbers,
         codes (``"c1"``), placeholders (``"class 2"``) and no labels at all.
 
+    Raises
+    ------
+    TypeError
+        If there are no labels, but something else.
+
     Examples
     --------
     >>> from sktext_vq.text import are_words
     >>> are_words(["WALKING", "climbing stairs"]), are_words(["1", "2"])
     (True, False)
     """
+    if not np.iterable(labels):
+        raise TypeError(f"labels must be a sequence of class labels, got {labels!r}.")
     return are_words_only(labels, is_known)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, cast
 
 import numpy as np
@@ -36,17 +36,28 @@ def check_estimator(estimator: Any, caller: str) -> None:
     check_is_fitted(estimator)
 
 
-def channel_indices(channels: Sequence[int | str], names: list[str]) -> list[int]:
+def check_axes(ax: Any) -> None:
+    """Refuse what is no Axes, before there is a figure."""
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax must be a matplotlib Axes, got {type(ax).__name__}.")
+
+
+def channel_indices(channels: Any, names: list[str]) -> list[int]:
     """Find channels by index or name."""
-    if isinstance(channels, str):
+    if isinstance(channels, str) or not np.iterable(channels):
         channels = [channels]
     found = [
-        names.index(channel) if channel in names else channel for channel in channels
+        names.index(channel)
+        if isinstance(channel, str) and channel in names
+        else channel
+        for channel in channels
     ]
     wrong = [
         channel
         for channel in found
-        if isinstance(channel, str) or not 0 <= channel < len(names)
+        if not isinstance(channel, Integral) or not 0 <= int(channel) < len(names)
     ]
     if wrong or not found:
         raise ValueError(
@@ -79,14 +90,12 @@ def take(ax: Any, size: tuple[float, float]) -> Any:
         Without any Axes.
     """
     import matplotlib.pyplot as plt
-    from matplotlib.axes import Axes
     from matplotlib.gridspec import GridSpecFromSubplotSpec
 
     if ax is None:
         size = size[0] * unit(), size[1] * unit()
         return plt.figure(figsize=size, layout="constrained")
-    if not isinstance(ax, Axes):
-        raise TypeError(f"ax must be a matplotlib Axes, got {type(ax).__name__}.")
+    check_axes(ax)
     if not ax.axison:
         raise ValueError("ax was taken by another plot: make a new one.")
     place = ax.get_subplotspec()

@@ -33,6 +33,8 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
     """Return a panel, and one of its cases as another one."""
     panel = as_panel(X, estimator_name=caller)
     try:
+        if isinstance(case, bool):  # numpy takes it for a mask
+            raise TypeError
         case = operator.index(case)
     except TypeError:
         raise TypeError(

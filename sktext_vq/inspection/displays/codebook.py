@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._messages import check_count
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
@@ -158,9 +159,9 @@ class CodebookDisplay:
         check_estimator(estimator, cls.__name__)
         if order not in _ORDERS:
             raise ValueError(f"order must be one of {_ORDERS}, got {order!r}.")
-        for name, value in (("n_codes", n_codes), ("n_columns", n_columns)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}.")
+        check_count("n_codes", n_codes, least=1)
+        check_count("n_columns", n_columns, least=1)
+        check_count("n_windows", n_windows, least=0)
         table = estimator.describe_codes(texts)
         lift = table["lift"] if "lift" in table else pd.Series(1.0, table.index)
         value = {

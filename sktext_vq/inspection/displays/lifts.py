@@ -7,10 +7,12 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import column_or_1d
 
+from sktext_vq._base import check_column
+from sktext_vq._messages import check_count
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
+    check_axes,
     check_estimator,
     check_matplotlib,
     ink,
@@ -55,8 +57,7 @@ class _LiftsDisplay:
         n_codes: int,
     ) -> Self:
         """Compare rows of shares with their mean, and put codes in order."""
-        if n_codes < 1:
-            raise ValueError(f"n_codes must be at least 1, got {n_codes}.")
+        check_count("n_codes", n_codes, least=1)
         mean = shares.mean(axis=0)
         lifts = shares / np.where(mean > 0, mean, 1)
         lifts[:, mean == 0] = 1
@@ -92,6 +93,9 @@ class _LiftsDisplay:
         check_matplotlib(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
+        cmap = plt.get_cmap(cmap)  # or an error, before there is a figure
+        if ax is not None:
+            check_axes(ax)
         n_rows, n_shown = self.lifts.shape
         labels = [wrap(str(label), 2.8, 0.8, 3) for label in self.labels]
         n_lines = 1 + max(label.count("\n") for label in labels)
@@ -270,7 +274,7 @@ class HistogramsDisplay(_LiftsDisplay):
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
         panel = as_panel(X, estimator_name=cls.__name__)
-        true = column_or_1d(y, warn=True)
+        true = check_column(y, "y", panel)
         if len(true) != panel.n_cases:
             raise ValueError(
                 f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "
