@@ -34,7 +34,8 @@ test: .venv/test.stamp
 
 fuzz: .venv/test.stamp
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile fuzz \
-		tests/test_fuzzing.py tests/test_persistence.py
+		tests/test_fuzzing.py tests/test_fuzzing_of_models.py \
+		tests/test_fuzzing_of_faces.py tests/test_persistence.py
 
 # A module's own tests suffice, and take far less time than those of all.
 mutants: .venv/test.stamp

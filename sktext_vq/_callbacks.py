@@ -21,6 +21,8 @@ from sktext_vq._checkpoints import (
 )
 from sktext_vq.nn.losses import WEIGHTS
 
+# What a state that has other parts than it should have ends in.
+_FOREIGN = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _PATIENCE = 3
 _LEAST_GAIN = 1e-4  # of the validation loss, as a share of it
 
@@ -208,6 +210,13 @@ class Save(Callback):
         if state is None:
             return False
         self.checkpoint.check_start(self.start)
+        try:
+            self._restore(net, state)
+        except _FOREIGN as error:
+            raise self.checkpoint.damaged(error) from error
+        return state.done
+
+    def _restore(self, net: Any, state: State) -> None:
         numbers, keep = state.numbers, self.keep
         for row in numbers["history"]:
             net.history.new_epoch()
@@ -216,7 +225,7 @@ class Save(Callback):
         write_tensors(net.module_, without_prefix("model", state.tensors))
         net.examples.generator.set_state(state.tensors["generator"])
         if state.done:
-            return True
+            return
         restore_optimizer(net.optimizer_, without_prefix("optimizer", state.tensors))
         keep.n_epochs = len(numbers["history"])
         keep.best_epoch, keep.misses, keep.threshold = (
@@ -226,7 +235,6 @@ class Save(Callback):
             keep.drawn = state.tensors["generator"]
             best = without_prefix("best", state.tensors)
             keep.weights = best or copy.deepcopy(net.module_.state_dict())
-        return False
 
 
 def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:

@@ -119,8 +119,7 @@ class Checkpoint:
                 {name: torch.from_numpy(array) for name, array in arrays.items()},
             )
         except (AttributeError, LookupError, TypeError, ValueError) as error:
-            why = f"its description is off: {error!r}"
-            raise _KIND.damaged(self.path, why) from error
+            raise self.damaged(error) from error
         found = list(_differences(there, self.facts))
         if found:
             raise ValueError(
@@ -129,6 +128,10 @@ class Checkpoint:
                 f"{_KIND.advice[0].lower()}{_KIND.advice[1:]}"
             )
         return state
+
+    def damaged(self, error: Exception) -> ValueError:
+        """Make the error that says that the file has not what it should have."""
+        return _KIND.damaged(self.path, f"its description is off: {error!r}")
 
     def check_start(self, start: str) -> None:
         """Raise an error if training would start from something else than before."""

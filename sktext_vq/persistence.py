@@ -21,7 +21,7 @@ from torch import nn
 import sktext_vq.nn
 from sktext_vq._head import RidgeHead
 from sktext_vq._naming import CodeUse
-from sktext_vq._output import check_target, replace_file
+from sktext_vq._output import check_path, check_target, replace_file
 from sktext_vq._scaling import Scaler
 from sktext_vq._sealed import Kind, pack, unpack
 from sktext_vq._selection import FeatureScaler
@@ -176,6 +176,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     ValueError
         If the file is damaged or cut off, is of another kind, or was written by a
         newer version; the message says which.
+    TypeError
+        If `path` is no path.
     OSError
         If there is no such file, or it cannot be read.
 
@@ -183,7 +185,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     --------
     save : Write such a file, with an example.
     """
-    path = Path(path)
+    path = check_path(path)
     data = path.read_bytes()
     content, arrays = unpack(_KIND, data, path)
     try:

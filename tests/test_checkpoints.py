@@ -17,7 +17,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
 from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
-from sktext_vq._checkpoints import Checkpoint, fact
+from sktext_vq._checkpoints import _KIND, Checkpoint, fact
+from sktext_vq._sealed import pack, unpack
 from sktext_vq.training import _Net
 
 SMALL = {"n_codes": 16, "max_features": 100, "max_epochs": 4, "random_state": 0}
@@ -297,6 +298,24 @@ def test_damaged_and_foreign_files_are_refused_and_kept(har_like, done, tmp_path
         with pytest.raises(ValueError, match=message):
             model.fit(*har_like)
         assert done.read_bytes() == content
+
+
+@pytest.mark.parametrize("lost", ["history", "generator", "weights"])
+def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, always_due):
+    X, y = har_like
+    path = tmp_path / "state"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 3)
+        classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
+    content, arrays = unpack(_KIND, path.read_bytes(), path)
+    if lost == "history":
+        content["numbers"] = {}
+    else:
+        start = {"weights": "model.enter"}.get(lost, lost)
+        arrays = {name: each for name, each in arrays.items() if start not in name}
+    path.write_bytes(pack(_KIND, content, arrays))
+    with pytest.raises(ValueError, match=r"state is damaged: its description is off"):
+        classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
 
 
 def fail_to_write(monkeypatch, times):
