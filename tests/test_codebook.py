@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from sktext_vq.nn.codebook import BRANCHES, MAX_SHIFT, Codebook
+from sktext_vq.nn.codebook import BRANCHES, MAX_SHIFT, Codebook, count_heads
 
 
 def generator(seed=0):
@@ -120,6 +120,81 @@ def test_commits_are_those_of_numpy():
         np.testing.assert_allclose(found, expected, atol=2e-3 if s == 2 else 1e-3)
         np.testing.assert_allclose(codebook.usage.numpy(), usage, rtol=1e-12)
         assert torch.equal(codebook.shift[4], unused) == (s == 1)
+
+
+@pytest.mark.parametrize(
+    ("n_codes", "n_heads"),
+    [
+        (1, 1),
+        (2, 1),
+        (16, 1),
+        (31, 1),
+        (32, 2),
+        (34, 2),
+        (48, 3),
+        (64, 4),
+        (100, 5),
+        (61, 1),
+    ],
+)
+def test_heads_are_of_equal_size_and_of_sixteen_codes_if_that_goes(n_codes, n_heads):
+    assert count_heads(n_codes) == n_heads
+
+
+def test_codes_are_windows_of_the_data_and_stay_near_them():
+    shapes = torch.randn(500, 8, generator=generator())
+    shapes -= shapes.mean(1, keepdim=True)
+    codebook = Codebook(32, 8)
+    codebook.seed(shapes, generator())
+    assert (torch.cdist(codebook.seeds, shapes).amin(1) < 1e-2).all()
+    with torch.no_grad():
+        codebook.shift.copy_(1e3 * torch.randn(32, 8, generator=generator()))
+    moved = (codebook.codes - codebook.seeds).norm(dim=1)
+    assert (moved <= (MAX_SHIFT + 1e-5) * codebook.seeds.norm(dim=1)).all()
+    assert (moved > 0).all()
+
+
+def test_seeding_spreads_codes():
+    """Of eight clusters, k-means++ finds nearly all; chance finds five."""
+    centres = 10 * torch.eye(8)
+    shapes = centres.repeat(50, 1) + 0.1 * torch.randn(400, 8, generator=generator())
+    codebook = Codebook(8, 8)
+    found = []
+    for seed in range(10):
+        codebook.seed(shapes, generator(seed))
+        nearest = torch.cdist(codebook.seeds, centres).argmin(1)
+        found.append(len(nearest.unique()))
+    assert sum(found) >= 68
+
+
+def test_seeds_are_windows_in_proportion_to_the_root_of_their_distance():
+    # At 0, 1 and 16 on a line: from 0, the second is 1 in one case of five.
+    line = torch.tensor([0.0, 1.0, 16.0])
+    shapes = torch.zeros(3, 8)
+    shapes[:, 0] = line
+    source, pairs = generator(), []
+    for _ in range(1500):
+        codebook = Codebook(2, 8)
+        codebook.seed(shapes, source)
+        assert not codebook.seeds[:, 1:].any()
+        pairs.append(codebook.seeds[:, 0].tolist())
+    assert all(first != second for first, second in pairs)
+    for first in line.tolist():
+        others = {x: abs(x - first) ** 0.5 for x in line.tolist() if x != first}
+        seconds = [second for one, second in pairs if one == first]
+        assert 400 < len(seconds) < 600
+        for x, weight in others.items():
+            share = weight / sum(others.values())
+            assert seconds.count(x) / len(seconds) == pytest.approx(share, abs=0.07)
+
+
+def test_fewer_windows_than_codes_are_shared():
+    for shapes in (draw(1), draw(1).expand(5, 8), draw(3)):
+        codebook = Codebook(32, 8)
+        codebook.seed(shapes, generator())
+        assert (codebook.seeds[:, None] == shapes).all(2).any(1).all()
+        for head in codebook.seeds.split(16):
+            assert len(head.unique(dim=0)) == len(shapes.unique(dim=0))
 
 
 def test_the_nearest_code_of_each_head_is_chosen():

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sktext_vq.nn import tokens
-from sktext_vq.nn.codebook import MAX_SHIFT, Codebook, count_heads
 from sktext_vq.nn.tokens import (
     N_POINTS,
     SCALE_FLOOR,
@@ -223,39 +222,6 @@ def test_training_features_are_those_of_prediction_and_have_gradients(monkeypatc
     gradient = tokenizer.codebook.shift.grad
     assert torch.isfinite(gradient).all()
     assert (gradient.abs().sum(1) > 0).float().mean() > 0.9
-
-
-@pytest.mark.parametrize(
-    ("n_codes", "n_heads"), [(2, 1), (16, 1), (32, 2), (64, 4), (100, 5), (61, 1)]
-)
-def test_heads_have_sixteen_codes_or_more_and_equal_sizes(n_codes, n_heads):
-    assert count_heads(n_codes) == n_heads
-
-
-def test_codes_are_windows_of_the_data_and_stay_near_them():
-    shapes = torch.randn(500, 8, generator=generator())
-    shapes -= shapes.mean(1, keepdim=True)
-    codebook = Codebook(32, 8)
-    codebook.seed(shapes, generator())
-    assert (torch.cdist(codebook.seeds, shapes).amin(1) < 1e-2).all()
-    with torch.no_grad():
-        codebook.shift.copy_(1e3 * torch.randn(32, 8, generator=generator()))
-    moved = (codebook.codes - codebook.seeds).norm(dim=1)
-    assert (moved <= (MAX_SHIFT + 1e-5) * codebook.seeds.norm(dim=1)).all()
-    assert (moved > 0).all()
-
-
-def test_seeding_spreads_codes():
-    """Of eight clusters, k-means++ finds nearly all; chance finds five."""
-    centres = 10 * torch.eye(8)
-    shapes = centres.repeat(50, 1) + 0.1 * torch.randn(400, 8, generator=generator())
-    codebook = Codebook(8, 8)
-    found = []
-    for seed in range(10):
-        codebook.seed(shapes, generator(seed))
-        nearest = torch.cdist(codebook.seeds, centres).argmin(1)
-        found.append(len(nearest.unique()))
-    assert sum(found) >= 68
 
 
 @pytest.mark.parametrize("n_timepoints", [8, 9, 16, 20, 50, 64])
