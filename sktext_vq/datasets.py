@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -124,7 +124,7 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
     ['badminton', 'running', 'standing', 'walking']
     """
     sources = _sources(data)
-    if not isinstance(name, Hashable) or name not in sources:
+    if not isinstance(name, str) or name not in sources:
         names = ", ".join(sources) or "none"
         hint = "" if find_spec("sktime") else ", or install sktime for those it has"
         raise ValueError(
