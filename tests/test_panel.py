@@ -370,7 +370,12 @@ def frame(**columns):
         (csr_array(np.eye(3)), TypeError, "[Ss]parse"),
         ([np.ones((3, 3)), csr_array(np.eye(3))], TypeError, "sparse matrix as case 1"),
         ([csr_array(np.eye(3))], TypeError, "sparse matrix as case 0"),
-        (np.ma.masked_equal(np.eye(3), 0), TypeError, "filled"),
+        (
+            np.ma.masked_equal(np.eye(3), 0),
+            TypeError,
+            r"^X is a masked array, whose mask would be lost\. Call its "
+            r"\.filled\(numpy\.nan\) to mark those values as missing\.$",
+        ),
         ([np.ma.masked_equal(np.eye(3), 0)], TypeError, "filled"),
     ],
 )
@@ -411,13 +416,21 @@ def test_some_cases_keep_their_names():
     np.testing.assert_array_equal(part.values, cube()[[2, 0]])
     assert part.cases.tolist() == [2, 0]
     assert part.channel_names == panel.channel_names
+    unnamed = as_panel([np.ones(n) for n in (5, 3, 4)]).take([2, 1])
+    assert (unnamed.lengths.tolist(), unnamed.cases) == ([4, 3], None)
 
 
 def test_frames_that_could_be_misread_are_refused():
     X = to_sktime("pd-multiindex")(cube())
-    with pytest.raises(ValueError, match="case 1 at time 2 more than once"):
+    with pytest.raises(
+        ValueError,
+        match=r"case 1 at time 2 more than once\. Give every recording a case of its "
+        r"own\.$",
+    ):
         as_panel(pd.concat([X.loc[[(1, 2)]], X]))
-    with pytest.raises(ValueError, match="index of 3 levels"):
+    with pytest.raises(
+        ValueError, match=r"index of 3 levels: it needs two, case and time\.$"
+    ):
         as_panel(X.set_index(X.columns[0], append=True))
     for level in (0, 1):
         keys = [X.index.get_level_values(each).astype(float) for each in (0, 1)]
