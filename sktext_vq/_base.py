@@ -257,6 +257,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 f"channel_names must be {wanted if n > 1 else 'one name'}, got {names}."
                 f"{advice}"
             )
+        refuse_broken(names, "channel_names")
         return names
 
     def _check_channel_groups(self) -> dict[str, tuple[int, int, int]]:
@@ -292,6 +293,7 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 )
             x, y, z = map(int, indices)
             found[str(name)] = (x, y, z)
+        refuse_broken(found, "channel_groups")
         return found
 
     def _fit(

@@ -391,6 +391,10 @@ def test_names_that_no_table_can_hold_are_refused(har_like):
     for name in ("\ud800", "walking\0"):
         with pytest.raises(ValueError, match=r"candidate_labels has .* whole text"):
             model.predict_zero_shot(X, [name])
+        with pytest.raises(ValueError, match=r"channel_names has .* whole text"):
+            classifier(channel_names=["x", "y", name]).fit(X, y)
+        with pytest.raises(ValueError, match=r"channel_groups has .* whole text"):
+            classifier(channel_groups={name: (0, 1, 2)}).fit(X, y)
 
 
 @pytest.mark.parametrize("name", ["channel_names", "n_jobs"])
