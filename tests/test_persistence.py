@@ -159,7 +159,11 @@ def test_a_function_as_text_encoder_has_to_be_given_again(tmp_path):
         model = small(text_encoder=encoder).fit(X, labels())
         loaded = load(save(model, tmp_path / "model.safetensors"))
         np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
-        with pytest.raises(ValueError, match=r"embed.*set_params\(text_encoder"):
+        with pytest.raises(
+            ValueError,
+            match=r"^Texts were embedded by the function '.*\.embed', which a saved "
+            r"model does not hold: give it anew by set_params\(text_encoder=\.\.\.\)\.$",
+        ):
             loaded.predict_zero_shot(X, names)
         loaded.set_params(text_encoder=embed)
         np.testing.assert_array_equal(
@@ -187,8 +191,14 @@ def test_a_model_of_a_gpu_loads_where_there_is_none(tmp_path, monkeypatch):
     model.device = "cuda"
     path = save(model, tmp_path / "model.safetensors")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.warns(UserWarning, match="cuda"):
+    message = (
+        r"^The model was made with device='cuda', which is not here: device is now "
+        r'"auto"\.$'
+    )
+    with pytest.warns(UserWarning, match=message) as caught:
         loaded = load(path)
+    assert caught[0].filename == __file__
+    assert loaded.device == "auto"
     np.testing.assert_allclose(loaded.predict_proba(panel()), expected, atol=1e-6)
 
 
@@ -288,7 +298,43 @@ def test_a_file_of_a_newer_version_says_so(saved, tmp_path):
         metadata["format_version"] = str(FORMAT_VERSION + 1)
 
     path = rewritten(saved, tmp_path / "newer.safetensors", change)
-    with pytest.raises(ValueError, match=r"newer sktext_vq.*upgrade"):
+    with pytest.raises(
+        ValueError,
+        match=r"newer\.safetensors was written by a newer sktext_vq, in version 2 of "
+        r"the format, and this is .*, which reads up to version 1: upgrade sktext_vq\.$",
+    ):
+        load(path)
+
+
+@pytest.mark.parametrize("version", ["0", "x", "-2", "", None])
+def test_a_file_of_no_version_is_damaged(version, saved, tmp_path):
+    def change(document, metadata):
+        metadata["format_version"] = version
+        if version is None:
+            del metadata["format_version"]
+
+    path = rewritten(saved, tmp_path / "odd.safetensors", change)
+    with pytest.raises(ValueError, match=f"damaged: its version is '{version or ''}'"):
+        load(path)
+
+
+def test_tensors_and_their_description_have_to_match(saved, tmp_path):
+    def change(document, metadata):
+        del document["sha256"][next(iter(document["sha256"]))]
+
+    path = rewritten(saved, tmp_path / "other.safetensors", change)
+    with pytest.raises(ValueError, match="it has other tensors than its description"):
+        load(path)
+
+    def swap(document, metadata):
+        digests = document["sha256"]
+        first, second = list(digests)[:2]
+        digests[first], digests[second] = digests[second], digests[first]
+
+    path = rewritten(saved, tmp_path / "other.safetensors", swap)
+    with pytest.raises(
+        ValueError, match=r"its tensor '.*' does not match its checksum"
+    ):
         load(path)
 
 
@@ -300,6 +346,33 @@ def test_a_file_cannot_choose_what_is_made(name, saved, tmp_path):
     path = rewritten(saved, tmp_path / "foreign.safetensors", change)
     with pytest.raises(ValueError, match="description is off"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "why"),
+    [
+        (3, "it holds no estimator"),
+        ({"weird": 1}, r"its description is off: LookupError\(\"unknown kind 'weird'"),
+        ({"object": 1, "set": []}, "its description is off: ValueError"),
+    ],
+)
+def test_what_is_no_estimator_is_refused(estimator, why, saved, tmp_path):
+    def change(document, metadata):
+        document["estimator"] = estimator
+
+    path = rewritten(saved, tmp_path / "other.safetensors", change)
+    with pytest.raises(ValueError, match=f"^{path} is damaged: {why}.*Save the model"):
+        load(path)
+
+
+def test_parameters_of_later_versions_have_their_defaults(saved, tmp_path):
+    def change(document, metadata):
+        del document["objects"][0][1]["gravity_views"]
+
+    path = rewritten(saved, tmp_path / "earlier.safetensors", change)
+    loaded = load(path)
+    assert loaded.gravity_views == "beside"
+    same(loaded, load(saved), panel(seed=1))
 
 
 @pytest.mark.parametrize("part", ["sha256", "objects", "estimator"])
@@ -327,6 +400,67 @@ def test_files_of_other_kinds_are_refused(tmp_path):
         load(path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "missing")
+
+
+def test_values_of_every_kind_come_back_as_they_were(tmp_path, recwarn):
+    model = small().fit(panel(), labels())
+    rng = np.random.default_rng(0)
+    square = rng.normal(size=(3, 4))
+    frozen = torch.nn.Parameter(torch.arange(3.0), requires_grad=False)
+    arrays = [
+        *(square, np.asfortranarray(square), square[:, ::2], square.T, square > 0),
+        *(square.astype(">f4"), np.arange(3, dtype=np.uint8), np.zeros((0, 2))),
+        *(np.array([["a", "bc"], ["", "ü"]]), np.array([[None, 1], ["a", 2.5]])),
+        np.array(["2026-01-01", "NaT"], dtype="datetime64[D]"),
+        np.array([[1], [2]], dtype="timedelta64[s]"),
+    ]
+    plain = [None, True, 3, 2.5, "text", [1, [2]], (1, (2,)), {1: "a", "b": (2,)}, {3}]
+    model.odd_ = [*plain, np.inf, -np.inf, np.nan, np.float32(0.5), np.int8(3)]
+    model.odd_ += [np.bool_(True), Path("a/b"), frozenset({4})]
+    model.arrays_, model.twice_ = arrays, (square, frozen, frozen)
+    model.tensors_ = [torch.ones(2, 3).T, torch.zeros(2, requires_grad=True)]
+    loaded = load(save(model, tmp_path / "model"))
+    assert loaded.odd_[:9] == plain
+    assert list(map(type, loaded.odd_[:9])) == list(map(type, plain))
+    assert loaded.odd_[9:11] == [np.inf, -np.inf]
+    assert np.isnan(loaded.odd_[11])
+    assert loaded.odd_[12:] == [0.5, 3, True, str(Path("a/b")), {4}]
+    for found, expected in zip(loaded.arrays_, arrays, strict=True):
+        assert found.dtype == expected.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(found, expected)
+        assert found.flags.writeable
+    # Rounding of products depends on the order in memory.
+    assert loaded.arrays_[1].flags.f_contiguous
+    assert loaded.arrays_[0].flags.c_contiguous
+    assert loaded.twice_[0] is loaded.arrays_[0]
+    assert loaded.twice_[1] is loaded.twice_[2]
+    assert isinstance(loaded.twice_[1], torch.nn.Parameter)
+    assert not loaded.twice_[1].requires_grad
+    for found, expected in zip(loaded.tensors_, model.tensors_, strict=True):
+        assert torch.equal(found, expected)
+        assert found.requires_grad == expected.requires_grad
+    assert loaded.device == "auto"
+    assert not recwarn
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (object(), r"\.odd_ is a object, which a saved model cannot hold: <object"),
+        ([{"a": object()}], r"\.odd_\[0\]\['a'\] is a object"),
+        (np.ones(2, np.longdouble), r"\.odd_ has dtype .*128, which no file can hold"),
+        (
+            len,
+            r"\.odd_ is a builtin_function_or_method, .*set_params, or use pickle\.$",
+        ),
+    ],
+)
+def test_values_that_no_file_holds_are_named(value, message, tmp_path):
+    model = small().fit(panel(), labels())
+    model.odd_ = value
+    with pytest.raises(TypeError, match="^VQTextClassifier" + message):
+        save(model, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
