@@ -162,7 +162,7 @@ def test_a_function_as_text_encoder_has_to_be_given_again(tmp_path):
         with pytest.raises(
             ValueError,
             match=r"^Texts were embedded by the function '.*\.embed', which a saved "
-            r"model does not hold: give it anew by set_params\(text_encoder=\.\.\.\)\.$",
+            r"model does not hold: give it anew by set_params\(text_encoder=\.{3}\)\.$",
         ):
             loaded.predict_zero_shot(X, names)
         loaded.set_params(text_encoder=embed)
@@ -301,7 +301,7 @@ def test_a_file_of_a_newer_version_says_so(saved, tmp_path):
     with pytest.raises(
         ValueError,
         match=r"newer\.safetensors was written by a newer sktext_vq, in version 2 of "
-        r"the format, and this is .*, which reads up to version 1: upgrade sktext_vq\.$",
+        r"the format, and this is .* reads up to version 1: upgrade sktext_vq\.$",
     ):
         load(path)
 
@@ -448,7 +448,7 @@ def test_values_of_every_kind_come_back_as_they_were(tmp_path, recwarn):
     [
         (object(), r"\.odd_ is a object, which a saved model cannot hold: <object"),
         ([{"a": object()}], r"\.odd_\[0\]\['a'\] is a object"),
-        (np.ones(2, np.longdouble), r"\.odd_ has dtype .*128, which no file can hold"),
+        (np.ones(2, complex), r"\.odd_ has dtype complex128, which no file can hold"),
         (
             len,
             r"\.odd_ is a builtin_function_or_method, .*set_params, or use pickle\.$",
