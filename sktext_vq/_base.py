@@ -6,7 +6,6 @@ import copy
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,11 +14,10 @@ import pandas as pd
 import torch
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
-from torch.nn.utils.rnn import pad_sequence
 from tqdm.auto import tqdm
 
 from sktext_vq._augmentation import add_copies, check_augment
@@ -30,34 +28,21 @@ from sktext_vq._checkpoints import (
     facts_of_parameters,
 )
 from sktext_vq._cluster import on_cluster
-from sktext_vq._examples import Examples
-from sktext_vq._guidance import (
-    Guidance,
-    check_case_texts,
-    make_guidance,
-    prompts_of_classes,
-    refuse_broken,
-)
+from sktext_vq._guidance import check_case_texts, refuse_broken
 from sktext_vq._learned import Learned
 from sktext_vq._messages import few
 from sktext_vq._naming import CodeUse, separate
 from sktext_vq._processes import choose_device
 from sktext_vq._scaling import Scaler
-from sktext_vq._selection import (
-    FeatureMoments,
-    Selection,
-    assign_folds,
-    keep_best,
-)
+from sktext_vq._selection import FeatureMoments, Selection, assign_folds, keep_best
+from sktext_vq._teaching import Lesson, TeachingMixin
 from sktext_vq._vocabulary import VocabularyMixin
 from sktext_vq._workspace import WorkspaceMixin
 from sktext_vq._writing import Writer
 from sktext_vq.nn.attributes import AttributeDecoder
 from sktext_vq.nn.frames import GravityFrame, find_triads
-from sktext_vq.nn.frequency import FrequencyGains
-from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
-from sktext_vq.nn.model import DualBranchModel, pool_groups, share_of_codes
-from sktext_vq.nn.segments import cut_segments
+from sktext_vq.nn.losses import WEIGHTS
+from sktext_vq.nn.model import DualBranchModel, share_of_codes
 from sktext_vq.nn.tokens import (
     N_POINTS,
     N_ROWS,
@@ -67,33 +52,11 @@ from sktext_vq.nn.tokens import (
     sample_size,
 )
 from sktext_vq.panel import Panel, as_panel
-from sktext_vq.text import (
-    SeriesCaptioner,
-    SeriesVerbalizer,
-    TextEncoder,
-    are_words,
-)
-from sktext_vq.training import (
-    Result,
-    in_threads,
-    observe,
-    single_thread,
-    split_cases,
-    to_device,
-    train,
-)
+from sktext_vq.text import TextEncoder
+from sktext_vq.training import Result, in_threads, single_thread, to_device
 
 # Cases that features are chosen from.
 _MAX_SELECTION_CASES = 2048
-# Features of the training cases are kept in memory: half a gigabyte of them at most.
-_MAX_TRAINING_VALUES = 2**27
-# Where codes are learned, windows are matched anew in every step: few cases do.
-_MAX_LEARNED_CASES = 2048
-# Cases that are cut into segments, or written as digits, to learn from.
-_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
-_MAX_WRITTEN_CASES = 1024
-# Cases that usage of the codebook is measured on.
-_MAX_OBSERVED_CASES = 256
 # With classes, so large shares of histograms, matches and summaries are kept: chosen on
 # the training parts of 19 data sets (benchmarks/results/choices.csv).
 _KEPT_SHARES = (1 / 3, 1 / 3, 1.0)
@@ -102,7 +65,7 @@ _GRAVITY_VIEWS = ("beside", "alone")
 _TEXT_CHOICES = ("auto", "labels", "captions")
 
 
-class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
+class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
     """Shared parameters and fitting; see the public classes for their meaning."""
 
     def _check_params(self) -> None:
@@ -373,17 +336,17 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         self.prompts_: list[str] | None = None
         self.codebook_use_: dict[str, float] = {}
         if self.max_epochs > 0:
-            self._train(
-                panel,
-                labels,
-                classes,
-                case_texts,
-                class_weight,
-                random_state,
-                generator,
-                learned,
-                checkpoint,
+            lesson = Lesson(
+                panel=panel,
+                labels=labels,
+                classes=classes,
+                class_weight=class_weight,
+                case_texts=case_texts,
+                init=learned,
+                checkpoint=checkpoint,
+                generator=generator,
             )
+            self._train(lesson, random_state)
         if self.augment is not None:
             n_cases, triads = panel.n_cases, list(self.channel_groups_.values())
             panel = add_copies(panel, triads, self.augment, random_state)
@@ -465,225 +428,6 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         ]
         return frame
 
-    def _train(
-        self,
-        panel: Panel,
-        labels: NDArray[Any] | None,
-        classes: NDArray[np.int64] | None,
-        case_texts: Any,
-        class_weight: NDArray[np.float64] | None,
-        random_state: np.random.RandomState,
-        generator: torch.Generator,
-        init: Learned | None,
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        """Gather what training needs of as many cases as fit in memory; see `_fit`."""
-        weights, learned = self._loss_weights(), self._learns_features
-        n_features = min(self.max_features, self.tokenizer_.n_features)
-        few = max(1, _MAX_TRAINING_VALUES // n_features)
-        if learned:
-            few = min(few, _MAX_LEARNED_CASES)
-        if panel.n_cases > few:
-            cases = np.sort(random_state.permutation(panel.n_cases)[:few])
-            panel = panel.take(cases)
-            classes = None if classes is None else classes[cases]
-            if case_texts is not None:
-                case_texts = [case_texts[i] for i in cases]
-        with single_thread():
-            guidance = self._guidance(panel, labels, classes, case_texts)
-        train_cases, valid_cases = split_cases(panel.n_cases, classes, random_state)
-        # What the heads see is chosen without the labels of held-out cases.
-        selection = self._select(panel, classes, train_cases, random_state)
-        kept = selection.kept
-        # Where codes are learned, features are computed anew in every step.
-        picked, usage = self._gather(panel, kept[:0] if learned else kept)
-        parts = {name for name, weight in weights.items() if weight > 0}
-        if guidance is None:
-            parts -= NEED_TEXT
-        if labels is None:
-            parts -= NEED_CLASSES
-        if not learned:
-            parts -= {"shape", "usage"}
-        parts -= {"codebook"}  # not a loss, but how far a step moves the codes
-        if not parts:
-            return
-        with single_thread():
-            self._teach(
-                panel,
-                labels,
-                classes,
-                class_weight,
-                guidance,
-                selection,
-                picked,
-                usage,
-                parts,
-                (train_cases, valid_cases),
-                generator,
-                init,
-                checkpoint,
-            )
-
-    def _teach(
-        self,
-        panel: Panel,
-        labels: NDArray[Any] | None,
-        classes: NDArray[np.int64] | None,
-        class_weight: NDArray[np.float64] | None,
-        guidance: Guidance | None,
-        selection: Selection,
-        picked: torch.Tensor,
-        usage: torch.Tensor,
-        parts: set[str],
-        split: tuple[NDArray[np.int64], NDArray[np.int64]],
-        generator: torch.Generator,
-        init: Learned | None,
-        checkpoint: Checkpoint | None,
-    ) -> None:
-        """Build the model, and train it."""
-        weights, learned = self._loss_weights(), self._learns_features
-        tokenizer = self.tokenizer_
-        train_cases, valid_cases = split
-        n_classes = 0 if labels is None else len(labels)
-        kept = selection.kept
-        mean, scale = selection.moments.mean_and_scale()
-        writer = memory = None
-        if "digits" in parts:
-            writer = self._writer(panel)
-        flat_usage = usage.flatten(3)
-        if guidance is not None and len(guidance.class_of_text):
-            memory = (
-                guidance.texts.vectors()[: len(guidance.class_of_text)],
-                torch.from_numpy(guidance.class_of_text),
-                _class_means(flat_usage, classes, n_classes, train_cases),
-            )
-        if weights["frequency"] > 0:
-            tokenizer.gains = FrequencyGains()
-        tokenizer.requires_grad_(learned)
-        tokenizer.codebook.requires_grad_(weights["codebook"] > 0)
-        model = DualBranchModel(
-            tokenizer,
-            torch.from_numpy(kept),
-            torch.from_numpy(mean[kept]),
-            torch.from_numpy(scale[kept]),
-            usage[torch.from_numpy(train_cases)].mean(0),
-            n_classes=n_classes,
-            class_weight=(
-                None
-                if class_weight is None
-                else torch.tensor(class_weight, dtype=torch.float32)
-            ),
-            text_dim=0 if guidance is None else guidance.texts.words.shape[2],
-            memory=memory,
-            digits=None if writer is None else writer.arguments(self._encoder()),
-            parts=parts,
-            generator=generator,
-        )
-        if init is not None:
-            init.give_to(model, self._channels, labels, self.text_encoder)
-        segmented = np.zeros(0, np.int64)
-        segments = written = None
-        if model.attributes is not None:
-            segmented, segments = self._segments(panel, train_cases, valid_cases)
-        if writer is not None:
-            chosen = _some(train_cases, valid_cases, _MAX_WRITTEN_CASES)
-            written = writer.examples(panel, chosen, usage.shape[1])
-        examples = Examples(
-            panel,
-            self.scaler_,
-            flat_usage,
-            None if learned else _standardise_in_place(model, picked),
-            None if classes is None else torch.from_numpy(classes),
-            guidance,
-            segments,
-            segmented,
-            written,
-            generator,
-        )
-        self.history_ = train(
-            model,
-            examples,
-            train_cases=train_cases,
-            valid_cases=valid_cases,
-            weights=weights,
-            max_epochs=int(self.max_epochs),
-            device=str(self.device),
-            verbose=self.verbose,
-            checkpoint=checkpoint,
-        )
-        tokenizer.requires_grad_(False)
-        if learned and model.memory is not None:
-            usage = self._gather(panel, kept[:0])[1].flatten(3)
-            model.memory.usage = _class_means(usage, classes, n_classes, train_cases)
-        spread = np.linspace(0, len(train_cases) - 1, _MAX_OBSERVED_CASES).astype(int)
-        observe(
-            model, examples, torch.from_numpy(train_cases[np.unique(spread)]), "cpu"
-        )
-        tokenizer.codebook.commit(0.0, generator)
-        self.codebook_use_ = tokenizer.codebook.metrics()
-        self.model_ = model
-        self.attributes_ = model.attributes
-        self._writer_ = writer
-        self.prompts_ = None if guidance is None else guidance.shown
-        self.level_ = "trained" if guidance is None else "trained with text"
-
-    def _loss_weights(self) -> dict[str, float]:
-        """Return the weight of every loss."""
-        own = self.loss_weights or {}
-        return {**WEIGHTS, **{name: float(weight) for name, weight in own.items()}}
-
-    @property
-    def _learns_features(self) -> bool:
-        """Whether training changes histograms, so that every step needs new ones."""
-        weights = self._loss_weights()
-        return weights["codebook"] > 0 or weights["frequency"] > 0
-
-    def _gather(
-        self, panel: Panel, kept: NDArray[np.int64]
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compute chosen features and usage of the codes."""
-        picked = torch.empty(panel.n_cases, len(kept))
-        usages = []
-        for where, features in self._flat_features(panel, "tokens"):
-            picked[where] = torch.from_numpy(features[:, kept])
-            usage = self.tokenizer_.usage(torch.from_numpy(features))
-            usages.append(pool_groups(usage))
-        return picked, torch.cat(usages)
-
-    def _writer(self, panel: Panel) -> Writer:
-        verbalizer = self.verbalizer
-        if verbalizer is None:
-            verbalizer = SeriesVerbalizer()
-        return Writer(clone(verbalizer).fit(panel))
-
-    def _segments(
-        self,
-        panel: Panel,
-        train_cases: NDArray[np.int64],
-        valid_cases: NDArray[np.int64],
-    ) -> tuple[NDArray[np.int64], tuple[torch.Tensor, torch.Tensor]]:
-        """Cut some cases into segments for training."""
-        n_values = panel.n_channels * panel.n_timepoints
-        most = max(1, min(_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES // n_values))
-        chosen = _some(train_cases, valid_cases, most)
-        part = panel.take(chosen)
-        codes = self.tokenizer_.codebook.codes.detach()
-        starts: list[torch.Tensor] = []
-        lengths: list[torch.Tensor] = []
-        size = max(1, most // 8)
-        for where, batch in self.scaler_.batches(part, size):
-            series = batch.series.flatten(0, 1)
-            ends = torch.from_numpy(part.lengths[where].repeat(part.n_channels))
-            segments = cut_segments(series, codes, ends)
-            # One row per series; padding, whose start is -1, comes last.
-            starts.extend(segments.start)
-            lengths.extend(segments.length)
-        padded = partial(pad_sequence, batch_first=True)
-        return chosen, (
-            padded(starts, padding_value=-1),
-            padded(lengths, padding_value=0),
-        )
-
     def _select(
         self,
         panel: Panel,
@@ -757,59 +501,6 @@ class VQTextBase(WorkspaceMixin, VocabularyMixin, BaseEstimator):
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
         counted = squares[:, : self.tokenizer_.sizes[0]]
         return CodeUse.from_squares(counted, self.tokenizer_.layout, separation)
-
-    def _guidance(
-        self,
-        panel: Panel,
-        labels: NDArray[Any] | None,
-        classes: NDArray[np.int64] | None,
-        case_texts: list[str] | None,
-    ) -> Guidance | None:
-        """Collect and encode the texts that guide training, if any."""
-        source = self.text
-        of_classes = captioned = False
-        if case_texts is None:
-            if source is None:
-                return None
-            of_classes = isinstance(source, Mapping) or source == "labels"
-            if of_classes and labels is None:
-                raise ValueError(f"text={source!r} needs labels: pass y to fit.")
-            if source == "auto" and labels is not None:
-                of_classes = are_words(labels)
-            captioned = (
-                source in ("auto", "captions") if isinstance(source, str) else False
-            )
-        prompts: list[str] = []
-        owner: list[int] = []
-        if of_classes:
-            assert labels is not None
-            own = source if isinstance(source, Mapping) else None
-            names = [str(label) for label in labels]
-            prompts, owner = prompts_of_classes(names, own, self.prompt_forms)
-        cases = np.arange(panel.n_cases)
-        if captioned:
-            captioner = SeriesCaptioner(
-                channel_names=self._known_names(), sampling_rate=self.sampling_rate
-            )
-            case_texts = captioner.fit_transform(panel).tolist()
-        try:
-            return make_guidance(
-                prompts,
-                owner,
-                case_texts or [],
-                cases if case_texts else cases[:0],
-                panel.n_cases,
-                self._encoder(),
-            )
-        except ImportError as error:
-            if source != "auto":
-                raise
-            warnings.warn(
-                f"Training goes on without text, since {error} Pass text=None to "
-                "choose this.",
-                stacklevel=6,
-            )
-            return None
 
     def _encoder(self) -> TextEncoder:
         if isinstance(self.text_encoder, TextEncoder):
@@ -932,40 +623,6 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
             "no order: turn all into strings, say."
         ) from error
     return column
-
-
-def _some(
-    train_cases: NDArray[np.int64], valid_cases: NDArray[np.int64], most: int
-) -> NDArray[np.int64]:
-    """Return about so many cases of both parts, evenly spread, ascending."""
-    share = min(1.0, most / (len(train_cases) + len(valid_cases)))
-    chosen = []
-    for cases in (train_cases, valid_cases):
-        count = int(np.ceil(share * len(cases)))
-        spread = np.linspace(0, len(cases) - 1, count).astype(int)
-        chosen.append(cases[spread])
-    return np.sort(np.concatenate(chosen))
-
-
-def _standardise_in_place(model: DualBranchModel, picked: torch.Tensor) -> torch.Tensor:
-    for part in picked.split(1024):
-        part.copy_(model.standardise_picked(part))
-    return picked
-
-
-def _class_means(
-    usage: torch.Tensor,
-    classes: NDArray[np.int64] | None,
-    n_classes: int,
-    cases: NDArray[np.int64],
-) -> torch.Tensor:
-    """Mean usage of each class over some cases; over all where it has none."""
-    assert classes is not None
-    means = [
-        usage[torch.from_numpy(members if len(members) else cases)].mean(0)
-        for members in (cases[classes[cases] == i] for i in range(n_classes))
-    ]
-    return torch.stack(means)
 
 
 def _warn_of_axes(X: Any, panel: Panel) -> None:

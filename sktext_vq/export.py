@@ -83,7 +83,9 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
 
     The output is ``probabilities`` of shape (n_cases, n_classes) or, of a transformer,
     ``features`` of shape (n_cases, n_features), both float32. They are those of
-    `predict_proba` and `transform` but for rounding.
+    `predict_proba` and `transform` but for rounding, which also decides where a window
+    is as near to two codes: in series of few different values, such as states that are
+    0 or 1, probabilities differed by up to .001.
 
     Metadata of the file are ``classes``, a list of the labels in the order of
     probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, where it is

@@ -144,7 +144,7 @@ def test_training_never_sees_labels_of_held_out_cases(monkeypatch):
         seen.update(kwargs, kept=model.kept.clone())
         return []
 
-    monkeypatch.setattr("sktext_vq._base.train", spy)
+    monkeypatch.setattr("sktext_vq._teaching.train", spy)
     params = {"text": None, "random_state": 0, "max_features": 200}
     VQTextClassifier(**params).fit(X, y)
     valid, kept = seen["valid_cases"], seen["kept"]
