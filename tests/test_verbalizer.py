@@ -377,11 +377,26 @@ def test_bad_parameters_are_said_in_fit(params: dict[str, Any], message: str) ->
         SeriesVerbalizer(**params).fit([[0.0, 1.0]])
 
 
+@pytest.mark.parametrize("value", [True, 2.0, "3", None])
+@pytest.mark.parametrize("name", ["n_timepoints", "n_digits", "n_symbols"])
+def test_numbers_have_to_be_whole(name: str, value: Any) -> None:
+    with pytest.raises(
+        TypeError, match=f"^{name} must be a whole number, got {value!r}"
+    ):
+        SeriesVerbalizer(**{name: value}).fit([[0.0, 1.0]])
+
+
 def test_wrong_input_is_said() -> None:
     X = panels()["negative"]
     verbalizer = SeriesVerbalizer(n_timepoints=4).fit(X)
-    with pytest.raises(ValueError, match="3 channels"):
+    with pytest.raises(
+        ValueError,
+        match=r"^X has 3 channels, but SeriesVerbalizer was fitted with 2\.$",
+    ):
         verbalizer.transform(np.zeros((2, 3, 10)))
+    for call in (verbalizer.fit, verbalizer.transform):
+        with pytest.raises(ValueError, match=r"SeriesVerbalizer takes finite values"):
+            call(np.full((2, 2, 10), np.inf))
     with pytest.raises(ValueError, match="shape"):
         verbalizer.inverse_transform(["1 2 3 4 5 6 7 8"])
     with pytest.raises(TypeError, match=r"^strings must be a sequence of strings, got"):
@@ -389,8 +404,13 @@ def test_wrong_input_is_said() -> None:
     with pytest.raises(TypeError, match=r"strings\[0, 1\] must be a string, got int"):
         verbalizer.inverse_transform([["1 2 3 4 5 6 7 8", 2]])
     flat = SeriesVerbalizer().fit(np.zeros((3, 8)))
-    with pytest.raises(ValueError, match="expecting 8 features"):
+    with pytest.raises(
+        ValueError,
+        match=r"^X has 9 features, but SeriesVerbalizer is expecting 8 features as",
+    ):
         flat.transform(np.zeros((3, 9)))
+    assert (flat.n_features_in_, verbalizer.n_features_in_) == (8, 2)
+    assert len(flat.transform([np.zeros(9)])) == 1  # which says what its lengths are
 
 
 def test_is_a_scikit_learn_estimator() -> None:
@@ -403,6 +423,10 @@ def test_is_a_scikit_learn_estimator() -> None:
     assert_array_equal(X, before)
     names = verbalizer.get_feature_names_out()
     assert (names.tolist(), names.dtype) == (["text0", "text1"], object)
+    tags = verbalizer.__sklearn_tags__()
+    assert tags.input_tags.three_d_array
+    assert tags.input_tags.allow_nan
+    assert tags.transformer_tags.preserves_dtype == []
 
 
 def test_what_is_far_beyond_training_is_written_without_a_warning(recwarn):
