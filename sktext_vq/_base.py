@@ -30,7 +30,7 @@ from sktext_vq._checkpoints import (
 from sktext_vq._cluster import on_cluster
 from sktext_vq._guidance import check_case_texts, refuse_broken
 from sktext_vq._learned import Learned
-from sktext_vq._messages import few
+from sktext_vq._messages import check_count, few
 from sktext_vq._naming import CodeUse, separate
 from sktext_vq._processes import choose_device
 from sktext_vq._scaling import Scaler
@@ -70,11 +70,7 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
 
     def _check_params(self) -> None:
         for name, low in (("n_codes", 2), ("max_epochs", 0), ("max_features", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, Integral):
-                raise TypeError(f"{name} must be an int, got {value!r}.")
-            if value < low:
-                raise ValueError(f"{name} must be at least {low}, got {value}.")
+            check_count(name, getattr(self, name), least=low)
         if isinstance(self.text, str) and self.text not in _TEXT_CHOICES:
             raise ValueError(
                 f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to "
@@ -174,11 +170,6 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         y = check_column(y, "y", panel)
         with np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
             check_classification_targets(y)
-        if len(y) != panel.n_cases:
-            raise ValueError(
-                f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "
-                f"cases, y has {len(y)}."
-            )
         labels, classes = np.unique(y, return_inverse=True)
         refuse_broken(labels, "y")
         return labels, classes.astype(np.int64)
@@ -622,6 +613,11 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
             f"{name} has values of different types, {' and '.join(kinds)}, which have "
             "no order: turn all into strings, say."
         ) from error
+    if len(column) != panel.n_cases:
+        raise ValueError(
+            f"X and {name} have inconsistent numbers of samples: X has "
+            f"{panel.n_cases} cases, {name} has {len(column)}."
+        )
     return column
 
 

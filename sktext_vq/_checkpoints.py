@@ -131,7 +131,7 @@ class Checkpoint:
 
     def damaged(self, error: Exception) -> ValueError:
         """Make the error that says that the file has not what it should have."""
-        return _KIND.damaged(self.path, f"its description is off: {error!r}")
+        return _KIND.misdescribed(self.path, error)
 
     def check_start(self, start: str) -> None:
         """Raise an error if training would start from something else than before."""

@@ -148,7 +148,6 @@ def read_recordings(
     columns = Columns(
         label_column, case_column, time_column, subject_column, ignore_columns
     )
-    _check_columns(columns)
     if isinstance(source, pd.DataFrame):
         return from_table(as_table(source, "The table", columns))
     path = check_path(source)
@@ -172,22 +171,6 @@ def read_recordings(
     raise ValueError(
         f"{path} has none of the endings that tell what a file is: {_ENDINGS}."
     )
-
-
-def _check_columns(columns: Any) -> None:
-    """Refuse what is no name of a column."""
-    for what in ("label", "case", "time", "subject"):
-        name = getattr(columns, what)
-        if not (name is None or isinstance(name, str)):
-            raise TypeError(
-                f"{what}_column must be the name of a column, a str, got {name!r}."
-            )
-    names = columns.ignored
-    is_list = np.iterable(names) and not isinstance(names, str)
-    if not (is_list and all(isinstance(name, str) for name in names)):
-        raise TypeError(
-            f"ignore_columns must be a list of names of columns, got {names!r}."
-        )
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:

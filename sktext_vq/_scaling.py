@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from sktext_vq.nn.tokens import N_POINTS, Batch
-from sktext_vq.panel import Panel
+from sktext_vq.panel import Panel, spread_cases
 
 # Standard deviations: far outside of the training range, and what float32 can square.
 FARTHEST = 1e15
@@ -143,7 +143,7 @@ class Scaler:
 
     def _compare(self, panel: Panel, channel: int, name: str) -> str:
         """Say what scale and offset of a channel are, and what they were."""
-        values = panel.values[_spread(panel, _MOST_COMPARED), channel]
+        values = panel.values[spread_cases(panel.n_cases, _MOST_COMPARED), channel]
         unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
         values = values.astype(np.float64) / unit
         mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
@@ -160,7 +160,7 @@ class Scaler:
         ndarray of shape (2, n_cases, n_channels)
             In units of `scale`.
         """
-        cases = _spread(panel, most)
+        cases = spread_cases(panel.n_cases, most)
         sizes = np.empty((2, len(cases), panel.n_channels))
         size = max(1, _CHUNK_VALUES // (panel.n_channels * panel.n_timepoints))
         for i in range(0, len(cases), size):
@@ -233,9 +233,3 @@ class Scaler:
         for start in range(0, panel.n_cases, size):
             cases = slice(start, start + size)
             yield cases, self.batch(panel, cases, n_timepoints)
-
-
-def _spread(panel: Panel, most: int) -> NDArray[np.intp]:
-    """Return some cases, at equal distances."""
-    n_cases = min(panel.n_cases, most)
-    return np.linspace(0, panel.n_cases - 1, n_cases).astype(np.intp)

@@ -46,6 +46,10 @@ class Kind:
         """Make the error that says so."""
         return ValueError(f"{path} is damaged: {why}. {self.advice}")
 
+    def misdescribed(self, path: Path, error: Exception) -> ValueError:
+        """Make the error about a description that cannot be followed."""
+        return self.damaged(path, f"its description is off: {error!r}")
+
 
 def pack(
     kind: Kind, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
@@ -131,7 +135,7 @@ def unpack(
         content = json.loads(document)
         digests = dict(content["sha256"])
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise kind.damaged(path, f"its description is off: {error!r}") from error
+        raise kind.misdescribed(path, error) from error
     if arrays.keys() != digests.keys():
         raise kind.damaged(path, "it has other tensors than its description says")
     for name, array in arrays.items():

@@ -86,6 +86,21 @@ class Columns:
     subject: str | None = None
     ignored: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse what is no name of a column."""
+        for what in _WHATS:
+            name = getattr(self, what)
+            if not (name is None or isinstance(name, str)):
+                raise TypeError(
+                    f"{what}_column must be the name of a column, a str, got {name!r}."
+                )
+        names: Any = self.ignored
+        is_list = np.iterable(names) and not isinstance(names, str)
+        if not (is_list and all(isinstance(name, str) for name in names)):
+            raise TypeError(
+                f"ignore_columns must be a list of names of columns, got {names!r}."
+            )
+
     def names(self, what: str) -> tuple[str, ...]:
         """Return names in lower case that a column may have."""
         usual = {

@@ -28,7 +28,7 @@ from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, pool_groups
 from sktext_vq.nn.segments import cut_segments
 from sktext_vq.nn.tokens import ShapeTokenizer
-from sktext_vq.panel import Panel
+from sktext_vq.panel import Panel, spread_cases
 from sktext_vq.text import SeriesCaptioner, SeriesVerbalizer, TextEncoder, are_words
 from sktext_vq.training import observe, single_thread, split_cases, train
 
@@ -118,8 +118,7 @@ class Material:
         chosen = []
         for cases in (self.train_cases, self.valid_cases):
             count = int(np.ceil(share * len(cases)))
-            spread = np.linspace(0, len(cases) - 1, count).astype(int)
-            chosen.append(cases[spread])
+            chosen.append(cases[spread_cases(len(cases), count)])
         return np.sort(np.concatenate(chosen))
 
 
@@ -219,10 +218,8 @@ class TeachingMixin:
             none = material.selection.kept[:0]
             usage = self._gather(lesson.panel, none)[1].flatten(3)
             model.memory.usage = _class_means(usage, lesson, train_cases)
-        spread = np.linspace(0, len(train_cases) - 1, _MAX_OBSERVED_CASES).astype(int)
-        observe(
-            model, examples, torch.from_numpy(train_cases[np.unique(spread)]), "cpu"
-        )
+        shown = train_cases[spread_cases(len(train_cases), _MAX_OBSERVED_CASES)]
+        observe(model, examples, torch.from_numpy(shown), "cpu")
         tokenizer.codebook.commit(0.0, lesson.generator)
         self.codebook_use_ = tokenizer.codebook.metrics()
         self.model_ = model

@@ -19,7 +19,7 @@ from sktext_vq._head import Cases, RidgeHead
 from sktext_vq._selection import Selection
 from sktext_vq._unseen import UnseenClassesMixin
 from sktext_vq._zero_shot import ZeroShotSpace
-from sktext_vq.panel import Panel
+from sktext_vq.panel import Panel, spread_cases
 
 _HEADS = ("ridge", "network")
 # Parts that choose penalty and calibration, and how many cases they have in all.
@@ -260,11 +260,6 @@ class VQTextClassifier(
         owners: NDArray[Any] | None = None
         if groups is not None:
             owners = check_column(groups, "groups", panel)
-            if len(owners) != panel.n_cases:
-                raise ValueError(
-                    "X and groups have inconsistent numbers of samples: X has "
-                    f"{panel.n_cases} cases, groups has {len(owners)}."
-                )
             if len(np.unique(owners)) < 2:
                 raise ValueError(
                     f"groups has only one group, {owners.tolist()[0]!r}: nothing can "
@@ -317,7 +312,7 @@ class VQTextClassifier(
         """Yield parts to learn from and to hold out, with features of the first."""
         chosen, folds = selection.cases, selection.folds
         if len(chosen) > _MAX_FOLD_CASES:
-            spread = np.linspace(0, len(chosen) - 1, _MAX_FOLD_CASES).astype(int)
+            spread = spread_cases(len(chosen), _MAX_FOLD_CASES)
             chosen, folds = chosen[spread], folds[spread]
         # Features of all folds in one go, since windows are the costly part.
         every = np.unique(np.concatenate(selection.kept_without))

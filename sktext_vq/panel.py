@@ -93,6 +93,11 @@ class Panel:
         return any(np.isnan(chunk).any() for _, chunk in _chunks(self.values))
 
 
+def spread_cases(n_cases: int, most: int) -> NDArray[np.int64]:
+    """Return indices of at most so many cases, at equal distances, ascending."""
+    return np.linspace(0, n_cases - 1, min(n_cases, most)).astype(np.int64)
+
+
 def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     """Turn any accepted kind of series data into a panel.
 

@@ -195,7 +195,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         *(ArithmeticError, AttributeError, LookupError),
         *(RecursionError, TypeError, ValueError),
     ) as error:
-        raise _KIND.damaged(path, f"its description is off: {error!r}") from error
+        raise _KIND.misdescribed(path, error) from error
     if type(estimator) not in _ESTIMATORS:
         raise _KIND.damaged(path, "it holds no estimator")
     # Parameters that there were not when the file was written.

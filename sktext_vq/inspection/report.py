@@ -255,11 +255,6 @@ def _check_y(
 ) -> tuple[list[Any], NDArray[np.int64]]:
     """Return all labels, the classes first, and the index of each case's label."""
     y = check_column(y, "y", panel).tolist()
-    if len(y) != panel.n_cases:
-        raise ValueError(
-            f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "
-            f"cases, y has {len(y)}."
-        )
     known = [] if classes is None else classes.tolist()
     labels = list(dict.fromkeys([*known, *y]))
     position = {label: i for i, label in enumerate(labels)}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq.classifier import VQTextClassifier
-from sktext_vq.panel import Panel
+from sktext_vq.panel import Panel, spread_cases
 from sktext_vq.transformer import VQTextTransformer
 
 # Okabe and Ito's, without black and yellow, one of which is lost on any background.
@@ -71,8 +71,7 @@ def spread(panel: Panel) -> Panel:
     """Take at most 256 cases, evenly spread."""
     if panel.n_cases <= _MAX_CASES:
         return panel
-    cases = np.linspace(0, panel.n_cases - 1, _MAX_CASES).astype(int)
-    return panel.take(cases)
+    return panel.take(spread_cases(panel.n_cases, _MAX_CASES))
 
 
 def take(ax: Any, size: tuple[float, float]) -> Any:

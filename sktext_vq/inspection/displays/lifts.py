@@ -275,11 +275,6 @@ class HistogramsDisplay(_LiftsDisplay):
         check_estimator(estimator, cls.__name__)
         panel = as_panel(X, estimator_name=cls.__name__)
         true = check_column(y, "y", panel)
-        if len(true) != panel.n_cases:
-            raise ValueError(
-                f"X and y have inconsistent numbers of samples: X has {panel.n_cases} "
-                f"cases, y has {len(true)}."
-            )
         labels, classes = np.unique(true, return_inverse=True)
         if len(labels) < 2:
             raise ValueError(
