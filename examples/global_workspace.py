@@ -20,11 +20,11 @@ import torch
 from torch import nn
 
 from sktext_vq import PromptBank, TextEncoder
-from sktext_vq._guidance import encode_texts
-from sktext_vq._readable import shape_words
+from sktext_vq._interpret.segments import shape_words
+from sktext_vq._training.texts import encode_texts
 from sktext_vq.datasets import load
 from sktext_vq.nn import ShapeTokenizer, attributes, fusion, losses, segments, text
-from sktext_vq.nn.tokens import SCALE_FLOOR, Batch
+from sktext_vq.nn.tokenizer import SCALE_FLOOR, Batch
 
 
 class Workspace(nn.Module):

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sktext_vq import __version__, _commands
+from sktext_vq import __version__
+from sktext_vq._cli import commands as _commands
 
 _DESCRIPTION = """\
 Classify sensor series by readable shape tokens, guided by text in training.

@@ -20,30 +20,36 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from tqdm.auto import tqdm
 
-from sktext_vq._augmentation import add_copies, check_augment
-from sktext_vq._checkpoints import (
+from sktext_vq._features.augmentation import add_copies, check_augment
+from sktext_vq._features.cluster import on_cluster
+from sktext_vq._features.scaling import Scaler
+from sktext_vq._features.selection import (
+    FeatureMoments,
+    Selection,
+    assign_folds,
+    keep_best,
+)
+from sktext_vq._interpret.alignment import WorkspaceMixin
+from sktext_vq._interpret.code_statistics import CodeUse, separate
+from sktext_vq._interpret.code_table import VocabularyMixin
+from sktext_vq._training.checkpoint import (
     Checkpoint,
     fact,
     fact_of_arrays,
     facts_of_parameters,
 )
-from sktext_vq._cluster import on_cluster
-from sktext_vq._guidance import check_case_texts, refuse_broken
-from sktext_vq._learned import Learned
-from sktext_vq._messages import check_count, few
-from sktext_vq._naming import CodeUse, separate
-from sktext_vq._processes import choose_device
-from sktext_vq._scaling import Scaler
-from sktext_vq._selection import FeatureMoments, Selection, assign_folds, keep_best
-from sktext_vq._teaching import Lesson, TeachingMixin
-from sktext_vq._vocabulary import VocabularyMixin
-from sktext_vq._workspace import WorkspaceMixin
-from sktext_vq._writing import Writer
-from sktext_vq.nn.attributes import AttributeDecoder
-from sktext_vq.nn.frames import GravityFrame, find_triads
+from sktext_vq._training.digits import Writer
+from sktext_vq._training.distributed import choose_device
+from sktext_vq._training.network import Lesson, TeachingMixin
+from sktext_vq._training.texts import check_case_texts, refuse_broken
+from sktext_vq._training.trainer import Result, in_threads, single_thread, to_device
+from sktext_vq._training.warm_start import Learned
+from sktext_vq._utils.validation import check_count, few
+from sktext_vq.nn.gravity import GravityFrame, find_triads
 from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, share_of_codes
-from sktext_vq.nn.tokens import (
+from sktext_vq.nn.segment_refiner import AttributeDecoder
+from sktext_vq.nn.tokenizer import (
     N_POINTS,
     N_ROWS,
     Batch,
@@ -53,7 +59,6 @@ from sktext_vq.nn.tokens import (
 )
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
-from sktext_vq.training import Result, in_threads, single_thread, to_device
 
 # Cases that features are chosen from.
 _MAX_SELECTION_CASES = 2048

@@ -13,12 +13,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 
 from sktext_vq._base import VQTextBase, check_column
-from sktext_vq._cluster import map_parts
-from sktext_vq._explanation import ExplanationMixin
-from sktext_vq._head import Cases, RidgeHead
-from sktext_vq._selection import Selection
-from sktext_vq._unseen import UnseenClassesMixin
-from sktext_vq._zero_shot import ZeroShotSpace
+from sktext_vq._features.cluster import map_parts
+from sktext_vq._features.selection import Selection
+from sktext_vq._heads.ridge import Cases, RidgeHead
+from sktext_vq._interpret.contributions import ExplanationMixin
+from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq._zero_shot.recognizer import UnseenClassesMixin
 from sktext_vq.panel import Panel, spread_cases
 
 _HEADS = ("ridge", "network")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sktext_vq._output import check_path
+from sktext_vq._utils.files import check_path
 
 __all__ = ["Dataset", "available", "load", "read_ts"]
 

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 import sktext_vq
-from sktext_vq._output import check_target, replace_file
-from sktext_vq._scaling import FARTHEST
-from sktext_vq._selection import CLIP
+from sktext_vq._features.scaling import FARTHEST
+from sktext_vq._features.selection import CLIP
+from sktext_vq._utils.files import check_target, replace_file
 from sktext_vq.classifier import VQTextClassifier
-from sktext_vq.nn.frames import FLOOR, GravityFrame
-from sktext_vq.nn.tokens import (
+from sktext_vq.nn.gravity import FLOOR, GravityFrame
+from sktext_vq.nn.tokenizer import (
     N_POINTS,
     N_QUANTILES,
     N_ROWS,

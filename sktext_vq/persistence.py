@@ -19,14 +19,14 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 import sktext_vq.nn
-from sktext_vq._head import RidgeHead
-from sktext_vq._naming import CodeUse
-from sktext_vq._output import check_path, check_target, replace_file
-from sktext_vq._scaling import Scaler
-from sktext_vq._sealed import Kind, pack, unpack
-from sktext_vq._selection import FeatureScaler
-from sktext_vq._writing import Writer
-from sktext_vq._zero_shot import HeldOut, ZeroShotSpace
+from sktext_vq._features.scaling import Scaler
+from sktext_vq._features.selection import FeatureScaler
+from sktext_vq._heads.ridge import RidgeHead
+from sktext_vq._interpret.code_statistics import CodeUse
+from sktext_vq._training.digits import Writer
+from sktext_vq._utils.container import Kind, pack, unpack
+from sktext_vq._utils.files import check_path, check_target, replace_file
+from sktext_vq._zero_shot.embedding import HeldOut, ZeroShotSpace
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 from sktext_vq.transformer import VQTextTransformer

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-from sktext_vq._messages import check_count
-from sktext_vq._scaling import Scaler
+from sktext_vq._features.scaling import Scaler
+from sktext_vq._utils.validation import check_count
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
 

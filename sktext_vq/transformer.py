@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 
 from sktext_vq._base import VQTextBase
-from sktext_vq._cluster import map_parts
-from sktext_vq._selection import FeatureScaler
+from sktext_vq._features.cluster import map_parts
+from sktext_vq._features.selection import FeatureScaler
 from sktext_vq.panel import Panel
 
 # Of all features together: penalties about 1, the default of linear models, suit it.

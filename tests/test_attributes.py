@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sktext_vq import VQTextTransformer
-from sktext_vq._readable import token_arrays
-from sktext_vq.nn.attributes import (
+from sktext_vq._interpret.segments import token_arrays
+from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.segment_refiner import (
     MIN_LENGTH,
     REACH,
     AttributeDecoder,
@@ -16,9 +17,8 @@ from sktext_vq.nn.attributes import (
     render,
     sample_windows,
 )
-from sktext_vq.nn.codebook import Codebook
-from sktext_vq.nn.segments import cut_segments, decode
-from sktext_vq.nn.tokens import N_POINTS, SCALE_FLOOR, cut_windows
+from sktext_vq.nn.segmentation import cut_segments, decode
+from sktext_vq.nn.tokenizer import N_POINTS, SCALE_FLOOR, cut_windows
 from sktext_vq.panel import as_panel
 
 

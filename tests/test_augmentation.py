@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
-from sktext_vq._augmentation import add_copies
+from sktext_vq._features.augmentation import add_copies
 from sktext_vq.panel import as_panel
 
 TRIADS = [(0, 1, 2), (3, 4, 5)]

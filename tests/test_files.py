@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sktext_vq._files import write_table
+from sktext_vq._io.read import write_table
 from sktext_vq.panel import as_panel
 from sktext_vq.recordings import read_recordings
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.fft import dct, idct
 
-from sktext_vq.nn.frequency import FrequencyGains
+from sktext_vq.nn.frequency_gains import FrequencyGains
 
 LENGTHS = [1, 2, 3, 4, 7, 8, 16, 45, 128, 251]
 

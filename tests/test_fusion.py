@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from sktext_vq import VQTextClassifier
-from sktext_vq._examples import Examples
-from sktext_vq.nn.fusion import Fusion
+from sktext_vq._training.batches import Examples
+from sktext_vq.nn.cross_attention import Fusion
 from sktext_vq.nn.model import DualBranchModel
 
 DIM, N_CLASSES = 16, 3

@@ -45,7 +45,7 @@ from sktext_vq import (
 )
 from sktext_vq import datasets as sets
 from sktext_vq.__main__ import main
-from sktext_vq._files import read_recordings
+from sktext_vq._io.read import read_recordings
 from sktext_vq.panel import as_panel
 from sktext_vq.recordings import cut_windows, segment
 from sktext_vq.text import are_words

@@ -39,8 +39,8 @@ from sktext_vq import (
     pretrain,
     save,
 )
-from sktext_vq._checkpoints import _KIND, Checkpoint
-from sktext_vq._sealed import pack, unpack
+from sktext_vq._training.checkpoint import _KIND, Checkpoint
+from sktext_vq._utils.container import pack, unpack
 from sktext_vq.panel import as_panel
 
 SHORT = TINY | {"max_epochs": 2, "text": None}

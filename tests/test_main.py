@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sktext_vq import __version__, _demo
+from sktext_vq import __version__
 from sktext_vq.__main__ import main
+from sktext_vq._cli import demo as _demo
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ def test_as_a_module():
 def test_closed_pipe_is_no_traceback():
     code = (
         "import sys\n"
-        "from sktext_vq import __main__, _demo\n"
+        "from sktext_vq import __main__\nfrom sktext_vq._cli import demo as _demo\n"
         "def run_demo(*args, say, **kwargs):\n"
         "    for _ in range(100_000): say('line')\n"
         "_demo.run_demo = run_demo\n"

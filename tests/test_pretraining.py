@@ -48,7 +48,7 @@ def pretrained():
 @pytest.fixture
 def untrained(monkeypatch):
     """Leave models as they are when training starts."""
-    monkeypatch.setattr("sktext_vq._teaching.train", lambda *args, **kwargs: [])
+    monkeypatch.setattr("sktext_vq._training.network.train", lambda *args, **kwargs: [])
 
 
 # -- init ----------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sktext_vq import VQTextTransformer
-from sktext_vq._readable import shape_words
-from sktext_vq.nn.segments import cut_segments, decode, match
+from sktext_vq._interpret.segments import shape_words
+from sktext_vq.nn.segmentation import cut_segments, decode, match
 
 
 def fitted(X, **params):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.feature_selection import f_classif
 
-from sktext_vq._selection import FeatureMoments, assign_folds, keep_best
+from sktext_vq._features.selection import FeatureMoments, assign_folds, keep_best
 
 
 def gathered(features, classes, folds, n_folds=3, size=7):
@@ -16,7 +16,7 @@ def gathered(features, classes, folds, n_folds=3, size=7):
 
 @pytest.mark.parametrize("waiting", [0, 10**9])
 def test_scores_are_those_of_scikit_learn(monkeypatch, waiting):
-    monkeypatch.setattr("sktext_vq._selection._WAITING_VALUES", waiting)
+    monkeypatch.setattr("sktext_vq._features.selection._WAITING_VALUES", waiting)
     rng = np.random.default_rng(0)
     classes = rng.integers(0, 3, 60)
     features = (rng.normal(size=(60, 20)) + classes[:, None] % 2).astype(np.float32)

@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from sktext_vq import VQTextClassifier
-from sktext_vq._guidance import encode_texts
+from sktext_vq._training.texts import encode_texts
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.model import share_of_codes
-from sktext_vq.nn.text import (
+from sktext_vq.nn.text_branch import (
     PATCH,
     ClassMemory,
     CodeDecoder,
@@ -228,7 +228,7 @@ def test_keys_are_the_codes_and_their_meanings(decoder, codebook):
 
 def test_untrained_text_says_what_is_usual(har_like, monkeypatch):
     X, y = har_like
-    monkeypatch.setattr("sktext_vq._teaching.train", lambda *args, **kwargs: [])
+    monkeypatch.setattr("sktext_vq._training.network.train", lambda *args, **kwargs: [])
     classifier = VQTextClassifier(text_encoder="hashing", random_state=0).fit(X, y)
     model = classifier.model_
     place = F.normalize(draw(1, 96).float(), dim=1)

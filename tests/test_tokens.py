@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sktext_vq.nn import tokens
-from sktext_vq.nn.tokens import (
+from sktext_vq.nn import tokenizer as tokens
+from sktext_vq.nn.tokenizer import (
     N_POINTS,
     SCALE_FLOOR,
     Batch,

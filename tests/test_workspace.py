@@ -236,7 +236,7 @@ def test_more_texts_than_are_read_at_once(monkeypatch, har_like):
     X, y = har_like
     classifier = small().fit(X, y)
     expected = classifier.transform_text(SENTENCES)
-    monkeypatch.setattr("sktext_vq._workspace._TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr("sktext_vq._interpret.alignment._TEXTS_AT_ONCE", 3)
     found = classifier.transform_text(SENTENCES)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 

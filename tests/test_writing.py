@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
-from sktext_vq._writing import Writer
-from sktext_vq.nn.text import PATCH, DigitBranch
+from sktext_vq._training.digits import Writer
+from sktext_vq.nn.text_branch import PATCH, DigitBranch
 from sktext_vq.panel import as_panel
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 

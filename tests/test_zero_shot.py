@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sktext_vq import VQTextClassifier
-from sktext_vq._zero_shot import ZeroShotSpace
+from sktext_vq._zero_shot.embedding import ZeroShotSpace
 
 ALL = ["badminton", "running", "standing", "walking"]
 

@@ -19,8 +19,8 @@ from sklearn.utils.validation import check_is_fitted
 import sktext_vq
 from sktext_vq import DriftWarning
 from sktext_vq._base import check_column
-from sktext_vq._messages import check_count, few
-from sktext_vq._output import check_target, replace_file
+from sktext_vq._utils.files import check_target, replace_file
+from sktext_vq._utils.validation import check_count, few
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
 from sktext_vq.inspection._cases import choose_cases, draw_cases, n_that_fit

@@ -10,16 +10,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sktext_vq.nn import losses
-from sktext_vq.nn.attributes import AttributeDecoder, quantise, render
-from sktext_vq.nn.fusion import Fusion
-from sktext_vq.nn.text import (
+from sktext_vq.nn.cross_attention import Fusion
+from sktext_vq.nn.segment_refiner import AttributeDecoder, quantise, render
+from sktext_vq.nn.text_branch import (
     ClassMemory,
     CodeDecoder,
     DigitBranch,
     TextBranch,
     Texts,
 )
-from sktext_vq.nn.tokens import (
+from sktext_vq.nn.tokenizer import (
     LEVEL_BINS,
     N_POINTS,
     SCALE_FLOOR,

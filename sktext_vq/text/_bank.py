@@ -14,7 +14,7 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
-from sktext_vq._output import replace_file
+from sktext_vq._utils.files import replace_file
 
 from ._labels import split_words, stems
 

@@ -318,7 +318,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return said
 
     def _rephrase(self, said: list[list[str]]) -> list[list[str]]:
-        from ._generation import rephrase, text_generator
+        from ._llm import rephrase, text_generator
 
         generate = text_generator(self.rephraser, max_new_tokens=60)
         is_model = not callable(self.rephraser) or hasattr(self.rephraser, "model")

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from . import _transformers, _weightless
-from ._transformers import MINILM_SHA256
-from ._weightless import HASHING_DIM
+from . import _hashing, _huggingface
+from ._hashing import HASHING_DIM
+from ._huggingface import MINILM_SHA256
 
 __all__ = ["HASHING_DIM", "MINILM_SHA256", "TextEncoder", "check_texts"]
 
@@ -316,21 +316,19 @@ class TextEncoder(TransformerMixin, BaseEstimator):
 
     def _pooled(self, unique: list[str]) -> FloatArray:
         pieces = self._pieces(unique, pooled=True)
-        return _weightless.normalise(np.stack([piece.mean(axis=0) for piece in pieces]))
+        return _hashing.normalise(np.stack([piece.mean(axis=0) for piece in pieces]))
 
     def _pieces(self, unique: list[str], *, pooled: bool) -> list[FloatArray]:
         """Per text: ``(1, d)`` mean when pooled, else its ``(L_i, d)`` tokens."""
         if isinstance(self.model, str) and self.model == "hashing":
-            return _weightless.hash_words(unique)
+            return _hashing.hash_words(unique)
         if isinstance(self.model, Mapping):
-            return list(_weightless.look_up(self.model, unique)[:, None])
+            return list(_hashing.look_up(self.model, unique)[:, None])
         if callable(self.model):
             return list(
-                _weightless.normalise(_weightless.call_function(self.model, unique))[
-                    :, None
-                ]
+                _hashing.normalise(_hashing.call_function(self.model, unique))[:, None]
             )
-        return _transformers.encode(
+        return _huggingface.encode(
             unique,
             self.model,
             device=self.device,

@@ -342,7 +342,7 @@ class PromptBank(BaseEstimator):
         entries = read_bank(path) if path.exists() else {}
         missing = [name for name in names if name not in entries]
         if missing:
-            from ._generation import text_generator, write_prompts
+            from ._llm import text_generator, write_prompts
 
             generate = text_generator(model, max_new_tokens=max_new_tokens)
             for name in missing:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from sktext_vq._readable import shape_words
+from sktext_vq._interpret.segments import shape_words
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
@@ -25,7 +25,7 @@ from sktext_vq.inspection.displays._canvas import (
     unit,
 )
 from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
-from sktext_vq.nn.segments import decode
+from sktext_vq.nn.segmentation import decode
 from sktext_vq.text import SeriesCaptioner
 from sktext_vq.transformer import VQTextTransformer
 

@@ -1,0 +1,377 @@
+"""What the commands of ``python -m sktext_vq`` do, each by its name."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq import VQTextClassifier, load, save
+from sktext_vq._io.read import check_ending, write_table
+from sktext_vq._utils.files import check_target, replace_file
+from sktext_vq.panel import as_panel
+from sktext_vq.recordings import Recordings, read_recordings
+
+_SHOWN = 20  # rows of a table on a terminal
+
+
+def demo(options: argparse.Namespace) -> None:
+    """Train, compare, explain and report on a small data set."""
+    # Only this command needs what it imports.
+    from sktext_vq._cli.demo import run_demo
+
+    run_demo(
+        options.report,
+        left_out=options.left_out,
+        say=partial(_say, options),
+        progress=bool(_progress(options)),
+    )
+
+
+def fit(options: argparse.Namespace) -> None:
+    """Fit a classifier to the series of a file, and save it."""
+    check_target(options.model)  # before minutes of work
+    data = _read(options.data, "train", options)
+    y = _labels(data, options)
+    names = options.channel_names or data.channel_names
+    rate = options.sampling_rate or data.sampling_rate
+    classifier = VQTextClassifier(
+        options.codes,
+        text=_read_texts(options.texts) or "auto",
+        text_encoder=options.text_encoder,
+        max_epochs=options.epochs,
+        channel_names=names,
+        sampling_rate=rate,
+        random_state=options.seed,
+        verbose=_progress(options),
+    )
+    start = time.perf_counter()
+    classifier.fit(data.X, y, groups=data.groups)
+    seconds = time.perf_counter() - start
+    save(classifier, options.model)
+    labels, counts = np.unique(y, return_counts=True)
+    classes = ", ".join(
+        f"{label} ({n})" for label, n in zip(labels, counts, strict=True)
+    )
+    panel = as_panel(data.X)
+    _say(
+        options,
+        f"{panel.n_cases} series of {panel.n_channels} channels and up to "
+        f"{panel.n_timepoints} timepoints",
+    )
+    if names is not None:
+        _say(options, f"channels: {', '.join(names)}")
+    _say(options, f"sampling rate: {'unknown' if rate is None else f'{rate:g} Hz'}")
+    _say(options, f"classes: {classes}")
+    if data.groups is not None:
+        _say(options, f"groups: {len(np.unique(data.groups))}")
+    _say(options, f"fitted in {seconds:.0f} s: {classifier.level_}")
+    _say(options, f"saved as {options.model}")
+
+
+def predict(options: argparse.Namespace) -> None:
+    """Write the class of every series of a file, with probabilities, or why."""
+    if options.against is not None and not options.explain:
+        raise ValueError("--against needs --explain.")
+    model, data = _open(options)
+    if options.explain:
+        return _write(_explain(model, data, options), options)
+    probabilities = model.predict_proba(data.X)
+    best = probabilities.argmax(axis=1)
+    table = pd.DataFrame(
+        {
+            "case": _cases(data, len(best)),
+            "label": model.classes_[best],
+            "probability": probabilities.max(axis=1),
+        }
+    )
+    for label, column in zip(model.classes_, probabilities.T, strict=True):
+        table[f"probability of {label}"] = column
+    _write(table, options)
+    _note_found(table["label"], data, options)
+    _note_unknown(data, model.classes_, "the model does not know", options)
+
+
+def _explain(
+    model: VQTextClassifier, data: Recordings, options: argparse.Namespace
+) -> pd.DataFrame:
+    """Return the tokens that count most for the class of each series."""
+    table = model.explain(data.X, against=_class_of(model, options.against))
+    by_size = (
+        table["contribution"]
+        .abs()
+        .groupby(table["case"])
+        .rank(method="first", ascending=False)
+    )
+    table["counts"] = by_size <= options.top
+    rest = table[~table["counts"]].groupby(["case", "label", "against"], as_index=False)
+    rest = rest.agg(contribution=("contribution", "sum"))
+    rest = rest.assign(channel=-1, start=-1, length=0, code=-1, phrase="all else")
+    table = pd.concat([table[table["counts"]], rest])
+    table = table.sort_values("case", kind="stable", ignore_index=True)
+    names = np.array([*model.channel_names_, None], dtype=object)
+    cases = np.array(_cases(data, len(data.X)), dtype=object)
+    placed = table["code"] >= 0
+    return pd.DataFrame(
+        {
+            "case": cases[table["case"]],
+            "label": table["label"],
+            "against": table["against"],
+            "contribution": table["contribution"],
+            "phrase": table["phrase"],
+            "channel": names[table["channel"]],
+            **{
+                name: table[name].where(placed).astype("Int64").astype(object)
+                for name in ("start", "length", "code")
+            },
+        }
+    )
+
+
+def _class_of(model: VQTextClassifier, name: str | None) -> Any:
+    """Return the class that a word names; classes may be numbers."""
+    if name is None:
+        return None
+    named = {str(label): label for label in model.classes_.tolist()}
+    if name not in named:
+        raise ValueError(f"--against {name!r} is no class of the model: {[*named]}.")
+    return named[name]
+
+
+def report(options: argparse.Namespace) -> None:
+    """Write a page about a model and the series of a file."""
+    from sktext_vq.inspection import write_report
+
+    model, data = _open(options)
+    y = _labels(data, options)
+    if model.classes_.dtype.kind in "UO":
+        y = y.astype(str)
+    training = None
+    if options.training is not None:
+        training = _read_for(model, options.training, "train", options).X
+    title = f"Report of {options.model}"
+    write_report(model, data.X, y, options.output, X_train=training, title=title)
+    _say(options, f"written to {options.output}")
+
+
+def zero_shot(options: argparse.Namespace) -> None:
+    """Choose among classes that may have no recordings, and say why."""
+    model, data = _open(options)
+    texts = _read_texts(options.texts) or {}
+    names = [each.strip() for each in (options.labels or "").split(",")]
+    names = [name for name in names if name] or list(texts)
+    if not names:
+        raise ValueError("There are no candidates: name some by --labels or --texts.")
+    candidates: Any = names
+    if texts:
+        unknown = sorted(set(texts) - set(names))
+        if unknown:
+            raise ValueError(
+                f"{options.texts} has texts about {unknown}, which --labels lacks."
+            )
+        candidates = {name: texts.get(name) for name in names}
+    table = model.explain_zero_shot(data.X, candidates)
+    described = model.describe_candidates(candidates)
+    table["case"] = _cases(data, len(table))
+    if options.json:
+        _write_json(
+            {
+                "candidates": described.to_dict("records"),
+                "cases": table.to_dict("records"),
+            },
+            options,
+        )
+    else:
+        # Beside the table, and not in it where that goes to a file or a pipe.
+        for row in described.to_dict("records"):
+            _note(options, _describe(row))
+        table["reasons"] = ["; ".join(reasons) for reasons in table["reasons"]]
+        _write(table, options)
+    _note_found(table["label"], data, options, described.loc[~described["seen"]])
+    _note_unknown(data, names, "are no candidates", options)
+
+
+def _note_found(
+    found: pd.Series[Any],
+    data: Recordings,
+    options: argparse.Namespace,
+    unseen: pd.DataFrame | None = None,
+) -> None:
+    """Say how many labels of the file were found, and of each unseen class."""
+    if data.y is None:
+        return
+    labels = data.y.astype(str)
+    right = found.astype(str).to_numpy() == labels
+    _note(options, f"{right.mean():.1%} of {len(right)} labels of the file found")
+    for name in [] if unseen is None else unseen["candidate"]:
+        own = labels == name
+        if own.any():
+            _note(
+                options, f"of {name}, not recorded: {right[own].sum()} of {own.sum()}"
+            )
+
+
+def _note_unknown(
+    data: Recordings, known: Any, why: str, options: argparse.Namespace
+) -> None:
+    """Say which labels of the file cannot be found."""
+    if data.y is None:
+        return
+    labels = data.y.astype(str)
+    unknown = labels[~np.isin(labels, np.asarray(known, dtype=str))]
+    if len(unknown):
+        classes = ", ".join(sorted(set(unknown.tolist())))
+        _note(
+            options,
+            f"{len(unknown)} series are of classes that {why}: {classes}",
+        )
+
+
+def _describe(row: dict[Any, Any]) -> str:
+    """Say in some lines what is known of a candidate."""
+    if row["seen"]:
+        return f"{row['candidate']}: recorded"
+    like = ", ".join(row["like"]) or "none of the recorded classes"
+    said = "; ".join(row["texts"][:4])
+    return (
+        f"{row['candidate']}: not recorded; takes after {like}\n"
+        f"    said of it: {said}{' ...' if len(row['texts']) > 4 else ''}"
+    )
+
+
+def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
+    if options.output is not None:  # before the work
+        check_target(options.output)
+        if options.command != "report" and not options.json:
+            check_ending(options.output)
+    model = load(options.model)
+    if not isinstance(model, VQTextClassifier):
+        raise ValueError(f"{options.model} is a transformer, not a classifier.")
+    model.verbose = _progress(options)
+    return model, _read_for(model, options.data, "test", options)
+
+
+def _read(path: Path, part: str, options: argparse.Namespace) -> Recordings:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        data = read_recordings(
+            path,
+            part=part,
+            label_column=options.label_column,
+            case_column=options.case_column,
+            time_column=options.time_column,
+            subject_column=options.subject_column,
+            ignore_columns=options.ignore,
+        )
+    for warning in caught:
+        _note(options, f"warning: {warning.message}")
+    return data
+
+
+def _read_for(
+    model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
+) -> Recordings:
+    """Read series, with channels in the order of training where both have names."""
+    data, names = _read(path, part, options), model.channel_names_
+    own = list(data.channel_names or ())
+    # Names that were given to `fit` say nothing about those of a file.
+    if own == names or not set(own) & set(names):
+        return data
+    lacking = [name for name in names if name not in own]
+    if lacking:
+        raise ValueError(
+            f"{path} has no channels {lacking}, which the model was trained "
+            f"with. It has {own}."
+        )
+    order = [own.index(name) for name in names]
+    left_out = [name for name in own if name not in names]
+    if left_out:
+        _note(options, f"channels that the model does not know: {', '.join(left_out)}")
+    X = (
+        [series[order] for series in data.X]
+        if isinstance(data.X, list)
+        else data.X[:, order]
+    )
+    return replace(data, X=X, channel_names=tuple(names))
+
+
+def _labels(data: Recordings, options: argparse.Namespace) -> NDArray[Any]:
+    if data.y is None:
+        raise ValueError(
+            f"{options.data} has no labels. In a table they are in column "
+            f"{options.label_column or 'label'!r}, which --label-column changes."
+        )
+    return data.y
+
+
+def _read_texts(path: Path | None) -> dict[str, Any] | None:
+    """Read what is said of classes."""
+    if path is None:
+        return None
+    try:
+        texts = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a JSON file: {error}") from error
+    if not isinstance(texts, dict) or not texts:
+        raise ValueError(f"{path} must be a JSON object from labels to texts.")
+    return texts
+
+
+def _cases(data: Recordings, n_cases: int) -> list[Any]:
+    return list(range(n_cases)) if data.cases is None else data.cases
+
+
+def _progress(options: argparse.Namespace) -> int:
+    # Bars are for people, not for files and pipes.
+    return int(not options.quiet and sys.stderr.isatty())
+
+
+def _say(options: argparse.Namespace, text: str) -> None:
+    if not options.quiet:
+        print(text)
+
+
+def _note(options: argparse.Namespace, text: str) -> None:
+    """Say something beside a result on standard output."""
+    if not options.quiet:
+        print(text, file=sys.stderr)
+
+
+def _write(table: pd.DataFrame, options: argparse.Namespace) -> None:
+    """Write a table as the options say: to a file, as JSON, or to be read."""
+    if options.json:
+        return _write_json(table.to_dict("records"), options)
+    if options.output is not None:
+        write_table(table, options.output)
+        _note(options, f"written to {options.output}")
+    elif sys.stdout.isatty():
+        with pd.option_context("display.width", 0, "display.max_colwidth", 60):
+            print(table.head(_SHOWN).to_string(index=False))
+        if len(table) > _SHOWN:
+            print(f"... {len(table) - _SHOWN} more; --output FILE has all of them")
+    else:
+        table.to_csv(sys.stdout, index=False)
+
+
+def _write_json(content: Any, options: argparse.Namespace) -> None:
+    text = json.dumps(content, indent=1, default=_plain, ensure_ascii=False)
+    if options.output is None:
+        print(text)
+        return
+    replace_file(options.output, (text + "\n").encode("utf-8", "replace"))
+    _note(options, f"written to {options.output}")
+
+
+def _plain(value: Any) -> Any:
+    """Turn a number of numpy into one that JSON knows."""
+    return value.item() if isinstance(value, np.generic) else str(value)

@@ -1,0 +1,1 @@
+"""From a panel of series to a table of features."""

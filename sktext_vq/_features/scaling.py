@@ -1,0 +1,235 @@
+"""From a panel to batches that the networks take: standardised, without gaps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sktext_vq.nn.tokenizer import N_POINTS, Batch
+from sktext_vq.panel import Panel, spread_cases
+
+# Standard deviations: far outside of the training range, and what float32 can square.
+FARTHEST = 1e15
+_CHUNK_VALUES = 2**20
+
+# What is usual: quantiles over training series, of these many at most.
+_LEVELS = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
+_MOST_USUAL, _MOST_COMPARED = 2048, 512
+# How far the middle of new series is from that of training, as a factor, if they drift.
+# Test parts of 29 data sets raise no alarm, and times 5 all but PLAID raise one, whose
+# cases differ by a factor of a thousand.
+_DRIFT = 3.0
+_LEAST_SIZE = 1e-4  # in standard deviations of training: below is rounding
+_SHOWN = 3
+
+
+class DriftWarning(UserWarning):
+    """New series have another scale or offset than all series of training.
+
+    A changed unit, a channel that is swapped, or a sensor that is dead are usual
+    reasons. Predictions are made as if there were none.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sktext_vq import DriftWarning, VQTextTransformer
+    >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
+    >>> transformer = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
+    >>> with warnings.catch_warnings(record=True, category=DriftWarning) as caught:
+    ...     warnings.simplefilter("always")
+    ...     _ = transformer.transform(9.8 * X)
+    >>> print(str(caught[0].message).split(":")[0])
+    1 of 1 channels differs from training in scale or offset
+    """
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Mean and standard deviation of each channel over the training series.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of shape (n_channels,), dtype float64
+        In the units of the input. The scale of a constant channel is 1.
+    usual : ndarray of shape (2, 7, n_channels), optional
+        Quantiles over training series of their standard deviation, and of the root of
+        their mean square about `mean`, both in units of `scale`. Missing in old files.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    usual: NDArray[np.float64] | None = None
+
+    @classmethod
+    def fit(cls, panel: Panel) -> Scaler:
+        """Take mean and standard deviation of each channel, chunk by chunk."""
+        size = max(1, _CHUNK_VALUES // (panel.n_channels * panel.n_timepoints))
+        chunks = [panel.values[i : i + size] for i in range(0, panel.n_cases, size)]
+        # Values are divided by the largest one, so that squares of 1e300 are finite.
+        peak = np.zeros(panel.n_channels)
+        for chunk in chunks:
+            np.fmax(peak, np.nanmax(np.abs(chunk), axis=(0, 2)), out=peak)
+        unit = np.where(peak > 0, peak, 1.0)
+        counts, totals = np.zeros(panel.n_channels), np.zeros(panel.n_channels)
+        for chunk in chunks:
+            counts += np.isfinite(chunk).sum(axis=(0, 2))
+            totals += np.nansum(chunk / unit[:, None], axis=(0, 2))
+        mean = totals / counts
+        squares = np.zeros(panel.n_channels)
+        for chunk in chunks:
+            squares += np.nansum(
+                (chunk / unit[:, None] - mean[:, None]) ** 2, axis=(0, 2)
+            )
+        scale = np.sqrt(squares / counts)
+        rounding = 10 * np.finfo(panel.values.dtype).eps
+        scale[scale <= rounding] = 1.0  # constant, but for rounding
+        scaler = cls(mean * unit, scale * unit)
+        sizes = scaler._sizes(panel, _MOST_USUAL)
+        usual = np.quantile(sizes, _LEVELS, axis=1).swapaxes(0, 1)
+        return cls(scaler.mean, scaler.scale, usual)
+
+    def warn_of_drift(
+        self, panel: Panel, names: Sequence[str], stacklevel: int = 2
+    ) -> None:
+        """Warn of channels whose scale or offset is not that of training.
+
+        New series drift together: the middle of their sizes is far from that of
+        training, and the largest of them (or the smallest) are beyond the largest
+        there, so that series of a single class, or a single one, are no reason. The
+        fewer there are, the farther beyond they have to be.
+
+        Parameters
+        ----------
+        panel : Panel
+            New series.
+        names : sequence of str
+            Of channels.
+        stacklevel : int, default=2
+            Whom to blame, as in `warnings.warn`.
+        """
+        if self.usual is None:
+            return
+        sizes = self._sizes(panel, _MOST_COMPARED)
+        few = 1 / np.sqrt(sizes.shape[1])
+        low, middle, high = np.quantile(sizes, (0.1, 0.5, 0.9), axis=1)
+        least, hundredth, _, half, nine_tenths, most_of, most = np.maximum(
+            self.usual.swapaxes(0, 1), _LEAST_SIZE
+        )
+        larger = middle > _DRIFT * half
+        larger &= high > np.maximum((1 + 3 * few) * most_of, 10 * few * most)
+        # Single series may well be still, and have a small offset.
+        low = np.maximum(low, 10 * few * _LEAST_SIZE)
+        smaller = (_DRIFT * middle < half) & (_DRIFT * high < nine_tenths)
+        smaller &= ((1 + 3 * few) * low < hundredth) & (10 * few * low < least)
+        drifted = np.flatnonzero(larger.any(axis=0) | smaller[0])
+        if not len(drifted):
+            return
+        verb = "differs" if len(drifted) == 1 else "differ"
+        shown = "; ".join(self._compare(panel, c, names[c]) for c in drifted[:_SHOWN])
+        warnings.warn(
+            f"{len(drifted)} of {len(names)} channels {verb} from training in scale or "
+            f"offset: {shown}{'; ...' if len(drifted) > _SHOWN else ''}. Check units, "
+            "and the order of channels; predictions may be wrong.",
+            DriftWarning,
+            stacklevel=stacklevel + 1,
+        )
+
+    def _compare(self, panel: Panel, channel: int, name: str) -> str:
+        """Say what scale and offset of a channel are, and what they were."""
+        values = panel.values[spread_cases(panel.n_cases, _MOST_COMPARED), channel]
+        unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
+        values = values.astype(np.float64) / unit
+        mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
+        return (
+            f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, where "
+            f"training had {self.mean[channel]:.3g} and {self.scale[channel]:.3g}"
+        )
+
+    def _sizes(self, panel: Panel, most: int) -> NDArray[np.float64]:
+        """Return standard deviations and root mean squares of some series.
+
+        Returns
+        -------
+        ndarray of shape (2, n_cases, n_channels)
+            In units of `scale`.
+        """
+        cases = spread_cases(panel.n_cases, most)
+        sizes = np.empty((2, len(cases), panel.n_channels))
+        size = max(1, _CHUNK_VALUES // (panel.n_channels * panel.n_timepoints))
+        for i in range(0, len(cases), size):
+            values = self._standardise(panel, cases[i : i + size])
+            part = slice(i, i + size)
+            level = np.nanmean(values, axis=2)
+            sizes[1, part] = np.sqrt(np.nanmean(np.square(values), axis=2))
+            values -= level[:, :, None]
+            sizes[0, part] = np.sqrt(np.nanmean(np.square(values), axis=2))
+        return sizes
+
+    def _standardise(
+        self, panel: Panel, cases: slice | NDArray[Any]
+    ) -> NDArray[np.float64]:
+        """Return standardised values of some cases."""
+        values = panel.values[cases].astype(np.float64)
+        with np.errstate(over="ignore"):
+            values -= self.mean[:, None]
+            values /= self.scale[:, None]
+        return np.clip(values, -FARTHEST, FARTHEST, out=values)
+
+    def batch(
+        self, panel: Panel, cases: slice | NDArray[Any], n_timepoints: int = N_POINTS
+    ) -> Batch:
+        """Standardise some cases and fill their gaps.
+
+        Gaps are filled along straight lines between observed neighbours, and with
+        the nearest observed value at the ends; windows that are mostly filled are
+        left out later.
+
+        Parameters
+        ----------
+        panel : Panel
+            Series in the units of the input.
+        cases : slice or ndarray of int
+            Which ones.
+        n_timepoints : int, default=8
+            Shorter series are continued by their last value, so that rounding does
+            not depend on how long the other series are.
+
+        Returns
+        -------
+        Batch
+            float32 on the CPU.
+        """
+        values = self._standardise(panel, cases)
+        short = n_timepoints - values.shape[2]
+        if short > 0:
+            values = np.pad(
+                values, ((0, 0), (0, 0), (0, short)), constant_values=np.nan
+            )
+        observed = np.isfinite(values)
+        if observed.all() and short <= 0:
+            return Batch(torch.from_numpy(values.astype(np.float32)))
+        for case, channel in np.argwhere(~observed.all(axis=2)):
+            known = observed[case, channel].nonzero()[0]
+            gaps = (~observed[case, channel]).nonzero()[0]
+            series = values[case, channel]
+            series[gaps] = np.interp(gaps, known, series[known])
+        return Batch(
+            torch.from_numpy(values.astype(np.float32)),
+            torch.from_numpy(observed.astype(np.float32)),
+            torch.from_numpy(panel.lengths[cases].copy()),
+        )
+
+    def batches(
+        self, panel: Panel, size: int, n_timepoints: int = N_POINTS
+    ) -> Iterator[tuple[slice, Batch]]:
+        """Yield consecutive batches of at most ``size`` cases and where they are."""
+        for start in range(0, panel.n_cases, size):
+            cases = slice(start, start + size)
+            yield cases, self.batch(panel, cases, n_timepoints)

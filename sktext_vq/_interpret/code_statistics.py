@@ -1,0 +1,146 @@
+"""Names of codes: the class that uses them, and words for strength, pace and place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sktext_vq.nn.tokenizer import LEVEL_BINS, SCALE_BINS
+
+LEAST_CONFIDENCE = 0.55
+_ERRORS = 1.64  # standard errors that leave 5 % below
+# Distance of a share from what it would be on average, from which on it has a name.
+_LEAST_SHIFT = 0.08
+_LEAST_CHANNEL_LIFT = 1.25
+
+
+@dataclass(frozen=True)
+class CodeUse:
+    """How often series use codes, and which kinds of windows these are.
+
+    Parameters
+    ----------
+    windows : ndarray of shape (n_classes, n_channels, n_lengths, n_codes)
+        Mean share of each code in the windows of a channel and length.
+    scales : ndarray of shape (SCALE_BINS, n_codes)
+        Share of the windows of a code by scale, the weakest first.
+    separation : ndarray of shape (n_codes,), optional
+        How surely series of the class of most lift have more of a code than others.
+    """
+
+    windows: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    separation: NDArray[np.float64] | None = None
+
+    @classmethod
+    def from_squares(
+        cls,
+        squares: NDArray[np.float64],
+        layout: Sequence[int],
+        separation: NDArray[np.float64] | None = None,
+    ) -> CodeUse:
+        """Make it of mean squares of histograms, of shape (n_classes, n_features)."""
+        frequencies = squares.reshape(-1, *layout)[:, :, 0]  # the series, no changes
+        # Level bins of a code share out its windows, and so do scale bins.
+        windows = frequencies[:, :, :, :LEVEL_BINS].sum(axis=3)
+        scales = frequencies[:, :, :, LEVEL_BINS:][:, :, :, :SCALE_BINS]
+        scales = scales.sum(axis=(0, 1, 2))
+        return cls(windows, scales / np.maximum(scales.sum(axis=0), 1e-12), separation)
+
+    @property
+    def by_code(self) -> NDArray[np.float64]:
+        """Mean share of each code, of shape (n_codes,), not 0."""
+        return np.maximum(self.windows.mean(axis=(0, 1, 2)), 1e-12)
+
+    @property
+    def class_lift(self) -> NDArray[np.float64]:
+        """How many times the mean over classes, of shape (n_classes, n_codes)."""
+        return self.windows.mean(axis=(1, 2)) / self.by_code
+
+    @property
+    def channel_lift(self) -> NDArray[np.float64]:
+        """How many times the mean over channels, of shape (n_channels, n_codes)."""
+        return self.windows.mean(axis=(0, 2)) / self.by_code
+
+    @property
+    def length_lift(self) -> NDArray[np.float64]:
+        """How many times the mean over lengths, of shape (n_lengths, n_codes)."""
+        return self.windows.mean(axis=(0, 1)) / self.by_code
+
+    def strength(self) -> list[str | None]:
+        """Say which codes have weak or strong windows, for their channel and length."""
+        return _sides(self.scales, "weak", "strong")
+
+    def pace(self) -> list[str | None]:
+        """Say which codes are found in short windows, and which in long ones."""
+        return _sides(self.length_lift, "quick", "slow")
+
+    def place(self, channels: Sequence[str]) -> list[str | None]:
+        """Say in which channel a code is found, where it is found in one."""
+        lift = self.channel_lift
+        return [
+            channels[best] if most >= _LEAST_CHANNEL_LIFT else None
+            for best, most in zip(lift.argmax(axis=0), lift.max(axis=0), strict=True)
+        ]
+
+
+def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None]:
+    """Name what has most of its weight on one side of bins in order.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_bins, n_codes)
+        None of them where a code does not occur, which is on neither side.
+    low, high : str
+        Names of the sides.
+    """
+    total = weights.sum(axis=0)
+    centre = np.linspace(0, 1, len(weights)) @ weights / np.where(total > 0, total, 1)
+    centre = np.where(total > 0, centre, 0.5)
+    return [
+        low
+        if value < 0.5 - _LEAST_SHIFT
+        else high
+        if value > 0.5 + _LEAST_SHIFT
+        else None
+        for value in centre
+    ]
+
+
+def separate(
+    shares: NDArray[np.float64], classes: NDArray[np.int64], best: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """How surely series of a class have more of a code than those of any other class.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_cases, n_codes)
+    classes : ndarray of shape (n_cases,)
+    best : ndarray of shape (n_codes,)
+        The class of each code.
+
+    Returns
+    -------
+    ndarray of shape (n_codes,)
+        Chance that a series of the class has more of it than one of another class, for
+        the class of which this is least: the area under the ROC curve, less 1.64
+        standard errors by Mann and Whitney (1947). 0 if there is no other class.
+    """
+    counts = np.bincount(classes)
+    found = np.zeros(len(best))
+    for code, own_class in enumerate(best):
+        others = np.flatnonzero((counts > 0) & (np.arange(len(counts)) != own_class))
+        own = np.sort(shares[classes == own_class, code])
+        if not len(own) or not len(others):
+            continue
+        below = np.searchsorted(own, shares[:, code])
+        below += np.searchsorted(own, shares[:, code], side="right")
+        won = 1 - below / (2 * len(own))
+        area = np.bincount(classes, won)[others] / counts[others]
+        pairs = len(own) * counts[others]
+        error = np.sqrt((len(own) + counts[others] + 1) / (12 * pairs))
+        found[code] = max(0.0, (area - _ERRORS * error).min())
+    return found

@@ -1,0 +1,1 @@
+"""Files and tables, read as recordings and panels."""

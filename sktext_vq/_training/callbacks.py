@@ -1,0 +1,259 @@
+"""What happens beside the steps of training: losses, codebook, stopping, state."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sktext_vq._training.checkpoint import (
+    Checkpoint,
+    State,
+    tensors_of,
+    with_prefix,
+    without_prefix,
+    write_tensors,
+)
+from sktext_vq.nn.losses import WEIGHTS
+
+# What a state that has other parts than it should have ends in.
+_FOREIGN = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_PATIENCE = 3
+_LEAST_GAIN = 1e-4  # of the validation loss, as a share of it
+
+
+class Enough(Exception):
+    """Training has stopped to help."""
+
+
+class Diverged(Exception):
+    """Losses or weights are no numbers any more."""
+
+
+class Terms(Callback):
+    """Means of the single losses over the steps of an epoch."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        terms: dict[str, list[float]] = {}
+        for row in net.history[-1]["batches"]:
+            for name, value in row.items():
+                if name.removeprefix("train_").removeprefix("valid_") in WEIGHTS:
+                    terms.setdefault(name, []).append(value)
+        for name, values in terms.items():
+            net.history.record(name, float(np.mean(values)))
+
+
+class Commit(Callback):
+    """Update the codebook once per step, from what both branches matched with it."""
+
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        if training:
+            net.observe(batch)
+            net.module_.tokenizer.codebook.commit(
+                net.weights["codebook"],
+                net.examples.generator,
+                quotas={"signal": 1, "text": 1},
+            )
+
+
+class Progress(Callback):
+    """A bar of epochs, with an estimate of the time left."""
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self.bar_ = tqdm(
+            total=net.max_epochs,
+            initial=len(net.history),
+            desc="training",
+            unit="epoch",
+        )
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        shown = {
+            name: f"{net.history[-1, name]:.3f}"
+            for name in ("train_loss", "valid_loss")
+            if name in net.history[-1]
+        }
+        self.bar_.set_postfix(shown)
+        self.bar_.update()
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        self.bar_.close()
+
+
+class NotFinite(Callback):
+    """End training at the first loss that is no number."""
+
+    def on_batch_end(
+        self, net: Any, loss: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        if training and not torch.isfinite(loss).all():
+            raise Diverged(
+                f"The training loss became {loss.item()} in epoch {len(net.history)}."
+            )
+
+
+class Keep(Callback):
+    """Keep the weights that training ends with: of the best epoch, or of the last one.
+
+    Parameters
+    ----------
+    held_out : bool
+        Whether there is a validation loss. Without, all epochs are better than those
+        before.
+
+    Attributes
+    ----------
+    n_epochs : int
+        Epochs that ended, with finite losses and weights.
+    best_epoch : int
+        The one that weights are of.
+    weights : dict or None
+        Weights after it.
+    drawn : Tensor or None
+        State of the generator after the last epoch that ended.
+    """
+
+    def __init__(self, held_out: bool) -> None:
+        self.held_out = held_out
+        self.n_epochs = self.best_epoch = self.misses = 0
+        self.threshold = np.inf
+        self.weights: dict[str, Tensor] | None = None
+        self.drawn: Tensor | None = None
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if not all(weight.isfinite().all() for weight in net.module_.parameters()):
+            raise Diverged(f"Weights became infinite in epoch {len(net.history)}.")
+        improved = not self.held_out
+        if self.held_out:
+            loss = net.history[-1, "valid_loss"]
+            improved = loss < self.threshold
+            self.misses = 0 if improved else self.misses + 1
+            if improved:
+                self.threshold = loss - _LEAST_GAIN * loss
+        if improved or self.weights is None:
+            self.weights = copy.deepcopy(net.module_.state_dict())
+            self.best_epoch = len(net.history)
+        self.drawn = net.examples.generator.get_state()
+        self.n_epochs = len(net.history)
+        if self.misses == _PATIENCE:
+            raise Enough
+
+    def restore(self, net: Any) -> None:
+        """Give the model the weights that were kept, as if later steps had not been."""
+        if self.weights is not None:
+            net.module_.load_state_dict(self.weights)
+        if self.drawn is not None:
+            net.examples.generator.set_state(self.drawn)
+
+
+class Save(Callback):
+    """Write the state of training after epochs, and go on from what was written.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    start : str
+        Digest of what training starts from.
+    keep : Keep
+        What to write and restore beside the net.
+    writes : bool
+        Whether to write; of processes that train together, one does.
+    """
+
+    def __init__(
+        self, checkpoint: Checkpoint, start: str, keep: Keep, *, writes: bool
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.start = start
+        self.keep = keep
+        self.writes = writes
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        # A full disk should be known before hours of training.
+        if self.checkpoint.state is None:
+            self.write(net)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if self.checkpoint.is_due():
+            self.write(net)
+
+    def write(self, net: Any, done: bool = False) -> None:
+        """Write all that the next epoch depends on; less, where none is to come."""
+        if not self.writes:
+            return
+        keep = self.keep
+        tensors = with_prefix("model", tensors_of(net.module_))
+        tensors["generator"] = net.examples.generator.get_state()
+        if not done:
+            for index, state in net.optimizer_.state_dict()["state"].items():
+                tensors |= with_prefix(f"optimizer.{index}", state)
+            if keep.weights is not None and keep.best_epoch < keep.n_epochs:
+                tensors |= with_prefix("best", keep.weights)
+        numbers = {
+            "history": losses_of(net.history[: keep.n_epochs]),
+            "best_epoch": keep.best_epoch,
+            "misses": keep.misses,
+            "threshold": keep.threshold,
+        }
+        self.checkpoint.write(State(self.start, done, numbers, tensors))
+
+    def restore(self, net: Any) -> bool:
+        """Go on from what was written, if anything; return whether training is done."""
+        state = self.checkpoint.state
+        if state is None:
+            return False
+        self.checkpoint.check_start(self.start)
+        try:
+            self._restore(net, state)
+        except _FOREIGN as error:
+            raise self.checkpoint.damaged(error) from error
+        return state.done
+
+    def _restore(self, net: Any, state: State) -> None:
+        numbers, keep = state.numbers, self.keep
+        for row in numbers["history"]:
+            net.history.new_epoch()
+            for name, value in row.items():
+                net.history.record(name, value)
+        write_tensors(net.module_, without_prefix("model", state.tensors))
+        net.examples.generator.set_state(state.tensors["generator"])
+        if state.done:
+            return
+        restore_optimizer(net.optimizer_, without_prefix("optimizer", state.tensors))
+        keep.n_epochs = len(numbers["history"])
+        keep.best_epoch, keep.misses, keep.threshold = (
+            numbers[name] for name in ("best_epoch", "misses", "threshold")
+        )
+        if keep.n_epochs:
+            keep.drawn = state.tensors["generator"]
+            best = without_prefix("best", state.tensors)
+            keep.weights = best or copy.deepcopy(net.module_.state_dict())
+
+
+def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
+    """Give an optimizer its averages; its rates are those that it was made with."""
+    states: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, _, key = name.partition(".")
+        states.setdefault(int(index), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": states, "param_groups": groups})
+
+
+def losses_of(history: Any) -> list[dict[str, float]]:
+    """Losses and seconds of epochs."""
+    return [
+        {
+            name: float(value)
+            for name, value in row.items()
+            if isinstance(value, float) and name != "event_lr"
+        }
+        for row in history
+    ]

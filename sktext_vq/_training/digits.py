@@ -1,0 +1,144 @@
+"""Series written as digits for the text branch, and read from what it writes."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sktext_vq._training.batches import WrittenSeries
+from sktext_vq.nn.model import DualBranchModel
+from sktext_vq.nn.text_branch import PATCH
+from sktext_vq.panel import Panel
+from sktext_vq.text import SeriesVerbalizer, TextEncoder
+from sktext_vq.text._digits import LETTERS
+
+_PATCHES_AT_ONCE = 4096
+
+
+class Writer:
+    """Between series, the digits of a verbalizer, and patches of words.
+
+    Parameters
+    ----------
+    verbalizer : SeriesVerbalizer
+        Fitted, of a style with a fixed width.
+    """
+
+    def __init__(self, verbalizer: SeriesVerbalizer) -> None:
+        if verbalizer.style == "llmtime":
+            raise ValueError(
+                'The text branch reads numbers of a fixed width: use style="digits" or '
+                'style="sax" in the verbalizer.'
+            )
+        self.verbalizer = verbalizer
+        letters = verbalizer.style == "sax"
+        self.n_digits = 1 if letters else verbalizer.n_digits
+        self.base = verbalizer.n_symbols if letters else 10
+        self.comma = verbalizer.separator == "comma"
+
+    @property
+    def _places(self) -> Tensor:
+        """What a digit counts at its place, of shape (n_digits,)."""
+        return self.base ** torch.arange(self.n_digits - 1, -1, -1)
+
+    @property
+    def n_words(self) -> int:
+        """Words of a patch."""
+        return PATCH * (self.n_digits + self.comma)
+
+    def arguments(self, encoder: TextEncoder) -> dict[str, Any]:
+        """Return arguments of :class:`DigitBranch`."""
+        symbols = LETTERS if self.verbalizer.style == "sax" else string.digits
+        words = symbols[: self.base]
+        vectors = encoder.transform([*words, "nan", ","])
+        return {
+            "symbols": torch.from_numpy(vectors.astype(np.float32)),
+            "n_words": self.n_words,
+            "n_digits": self.n_digits,
+            "n_values": self.base + 1,  # one for missing values
+        }
+
+    def write(self, panel: Panel) -> tuple[Tensor, Tensor, Tensor]:
+        """Write series.
+
+        Parameters
+        ----------
+        panel : Panel
+
+        Returns
+        -------
+        words : Tensor of shape (n_cases * n_channels, n_patches, n_words), int64
+        digits : Tensor of shape (n_cases * n_channels, n_patches, PATCH, n_digits)
+        known : Tensor of shape (n_patches, PATCH), bool
+            False past the end.
+        """
+        codes = torch.from_numpy(self.verbalizer.codes(panel)).flatten(0, 1)
+        missing = codes < 0
+        digits = codes.clamp_min(0).unsqueeze(2) // self._places % self.base
+        digits = torch.where(missing.unsqueeze(2), self.base, digits)
+        n_values = codes.shape[1]
+        short = -n_values % PATCH
+        digits = F.pad(digits, (0, 0, 0, short), value=self.base)
+        known = (torch.arange(n_values + short) < n_values).view(-1, PATCH)
+        words = digits
+        if self.comma:
+            words = F.pad(digits, (0, 1), value=self.base + 1)
+        n_series, n_patches = len(codes), len(known)
+        return (
+            words.reshape(n_series, n_patches, self.n_words),
+            digits.view(n_series, n_patches, PATCH, self.n_digits),
+            known,
+        )
+
+    def examples(
+        self, panel: Panel, cases: NDArray[np.int64], n_groups: int
+    ) -> WrittenSeries:
+        """Write the series of some cases as examples for training."""
+        words, digits, known = self.write(panel.take(cases))
+        n_channels = panel.n_channels
+        channel = torch.arange(n_channels).repeat(len(cases))
+        return WrittenSeries(
+            words,
+            digits,
+            known,
+            torch.from_numpy(cases).repeat_interleave(n_channels),
+            channel if n_groups > 1 else torch.zeros_like(channel),
+        )
+
+    def rewrite(self, panel: Panel, model: DualBranchModel) -> NDArray[np.float64]:
+        """Read series as digits, write them again, and read them back as numbers.
+
+        Parameters
+        ----------
+        panel : Panel
+        model : DualBranchModel
+            With a branch of digits.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_channels, n_values)
+            In the units of the series; NaN where the digits are no number.
+        """
+        assert model.digits is not None and model.text is not None
+        words, digits, known = self.write(panel)
+        keys = model.decoder.keys(model.tokenizer.codebook)
+        parts = []
+        with torch.inference_mode():
+            for patches in words.flatten(0, 1).split(_PATCHES_AT_ONCE):
+                numbers, missing, _ = model.digits(patches, model.text, keys)
+                parts.append(model.digits.write(numbers, missing)[1])
+        found = torch.cat(parts).view_as(digits)
+        codes = (found * self._places).sum(3)
+        # A number of which a digit is missing is missing.
+        unknown = (found == self.base).any(dim=3)
+        codes = codes.masked_fill(unknown, torch.iinfo(torch.int64).min)
+        codes = codes.flatten(1)[:, known.flatten()]
+        return self.verbalizer.read_codes(
+            codes.view(panel.n_cases, panel.n_channels, -1).numpy()
+        )

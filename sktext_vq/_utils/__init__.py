@@ -1,0 +1,1 @@
+"""Validation, channel names, files, threads and devices."""

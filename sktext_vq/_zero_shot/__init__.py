@@ -1,0 +1,1 @@
+"""Recognition of classes that are known by text only."""

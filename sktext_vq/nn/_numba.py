@@ -1,0 +1,368 @@
+"""Windows matched and counted in one pass, compiled with numba.
+
+The same as `cut_windows`, `Codebook.score` and `ShapeTokenizer._count` do one after the
+other, and several times as fast: a block of windows stays in the fastest cache, and a
+chosen code is added to its bins in place of a product with 0 and 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sktext_vq.nn.tokenizer import (
+    LEVEL_BINS,
+    N_MATCHES,
+    N_POINTS,
+    N_ROWS,
+    SCALE_BINS,
+    SCALE_FLOOR,
+)
+
+Array = NDArray[np.float32]
+
+_BINS = LEVEL_BINS
+assert _BINS == SCALE_BINS and N_MATCHES == 4  # written out below
+_BLOCK = 128  # windows at a time
+_LANES = 16  # numbers in the widest registers
+_NONE = np.float32(-1e30)  # what no score is below
+# Rows of a block of windows: eight points of their shapes, and
+_OFFSET, _SCALE, _HIDDEN, _BEST, _ROWS = 8, 9, 10, 11, 12
+
+# What leaves results the same for finite numbers, but for the last bits.
+_MATH = {"contract", "reassoc", "nsz", "nnan", "ninf"}
+
+
+def _compiled(function: Any) -> Any:
+    options: dict[str, Any] = {"nogil": True, "fastmath": _MATH, "error_model": "numpy"}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # no folder that a compiled copy can be kept in
+        return njit(**options)(function)
+
+
+@_compiled
+def _smooth(series: Array, spacing: int, sums: Array, means: Array) -> None:
+    """Mean of so many timepoints from each one on, from sums over powers of two."""
+    n_timepoints = len(series)
+    n_means = n_timepoints - spacing + 1
+    sums[:] = series
+    means[:] = 0
+    done, power = 0, 1
+    while done < spacing:
+        if spacing & power:
+            for t in range(n_means):
+                means[t] += sums[t + done]
+            done += power
+        if done < spacing:
+            for t in range(n_timepoints - 2 * power + 1):
+                sums[t] += sums[t + power]
+        power *= 2
+    share = np.float32(1 / spacing)
+    for t in range(n_means):
+        means[t] *= share
+
+
+@_compiled
+def _cut(means: Array, spacing: int, n: int, block: Array) -> None:
+    """Shapes, offsets and scales of n consecutive windows."""
+    for k in range(N_POINTS):
+        points = means[k * spacing :]
+        for w in range(n):
+            block[k, w] = points[w]
+    share, one, floor = np.float32(1 / N_POINTS), np.float32(1), np.float32(SCALE_FLOOR)
+    for w in range(_BLOCK):
+        mean = square = np.float32(0)
+        for k in range(N_POINTS):
+            mean += block[k, w]
+        mean *= share
+        for k in range(N_POINTS):
+            square += (block[k, w] - mean) * (block[k, w] - mean)
+        scale = np.sqrt(square * share)
+        unit = one / (scale + floor)
+        for k in range(N_POINTS):
+            block[k, w] = (block[k, w] - mean) * unit
+        block[_OFFSET, w], block[_SCALE, w] = mean, scale
+
+
+@_compiled
+def _share(
+    values: Array,
+    n: int,
+    knots: Array,
+    counted: Array,
+    bins: NDArray[np.int32],
+    lower: Array,
+    upper: Array,
+) -> None:
+    """Bin below each value, its share of it, and that of the next one; see `shares`."""
+    zero, one = np.float32(0), np.float32(1)
+    for w in range(n):
+        value = values[w]
+        place, low, high = np.int32(0), knots[0], knots[1]
+        for k in range(1, _BINS - 1):
+            past = value > knots[k]
+            place = np.int32(k) if past else place
+            low = knots[k] if past else low
+            high = knots[k + 1] if past else high
+        part = (value - low) / (high - low)
+        part = part if part > zero else zero
+        part = part if part < one else one
+        bins[w] = place
+        lower[w] = (one - part) * counted[w]
+        upper[w] = part * counted[w]
+
+
+@_compiled
+def _match(
+    codes: Array,
+    half_norms: Array,
+    head: int,
+    size: int,
+    block: Array,
+    chosen: NDArray[np.int32],
+    matches: Array,
+) -> None:
+    """Best code of each window in a head, and best score of each code so far."""
+    for w in range(_BLOCK):
+        block[_BEST, w] = _NONE
+        chosen[head, w] = head * size
+    last = (head + 1) * size - 1
+    for j in range(head * size, last + 1, 2):
+        k = min(j + 1, last)  # two codes at a time, since shapes are loaded once
+        first, second = np.int32(j), np.int32(k)
+        p0, p1, p2, p3 = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
+        p4, p5, p6, p7 = codes[j, 4], codes[j, 5], codes[j, 6], codes[j, 7]
+        q0, q1, q2, q3 = codes[k, 0], codes[k, 1], codes[k, 2], codes[k, 3]
+        q4, q5, q6, q7 = codes[k, 4], codes[k, 5], codes[k, 6], codes[k, 7]
+        p_less, q_less = half_norms[j], half_norms[k]
+        for w in range(_BLOCK):
+            a, b, c, d = block[0, w], block[1, w], block[2, w], block[3, w]
+            e, f, g, h = block[4, w], block[5, w], block[6, w], block[7, w]
+            x = p0 * a + p1 * b + p2 * c + p3 * d + p4 * e + p5 * f + p6 * g + p7 * h
+            y = q0 * a + q1 * b + q2 * c + q3 * d + q4 * e + q5 * f + q6 * g + q7 * h
+            x, y = x - p_less, y - q_less
+            code, most = chosen[head, w], block[_BEST, w]
+            code, most = (first, x) if x > most else (code, most)
+            code, most = (second, y) if y > most else (code, most)
+            chosen[head, w], block[_BEST, w] = code, most
+            x, y = x + block[_HIDDEN, w], y + block[_HIDDEN, w]
+            most = matches[j, w]
+            matches[j, w] = x if x > most else most
+            most = matches[k, w]
+            matches[k, w] = y if y > most else most
+
+
+@_compiled
+def _compare(
+    codes: Array,
+    half_norms: Array,
+    knots: Array,
+    block: Array,
+    better: NDArray[np.int64],
+) -> None:
+    """Count windows whose scores for each code are above its knots.
+
+    Scores are computed once more: :func:`_match` is slower if it has to keep them.
+    """
+    zero, one, both = np.float32(0), np.float32(1), np.float32(1 + 256)
+    for j in range(len(codes)):
+        a, b, c, d = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
+        e, f, g, h = codes[j, 4], codes[j, 5], codes[j, 6], codes[j, 7]
+        less = half_norms[j]
+        p, q, r, s = knots[0, j], knots[1, j], knots[2, j], knots[3, j]  # ascending
+        # Two counts in each number: they are at most 128, and such numbers are exact.
+        often = seldom = zero
+        for w in range(_BLOCK):
+            x = a * block[0, w] + b * block[1, w] + c * block[2, w] + d * block[3, w]
+            y = e * block[4, w] + f * block[5, w] + g * block[6, w] + h * block[7, w]
+            score = x + y - less + block[_HIDDEN, w]
+            few = one if score > p else zero
+            few = both if score > q else few
+            often += few
+            few = one if score > r else zero
+            few = both if score > s else few
+            seldom += few
+        packed = int(often)
+        better[0, j] += packed & 255
+        better[1, j] += packed >> 8
+        packed = int(seldom)
+        better[2, j] += packed & 255
+        better[3, j] += packed >> 8
+
+
+@_compiled
+def _add(
+    chosen: NDArray[np.int32],
+    n_heads: int,
+    n: int,
+    bins: NDArray[np.int32],
+    parts: Array,
+    sums: Array,
+) -> None:
+    """Share each window out over the bins of its codes."""
+    for w in range(n):
+        level, scale = bins[0, w], _BINS + bins[1, w]
+        a, b, c, d = parts[0, w], parts[1, w], parts[2, w], parts[3, w]
+        # Heads inside, since neighbouring windows often have the same code.
+        for head in range(n_heads):
+            j = chosen[head, w]
+            sums[j, level] += a
+            sums[j, level + 1] += b
+            sums[j, scale] += c
+            sums[j, scale + 1] += d
+
+
+@_compiled
+def _greatest(values: Array) -> None:
+    """Greatest of the values in each row, written to the first column."""
+    for j in range(len(values)):
+        for w in range(_LANES):
+            most = values[j, w]
+            for start in range(_LANES, _BLOCK, _LANES):
+                value = values[j, start + w]
+                most = value if value > most else most
+            values[j, w] = most
+        most = values[j, 0]
+        for w in range(1, _LANES):
+            value = values[j, w]
+            most = value if value > most else most
+        values[j, 0] = most
+
+
+@_compiled
+def _finish(
+    sums: Array, total: np.float32, matches: Array, turned: Array, features: Array
+) -> None:
+    """Turn sums into roots of frequencies, and add best matches."""
+    zero, tiny, back = np.float32(0), np.float32(1e-6), np.float32(1e-3)
+    n_codes = len(sums)
+    share = np.float32(1) / total
+    for j in range(n_codes):
+        for row in range(2 * _BINS):
+            turned[row, j] = sums[j, row]
+    for row in range(2 * _BINS):
+        for j in range(n_codes):
+            features[row, j] = np.sqrt(turned[row, j] * share + tiny) - back
+    for j in range(n_codes):
+        match = matches[j, 0]
+        features[2 * _BINS, j] = match if match > _NONE / 2 else zero
+
+
+@_compiled
+def count_windows(
+    series: Array,
+    valid: Array,
+    spacing: int,
+    codes: Array,
+    n_heads: int,
+    level_knots: Array,
+    scale_knots: Array,
+    match_knots: Array,
+    features: Array,
+    place: int,
+    n_places: int,
+    offset: Array,
+    scale: Array,
+) -> None:
+    """Histograms of all windows of one length.
+
+    Parameters
+    ----------
+    series : ndarray of shape (n_series, n_timepoints), float32
+        Series, channels of a case after each other. At least one window long.
+    valid : ndarray of shape (n_series, n_windows), float32
+        1 for windows that count, 0 for others; no rows: all of them count.
+    spacing : int
+        Timepoints averaged for each of the eight points of a window.
+    codes : ndarray of shape (n_codes, 8), float32
+        Codes, head by head.
+    n_heads : int
+        Heads of as many codes each.
+    level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32
+        Knots of the ramps.
+    match_knots : ndarray of shape (n_channels, N_MATCHES, n_codes), float32
+        What scores have to be above to be counted, or nothing of shape (n_channels, 0,
+        n_codes): matches are not among the features then.
+    features : ndarray of shape (n_cases, n_features), float32
+        Written: histograms of levels and of scales, and best matches, at one of the
+        places that each channel has; and after those of all channels, how often codes
+        match better than each knot.
+    place, n_places : int
+        Which one, and how many there are.
+    offset, scale : ndarray of shape (n_series, n_windows), float32
+        Written: attributes of the windows.
+    """
+    n_series, n_timepoints = series.shape
+    n_channels = len(level_knots)
+    n_codes = len(codes)
+    n_windows = offset.shape[1]
+    size = n_codes // n_heads
+    n_values = N_ROWS * n_codes
+    with_matches = match_knots.shape[1] > 0
+    half_norms = np.empty(n_codes, np.float32)
+    for j in range(n_codes):
+        half_norms[j] = np.float32(0.5) * (codes[j] * codes[j]).sum()
+    powers = np.empty(n_timepoints, np.float32)
+    means = np.empty(n_timepoints, np.float32)
+    block = np.zeros((_ROWS, _BLOCK), np.float32)
+    chosen = np.empty((n_heads, _BLOCK), np.int32)
+    counted = np.empty(_BLOCK, np.float32)
+    bins = np.empty((2, _BLOCK), np.int32)
+    parts = np.empty((4, _BLOCK), np.float32)
+    sums = np.empty((n_codes, 2 * _BINS), np.float32)
+    better = np.empty((N_MATCHES, n_codes), np.int64)
+    turned = np.empty((2 * _BINS, n_codes), np.float32)
+    matches = np.empty((n_codes, _BLOCK), np.float32)
+    for s in range(n_series):
+        c = s % n_channels
+        _smooth(series[s], spacing, powers, means)
+        sums[:] = 0
+        better[:] = 0
+        matches[:] = _NONE
+        total = np.float32(0)
+        for start in range(0, n_windows, _BLOCK):
+            n = min(_BLOCK, n_windows - start)
+            _cut(means[start:], spacing, n, block)
+            offset[s, start : start + n] = block[_OFFSET, :n]
+            scale[s, start : start + n] = block[_SCALE, :n]
+            counted[:n] = 1
+            counted[n:] = 0
+            if len(valid):
+                counted[:n] = valid[s, start : start + n]
+            for w in range(_BLOCK):
+                block[_HIDDEN, w] = np.float32(0) if counted[w] > 0 else _NONE
+            for w in range(n):
+                total += counted[w]
+            for i in range(2):
+                _share(
+                    block[_OFFSET if i == 0 else _SCALE],
+                    n,
+                    level_knots[c] if i == 0 else scale_knots[c],
+                    counted,
+                    bins[i],
+                    parts[2 * i],
+                    parts[2 * i + 1],
+                )
+            for head in range(n_heads):
+                _match(codes, half_norms, head, size, block, chosen, matches)
+            if with_matches:
+                _compare(codes, half_norms, match_knots[c], block, better)
+            _add(chosen, n_heads, n, bins, parts, sums)
+        _greatest(matches)
+        total = total if total > 1 else np.float32(1)
+        into = features[s // n_channels, (c * n_places + place) * n_values :]
+        into = into[:n_values].reshape((N_ROWS, n_codes))
+        _finish(sums, total, matches, turned, into)
+        if not with_matches:
+            continue
+        start = n_channels * n_places * n_values
+        start += (c * n_places + place) * N_MATCHES * n_codes
+        into = features[s // n_channels, start : start + N_MATCHES * n_codes]
+        into = into.reshape((N_MATCHES, n_codes))
+        for i in range(N_MATCHES):
+            for j in range(n_codes):
+                into[i, j] = better[i, j] / total

@@ -1,0 +1,223 @@
+"""Channels that stay the same however a sensor is turned about the vertical."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sktext_vq.nn.tokenizer import Batch
+
+PARTS = ("vertical", "horizontal", "norm")
+RELATIVE = tuple(f"{part}, relative" for part in PARTS)
+# Below this share of mean in a sensor's root mean square there is no steady direction.
+_LEAST_STEADY = 0.5
+# Share of the usual movement that is added to that of a series, which others are over.
+FLOOR = 0.1
+_AXIS_LAST = re.compile(r"(?P<sensor>.*?)[\s._-]*(?P<axis>[xyz])", re.IGNORECASE)
+_AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE)
+
+
+def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    """Find sensors of three axes by the names of their channels.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Such as ``"acc_x"``, ``"gravity.x"``, ``"AccX"``, ``"x acc"`` or ``"x"``.
+
+    Returns
+    -------
+    dict
+        From the name of a sensor to the indices of its axes x, y and z. Sensors that
+        lack an axis are not there.
+
+    Examples
+    --------
+    >>> find_triads(["acc_x", "acc_y", "acc_z", "temperature", "gyro_x"])
+    {'acc': (0, 1, 2)}
+    """
+    found: dict[str, dict[str, int]] = {}
+    for i, name in enumerate(names):
+        match = _AXIS_LAST.fullmatch(name) or _AXIS_FIRST.fullmatch(name)
+        if match:
+            sensor = found.setdefault(match["sensor"], {})
+            sensor.setdefault(match["axis"].lower(), i)
+    return {
+        sensor or "sensor": (axes["x"], axes["y"], axes["z"])
+        for sensor, axes in found.items()
+        if len(axes) == 3
+    }
+
+
+class GravityFrame(nn.Module):
+    """Add channels of each sensor in a frame that gravity gives.
+
+    The sensor whose mean is the largest share of its root mean square tells where up
+    is: the direction of its mean over a series. Each sensor gets three more channels:
+    its part along that direction, the size of what is left, and its norm. They do not
+    depend on how a device was turned about the vertical, if its sensors turn together.
+
+    On request they take the place of the axes, and the same three follow over the size
+    of the movement in the series, which differs from person to person and with where a
+    sensor is worn.
+
+    Parameters
+    ----------
+    triads : sequence of (int, int, int)
+        Channels of the axes of each sensor.
+    mean, scale : Tensor of shape (n_channels,)
+        What channels were standardised with.
+    alone : bool, default=False
+        Whether new channels take the place of the axes.
+
+    Attributes
+    ----------
+    reference : int or None
+        The sensor that tells where up is; None if no mean is half as large as its root
+        mean square, and no channels are added.
+    """
+
+    triads: Tensor
+    mean: Tensor
+    scale: Tensor
+    added_mean: Tensor
+    added_scale: Tensor
+    usual: Tensor
+
+    def __init__(
+        self,
+        triads: Sequence[tuple[int, int, int]],
+        mean: Tensor,
+        scale: Tensor,
+        alone: bool = False,
+    ) -> None:
+        super().__init__()
+        self.alone = alone
+        self.register_buffer("triads", torch.tensor(triads))
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        n_added = len(self.parts) * len(triads)
+        self.register_buffer("added_mean", torch.zeros(n_added))
+        self.register_buffer("added_scale", torch.ones(n_added))
+        self.register_buffer("usual", torch.zeros(len(triads)))
+        self.reference: int | None = None
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """What each sensor gets channels for."""
+        return PARTS + RELATIVE if self.alone else PARTS
+
+    @property
+    def others(self) -> list[int]:
+        """Channels that stay as they are."""
+        axes = set(self.triads.flatten().tolist()) if self.alone else set()
+        return [c for c in range(len(self.mean)) if c not in axes]
+
+    @property
+    def n_added(self) -> int:
+        """How many channels are added."""
+        return 0 if self.reference is None else len(self.added_mean)
+
+    def fit(self, batch: Batch) -> None:
+        """Choose the sensor that tells where up is, and scale the new channels.
+
+        Parameters
+        ----------
+        batch : Batch
+            Standardised training series.
+        """
+        vectors, seen = self._vectors(batch)
+        steady = _mean(vectors, seen).norm(dim=2).mean(0)
+        size = _mean(vectors.square().sum(2, keepdim=True), seen).mean((0, 2)).sqrt()
+        share = steady / size.clamp_min(1e-12)
+        if float(share.max()) < _LEAST_STEADY:
+            return
+        self.reference = int(share.argmax())
+        if self.alone:
+            parts, there = self._parts(vectors, seen)
+            self.usual.copy_(_movement(parts, there).mean((0, 2, 3)))
+        added, seen = self._turn(vectors, seen)
+        weight = seen.sum((0, 2)).clamp_min(1)
+        mean = (added * seen).sum((0, 2)) / weight
+        centred = (added - mean[:, None]) * seen
+        spread = (centred.square().sum((0, 2)) / weight).sqrt()
+        self.added_mean.copy_(mean)
+        # The norm of gravity itself is constant but for rounding.
+        self.added_scale.copy_(torch.where(spread > 1e-5 * mean.abs(), spread, 1.0))
+
+    def forward(self, batch: Batch) -> Batch:
+        """Add the channels, standardised.
+
+        Parameters
+        ----------
+        batch : Batch
+            Standardised series.
+
+        Returns
+        -------
+        Batch
+            With `n_added` channels more, after `others`. Where an axis is missing, so
+            are they.
+        """
+        if self.reference is None:
+            return batch
+        added, seen = self._turn(*self._vectors(batch))
+        added = (added - self.added_mean[:, None]) / self.added_scale[:, None]
+        series, observed = batch.series, batch.observed
+        if self.alone:
+            series = series[:, self.others]
+        if observed is not None:
+            if self.alone:
+                observed = observed[:, self.others]
+            observed = torch.cat([observed, seen], dim=1)
+        return Batch(torch.cat([series, added], dim=1), observed, batch.lengths)
+
+    def _vectors(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return vectors in their units, and where all axes are observed.
+
+        Returns
+        -------
+        vectors : Tensor of shape (n_cases, n_triads, 3, n_timepoints)
+        seen : Tensor of shape (n_cases, n_triads, 1, n_timepoints)
+        """
+        series = batch.series * self.scale[:, None] + self.mean[:, None]
+        vectors = series[:, self.triads]
+        if batch.observed is None:
+            return vectors, vectors.new_ones(1).expand_as(vectors[:, :, :1])
+        return vectors, batch.observed[:, self.triads].amin(dim=2, keepdim=True)
+
+    def _turn(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the new channels and where they are observed, by sensor and part."""
+        added, seen = self._parts(vectors, seen)
+        if self.alone:
+            moved = added - _mean(added, seen).unsqueeze(3)
+            size = _movement(added, seen) + FLOOR * self.usual[:, None, None]
+            relative = moved / size.clamp_min(1e-12)
+            added = torch.cat([added, relative], dim=2)
+        seen = seen.expand(-1, -1, len(self.parts), -1).flatten(1, 2)
+        return added.flatten(1, 2), seen
+
+    def _parts(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the parts of shape (n_cases, n_triads, 3, n_timepoints)."""
+        reference = slice(self.reference, self.reference + 1)  # type: ignore[operator]
+        up = _mean(vectors[:, reference], seen[:, reference])
+        up = up / up.norm(dim=2, keepdim=True).clamp_min(1e-12)
+        vertical = (vectors * up.unsqueeze(3)).sum(2)
+        # By Pythagoras, little of a small rest would be left after rounding.
+        rest = vectors - vertical.unsqueeze(2) * up.unsqueeze(3)
+        parts = [vertical, rest.norm(dim=2), vectors.norm(dim=2)]
+        return torch.stack(parts, dim=2), seen
+
+
+def _movement(parts: Tensor, seen: Tensor) -> Tensor:
+    """Root of the summed variances of a sensor's parts, (n_cases, n_triads, 1, 1)."""
+    moved = (parts - _mean(parts, seen).unsqueeze(3)).square()
+    return _mean(moved, seen).sum(2).sqrt()[:, :, None, None]
+
+
+def _mean(values: Tensor, seen: Tensor) -> Tensor:
+    """Mean over the observed timepoints."""
+    return (values * seen).sum(3) / seen.sum(3).clamp_min(1)

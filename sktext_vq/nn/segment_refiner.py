@@ -1,0 +1,280 @@
+"""Tokens whose borders and attributes can be learned.
+
+Segments start where they were cut. A small network may move their borders and correct
+what is read between them, within bounds; before training it does neither.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.tokenizer import N_POINTS, SCALE_FLOOR
+
+MIN_LENGTH = 1.0  # timepoints
+REACH = 0.25  # how far residuals go, in lengths or scales of their anchors
+_N_INPUTS = 2 * N_POINTS + 4
+
+
+class Tokens(NamedTuple):
+    """Attributes of the segments of some series; times are in timepoints."""
+
+    start: Tensor  # (n_series, n_segments)
+    length: Tensor
+    offset: Tensor
+    scale: Tensor
+    shape: Tensor  # (n_series, n_segments, N_POINTS), to be matched with codes
+    mask: Tensor  # (n_series, n_segments) bool; False is padding
+
+
+def sample_windows(series: Tensor, start: Tensor, length: Tensor) -> Tensor:
+    """Average series over eight equal stretches of windows.
+
+    A timepoint `t` is the interval `[t, t + 1)`, and the sum of a series up to a real
+    time a straight line within it. So means are exact for windows of any border, and
+    gradients with respect to start and length are the values at the borders.
+
+    Parameters
+    ----------
+    series : Tensor of shape (n_series, n_timepoints)
+    start, length : Tensor of shape (n_series, n_windows)
+        In timepoints, not necessarily whole; windows lie inside the series.
+
+    Returns
+    -------
+    Tensor of shape (n_series, n_windows, N_POINTS)
+    """
+    n_timepoints = series.shape[1]
+    # Sums of long series lose digits, and differences of them more.
+    sums = F.pad(series.double().cumsum(1), (1, 0))
+    stretch = length.double().unsqueeze(2) / N_POINTS
+    steps = torch.arange(N_POINTS + 1, device=series.device)
+    border = (start.double().unsqueeze(2) + stretch * steps).clamp(0, n_timepoints)
+    whole = border.detach().floor().clamp_max(n_timepoints - 1)
+    index = whole.long().flatten(1)
+    before = sums.gather(1, index).view_as(border)
+    after = sums.gather(1, index + 1).view_as(border)
+    at_border = before + (border - whole) * (after - before)
+    means = at_border.diff(dim=2) / stretch.clamp_min(1e-6)
+    return means.to(series.dtype)
+
+
+def render(
+    points: Tensor, start: Tensor, length: Tensor, mask: Tensor, n_timepoints: int
+) -> Tensor:
+    """Draw segments back as series.
+
+    Straight lines run between the centres of the eight stretches of a segment, and
+    flat ones beyond the first and the last. Where segments overlap, they are averaged
+    by how much of a timepoint each covers. A timepoint that none covers has the value
+    of the nearest segment at its nearest timepoint, of the first if two are as near.
+
+    Parameters
+    ----------
+    points : Tensor of shape (n_series, n_segments, N_POINTS)
+    start, length : Tensor of shape (n_series, n_segments)
+        In timepoints.
+    mask : Tensor of shape (n_series, n_segments), bool
+        False for segments that are not drawn.
+    n_timepoints : int
+
+    Returns
+    -------
+    Tensor of shape (n_series, n_timepoints)
+        0 in series without any segment.
+    """
+    # Of shape (n_series, n_segments, n_timepoints) from here on.
+    time = torch.arange(n_timepoints, dtype=points.dtype, device=points.device)
+    begin, width = start.unsqueeze(2), length.unsqueeze(2)
+    end = begin + width
+    # Half a timepoint inside, as if the outermost timepoints were whole.
+    inside = (time + 0.5 - begin).maximum(width.clamp_max(1) / 2)
+    inside = inside.minimum(width - width.clamp_max(1) / 2)
+    place = (inside * N_POINTS / width.clamp_min(1e-6) - 0.5).clamp(0, N_POINTS - 1)
+    left = place.detach().floor().clamp_max(N_POINTS - 2)
+    index = left.long()
+    low, high = points.gather(2, index), points.gather(2, index + 1)
+    values = low + (place - left) * (high - low)
+    cover = (torch.minimum(end, time + 1) - torch.maximum(begin, time)).clamp(0, 1)
+    cover = cover * mask.unsqueeze(2)
+    with torch.no_grad():
+        away = torch.maximum(begin - time - 0.5, time + 0.5 - end)
+        away = away.masked_fill(~mask.unsqueeze(2), torch.inf)
+        nearest = F.one_hot(away.argmin(dim=1), points.shape[1]).transpose(1, 2)
+        nearest = nearest * mask.unsqueeze(2)
+        covered = cover.sum(dim=1, keepdim=True) > 0
+    weight = torch.where(covered, cover, nearest.to(cover.dtype))
+    total = weight.sum(dim=1)
+    return (weight * values).sum(dim=1) / torch.where(total > 0, total, 1)
+
+
+def quantise(
+    shape: Tensor, codebook: Codebook, temperature: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Replace shapes by their nearest codes over all heads.
+
+    Parameters
+    ----------
+    shape : Tensor of shape (..., N_POINTS)
+    codebook : Codebook
+    temperature : float
+        Of the softmax over scores that gradients reach the codes through.
+
+    Returns
+    -------
+    points : Tensor of shape (..., N_POINTS)
+        The codes. Gradients pass straight through to the shapes, as in van den Oord
+        et al., NeurIPS 2017, and to all codes by their share in the softmax.
+    index : Tensor of shape (...), int64
+        Which codes.
+    soft : Tensor of shape (..., n_codes)
+        Softmax over the scores of all codes; gradients pass.
+
+    Notes
+    -----
+    To draw series from the points, detach the shapes. Straight through, a smaller
+    scale seems to change nothing, as the shape grows with it; in fact the code stays
+    what it is, and scales shrink until reconstruction is worse than untrained.
+    """
+    codes = codebook.codes
+    half_norm = 0.5 * codes.square().sum(1)
+    scores = shape @ codes.T - half_norm
+    index = scores.argmax(dim=-1)
+    soft = torch.softmax(scores / temperature, dim=-1)
+    # Shapes have their gradient already: here they only say which codes are near.
+    share = torch.softmax((shape.detach() @ codes.T - half_norm) / temperature, dim=-1)
+    mixed = share @ codes
+    points = codes[index].detach()
+    points = points + (shape - shape.detach()) + (mixed - mixed.detach())
+    return points, index, soft
+
+
+class AttributeDecoder(nn.Module):
+    """Correct start, length, offset and scale of segments by what lies around them.
+
+    The network sees a segment and its surroundings, twice as long, as eight points
+    each, and where it is. It moves borders by at most a quarter of the length, and
+    offset and scale by at most a quarter of the scale. Before training it returns
+    every segment as it is, bit for bit.
+
+    Parameters
+    ----------
+    n_hidden : int
+        Units of the hidden layer.
+    generator : torch.Generator
+        For the weights at the start.
+    """
+
+    def __init__(self, n_hidden: int = 64, *, generator: torch.Generator) -> None:
+        super().__init__()
+        # Layers on no device draw no weights from the global generator.
+        self.hidden = nn.Linear(_N_INPUTS, n_hidden, device="meta")
+        self.residual = nn.Linear(n_hidden, 4, device="meta")
+        self.to_empty(device="cpu")
+        with torch.no_grad():
+            self.hidden.weight.normal_(0, _N_INPUTS**-0.5, generator=generator)
+            for zero in (self.hidden.bias, *self.residual.parameters()):
+                zero.zero_()
+
+    def forward(
+        self,
+        series: Tensor,
+        start: Tensor,
+        length: Tensor,
+        mask: Tensor,
+        ends: Tensor | None = None,
+    ) -> Tokens:
+        """Read tokens at corrected borders.
+
+        Parameters
+        ----------
+        series : Tensor of shape (n_series, n_timepoints)
+            Standardised.
+        start, length : Tensor of shape (n_series, n_segments)
+            Anchors, in timepoints, inside their series.
+        mask : Tensor of shape (n_series, n_segments), bool
+            False for padding, which comes back as a segment at the start.
+        ends : Tensor of shape (n_series,), optional
+            Where series end, at least one timepoint.
+
+        Returns
+        -------
+        Tokens
+            With ``0 <= start``, ``MIN_LENGTH <= length`` and ``start + length <= end``,
+            for any weights and in floating point too.
+        """
+        n_series, n_timepoints = series.shape
+        if ends is None:
+            ends = torch.full((n_series,), n_timepoints, device=series.device)
+        end = ends.to(series.dtype).unsqueeze(1)
+        start, length = _inside(start * mask, length * mask, end)
+        inputs = _look(series, start, length, end)
+        # Not a number only where weights are out of all bounds.
+        found = torch.tanh(self.residual(torch.tanh(self.hidden(inputs))).nan_to_num(0))
+        start, length = _move(start, length, end, found[..., 0], found[..., 1])
+        offset, scale, points = _read(series, start, length)
+        offset = offset + REACH * (scale + SCALE_FLOOR) * found[..., 2]
+        scale = scale * (1 + REACH * found[..., 3])
+        shape = (points - offset.unsqueeze(2)) / (scale + SCALE_FLOOR).unsqueeze(2)
+        return Tokens(start, length, offset, scale, shape, mask)
+
+
+def _read(
+    series: Tensor, start: Tensor, length: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Offset, scale and points of windows, in closed form."""
+    points = sample_windows(series, start, length)
+    offset = points.mean(dim=2)
+    # Unlike a square root, a norm has a gradient at 0.
+    spread = torch.linalg.vector_norm(points - offset.unsqueeze(2), dim=2)
+    return offset, spread / math.sqrt(N_POINTS), points
+
+
+def _inside(start: Tensor, length: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Clamp segments into their series; what is inside stays the same bit for bit."""
+    start = start.to(end.dtype).clamp_min(0).minimum(end - MIN_LENGTH)
+    length = length.to(end.dtype).clamp_min(MIN_LENGTH).minimum(end - start)
+    return start, length
+
+
+def _move(
+    start: Tensor, length: Tensor, end: Tensor, by: Tensor, longer: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Move segments by shares, from -1 to 1, of the room that they have.
+
+    The room for the start is a quarter of the length, or less where the series begins
+    or ends; then that for the length is the same, from the new start.
+    """
+    reach = REACH * length
+    later = torch.minimum(reach, end - MIN_LENGTH - start)
+    earlier = torch.minimum(reach, start)
+    new_start = start + torch.where(by > 0, by * later, by * earlier)
+    left = torch.minimum(length, end - new_start)
+    more = torch.minimum(reach, end - new_start - left).clamp_min(0)
+    less = (left - (length - reach).clamp_min(MIN_LENGTH)).clamp_min(0)
+    new_length = left + torch.where(longer > 0, longer * more, longer * less)
+    return _inside(new_start, new_length, end)  # against rounding
+
+
+def _look(series: Tensor, start: Tensor, length: Tensor, end: Tensor) -> Tensor:
+    """Describe segments to the network: (n_series, n_segments, _N_INPUTS)."""
+    offset, scale, points = _read(series, start, length)
+    begin = (start - length / 2).clamp_min(0)
+    around = torch.minimum(start + 1.5 * length, end) - begin
+    context = sample_windows(series, begin, around)
+    unit = (scale + SCALE_FLOOR).unsqueeze(2)
+    shapes = (torch.cat([points, context], dim=2) - offset.unsqueeze(2)) / unit
+    rest = [
+        offset,
+        unit.squeeze(2).log(),
+        (length / N_POINTS).log2() / 2,  # about -0.5 to 2 in practice
+        2 * start / end - 1,
+    ]
+    inputs = torch.cat([shapes, torch.stack(rest, dim=2)], dim=2)
+    # Windows far outside of the training range say no more than that they are.
+    return inputs.nan_to_num(0).clamp(-10, 10)

@@ -1,0 +1,140 @@
+"""Local text-generation models: prompts of labels, other words for sentences."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+__all__ = ["rephrase", "text_generator", "write_prompts"]
+
+Generator = Callable[[str], str]
+
+_ASK = {
+    "keyword": "Write one or two words that name the class '{label}' in sensor data.",
+    "sentence": "Write one plain sentence that says what happens during '{label}'.",
+    "affirmative": (
+        "Write three different sentences that describe '{label}' as a motion sensor "
+        "would feel it: body part, rhythm, strength, posture. One sentence a line."
+    ),
+    "negative": (
+        "Write two sentences that say what '{label}' is not and what does not happen "
+        "during it. One sentence a line."
+    ),
+    "attributes": (
+        "List five short clauses about the strength, rhythm, impacts, posture and "
+        "direction of '{label}'. One clause a line."
+    ),
+}
+_MOST = {"keyword": 2, "sentence": 1, "affirmative": 5, "negative": 3, "attributes": 6}
+
+
+def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
+    """Make a function from a prompt to a text of whatever the user has.
+
+    Parameters
+    ----------
+    model : str, path or callable
+        Folder or locally cached name of a ``transformers`` text-generation model, a
+        pipeline, or a function that returns a string.
+    max_new_tokens : int, default=160
+
+    Returns
+    -------
+    callable
+        Greedy, so the same prompt gives the same text.
+    """
+    if isinstance(model, (str, os.PathLike)):
+        model = _pipeline(os.fspath(model))
+    if not callable(model):
+        raise TypeError(
+            "The language model must be a folder, a local name, a pipeline or a "
+            f"function, got {type(model).__name__}."
+        )
+    tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is None or not hasattr(model, "model"):
+        return lambda prompt: _answer(model(prompt))
+    chat = bool(getattr(tokenizer, "chat_template", None))
+
+    def generate(prompt: str) -> str:
+        asked: Any = [{"role": "user", "content": prompt}] if chat else prompt
+        return _answer(
+            model(
+                asked,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                return_full_text=False,
+            )
+        )
+
+    return generate
+
+
+def _pipeline(source: str) -> Any:
+    from ._huggingface import import_torch, quiet_library
+
+    import_torch()
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+    with quiet_library(), torch.random.fork_rng(devices=[]):
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+            network: Any = AutoModelForCausalLM.from_pretrained(
+                source, local_files_only=True
+            )
+        except (OSError, ValueError) as error:
+            raise OSError(
+                f"No text-generation model {source!r} on this machine, and nothing is "
+                f"downloaded at run time: give a local folder. ({error})"
+            ) from error
+        network.eval()
+        network.generation_config.max_length = None  # max_new_tokens rules alone
+        if network.generation_config.pad_token_id is None:
+            network.generation_config.pad_token_id = tokenizer.eos_token_id
+        return pipeline(
+            "text-generation", model=network, tokenizer=tokenizer, device="cpu"
+        )
+
+
+def _answer(result: Any) -> str:
+    while isinstance(result, list) and result:
+        result = result[-1]
+    if isinstance(result, dict):
+        result = result.get("generated_text", result.get("content", ""))
+        return _answer(result)
+    if not isinstance(result, str):
+        raise TypeError(
+            f"The language model returned {type(result).__name__}, no text."
+        )
+    return result
+
+
+def _lines(text: str) -> list[str]:
+    """Usable lines of an answer: no bullets, quotes, repeats or fragments."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        line = re.sub(r"^[\s\-*•\d.)(]+", "", line).strip(" \t\"'")
+        line = " ".join(line.split())
+        if any(char.isalpha() for char in line) and len(line) <= 300:
+            lines.append(line)
+    return list(dict.fromkeys(lines))
+
+
+def write_prompts(
+    generate: Generator, phrase: str, forms: Sequence[str]
+) -> dict[str, list[str]]:
+    """Ask for every form of one label; forms without a usable line are left out."""
+    found: dict[str, list[str]] = {}
+    for form in forms:
+        if lines := _lines(generate(_ASK[form].format(label=phrase)))[: _MOST[form]]:
+            found[form] = lines
+    return found
+
+
+def rephrase(generate: Generator, sentence: str, *, is_model: bool) -> str:
+    """Say a sentence in other words, or as it was when no usable line comes back."""
+    prompt = f"Say the same in other words, in one sentence: {sentence}\n"
+    lines = _lines(generate(prompt if is_model else sentence))
+    return lines[0] if lines else sentence
