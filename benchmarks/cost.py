@@ -439,7 +439,7 @@ def operations(
     Not counted are other comparisons of scores, bins and their sums, quantiles, roots,
     choosing and scaling of features, and all that is not arithmetic.
     """
-    from sktext_vq.nn.tokenizer import N_POINTS, VIEWS
+    from sktext_vq.nn.constants import N_POINTS, VIEWS
 
     n_windows = sum(max(0, n_timepoints - N_POINTS * d + 1) for d in spacings)
     n_smoothed = sum(n_timepoints for d in spacings if d > 1)

@@ -24,7 +24,8 @@ from sktext_vq._interpret.segments import shape_words
 from sktext_vq._training.texts import encode_texts
 from sktext_vq.datasets import load
 from sktext_vq.nn import ShapeTokenizer, attributes, fusion, losses, segments, text
-from sktext_vq.nn.tokenizer import SCALE_FLOOR, Batch
+from sktext_vq.nn.constants import SCALE_FLOOR
+from sktext_vq.nn.tokenizer import Batch
 
 
 class Workspace(nn.Module):

@@ -45,18 +45,12 @@ from sktext_vq._training.texts import check_case_texts, refuse_broken
 from sktext_vq._training.trainer import Result, in_threads, single_thread, to_device
 from sktext_vq._training.warm_start import Learned
 from sktext_vq._utils.validation import check_count, few
+from sktext_vq.nn.constants import N_POINTS, N_ROWS
 from sktext_vq.nn.gravity import GravityFrame, find_triads
 from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, share_of_codes
 from sktext_vq.nn.segment_refiner import AttributeDecoder
-from sktext_vq.nn.tokenizer import (
-    N_POINTS,
-    N_ROWS,
-    Batch,
-    ShapeTokenizer,
-    cases_per_batch,
-    sample_size,
-)
+from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer, cases_per_batch, sample_size
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
 

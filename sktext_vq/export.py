@@ -19,16 +19,16 @@ from sktext_vq._features.scaling import FARTHEST
 from sktext_vq._features.selection import CLIP
 from sktext_vq._utils.files import check_target, replace_file
 from sktext_vq.classifier import VQTextClassifier
-from sktext_vq.nn.gravity import FLOOR, GravityFrame
-from sktext_vq.nn.tokenizer import (
+from sktext_vq.nn.constants import (
     N_POINTS,
     N_QUANTILES,
     N_ROWS,
     N_SUMMARIES,
     SCALE_FLOOR,
     VIEWS,
-    ShapeTokenizer,
 )
+from sktext_vq.nn.gravity import FLOOR, GravityFrame
+from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.transformer import VQTextTransformer
 
 __all__ = ["export_onnx"]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sktext_vq import VQTextTransformer
 from sktext_vq._interpret.segments import token_arrays
 from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 from sktext_vq.nn.segment_refiner import (
     MIN_LENGTH,
     REACH,
@@ -18,7 +19,7 @@ from sktext_vq.nn.segment_refiner import (
     sample_windows,
 )
 from sktext_vq.nn.segmentation import cut_segments, decode
-from sktext_vq.nn.tokenizer import N_POINTS, SCALE_FLOOR, cut_windows
+from sktext_vq.nn.tokenizer import cut_windows
 from sktext_vq.panel import as_panel
 
 

@@ -5,7 +5,7 @@ from sklearn.metrics import roc_auc_score
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._interpret.code_statistics import CodeUse, separate
-from sktext_vq.nn.tokenizer import N_ROWS
+from sktext_vq.nn.constants import N_ROWS
 
 WORDS = ["saw teeth", "square waves", "noise"]
 

@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sktext_vq.nn import tokenizer as tokens
+from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 from sktext_vq.nn.tokenizer import (
-    N_POINTS,
-    SCALE_FLOOR,
     Batch,
     ShapeTokenizer,
     cut_windows,

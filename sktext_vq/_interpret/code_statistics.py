@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sktext_vq.nn.tokenizer import LEVEL_BINS, SCALE_BINS
+from sktext_vq.nn.constants import LEVEL_BINS, SCALE_BINS
 
 LEAST_CONFIDENCE = 0.55
 _ERRORS = 1.64  # standard errors that leave 5 % below

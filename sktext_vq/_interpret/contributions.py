@@ -16,10 +16,11 @@ from sktext_vq._heads.ridge import RidgeHead
 from sktext_vq._interpret.segments import shape_words, token_arrays
 from sktext_vq._training.trainer import single_thread
 from sktext_vq.nn.attribution import attribute
+from sktext_vq.nn.constants import N_POINTS, N_QUANTILES
 from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.segment_refiner import AttributeDecoder
-from sktext_vq.nn.tokenizer import N_POINTS, N_QUANTILES, Batch, ShapeTokenizer
+from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer
 from sktext_vq.panel import Panel
 
 _STATISTICS = (

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._training.texts import Guidance
+from sktext_vq.nn.constants import LEVEL_BINS, TRAINING_STEP
 from sktext_vq.nn.model import Segmented, Signal, Step, Written
 from sktext_vq.nn.text_branch import Texts
-from sktext_vq.nn.tokenizer import LEVEL_BINS, TRAINING_STEP
 from sktext_vq.panel import Panel
 
 # Cases of a step that are cut into segments, and series that are written as digits.

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from sktext_vq.nn.tokenizer import (
+from sktext_vq.nn.constants import (
     LEVEL_BINS,
     N_MATCHES,
     N_POINTS,

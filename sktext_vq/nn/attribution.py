@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sktext_vq.nn.tokenizer import N_POINTS, Batch, ShapeTokenizer, Windows
+from sktext_vq.nn.constants import N_POINTS
+from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer, Windows
 
 _LEAST = 1e-6  # windows in all; less is rounding
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sktext_vq.nn import losses
+from sktext_vq.nn.constants import LEVEL_BINS, N_POINTS, SCALE_FLOOR
 from sktext_vq.nn.cross_attention import Fusion
 from sktext_vq.nn.segment_refiner import AttributeDecoder, quantise, render
 from sktext_vq.nn.text_branch import (
@@ -19,13 +20,7 @@ from sktext_vq.nn.text_branch import (
     TextBranch,
     Texts,
 )
-from sktext_vq.nn.tokenizer import (
-    LEVEL_BINS,
-    N_POINTS,
-    SCALE_FLOOR,
-    Batch,
-    ShapeTokenizer,
-)
+from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer
 
 WORKSPACE_DIM = 96
 # Straight-through gradients see codes this near to the best one, in units of the

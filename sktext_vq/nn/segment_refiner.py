@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sktext_vq.nn.codebook import Codebook
-from sktext_vq.nn.tokenizer import N_POINTS, SCALE_FLOOR
+from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 
 MIN_LENGTH = 1.0  # timepoints
 REACH = 0.25  # how far residuals go, in lengths or scales of their anchors

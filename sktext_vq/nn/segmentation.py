@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sktext_vq.nn.tokenizer import N_POINTS, SCALE_FLOOR
+from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 
 # A segment has to lower the squared error by as much as two timepoints cost that are
 # one standard deviation of their channel off.

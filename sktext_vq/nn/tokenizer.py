@@ -19,20 +19,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.constants import (
+    LEVEL_BINS,
+    MATCH_QUANTILES,
+    N_MATCHES,
+    N_POINTS,
+    N_QUANTILES,
+    N_ROWS,
+    N_SUMMARIES,
+    SCALE_BINS,
+    SCALE_FLOOR,
+    TRAINING_STEP,
+    VIEWS,
+)
 from sktext_vq.nn.frequency_gains import FrequencyGains
-
-N_POINTS = 8  # points of a window, whatever its length
-SCALE_FLOOR = 0.05  # in standard deviations; keeps flat windows flat
-VIEWS = ("value", "change")
-LEVEL_BINS = 4
-SCALE_BINS = 4
-N_ROWS = LEVEL_BINS + SCALE_BINS + 1  # histogram rows per code, and the best match
-# How much of the training windows a code matches worse than a window that is counted.
-MATCH_QUANTILES = (0.3, 0.6, 0.85, 0.97)
-N_MATCHES = len(MATCH_QUANTILES)
-N_QUANTILES = 7
-N_SUMMARIES = 2 * (N_QUANTILES + 2)  # of levels and of scales, with mean and deviation
-TRAINING_STEP = 4  # training sees every fourth start, from a random one
 
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
