@@ -39,11 +39,11 @@ from sktext_vq._training.checkpoint import (
     facts_of_parameters,
 )
 from sktext_vq._training.digits import Writer
-from sktext_vq._training.distributed import choose_device
 from sktext_vq._training.network import Lesson, TeachingMixin
 from sktext_vq._training.texts import check_case_texts, refuse_broken
-from sktext_vq._training.trainer import Result, in_threads, single_thread, to_device
 from sktext_vq._training.warm_start import Learned
+from sktext_vq._utils.devices import choose_device, to_device
+from sktext_vq._utils.threads import Result, in_threads, single_thread
 from sktext_vq._utils.validation import check_count, few
 from sktext_vq.nn.constants import N_POINTS, N_ROWS
 from sktext_vq.nn.gravity import GravityFrame, find_triads

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._training.digits import Writer
 from sktext_vq._training.texts import encode_texts
-from sktext_vq._training.trainer import single_thread
+from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.model import DualBranchModel, share_of_codes
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder

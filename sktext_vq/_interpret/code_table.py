@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._interpret.code_statistics import LEAST_CONFIDENCE, CodeUse
 from sktext_vq._interpret.segments import COLUMNS, draw, shape_words, token_arrays
-from sktext_vq._training.trainer import single_thread
+from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.constants import LEVEL_BINS, MATCH_QUANTILES, N_POINTS, SCALE_BINS
 from sktext_vq.nn.model import share_of_codes
 from sktext_vq.nn.segment_refiner import AttributeDecoder

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._heads.ridge import RidgeHead
 from sktext_vq._interpret.segments import shape_words, token_arrays
-from sktext_vq._training.trainer import single_thread
+from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.attribution import attribute
 from sktext_vq.nn.constants import N_POINTS, N_QUANTILES
 from sktext_vq.nn.gravity import GravityFrame

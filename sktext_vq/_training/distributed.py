@@ -11,29 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sktext_vq._utils.devices import DISTRIBUTED, accelerate_state
 from sktext_vq.nn.codebook import Codebook
-
-_SHARED = "accelerate"  # the device that asks for this
-
-
-def choose_device(device: Any) -> str:
-    """Return the device of this process for the parameter of an estimator."""
-    if device not in ("auto", _SHARED):
-        return str(device)
-    usual = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "auto":
-        return usual
-    try:
-        state = _state()
-    except ImportError:  # predictions do not need it
-        return usual
-    return str(state.device) if state.num_processes > 1 else usual
-
-
-def _state() -> Any:
-    from accelerate import PartialState
-
-    return PartialState(cpu=not torch.cuda.is_available())
 
 
 class Processes:
@@ -63,9 +42,9 @@ class Processes:
 
     def __init__(self, device: str) -> None:
         self.count, self._index = 1, 0
-        if device == _SHARED:
+        if device == DISTRIBUTED:
             try:
-                state = _state()
+                state = accelerate_state()
             except ImportError as error:
                 raise ImportError(
                     'device="accelerate" needs accelerate: pip install '
@@ -105,7 +84,7 @@ class Processes:
         if self.count > 1:
             from accelerate.utils import broadcast_object_list
 
-            (state,) = broadcast_object_list([generator.get_state()])
+            (state,) = broadcast_object_list([generator.getaccelerate_state()])
             generator.set_state(state)
 
     def mean(self, value: Tensor) -> Tensor:

@@ -21,8 +21,9 @@ from sktext_vq._training.batches import Examples
 from sktext_vq._training.checkpoint import Checkpoint
 from sktext_vq._training.digits import Writer
 from sktext_vq._training.texts import Guidance, make_guidance, prompts_of_classes
-from sktext_vq._training.trainer import observe, single_thread, split_cases, train
+from sktext_vq._training.trainer import observe, split_cases, train
 from sktext_vq._training.warm_start import Learned
+from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
 from sktext_vq.nn.model import DualBranchModel, pool_groups

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +13,6 @@ from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -34,11 +29,9 @@ from sktext_vq._training.callbacks import (
     losses_of,
 )
 from sktext_vq._training.checkpoint import Checkpoint, digest_of_tensors, tensors_of
-from sktext_vq._training.distributed import Processes, choose_device
+from sktext_vq._training.distributed import Processes
+from sktext_vq._utils.devices import choose_device, to_device
 from sktext_vq.nn.model import DualBranchModel, Step
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 _TO_USER = 7  # frames from a warning to who called fit
 _VALID_SHARE = 0.2
@@ -126,48 +119,6 @@ def observe(
     step = Step(None, examples.scaler.batch(examples.panel, cases.numpy()))
     step = examples.add_texts(step, cases, training=False)
     model.observe(to_device(step, device), examples.generator)
-
-
-def single_thread() -> AbstractContextManager[Any]:
-    """Keep torch's operations on the calling thread.
-
-    They are small here. Sharing each out over threads gains little on an idle machine,
-    and on a busy one every operation waits for the slowest thread, which makes the
-    whole up to a hundred times slower. Cases are what is shared out, see `n_jobs`.
-    """
-    torch.get_num_threads()  # sets up a new thread, which would undo the limit later
-    return threadpool_limits(1, user_api="openmp")
-
-
-def in_threads(
-    function: Callable[[Item], Result], items: Sequence[Item], n_threads: int
-) -> Iterator[Result]:
-    """Yield results in order, which threads compute a little ahead.
-
-    Each thread works as :func:`single_thread` says.
-    """
-    n_threads = min(n_threads, len(items))
-    if n_threads < 2:
-        with single_thread():
-            yield from map(function, items)
-        return
-    waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(n_threads, initializer=single_thread) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > n_threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-
-def to_device(value: Any, device: str) -> Any:
-    """Bring tensors to a device, and those in named tuples."""
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(to_device(part, device) for part in value))
-    return value
 
 
 def split_cases(

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._heads.ridge import RidgeHead
 from sktext_vq._training.texts import class_views, refuse_broken, texts_of_classes
-from sktext_vq._training.trainer import single_thread
+from sktext_vq._utils.threads import single_thread
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder, are_words
