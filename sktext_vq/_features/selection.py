@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from sktext_vq.nn.layout import FeatureLayout
+
 _WAITING_VALUES = 2**23
+# Shares of histograms, matches and summaries to select where there are classes: chosen on
+# the training parts of 19 data sets (benchmarks/results/choices.csv).
+_SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
 CLIP = 3.0  # standard deviations
 _CHUNK = 512
 
@@ -151,37 +156,86 @@ def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Selection:
-    """Features chosen on some cases, and chosen again without each fold of them.
+    """Selected features, and those selected without each fold.
 
     Parameters
     ----------
-    kept : ndarray of int64
-        Chosen features, ascending.
+    features : ndarray of int64
+        Indices of the selected features, ascending.
     n_of_kind : tuple of int
-        How many of each kind there are among them, with or without a fold: histograms,
-        matches, summaries.
-    moments : FeatureMoments
-        What they were chosen by.
-    cases, folds : ndarray of int64
-        The cases, and in which fold they are.
-    kept_without : list of ndarray of int64
-        For each fold, the features chosen without it.
-    separation : ndarray of shape (n_codes,), or None
-        How surely series of the class of most lift have more of a code than others.
+        Numbers of histograms, matches and summaries among them, with or without a fold.
+    without_fold : tuple of ndarray of int64
+        For each fold, the features selected without its cases.
     """
 
-    kept: NDArray[np.int64]
+    features: NDArray[np.int64]
     n_of_kind: tuple[int, ...]
-    moments: FeatureMoments
-    cases: NDArray[np.int64]
-    folds: NDArray[np.int64]
-    kept_without: list[NDArray[np.int64]]
-    separation: NDArray[np.float64] | None
+    without_fold: tuple[NDArray[np.int64], ...] = ()
 
     @property
     def weight(self) -> NDArray[np.float32]:
-        """Weights of chosen features, of shape (n_kept,); see `balance`."""
+        """Weights of the selected features, of shape (n_selected,); see `balance`."""
         return balance(self.n_of_kind)
+
+
+def count_wanted(layout: FeatureLayout, has_classes: bool) -> list[int]:
+    """Return how many features of each kind to select if `max_features` has room."""
+    return [
+        int(size * (share if has_classes else share > 0))
+        for size, share in zip(layout.sizes, _SELECTED_SHARES, strict=True)
+    ]
+
+
+def select_features(
+    moments: FeatureMoments,
+    layout: FeatureLayout,
+    max_features: int,
+    *,
+    has_classes: bool,
+    n_folds: int = 0,
+) -> Selection:
+    """Select the features with the highest scores of each kind.
+
+    Scores are F statistics of a one-way analysis of variance, or variances where there
+    are no classes.
+
+    Parameters
+    ----------
+    moments : FeatureMoments
+        Statistics of the features of some cases.
+    layout : FeatureLayout
+        Where features of each kind are.
+    max_features : int
+        Maximum number of features to select.
+    has_classes : bool
+        Whether cases have classes.
+    n_folds : int, default=0
+        Number of folds without each of which features are selected again.
+
+    Returns
+    -------
+    Selection
+    """
+    sizes = np.array(layout.sizes)
+    wanted = count_wanted(layout, has_classes)
+    n_summaries = min(max_features // 2, wanted[2])
+    n_counts = min(wanted[0], max_features - n_summaries)
+    n_of_kind = (n_counts, wanted[1], n_summaries)
+    ends = np.cumsum(sizes)
+
+    def keep(scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        kinds = zip(np.split(scores, ends[:-1]), ends - sizes, n_of_kind, strict=True)
+        return np.concatenate([start + keep_best(kind, n) for kind, start, n in kinds])
+
+    scores = moments.scores()
+    if not has_classes:
+        # Best matches have another unit than histograms: variances are compared within
+        # each of the two.
+        histograms = layout.split(scores)[0]
+        for kind in (histograms[..., :-1, :], histograms[..., -1, :]):
+            kind /= max(kind.mean(), 1e-12)
+    without_fold = tuple(keep(moments.scores(fold)) for fold in range(n_folds))
+    return Selection(keep(scores), n_of_kind, without_fold)
 
 
 def assign_folds(

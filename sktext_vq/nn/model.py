@@ -21,6 +21,7 @@ from sktext_vq.nn.text_branch import (
     Texts,
 )
 from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer
+from sktext_vq.nn.usage import pool_groups, share_of_codes
 
 WORKSPACE_DIM = 96
 # Straight-through gradients see codes this near to the best one, in units of the
@@ -28,7 +29,6 @@ WORKSPACE_DIM = 96
 CODE_TEMPERATURE = 0.5
 TEXT_TEMPERATURE = 0.1
 AFFINITY_TEMPERATURE = 0.02  # affinities of usages are between .9 and 1
-_MAX_GROUPS = 32
 _NUMBER_WEIGHT = 100.0  # of squared errors of numbers between 0 and 1
 # FS-VAE's calibrated loss, in squared distances of unit vectors.
 _CALIBRATION_WIDTH = 0.5
@@ -495,38 +495,6 @@ class DualBranchModel(nn.Module):
         error = losses.reconstruction_loss(numbers, right, present.to(right.dtype))
         alignment = losses.code_loss((use + 1e-6).log(), written.usage)
         return 0.1 * exact + _NUMBER_WEIGHT * error + 0.1 * alignment
-
-
-def share_of_codes(usage: Tensor) -> Tensor:
-    """Shares of codes, over all groups and levels.
-
-    Parameters
-    ----------
-    usage : Tensor of shape (n, n_groups, n_heads, n_symbols)
-
-    Returns
-    -------
-    Tensor of shape (n, n_codes)
-        Rows sum to 1.
-    """
-    shares = usage.unflatten(3, (LEVEL_BINS, -1)).sum(dim=(1, 3)).flatten(1)
-    return shares / shares.sum(dim=1, keepdim=True)
-
-
-def pool_groups(usage: Tensor) -> Tensor:
-    """Leave channels apart where they are few enough for text to speak of each.
-
-    Parameters
-    ----------
-    usage : Tensor of shape (n_cases, n_channels, n_heads, n_levels, codes_per_head)
-
-    Returns
-    -------
-    Tensor of shape (n_cases, n_groups, n_heads, n_levels, codes_per_head)
-    """
-    if usage.shape[1] <= _MAX_GROUPS:
-        return usage
-    return usage.mean(dim=1, keepdim=True)
 
 
 def _initialise(model: nn.Module, generator: torch.Generator) -> None:

@@ -33,6 +33,7 @@ from sktext_vq.nn.constants import (
     VIEWS,
 )
 from sktext_vq.nn.frequency_gains import FrequencyGains
+from sktext_vq.nn.layout import FeatureLayout
 
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
@@ -291,6 +292,16 @@ class ShapeTokenizer(nn.Module):
             len(self.dilations),
             N_ROWS,
             self.codebook.n_codes,
+        )
+
+    @property
+    def features(self) -> FeatureLayout:
+        """Where each feature is."""
+        return FeatureLayout(
+            self.n_channels,
+            tuple(self.dilations),
+            self.codebook.n_codes,
+            self.match_knots.shape[3] > 0,
         )
 
     @property

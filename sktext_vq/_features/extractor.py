@@ -1,0 +1,310 @@
+"""From a panel to features: standardised, in a gravity frame, and tokenised."""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from sktext_vq._features.cluster import on_cluster
+from sktext_vq._features.scaling import Scaler
+from sktext_vq._utils.devices import choose_device, to_device
+from sktext_vq._utils.threads import Result, in_threads, single_thread
+from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.constants import N_POINTS
+from sktext_vq.nn.gravity import GravityFrame
+from sktext_vq.nn.layout import FeatureLayout
+from sktext_vq.nn.tokenizer import (
+    Batch,
+    ShapeTokenizer,
+    cases_per_batch,
+    sample_size,
+)
+from sktext_vq.panel import Panel
+
+_FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
+Sensors = Mapping[str, tuple[int, int, int]]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Where features are computed.
+
+    Parameters
+    ----------
+    device : str
+        Parameter of the estimator.
+    n_jobs : int or None
+        Parameter of the estimator.
+    verbose : int
+        1 shows a progress bar.
+    """
+
+    device: str = "auto"
+    n_jobs: int | None = None
+    verbose: int = 0
+
+    @property
+    def torch_device(self) -> str:
+        """Device that torch computes on."""
+        return choose_device(self.device)
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads that share out the cases."""
+        if self.torch_device != "cpu":
+            return 1
+        if on_cluster():  # joblib would count the threads of all machines
+            return 1 if self.n_jobs == 1 else torch.get_num_threads()
+        n_jobs = effective_n_jobs(self.n_jobs)
+        if self.n_jobs is None and n_jobs == 1:
+            return torch.get_num_threads()
+        return int(n_jobs)
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """Compute the features of series.
+
+    Parameters
+    ----------
+    scaler : Scaler
+        Standardises channels.
+    tokenizer : ShapeTokenizer
+        Fitted; its gravity frame, if any, adds or replaces channels.
+    n_timepoints : int
+        Length to which shorter series are continued.
+    channels : tuple of str
+        Names of the channels of the tokenizer.
+    axes : tuple of tuple of int
+        Channels of the input that each channel of the tokenizer is made of.
+    selected : ndarray of int64, optional
+        Indices of the selected features, ascending.
+    """
+
+    scaler: Scaler
+    tokenizer: ShapeTokenizer
+    n_timepoints: int
+    channels: tuple[str, ...]
+    axes: tuple[tuple[int, ...], ...]
+    selected: NDArray[np.int64] | None = None
+
+    @classmethod
+    def fit(
+        cls,
+        panel: Panel,
+        n_codes: int,
+        channel_names: Sequence[str],
+        sensors: Sensors,
+        *,
+        replace_axes: bool = False,
+        with_matches: Callable[[FeatureLayout], bool],
+        random_state: np.random.RandomState,
+        generator: torch.Generator,
+        codebook: Codebook | None = None,
+    ) -> FeatureExtractor:
+        """Learn scales of channels, codes, and bins of histograms.
+
+        Parameters
+        ----------
+        panel : Panel
+            Training series.
+        n_codes : int
+            Number of codes.
+        channel_names : sequence of str
+            Names of the channels.
+        sensors : dict
+            Channels of the axes of each sensor, by the name of the sensor.
+        replace_axes : bool, default=False
+            Whether channels in the frame of gravity replace the axes of sensors.
+        with_matches : callable
+            Return whether there is room for matches in a layout that has them.
+        random_state : RandomState
+            Draws the cases that statistics are read from.
+        generator : torch.Generator
+            Draws codes and windows.
+        codebook : Codebook, optional
+            Codes to take over. By default, windows become codes.
+
+        Returns
+        -------
+        FeatureExtractor
+        """
+        scaler = Scaler.fit(panel)
+        n_timepoints = max(panel.n_timepoints, N_POINTS)
+        n_sampled = sample_size(panel.n_channels, n_timepoints)
+        cases = np.sort(random_state.permutation(panel.n_cases)[:n_sampled])
+        with single_thread():
+            batch = scaler.batch(panel, cases)
+            frame = _fit_frame(batch, scaler, sensors, replace_axes)
+            channels, axes = _name_channels(channel_names, sensors, frame)
+            arguments = (len(channels), n_timepoints, n_codes, frame)
+            tokenizer = ShapeTokenizer(*arguments)
+            if not with_matches(tokenizer.features):
+                tokenizer = ShapeTokenizer(*arguments, with_matches=False)
+            tokenizer.requires_grad_(False)
+            tokenizer.fit(batch, generator, codebook)
+        tokenizer.requires_grad_(True)
+        return cls(scaler, tokenizer.eval(), n_timepoints, channels, axes)
+
+    def select(self, selected: NDArray[np.int64]) -> FeatureExtractor:
+        """Return an extractor of selected features."""
+        return replace(self, selected=selected)
+
+    @property
+    def layout(self) -> FeatureLayout:
+        """Where each feature is."""
+        return self.tokenizer.features
+
+    @property
+    def codes(self) -> NDArray[np.float32]:
+        """Codes, of shape (n_codes, N_POINTS)."""
+        codes: NDArray[np.float32] = self.tokenizer.codebook.codes.detach().numpy()
+        return codes
+
+    def batch(self, panel: Panel, cases: slice) -> Batch:
+        """Return standardised series, as long as those that features are made of."""
+        n_timepoints = max(panel.n_timepoints, self.n_timepoints)
+        return self.scaler.batch(panel, cases, n_timepoints)
+
+    def map(
+        self,
+        function: Callable[[slice, NDArray[np.float32]], Result],
+        panel: Panel,
+        execution: Execution,
+        task: str,
+    ) -> Iterator[tuple[slice, Result]]:
+        """Yield what a function returns for all features of consecutive cases.
+
+        Threads compute features and call the function, in bounded memory.
+
+        Parameters
+        ----------
+        function : callable
+            Takes a slice of cases and features of shape (n_cases, n_features).
+        panel : Panel
+            Series.
+        execution : Execution
+            Device and threads.
+        task : str
+            Title of the progress bar.
+        """
+        device, n_threads = execution.torch_device, execution.n_threads
+        tokenizer = self.tokenizer
+        if device != "cpu":
+            tokenizer = copy.deepcopy(tokenizer).to(device)
+        n_timepoints = max(panel.n_timepoints, self.n_timepoints)
+        size = cases_per_batch(
+            tokenizer.n_channels, n_timepoints, tokenizer.codebook.n_codes
+        )
+        size = min(size, -(-panel.n_cases // n_threads))
+        parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
+
+        def compute(part: slice) -> Result:
+            with torch.inference_mode():
+                batch = self.scaler.batch(panel, part, n_timepoints)
+                features = tokenizer(to_device(batch, device)).cpu().numpy()
+                return function(part, features)
+
+        found = in_threads(compute, parts, n_threads)
+        bar = tqdm(
+            total=panel.n_cases, desc=task, disable=not execution.verbose, leave=False
+        )
+        with bar:
+            for part, result in zip(parts, found, strict=True):
+                yield part, result
+                bar.update(min(part.stop, panel.n_cases) - part.start)
+
+    def batches(
+        self, panel: Panel, execution: Execution, task: str
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Yield all features of consecutive cases, in bounded memory."""
+        return self.map(lambda part, features: features, panel, execution, task)
+
+    def transform(self, panel: Panel, execution: Execution) -> NDArray[np.float32]:
+        """Compute the selected features of all cases.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_selected), float32
+        """
+        selected = self.selected
+        assert selected is not None
+        features = np.empty((panel.n_cases, len(selected)), np.float32)
+
+        def write(part: slice, every: NDArray[np.float32]) -> None:
+            # Unlike mode="raise", this needs no copy; all indices are in range.
+            np.take(every, selected, axis=1, out=features[part], mode="clip")
+
+        deque(self.map(write, panel, execution, "tokens"), maxlen=0)
+        return features
+
+    def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:
+        """Share values of tokenizer channels over the channels of the input.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_tokenizer_channels, ...)
+
+        Returns
+        -------
+        ndarray of shape (n_channels, ...)
+        """
+        n_channels = 1 + max(max(axes) for axes in self.axes)
+        n_channels = max(n_channels, len(self.scaler.mean))
+        found = np.zeros((n_channels, *values.shape[1:]))
+        for axes, own in zip(self.axes, values, strict=True):
+            found[list(axes)] += own / len(axes)
+        return found
+
+
+def _fit_frame(
+    batch: Batch, scaler: Scaler, sensors: Sensors, replace_axes: bool
+) -> GravityFrame | None:
+    """Return the frame of gravity, or None where no sensor shows the vertical."""
+    if not sensors:
+        if replace_axes:
+            raise ValueError(
+                'gravity="replace" needs sensors with three axes: name them in '
+                "channel_names, such as acc_x, acc_y and acc_z."
+            )
+        return None
+    triads = list(sensors.values())
+    # Squares of huge values would overflow, so axes are scaled to about 1. A power of
+    # two rounds nothing. Other channels are not used.
+    values = np.stack([scaler.mean, scaler.scale])
+    _, power = np.frexp(np.abs(values[:, np.unique(triads)]).max())
+    values = np.ldexp(values, -power).clip(-_FAR_CHANNEL, _FAR_CHANNEL)
+    mean, scale = torch.from_numpy(values.astype(np.float32))
+    frame = GravityFrame(triads, mean, scale, replace_axes)
+    frame.fit(batch)
+    if frame.reference is not None:
+        return frame
+    if replace_axes:
+        raise ValueError(
+            'gravity="replace" needs a sensor that shows the vertical, but the mean of '
+            f"none of {list(sensors)} is steady."
+        )
+    return None
+
+
+def _name_channels(
+    names: Sequence[str], sensors: Sensors, frame: GravityFrame | None
+) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Return names of the tokenizer's channels, and the axes that each is made of."""
+    if frame is None:
+        return tuple(names), tuple((channel,) for channel in range(len(names)))
+    added = [
+        (f"{name} {part}", sensors[name]) for name in sensors for part in frame.parts
+    ]
+    channels = [(names[channel], (channel,)) for channel in frame.others]
+    found, axes = zip(*channels, *added, strict=True)
+    return found, axes

@@ -1,0 +1,186 @@
+"""Features of the training series, computed once for all that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sktext_vq._features.extractor import Execution, FeatureExtractor
+from sktext_vq._features.selection import FeatureMoments
+from sktext_vq.nn.usage import pool_groups, share_of_codes
+from sktext_vq.panel import Panel
+
+# Features that are kept in memory rather than computed again: a quarter of a gigabyte.
+_MAX_KEPT_VALUES = 2**26
+
+
+class FeatureConsumer(Protocol):
+    """Reads the features of some cases, batch by batch.
+
+    Attributes
+    ----------
+    cases : ndarray of int64
+        The cases, ascending.
+    """
+
+    cases: NDArray[np.int64]
+
+    def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        """Read features of ``cases[rows]``, of shape (n_rows, n_features)."""
+
+
+class FeatureReader:
+    """Compute the features of a panel for several consumers in one pass.
+
+    Parameters
+    ----------
+    extractor : FeatureExtractor
+        Computes all features.
+    panel : Panel
+        Training series.
+    execution : Execution
+        Device and threads.
+    """
+
+    def __init__(
+        self, extractor: FeatureExtractor, panel: Panel, execution: Execution
+    ) -> None:
+        self.extractor = extractor
+        self.panel = panel
+        self.execution = execution
+        self._kept: list[tuple[slice, NDArray[np.float32]]] = []
+
+    def feed(self, task: str, *consumers: FeatureConsumer) -> None:
+        """Compute features of the cases of all consumers, once each.
+
+        Features of all cases are kept in memory for the next pass where they are few.
+        """
+        cases = np.unique(np.concatenate([each.cases for each in consumers]))
+        for where, features in self._batches(cases, task):
+            present = cases[where]
+            for consumer in consumers:
+                inside = np.isin(present, consumer.cases, assume_unique=True)
+                if inside.any():
+                    rows = np.searchsorted(consumer.cases, present[inside])
+                    own = features if inside.all() else features[inside]
+                    consumer.add(rows, own)
+
+    def _batches(
+        self, cases: NDArray[np.int64], task: str
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        panel, is_complete = self.panel, len(cases) == self.panel.n_cases
+        if is_complete and self._kept:
+            yield from self._kept
+            return
+        n_values = panel.n_cases * self.extractor.layout.n_features
+        keeps = is_complete and n_values <= _MAX_KEPT_VALUES
+        part = panel if is_complete else panel.take(cases)
+        for where, features in self.extractor.batches(part, self.execution, task):
+            if keeps:
+                self._kept.append((where, features))
+            yield where, features
+
+
+class ColumnConsumer:
+    """Collect some features of some cases.
+
+    Parameters
+    ----------
+    cases : ndarray of int64
+        The cases, ascending.
+    columns : ndarray of int64
+        Indices of the features.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n_cases, n_columns), float32
+    """
+
+    def __init__(self, cases: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        self.cases = cases
+        self.columns = columns
+        self.values = np.empty((len(cases), len(columns)), np.float32)
+
+    def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        """Read features of ``cases[rows]``."""
+        first, last = rows[0], rows[-1] + 1
+        if last - first == len(rows):  # without a copy
+            out = self.values[first:last]
+            np.take(features, self.columns, axis=1, out=out, mode="clip")
+        else:
+            self.values[rows] = features[:, self.columns]
+
+
+class UsageConsumer:
+    """Collect how often series use the codes.
+
+    Parameters
+    ----------
+    extractor : FeatureExtractor
+        Knows where histograms are.
+    cases : ndarray of int64
+        The cases, ascending.
+    """
+
+    def __init__(self, extractor: FeatureExtractor, cases: NDArray[np.int64]) -> None:
+        self.cases = cases
+        self._tokenizer = extractor.tokenizer
+        self._parts: list[torch.Tensor] = []
+
+    def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        """Read features of ``cases[rows]``."""
+        usage = self._tokenizer.usage(torch.from_numpy(features))
+        self._parts.append(pool_groups(usage))
+
+    @property
+    def values(self) -> torch.Tensor:
+        """Usage, of shape (n_cases, n_groups, n_heads, n_levels, codes_per_head)."""
+        return torch.cat(self._parts)
+
+
+class MomentConsumer:
+    """Collect the statistics that features are selected by.
+
+    Parameters
+    ----------
+    extractor : FeatureExtractor
+        Knows where histograms are.
+    cases : ndarray of int64
+        The cases, ascending.
+    classes : ndarray of shape (n_cases,), int64
+        Class of each case; 0 without classes.
+    folds : ndarray of shape (n_cases,), int64
+        Fold of each case.
+
+    Attributes
+    ----------
+    moments : FeatureMoments
+        Sums and squares by fold and class.
+    shares : ndarray of shape (n_cases, n_codes)
+        Share of each code in the windows of a series.
+    """
+
+    def __init__(
+        self,
+        extractor: FeatureExtractor,
+        cases: NDArray[np.int64],
+        classes: NDArray[np.int64],
+        folds: NDArray[np.int64],
+    ) -> None:
+        layout = extractor.layout
+        self.cases, self.classes, self.folds = cases, classes, folds
+        self.moments = FeatureMoments(
+            layout.n_features, int(classes.max()) + 1, int(folds.max()) + 1
+        )
+        self.shares = np.empty((len(cases), layout.n_codes))
+        self._tokenizer = extractor.tokenizer
+
+    def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
+        """Read features of ``cases[rows]``."""
+        self.moments.add(features, self.classes[rows], self.folds[rows])
+        usage = self._tokenizer.usage(torch.from_numpy(features)).flatten(3)
+        self.shares[rows] = share_of_codes(usage).numpy()

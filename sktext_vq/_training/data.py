@@ -1,0 +1,128 @@
+"""Data that a network is trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sktext_vq._features.selection import FeatureMoments
+from sktext_vq._training.checkpoint import Checkpoint
+from sktext_vq._training.trainer import split_cases
+from sktext_vq._training.warm_start import WarmStart
+from sktext_vq.panel import Panel, spread_cases
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Validated arguments of `fit`.
+
+    Parameters
+    ----------
+    panel : Panel
+        Training series.
+    labels : ndarray of shape (n_classes,), optional
+        Sorted class labels.
+    classes : ndarray of shape (n_cases,), int64, optional
+        Index of the class of each case.
+    class_weight : ndarray of shape (n_classes,), optional
+        Weights of the classes in the losses.
+    case_texts : list of str, optional
+        Text about each case.
+    warm_start : WarmStart, optional
+        Fitted model to start from.
+    checkpoint : Checkpoint, optional
+        File that the state of training is written to.
+    """
+
+    panel: Panel
+    labels: NDArray[Any] | None = None
+    classes: NDArray[np.int64] | None = None
+    class_weight: NDArray[np.float64] | None = None
+    case_texts: list[str] | None = None
+    warm_start: WarmStart | None = None
+    checkpoint: Checkpoint | None = None
+
+    def take(self, cases: NDArray[np.int64]) -> TrainingData:
+        """Return the data of some cases."""
+        classes, texts = self.classes, self.case_texts
+        return dataclasses.replace(
+            self,
+            panel=self.panel.take(cases),
+            classes=None if classes is None else classes[cases],
+            case_texts=None if texts is None else [texts[i] for i in cases],
+        )
+
+
+@dataclass(frozen=True)
+class TrainingSplit:
+    """Cases that a network is trained on, drawn before anything is computed.
+
+    Parameters
+    ----------
+    cases : ndarray of int64
+        Training cases that fit in memory, ascending. All other indices are positions
+        in this array.
+    train_cases, valid_cases : ndarray of int64
+        Cases to train on, and cases whose loss decides when to stop.
+    selection_cases : ndarray of int64
+        Those of `train_cases` that features are selected on.
+    """
+
+    cases: NDArray[np.int64]
+    train_cases: NDArray[np.int64]
+    valid_cases: NDArray[np.int64]
+    selection_cases: NDArray[np.int64]
+
+    @classmethod
+    def draw(
+        cls,
+        n_cases: int,
+        classes: NDArray[np.int64] | None,
+        max_cases: int,
+        max_selection_cases: int,
+        random_state: np.random.RandomState,
+    ) -> TrainingSplit:
+        """Draw the cases to train on, to validate with and to select features on."""
+        cases = np.arange(n_cases)
+        if n_cases > max_cases:
+            cases = np.sort(random_state.permutation(n_cases)[:max_cases])
+        own = None if classes is None else classes[cases]
+        train_cases, valid_cases = split_cases(len(cases), own, random_state)
+        drawn = random_state.permutation(train_cases)[:max_selection_cases]
+        return cls(cases, train_cases, valid_cases, np.sort(drawn))
+
+    def spread(self, n_cases: int) -> NDArray[np.int64]:
+        """Return about `n_cases` cases of both parts, evenly spread, ascending."""
+        share = min(1.0, n_cases / (len(self.train_cases) + len(self.valid_cases)))
+        chosen = []
+        for cases in (self.train_cases, self.valid_cases):
+            count = int(np.ceil(share * len(cases)))
+            chosen.append(cases[spread_cases(len(cases), count)])
+        return np.sort(np.concatenate(chosen))
+
+
+@dataclass(frozen=True)
+class TrainingFeatures:
+    """Features of the cases of a split.
+
+    Parameters
+    ----------
+    selected : ndarray of int64
+        Features selected without the labels of validation cases.
+    moments : FeatureMoments
+        Statistics of all features.
+    values : Tensor of shape (n_cases, n_selected), optional
+        Selected features; None where training changes them.
+    usage : Tensor of shape (n_cases, n_groups, n_heads, n_levels, codes_per_head)
+        How often series use the codes.
+    """
+
+    selected: NDArray[np.int64]
+    moments: FeatureMoments
+    values: torch.Tensor | None
+    usage: torch.Tensor

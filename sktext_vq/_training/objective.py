@@ -1,0 +1,78 @@
+"""Which losses a network is trained with, and what each of them needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
+
+# Losses that only change codes or frequency gains.
+_NEED_LEARNED_FEATURES = {"shape", "usage"}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Weighted sum of losses.
+
+    Parameters
+    ----------
+    weights : dict of str to float
+        Weight of every loss in :mod:`sktext_vq.nn.losses`.
+    """
+
+    weights: dict[str, float]
+
+    @classmethod
+    def from_parameter(cls, loss_weights: Any) -> Objective:
+        """Check the parameter `loss_weights`, and fill in default weights.
+
+        Raises
+        ------
+        TypeError
+            If `loss_weights` is neither None nor a dict.
+        ValueError
+            If it contains an unknown loss or an invalid weight.
+        """
+        if loss_weights is None:
+            return cls(dict(WEIGHTS))
+        if not isinstance(loss_weights, Mapping):
+            raise TypeError(
+                "loss_weights must be a dict from names of losses to weights, got a "
+                f"{type(loss_weights).__name__}."
+            )
+        unknown = sorted(set(loss_weights) - set(WEIGHTS), key=str)
+        if unknown:
+            raise ValueError(
+                f"Unknown losses in loss_weights: {unknown}. Available: "
+                f"{sorted(WEIGHTS)}."
+            )
+        for name, weight in loss_weights.items():
+            if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
+                raise ValueError(
+                    f"loss_weights[{name!r}] must be a finite number of at least 0, got "
+                    f"{weight!r}."
+                )
+        own = {name: float(weight) for name, weight in loss_weights.items()}
+        return cls({**WEIGHTS, **own})
+
+    @property
+    def learns_features(self) -> bool:
+        """Whether training changes histograms, so that each step computes new ones."""
+        return self.weights["codebook"] > 0 or self.weights["frequency"] > 0
+
+    def active(self, *, has_text: bool, has_classes: bool) -> set[str]:
+        """Return the names of the losses that the data allow to compute."""
+        names = {name for name, weight in self.weights.items() if weight > 0}
+        names -= {"codebook"}  # not a loss, but the size of an update of the codes
+        if not has_text:
+            names -= NEED_TEXT
+        if not has_classes:
+            names -= NEED_CLASSES
+        if not self.learns_features:
+            names -= _NEED_LEARNED_FEATURES
+        return names
