@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sktext_vq._features.selection import FeatureMoments
 from sktext_vq.nn.constants import LEVEL_BINS, SCALE_BINS
+from sktext_vq.nn.layout import FeatureLayout
 
-LEAST_CONFIDENCE = 0.55
+MIN_CONFIDENCE = 0.55
 _ERRORS = 1.64  # standard errors that leave 5 % below
 # Distance of a share from what it would be on average, from which on it has a name.
 _LEAST_SHIFT = 0.08
@@ -18,7 +20,7 @@ _LEAST_CHANNEL_LIFT = 1.25
 
 
 @dataclass(frozen=True)
-class CodeUse:
+class CodeStatistics:
     """How often series use codes, and which kinds of windows these are.
 
     Parameters
@@ -36,19 +38,43 @@ class CodeUse:
     separation: NDArray[np.float64] | None = None
 
     @classmethod
-    def from_squares(
+    def fit(
         cls,
-        squares: NDArray[np.float64],
-        layout: Sequence[int],
-        separation: NDArray[np.float64] | None = None,
-    ) -> CodeUse:
-        """Make it of mean squares of histograms, of shape (n_classes, n_features)."""
-        frequencies = squares.reshape(-1, *layout)[:, :, 0]  # the series, no changes
+        moments: FeatureMoments,
+        layout: FeatureLayout,
+        shares: NDArray[np.float64] | None = None,
+        classes: NDArray[np.int64] | None = None,
+    ) -> CodeStatistics:
+        """Compute statistics from those of features of training series.
+
+        Parameters
+        ----------
+        moments : FeatureMoments
+            Sums and squares of all features by class.
+        layout : FeatureLayout
+            Where histograms are among the features.
+        shares : ndarray of shape (n_cases, n_codes), optional
+            Share of each code in the windows of each series.
+        classes : ndarray of shape (n_cases,), int64, optional
+            Class of each case.
+        """
+        counts = moments.counts.sum(axis=0)
+        squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
+        found = cls._from_histograms(layout.split(squares)[0])
+        if classes is None or shares is None:
+            return found
+        best = found.class_lift.argmax(axis=0)
+        return replace(found, separation=separate(shares, classes, best))
+
+    @classmethod
+    def _from_histograms(cls, squares: NDArray[np.float64]) -> CodeStatistics:
+        """Compute statistics from mean squares of histograms by class and block."""
+        frequencies = squares[:, :, 0]  # the series, not its changes
         # Level bins of a code share out its windows, and so do scale bins.
         windows = frequencies[:, :, :, :LEVEL_BINS].sum(axis=3)
         scales = frequencies[:, :, :, LEVEL_BINS:][:, :, :, :SCALE_BINS]
         scales = scales.sum(axis=(0, 1, 2))
-        return cls(windows, scales / np.maximum(scales.sum(axis=0), 1e-12), separation)
+        return cls(windows, scales / np.maximum(scales.sum(axis=0), 1e-12))
 
     @property
     def by_code(self) -> NDArray[np.float64]:
@@ -78,7 +104,7 @@ class CodeUse:
         """Say which codes are found in short windows, and which in long ones."""
         return _sides(self.length_lift, "quick", "slow")
 
-    def place(self, channels: Sequence[str]) -> list[str | None]:
+    def channel_words(self, channels: Sequence[str]) -> list[str | None]:
         """Say in which channel a code is found, where it is found in one."""
         lift = self.channel_lift
         return [

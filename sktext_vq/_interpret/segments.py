@@ -1,4 +1,4 @@
-"""Words for shapes, and tables and series for tokens."""
+"""Tokens of series as a table, and series drawn from tokens."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from sktext_vq._features.extractor import FeatureExtractor
 from sktext_vq._features.scaling import Scaler
+from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.segment_refiner import AttributeDecoder
 from sktext_vq.nn.segmentation import Segments, cut_segments, decode, match
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.panel import Panel
 
 _BATCH_VALUES = 2**19  # cut at a time
-FLAT = "nearly flat"
-_LEAST_SCALE, _SMALL_SCALE = 0.1, 0.3  # of shapes; those of windows have 1
 COLUMNS = ["case", "channel", "start", "length", "code", "offset", "scale"]
 
 
@@ -124,69 +125,60 @@ def draw(
     return series.reshape(shape).astype(np.float32)
 
 
-def shape_words(shape: NDArray[Any]) -> str:
-    """Say in words what a shape of eight points looks like.
+def token_table(
+    panel: Panel, extractor: FeatureExtractor, refiner: AttributeDecoder | None
+) -> pd.DataFrame:
+    """Return the tokens of series in the units of the series, as `tokens` does."""
+    with single_thread():
+        found = token_arrays(panel, extractor.scaler, extractor.tokenizer, refiner)
+    unit = extractor.scaler.scale[found["channel"]]
+    found["offset"] = found["offset"] * unit + extractor.scaler.mean[found["channel"]]
+    found["scale"] = found["scale"] * unit
+    return pd.DataFrame(found)
 
-    Parameters
-    ----------
-    shape : ndarray of shape (n_points,)
-        In units of its scale.
+
+def is_token_table(X: Any) -> bool:
+    """Return whether X is a table that `token_table` returned."""
+    return isinstance(X, pd.DataFrame) and set(COLUMNS) <= set(X.columns)
+
+
+def draw_table(tokens: pd.DataFrame, extractor: FeatureExtractor) -> NDArray[Any]:
+    """Rebuild series from a table of tokens.
 
     Returns
     -------
-    str
-        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Shapes of small scale are
-        slight, as in ``"slight fall"``, and those of next to none ``"nearly flat"``:
-        what is faster than the eight points is not in them.
+    ndarray of shape (n_cases, n_channels, n_timepoints)
+        A case ends with its last token; NaN past the end.
     """
-    shape = shape - shape.mean()
-    spread = shape.std()
-    if spread < _LEAST_SCALE:
-        return FLAT
-    points = shape / spread
-    words = _form(points)
-    # Much of the scale of a window whose shape is small is its floor.
-    return words if spread >= _SMALL_SCALE else f"slight {words}"
+    scale, mean = extractor.scaler.scale, extractor.scaler.mean
+    found = {name: tokens[name].to_numpy() for name in COLUMNS}
+    case, channel = found["case"], found["channel"]
+    found["offset"] = (found["offset"] - mean[channel]) / scale[channel]
+    found["scale"] = found["scale"] / scale[channel]
+    lengths = np.zeros(case.max(initial=-1) + 1, dtype=np.int64)
+    np.maximum.at(lengths, case, found["start"] + found["length"])
+    return _draw_in_units(found, lengths, extractor)
 
 
-def _form(points: NDArray[Any]) -> str:
-    """Say what a shape of mean 0 and scale 1 looks like."""
-    n_points = len(points)
-    steps = np.diff(points)
-    # Turns count where the series really goes back, not where it trembles.
-    turns = _turning_points(points, 0.6)
-    jump = int(np.abs(steps).argmax())
-    if abs(steps[jump]) > 0.75 * np.abs(steps).sum() and len(turns) == 0:
-        kind = "step up" if steps[jump] > 0 else "step down"
-        return f"{kind}, {_place(jump + 0.5, n_points)}"
-    if len(turns) == 0:
-        return "rise" if points[-1] > points[0] else "fall"
-    if len(turns) == 1:
-        kind = "peak" if points[turns[0]] > 0 else "valley"
-        return f"{kind}, {_place(turns[0], n_points)}"
-    if len(turns) == 2:
-        first_up = points[turns[0]] > points[turns[1]]
-        return "up, down, up" if first_up else "down, up, down"
-    return "wave" if len(turns) < 5 else "fast wave"
+def reconstruct(
+    panel: Panel, extractor: FeatureExtractor, refiner: AttributeDecoder | None
+) -> NDArray[Any]:
+    """Rebuild series from their tokens, as `BaseVQText.reconstruct` does."""
+    with single_thread():
+        found = token_arrays(panel, extractor.scaler, extractor.tokenizer, refiner)
+    return _draw_in_units(found, panel.lengths, extractor)
 
 
-def _turning_points(points: NDArray[Any], least: float) -> list[int]:
-    """Where a series turns by at least so much, both before and after."""
-    turns: list[int] = []
-    extreme, direction = 0, 0
-    for i in range(1, len(points)):
-        change = points[i] - points[extreme]
-        if direction == 0:
-            if abs(change) >= least:
-                extreme, direction = i, int(np.sign(change))
-        elif change * direction >= 0:
-            extreme = i
-        elif abs(change) >= least:
-            turns.append(extreme)
-            extreme, direction = i, -direction
-    return turns
-
-
-def _place(position: float, n_points: int) -> str:
-    third = 3 * position / (n_points - 1)
-    return "early" if third < 1 else "late" if third > 2 else "middle"
+def _draw_in_units(
+    found: dict[str, NDArray[Any]],
+    lengths: NDArray[np.int64],
+    extractor: FeatureExtractor,
+) -> NDArray[Any]:
+    scale, mean = extractor.scaler.scale, extractor.scaler.mean
+    n_timepoints = int(lengths.max(initial=0))
+    shape = len(lengths), len(mean), n_timepoints
+    with single_thread():
+        drawn = draw(found, shape, torch.from_numpy(extractor.codes))
+    series = drawn * scale[:, None] + mean[:, None]
+    is_past = np.arange(n_timepoints) >= lengths[:, None]
+    return np.where(is_past[:, None], np.nan, series)

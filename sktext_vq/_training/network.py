@@ -19,7 +19,6 @@ from sktext_vq._training.digits import DigitCodec
 from sktext_vq._training.objective import Objective
 from sktext_vq._training.texts import TrainingTexts
 from sktext_vq._training.trainer import observe, train
-from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.segment_refiner import AttributeDecoder

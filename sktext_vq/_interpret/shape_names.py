@@ -1,0 +1,79 @@
+"""Words for the shapes of codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FLAT = "nearly flat"
+_LEAST_SCALE, _SMALL_SCALE = 0.1, 0.3  # of shapes; those of windows have 1
+
+
+def shape_words(shape: NDArray[Any]) -> str:
+    """Say in words what a shape of eight points looks like.
+
+    Parameters
+    ----------
+    shape : ndarray of shape (n_points,)
+        In units of its scale.
+
+    Returns
+    -------
+    str
+        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Shapes of small scale are
+        slight, as in ``"slight fall"``, and those of next to none ``"nearly flat"``:
+        what is faster than the eight points is not in them.
+    """
+    shape = shape - shape.mean()
+    spread = shape.std()
+    if spread < _LEAST_SCALE:
+        return FLAT
+    points = shape / spread
+    words = _form(points)
+    # Much of the scale of a window whose shape is small is its floor.
+    return words if spread >= _SMALL_SCALE else f"slight {words}"
+
+
+def _form(points: NDArray[Any]) -> str:
+    """Say what a shape of mean 0 and scale 1 looks like."""
+    n_points = len(points)
+    steps = np.diff(points)
+    # Turns count where the series really goes back, not where it trembles.
+    turns = _turning_points(points, 0.6)
+    jump = int(np.abs(steps).argmax())
+    if abs(steps[jump]) > 0.75 * np.abs(steps).sum() and len(turns) == 0:
+        kind = "step up" if steps[jump] > 0 else "step down"
+        return f"{kind}, {_place(jump + 0.5, n_points)}"
+    if len(turns) == 0:
+        return "rise" if points[-1] > points[0] else "fall"
+    if len(turns) == 1:
+        kind = "peak" if points[turns[0]] > 0 else "valley"
+        return f"{kind}, {_place(turns[0], n_points)}"
+    if len(turns) == 2:
+        first_up = points[turns[0]] > points[turns[1]]
+        return "up, down, up" if first_up else "down, up, down"
+    return "wave" if len(turns) < 5 else "fast wave"
+
+
+def _turning_points(points: NDArray[Any], least: float) -> list[int]:
+    """Where a series turns by at least so much, both before and after."""
+    turns: list[int] = []
+    extreme, direction = 0, 0
+    for i in range(1, len(points)):
+        change = points[i] - points[extreme]
+        if direction == 0:
+            if abs(change) >= least:
+                extreme, direction = i, int(np.sign(change))
+        elif change * direction >= 0:
+            extreme = i
+        elif abs(change) >= least:
+            turns.append(extreme)
+            extreme, direction = i, -direction
+    return turns
+
+
+def _place(position: float, n_points: int) -> str:
+    third = 3 * position / (n_points - 1)
+    return "early" if third < 1 else "late" if third > 2 else "middle"
