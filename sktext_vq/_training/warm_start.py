@@ -1,8 +1,7 @@
-"""What was learned from other series, and how it is reused."""
+"""Codes and weights of a fitted estimator, for the next one to start from."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,214 +9,176 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from sktext_vq._training.checkpoint import Fact, digest_of_tensors, fact, tensors_of
+from sktext_vq._training.checkpoint import (
+    Fingerprint,
+    digest_of_tensors,
+    fingerprint,
+    tensors_of,
+)
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 
-# Where there is no other encoder, word vectors mean the same.
-_OF_WORDS = ("text.", "leave.", "digits.", "memory.")
-_MOST = 2**20  # of timepoints between points of windows, and of features of a window
+# Modules that process word vectors: useful only with the same text encoder.
+_TEXT_MODULES = ("text.", "leave.", "digits.", "memory.")
+_MAX_INDEX = 2**20  # of dilations, and of features within a block
 
 
 @dataclass(frozen=True)
-class Learned:
-    """The vocabulary and the network of a fitted estimator.
+class WarmStart:
+    """Codes and network of a fitted estimator.
 
     Parameters
     ----------
     tokenizer : ShapeTokenizer
+        Has the codes.
     model : DualBranchModel or None
-        None for a closed form.
-    channels : list of str
-        With those that were added.
+        Trained network; None for the closed form.
+    channels : sequence of str
+        Names of the channels of the tokenizer.
     labels : ndarray or None
-        Classes in order.
+        Sorted class labels.
     text_encoder : object
-        The parameter.
+        Parameter of the estimator.
     """
 
     tokenizer: ShapeTokenizer
     model: DualBranchModel | None
-    channels: list[str]
+    channels: Sequence[str]
     labels: NDArray[Any] | None
     text_encoder: Any
 
-    @classmethod
-    def of(cls, estimator: Any, n_codes: int) -> Learned:
-        """Take what there is from an estimator, which may be fitted anew later.
-
-        Parameters
-        ----------
-        estimator : VQTextTransformer or VQTextClassifier
-        n_codes : int
-            How many codes there must be.
-
-        Returns
-        -------
-        Learned
-
-        Raises
-        ------
-        TypeError
-            If it is another kind of estimator.
-        NotFittedError
-            If it is not fitted.
-        ValueError
-            If it has another number of codes.
-        """
-        if not hasattr(estimator, "tokenizer_"):
-            if hasattr(estimator, "transform_codes"):
-                check_is_fitted(estimator)
-            raise TypeError(
-                "init must be a fitted VQTextTransformer or VQTextClassifier, got a "
-                f"{type(estimator).__name__}."
-            )
-        found = estimator.tokenizer_.codebook.n_codes
-        if found != n_codes:
-            raise ValueError(
-                f"init has {found} codes, and n_codes is {n_codes}: they must be as "
-                f"many. Set n_codes={found}."
-            )
-        return cls(
-            estimator.tokenizer_,
-            estimator.model_,
-            estimator._channels,
-            estimator._labels,
-            estimator.text_encoder,
-        )
-
-    def fact(self) -> Fact:
-        """Tell it from others."""
+    def fingerprint(self) -> Fingerprint:
+        """Return what identifies the fitted estimator."""
         source = self.tokenizer if self.model is None else self.model
-        return Fact(
+        return Fingerprint(
             f"a model of {len(self.channels)} channels",
             digest_of_tensors(tensors_of(source)),
         )
 
     @torch.no_grad()
-    def give_to(
+    def initialise(
         self,
         model: DualBranchModel,
         channels: Sequence[str],
         labels: NDArray[Any] | None,
         text_encoder: Any,
     ) -> None:
-        """Set the weights that a model starts training with.
+        """Set the weights that training of a model starts with.
 
-        Weights that do not depend on channels, classes or features are copied. Those of
-        features are copied where both models keep the feature of the same channel, if
-        all channels have the same names, and otherwise are means over the channels that
-        have it; features that were not kept before start at 0. Weights of channels are
-        dealt with alike, and those of classes go by label.
+        Weights that do not depend on channels, classes or features are copied. Weights
+        of features are copied where both models select the feature of the same channel,
+        if all channels have the same names; otherwise they are means over the channels
+        that select it. Features that were not selected before start at 0. Weights of
+        channels are treated alike, and those of classes are matched by label.
 
         Parameters
         ----------
         model : DualBranchModel
-            Not trained. Its codes are those of this vocabulary.
+            Not trained, with the codes of `tokenizer`.
         channels : sequence of str
+            Names of the channels of its tokenizer.
         labels : ndarray or None
+            Sorted class labels.
         text_encoder : object
+            Parameter of the estimator.
         """
-        old = self.model
-        if old is None:
+        source = self.model
+        if source is None:
             return
-        same_channels = list(channels) == self.channels
-        same_words = fact(text_encoder).digest == fact(self.text_encoder).digest
-        here: dict[str, Tensor] = dict(model.named_parameters())
-        there: dict[str, Tensor] = dict(old.named_parameters())
-        pairs = _pairs_of_labels(labels, self.labels)
-        columns = _Columns(model, old, same_channels)
-        for name in here.keys() & there.keys():
-            new, known = here[name], there[name]
+        same_channels = list(channels) == list(self.channels)
+        same_text_encoder = (
+            fingerprint(text_encoder).digest == fingerprint(self.text_encoder).digest
+        )
+        target_params: dict[str, Tensor] = dict(model.named_parameters())
+        source_params: dict[str, Tensor] = dict(source.named_parameters())
+        rows, source_rows = _match_labels(labels, self.labels)
+        columns = _FeatureMatch(model, source, same_channels)
+        for name in target_params.keys() & source_params.keys():
+            new, known = target_params[name], source_params[name]
             if name == "enter.weight":
-                new.copy_(columns.of(known))
+                new.copy_(columns.transfer(known))
             elif name.startswith("class_head."):
-                values = columns.of(known) if name.endswith("weight") else known
-                new[pairs[0]] = values[pairs[1]]
-            elif "_head." in name:  # of classes, in the fusion
-                new[pairs[0]] = known[pairs[1]]
+                values = columns.transfer(known) if name.endswith("weight") else known
+                new[rows] = values[source_rows]
+            elif "_head." in name:  # of classes, in cross-attention
+                new[rows] = known[source_rows]
             elif name.startswith("decoder.to_z."):
-                new.copy_(self._by_channel(model, new, known, same_channels))
+                if not same_channels:
+                    known = _mean_over_groups(known, source, model, new.dim())
+                new.copy_(known)
             elif name == "channel.weight":
                 if not same_channels:
                     known = known.mean(dim=0, keepdim=True)
                 new.copy_(known.expand_as(new))
-            elif name.startswith(_OF_WORDS) and not same_words:
+            elif name.startswith(_TEXT_MODULES) and not same_text_encoder:
                 continue
             elif new.shape == known.shape:
                 new.copy_(known)
 
-    def _by_channel(
-        self, model: DualBranchModel, new: Tensor, known: Tensor, same: bool
-    ) -> Tensor:
-        """Weights of groups of channels: the same, or for all of them their mean."""
-        if same:
-            return known
-        assert self.model is not None
-        groups = known.unflatten(0, (len(self.model.decoder.log_usage), -1))
-        n_new = len(model.decoder.log_usage)
-        return groups.mean(dim=0).repeat(n_new, *[1] * (new.dim() - 1))
+
+def _mean_over_groups(
+    known: Tensor, source: DualBranchModel, model: DualBranchModel, n_dims: int
+) -> Tensor:
+    """Return weights of groups of channels, each the mean over the source's groups."""
+    groups = known.unflatten(0, (len(source.decoder.log_usage), -1))
+    n_groups = len(model.decoder.log_usage)
+    return groups.mean(dim=0).repeat(n_groups, *[1] * (n_dims - 1))
 
 
-class _Columns:
+class _FeatureMatch:
     """Which features of one model are those of another.
 
     Parameters
     ----------
-    new, old : DualBranchModel
+    model, source : DualBranchModel
+        The model to initialise, and the one that weights come from.
     same_channels : bool
-        Whether channels are the same one by one.
+        Whether channels correspond one to one.
     """
 
     def __init__(
-        self, new: DualBranchModel, old: DualBranchModel, same_channels: bool
+        self, model: DualBranchModel, source: DualBranchModel, same_channels: bool
     ) -> None:
-        mine, theirs = _keys(new, same_channels), _keys(old, same_channels)
-        keys, group = np.unique(theirs, return_inverse=True)
-        place = np.searchsorted(keys, mine).clip(max=len(keys) - 1)
+        target_keys = _feature_keys(model, same_channels)
+        keys, group = np.unique(
+            _feature_keys(source, same_channels), return_inverse=True
+        )
+        position = np.searchsorted(keys, target_keys).clip(max=len(keys) - 1)
         self._n_groups = len(keys)
         self._group = torch.from_numpy(group)
-        self._place = torch.from_numpy(place)
-        self._known = torch.from_numpy(keys[place] == mine)
+        self._position = torch.from_numpy(position)
+        self._is_known = torch.from_numpy(keys[position] == target_keys)
 
-    def of(self, weight: Tensor) -> Tensor:
-        """Turn weights of shape (n, n_old) into such of (n, n_new)."""
+    def transfer(self, weight: Tensor) -> Tensor:
+        """Map weights of shape (n, n_source_features) to shape (n, n_features)."""
         sums = weight.new_zeros(len(weight), self._n_groups)
         sums.index_add_(1, self._group, weight)
         means = sums / torch.bincount(self._group, minlength=self._n_groups)
-        return means[:, self._place] * self._known
+        return means[:, self._position] * self._is_known
 
 
-def _keys(model: DualBranchModel, with_channel: bool) -> NDArray[np.int64]:
-    """Give features of equal kind, view, length and so on the same number."""
-    tokenizer, kept = model.tokenizer, model.kept.numpy()
-    n_channels, n_views, n_lengths = tokenizer.layout[:3]
-    ends = np.cumsum(tokenizer.sizes)
-    found = []
-    for kind, (size, end) in enumerate(zip(tokenizer.sizes, ends, strict=True)):
-        own = kept[(kept >= end - size) & (kept < end)] - (end - size)
-        n_items = size // math.prod(tokenizer.layout[:3])
-        shape = (n_channels, n_views, n_lengths, max(1, n_items))
-        channel, view, length, item = np.unravel_index(own, shape)
-        dilation = np.array(tokenizer.dilations)[length]
-        parts = [np.full(len(own), kind), view, dilation, item]
-        sizes = [3, n_views, _MOST, _MOST]
-        if with_channel:
-            parts, sizes = [channel, *parts], [n_channels, *sizes]
-        found.append(np.ravel_multi_index(parts, sizes))
-    return np.concatenate(found)
+def _feature_keys(model: DualBranchModel, with_channel: bool) -> NDArray[np.int64]:
+    """Return a number for each feature; those of equal kind, view, ... are equal."""
+    layout = model.tokenizer.features
+    where = layout.locate(model.kept.numpy())
+    dilation = np.array(layout.dilations)[where.length]
+    parts = [where.kind, where.view, dilation, where.item]
+    sizes = [3, layout.blocks[1], _MAX_INDEX, _MAX_INDEX]
+    if with_channel:
+        parts, sizes = [where.channel, *parts], [layout.n_channels, *sizes]
+    keys: NDArray[np.int64] = np.ravel_multi_index(parts, sizes)
+    return keys
 
 
-def _pairs_of_labels(
-    new: NDArray[Any] | None, old: NDArray[Any] | None
+def _match_labels(
+    labels: NDArray[Any] | None, source_labels: NDArray[Any] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where labels are that both have, in each."""
-    if new is None or old is None:
+    """Return the positions of the labels that both models have, in each."""
+    if labels is None or source_labels is None:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
-    rows = {label: row for row, label in enumerate(old.tolist())}
-    both = [(i, rows[x]) for i, x in enumerate(new.tolist()) if x in rows]
+    rows = {label: row for row, label in enumerate(source_labels.tolist())}
+    both = [(i, rows[x]) for i, x in enumerate(labels.tolist()) if x in rows]
     pairs = np.array(both, np.intp).reshape(-1, 2)
     return pairs[:, 0], pairs[:, 1]
