@@ -1,648 +1,436 @@
-"""What transformer and classifier share: parameters, input, fitting, histograms."""
+"""Validation, fitting and methods that transformer and classifier share."""
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from numbers import Integral, Real
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
-from tqdm.auto import tqdm
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sktext_vq._features.augmentation import add_copies, check_augment
-from sktext_vq._features.cluster import on_cluster
-from sktext_vq._features.scaling import Scaler
-from sktext_vq._features.selection import (
-    FeatureMoments,
-    Selection,
-    assign_folds,
-    keep_best,
-)
-from sktext_vq._interpret.alignment import WorkspaceMixin
-from sktext_vq._interpret.code_statistics import CodeUse, separate
-from sktext_vq._interpret.code_table import VocabularyMixin
-from sktext_vq._training.checkpoint import (
-    Checkpoint,
-    fact,
-    fact_of_arrays,
-    facts_of_parameters,
-)
-from sktext_vq._training.digits import Writer
-from sktext_vq._training.network import Lesson, TeachingMixin
-from sktext_vq._training.texts import check_case_texts, refuse_broken
-from sktext_vq._training.warm_start import Learned
-from sktext_vq._utils.devices import choose_device, to_device
-from sktext_vq._utils.threads import Result, in_threads, single_thread
-from sktext_vq._utils.validation import check_count, few
-from sktext_vq.nn.constants import N_POINTS, N_ROWS
-from sktext_vq.nn.gravity import GravityFrame, find_triads
-from sktext_vq.nn.losses import WEIGHTS
-from sktext_vq.nn.model import DualBranchModel, share_of_codes
-from sktext_vq.nn.segment_refiner import AttributeDecoder
-from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer, cases_per_batch, sample_size
-from sktext_vq.panel import Panel, as_panel
-from sktext_vq.text import TextEncoder
-
-# Cases that features are chosen from.
-_MAX_SELECTION_CASES = 2048
-# With classes, so large shares of histograms, matches and summaries are kept: chosen on
-# the training parts of 19 data sets (benchmarks/results/choices.csv).
-_KEPT_SHARES = (1 / 3, 1 / 3, 1.0)
-_FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
-_GRAVITY_VIEWS = ("beside", "alone")
-_TEXT_CHOICES = ("auto", "labels", "captions")
+from sktext_vq._features.extractor import FeatureExtractor
+from sktext_vq._features.input import InputSpec, is_table
+from sktext_vq._features.sensors import check_channel_names, check_sensors
+from sktext_vq._interpret import alignment, code_table, segments
+from sktext_vq._interpret.code_statistics import CodeStatistics
+from sktext_vq._training.checkpoint import Checkpoint
+from sktext_vq._training.data import TrainingData
+from sktext_vq._training.fit import FeatureFit
+from sktext_vq._training.network import Network
+from sktext_vq._training.settings import FitSettings
+from sktext_vq._training.texts import check_case_texts
+from sktext_vq._training.warm_start import WarmStart
+from sktext_vq._utils.validation import check_text
+from sktext_vq.panel import Panel, as_panel, check_column, check_weights
 
 
-class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
-    """Shared parameters and fitting; see the public classes for their meaning."""
+class BaseVQText(BaseEstimator):
+    """Shared fitting and methods; see the public classes for parameters.
 
-    def _check_params(self) -> None:
-        for name, low in (("n_codes", 2), ("max_epochs", 0), ("max_features", 1)):
-            check_count(name, getattr(self, name), least=low)
-        if isinstance(self.text, str) and self.text not in _TEXT_CHOICES:
-            raise ValueError(
-                f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to "
-                f"texts, got {self.text!r}. Texts of single cases go to fit(text=...)."
-            )
-        if not (self.text is None or isinstance(self.text, str | Mapping)):
-            raise TypeError(
-                f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to "
-                f"texts, got a {type(self.text).__name__}."
-            )
-        self._check_loss_weights()
-        check_augment(self.augment)
-        if self.gravity_views not in _GRAVITY_VIEWS:
-            raise ValueError(
-                f"gravity_views must be one of {_GRAVITY_VIEWS}, got "
-                f"{self.gravity_views!r}."
-            )
-        if self.n_jobs is not None and not (
-            isinstance(self.n_jobs, Integral) and self.n_jobs
-        ):
-            raise ValueError(
-                f"n_jobs must be an int other than 0, or None, got {self.n_jobs!r}."
-            )
-        try:
-            torch.empty(0, device=self._device())
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(
-                'device must be "auto", "accelerate", or a device that torch has here, '
-                f'such as "cpu", got {self.device!r}.'
-            ) from error
-        rate = self.sampling_rate
-        if rate is not None and not (isinstance(rate, Real) and float(rate) > 0):
-            raise ValueError(
-                f"sampling_rate must be a positive number of timepoints per second, "
-                f"or None, got {rate!r}."
-            )
+    Attributes
+    ----------
+    input_ : InputSpec
+        Shape and names of the training series.
+    features_ : FeatureExtractor
+        Computes the features.
+    network_ : Network or None
+        Trained network; None for the closed form.
+    code_statistics_ : CodeStatistics or None
+        How often series use codes; None for models of early versions.
+    """
 
-    def _check_loss_weights(self) -> None:
-        own = self.loss_weights
-        if own is None:
-            return
-        if not isinstance(own, Mapping):
-            raise TypeError(
-                "loss_weights must be a dict from names of losses to weights, got a "
-                f"{type(own).__name__}."
-            )
-        unknown = sorted(set(own) - set(WEIGHTS))
-        if unknown:
-            raise ValueError(
-                f"loss_weights has {unknown}, which are no losses. Losses are "
-                f"{sorted(WEIGHTS)}."
-            )
-        for name, weight in own.items():
-            if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
-                raise ValueError(
-                    f"loss_weights[{name!r}] must be a number of at least 0, got "
-                    f"{weight!r}."
-                )
+    input_: InputSpec
+    features_: FeatureExtractor
+    network_: Network | None
+    code_statistics_: CodeStatistics | None
+    channel_names_: list[str]
+    channel_groups_: dict[str, tuple[int, int, int]]
 
-    def _check_X(self, X: Any, *, reset: bool) -> Panel:
-        """Read a panel and hold scikit-learn's feature contract.
+    def _settings(self) -> FitSettings:
+        """Return the parameters as checked settings."""
+        return FitSettings.from_parameters(self.get_params(deep=False))
 
-        Without `reset`, an estimator that is not fitted is an error.
-        """
-        if not reset:
-            check_is_fitted(self)
+    def _validate_fit(
+        self,
+        X: Any,
+        y: Any,
+        text: Any,
+        *,
+        groups: Any = None,
+        sample_weight: Any = None,
+        init: Any = None,
+    ) -> tuple[InputSpec, TrainingData]:
+        """Check the arguments of `fit`, and leave out cases of weight 0."""
         panel = as_panel(X, estimator_name=type(self).__name__)
-        # A table of one channel: columns are scikit-learn's features.
-        tabular = _is_table(X, panel)
-        if reset:
-            if tabular:
-                validate_data(self, X, reset=True, skip_check_array=True)
-            else:
-                self.__dict__.pop("feature_names_in_", None)
-                self.n_features_in_ = panel.n_channels
-            self.n_channels_ = panel.n_channels
-            self.n_timepoints_ = panel.n_timepoints
-            self._columns = panel.channel_names
-            _warn_of_axes(X, panel)
-            return panel
-        if panel.n_channels != self.n_channels_:
-            series = (self.n_channels_, self.n_timepoints_)
-            is_series = getattr(X, "shape", None) == series
-            advice = " Is X a single series? Pass X[None], a panel of one."
-            raise ValueError(
-                f"X has {panel.n_channels} channels, but {type(self).__name__} was "
-                f"fitted with {self.n_channels_} channels.{advice if is_series else ''}"
-            )
-        self._check_columns(panel.channel_names)
-        if tabular and self.n_features_in_ == self.n_timepoints_:
-            validate_data(self, X, reset=False, skip_check_array=True)
-        self.scaler_.warn_of_drift(panel, self.channel_names_, stacklevel=3)
-        return panel
-
-    def _check_y(self, y: Any, panel: Panel) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Return classes in order, and the class index of every case."""
-        y = check_column(y, "y", panel)
-        with np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
-            check_classification_targets(y)
-        labels, classes = np.unique(y, return_inverse=True)
-        refuse_broken(labels, "y")
-        return labels, classes.astype(np.int64)
-
-    def _check_columns(self, columns: tuple[str, ...] | None) -> None:
-        """Refuse channels that are others than in training, by their names."""
-        known = getattr(self, "_columns", None)
-        # Frames that sktime converts have names that say nothing.
-        if not known or not columns or known == columns or not {*known} & {*columns}:
-            return
-        lacking = [name for name in known if name not in columns]
-        what = f"lacks {lacking}" if lacking else "has them in another order"
-        raise ValueError(
-            f"X has columns {list(columns)}, but {type(self).__name__} was fitted with "
-            f"{list(known)}: X {what}. Columns must be the same, in the same order."
+        spec = InputSpec.of(X, panel)
+        known_names = check_channel_names(self.channel_names, panel)
+        names = known_names
+        if names is None:
+            names = tuple(f"channel {i}" for i in range(panel.n_channels))
+        sensors = check_sensors(
+            self.gravity, names, is_named=known_names is not None
+        )
+        y = None if y is None else check_column(y, "y", panel)
+        if y is not None:
+            with np.errstate(invalid="ignore"):  # casts NaN before it raises
+                check_classification_targets(y)
+            check_text(np.unique(y), "y")
+        texts = None if text is None else check_case_texts(text, panel.n_cases)
+        groups = None if groups is None else check_column(groups, "groups", panel)
+        weight = check_weights(sample_weight, panel)
+        if weight is not None and not weight.all():
+            cases = np.flatnonzero(weight)
+            panel, weight = panel.take(cases).trim(), weight[cases]
+            y = None if y is None else y[cases]
+            texts = None if texts is None else [texts[i] for i in cases]
+            groups = None if groups is None else groups[cases]
+        if weight is not None:
+            weight = None if np.ptp(weight) == 0 else weight / weight.mean()
+        labels = classes = None
+        if y is not None:
+            labels, classes = np.unique(y, return_inverse=True)
+        spec = spec._replace(
+            n_timepoints=panel.n_timepoints,
+            min_timepoints=int(panel.lengths.min()),
+            column_names=known_names,
+        )
+        return spec, TrainingData(
+            panel,
+            names,
+            sensors,
+            known_names,
+            labels,
+            classes,
+            sample_weight=weight,
+            groups=groups,
+            case_texts=texts,
+            warm_start=None if init is None else self._read_init(init),
         )
 
-    def _known_names(self) -> Sequence[str] | None:
-        """Return names of channels that were given or are those of columns."""
-        return self._columns if self.channel_names is None else self.channel_names
-
-    def _check_channel_names(self) -> list[str]:
-        known = self._known_names()
-        if known is None:
-            return [f"channel {i}" for i in range(self.n_channels_)]
-        if isinstance(known, str) or not np.iterable(known):
-            raise TypeError(f"channel_names must be a list of names, got {known!r}.")
-        names = [str(name) for name in known]
-        if len(names) != self.n_channels_ or len(set(names)) != len(names):
-            advice = ""
-            if len(names) == self.n_timepoints_:
-                advice = (
-                    f" X has {self.n_timepoints_} timepoints: its axes must be cases, "
-                    "channels, timepoints. X.transpose(0, 2, 1) swaps the last two."
-                )
-            n = self.n_channels_
-            wanted = f"{n} different names, one for each channel of X"
-            raise ValueError(
-                f"channel_names must be {wanted if n > 1 else 'one name'}, got {names}."
-                f"{advice}"
-            )
-        refuse_broken(names, "channel_names")
-        return names
-
-    def _check_channel_groups(self) -> dict[str, tuple[int, int, int]]:
-        """Return the axes of each sensor, as indices of channels."""
-        groups = self.channel_groups
-        if groups is None:
-            return {}
-        if isinstance(groups, str) and groups == "auto":
-            named = self._known_names() is not None
-            return find_triads(self.channel_names_) if named else {}
-        if not isinstance(groups, Mapping):
+    def _read_init(self, init: Any) -> WarmStart:
+        """Return the codes and weights of a fitted estimator."""
+        if not isinstance(init, BaseVQText):
             raise TypeError(
-                'channel_groups must be "auto", None, or a dict from names of sensors '
-                f"to the three channels of their axes, got {groups!r}."
+                "init must be a fitted VQTextTransformer or VQTextClassifier, got a "
+                f"{type(init).__name__}."
             )
-        found = {}
-        for name, axes in groups.items():
-            is_list = np.iterable(axes) and not isinstance(axes, str)
-            indices = [
-                self.channel_names_.index(axis)
-                if isinstance(axis, str) and axis in self.channel_names_
-                else axis
-                for axis in (axes if is_list else [])
-            ]
-            right = all(
-                isinstance(i, Integral) and 0 <= int(i) < self.n_channels_
-                for i in indices
+        check_is_fitted(init)
+        n_codes = init.features_.layout.n_codes
+        if n_codes != self.n_codes:
+            raise ValueError(
+                f"init has {n_codes} codes, and n_codes is {self.n_codes}: the numbers "
+                f"must be equal. Set n_codes={n_codes}."
             )
-            if not right or not len(set(indices)) == len(indices) == 3:
-                raise ValueError(
-                    f"channel_groups[{name!r}] must be three different channels, by "
-                    f"name or by index from 0 to {self.n_channels_ - 1}, got {axes!r}."
-                )
-            x, y, z = map(int, indices)
-            found[str(name)] = (x, y, z)
-        refuse_broken(found, "channel_groups")
-        return found
+        network, statistics = init.network_, init.code_statistics_
+        return WarmStart(
+            init.features_.tokenizer,
+            None if network is None else network.model,
+            init.features_.channels,
+            None if statistics is None else statistics.labels,
+            init.text_encoder,
+        )
 
-    def _fit(
-        self,
-        panel: Panel,
-        labels: NDArray[Any] | None,
-        classes: NDArray[np.int64] | None,
-        case_texts: Any,
-        class_weight: NDArray[np.float64] | None,
-        n_folds: int = 1,
-        groups: NDArray[Any] | None = None,
-        init: Any = None,
-    ) -> tuple[Selection, Panel]:
-        """Fit vocabulary, and train it unless there is nothing to train or no time.
+    def _open_checkpoint(self, data: TrainingData, path: Any) -> TrainingData:
+        """Return data with the checkpoint of this fit."""
+        if path is None or self.max_epochs == 0:
+            return data
+        parameters = self.get_params(deep=False)
+        return data.with_checkpoint(Checkpoint.open(path, data, parameters))
+
+    def _store(self, spec: InputSpec, data: TrainingData, fitted: FeatureFit) -> None:
+        """Set the fitted attributes that transformer and classifier share."""
+        sample = fitted.sample
+        self.input_ = spec
+        self.n_features_in_ = spec.n_features_in
+        self.__dict__.pop("feature_names_in_", None)
+        if spec.feature_names_in is not None:
+            self.feature_names_in_ = spec.feature_names_in
+        self.n_channels_ = spec.n_channels
+        self.n_timepoints_ = spec.n_timepoints
+        self.channel_names_ = list(data.channel_names)
+        self.channel_groups_ = dict(data.sensors)
+        self.features_ = fitted.extractor
+        self.network_ = fitted.network
+        self.code_statistics_ = CodeStatistics.fit(
+            sample.moments,
+            fitted.extractor.layout,
+            data.labels,
+            sample.shares,
+            None if data.classes is None else sample.classes,
+        )
+
+    def _check_X(self, X: Any) -> Panel:
+        """Return the panel of series with the channels of the training series."""
+        check_is_fitted(self)
+        panel = as_panel(X, estimator_name=type(self).__name__)
+        spec = self.input_
+        spec.check(panel, X, type(self).__name__)
+        if is_table(X, panel) and spec.n_features_in > spec.n_channels:
+            validate_data(self, X, reset=False, skip_check_array=True)
+        self.features_.scaler.warn_of_drift(panel, self.channel_names_)
+        return panel
+
+    @property
+    def codebook_(self) -> NDArray[np.float32]:
+        """Codes, of shape (n_codes, 8)."""
+        check_is_fitted(self)
+        return self.features_.codes
+
+    @property
+    def shapes_(self) -> NDArray[np.float32]:
+        """Decoded shape of each code, of shape (n_codes, 8)."""
+        return self.codebook_
+
+    @property
+    def training_stage_(self) -> str:
+        """How codes and network were made."""
+        check_is_fitted(self)
+        if self.network_ is None:
+            return "closed form"
+        return "trained" if self.network_.prompts is None else "trained with text"
+
+    @property
+    def history_(self) -> list[dict[str, float]]:
+        """Losses and seconds of each epoch of training."""
+        check_is_fitted(self)
+        return [] if self.network_ is None else self.network_.history
+
+    @property
+    def codebook_use_(self) -> dict[str, float]:
+        """Usage of the codes by both branches after training."""
+        check_is_fitted(self)
+        return {} if self.network_ is None else self.network_.codebook_use
+
+    @property
+    def prompts_(self) -> list[str] | None:
+        """Texts that the network was trained with; the first of each class."""
+        check_is_fitted(self)
+        return None if self.network_ is None else self.network_.prompts
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Return names of the features by channel, code, statistic, and duration.
 
         Parameters
         ----------
-        panel : Panel
-            Training series.
-        labels : ndarray of shape (n_classes,), optional
-            Classes in order.
-        classes : ndarray of shape (n_cases,), optional
-            Index of the class of every case.
-        case_texts : array-like of shape (n_cases,), optional
-            One text per case.
-        class_weight : ndarray of shape (n_classes,), optional
-            Weights of classes in the loss.
-        n_folds : int, default=1
-            Folds without each of which features are chosen again.
-        groups : ndarray of shape (n_cases,), optional
-            What folds must not part.
-        init : VQTextTransformer or VQTextClassifier, optional
-            Where the vocabulary comes from.
+        input_features : array-like of str, optional
+            Ignored, as features are not made of single input features.
 
         Returns
         -------
-        selection : Selection
-            Chosen features.
-        panel : Panel
-            What they were chosen on: the series with changed copies, if `augment` asks
-            for such.
+        ndarray of shape (n_features,) of str objects
+            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"``, ``"acc_x: code 17,
+            matches in the top 3%, 0.32 s"`` (share of windows that the code matches
+            better than 97 % of the training windows) or ``"acc_x change: median of
+            scales, 0.32 s"``.
         """
-        self._check_params()
-        self.channel_names_ = self._check_channel_names()
-        if case_texts is not None:
-            case_texts = check_case_texts(case_texts, panel.n_cases)
-        learned = None if init is None else Learned.of(init, self.n_codes)
-        checkpoint = self._checkpoint(
-            panel, labels, classes, case_texts, groups, learned
-        )
-        random_state = check_random_state(self.random_state)
-        generator = torch.Generator().manual_seed(
-            int(random_state.randint(np.iinfo(np.int32).max))
-        )
-        self.scaler_ = Scaler.fit(panel)
-        n_timepoints = max(panel.n_timepoints, N_POINTS)
-        few = sample_size(panel.n_channels, n_timepoints)
-        cases = np.sort(random_state.permutation(panel.n_cases)[:few])
-        with single_thread():
-            batch = self.scaler_.batch(panel, cases)
-            frame = self._frame(batch)
-            arguments = (len(self._channels), n_timepoints, self.n_codes, frame)
-            tokenizer = ShapeTokenizer(*arguments)
-            if sum(self._wanted(tokenizer, classes)) > self.max_features:
-                # Matches help beside histograms, but not in place of them.
-                tokenizer = ShapeTokenizer(*arguments, with_matches=False)
-            tokenizer.requires_grad_(False)
-            codebook = None if learned is None else learned.tokenizer.codebook
-            tokenizer.fit(batch, generator, codebook)
-        tokenizer.requires_grad_(True)
-        self.tokenizer_ = tokenizer.eval()
-        self.model_: DualBranchModel | None = None
-        self.attributes_: AttributeDecoder | None = None
-        self._writer_: Writer | None = None
-        self.history_: list[dict[str, float]] = []
-        self.level_ = "closed form"
-        self.prompts_: list[str] | None = None
-        self.codebook_use_: dict[str, float] = {}
-        if self.max_epochs > 0:
-            lesson = Lesson(
-                panel=panel,
-                labels=labels,
-                classes=classes,
-                class_weight=class_weight,
-                case_texts=case_texts,
-                init=learned,
-                checkpoint=checkpoint,
-                generator=generator,
-            )
-            self._train(lesson, random_state)
-        if self.augment is not None:
-            n_cases, triads = panel.n_cases, list(self.channel_groups_.values())
-            panel = add_copies(panel, triads, self.augment, random_state)
-            classes, groups = (
-                None if each is None else np.repeat(each, panel.n_cases // n_cases)
-                for each in (classes, groups)
-            )
-        selection = self._select(
-            panel, classes, np.arange(panel.n_cases), random_state, n_folds, groups
-        )
-        self.kept_ = selection.kept
-        self._use = self._count_codes(selection.moments, selection.separation)
-        self._labels = labels
-        return selection, panel
+        check_is_fitted(self)
+        return code_table.feature_names(self.features_, self.sampling_rate)
 
-    def _checkpoint(
-        self,
-        panel: Panel,
-        labels: NDArray[Any] | None,
-        classes: NDArray[np.int64] | None,
-        case_texts: list[str] | None,
-        groups: NDArray[Any] | None,
-        init: Learned | None,
-    ) -> Checkpoint | None:
-        """Open the file of this fit, before anything is computed."""
-        if self.checkpoint is None or self.max_epochs == 0:
-            return None
-        if not isinstance(self.random_state, Integral):
-            raise ValueError(
-                "checkpoint needs random_state to be an int, or a fit could not go on "
-                f"from where another one was; got {self.random_state!r}."
-            )
-        shape = (panel.n_cases, panel.n_channels, panel.n_timepoints)
-        facts = {"X": fact_of_arrays(f"of shape {shape}", panel.values, panel.lengths)}
-        if labels is None or classes is None:
-            facts["y"] = fact(None)
-        else:
-            y = [labels.astype(str).tolist(), classes.tolist()]
-            facts["y"] = fact(y, f"{len(classes)} labels of {len(labels)} classes")
-        for name, each in (("text", case_texts), ("groups", groups)):
-            facts[f"{name} of fit"] = fact(
-                None if each is None else np.asarray(each).astype(str).tolist(),
-                None if each is None else "given",
-            )
-        facts["init"] = fact(None) if init is None else init.fact()
-        facts |= facts_of_parameters(self.get_params(deep=False))
-        return Checkpoint(self.checkpoint, facts)
+    def transform_codes(self, X: Any) -> NDArray[np.float64]:
+        """Return the share of each code, over all channels and lengths.
 
-    def _frame(self, batch: Batch) -> GravityFrame | None:
-        """Make what adds channels of sensors, and name all channels."""
-        self._channels = list(self.channel_names_)
-        self.channel_groups_ = self._check_channel_groups()
-        if not self.channel_groups_:
-            if self.gravity_views == "alone":
-                raise ValueError(
-                    'gravity_views="alone" needs sensors with three axes: name them in '
-                    "channel_names, such as acc_x, acc_y and acc_z, or channel_groups."
-                )
-            return None
-        triads = list(self.channel_groups_.values())
-        # Squares of huge values would overflow, so axes are about 1 here. Nothing is
-        # rounded by a power of two. Other channels are not used.
-        values = np.stack([self.scaler_.mean, self.scaler_.scale])
-        _, power = np.frexp(np.abs(values[:, np.unique(triads)]).max())
-        values = np.ldexp(values, -power).clip(-_FAR_CHANNEL, _FAR_CHANNEL)
-        mean, scale = torch.from_numpy(values.astype(np.float32))
-        frame = GravityFrame(triads, mean, scale, self.gravity_views == "alone")
-        frame.fit(batch)
-        if frame.reference is None:
-            if frame.alone:
-                raise ValueError(
-                    'gravity_views="alone": no sensor tells where up is, since the '
-                    f"mean of none of {list(self.channel_groups_)} is steady."
-                )
-            return None
-        self._channels = [self.channel_names_[c] for c in frame.others]
-        self._channels += [
-            f"{name} {part}" for name in self.channel_groups_ for part in frame.parts
-        ]
-        return frame
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
 
-    def _select(
-        self,
-        panel: Panel,
-        classes: NDArray[np.int64] | None,
-        cases: NDArray[np.int64],
-        random_state: np.random.RandomState,
-        n_folds: int = 1,
-        groups: NDArray[Any] | None = None,
-    ) -> Selection:
-        """Choose features by their scores on up to 2,048 cases."""
-        chosen = np.sort(random_state.permutation(cases)[:_MAX_SELECTION_CASES])
-        part = panel.take(chosen)
-        labels = np.zeros(len(chosen), np.int64) if classes is None else classes[chosen]
-        folds = assign_folds(
-            labels, n_folds, None if groups is None else groups[chosen]
-        )
-        sizes = np.array(self.tokenizer_.sizes)
-        moments = FeatureMoments(sizes.sum(), int(labels.max()) + 1, n_folds)
-        shares = np.empty((len(chosen), self.n_codes))
-        for where, features in self._flat_features(part, "choosing features"):
-            moments.add(features, labels[where], folds[where])
-            usage = self.tokenizer_.usage(torch.from_numpy(features)).flatten(3)
-            shares[where] = share_of_codes(usage).numpy()
-        moments.flush()
-        wanted = self._wanted(self.tokenizer_, classes)
-        n_summaries = min(self.max_features // 2, wanted[2])
-        n_counts = min(wanted[0], self.max_features - n_summaries)
-        n_of_kind = (n_counts, wanted[1], n_summaries)
-        ends = np.cumsum(sizes)
-
-        def keep(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-            kinds = zip(
-                np.split(scores, ends[:-1]), ends - sizes, n_of_kind, strict=True
-            )
-            return np.concatenate(
-                [start + keep_best(kind, n) for kind, start, n in kinds]
-            )
-
-        scores = moments.scores()
-        if classes is None:
-            # Rows of best matches have another unit than histograms: variances are
-            # compared within each.
-            rows = scores[: sizes[0]].reshape(-1, N_ROWS, self.n_codes)
-            for kind in (rows[:, :-1], rows[:, -1]):
-                kind /= max(kind.mean(), 1e-12)
-        without = range(int(folds.max()) + 1 if n_folds > 1 else 0)
-        kept_without = [keep(moments.scores(fold)) for fold in without]
-        separation = None
-        if classes is not None:
-            best = self._count_codes(moments).class_lift.argmax(axis=0)
-            separation = separate(shares, labels, best)
-        return Selection(
-            keep(scores), n_of_kind, moments, chosen, folds, kept_without, separation
-        )
-
-    @staticmethod
-    def _wanted(
-        tokenizer: ShapeTokenizer, classes: NDArray[np.int64] | None
-    ) -> list[int]:
-        """How many features of each kind to keep, if there is room for them."""
-        return [
-            int(size * (share if classes is not None else share > 0))
-            for size, share in zip(tokenizer.sizes, _KEPT_SHARES, strict=True)
-        ]
-
-    def _count_codes(
-        self, moments: FeatureMoments, separation: NDArray[np.float64] | None = None
-    ) -> CodeUse:
-        """How often codes occur in series of each class."""
-        counts = moments.counts.sum(axis=0)
-        squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
-        counted = squares[:, : self.tokenizer_.sizes[0]]
-        return CodeUse.from_squares(counted, self.tokenizer_.layout, separation)
-
-    def _encoder(self) -> TextEncoder:
-        if isinstance(self.text_encoder, TextEncoder):
-            return self.text_encoder
-        return TextEncoder(self.text_encoder, verbose=self.verbose)
-
-    def _device(self) -> str:
-        return choose_device(self.device)
-
-    def _n_threads(self) -> int:
-        if self._device() != "cpu":
-            return 1
-        if on_cluster():  # joblib would count the threads of all machines
-            return 1 if self.n_jobs == 1 else torch.get_num_threads()
-        n_jobs = effective_n_jobs(self.n_jobs)
-        return (
-            torch.get_num_threads() if self.n_jobs is None and n_jobs == 1 else n_jobs
-        )
-
-    def _flat_features(
-        self, panel: Panel, task: str
-    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield features of consecutive cases, in bounded memory."""
-        return self._map_features(lambda part, features: features, panel, task)
-
-    def _map_features(
-        self,
-        function: Callable[[slice, NDArray[np.float32]], Result],
-        panel: Panel,
-        task: str,
-    ) -> Iterator[tuple[slice, Result]]:
-        """Yield what a function makes of the features of consecutive cases.
-
-        Threads compute features and call the function.
+        Returns
+        -------
+        ndarray of shape (n_cases, n_codes)
+            Share of each code in the windows of a series; rows sum to 1. Every window
+            counts once in each head of the codebook.
         """
-        device = self._device()
-        tokenizer = self.tokenizer_
-        if device != "cpu":
-            tokenizer = copy.deepcopy(tokenizer).to(device)
-        n_timepoints = max(panel.n_timepoints, self.n_timepoints_, N_POINTS)
-        n_threads = self._n_threads()
-        size = cases_per_batch(tokenizer.n_channels, n_timepoints, self.n_codes)
-        size = min(size, -(-panel.n_cases // n_threads))
-        parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
-
-        def compute(part: slice) -> Result:
-            with torch.inference_mode():
-                batch = self.scaler_.batch(panel, part, n_timepoints)
-                features = tokenizer(to_device(batch, device)).cpu().numpy()
-                return function(part, features)
-
-        found = in_threads(compute, parts, n_threads)
-        bar = tqdm(
-            total=panel.n_cases, desc=task, disable=not self.verbose, leave=False
+        panel = self._check_X(X)
+        return code_table.code_shares(
+            panel, self.features_, self._settings().execution
         )
-        with bar:
-            for part, result in zip(parts, found, strict=True):
-                yield part, result
-                bar.update(min(part.stop, panel.n_cases) - part.start)
 
-    def _histograms(
-        self, panel: Panel, kept: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float32]:
-        """Compute chosen features of all cases, of shape (n_cases, n_kept)."""
-        kept = self.kept_ if kept is None else kept
-        histograms = np.empty((panel.n_cases, len(kept)), np.float32)
+    def tokens(self, X: Any) -> pd.DataFrame:
+        """Cut series into segments, each with the shape that rebuilds it best.
 
-        def write(part: slice, features: NDArray[np.float32]) -> None:
-            # Unlike mode="raise", this needs no copy; no index is out of range.
-            np.take(features, kept, axis=1, out=histograms[part], mode="clip")
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
 
-        deque(self._map_features(write, panel, "tokens"), maxlen=0)
-        return histograms
+        Returns
+        -------
+        DataFrame
+            A row per token, by case, channel and time: ``case``, ``channel`` (both
+            counted from 0), ``start`` and ``length`` in timepoints, ``code``, and
+            ``offset`` and ``scale`` in the units of the channel: a token is its code
+            times its scale, plus its offset. Tokens of a channel cover it once unless
+            borders were trained; then tokens may overlap or leave gaps.
+        """
+        panel = self._check_X(X)
+        return segments.token_table(panel, self.features_, self._refiner())
+
+    def reconstruct(self, X: Any) -> NDArray[np.float64]:
+        """Rebuild series from their tokens alone.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series; or a table of tokens,
+            with the columns that :meth:`tokens` returns.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_channels, n_timepoints)
+            In the units of X. NaN past the end of a series. A table is drawn up to its
+            last case; a case ends with its last token, and a channel without any token
+            is NaN.
+        """
+        check_is_fitted(self)
+        if segments.is_token_table(X):
+            return segments.draw_table(X, self.features_)
+        panel = self._check_X(X)
+        return segments.reconstruct(panel, self.features_, self._refiner())
+
+    def _refiner(self) -> Any:
+        return None if self.network_ is None else self.network_.refiner
+
+    def describe_codes(self, texts: Sequence[str] | None = None) -> pd.DataFrame:
+        """Describe the codes.
+
+        Parameters
+        ----------
+        texts : sequence of str, optional
+            Phrases to choose names from, at least two, for an estimator that was
+            trained with text. By default names are classes.
+
+        Returns
+        -------
+        DataFrame
+            A row per code:
+
+            - its ``shape`` in words (``"nearly flat"`` if its eight points hardly
+              differ), ``usage`` (share of the windows of the training series), and the
+              ``channel`` and ``length`` (in timepoints) in which it is most typical;
+            - ``attributes``, such as ``"strong, quick, in acc_z"``: whether its
+              windows are strong or weak for their channel and length, short or long,
+              and mostly of one channel. Empty where they are neither;
+            - if it was fitted with classes, the ``class`` that uses it most, with its
+              ``lift``: its share in windows of this class over the mean share;
+            - with classes or texts, its name as ``phrase``, missing where evidence is
+              insufficient, and the ``confidence`` in it, from 0 to 1. For a class, the
+              probability that a series of the class has more of the code than a series
+              of the closest other class, less 1.64 standard errors; a name needs at
+              least .55. For a text, its share in the use of the code by all texts
+              (:meth:`transform_text`); a name needs at least twice the mean.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        TypeError
+            If a text is not a string.
+        ValueError
+            If `texts` are given to an estimator that was not trained with text, if a
+            text is empty or the only one, or if an early version saved the model.
+        """
+        check_is_fitted(self)
+        table = code_table.describe_codes(self.code_statistics_, self.features_)
+        if texts is not None:
+            code_table.name_codes_by_text(table, texts, self.transform_text(texts))
+        return table
+
+    def transform_text(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return how texts use the codes, as :meth:`transform_codes` does for series.
+
+        Parameters
+        ----------
+        texts : sequence of str, shape (n_texts,)
+            Any wording: descriptions of classes or of single series.
+
+        Returns
+        -------
+        ndarray of shape (n_texts, n_codes)
+            Expected share of each code in series like these; rows sum to 1.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If the model was not trained with text, or a text is empty.
+        TypeError
+            If a text is not a string.
+        """
+        check_is_fitted(self)
+        return alignment.transform_text(
+            texts, self.network_, self._settings().text_encoder
+        )
+
+    def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Compare series with texts in the joint embedding space.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+        texts : sequence of str, shape (n_texts,)
+            Any wording: descriptions of classes or of single series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_texts)
+            Cosines, from -1 to 1.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If the model was not trained with text, X is not a panel with the channels
+            of the training series, or a text is empty.
+        TypeError
+            If a text is not a string.
+        """
+        panel, settings = self._check_X(X), self._settings()
+        return alignment.similarity(
+            panel,
+            texts,
+            self.features_,
+            self.network_,
+            settings.text_encoder,
+            settings.execution,
+        )
+
+    def reconstruct_text(self, X: Any) -> NDArray[np.float64]:
+        """Rebuild series by way of text.
+
+        Each channel is written as digits. The text branch reads them, keeps only how
+        well codes match, and writes them again. Needs ``loss_weights={"digits": ...}``
+        in training.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_channels, n_timepoints)
+            In the units of X, linearly interpolated between the written values. NaN
+            past the end of a series, and where digits are not a number.
+
+        Raises
+        ------
+        NotFittedError
+            If `fit` was not called.
+        ValueError
+            If the model was not trained to write digits, or X is not a panel with the
+            channels of the training series.
+        """
+        return alignment.reconstruct_text(self._check_X(X), self.network_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
         return tags
-
-
-def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
-    """Return one value for each case as an array, or say what is wrong."""
-    own = getattr(values, "index", None)
-    if panel.cases is not None and isinstance(own, pd.Index):
-        cases = pd.Index(panel.cases)
-        same = len(own) == len(cases) and not len(own.symmetric_difference(cases))
-        if same and not own.equals(cases):
-            raise ValueError(
-                f"{name} has the cases of X in its index, in another order than X: "
-                f"{few(own, 3)} in place of {few(cases, 3)}. {name}.loc[cases] with "
-                "cases = X.index.get_level_values(0).unique() has that order."
-            )
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} has elements of different length: give one value for each case."
-        ) from error
-    if array.size == 0:
-        raise ValueError(f"{name} is empty: give one value for each case.")
-    if array.ndim not in (1, 2) or array.dtype.kind == "V":
-        raise ValueError(
-            f"{name} should be a 1d array, one value for each case, got an array of "
-            f"shape {array.shape} and dtype {array.dtype}."
-        )
-    column = np.asarray(column_or_1d(values, warn=True))
-    missing = pd.isna(column)
-    if missing.any():
-        raise ValueError(
-            f"{name} has no value for case {missing.argmax()} (counted from 0): input "
-            f"{name} contains NaN or None. Leave the case out, or name it."
-        )
-    try:
-        np.unique(column)
-    except TypeError as error:
-        kinds = sorted({type(value).__name__ for value in column.tolist()})
-        raise TypeError(
-            f"{name} has values of different types, {' and '.join(kinds)}, which have "
-            "no order: turn all into strings, say."
-        ) from error
-    if len(column) != panel.n_cases:
-        raise ValueError(
-            f"X and {name} have inconsistent numbers of samples: X has "
-            f"{panel.n_cases} cases, {name} has {len(column)}."
-        )
-    return column
-
-
-def _warn_of_axes(X: Any, panel: Panel) -> None:
-    """Warn of tables whose rows or columns are likely to be something else."""
-    if panel.n_channels > panel.n_timepoints:
-        warnings.warn(
-            f"X has {panel.n_channels} channels of {panel.n_timepoints} timepoints. "
-            "Its axes are cases, channels, timepoints; if the last two are the other "
-            "way around, call X.transpose(0, 2, 1).",
-            stacklevel=4,
-        )
-    columns = getattr(X, "columns", ()) if panel.channel_names is None else ()
-    triads = find_triads([name for name in columns if isinstance(name, str)])
-    if triads:
-        warnings.warn(
-            f"X has columns {list(columns)[:6]}, each row of which is read as a case "
-            "and each column as a timepoint of one channel. If columns are channels, "
-            "sktext_vq.recordings.read_recordings makes a panel of the table.",
-            stacklevel=4,
-        )
-
-
-def _is_table(X: Any, panel: Panel) -> bool:
-    """Whether X has the shape (n_cases, n_timepoints) of its panel."""
-    if panel.n_channels > 1 or (panel.lengths < panel.n_timepoints).any():
-        return hasattr(X, "shape") and X.shape == (panel.n_cases, panel.n_timepoints)
-    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-    return shape == (panel.n_cases, panel.n_timepoints)

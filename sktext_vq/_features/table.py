@@ -155,11 +155,11 @@ class MomentConsumer:
         Class of each case; 0 without classes.
     folds : ndarray of shape (n_cases,), int64
         Fold of each case.
+    weight : ndarray of shape (n_cases,), optional
+        Weight of each case.
 
     Attributes
     ----------
-    moments : FeatureMoments
-        Sums and squares by fold and class.
     shares : ndarray of shape (n_cases, n_codes)
         Share of each code in the windows of a series.
     """
@@ -170,10 +170,12 @@ class MomentConsumer:
         cases: NDArray[np.int64],
         classes: NDArray[np.int64],
         folds: NDArray[np.int64],
+        weight: NDArray[np.float64] | None = None,
     ) -> None:
         layout = extractor.layout
         self.cases, self.classes, self.folds = cases, classes, folds
-        self.moments = FeatureMoments(
+        self._weight = weight
+        self._moments = FeatureMoments(
             layout.n_features, int(classes.max()) + 1, int(folds.max()) + 1
         )
         self.shares = np.empty((len(cases), layout.n_codes))
@@ -181,6 +183,13 @@ class MomentConsumer:
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Read features of ``cases[rows]``."""
-        self.moments.add(features, self.classes[rows], self.folds[rows])
+        weight = None if self._weight is None else self._weight[rows]
+        self._moments.add(features, self.classes[rows], self.folds[rows], weight)
         usage = self._tokenizer.usage(torch.from_numpy(features)).flatten(3)
         self.shares[rows] = share_of_codes(usage).numpy()
+
+    @property
+    def moments(self) -> FeatureMoments:
+        """Sums and squares of the features by fold and class."""
+        self._moments.flush()
+        return self._moments

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +25,23 @@ class TrainingData:
     Parameters
     ----------
     panel : Panel
-        Training series.
+        Training series, without cases of weight 0.
+    channel_names : tuple of str
+        Names of the channels.
+    sensors : dict
+        Channels of the axes of each sensor, by the name of the sensor.
+    known_names : tuple of str, optional
+        Names of the channels that the user gave.
     labels : ndarray of shape (n_classes,), optional
         Sorted class labels.
     classes : ndarray of shape (n_cases,), int64, optional
         Index of the class of each case.
     class_weight : ndarray of shape (n_classes,), optional
-        Weights of the classes in the losses.
+        Weights of the classes.
+    sample_weight : ndarray of shape (n_cases,), optional
+        Weights of the cases, above 0 with a mean of 1; None if all are equal.
+    groups : ndarray of shape (n_cases,), optional
+        Groups that folds keep together.
     case_texts : list of str, optional
         Text about each case.
     warm_start : WarmStart, optional
@@ -40,22 +51,38 @@ class TrainingData:
     """
 
     panel: Panel
+    channel_names: tuple[str, ...]
+    sensors: Mapping[str, tuple[int, int, int]]
+    known_names: tuple[str, ...] | None = None
     labels: NDArray[Any] | None = None
     classes: NDArray[np.int64] | None = None
     class_weight: NDArray[np.float64] | None = None
+    sample_weight: NDArray[np.float64] | None = None
+    groups: NDArray[Any] | None = None
     case_texts: list[str] | None = None
     warm_start: WarmStart | None = None
     checkpoint: Checkpoint | None = None
 
     def take(self, cases: NDArray[np.int64]) -> TrainingData:
         """Return the data of some cases."""
-        classes, texts = self.classes, self.case_texts
-        return dataclasses.replace(
-            self,
-            panel=self.panel.take(cases),
-            classes=None if classes is None else classes[cases],
-            case_texts=None if texts is None else [texts[i] for i in cases],
+        return self._with_rows(self.panel.take(cases), cases)
+
+    def repeat(self, panel: Panel) -> TrainingData:
+        """Return data of a panel that has the same number of copies of each case."""
+        n_cases = self.panel.n_cases
+        return self._with_rows(
+            panel, np.arange(n_cases).repeat(panel.n_cases // n_cases)
         )
+
+    def _with_rows(self, panel: Panel, rows: NDArray[np.int64]) -> TrainingData:
+        columns = {
+            name: None if getattr(self, name) is None else getattr(self, name)[rows]
+            for name in ("classes", "sample_weight", "groups")
+        }
+        texts = self.case_texts
+        if texts is not None:
+            texts = [texts[i] for i in rows]
+        return dataclasses.replace(self, panel=panel, case_texts=texts, **columns)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,101 @@
+"""Names of channels, and the sensors that their axes form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from sktext_vq._utils.channels import find_triads
+from sktext_vq._utils.validation import check_text
+from sktext_vq.panel import Panel
+
+
+def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | None:
+    """Return the names of all channels, or None where no names are known.
+
+    Parameters
+    ----------
+    channel_names : sequence of str or None
+        Parameter of the estimator; None for names of columns.
+    panel : Panel
+        Training series.
+
+    Raises
+    ------
+    TypeError
+        If `channel_names` is not a list of names.
+    ValueError
+        If names are not unique, or their number or order is not that of X.
+    """
+    known = panel.channel_names if channel_names is None else channel_names
+    if known is None:
+        return None
+    if isinstance(known, str) or not np.iterable(known):
+        raise TypeError(f"channel_names must be a list of names, got {known!r}.")
+    names = [str(name) for name in known]
+    n_channels = panel.n_channels
+    if len(names) != n_channels or len(set(names)) != len(names):
+        advice = ""
+        if len(names) == panel.n_timepoints:
+            advice = (
+                f" X has {panel.n_timepoints} timepoints: its axes must be cases, "
+                "channels, timepoints. X.transpose(0, 2, 1) swaps the last two."
+            )
+        wanted = f"{n_channels} different names, one for each channel of X"
+        raise ValueError(
+            f"channel_names must be {wanted if n_channels > 1 else 'one name'}, got "
+            f"{names}.{advice}"
+        )
+    check_text(names, "channel_names")
+    columns = list(panel.channel_names or names)
+    if names != columns and sorted(names) == sorted(columns):
+        raise ValueError(
+            f"channel_names has the columns of X in another order: {names} in place of "
+            f"{columns}. Use the order of the columns, or leave it out."
+        )
+    return tuple(names)
+
+
+def check_sensors(
+    gravity: Any, names: Sequence[str], *, is_named: bool
+) -> dict[str, tuple[int, int, int]]:
+    """Return the channels of the axes of each sensor.
+
+    Parameters
+    ----------
+    gravity : str, mapping or None
+        Parameter of the estimator.
+    names : sequence of str
+        Names of all channels.
+    is_named : bool
+        Whether names come from the user.
+
+    Raises
+    ------
+    ValueError
+        If axes of a sensor are not three different channels.
+    """
+    if not isinstance(gravity, Mapping):
+        return find_triads(names) if is_named and gravity is not None else {}
+    found = {}
+    for sensor, axes in gravity.items():
+        is_list = np.iterable(axes) and not isinstance(axes, str)
+        indices = [
+            names.index(axis) if isinstance(axis, str) and axis in names else axis
+            for axis in (axes if is_list else [])
+        ]
+        is_valid = all(
+            isinstance(i, Integral) and 0 <= int(i) < len(names) for i in indices
+        )
+        if not is_valid or not len(set(indices)) == len(indices) == 3:
+            raise ValueError(
+                f"gravity[{sensor!r}] must be three different channels, by name or by "
+                f"index from 0 to {len(names) - 1}, got {axes!r}."
+            )
+        x, y, z = map(int, indices)
+        found[str(sensor)] = (x, y, z)
+    check_text(found, "gravity")
+    return found

@@ -1,0 +1,341 @@
+"""One straight fit: codes, network, selected features and their table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from sktext_vq._features.augmentation import add_copies
+from sktext_vq._features.extractor import FeatureExtractor
+from sktext_vq._features.selection import (
+    Selection,
+    assign_folds,
+    count_wanted,
+    select_features,
+)
+from sktext_vq._features.table import (
+    ColumnConsumer,
+    FeatureReader,
+    MomentConsumer,
+    UsageConsumer,
+)
+from sktext_vq._heads.ridge import FeatureTable
+from sktext_vq._training.data import TrainingData, TrainingFeatures, TrainingSplit
+from sktext_vq._training.network import Network, NetworkTrainer, max_training_cases
+from sktext_vq._training.settings import FitSettings
+from sktext_vq._training.texts import encode_training_texts
+from sktext_vq.panel import spread_cases
+
+# Cases that features are selected on, and cases that folds are made of.
+_MAX_SELECTION_CASES = 2048
+_MAX_FOLD_CASES = 1024
+
+
+@dataclass(frozen=True)
+class FeatureFit:
+    """What a fit has learned, up to the head.
+
+    Parameters
+    ----------
+    extractor : FeatureExtractor
+        With the selected features.
+    network : Network or None
+        Trained network.
+    selection : Selection
+        Selected features.
+    sample : MomentConsumer
+        Statistics of the features of the cases that features were selected on.
+    table : FeatureTable or None
+        Selected features of all training series and their copies, if asked for.
+    folds : iterable of (FeatureTable, FeatureTable)
+        Training and held-out cases of each fold, with features selected without the
+        held-out cases. Read once.
+    """
+
+    extractor: FeatureExtractor
+    network: Network | None
+    selection: Selection
+    sample: MomentConsumer
+    table: FeatureTable | None
+    folds: Iterable[tuple[FeatureTable, FeatureTable]]
+
+
+def fit_features(
+    data: TrainingData,
+    settings: FitSettings,
+    *,
+    n_folds: int = 1,
+    with_table: bool = False,
+) -> FeatureFit:
+    """Learn codes, train a network, and select features.
+
+    Windows are computed once for the selection of features, and a second time for the
+    table of selected features where the features of all windows do not fit in memory.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Validated arguments of `fit`.
+    settings : FitSettings
+        Checked parameters.
+    n_folds : int, default=1
+        Number of folds to hold out; 1 for none.
+    with_table : bool, default=False
+        Whether to return selected features of all cases, and of folds.
+
+    Returns
+    -------
+    FeatureFit
+    """
+    random_state = check_random_state(settings.random_state)
+    seed = int(random_state.randint(np.iinfo(np.int32).max))
+    generator = torch.Generator().manual_seed(seed)
+    has_classes, start = data.classes is not None, data.warm_start
+    extractor = FeatureExtractor.fit(
+        data.panel,
+        settings.n_codes,
+        data.channel_names,
+        data.sensors,
+        replace_axes=settings.replace_axes,
+        # Matches help beside histograms, but not in place of them.
+        with_matches=lambda layout: (
+            sum(count_wanted(layout, has_classes)) <= settings.max_features
+        ),
+        random_state=random_state,
+        generator=generator,
+        codebook=None if start is None else start.tokenizer.codebook,
+    )
+    trainer = _make_trainer(data, settings, extractor, random_state, generator)
+    network = None
+    if trainer is not None and settings.objective.learns_features:
+        reader = FeatureReader(extractor, trainer.data.panel, settings.execution)
+        network = trainer.train(_read_training_features(trainer, reader, settings))
+        trainer = None
+    fitted = data
+    if settings.augment is not None:
+        sensors = list(data.sensors.values())
+        panel = add_copies(data.panel, sensors, settings.augment, random_state)
+        fitted = data.repeat(panel)
+    n_repeats = fitted.panel.n_cases // data.panel.n_cases
+    reader = FeatureReader(extractor, fitted.panel, settings.execution)
+    sample = _draw_sample(fitted, extractor, n_folds, random_state)
+    training = None if trainer is None else _TrainingPass(trainer, settings, n_repeats)
+    reader.feed("features", sample, *([] if training is None else [training.sample]))
+    has_folds = n_folds > 1
+    selection = select_features(
+        sample.moments,
+        extractor.layout,
+        settings.max_features,
+        has_classes=has_classes,
+        n_folds=int(sample.folds.max()) + 1 if has_folds else 0,
+    )
+    consumers: list[Any] = []
+    columns = folds = None
+    if with_table:
+        columns = ColumnConsumer(np.arange(fitted.panel.n_cases), selection.features)
+        folds = _FoldPass(sample, selection)
+        consumers += [columns, folds.columns]
+    if training is not None:
+        consumers += training.select()
+    if consumers:
+        reader.feed("tokens", *consumers)
+    del reader
+    if trainer is not None and training is not None:
+        network = trainer.train(training.features())
+    table = None
+    if columns is not None:
+        assert fitted.classes is not None
+        table = FeatureTable(columns.values, fitted.classes, fitted.sample_weight)
+    return FeatureFit(
+        extractor.select(selection.features),
+        network,
+        selection,
+        sample,
+        table,
+        () if folds is None else folds.tables(fitted),
+    )
+
+
+def _draw_sample(
+    data: TrainingData,
+    extractor: FeatureExtractor,
+    n_folds: int,
+    random_state: np.random.RandomState,
+) -> MomentConsumer:
+    """Draw the cases that features are selected on, and assign them to folds."""
+    drawn = random_state.permutation(data.panel.n_cases)[:_MAX_SELECTION_CASES]
+    cases = np.sort(drawn)
+    classes = np.zeros(len(cases), np.int64)
+    if data.classes is not None:
+        classes = data.classes[cases]
+    groups = None if data.groups is None else data.groups[cases]
+    weight = None if data.sample_weight is None else data.sample_weight[cases]
+    folds = assign_folds(classes, n_folds, groups)
+    return MomentConsumer(extractor, cases, classes, folds, weight)
+
+
+def _make_trainer(
+    data: TrainingData,
+    settings: FitSettings,
+    extractor: FeatureExtractor,
+    random_state: np.random.RandomState,
+    generator: torch.Generator,
+) -> NetworkTrainer | None:
+    """Draw training cases and encode their texts; None if there is nothing to train."""
+    if settings.max_epochs == 0:
+        return None
+    n_features = min(settings.max_features, extractor.layout.n_features)
+    split = TrainingSplit.draw(
+        data.panel.n_cases,
+        data.classes,
+        max_training_cases(n_features, settings.objective),
+        _MAX_SELECTION_CASES,
+        random_state,
+    )
+    if len(split.cases) < data.panel.n_cases:
+        data = data.take(split.cases)
+    texts = encode_training_texts(
+        data,
+        settings.text,
+        settings.prompt_forms,
+        data.known_names,
+        settings.sampling_rate,
+        settings.text_encoder,
+    )
+    trainer = NetworkTrainer(
+        data,
+        split,
+        extractor,
+        settings.objective,
+        texts,
+        settings.text_encoder,
+        settings.max_epochs,
+        settings.execution,
+        generator,
+    )
+    return trainer if trainer.losses else None
+
+
+class _TrainingPass:
+    """What the network needs of the passes over features.
+
+    Parameters
+    ----------
+    trainer : NetworkTrainer
+        Has the cases to train on.
+    settings : FitSettings
+        Checked parameters.
+    n_repeats : int
+        Number of series in the panel for each training case: itself and its copies.
+    """
+
+    def __init__(
+        self, trainer: NetworkTrainer, settings: FitSettings, n_repeats: int
+    ) -> None:
+        self._trainer, self._max_features = trainer, settings.max_features
+        split, data = trainer.split, trainer.data
+        cases = split.selection_cases
+        classes = np.zeros(len(cases), np.int64)
+        if data.classes is not None:
+            classes = data.classes[cases]
+        self._rows = split.cases * n_repeats
+        weight = None if data.sample_weight is None else data.sample_weight[cases]
+        # Features that the heads see are selected without validation labels.
+        self.sample = MomentConsumer(
+            trainer.extractor,
+            self._rows[cases],
+            classes,
+            np.zeros_like(classes),
+            weight,
+        )
+
+    def select(self) -> list[Any]:
+        """Select features, and return the consumers of the second pass."""
+        extractor = self._trainer.extractor
+        selection = select_features(
+            self.sample.moments,
+            extractor.layout,
+            self._max_features,
+            has_classes=self._trainer.data.classes is not None,
+        )
+        self._selected = selection.features
+        learns = self._trainer.objective.learns_features
+        # Where codes are learned, every step computes features anew.
+        columns = self._selected[:0] if learns else self._selected
+        self._columns = ColumnConsumer(self._rows, columns)
+        self._usage = UsageConsumer(extractor, self._rows)
+        return [self._columns, self._usage]
+
+    def features(self) -> TrainingFeatures:
+        """Return the features of all training cases, after the second pass."""
+        learns = self._trainer.objective.learns_features
+        return TrainingFeatures(
+            self._selected,
+            self.sample.moments,
+            None if learns else torch.from_numpy(self._columns.values),
+            self._usage.values,
+        )
+
+
+def _read_training_features(
+    trainer: NetworkTrainer, reader: FeatureReader, settings: FitSettings
+) -> TrainingFeatures:
+    """Compute features for training that changes them afterwards."""
+    own = TrainingSplit(
+        np.arange(reader.panel.n_cases),
+        trainer.split.train_cases,
+        trainer.split.valid_cases,
+        trainer.split.selection_cases,
+    )
+    found = _TrainingPass(replace(trainer, split=own), settings, 1)
+    reader.feed("features", found.sample)
+    reader.feed("tokens", *found.select())
+    return found.features()
+
+
+class _FoldPass:
+    """Features of the cases that penalty and temperature are chosen on.
+
+    Parameters
+    ----------
+    sample : MomentConsumer
+        Cases with their folds.
+    selection : Selection
+        Features selected without each fold.
+    """
+
+    def __init__(self, sample: MomentConsumer, selection: Selection) -> None:
+        cases, folds = sample.cases, sample.folds
+        if len(cases) > _MAX_FOLD_CASES:
+            spread = spread_cases(len(cases), _MAX_FOLD_CASES)
+            cases, folds = cases[spread], folds[spread]
+        self._cases, self._folds = cases, folds
+        self._selected = selection.without_fold
+        every = np.unique(np.concatenate(selection.without_fold))
+        self.columns = ColumnConsumer(cases, every)
+
+    def tables(self, data: TrainingData) -> Iterator[tuple[FeatureTable, FeatureTable]]:
+        """Yield the training and the held-out cases of each fold."""
+        assert data.classes is not None
+        classes = data.classes[self._cases]
+        weight = None
+        if data.sample_weight is not None:
+            weight = data.sample_weight[self._cases]
+        for fold, selected in enumerate(self._selected):
+            columns = np.searchsorted(self.columns.columns, selected)
+            is_out = self._folds == fold
+            train, test = (
+                FeatureTable(
+                    self.columns.values[rows][:, columns],
+                    classes[rows],
+                    None if weight is None else weight[rows],
+                )
+                for rows in (~is_out, is_out)
+            )
+            yield train, test

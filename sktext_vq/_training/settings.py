@@ -1,0 +1,142 @@
+"""Parameters of an estimator, checked before any data are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import torch
+
+from sktext_vq._features.augmentation import check_augment
+from sktext_vq._features.extractor import Execution
+from sktext_vq._training.objective import Objective
+from sktext_vq._utils.validation import check_count
+from sktext_vq.text import TextEncoder
+
+_TEXT_CHOICES = ("auto", "labels", "captions")
+_GRAVITY_CHOICES = ("append", "replace")
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """Checked parameters that a fit depends on.
+
+    Parameters are those of :class:`~sktext_vq.VQTextClassifier`, but for the ones below.
+
+    Parameters
+    ----------
+    objective : Objective
+        Losses of the network.
+    replace_axes : bool
+        Whether channels in the frame of gravity replace the axes of sensors.
+    text_encoder : TextEncoder
+        Encodes texts.
+    execution : Execution
+        Device, threads and progress bars.
+    """
+
+    n_codes: int
+    max_features: int
+    max_epochs: int
+    objective: Objective
+    replace_axes: bool
+    augment: Mapping[str, Any] | None
+    text: Any
+    text_encoder: TextEncoder
+    prompt_forms: Sequence[str]
+    sampling_rate: float | None
+    random_state: Any
+    execution: Execution
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> FitSettings:
+        """Check parameters of an estimator.
+
+        Parameters
+        ----------
+        parameters : mapping
+            From names to values, as `get_params` returns them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If a parameter is invalid.
+        """
+        for name, low in (("n_codes", 2), ("max_epochs", 0), ("max_features", 1)):
+            check_count(name, parameters[name], least=low)
+        _check_text(parameters["text"])
+        check_augment(parameters["augment"])
+        _check_gravity(parameters["gravity"])
+        _check_sampling_rate(parameters["sampling_rate"])
+        encoder = parameters["text_encoder"]
+        if not isinstance(encoder, TextEncoder):
+            encoder = TextEncoder(encoder, verbose=parameters["verbose"])
+        return cls(
+            n_codes=int(parameters["n_codes"]),
+            max_features=int(parameters["max_features"]),
+            max_epochs=int(parameters["max_epochs"]),
+            objective=Objective.from_parameter(parameters["loss_weights"]),
+            replace_axes=_is_text(parameters["gravity"], "replace"),
+            augment=parameters["augment"],
+            text=parameters["text"],
+            text_encoder=encoder,
+            prompt_forms=parameters["prompt_forms"],
+            sampling_rate=parameters["sampling_rate"],
+            random_state=parameters["random_state"],
+            execution=_check_execution(parameters),
+        )
+
+
+def _is_text(value: Any, text: str) -> bool:
+    return isinstance(value, str) and value == text
+
+
+def _check_text(text: Any) -> None:
+    if text is None or isinstance(text, Mapping):
+        return
+    choices = f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to texts"
+    if not isinstance(text, str):
+        raise TypeError(f"{choices}, got a {type(text).__name__}.")
+    if text not in _TEXT_CHOICES:
+        raise ValueError(
+            f"{choices}, got {text!r}. Texts of single cases go to fit(text=...)."
+        )
+
+
+def _check_gravity(gravity: Any) -> None:
+    if gravity is None or isinstance(gravity, Mapping):
+        return
+    choices = (
+        f"gravity must be one of {_GRAVITY_CHOICES}, None, or a dict from names of "
+        "sensors to the three channels of their axes"
+    )
+    if not isinstance(gravity, str):
+        raise TypeError(f"{choices}, got {gravity!r}.")
+    if gravity not in _GRAVITY_CHOICES:
+        raise ValueError(f"{choices}, got {gravity!r}.")
+
+
+def _check_sampling_rate(rate: Any) -> None:
+    if rate is None or (isinstance(rate, Real) and 0 < float(rate) < float("inf")):
+        return
+    raise ValueError(
+        "sampling_rate must be a positive, finite number of timepoints per second, or "
+        f"None, got {rate!r}."
+    )
+
+
+def _check_execution(parameters: Mapping[str, Any]) -> Execution:
+    n_jobs, device = parameters["n_jobs"], parameters["device"]
+    if n_jobs is not None and not (isinstance(n_jobs, Integral) and n_jobs):
+        raise ValueError(f"n_jobs must be an int other than 0, or None, got {n_jobs!r}.")
+    execution = Execution(device, n_jobs, parameters["verbose"])
+    try:
+        torch.empty(0, device=execution.torch_device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            'device must be "auto", "accelerate", or a device that torch supports on '
+            f'this machine, such as "cpu", got {device!r}.'
+        ) from error
+    return execution
