@@ -301,7 +301,7 @@ def with_copies(part: Part, method: str, seed: int) -> Part:
     if changes is None or method in OURS:
         return part
     from sktext_vq._features.augmentation import add_copies
-    from sktext_vq.nn.gravity import find_triads
+    from sktext_vq._utils.channels import find_triads
     from sktext_vq.panel import as_panel
 
     triads = list(find_triads(part.channel_names).values())

@@ -71,9 +71,7 @@ class BaseVQText(BaseEstimator):
         names = known_names
         if names is None:
             names = tuple(f"channel {i}" for i in range(panel.n_channels))
-        sensors = check_sensors(
-            self.gravity, names, is_named=known_names is not None
-        )
+        sensors = check_sensors(self.gravity, names, is_named=known_names is not None)
         y = None if y is None else check_column(y, "y", panel)
         if y is not None:
             with np.errstate(invalid="ignore"):  # casts NaN before it raises
@@ -139,7 +137,9 @@ class BaseVQText(BaseEstimator):
         if path is None or self.max_epochs == 0:
             return data
         parameters = self.get_params(deep=False)
-        return data.with_checkpoint(Checkpoint.open(path, data, parameters))
+        return data.with_checkpoint(
+            Checkpoint.open(path, data.fingerprints(), parameters)
+        )
 
     def _store(self, spec: InputSpec, data: TrainingData, fitted: FeatureFit) -> None:
         """Set the fitted attributes that transformer and classifier share."""
@@ -245,9 +245,7 @@ class BaseVQText(BaseEstimator):
             counts once in each head of the codebook.
         """
         panel = self._check_X(X)
-        return code_table.code_shares(
-            panel, self.features_, self._settings().execution
-        )
+        return code_table.code_shares(panel, self.features_, self._settings().execution)
 
     def tokens(self, X: Any) -> pd.DataFrame:
         """Cut series into segments, each with the shape that rebuilds it best.

@@ -1,4 +1,4 @@
-"""The classifier on top of histograms: ridge regression with calibrated scores."""
+"""Ridge classifier on features, with calibrated probabilities."""
 
 from __future__ import annotations
 
@@ -24,93 +24,129 @@ _CHUNK = 512
 
 
 @dataclass(frozen=True)
-class Cases:
-    """Features of some cases, with their classes and weights."""
+class FeatureTable:
+    """Features of some cases, with their classes and weights.
 
-    features: NDArray[np.float32]
+    Parameters
+    ----------
+    values : ndarray of shape (n_cases, n_features), float32
+        Features.
+    classes : ndarray of shape (n_cases,), int64
+        Index of the class of each case.
+    weight : ndarray of shape (n_cases,), optional
+        Weight of each case.
+    """
+
+    values: NDArray[np.float32]
     classes: NDArray[np.int64]
-    weight: Array | None
+    weight: Array | None = None
+
+    def weights(self, class_weight: Array | None) -> Array | None:
+        """Return weights of cases times weights of classes, or None without either."""
+        if class_weight is None:
+            return self.weight
+        weight = class_weight[self.classes]
+        return weight if self.weight is None else weight * self.weight
 
     def targets(self, n_classes: int) -> NDArray[np.float32]:
         """Return 1 for the class of a case and -1 for the others."""
         return _targets(self.classes, n_classes)
 
 
+@dataclass(frozen=True)
 class RidgeHead:
-    """Ridge classifier with cross-validated penalty and calibration.
+    """Ridge classifier with cross-validated penalty and temperature.
 
-    Features are scaled; see :class:`FeatureScaler`. Targets are 1 for the class of a
-    case and -1 for the others. Probabilities are a softmax over scores times one
-    factor, which minimises the log-loss of scores of held-out cases (temperature
-    scaling, Guo et al., ICML 2017). The penalty is the one whose scores of held-out
-    cases are nearest to their targets: least log-loss takes too strong ones where a
-    fold is small.
+    Targets are 1 for the class of a case and -1 for the others. Probabilities are a
+    softmax over scores times an inverse temperature, which minimises the log-loss of
+    scores of held-out cases (temperature scaling, Guo et al., ICML 2017). The penalty
+    is the one whose scores of held-out cases are closest to their targets: minimising
+    log-loss instead selects penalties that are too strong where folds are small.
 
-    Attributes
+    Parameters
     ----------
     scaler : FeatureScaler
+        Standardises features.
     coef : ndarray of shape (n_features, n_classes)
+        Coefficients of standardised features.
     intercept : ndarray of shape (n_classes,)
+        Intercepts of the scores.
     penalty : float
-        Relative to the number of features. The one that is best for the cases of a
-        fold grows with their number: folds know too little of how series to come
-        differ from those of training.
-    sharpness : float
-        Factor of scores.
+        Penalty per feature. It grows with the number of cases: cases of a fold are
+        more like each other than new series are like the training series.
+    inverse_temperature : float
+        Factor of the scores in the logits.
     offset : ndarray of shape (n_classes,)
-        What is added to scores times `sharpness`.
+        Summand of the logits.
 
     Notes
     -----
     Weights of classes count half in the squared errors, by their square roots, and half
     in the probabilities, as offsets (logit adjustment, Menon et al., ICLR 2021). Either
-    alone is worse where some classes have but a few cases: errors of these are soon 0,
+    alone is worse where some classes have only a few cases: errors of these are soon 0,
     whatever their weight.
     """
 
+    scaler: FeatureScaler
+    coef: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    penalty: float
+    inverse_temperature: float
+    offset: NDArray[np.float64]
+
+    @classmethod
     def fit(
-        self,
-        cases: Cases,
+        cls,
+        table: FeatureTable,
+        scaler: FeatureScaler,
         n_classes: int,
-        folds: Iterable[tuple[Cases, Cases]],
-        weight: NDArray[np.float32],
+        folds: Iterable[tuple[FeatureTable, FeatureTable]],
         class_weight: Array | None = None,
     ) -> RidgeHead:
-        """Fit to cases, whose features are scaled in place.
+        """Fit to the features of all training cases.
 
         Parameters
         ----------
-        cases : Cases
-            All training cases.
+        table : FeatureTable
+            All training cases, with features that `scaler` has standardised.
+        scaler : FeatureScaler
+            Scaler of the features.
         n_classes : int
             Number of classes.
-        folds : iterable of (Cases, Cases)
-            Parts of the cases to learn from and to hold out. Their features are to be
-            chosen without the second part, or scores of the two do not compare.
-        weight : ndarray of shape (n_features,)
-            Weights of features, whose mean square is 1.
+        folds : iterable of (FeatureTable, FeatureTable)
+            Training and held-out cases of each fold, not standardised. Features have
+            to be selected without the held-out cases, or scores do not compare.
         class_weight : ndarray of shape (n_classes,), optional
-            Weights of classes, which those of cases are made of.
+            Weights of classes.
         """
-        features = cases.features
-        self.offset = np.zeros(n_classes)
+        offset, root = np.zeros(n_classes), None
         if class_weight is not None:
+            root = np.sqrt(class_weight)
             with np.errstate(divide="ignore"):
-                self.offset = np.log(class_weight) / 2
-        penalty, n_cases, self.sharpness = _cross_validate(
-            folds, n_classes, weight, self.offset
+                offset = np.log(class_weight) / 2
+        penalty, n_fitted, inverse_temperature = _cross_validate(
+            folds, n_classes, scaler.weight, offset, class_weight
         )
-        self.penalty = penalty * len(features) / (n_cases or len(features))
-        self.scaler = FeatureScaler.fit(features, weight)
-        self.scaler.scale_in_place(features)
-        n_features = features.shape[1]
-        model = Ridge(self.penalty * n_features, solver="cholesky")
-        root = None if cases.weight is None else np.sqrt(cases.weight)
-        model.fit(features, cases.targets(n_classes), sample_weight=root)
+        n_cases, n_features = table.values.shape
+        penalty *= n_cases / (n_fitted or n_cases)
+        model = Ridge(penalty * n_features, solver="cholesky")
+        weights = table.weights(root)
+        model.fit(table.values, table.targets(n_classes), sample_weight=weights)
         coef = np.asarray(model.coef_, dtype=np.float64)
-        self.coef = coef.reshape(n_classes, n_features).T
-        self.intercept = np.asarray(model.intercept_, dtype=np.float64)
-        return self
+        return cls(
+            scaler,
+            coef.reshape(n_classes, n_features).T,
+            np.asarray(model.intercept_, dtype=np.float64),
+            penalty,
+            inverse_temperature,
+            offset,
+        )
+
+    @property
+    def log_odds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coefficients and intercepts of the logits."""
+        coef = self.inverse_temperature * self.coef
+        return coef, self.inverse_temperature * self.intercept + self.offset
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Score of each class, of shape (n_cases, n_classes)."""
@@ -126,17 +162,22 @@ class RidgeHead:
         ]
         return torch.stack(rows).numpy() + self.intercept
 
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logarithm of probabilities up to a constant per case, of the same shape."""
+        scores: NDArray[np.float64] = self.inverse_temperature * self.scores(features)
+        return scores + self.offset
+
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of each class, of shape (n_cases, n_classes)."""
-        scores = self.sharpness * self.scores(features) + self.offset
-        return softmax(scores, axis=1)
+        return softmax(self.logits(features), axis=1)
 
 
 def _cross_validate(
-    folds: Iterable[tuple[Cases, Cases]],
+    folds: Iterable[tuple[FeatureTable, FeatureTable]],
     n_classes: int,
     weight: NDArray[np.float32],
     offset: Array,
+    class_weight: Array | None,
 ) -> tuple[float, float | None, float]:
     """Return the best penalty, for how many cases, and the factor that goes with it."""
     scores, classes, case_weights, sizes = [], [], [], []
@@ -145,27 +186,32 @@ def _cross_validate(
         known = np.isin(test.classes, train.classes)
         if not known.any():
             continue
-        scores.append(_held_out_scores(train, test.features[known], n_classes, weight))
+        held_out = test.values[known]
+        scores.append(
+            _held_out_scores(train, held_out, n_classes, weight, class_weight)
+        )
         sizes.append(len(train.classes))
         classes.append(test.classes[known])
-        case_weights.append(
-            np.ones(known.sum()) if test.weight is None else test.weight[known]
-        )
+        own = test.weights(class_weight)
+        case_weights.append(np.ones(known.sum()) if own is None else own[known])
     if not scores:
         return _DEFAULT_PENALTY, None, _DEFAULT_SHARPNESS
     every = np.concatenate(scores, axis=1)
     labels, case_weight = np.concatenate(classes), np.concatenate(case_weights)
     errors = np.square(every - _targets(labels, n_classes)).mean(axis=2)
     choice = int(np.average(errors, axis=1, weights=case_weight).argmin())
-    sharpness = _fit_sharpness(every[choice], labels, case_weight, offset)
-    return float(_PENALTIES[choice]), float(np.mean(sizes)), sharpness
+    inverse_temperature = _fit_inverse_temperature(
+        every[choice], labels, case_weight, offset
+    )
+    return float(_PENALTIES[choice]), float(np.mean(sizes)), inverse_temperature
 
 
 def _held_out_scores(
-    train: Cases,
+    train: FeatureTable,
     test: NDArray[np.float32],
     n_classes: int,
     feature_weight: NDArray[np.float32],
+    class_weight: Array | None,
 ) -> NDArray[np.float64]:
     """Scores of held-out cases by all penalties, from one eigendecomposition.
 
@@ -173,10 +219,11 @@ def _held_out_scores(
     -------
     ndarray of shape (n_penalties, n_cases, n_classes)
     """
-    scaler = FeatureScaler.fit(train.features, feature_weight)
-    known, new = scaler(train.features), scaler(test)
+    scaler = FeatureScaler.fit(train.values, feature_weight)
+    known, new = scaler(train.values), scaler(test)
     targets = train.targets(n_classes).astype(np.float64)
-    weight = np.ones(len(targets)) if train.weight is None else np.sqrt(train.weight)
+    weight = train.weights(None if class_weight is None else np.sqrt(class_weight))
+    weight = np.ones(len(targets)) if weight is None else weight
     middle = np.average(known, axis=0, weights=weight).astype(np.float32)
     intercept = np.average(targets, axis=0, weights=weight)
     root = np.sqrt(weight)[:, None]
@@ -200,7 +247,7 @@ def _targets(classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
     return targets
 
 
-def _fit_sharpness(
+def _fit_inverse_temperature(
     scores: Array, classes: NDArray[np.int64], weight: Array, offset: Array
 ) -> float:
     """Return the factor of scores with the smallest log-loss."""

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq._utils.validation import few
+from sktext_vq._utils.validation import format_names
 
 # Usual names of columns that say what a row is about, in any case of letters. The
 # first that a table has counts; the others are not read, so that no class gets among
@@ -145,7 +145,7 @@ class Table:
         if found is None and len(names) == 1:
             raise ValueError(
                 f"{self.path} has no column {getattr(self.columns, what)!r} for "
-                f"{what}s. It has {few(self.frame.columns)}."
+                f"{what}s. It has {format_names(self.frame.columns)}."
             )
         return found
 
@@ -185,7 +185,7 @@ def from_table(table: Table) -> Recordings:
         if table.find((name.strip().lower(),)) is None:
             raise ValueError(
                 f"{table.path} has no column {name!r} to ignore. It has "
-                f"{few(frame.columns)}."
+                f"{format_names(frame.columns)}."
             )
     label = table.find_about("label")
     # A column of labels is that alone, whatever its name says.
@@ -209,7 +209,7 @@ def from_table(table: Table) -> Recordings:
     elif time is not None:
         raise ValueError(
             f"{table.path} has a column {time!r}, but each row is a case of its own. "
-            f"{_WHICH_CASE}, or leave out {time!r}. It has {few(frame.columns)}."
+            f"{_WHICH_CASE}, or leave out {time!r}. It has {format_names(frame.columns)}."
         )
     else:
         X, wide_names = _wide(rest)
@@ -282,7 +282,7 @@ def _warn_of_columns(
         (rising, "values that rise in every case", "time_column"),
     ):
         if is_so.any():
-            found = few(np.array(names, dtype=object)[is_so])
+            found = format_names(np.array(names, dtype=object)[is_so])
             warnings.warn(
                 f"{table.path} has {found} among the channels, with {what}. If this is "
                 f"no sensor, say what it is ({options}) or leave it out "
@@ -368,7 +368,7 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
     kind = max(kinds, key=kinds.count)
     if len(columns) > 1 and not any(re.search(r"\d", name) for name in columns):
         raise ValueError(
-            f"{table.path} has no column 'case', and {few(columns)} are no timepoints "
+            f"{table.path} has no column 'case', and {format_names(columns)} are no timepoints "
             f"of a table with a row per case. {_WHICH_CASE}, or name columns by the "
             "numbers of timepoints."
         )
@@ -377,7 +377,7 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
         name = next(n for n, k in zip(columns, kinds, strict=True) if k != kind)
         raise ValueError(
             f"{table.path} has a column {name!r}, which is no timepoint as others are: "
-            f"{few(columns)}. Leave it out or, if it has classes, name it as the "
+            f"{format_names(columns)}. Leave it out or, if it has classes, name it as the "
             "label column (--label-column)."
         )
     channels = list(dict.fromkeys(channel for channel, _ in split))
@@ -426,7 +426,7 @@ def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any
     # Values of a first row in place of names are neither sorted nor evenly spaced.
     if (order[1:] < order[:-1]).any() and not np.allclose(steps, steps[0]):
         raise ValueError(
-            f"{table.path} has {few(columns)} as names of columns, which are no "
+            f"{table.path} has {format_names(columns)} as names of columns, which are no "
             "timepoints in order. Put names of columns in the first line."
         )
     return order

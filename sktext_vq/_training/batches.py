@@ -1,4 +1,4 @@
-"""What training reads: gathered once, and cut into steps."""
+"""Batches of training: put together from data that were gathered once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sktext_vq._features.scaling import Scaler
-from sktext_vq._training.texts import Guidance
+from sktext_vq._training.texts import TrainingTexts
 from sktext_vq.nn.constants import LEVEL_BINS, TRAINING_STEP
 from sktext_vq.nn.model import Segmented, Signal, Step, Written
 from sktext_vq.nn.text_branch import Texts
@@ -45,8 +45,8 @@ class WrittenSeries:
 
 
 @dataclass
-class Examples:
-    """The training series as the model sees them.
+class BatchBuilder:
+    """Build the batches that a network is trained on.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Examples:
     picked : Tensor of shape (n_cases, n_kept), optional
         Standardised features; None where they change while codes are learned.
     classes : Tensor of shape (n_cases,), optional
-    guidance : Guidance, optional
+    texts : TrainingTexts, optional
     segments : tuple of Tensors of shape (n_segmented * n_channels, n_segments)
         Starts and lengths, in timepoints, of the cases in `segmented`; a start of -1
         is padding, which comes last.
@@ -72,7 +72,7 @@ class Examples:
     usage: Tensor
     picked: Tensor | None
     classes: Tensor | None
-    guidance: Guidance | None
+    texts: TrainingTexts | None
     segments: tuple[Tensor, Tensor] | None
     segmented: NDArray[np.int64]
     written: WrittenSeries | None
@@ -104,10 +104,10 @@ class Examples:
 
     def add_texts(self, step: Step, cases: Tensor, training: bool) -> Step:
         """Add a text of each class, and the texts of the cases, if there are any."""
-        guidance = self.guidance
-        if guidance is None:
+        known_texts = self.texts
+        if known_texts is None:
             return step
-        owner = guidance.class_of_text
+        owner = known_texts.class_of_text
         if len(owner):
             firsts = np.unique(owner, return_index=True)[1]
             rows = torch.from_numpy(firsts)
@@ -118,7 +118,7 @@ class Examples:
             step = step._replace(
                 class_texts=self._texts(rows, training), class_rows=rows
             )
-        own = torch.from_numpy(guidance.case_text)[cases]
+        own = torch.from_numpy(known_texts.case_text)[cases]
         if (own >= 0).any():
             unique, caption_of = own.clamp_min(0).unique(return_inverse=True)
             step = step._replace(
@@ -129,8 +129,8 @@ class Examples:
 
     def _texts(self, rows: Tensor, training: bool) -> Texts:
         """Pick texts, with the sentences that they have, and leave out some words."""
-        assert self.guidance is not None
-        every = self.guidance.texts
+        assert self.texts is not None
+        every = self.texts.texts
         sentences = every.sentences[rows]
         used, inverse = sentences.clamp_min(0).unique(return_inverse=True)
         known = every.known[used]

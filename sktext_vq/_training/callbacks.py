@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from sktext_vq._training.checkpoint import (
     Checkpoint,
-    State,
+    TrainingState,
     tensors_of,
     with_prefix,
     without_prefix,
@@ -27,15 +27,15 @@ _PATIENCE = 3
 _LEAST_GAIN = 1e-4  # of the validation loss, as a share of it
 
 
-class Enough(Exception):
-    """Training has stopped to help."""
+class StopTraining(Exception):
+    """The validation loss no longer improves."""
 
 
-class Diverged(Exception):
-    """Losses or weights are no numbers any more."""
+class DivergenceError(Exception):
+    """A loss or weight became NaN or infinite."""
 
 
-class Terms(Callback):
+class LogLosses(Callback):
     """Means of the single losses over the steps of an epoch."""
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
@@ -48,7 +48,7 @@ class Terms(Callback):
             net.history.record(name, float(np.mean(values)))
 
 
-class Commit(Callback):
+class UpdateCodebook(Callback):
     """Update the codebook once per step, from what both branches matched with it."""
 
     def on_batch_end(
@@ -58,12 +58,12 @@ class Commit(Callback):
             net.observe(batch)
             net.module_.tokenizer.codebook.commit(
                 net.weights["codebook"],
-                net.examples.generator,
+                net.batches.generator,
                 quotas={"signal": 1, "text": 1},
             )
 
 
-class Progress(Callback):
+class ProgressBar(Callback):
     """A bar of epochs, with an estimate of the time left."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -87,19 +87,19 @@ class Progress(Callback):
         self.bar_.close()
 
 
-class NotFinite(Callback):
+class CheckLoss(Callback):
     """End training at the first loss that is no number."""
 
     def on_batch_end(
         self, net: Any, loss: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
         if training and not torch.isfinite(loss).all():
-            raise Diverged(
+            raise DivergenceError(
                 f"The training loss became {loss.item()} in epoch {len(net.history)}."
             )
 
 
-class Keep(Callback):
+class BestWeights(Callback):
     """Keep the weights that training ends with: of the best epoch, or of the last one.
 
     Parameters
@@ -117,7 +117,7 @@ class Keep(Callback):
     weights : dict or None
         Weights after it.
     drawn : Tensor or None
-        State of the generator after the last epoch that ended.
+        TrainingState of the generator after the last epoch that ended.
     """
 
     def __init__(self, held_out: bool) -> None:
@@ -129,7 +129,9 @@ class Keep(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if not all(weight.isfinite().all() for weight in net.module_.parameters()):
-            raise Diverged(f"Weights became infinite in epoch {len(net.history)}.")
+            raise DivergenceError(
+                f"Weights became infinite in epoch {len(net.history)}."
+            )
         improved = not self.held_out
         if self.held_out:
             loss = net.history[-1, "valid_loss"]
@@ -140,20 +142,20 @@ class Keep(Callback):
         if improved or self.weights is None:
             self.weights = copy.deepcopy(net.module_.state_dict())
             self.best_epoch = len(net.history)
-        self.drawn = net.examples.generator.get_state()
+        self.drawn = net.batches.generator.get_state()
         self.n_epochs = len(net.history)
         if self.misses == _PATIENCE:
-            raise Enough
+            raise StopTraining
 
     def restore(self, net: Any) -> None:
         """Give the model the weights that were kept, as if later steps had not been."""
         if self.weights is not None:
             net.module_.load_state_dict(self.weights)
         if self.drawn is not None:
-            net.examples.generator.set_state(self.drawn)
+            net.batches.generator.set_state(self.drawn)
 
 
-class Save(Callback):
+class SaveCheckpoint(Callback):
     """Write the state of training after epochs, and go on from what was written.
 
     Parameters
@@ -168,7 +170,7 @@ class Save(Callback):
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, start: str, keep: Keep, *, writes: bool
+        self, checkpoint: Checkpoint, start: str, keep: BestWeights, *, writes: bool
     ) -> None:
         self.checkpoint = checkpoint
         self.start = start
@@ -190,7 +192,7 @@ class Save(Callback):
             return
         keep = self.keep
         tensors = with_prefix("model", tensors_of(net.module_))
-        tensors["generator"] = net.examples.generator.get_state()
+        tensors["generator"] = net.batches.generator.get_state()
         if not done:
             for index, state in net.optimizer_.state_dict()["state"].items():
                 tensors |= with_prefix(f"optimizer.{index}", state)
@@ -202,7 +204,7 @@ class Save(Callback):
             "misses": keep.misses,
             "threshold": keep.threshold,
         }
-        self.checkpoint.write(State(self.start, done, numbers, tensors))
+        self.checkpoint.write(TrainingState(self.start, done, numbers, tensors))
 
     def restore(self, net: Any) -> bool:
         """Go on from what was written, if anything; return whether training is done."""
@@ -216,14 +218,14 @@ class Save(Callback):
             raise self.checkpoint.damaged(error) from error
         return state.done
 
-    def _restore(self, net: Any, state: State) -> None:
+    def _restore(self, net: Any, state: TrainingState) -> None:
         numbers, keep = state.numbers, self.keep
         for row in numbers["history"]:
             net.history.new_epoch()
             for name, value in row.items():
                 net.history.record(name, value)
         write_tensors(net.module_, without_prefix("model", state.tensors))
-        net.examples.generator.set_state(state.tensors["generator"])
+        net.batches.generator.set_state(state.tensors["generator"])
         if state.done:
             return
         restore_optimizer(net.optimizer_, without_prefix("optimizer", state.tensors))

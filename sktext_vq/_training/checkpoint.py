@@ -1,24 +1,24 @@
-"""State of a training that is under way, in a file that it can go on from."""
+"""TrainingState of a training that is under way, in a file that it can go on from."""
 
 from __future__ import annotations
 
-import glob
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from time import monotonic as _clock
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from sktext_vq._utils.container import Kind, digest, pack, unpack
+from sktext_vq._training.fingerprint import (
+    Fingerprint,
+    fingerprints_of_parameters,
+    tensors_of,
+)
+from sktext_vq._utils.container import Kind, pack, unpack
 from sktext_vq._utils.files import check_target, check_writable, replace_file
 
 _KIND = Kind(
@@ -27,41 +27,22 @@ _KIND = Kind(
     1,
     "Remove it to train from the start, or give another path.",
 )
-# Writing takes at most such a share of the time.
-_MOST_SHARE = 0.05
-_MOST_SHOWN = 60
-# Parameters that change nothing about what is learned.
-_IRRELEVANT = {"checkpoint", "n_jobs", "verbose", "cache"}
+# Maximum share of training time spent writing checkpoints.
+_MAX_WRITING_SHARE = 0.05
 
 
 @dataclass(frozen=True)
-class Fact:
-    """Something that must be the same for a fit to go on.
-
-    Parameters
-    ----------
-    shown : str
-        What it is to users, in short.
-    digest : str
-        What tells it from others.
-    """
-
-    shown: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a training is.
+class TrainingState:
+    """State of a training run.
 
     Parameters
     ----------
     start : str
-        Digest of what it started from.
+        Hash of the initial weights.
     done : bool
-        Whether it has ended: then there is nothing to go on with.
+        Whether training has ended.
     numbers : dict
-        What JSON can hold: losses of epochs, counters.
+        Values that JSON can hold: losses of epochs, counters.
     tensors : dict of str to Tensor
     """
 
@@ -78,12 +59,12 @@ class Checkpoint:
     ----------
     path : path-like
         File to go on from, if it is there, and to write to.
-    facts : dict of str to Fact
+    fingerprints : dict of str to Fingerprint
         Data and parameters of the fit.
 
     Attributes
     ----------
-    state : State or None
+    state : TrainingState or None
         What was there.
 
     Raises
@@ -95,24 +76,54 @@ class Checkpoint:
         If it cannot be read or written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], facts: dict[str, Fact]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], fingerprints: dict[str, Fingerprint]
+    ) -> None:
         self.path = check_target(path)
-        self.facts = facts
-        self.state: State | None = None
-        # Left by a process that was killed while it wrote.
-        pattern = f".{glob.escape(self.path.name)}.*.part"
-        for part in self.path.parent.glob(pattern):
-            part.unlink(missing_ok=True)
+        self.fingerprints = fingerprints
+        self.state: TrainingState | None = None
         check_writable(self.path)
         self._next = -np.inf
         if self.path.exists():
             self.state = self._read()
 
-    def _read(self) -> State:
+    @classmethod
+    def open(
+        cls,
+        path: Any,
+        arguments: Mapping[str, Fingerprint],
+        parameters: Mapping[str, Any],
+    ) -> Checkpoint:
+        """Open the file of a fit, before anything is computed.
+
+        Parameters
+        ----------
+        path : path-like
+            File to resume from, if it exists, and to write to.
+        arguments : mapping of str to Fingerprint
+            Identity of the arguments of `fit`.
+        parameters : mapping
+            Parameters of the estimator.
+
+        Raises
+        ------
+        ValueError
+            If `random_state` is not an int, or the file belongs to another fit.
+        """
+        if not isinstance(parameters["random_state"], Integral):
+            raise ValueError(
+                "checkpoint needs random_state to be an int, or a fit could not resume "
+                f"where another one stopped; got {parameters['random_state']!r}."
+            )
+        return cls(path, {**arguments, **fingerprints_of_parameters(parameters)})
+
+    def _read(self) -> TrainingState:
         content, arrays = unpack(_KIND, self.path.read_bytes(), self.path)
         try:
-            there = {name: Fact(*fact) for name, fact in content["facts"].items()}
-            state = State(
+            there = {
+                name: Fingerprint(*each) for name, each in content["facts"].items()
+            }
+            state = TrainingState(
                 str(content["start"]),
                 bool(content["done"]),
                 dict(content["numbers"]),
@@ -120,7 +131,7 @@ class Checkpoint:
             )
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise self.damaged(error) from error
-        found = list(_differences(there, self.facts))
+        found = list(_differences(there, self.fingerprints))
         if found:
             raise ValueError(
                 f"{self.path} is the checkpoint of another fit: {'; '.join(found)}. "
@@ -147,11 +158,13 @@ class Checkpoint:
         """Whether it is time to write again."""
         return _clock() >= self._next
 
-    def write(self, state: State) -> None:
+    def write(self, state: TrainingState) -> None:
         """Replace the file, as a whole or not at all."""
         begin = _clock()
         content = {
-            "facts": {name: [f.shown, f.digest] for name, f in self.facts.items()},
+            "facts": {
+                name: [f.shown, f.digest] for name, f in self.fingerprints.items()
+            },
             "start": state.start,
             "done": state.done,
             "numbers": state.numbers,
@@ -170,12 +183,14 @@ class Checkpoint:
                 )
             raise
         end = _clock()
-        self._next = end + (end - begin) / _MOST_SHARE
+        self._next = end + (end - begin) / _MAX_WRITING_SHARE
 
 
-def _differences(there: dict[str, Fact], here: dict[str, Fact]) -> Iterator[str]:
+def _differences(
+    there: dict[str, Fingerprint], here: dict[str, Fingerprint]
+) -> Iterator[str]:
     """Say what is not the same."""
-    unknown = Fact("unknown", "")
+    unknown = Fingerprint("unknown", "")
     for name in {**there, **here}:
         old, new = there.get(name, unknown), here.get(name, unknown)
         if old.digest == new.digest:
@@ -184,85 +199,6 @@ def _differences(there: dict[str, Fact], here: dict[str, Fact]) -> Iterator[str]
             yield f"{name} ({new.shown}) has other content"
         else:
             yield f"{name} was {old.shown}, now it is {new.shown}"
-
-
-def facts_of_parameters(parameters: Mapping[str, Any]) -> dict[str, Fact]:
-    """Tell parameters of an estimator apart, but for those that change no result."""
-    return {
-        name: fact(value)
-        for name, value in sorted(parameters.items())
-        if name not in _IRRELEVANT
-    }
-
-
-def fact(value: Any, shown: str | None = None) -> Fact:
-    """Tell a value from others, in this process and in others.
-
-    Parameters
-    ----------
-    value : object
-        Numbers, strings, containers and arrays of these, estimators, functions.
-    shown : str, optional
-        What to show in place of the value.
-
-    Returns
-    -------
-    Fact
-    """
-    plain = _plain(value)
-    if shown is None:
-        shown = repr(plain)
-        if len(shown) > _MOST_SHOWN:
-            shown = f"{shown[: _MOST_SHOWN - 3]}..."
-    return Fact(shown, joblib.hash(plain))
-
-
-def _plain(value: Any) -> Any:
-    """Replace what has an address or a type that does not matter."""
-    if isinstance(value, bool | np.bool_):
-        return bool(value)
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Real):
-        return float(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(value[key]) for key in sorted(value, key=str)}
-    if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, BaseEstimator):
-        own = value.get_params(deep=False)
-        kept = {name: own[name] for name in own.keys() - _IRRELEVANT}
-        return [type(value).__name__, _plain(kept)]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if callable(value):
-        kind = type(value)
-        return f"{value.__module__}.{getattr(value, '__qualname__', kind.__qualname__)}"
-    return value
-
-
-def fact_of_arrays(shown: str, *arrays: NDArray[Any]) -> Fact:
-    """Tell arrays of numbers from others, without a copy of them as a whole."""
-    found = hashlib.sha256()
-    for array in arrays:
-        found.update(f"{array.dtype.str} {array.shape}".encode())
-        for part in np.array_split(array, max(1, array.nbytes // 2**26)):
-            found.update(np.ascontiguousarray(part).data)
-    return Fact(shown, found.hexdigest())
-
-
-def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers, also those that no state_dict has."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
-
-
-def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the names and values of tensors."""
-    found = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        array = tensor.detach().cpu().contiguous().numpy()
-        found.update(f"{name} {digest(array)}".encode())
-    return found.hexdigest()
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,12 +10,23 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
 
 from sktext_vq._features.selection import FeatureMoments
 from sktext_vq._training.checkpoint import Checkpoint
-from sktext_vq._training.trainer import split_cases
+from sktext_vq._training.fingerprint import (
+    Fingerprint,
+    digest_of_tensors,
+    fingerprint,
+    fingerprint_of_arrays,
+    tensors_of,
+)
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq.panel import Panel, spread_cases
+
+_VALID_SHARE = 0.2
+# With fewer cases, a held-out part says little and costs much.
+_MIN_CASES_TO_HOLD_OUT = 50
 
 
 @dataclass(frozen=True)
@@ -62,6 +73,40 @@ class TrainingData:
     case_texts: list[str] | None = None
     warm_start: WarmStart | None = None
     checkpoint: Checkpoint | None = None
+
+    def with_checkpoint(self, checkpoint: Checkpoint) -> TrainingData:
+        """Return data whose training writes its state to a file."""
+        return dataclasses.replace(self, checkpoint=checkpoint)
+
+    def fingerprints(self) -> dict[str, Fingerprint]:
+        """Return the identity of the arguments of `fit`."""
+        panel, labels, classes = self.panel, self.labels, self.classes
+        shape = f"of shape {(panel.n_cases, panel.n_channels, panel.n_timepoints)}"
+        found = {"X": fingerprint_of_arrays(shape, panel.values, panel.lengths)}
+        found["y"] = fingerprint(None)
+        if labels is not None and classes is not None:
+            found["y"] = fingerprint(
+                [labels.astype(str).tolist(), classes.tolist()],
+                f"{len(classes)} labels of {len(labels)} classes",
+            )
+        for name, each in (("text", self.case_texts), ("groups", self.groups)):
+            found[f"{name} of fit"] = fingerprint(
+                None if each is None else np.asarray(each).astype(str).tolist(),
+                None if each is None else "given",
+            )
+        if self.sample_weight is not None:
+            found["sample_weight of fit"] = fingerprint(
+                self.sample_weight.tolist(), "given"
+            )
+        start = self.warm_start
+        found["init"] = fingerprint(None)
+        if start is not None:
+            source = start.tokenizer if start.model is None else start.model
+            found["init"] = Fingerprint(
+                f"a model of {len(start.channels)} channels",
+                digest_of_tensors(tensors_of(source)),
+            )
+        return found
 
     def take(self, cases: NDArray[np.int64]) -> TrainingData:
         """Return the data of some cases."""
@@ -153,3 +198,25 @@ class TrainingFeatures:
     moments: FeatureMoments
     values: torch.Tensor | None
     usage: torch.Tensor
+
+
+def split_cases(
+    n_cases: int, classes: NDArray[np.int64] | None, random_state: np.random.RandomState
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split cases into a part to train on and a part that says when to stop.
+
+    The second part is empty where there are fewer than 50 cases. Classes are
+    stratified where each has two cases or more.
+    """
+    cases = np.arange(n_cases)
+    if n_cases < _MIN_CASES_TO_HOLD_OUT:
+        return cases, cases[:0]
+    stratify = None
+    if classes is not None:
+        counts = np.bincount(classes)
+        if counts.min() >= 2 and len(counts) <= _VALID_SHARE * n_cases:
+            stratify = classes
+    train, valid = train_test_split(
+        cases, test_size=_VALID_SHARE, stratify=stratify, random_state=random_state
+    )
+    return np.sort(train), np.sort(valid)

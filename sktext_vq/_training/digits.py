@@ -21,7 +21,7 @@ from sktext_vq.text._digits import LETTERS
 _PATCHES_AT_ONCE = 4096
 
 
-class Writer:
+class DigitCodec:
     """Between series, the digits of a verbalizer, and patches of words.
 
     Parameters

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sktext_vq._features.augmentation import add_copies
@@ -204,7 +203,6 @@ def _make_trainer(
         data,
         settings.text,
         settings.prompt_forms,
-        data.known_names,
         settings.sampling_rate,
         settings.text_encoder,
     )

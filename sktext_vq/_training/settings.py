@@ -96,7 +96,9 @@ def _is_text(value: Any, text: str) -> bool:
 def _check_text(text: Any) -> None:
     if text is None or isinstance(text, Mapping):
         return
-    choices = f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to texts"
+    choices = (
+        f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to texts"
+    )
     if not isinstance(text, str):
         raise TypeError(f"{choices}, got a {type(text).__name__}.")
     if text not in _TEXT_CHOICES:
@@ -130,7 +132,9 @@ def _check_sampling_rate(rate: Any) -> None:
 def _check_execution(parameters: Mapping[str, Any]) -> Execution:
     n_jobs, device = parameters["n_jobs"], parameters["device"]
     if n_jobs is not None and not (isinstance(n_jobs, Integral) and n_jobs):
-        raise ValueError(f"n_jobs must be an int other than 0, or None, got {n_jobs!r}.")
+        raise ValueError(
+            f"n_jobs must be an int other than 0, or None, got {n_jobs!r}."
+        )
     execution = Execution(device, n_jobs, parameters["verbose"])
     try:
         torch.empty(0, device=execution.torch_device)

@@ -1,9 +1,10 @@
-"""Texts that guide training: which ones, their word vectors, and whose they are."""
+"""Texts that a network is trained with: of classes, of cases, and their word vectors."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +12,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sktext_vq._training.data import TrainingData
+from sktext_vq._utils.threads import single_thread
+from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.nn.text_branch import Texts
-from sktext_vq.text import PromptBank, TextEncoder
+from sktext_vq.text import PromptBank, SeriesCaptioner, TextEncoder, are_words
 from sktext_vq.text.encoders import check_texts
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-# What is longer says little more, but padding costs memory.
+# Longer texts add little information, but padding costs memory.
 _MAX_WORDS, _MAX_SENTENCES = 64, 16
 _ENCODED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
-class Guidance:
+class TrainingTexts:
     """Texts about the training series.
 
     Parameters
@@ -30,9 +34,9 @@ class Guidance:
     texts : Texts
         Word vectors of all texts; those of classes come first.
     class_of_text : ndarray of shape (n_class_texts,), int64
-        Whose class texts they are.
+        Class of each class text.
     case_text : ndarray of shape (n_cases,), int64
-        Which text belongs to a case; -1 for none.
+        Index of the text of each case; -1 for none.
     shown : list of str
         Unique texts of cases, or the first prompt of each class.
     """
@@ -43,54 +47,99 @@ class Guidance:
     shown: list[str]
 
 
-def make_guidance(
-    class_texts: Sequence[str],
-    class_of_text: Sequence[int],
-    case_texts: Sequence[str],
-    cases: NDArray[np.int64],
-    n_cases: int,
+def encode_training_texts(
+    data: TrainingData,
+    text: Any,
+    prompt_forms: Sequence[str],
+    sampling_rate: float | None,
     encoder: TextEncoder,
-) -> Guidance:
-    """Encode texts of classes and of cases, each different one once.
+) -> TrainingTexts | None:
+    """Collect the texts that a network is trained with, and encode them.
 
     Parameters
     ----------
-    class_texts : sequence of str
-        Prompts; may be empty.
-    class_of_text : sequence of int
-        Their classes.
-    case_texts : sequence of str
-        One for each of `cases`; may be empty.
-    cases : ndarray of int
-        Cases with a text.
-    n_cases : int
-        Number of all cases.
+    data : TrainingData
+        Series, labels, and texts of cases if there are any.
+    text : "auto", "labels", "captions", mapping or None
+        Parameter of the estimator: where texts come from.
+    prompt_forms : sequence of str
+        Forms of prompts of classes.
+    sampling_rate : float or None
+        Timepoints per second, for captions.
     encoder : TextEncoder
-        Makes vectors of words.
+        Computes vectors of words.
+
+    Returns
+    -------
+    TrainingTexts or None
+        None if there are no texts.
+
+    Raises
+    ------
+    ValueError
+        If texts of classes are asked for without classes.
+    ImportError
+        If the encoder needs a package that is not installed. With ``text="auto"``,
+        training continues without text, with a warning.
     """
+    labels, case_texts = data.labels, data.case_texts
+    if case_texts is None and text is None:
+        return None
+    by_class = by_caption = False
+    if case_texts is None:
+        by_class = isinstance(text, Mapping) or text == "labels"
+        if by_class and labels is None:
+            raise ValueError(f"text={text!r} needs labels: pass y to fit.")
+        if labels is not None and not by_class and text == "auto":
+            by_class = are_words(labels)
+        by_caption = isinstance(text, str) and text in ("auto", "captions")
+    prompts: list[str] = []
+    owner: list[int] = []
+    if by_class:
+        assert labels is not None
+        own = text if isinstance(text, Mapping) else None
+        names = [str(label) for label in labels]
+        prompts, owner = prompts_of_classes(names, own, prompt_forms)
+    with single_thread():
+        if by_caption:
+            captioner = SeriesCaptioner(
+                channel_names=data.known_names, sampling_rate=sampling_rate
+            )
+            case_texts = captioner.fit_transform(data.panel).tolist()
+        try:
+            return _encode(
+                prompts, owner, case_texts or [], data.panel.n_cases, encoder
+            )
+        except ImportError as error:
+            if not (isinstance(text, str) and text == "auto"):
+                raise
+            warnings.warn(
+                f"Training continues without text, since {error} Pass text=None to "
+                "choose this.",
+                stacklevel=find_stack_level(),
+            )
+            return None
+
+
+def _encode(
+    class_texts: Sequence[str],
+    class_of_text: Sequence[int],
+    case_texts: Sequence[str],
+    n_cases: int,
+    encoder: TextEncoder,
+) -> TrainingTexts:
+    """Encode texts of classes and of cases, each different one once."""
     owner = np.array(class_of_text, np.int64)
     unique, inverse = np.unique(np.array(case_texts, dtype=object), return_inverse=True)
     case_text = np.full(n_cases, -1, np.int64)
-    case_text[cases] = len(owner) + inverse
+    if len(case_texts):
+        case_text = len(owner) + inverse
     texts = encode_texts([*class_texts, *unique], encoder)
     shown = unique.tolist()
     if len(owner):
         firsts = np.unique(owner, return_index=True)[1]
         shown = [class_texts[i] for i in firsts]
-    return Guidance(texts, owner, case_text, shown)
-
-
-def refuse_broken(names: Iterable[Any], called: str) -> None:
-    """Refuse names that tables and arrays of strings cannot hold."""
-    for name in names:
-        if not isinstance(name, str):
-            continue
-        # Half a surrogate pair has no code in UTF-8, and numpy drops NUL at the end.
-        if name != name.encode("utf-8", "replace").decode() or name.endswith("\0"):
-            raise ValueError(
-                f"{called} has {name!r}, which is no whole text: it ends in NUL, or "
-                "has half a surrogate pair. Give it another name."
-            )
+    return TrainingTexts(texts, owner, case_text, shown)
 
 
 def check_case_texts(texts: Any, n_cases: int) -> list[str]:
@@ -140,56 +189,6 @@ def prompts_of_classes(
         bank = PromptBank.from_texts(texts_of)
     texts, owner = bank.flat(names, forms)
     return list(texts), [int(i) for i in owner]
-
-
-def texts_of_classes(
-    names: list[str], own: Mapping[str, Any], forms: Sequence[str]
-) -> list[tuple[str, int, str]]:
-    """Say all that there is to say of classes, as a whole and by scale.
-
-    Parameters
-    ----------
-    names : list of str
-        Classes.
-    own : dict
-        Texts of the user about some of them; may be empty.
-    forms : sequence of str
-        Forms of prompts. The keyword alone means names and nothing else: attributes
-        are left out then.
-
-    Returns
-    -------
-    list of (view, class, text)
-        The view is "" for prompts, and the scale of an attribute.
-    """
-    bank = PromptBank.from_texts(own) if own else PromptBank()
-    texts, owner = bank.flat(names, forms)
-    said = [("", int(i), text) for i, text in zip(owner, texts, strict=True)]
-    if list(forms) != ["keyword"]:
-        for i, clauses in enumerate(bank.clauses(names).values()):
-            said += [(scale, i, text) for scale, text in clauses.items()]
-    return said
-
-
-def class_views(
-    said: Sequence[tuple[str, int, str]], n_classes: int, encoder: TextEncoder
-) -> NDArray[np.float64]:
-    """Embed what `texts_of_classes` says.
-
-    Returns
-    -------
-    ndarray of shape (n_views, n_classes, text_dim)
-        Mean embedding of each view of a class, of length 1; NaN where nothing is said.
-        Prompts come first.
-    """
-    names = list(dict.fromkeys(["", *(view for view, _, _ in said)]))
-    vectors = encoder.transform([text for _, _, text in said])
-    views = np.zeros((len(names), n_classes, vectors.shape[1]))
-    where = [(names.index(view), i) for view, i, _ in said]
-    np.add.at(views, tuple(np.transpose(where)), vectors)
-    size = np.linalg.norm(views, axis=2, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        return views / size
 
 
 def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:

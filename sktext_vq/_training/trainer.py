@@ -9,23 +9,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sktext_vq._training.batches import Examples
+from sktext_vq._training.batches import BatchBuilder
 from sktext_vq._training.callbacks import (
-    Commit,
-    Diverged,
-    Enough,
-    Keep,
-    NotFinite,
-    Progress,
-    Save,
-    Terms,
+    BestWeights,
+    CheckLoss,
+    DivergenceError,
+    LogLosses,
+    ProgressBar,
+    SaveCheckpoint,
+    StopTraining,
+    UpdateCodebook,
     losses_of,
 )
 from sktext_vq._training.checkpoint import Checkpoint, digest_of_tensors, tensors_of
@@ -34,9 +33,6 @@ from sktext_vq._utils.devices import choose_device, to_device
 from sktext_vq.nn.model import DualBranchModel, Step
 
 _TO_USER = 7  # frames from a warning to who called fit
-_VALID_SHARE = 0.2
-# Below this many cases a held-out part says little and costs much.
-_MIN_CASES_TO_HOLD_OUT = 50
 _CODE_RATE, _RATE = 3e-2, 1e-3
 _STEPS = 8  # per epoch at least, where there are cases enough
 _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 128, 8, 2**17
@@ -62,19 +58,19 @@ class _Net(NeuralNet):
         self,
         module: DualBranchModel,
         *,
-        examples: Examples,
+        batches: BatchBuilder,
         weights: dict[str, float],
         processes: Processes,
         **kwargs: Any,
     ) -> None:
-        self.examples = examples
+        self.batches = batches
         self.weights = weights
         self.processes = processes
         super().__init__(module, **kwargs)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
         part, self._share = self.processes.part(batch)
-        with self.processes.draw_alike(self.examples.generator):
+        with self.processes.draw_alike(self.batches.generator):
             step = super().train_step_single(self._prepare(part, True), **fit_params)
         self.processes.mean_gradients(self.module_)
         return {**step, "loss": self.processes.mean(step["loss"].detach())}
@@ -89,14 +85,14 @@ class _Net(NeuralNet):
 
     def _prepare(self, cases: Tensor, training: bool) -> tuple[Step, Tensor]:
         """Return what a step looks at, on the device, and which cases it is about."""
-        return to_device(self.examples.step(cases, training), self.device), cases
+        return to_device(self.batches.step(cases, training), self.device), cases
 
     def observe(self, cases: Tensor) -> None:
         """Let the codebook see what both branches match with it."""
         part, share = self.processes.part(cases)
-        with self.processes.draw_alike(self.examples.generator):
+        with self.processes.draw_alike(self.batches.generator):
             if share:
-                observe(self.module_, self.examples, part, self.device)
+                observe(self.module_, self.batches, part, self.device)
         self.processes.share_matches(self.module_.tokenizer.codebook)
 
     def get_loss(
@@ -113,39 +109,17 @@ class _Net(NeuralNet):
 
 
 def observe(
-    model: DualBranchModel, examples: Examples, cases: Tensor, device: str
+    model: DualBranchModel, batches: BatchBuilder, cases: Tensor, device: str
 ) -> None:
     """Let the codebook see what both branches match with it."""
-    step = Step(None, examples.scaler.batch(examples.panel, cases.numpy()))
-    step = examples.add_texts(step, cases, training=False)
-    model.observe(to_device(step, device), examples.generator)
-
-
-def split_cases(
-    n_cases: int, classes: NDArray[np.int64] | None, random_state: np.random.RandomState
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split cases into a part to train on and a part that says when to stop.
-
-    The second part is empty where there are fewer than 50 cases. Classes are
-    stratified where each has two cases or more.
-    """
-    cases = np.arange(n_cases)
-    if n_cases < _MIN_CASES_TO_HOLD_OUT:
-        return cases, cases[:0]
-    stratify = None
-    if classes is not None:
-        counts = np.bincount(classes)
-        if counts.min() >= 2 and len(counts) <= _VALID_SHARE * n_cases:
-            stratify = classes
-    train, valid = train_test_split(
-        cases, test_size=_VALID_SHARE, stratify=stratify, random_state=random_state
-    )
-    return np.sort(train), np.sort(valid)
+    step = Step(None, batches.scaler.batch(batches.panel, cases.numpy()))
+    step = batches.add_texts(step, cases, training=False)
+    model.observe(to_device(step, device), batches.generator)
 
 
 def train(
     model: DualBranchModel,
-    examples: Examples,
+    batches: BatchBuilder,
     *,
     train_cases: NDArray[np.int64],
     valid_cases: NDArray[np.int64],
@@ -162,7 +136,7 @@ def train(
     model : DualBranchModel
         Left on the CPU, with the weights of the epoch of least validation loss, or
         without one those of the last epoch.
-    examples : Examples
+    batches : BatchBuilder
         What it learns from.
     train_cases, valid_cases : ndarray of int
         Cases to learn from, and cases that decide when to stop; the second may be
@@ -202,27 +176,27 @@ def train(
         If the checkpoint cannot be written.
     """
     processes = Processes(device)
-    keep = Keep(held_out=len(valid_cases) > 0)
+    keep = BestWeights(held_out=len(valid_cases) > 0)
     callbacks: list[tuple[str, Callback]] = [
-        ("finite", NotFinite()),
-        ("terms", Terms()),
+        ("finite", CheckLoss()),
+        ("terms", LogLosses()),
     ]
     if weights["codebook"]:
-        callbacks.append(("commit", Commit()))
+        callbacks.append(("commit", UpdateCodebook()))
     if verbose and processes.is_first:
-        callbacks.append(("progress", Progress()))
+        callbacks.append(("progress", ProgressBar()))
     callbacks.append(("keep", keep))
     save = None
     if checkpoint is not None or processes.count > 1:
-        drawn = {"generator": examples.generator.get_state()}
+        drawn = {"generator": batches.generator.get_state()}
         start = digest_of_tensors({**tensors_of(model), **drawn})
         processes.check_alike(start)
     if checkpoint is not None:
-        save = Save(checkpoint, start, keep, writes=processes.is_first)
+        save = SaveCheckpoint(checkpoint, start, keep, writes=processes.is_first)
         callbacks.append(("save", save))
     net = _Net(
         model,
-        examples=examples,
+        batches=batches,
         weights=weights,
         processes=processes,
         criterion=torch.nn.Identity,  # the loss is in get_loss
@@ -233,10 +207,10 @@ def train(
             ("memory.*", {"lr": _CODE_RATE}),
         ],
         max_epochs=max_epochs,
-        batch_size=_batch_size(examples, len(train_cases)),
+        batch_size=_batch_size(batches, len(train_cases)),
         iterator_train__shuffle=True,
-        iterator_train__generator=examples.generator,
-        iterator_valid__generator=examples.generator,
+        iterator_train__generator=batches.generator,
+        iterator_valid__generator=batches.generator,
         train_split=(
             predefined_split(_Cases(valid_cases)) if len(valid_cases) else None
         ),
@@ -256,24 +230,24 @@ def train(
     return losses_of(net.history if done else net.history[: keep.n_epochs])
 
 
-def _batch_size(examples: Examples, n_cases: int) -> int:
+def _batch_size(batches: BatchBuilder, n_cases: int) -> int:
     """Return how many cases a step looks at."""
     size = int(np.clip(n_cases // _STEPS, _MIN_BATCH, _MAX_BATCH))
-    if examples.picked is None:  # windows of all series of a batch are in memory
-        n_values = examples.panel.n_channels * examples.panel.n_timepoints
+    if batches.picked is None:  # windows of all series of a batch are in memory
+        n_values = batches.panel.n_channels * batches.panel.n_timepoints
         size = max(1, min(size, _BATCH_VALUES // n_values))
     return size
 
 
-def _run(net: _Net, cases: NDArray[np.int64], keep: Keep) -> bool:
+def _run(net: _Net, cases: NDArray[np.int64], keep: BestWeights) -> bool:
     """Train for the epochs that are left; return whether it ended before its time."""
     # Not net.fit, which takes an interrupt for the end of training.
     try:
         net.notify("on_train_begin", X=None, y=None)
         net.fit_loop(_Cases(cases), epochs=net.max_epochs - keep.n_epochs)
-    except Enough:
+    except StopTraining:
         pass
-    except Diverged as error:
+    except DivergenceError as error:
         if not keep.n_epochs:
             raise FloatingPointError(
                 f"{error} Scale the input to moderate values, or set max_epochs=0 for "

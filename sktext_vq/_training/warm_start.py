@@ -11,12 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sktext_vq._training.checkpoint import (
-    Fingerprint,
-    digest_of_tensors,
-    fingerprint,
-    tensors_of,
-)
+from sktext_vq._training.fingerprint import fingerprint
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 
@@ -48,14 +43,6 @@ class WarmStart:
     channels: Sequence[str]
     labels: NDArray[Any] | None
     text_encoder: Any
-
-    def fingerprint(self) -> Fingerprint:
-        """Return what identifies the fitted estimator."""
-        source = self.tokenizer if self.model is None else self.model
-        return Fingerprint(
-            f"a model of {len(self.channels)} channels",
-            digest_of_tensors(tensors_of(source)),
-        )
 
     @torch.no_grad()
     def initialise(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import torch
@@ -16,40 +15,6 @@ RELATIVE = tuple(f"{part}, relative" for part in PARTS)
 _LEAST_STEADY = 0.5
 # Share of the usual movement that is added to that of a series, which others are over.
 FLOOR = 0.1
-_AXIS_LAST = re.compile(r"(?P<sensor>.*?)[\s._-]*(?P<axis>[xyz])", re.IGNORECASE)
-_AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE)
-
-
-def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
-    """Find sensors of three axes by the names of their channels.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Such as ``"acc_x"``, ``"gravity.x"``, ``"AccX"``, ``"x acc"`` or ``"x"``.
-
-    Returns
-    -------
-    dict
-        From the name of a sensor to the indices of its axes x, y and z. Sensors that
-        lack an axis are not there.
-
-    Examples
-    --------
-    >>> find_triads(["acc_x", "acc_y", "acc_z", "temperature", "gyro_x"])
-    {'acc': (0, 1, 2)}
-    """
-    found: dict[str, dict[str, int]] = {}
-    for i, name in enumerate(names):
-        match = _AXIS_LAST.fullmatch(name) or _AXIS_FIRST.fullmatch(name)
-        if match:
-            sensor = found.setdefault(match["sensor"], {})
-            sensor.setdefault(match["axis"].lower(), i)
-    return {
-        sensor or "sensor": (axes["x"], axes["y"], axes["z"])
-        for sensor, axes in found.items()
-        if len(axes) == 3
-    }
 
 
 class GravityFrame(nn.Module):

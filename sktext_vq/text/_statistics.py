@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from sktext_vq._utils.channels import group_channels
 
 from ._labels import as_phrase
 from ._series import FloatPanel
@@ -55,24 +56,13 @@ def channel_groups(
         if n_channels == 1:
             return [("signal", [0])]
         return [(f"channel {c + 1}", [c]) for c in range(n_channels)]
-    found: dict[str, list[int]] = {}
-    for c, name in enumerate(names):
-        axis = re.fullmatch(r"(.+?)[\W_]*[xyzXYZ]", name.strip())
-        stem = axis[1] if axis and _is_axis(name.strip()) else name
-        found.setdefault(stem, []).append(c)
     groups = []
-    for stem, channels in found.items():
+    for stem, channels in group_channels(names).items():
         # An axis on its own keeps its letter: nothing else tells it apart.
         name = stem if len(channels) > 1 else names[channels[0]]
         words = as_phrase(name).split()
         groups.append((" ".join(_MEANINGS.get(w, w) for w in words), channels))
     return groups
-
-
-def _is_axis(name: str) -> bool:
-    """Whether the last letter stands apart: ``acc_x``, ``accX`` and not ``galaxy``."""
-    before, last = name[-2:-1], name[-1]
-    return not before.isalpha() or (before.islower() and last.isupper())
 
 
 def fill_gaps(values: FloatPanel) -> FloatPanel:

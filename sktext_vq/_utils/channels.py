@@ -1,0 +1,103 @@
+"""Sensors and axes in the names of channels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_AXIS_LAST = re.compile(r"(?P<sensor>.*?)[\s._-]*(?P<axis>[xyz])", re.IGNORECASE)
+_AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE)
+
+
+def split_axis(name: str) -> tuple[str, str] | None:
+    """Return sensor and axis of a channel, or None if its name has no axis.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"acc_x"``, ``"gravity.x"``, ``"AccX"``, ``"x acc"`` or ``"x"``.
+
+    Returns
+    -------
+    tuple of (str, str) or None
+        The name of the sensor as it is written, and ``"x"``, ``"y"`` or ``"z"``.
+
+    Examples
+    --------
+    >>> split_axis("body_acc_X"), split_axis("heart rate")
+    (('body_acc', 'x'), None)
+    """
+    name = name.strip()
+    match = _AXIS_LAST.fullmatch(name) or _AXIS_FIRST.fullmatch(name)
+    return None if match is None else (match["sensor"], match["axis"].lower())
+
+
+def stands_apart(name: str) -> bool:
+    """Return whether the axis is more than the last letter of a word.
+
+    True for ``acc_x``, ``accX`` and ``x acc``; False for ``galaxy`` and ``accx``.
+    """
+    name = name.strip()
+    if _AXIS_LAST.fullmatch(name) is None:
+        return True
+    before, last = name[-2:-1], name[-1]
+    return not before.isalpha() or (before.islower() and last.isupper())
+
+
+def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    """Find sensors of three axes by the names of their channels.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of all channels.
+
+    Returns
+    -------
+    dict
+        From the name of a sensor to the indices of its axes x, y and z. Sensors that
+        lack an axis are left out.
+
+    Examples
+    --------
+    >>> find_triads(["acc_x", "acc_y", "acc_z", "temperature", "gyro_x"])
+    {'acc': (0, 1, 2)}
+    """
+    found: dict[str, dict[str, int]] = {}
+    for i, name in enumerate(names):
+        parts = split_axis(name)
+        if parts is not None:
+            found.setdefault(parts[0], {}).setdefault(parts[1], i)
+    return {
+        sensor or "sensor": (axes["x"], axes["y"], axes["z"])
+        for sensor, axes in found.items()
+        if len(axes) == 3
+    }
+
+
+def group_channels(names: Sequence[str]) -> dict[str, list[int]]:
+    """Group the channels that are axes of one sensor, in order of appearance.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of all channels.
+
+    Returns
+    -------
+    dict
+        From the name of a sensor, or of a channel that is not an axis, to the indices
+        of its channels.
+
+    Examples
+    --------
+    >>> group_channels(["acc_x", "acc_y", "hr", "galaxy"])
+    {'acc': [0, 1], 'hr': [2], 'galaxy': [3]}
+    """
+    axes = {channel for triad in find_triads(names).values() for channel in triad}
+    found: dict[str, list[int]] = {}
+    for i, name in enumerate(names):
+        parts = split_axis(name)
+        is_axis = parts is not None and parts[0] and (i in axes or stands_apart(name))
+        found.setdefault(parts[0] if parts and is_axis else name, []).append(i)
+    return found
