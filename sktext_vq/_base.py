@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sktext_vq._features.extractor import FeatureExtractor
+from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.input import InputSpec, is_table
 from sktext_vq._features.sensors import check_channel_names, check_sensors
 from sktext_vq._interpret import alignment, code_table, segments
@@ -21,11 +21,12 @@ from sktext_vq._training.checkpoint import Checkpoint
 from sktext_vq._training.data import TrainingData
 from sktext_vq._training.fit import FeatureFit
 from sktext_vq._training.network import Network
-from sktext_vq._training.settings import FitSettings
+from sktext_vq._training.settings import FitSettings, as_text_encoder
 from sktext_vq._training.texts import check_case_texts
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq._utils.validation import check_text
 from sktext_vq.panel import Panel, as_panel, check_column, check_weights
+from sktext_vq.text import TextEncoder
 
 
 class BaseVQText(BaseEstimator):
@@ -43,12 +44,30 @@ class BaseVQText(BaseEstimator):
         How often series use codes; None for models of early versions.
     """
 
+    n_codes: Any
+    text_encoder: Any
+    max_epochs: Any
+    channel_names: Any
+    gravity: Any
+    sampling_rate: Any
+    device: Any
+    n_jobs: Any
+    verbose: Any
+
     input_: InputSpec
     features_: FeatureExtractor
     network_: Network | None
     code_statistics_: CodeStatistics | None
     channel_names_: list[str]
     channel_groups_: dict[str, tuple[int, int, int]]
+
+    def _execution(self) -> Execution:
+        """Return where features are computed."""
+        return Execution(self.device, self.n_jobs, self.verbose)
+
+    def _encoder(self) -> TextEncoder:
+        """Return the encoder of texts."""
+        return as_text_encoder(self.text_encoder, self.verbose)
 
     def _settings(self) -> FitSettings:
         """Return the parameters as checked settings."""
@@ -245,7 +264,7 @@ class BaseVQText(BaseEstimator):
             counts once in each head of the codebook.
         """
         panel = self._check_X(X)
-        return code_table.code_shares(panel, self.features_, self._settings().execution)
+        return code_table.code_shares(panel, self.features_, self._execution())
 
     def tokens(self, X: Any) -> pd.DataFrame:
         """Cut series into segments, each with the shape that rebuilds it best.
@@ -360,9 +379,7 @@ class BaseVQText(BaseEstimator):
             If a text is not a string.
         """
         check_is_fitted(self)
-        return alignment.transform_text(
-            texts, self.network_, self._settings().text_encoder
-        )
+        return alignment.transform_text(texts, self.network_, self._encoder())
 
     def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
         """Compare series with texts in the joint embedding space.
@@ -389,14 +406,13 @@ class BaseVQText(BaseEstimator):
         TypeError
             If a text is not a string.
         """
-        panel, settings = self._check_X(X), self._settings()
         return alignment.similarity(
-            panel,
+            self._check_X(X),
             texts,
             self.features_,
             self.network_,
-            settings.text_encoder,
-            settings.execution,
+            self._encoder(),
+            self._execution(),
         )
 
     def reconstruct_text(self, X: Any) -> NDArray[np.float64]:

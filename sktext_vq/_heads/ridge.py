@@ -13,7 +13,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import Ridge
 
+from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.selection import FeatureScaler
+from sktext_vq.panel import Panel
 
 Array = NDArray[np.floating[Any]]
 
@@ -170,6 +172,18 @@ class RidgeHead:
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of each class, of shape (n_cases, n_classes)."""
         return softmax(self.logits(features), axis=1)
+
+
+def predict_logits(
+    extractor: FeatureExtractor, head: RidgeHead, execution: Execution, panel: Panel
+) -> NDArray[np.float64]:
+    """Compute the logits of classes for series, of shape (n_cases, n_classes)."""
+
+    def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        return head.logits(features[:, extractor.selected])
+
+    found = extractor.map(score, panel, execution, "classes")
+    return np.concatenate([logits for _, logits in found])
 
 
 def _cross_validate(

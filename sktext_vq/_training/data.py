@@ -78,6 +78,14 @@ class TrainingData:
         """Return data whose training writes its state to a file."""
         return dataclasses.replace(self, checkpoint=checkpoint)
 
+    def with_class_weight(self, class_weight: NDArray[np.float64]) -> TrainingData:
+        """Return data with weights of classes."""
+        return dataclasses.replace(self, class_weight=class_weight)
+
+    def without_classes(self) -> TrainingData:
+        """Return data without labels."""
+        return dataclasses.replace(self, labels=None, classes=None)
+
     def fingerprints(self) -> dict[str, Fingerprint]:
         """Return the identity of the arguments of `fit`."""
         panel, labels, classes = self.panel, self.labels, self.classes

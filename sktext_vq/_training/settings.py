@@ -70,9 +70,6 @@ class FitSettings:
         check_augment(parameters["augment"])
         _check_gravity(parameters["gravity"])
         _check_sampling_rate(parameters["sampling_rate"])
-        encoder = parameters["text_encoder"]
-        if not isinstance(encoder, TextEncoder):
-            encoder = TextEncoder(encoder, verbose=parameters["verbose"])
         return cls(
             n_codes=int(parameters["n_codes"]),
             max_features=int(parameters["max_features"]),
@@ -81,12 +78,21 @@ class FitSettings:
             replace_axes=_is_text(parameters["gravity"], "replace"),
             augment=parameters["augment"],
             text=parameters["text"],
-            text_encoder=encoder,
+            text_encoder=as_text_encoder(
+                parameters["text_encoder"], parameters["verbose"]
+            ),
             prompt_forms=parameters["prompt_forms"],
             sampling_rate=parameters["sampling_rate"],
             random_state=parameters["random_state"],
             execution=_check_execution(parameters),
         )
+
+
+def as_text_encoder(text_encoder: Any, verbose: int) -> TextEncoder:
+    """Return an encoder for the parameter of an estimator."""
+    if isinstance(text_encoder, TextEncoder):
+        return text_encoder
+    return TextEncoder(text_encoder, verbose=verbose)
 
 
 def _is_text(value: Any, text: str) -> bool:

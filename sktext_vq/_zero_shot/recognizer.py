@@ -1,239 +1,163 @@
-"""What a classifier does with classes that it had no recordings of."""
+"""Recognition of classes from texts about them."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
+from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._heads.ridge import RidgeHead
-from sktext_vq._training.texts import class_views, refuse_broken, texts_of_classes
 from sktext_vq._utils.threads import single_thread
+from sktext_vq._utils.validation import find_stack_level
+from sktext_vq._zero_shot.candidates import (
+    Candidates,
+    nearest_texts,
+    read_candidates,
+)
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.panel import Panel
-from sktext_vq.text import TextEncoder, are_words
-from sktext_vq.text._bank import nearest_name
-
-# A text is far from all others if its nearest one is less than half as near as usual.
-_FAR = 0.5
+from sktext_vq.text import TextEncoder
+from sktext_vq.text.class_texts import class_views
 
 
-class UnseenClassesMixin:
-    """Recognition of classes from texts about them."""
+class EmbeddedSeries(NamedTuple):
+    """Series in the space of the recogniser.
 
-    classes_: NDArray[Any]
-    head_: RidgeHead
-    kept_: NDArray[np.int64]
-    space_: ZeroShotSpace
-    text: Any
-    prompt_forms: Sequence[str]
+    Parameters
+    ----------
+    points : ndarray of shape (n_cases, n_dimensions)
+        Embeddings of the series.
+    probabilities : ndarray of shape (n_cases, n_classes)
+        Probabilities of the classes of training.
+    """
 
-    def _check_X(self, X: Any, *, reset: bool) -> Panel:
-        raise NotImplementedError
+    points: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        raise NotImplementedError
 
-    def _probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        raise NotImplementedError
+@dataclass(frozen=True)
+class ZeroShotRecognizer:
+    """Recognise classes that are known by text only.
 
-    def _map_features(
-        self, function: Callable[..., Any], panel: Panel, task: str
-    ) -> Iterator[tuple[slice, Any]]:
-        raise NotImplementedError
+    Parameters
+    ----------
+    space : ZeroShotSpace
+        Embedding space of series, into which texts are mapped.
+    labels : list of str
+        Classes of training.
+    texts : dict
+        Texts of the user about these classes; empty if there are none.
+    prompt_forms : tuple of str
+        Forms of prompts.
+    """
 
-    def _encoder(self) -> TextEncoder:
-        raise NotImplementedError
+    space: ZeroShotSpace
+    labels: list[str]
+    texts: dict[str, Any]
+    prompt_forms: tuple[str, ...]
 
-    def predict_proba_zero_shot(
-        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
+    def embed_series(
+        self,
+        panel: Panel,
+        extractor: FeatureExtractor,
+        head: RidgeHead,
+        execution: Execution,
+    ) -> EmbeddedSeries:
+        """Return embeddings of series, and probabilities of the known classes."""
+        basis, selected = torch.from_numpy(self.space.basis), extractor.selected
+
+        def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, Any]:
+            own = features[:, selected]
+            # In torch, whose threads the calling threads have limited.
+            points = torch.from_numpy(head.scaler(own)).double() @ basis
+            return points.numpy() - self.space.centre, head.probabilities(own)
+
+        found = [each for _, each in extractor.map(embed, panel, execution, "classes")]
+        points, probabilities = zip(*found, strict=True)
+        return EmbeddedSeries(np.concatenate(points), np.concatenate(probabilities))
+
+    def read(
+        self,
+        candidates: Sequence[str] | Mapping[str, Any],
+        called: str = "candidate_labels",
+    ) -> Candidates:
+        """Check candidates, and collect texts about them."""
+        return read_candidates(
+            candidates, self.labels, self.texts, self.prompt_forms, called
+        )
+
+    def embed_texts(
+        self, candidates: Candidates, encoder: TextEncoder
     ) -> NDArray[np.float64]:
-        """Probability of candidate classes, of which some or all had no recordings.
+        """Return embeddings of texts, of shape (n_views, n_classes, text_dim)."""
+        with single_thread():
+            return class_views(candidates.texts, candidates.n_classes, encoder)
 
-        Parameters
-        ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-        candidate_labels : sequence of str, or dict
-            Names of classes, or a dict from names to a text or a list of texts about
-            each (None for those of the bank). Names of training classes stand for
-            these, whatever is said of them. They may change from call to call.
+    def warn(self, candidates: Candidates, views: NDArray[np.float64]) -> None:
+        """Warn once of all that is doubtful about the candidates."""
+        doubts = candidates.warnings(views)
+        if doubts:
+            warnings.warn(" ".join(doubts), stacklevel=find_stack_level())
 
-        Returns
-        -------
-        ndarray of shape (n_cases, n_candidates)
-            Rows sum to 1; columns in the order of the candidates.
+    def predict_proba(
+        self,
+        series: EmbeddedSeries,
+        candidates: Candidates,
+        views: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return probabilities of candidates, of shape (n_cases, n_candidates)."""
+        log_proba = np.log(np.maximum(series.probabilities, 1e-300))
+        return np.exp(
+            self.space.score(series.points, log_proba, views, candidates.seen)
+        )
 
-        Raises
-        ------
-        NotFittedError
-            If `fit` was not called.
-        ValueError
-            If there are no candidates, or some twice, or if classes of training are no
-            words, so that there are no texts to compare with.
-        TypeError
-            If a candidate or its text is not a string.
-
-        Warns
-        -----
-        UserWarning
-            If the text of a candidate is like that of no training class, if a name is
-            nearly one that is known, or if there is one candidate only.
-
-        Notes
-        -----
-        Where series of seen classes lie, and what is said of these, tells where those
-        of an unseen class would be: kernel ridge regression from texts to the space of
-        features. Texts are the prompts of `prompt_forms`, and attributes of classes
-        beside them; ``prompt_forms=("keyword",)`` has names alone. Texts of the user
-        decide: an activity that they name ("a person is jogging") brings what the bank
-        knows of its attributes, and the bank's for the name of the candidate hold only
-        where the texts name none and say nothing themselves. If candidates are
-        both seen and unseen, a bias keeps seen ones from taking everything (calibrated
-        stacking: Chao et al., ECCV 2016). It comes from seen classes that are treated
-        as unseen. Seen candidates alone have the probabilities of `predict_proba`.
-
-        Examples
-        --------
-        >>> from sktext_vq import VQTextClassifier
-        >>> from sktext_vq.datasets import load
-        >>> data = load("BasicMotions")
-        >>> recorded = data.y_train != "walking"
-        >>> model = VQTextClassifier(max_epochs=0, random_state=0)
-        >>> model = model.fit(data.X_train[recorded], data.y_train[recorded])
-        >>> names = ["badminton", "running", "standing", "walking"]
-        >>> found = model.predict_zero_shot(data.X_test, names)
-        >>> bool((found == data.y_test).mean() > 0.7)
-        True
-        """
-        return self._judge(X, candidate_labels)[0]
-
-    def predict_zero_shot(
-        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
-    ) -> NDArray[Any]:
-        """Choose among candidate classes, of which some or all had no recordings.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-        candidate_labels : sequence of str, or dict
-            As for :meth:`predict_proba_zero_shot`.
-
-        Returns
-        -------
-        ndarray of shape (n_cases,) of str
-            Names of candidates.
-
-        Raises
-        ------
-        NotFittedError, ValueError, TypeError
-            As :meth:`predict_proba_zero_shot`.
-        """
-        best = self._judge(X, candidate_labels)[0].argmax(axis=1)
-        return np.array(list(candidate_labels))[best]
-
-    def search(self, X: Any, text: str) -> pd.DataFrame:
-        """Rank series by how well a text fits them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series, such as the windows of a
-            long recording; see :func:`~sktext_vq.recordings.cut_windows`.
-        text : str
-            A name of a class, or any description.
-
-        Returns
-        -------
-        DataFrame
-            A row per series, the best first: ``case``, and ``score``, the probability
-            of a training class of that name, and else the cosine of series and text
-            in the space of features.
-
-        Raises
-        ------
-        NotFittedError, ValueError, TypeError
-            As :meth:`predict_proba_zero_shot`.
-        """
-        check_is_fitted(self)
-        if not isinstance(text, str):
-            raise TypeError(f"text must be a string, got {text!r}.")
-        panel = self._check_X(X, reset=False)
-        known, names, said = self._read_candidates([text])
-        points, probabilities = self._place(panel)
-        if text in known:
-            scores = probabilities[:, known.index(text)]
+    def search(
+        self, series: EmbeddedSeries, text: str, encoder: TextEncoder
+    ) -> pd.DataFrame:
+        """Rank series by a text; see `VQTextClassifier.search`."""
+        candidates = self.read([text], "text")
+        seen = candidates.seen[0]
+        if seen >= 0:
+            scores = series.probabilities[:, seen]
         else:
-            views = self._views(said, len(known) + 1)
-            self._warn_of_strangers(views[0], known, names, stacklevel=3)
-            scores = self.space_.cosines(points, views)[:, 0]
+            views = self.embed_texts(candidates, encoder)
+            for doubt in candidates.warnings_of_distant(views):
+                warnings.warn(doubt, stacklevel=find_stack_level())
+            scores = self.space.cosines(series.points, views)[:, 0]
         order = np.argsort(-scores, kind="stable")
         return pd.DataFrame({"case": order, "score": scores[order]})
 
-    def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
-        """Say in words what goes on in series, in the terms of texts about classes.
+    def choose_text(
+        self, series: EmbeddedSeries, texts: Sequence[str], encoder: TextEncoder
+    ) -> NDArray[Any]:
+        """Return the text closest to each series."""
+        candidates = self.read(texts, "texts")
+        views = self.embed_texts(candidates, encoder)
+        best = self.space.cosines(series.points, views).argmax(axis=1)
+        return np.array(candidates.names, dtype=object)[best]
+
+    def caption(self, probabilities: NDArray[np.float64]) -> NDArray[Any]:
+        """Describe series by the class and attributes that are most probable.
 
         Parameters
         ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-        texts : sequence of str, optional
-            Sentences to choose from. By default a caption is put together.
-
-        Returns
-        -------
-        ndarray of shape (n_cases,) of str objects
-            Of `texts` the one that fits a series best, by the cosine that `search`
-            ranks by. By default the training class, and on each scale (strength,
-            rhythm, impact, ...) the attribute, that are more probable than all others
-            together; what several classes share may be sure where the class is not.
-
-        Raises
-        ------
-        NotFittedError, ValueError, TypeError
-            As :meth:`predict_proba_zero_shot`.
-
-        Notes
-        -----
-        The probability of an attribute is that of the classes which have it (direct
-        attribute prediction the other way: Lampert et al., CVPR 2009).
-
-        Examples
-        --------
-        >>> from sktext_vq import VQTextClassifier
-        >>> from sktext_vq.datasets import load
-        >>> data = load("BasicMotions")
-        >>> model = VQTextClassifier(max_epochs=0, random_state=0)
-        >>> model = model.fit(data.X_train, data.y_train)
-        >>> standing = data.X_test[data.y_test == "standing"]
-        >>> model.caption(standing)[0].split("; ")[:2]
-        ['standing: no movement, the signal is flat', 'no repeated pattern']
-        >>> model.caption(standing, ["somebody runs", "nobody moves"])[0]
-        'nobody moves'
+        probabilities : ndarray of shape (n_cases, n_classes)
+            Probabilities of the classes of training.
         """
-        check_is_fitted(self)
-        if texts is not None:
-            panel = self._check_X(X, reset=False)
-            check_candidates(texts, "texts")
-            known, names, said = self._read_candidates(texts)
-            views = self._views(said, len(known) + len(names))
-            points, _ = self._place(panel)
-            best = self.space_.cosines(points, views).argmax(axis=1)
-            return np.array(names, dtype=object)[best]
-        known, _, said = self._read_candidates([str(self.classes_[0])])
-        said = [each for each in said if each[1] < len(known)]
-        probabilities = self.predict_proba(X)
+        candidates = self.read([self.labels[0]])
+        known = candidates.known
+        texts = [each for each in candidates.texts if each[1] < len(known)]
         best = probabilities.argmax(axis=1)
         parts = [np.where(probabilities.max(axis=1) > 0.5, np.array(known)[best], "")]
-        for scale in dict.fromkeys(view for view, _, _ in said if view):
-            owners = {i: text for view, i, text in said if view == scale}
+        for scale in dict.fromkeys(view for view, _, _ in texts if view):
+            owners = {i: text for view, i, text in texts if view == scale}
             clauses = sorted(set(owners.values()))
             member = np.zeros((len(known), len(clauses)))
             for i, clause in owners.items():
@@ -242,48 +166,25 @@ class UnseenClassesMixin:
             best = chances.argmax(axis=1)
             is_sure = chances.max(axis=1) > 0.5
             parts.append(np.where(is_sure, np.array(clauses)[best], ""))
-        said_of = zip(*parts, strict=True)
-        return np.array([_join(phrases) for phrases in said_of], dtype=object)
+        phrases = zip(*parts, strict=True)
+        return np.array([_join(each) for each in phrases], dtype=object)
 
-    def explain_zero_shot(
-        self, X: Any, candidate_labels: Sequence[str] | Mapping[str, Any]
+    def explain(
+        self,
+        series: EmbeddedSeries,
+        candidates: Candidates,
+        views: NDArray[np.float64],
     ) -> pd.DataFrame:
-        """Choose among candidate classes, and say what speaks for the choice.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-        candidate_labels : sequence of str, or dict
-            As for :meth:`predict_proba_zero_shot`.
-
-        Returns
-        -------
-        DataFrame
-            A row per series: ``case``; ``label`` and its ``probability``; ``second``,
-            the next best candidate, and ``second_probability``; ``like``, the training
-            class that the series is most like; and ``reasons``, the most important
-            first: for an unseen label up to three training classes that both the
-            series and what is said of the label are like, or both unlike.
-
-        Raises
-        ------
-        NotFittedError, ValueError, TypeError
-            As :meth:`predict_proba_zero_shot`.
-
-        See Also
-        --------
-        describe_candidates : What is known of the candidates themselves.
-        """
-        found, points, probabilities, views = self._judge(X, candidate_labels)
-        known, names = [str(label) for label in self.classes_], list(candidate_labels)
-        in_text, in_series = self.space_.reasons(points, views)
-        order = np.argsort(-found, axis=1, kind="stable")
+        """Return the choice for each series, and reasons for it."""
+        proba = self.predict_proba(series, candidates, views)
+        known, names = candidates.known, candidates.names
+        in_text, in_series = self.space.reasons(series.points, views)
+        order = np.argsort(-proba, axis=1, kind="stable")
         rows = []
         for case, (first, *others) in enumerate(order):
-            label, like = names[first], known[probabilities[case].argmax()]
+            label = names[first]
             second = others[0] if others else first
-            reasons = [f"recorded, and its probability is {found[case, first]:.2f}"]
+            reasons = [f"recorded, and its probability is {proba[case, first]:.2f}"]
             if label not in known:
                 signs = in_text[first] > 0
                 weights = in_text[first] * in_series[case]
@@ -296,44 +197,24 @@ class UnseenClassesMixin:
                 {
                     "case": case,
                     "label": label,
-                    "probability": found[case, first],
+                    "probability": proba[case, first],
                     "second": names[second] if others else "",
-                    "second_probability": found[case, second] if others else 0.0,
-                    "like": like,
+                    "second_probability": proba[case, second] if others else 0.0,
+                    "like": known[series.probabilities[case].argmax()],
                     "reasons": reasons,
                 }
             )
         return pd.DataFrame(rows)
 
-    def describe_candidates(
-        self, candidate_labels: Sequence[str] | Mapping[str, Any]
-    ) -> pd.DataFrame:
-        """Say what the recognition of candidate classes rests on.
-
-        Parameters
-        ----------
-        candidate_labels : sequence of str, or dict
-            As for :meth:`predict_proba_zero_shot`.
-
-        Returns
-        -------
-        DataFrame
-            A row per candidate: ``candidate``; ``seen``, whether it was a class of
-            training; ``texts``, all that is said of it; ``nearest``, the training
-            class with the nearest prompts, and ``cosine`` of both; ``like``, up to
-            three training classes that it takes after most, from the middle of all
-            and by what is said that agrees with how their series differ.
-
-        Raises
-        ------
-        NotFittedError, ValueError, TypeError
-            As :meth:`predict_proba_zero_shot`.
-        """
-        check_is_fitted(self)
-        known, names, said = self._read_candidates(candidate_labels)
-        views = self._views(said, len(known) + len(names))
-        kernel = self.space_.likeness(views)
+    def describe(self, candidates: Candidates, encoder: TextEncoder) -> pd.DataFrame:
+        """Return what recognition of each candidate is based on."""
+        known, names = candidates.known, candidates.names
+        views = self.embed_texts(candidates, encoder)
+        kernel = self.space.likeness(views)
         nearest = nearest_texts(views[0], len(known))
+        texts: list[list[str]] = [[] for _ in range(candidates.n_classes)]
+        for _, i, text in candidates.texts:
+            texts[i].append(text)
         rows = []
         for i, name in enumerate(names):
             class_, cosine = nearest[len(known) + i]
@@ -342,7 +223,7 @@ class UnseenClassesMixin:
                 {
                     "candidate": name,
                     "seen": name in known,
-                    "texts": [text for _, j, text in said if j == len(known) + i],
+                    "texts": texts[len(known) + i],
                     "nearest": known[class_],
                     "cosine": cosine,
                     "like": [known[j] for j in order[:3]],
@@ -350,155 +231,11 @@ class UnseenClassesMixin:
             )
         return pd.DataFrame(rows)
 
-    def _judge(
-        self, X: Any, candidates: Sequence[str] | Mapping[str, Any]
-    ) -> tuple[NDArray[np.float64], ...]:
-        """Find probabilities of candidates, and what they rest on.
-
-        Returns
-        -------
-        found : ndarray of shape (n_cases, n_candidates)
-            Probabilities of candidates.
-        points, probabilities : ndarray
-            As `_place` returns them.
-        views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
-            As `_views` returns them.
-        """
-        check_is_fitted(self)
-        panel = self._check_X(X, reset=False)
-        known, names, said = self._read_candidates(candidates)
-        about = candidates if isinstance(candidates, Mapping) else {}
-        silent = [name for name in names if about.get(name) is None]
-        self._warn_of_names(known, names, silent)
-        seen = np.array([known.index(name) if name in known else -1 for name in names])
-        views = self._views(said, len(known) + len(names))
-        self._warn_of_strangers(views[0], known, names, stacklevel=4)
-        points, probabilities = self._place(panel)
-        scores = self.space_.score(
-            points, np.log(np.maximum(probabilities, 1e-300)), views, seen
-        )
-        return np.exp(scores), points, probabilities, views
-
-    def _place(self, panel: Panel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bring series into the space, and find the probabilities of seen classes."""
-        basis = torch.from_numpy(self.space_.basis)
-
-        def place(part: slice, features: NDArray[np.float32]) -> tuple[Any, Any]:
-            own = self.head_.scaler(features[:, self.kept_])
-            # In torch, whose threads the threads that call this have limited.
-            points = torch.from_numpy(own).double() @ basis
-            return points.numpy() - self.space_.centre, self._probabilities(features)
-
-        found = [each for _, each in self._map_features(place, panel, "classes")]
-        points, probabilities = zip(*found, strict=True)
-        return np.concatenate(points), np.concatenate(probabilities)
-
-    def _read_candidates(
-        self, candidates: Sequence[str] | Mapping[str, Any]
-    ) -> tuple[list[str], list[str], list[tuple[str, int, str]]]:
-        """Return seen classes, candidates, and what is said of all of these."""
-        names = check_candidates(candidates)
-        known = [str(label) for label in self.classes_]
-        own = dict(self.text) if isinstance(self.text, Mapping) else {}
-        own = {str(label): texts for label, texts in own.items()}
-        silent = [name for name in known if name not in own]
-        if silent and not are_words(silent):
-            raise ValueError(
-                f"The classes of training, {known}, are no words, so that no text can "
-                "be compared with theirs. Give texts about them: text={label: texts} "
-                f"of {type(self).__name__}, before fit."
-            )
-        said = texts_of_classes(known, own, self.prompt_forms)
-        if isinstance(candidates, Mapping):
-            own |= {name: said for name, said in candidates.items() if said is not None}
-        about = texts_of_classes(names, own, self.prompt_forms)
-        return known, names, said + [(v, len(known) + i, t) for v, i, t in about]
-
-    def _views(
-        self, said: list[tuple[str, int, str]], n_classes: int
-    ) -> NDArray[np.float64]:
-        """Embed what is said of classes and candidates."""
-        with single_thread():
-            return class_views(said, n_classes, self._encoder())
-
-    def _warn_of_names(
-        self, known: list[str], names: list[str], silent: list[str]
-    ) -> None:
-        """Warn of a candidate that is alone, and of what may be a slip of the pen.
-
-        Names in `silent` have no texts of the user.
-        """
-        if len(names) == 1:
-            warnings.warn(
-                f"{names[0]!r} is the only candidate, so that all series are found to "
-                f"be of it. Name others, such as the classes of training, {known}; or "
-                "see which series fit it best by search.",
-                stacklevel=4,
-            )
-        for name in silent:
-            near = None if name in known else nearest_name(name, known)
-            if near is not None:
-                where = "a training class" if near in known else "in the bank of texts"
-                warnings.warn(
-                    f"{name!r} is taken for a class without recordings. Is {near!r} "
-                    f"meant, which is {where}?",
-                    stacklevel=4,
-                )
-
-    def _warn_of_strangers(
-        self,
-        vectors: NDArray[np.float64],
-        known: list[str],
-        names: list[str],
-        stacklevel: int,
-    ) -> None:
-        """Warn of unseen candidates whose text is like that of no seen class."""
-        nearest = nearest_texts(vectors, len(known))
-        usual = np.median([cosine for _, cosine in nearest[: len(known)]])
-        for name, (class_, cosine) in zip(names, nearest[len(known) :], strict=True):
-            if name not in known and cosine < _FAR * usual:
-                warnings.warn(
-                    f"The text of {name!r} is like that of no training class: the "
-                    f"nearest is that of {known[class_]!r}, at a cosine of "
-                    f"{cosine:.2f}, where {usual:.2f} is usual. Where its series lie "
-                    "is little more than a guess.",
-                    stacklevel=stacklevel,
-                )
-
-
-def nearest_texts(
-    vectors: NDArray[np.float64], n_known: int
-) -> list[tuple[int, float]]:
-    """Find the nearest other known text of each text, and the cosine of both."""
-    cosines = vectors @ vectors[:n_known].T
-    np.fill_diagonal(cosines, -np.inf)
-    best = cosines.argmax(axis=1)
-    return [(int(j), float(row[j])) for j, row in zip(best, cosines, strict=True)]
-
 
 def _join(phrases: Sequence[str]) -> str:
-    """Put a class and what is said of it together, where there is any of both."""
+    """Join a class and its attributes, as far as both are known."""
     name, *clauses = phrases
-    said = "; ".join(clause for clause in clauses if clause)
-    return f"{name}: {said}" if name and said else name or said or "unclear"
-
-
-def check_candidates(
-    candidates: Sequence[str] | Mapping[str, Any], called: str = "candidate_labels"
-) -> list[str]:
-    """Return names of candidates, or say what is wrong with them."""
-    if isinstance(candidates, str) or not isinstance(candidates, Iterable):
-        raise TypeError(f"{called} must be a list of strings, got {candidates!r}.")
-    names = list(candidates)
-    if not names:
-        raise ValueError(f"{called} is empty: give at least one.")
-    for name in names:
-        if not isinstance(name, str):
-            raise TypeError(f"{called} must be strings, got {name!r}.")
-        if not name.strip():
-            raise ValueError(f"{called} has an empty string.")
-    refuse_broken(names, called)
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(f"{called} has {twice} more than once.")
-    return [str(name) for name in names]
+    attributes = "; ".join(clause for clause in clauses if clause)
+    if name and attributes:
+        return f"{name}: {attributes}"
+    return name or attributes or "unclear"

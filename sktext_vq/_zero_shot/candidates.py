@@ -1,0 +1,245 @@
+"""Candidate classes: reading, checking, and warnings about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sktext_vq._utils.validation import check_text
+from sktext_vq.text import are_words
+from sktext_vq.text._bank import find_entries, nearest_name
+from sktext_vq.text._labels import composed, label_key
+from sktext_vq.text.class_texts import texts_of_classes
+from sktext_vq.text.prompts import listed
+
+# A text is far from all others if its nearest cosine is below half of the usual one.
+_FAR = 0.5
+# Vectors of texts that differ by less differ by rounding.
+_SAME = 1e-3
+_MAX_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Candidate classes beside the classes of training.
+
+    Parameters
+    ----------
+    known : list of str
+        Classes of training.
+    names : list of str
+        Names of candidates.
+    texts : list of (str, int, str)
+        View, class and text: classes are those of training, then candidates.
+    without_texts : list of str
+        Candidates that the user gave no texts about.
+    """
+
+    known: list[str]
+    names: list[str]
+    texts: list[tuple[str, int, str]]
+    without_texts: list[str]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes of training and of candidates."""
+        return len(self.known) + len(self.names)
+
+    @property
+    def seen(self) -> NDArray[np.int64]:
+        """Class of training that each candidate is; -1 for unseen ones."""
+        index = {name: i for i, name in enumerate(self.known)}
+        return np.array([index.get(name, -1) for name in self.names])
+
+    def warnings(self, views: NDArray[np.float64]) -> list[str]:
+        """Return what is doubtful about the candidates.
+
+        Parameters
+        ----------
+        views : ndarray of shape (n_views, n_classes, text_dim)
+            Embeddings of the texts.
+        """
+        return [
+            *_doubts_of_names(self.known, self.names, self.without_texts),
+            *self.warnings_of_distant(views),
+            *_doubts_of_ties(
+                views[:, len(self.known) :], self.names, self.seen, self.without_texts
+            ),
+        ]
+
+    def warnings_of_distant(self, views: NDArray[np.float64]) -> list[str]:
+        """Return which unseen candidates have texts unlike those of known classes."""
+        return _doubts_of_strangers(views[0], self.known, self.names)
+
+
+def read_candidates(
+    candidates: Sequence[str] | Mapping[str, Any],
+    labels: Sequence[str],
+    texts: Mapping[str, Any],
+    prompt_forms: Sequence[str],
+    called: str = "candidate_labels",
+) -> Candidates:
+    """Check candidates, and collect the texts about them and the known classes.
+
+    Parameters
+    ----------
+    candidates : sequence of str, or dict
+        Names of candidates, or a dict from names to texts or None.
+    labels : sequence of str
+        Classes of training.
+    texts : mapping
+        Texts of the user about classes of training.
+    prompt_forms : sequence of str
+        Forms of prompts.
+    called : str, default="candidate_labels"
+        Name of the argument, for messages.
+
+    Raises
+    ------
+    ValueError
+        If candidates are not unique, or classes of training are not words.
+    TypeError
+        If a candidate is not a string.
+    """
+    names = [composed(name) for name in check_candidates(candidates, called)]
+    known = [composed(str(label)) for label in labels]
+    own = {composed(str(label)): each for label, each in texts.items()}
+    without = [name for name in known if name not in own]
+    if without and not are_words(without):
+        raise ValueError(
+            f"The training labels {known} are not words, so candidates cannot be "
+            "compared with them. Give texts about them, text={label: texts}, before fit."
+        )
+    found = texts_of_classes(known, own, prompt_forms)
+    without_texts = names
+    if isinstance(candidates, Mapping):
+        given = dict(zip(names, candidates.values(), strict=True))
+        without_texts = [name for name, each in given.items() if each is None]
+        given = {name: each for name, each in given.items() if each is not None}
+        # Another spelling of a label would be a second text about it.
+        keys = set(map(label_key, given))
+        own = {name: each for name, each in own.items() if label_key(name) not in keys}
+        own |= given
+    about = texts_of_classes(names, own, prompt_forms)
+    found += [(view, len(known) + i, text) for view, i, text in about]
+    return Candidates(known, names, found, without_texts)
+
+
+def _doubts_of_names(
+    known: list[str], names: list[str], silent: list[str]
+) -> list[str]:
+    """Say which candidate is alone, and what may be a slip of the pen.
+
+    Names in `silent` have no texts of the user.
+    """
+    doubts = []
+    if len(names) == 1:
+        doubts.append(
+            f"{names[0]!r} is the only candidate, so every window is assigned to it. "
+            f"Name others, such as the classes of training, {known}; or see which "
+            "series fit it best by search."
+        )
+    slips = []
+    classes = set(known)
+    for name in silent:
+        near = None if name in classes else nearest_name(name, known)
+        if near is not None:
+            where = "a training class" if near in classes else "in the bank of texts"
+            slips.append(
+                f"{name!r} is taken for a class without recordings. Is {near!r} meant, "
+                f"which is {where}?"
+            )
+    return doubts + _first(slips, "candidates may be other spellings")
+
+
+def _doubts_of_strangers(
+    vectors: NDArray[np.float64], known: list[str], names: list[str]
+) -> list[str]:
+    """Say which unseen candidates have a text that is like that of no seen class."""
+    nearest = nearest_texts(vectors, len(known))
+    usual = np.median([cosine for _, cosine in nearest[: len(known)]])
+    classes = set(known)
+    return _first(
+        [
+            f"The text of {name!r} is like that of no training class: the nearest is "
+            f"that of {known[class_]!r}, at a cosine of {cosine:.2f}, where "
+            f"{usual:.2f} is usual. Where its series lie is little more than a guess."
+            for name, (class_, cosine) in zip(names, nearest[len(known) :], strict=True)
+            if name not in classes and cosine < _FAR * usual
+        ],
+        "candidates have such texts",
+    )
+
+
+def _doubts_of_ties(
+    views: NDArray[np.float64],
+    names: list[str],
+    seen: NDArray[np.int64],
+    silent: list[str],
+) -> list[str]:
+    """Say which candidates cannot be told apart, since their texts are the same."""
+    vectors = np.nan_to_num(views).swapaxes(0, 1).reshape(len(names), -1)
+    # Equal rows are neighbours in the order of any direction.
+    direction = np.random.RandomState(0).normal(size=vectors.shape[1])
+    order = np.argsort(vectors @ direction, kind="stable")
+    steps = np.linalg.norm(np.diff(vectors[order], axis=0), axis=1)
+    groups = np.split(order, np.flatnonzero(steps >= _SAME) + 1)
+    # Spellings of one entry of the bank differ in their keyword at most.
+    by_entry: dict[int, list[str]] = {}
+    for name, entry in zip(silent, find_entries(silent), strict=True):
+        if entry is not None:
+            by_entry.setdefault(id(entry), []).append(name)
+    ties = [[names[i] for i in sorted(group)] for group in groups]
+    ties += [group for group in by_entry.values() if group not in ties]
+    classes = {name for name, class_ in zip(names, seen, strict=True) if class_ >= 0}
+    ties = [group for group in ties if len(group) > 1 and not classes.issuperset(group)]
+    if not ties:
+        return []
+    return [
+        f"Candidates {listed(ties)} have the same texts, and cannot be told apart. "
+        "Give texts that differ: {name: text}."
+    ]
+
+
+def _first(doubts: list[str], what: str) -> list[str]:
+    """Keep the first of many sentences, and say how many there are."""
+    if len(doubts) <= _MAX_SHOWN:
+        return doubts
+    return [*doubts[:_MAX_SHOWN], f"{len(doubts)} {what}."]
+
+
+def nearest_texts(
+    vectors: NDArray[np.float64], n_known: int
+) -> list[tuple[int, float]]:
+    """Find the nearest other known text of each text, and the cosine of both."""
+    cosines = vectors @ vectors[:n_known].T
+    np.fill_diagonal(cosines, -np.inf)
+    best = cosines.argmax(axis=1)
+    return [(int(j), float(row[j])) for j, row in zip(best, cosines, strict=True)]
+
+
+def check_candidates(
+    candidates: Sequence[str] | Mapping[str, Any], called: str = "candidate_labels"
+) -> list[str]:
+    """Return names of candidates, or say what is wrong with them."""
+    if isinstance(candidates, str) or not isinstance(candidates, Iterable):
+        raise TypeError(f"{called} must be a list of strings, got {candidates!r}.")
+    names = list(candidates)
+    if not names:
+        raise ValueError(f"{called} is empty: give at least one.")
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{called} must be strings, got {name!r}.")
+        if not name.strip():
+            raise ValueError(f"{called} has an empty string.")
+    check_text(names, called)
+    counts = Counter(map(composed, names))
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    if twice:
+        raise ValueError(f"{called} has {twice} more than once.")
+    return [str(name) for name in names]
