@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from sktext_vq._features.columns import check_column, check_weights
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.input import InputSpec, is_table
 from sktext_vq._features.sensors import check_channel_names, check_sensors
@@ -25,7 +26,7 @@ from sktext_vq._training.settings import FitSettings, as_text_encoder
 from sktext_vq._training.texts import check_case_texts
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq._utils.validation import check_text
-from sktext_vq.panel import Panel, as_panel, check_column, check_weights
+from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
 
 

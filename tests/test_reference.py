@@ -63,7 +63,7 @@ def named_sensors():
     yield "proba", fitted.predict_proba(X_test)
     yield "contribution", explained["contribution"].to_numpy()
     alone = small(
-        VQTextTransformer, channel_names=names, gravity_views="alone", max_features=500
+        VQTextTransformer, channel_names=names, gravity="replace", max_features=500
     )
     yield "features", alone.fit(X, y).transform(X_test[:2])
 

@@ -13,11 +13,11 @@ from scipy.spatial.transform import Rotation
 from sktext_vq.panel import Panel
 
 # Largest values that make sense.
-_MOST = {"gain": 2.0, "rotation": 180.0, "noise": 10.0, "loss": 1.0, "gap": 0.9}
+_MAX_SIZES = {"gain": 2.0, "rotation": 180.0, "noise": 10.0, "dropout": 1.0, "gap": 0.9}
 
 
 def check_augment(augment: Any) -> None:
-    """Say what is wrong with the parameter `augment`."""
+    """Check the parameter `augment`."""
     if augment is None:
         return
     if not isinstance(augment, Mapping):
@@ -25,13 +25,13 @@ def check_augment(augment: Any) -> None:
             "augment must be a dict from kinds of changes to their size, or None, got "
             f"a {type(augment).__name__}."
         )
-    unknown = sorted(set(augment) - {*_MOST, "copies"}, key=str)
+    unknown = sorted(set(augment) - {*_MAX_SIZES, "copies"}, key=str)
     if unknown:
         raise ValueError(
-            f"augment has {unknown}, which it does not know. It knows {sorted(_MOST)} "
-            "and 'copies'."
+            f"Unknown changes in augment: {unknown}. Available: "
+            f"{sorted({*_MAX_SIZES, 'copies'})}."
         )
-    for name, most in _MOST.items():
+    for name, most in _MAX_SIZES.items():
         value = augment.get(name, 0)
         if not (isinstance(value, Real) and 0 <= float(value) <= most):
             raise ValueError(
@@ -100,8 +100,8 @@ def _changed(
     if augment.get("noise", 0):
         size = augment["noise"] * np.nanstd(panel.values, axis=(0, 2))
         values += random_state.normal(size=values.shape) * size[:, None]
-    if augment.get("loss", 0) and len(sensors) > 1:
-        is_lost = random_state.uniform(size=n_cases) < augment["loss"]
+    if augment.get("dropout", 0) and len(sensors) > 1:
+        is_lost = random_state.uniform(size=n_cases) < augment["dropout"]
         which = random_state.randint(len(sensors), size=n_cases)
         for i, channels in enumerate(sensors):
             lost = values[:, channels]

@@ -13,8 +13,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sktext_vq.nn.layout import FeatureLayout
 
 _WAITING_VALUES = 2**23
-# Shares of histograms, matches and summaries to select where there are classes: chosen on
-# the training parts of 19 data sets (benchmarks/results/choices.csv).
+# Shares of histograms, matches and summaries to select where there are classes: chosen
+# on the training parts of 19 data sets (benchmarks/results/choices.csv).
 _SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
 CLIP = 3.0  # standard deviations
 _CHUNK = 512
@@ -40,10 +40,13 @@ class FeatureMoments:
         features: NDArray[np.float32],
         classes: NDArray[np.int64],
         folds: NDArray[np.int64],
+        weight: NDArray[np.floating[Any]] | None = None,
     ) -> None:
-        """Add cases with features of shape (n, n_features)."""
+        """Add cases with features of shape (n, n_features), with weights if given."""
+        if weight is None:
+            weight = np.ones(len(features), np.float32)
         # Few large products are faster than many small ones.
-        self._waiting.append((features, classes, folds))
+        self._waiting.append((features, classes, folds, weight))
         if sum(part[0].size for part in self._waiting) > _WAITING_VALUES:
             self.flush()
 
@@ -51,11 +54,12 @@ class FeatureMoments:
         """Take in cases that wait for more."""
         if not self._waiting:
             return
-        features, classes, folds = map(np.concatenate, zip(*self._waiting, strict=True))
+        parts = zip(*self._waiting, strict=True)
+        features, classes, folds, weight = map(np.concatenate, parts)
         self._waiting.clear()
         n_folds, n_classes = self.counts.shape
         member = np.zeros((n_folds * n_classes, len(features)), np.float32)
-        member[folds * n_classes + classes, np.arange(len(features))] = 1
+        member[folds * n_classes + classes, np.arange(len(features))] = weight
         self.counts += member.sum(axis=1).reshape(self.counts.shape)
         self.sums += (member @ features).reshape(self.sums.shape)
         self.squares += (member @ np.square(features)).reshape(self.sums.shape)
@@ -233,7 +237,7 @@ def select_features(
         # each of the two.
         histograms = layout.split(scores)[0]
         for kind in (histograms[..., :-1, :], histograms[..., -1, :]):
-            kind /= max(kind.mean(), 1e-12)
+            np.divide(kind, max(kind.mean(), 1e-12), out=kind)
     without_fold = tuple(keep(moments.scores(fold)) for fold in range(n_folds))
     return Selection(keep(scores), n_of_kind, without_fold)
 

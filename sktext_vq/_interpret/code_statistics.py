@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +32,21 @@ class CodeStatistics:
         Share of the windows of a code by scale, the weakest first.
     separation : ndarray of shape (n_codes,), optional
         How surely series of the class of most lift have more of a code than others.
+    labels : ndarray of shape (n_classes,), optional
+        Class labels.
     """
 
     windows: NDArray[np.float64]
     scales: NDArray[np.float64]
     separation: NDArray[np.float64] | None = None
+    labels: NDArray[Any] | None = None
 
     @classmethod
     def fit(
         cls,
         moments: FeatureMoments,
         layout: FeatureLayout,
+        labels: NDArray[Any] | None = None,
         shares: NDArray[np.float64] | None = None,
         classes: NDArray[np.int64] | None = None,
     ) -> CodeStatistics:
@@ -53,6 +58,8 @@ class CodeStatistics:
             Sums and squares of all features by class.
         layout : FeatureLayout
             Where histograms are among the features.
+        labels : ndarray of shape (n_classes,), optional
+            Class labels.
         shares : ndarray of shape (n_cases, n_codes), optional
             Share of each code in the windows of each series.
         classes : ndarray of shape (n_cases,), int64, optional
@@ -64,7 +71,8 @@ class CodeStatistics:
         if classes is None or shares is None:
             return found
         best = found.class_lift.argmax(axis=0)
-        return replace(found, separation=separate(shares, classes, best))
+        separation = separate(shares, classes, best)
+        return replace(found, separation=separation, labels=labels)
 
     @classmethod
     def _from_histograms(cls, squares: NDArray[np.float64]) -> CodeStatistics:

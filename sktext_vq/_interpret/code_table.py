@@ -74,9 +74,7 @@ def code_shares(
 
 
 def describe_codes(
-    statistics: CodeStatistics | None,
-    extractor: FeatureExtractor,
-    labels: NDArray[Any] | None,
+    statistics: CodeStatistics | None, extractor: FeatureExtractor
 ) -> pd.DataFrame:
     """Return a table of the codes; see `BaseVQText.describe_codes`."""
     if statistics is None:
@@ -106,6 +104,7 @@ def describe_codes(
         },
         index=pd.RangeIndex(layout.n_codes, name="code"),
     )
+    labels = statistics.labels
     if labels is not None and statistics.separation is not None:
         lift = statistics.class_lift
         best = lift.argmax(axis=0)

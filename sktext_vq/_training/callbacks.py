@@ -14,11 +14,11 @@ from tqdm.auto import tqdm
 from sktext_vq._training.checkpoint import (
     Checkpoint,
     TrainingState,
-    tensors_of,
     with_prefix,
     without_prefix,
     write_tensors,
 )
+from sktext_vq._training.fingerprint import tensors_of
 from sktext_vq.nn.losses import WEIGHTS
 
 # What a state that has other parts than it should have ends in.

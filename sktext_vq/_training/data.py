@@ -128,7 +128,7 @@ class TrainingData:
         )
 
     def _with_rows(self, panel: Panel, rows: NDArray[np.int64]) -> TrainingData:
-        columns = {
+        columns: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows]
             for name in ("classes", "sample_weight", "groups")
         }

@@ -84,7 +84,7 @@ class Processes:
         if self.count > 1:
             from accelerate.utils import broadcast_object_list
 
-            (state,) = broadcast_object_list([generator.getaccelerate_state()])
+            (state,) = broadcast_object_list([generator.get_state()])
             generator.set_state(state)
 
     def mean(self, value: Tensor) -> Tensor:

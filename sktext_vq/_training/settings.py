@@ -23,7 +23,7 @@ _GRAVITY_CHOICES = ("append", "replace")
 class FitSettings:
     """Checked parameters that a fit depends on.
 
-    Parameters are those of :class:`~sktext_vq.VQTextClassifier`, but for the ones below.
+    Parameters that are not listed are those of :class:`~sktext_vq.VQTextClassifier`.
 
     Parameters
     ----------
@@ -141,7 +141,9 @@ def _check_execution(parameters: Mapping[str, Any]) -> Execution:
         raise ValueError(
             f"n_jobs must be an int other than 0, or None, got {n_jobs!r}."
         )
-    execution = Execution(device, n_jobs, parameters["verbose"])
+    execution = Execution(
+        device, None if n_jobs is None else int(n_jobs), parameters["verbose"]
+    )
     try:
         torch.empty(0, device=execution.torch_device)
     except (RuntimeError, AssertionError) as error:

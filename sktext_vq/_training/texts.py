@@ -1,4 +1,4 @@
-"""Texts that a network is trained with: of classes, of cases, and their word vectors."""
+"""Texts that a network is trained with: of classes and cases, as word vectors."""
 
 from __future__ import annotations
 
