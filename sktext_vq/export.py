@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-import sktext_vq
 from sktext_vq._features.scaling import FARTHEST
-from sktext_vq._features.selection import CLIP
+from sktext_vq._features.selection import CLIP, FeatureScaler
 from sktext_vq._utils.files import check_target, replace_file
+from sktext_vq._version import __version__
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.nn.constants import (
     N_POINTS,
@@ -201,7 +201,7 @@ class _Graph:
             opset_imports=[onnx.helper.make_opsetid("", _OPSET)],
             ir_version=_IR_VERSION,
             producer_name="sktext_vq",
-            producer_version=sktext_vq.__version__,
+            producer_version=__version__,
         )
         onnx.helper.set_model_props(model, metadata)
         onnx.checker.check_model(model, full_check=True)
@@ -211,7 +211,7 @@ class _Graph:
 def _metadata(estimator: Any) -> dict[str, str]:
     """Say what a reader of the file has to know beside its numbers."""
     found = {
-        "written_by": f"sktext_vq {sktext_vq.__version__}",
+        "written_by": f"sktext_vq {__version__}",
         "channel_names": json.dumps(estimator.channel_names_),
     }
     if estimator.sampling_rate is not None:
@@ -223,19 +223,18 @@ def _metadata(estimator: Any) -> dict[str, str]:
 
 def _predict(graph: _Graph, estimator: Any) -> None:
     """Add all steps from series to probabilities or features."""
-    tokenizer, shape = (
-        estimator.tokenizer_,
-        (estimator.n_channels_, estimator.n_timepoints_),
-    )
+    extractor = estimator.features_
+    tokenizer, selected = extractor.tokenizer, extractor.selected
+    shape = (estimator.n_channels_, estimator.n_timepoints_)
     series = graph.end("inputs", "series", "n_cases", *shape)
-    standard = _standardise(graph, series, estimator.scaler_)
+    standard = _standardise(graph, series, extractor.scaler)
     if tokenizer.frame is not None:
         standard = _add_channels(graph, standard, tokenizer.frame)
     features, order = _count(graph, standard, tokenizer, shape[1])
-    kept, mean, scale, weight = _last_step(estimator)
-    place = np.argsort(order)[kept].astype(np.int32)
+    scaler, weight = _last_step(estimator)
+    place = np.argsort(order)[selected].astype(np.int32)
     picked = graph.add("Gather", features, place, axis=1)
-    scaled = graph.add("Div", graph.add("Sub", picked, mean), scale)
+    scaled = graph.add("Div", graph.add("Sub", picked, scaler.mean), scaler.scale)
     found = graph.add("Clip", scaled, -CLIP, CLIP)
     if isinstance(weight, tuple):
         coef, intercept = weight
@@ -246,7 +245,7 @@ def _predict(graph: _Graph, estimator: Any) -> None:
         output = graph.end("outputs", "probabilities", "n_cases", len(intercept))
     else:
         found = graph.add("Mul", found, weight)
-        output = graph.end("outputs", "features", "n_cases", len(kept))
+        output = graph.end("outputs", "features", "n_cases", len(selected))
     # 0 but for series with gaps, which would else get numbers that mean nothing.
     gaps = graph.add("Sub", series, series)
     gaps = graph.add("ReduceMean", gaps, axes=[2], keepdims=0)
@@ -254,24 +253,17 @@ def _predict(graph: _Graph, estimator: Any) -> None:
     graph.add("Add", found, gaps, name=output)
 
 
-def _last_step(estimator: Any) -> tuple[NDArray[np.int64], Any, Any, Any]:
-    """Features that are used, mean and scale of these, and what they are weighed by.
+def _last_step(estimator: Any) -> tuple[FeatureScaler, Any]:
+    """Return the scaler of selected features, and weights of the scaled features.
 
-    The last is a matrix and an intercept where there are classes.
+    Weights are a matrix and an intercept where there are classes.
     """
     if not isinstance(estimator, VQTextClassifier):
         scaler = estimator.feature_scaler_
-        return estimator.kept_, scaler.mean, scaler.scale, scaler.weight
-    if estimator.head == "network":
-        model = estimator.model_
-        assert model is not None and model.class_head is not None
-        linear = model.class_head
-        weight = (linear.weight.T.numpy(), linear.bias.double().numpy())
-        return model.kept.numpy(), model.mean, model.scale, weight
-    head = estimator.head_
-    coef = head.sharpness * head.coef * head.scaler.weight[:, None]
-    weight = (coef.astype(np.float32), head.sharpness * head.intercept + head.offset)
-    return estimator.kept_, head.scaler.mean, head.scaler.scale, weight
+        return scaler, scaler.weight
+    coef, intercept = estimator.head_.log_odds
+    scaler = estimator.head_.scaler
+    return scaler, ((coef * scaler.weight[:, None]).astype(np.float32), intercept)
 
 
 def _standardise(graph: _Graph, series: str, scaler: Any) -> str:
@@ -385,13 +377,10 @@ def _count_length(
 
 def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[np.int64]]:
     """Which features histograms, matches and summaries of a length are, by view."""
-    n_channels, n_views, n_lengths, _, n_codes = tokenizer.layout
-    ids = np.split(np.arange(tokenizer.n_features), np.cumsum(tokenizer.sizes)[:-1])
-    for kind, shape in zip(
-        ids, ((N_ROWS, n_codes), (-1, n_codes), (N_SUMMARIES,)), strict=True
-    ):
-        blocks = kind.reshape(n_channels, n_views, n_lengths, *shape)[:, :, d]
-        yield blocks.swapaxes(0, 1).reshape(n_views * n_channels, *blocks.shape[2:])
+    numbers = np.arange(tokenizer.layout.n_features)
+    for kind in tokenizer.layout.split(numbers):
+        blocks = kind[:, :, d].swapaxes(0, 1)
+        yield blocks.reshape(-1, *blocks.shape[2:])
 
 
 def _share_out(graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int) -> str:

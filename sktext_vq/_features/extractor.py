@@ -148,7 +148,7 @@ class FeatureExtractor:
             channels, axes = _name_channels(channel_names, sensors, frame)
             arguments = (len(channels), n_timepoints, n_codes, frame)
             tokenizer = ShapeTokenizer(*arguments)
-            if not with_matches(tokenizer.features):
+            if not with_matches(tokenizer.layout):
                 tokenizer = ShapeTokenizer(*arguments, with_matches=False)
             tokenizer.requires_grad_(False)
             tokenizer.fit(batch, generator, codebook)
@@ -162,7 +162,7 @@ class FeatureExtractor:
     @property
     def layout(self) -> FeatureLayout:
         """Where each feature is."""
-        return self.tokenizer.features
+        return self.tokenizer.layout
 
     @property
     def codes(self) -> NDArray[np.float32]:

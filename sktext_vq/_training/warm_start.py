@@ -148,7 +148,7 @@ class _FeatureMatch:
 
 def _feature_keys(model: DualBranchModel, with_channel: bool) -> NDArray[np.int64]:
     """Return a number for each feature; those of equal kind, view, ... are equal."""
-    layout = model.tokenizer.features
+    layout = model.tokenizer.layout
     where = layout.locate(model.kept.numpy())
     dilation = np.array(layout.dilations)[where.length]
     parts = [where.kind, where.view, dilation, where.item]

@@ -31,12 +31,9 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
         windows that it counts, in proportion; of a best match, by that window alone. A
         window shares it evenly over its timepoints.
     """
-    counted, matched, _ = contributions.double().split(tokenizer.sizes)
-    n_channels, n_views, n_lengths, _, n_codes = tokenizer.layout
-    blocks = n_channels, n_views, n_lengths
-    rows = torch.cat(
-        [each.view(*blocks, -1, n_codes) for each in (counted, matched)], dim=3
-    )
+    counted, matched, _ = tokenizer.layout.split(contributions.double())
+    rows = torch.cat([counted, matched], dim=3)
+    n_channels = tokenizer.n_channels
     # Slopes: what begins at a timepoint, less what ended before it.
     n_timepoints = batch.series.shape[2]
     slopes = torch.zeros(n_channels, n_timepoints + 1, dtype=torch.float64)

@@ -276,48 +276,22 @@ class ShapeTokenizer(nn.Module):
         self.dilations = dilations(n_timepoints)
         self.codebook = Codebook(n_codes, N_POINTS)
         self.gains: FrequencyGains | None = None  # made where training learns them
-        layout = (len(VIEWS), len(self.dilations), n_channels)
+        blocks = (len(VIEWS), len(self.dilations), n_channels)
         self.register_buffer("change_scale", torch.ones(n_channels))
-        self.register_buffer("level_knots", torch.zeros(*layout, LEVEL_BINS))
-        self.register_buffer("scale_knots", torch.zeros(*layout, SCALE_BINS))
+        self.register_buffer("level_knots", torch.zeros(*blocks, LEVEL_BINS))
+        self.register_buffer("scale_knots", torch.zeros(*blocks, SCALE_BINS))
         n_matches = N_MATCHES if with_matches else 0
-        self.register_buffer("match_knots", torch.zeros(*layout, n_matches, n_codes))
+        self.register_buffer("match_knots", torch.zeros(*blocks, n_matches, n_codes))
 
     @property
-    def layout(self) -> tuple[int, int, int, int, int]:
-        """Shape of the histograms of a case: channel, view, length, row, code."""
-        return (
-            self.n_channels,
-            len(VIEWS),
-            len(self.dilations),
-            N_ROWS,
-            self.codebook.n_codes,
-        )
-
-    @property
-    def features(self) -> FeatureLayout:
-        """Where each feature is."""
+    def layout(self) -> FeatureLayout:
+        """Where each feature of a case is."""
         return FeatureLayout(
             self.n_channels,
             tuple(self.dilations),
             self.codebook.n_codes,
             self.match_knots.shape[3] > 0,
         )
-
-    @property
-    def sizes(self) -> tuple[int, int, int]:
-        """How many features are histograms, matches and summaries, in this order."""
-        n_blocks = math.prod(self.layout[:3])
-        return math.prod(self.layout), self.match_knots.numel(), n_blocks * N_SUMMARIES
-
-    @property
-    def n_features(self) -> int:
-        """Features of a case."""
-        return sum(self.sizes)
-
-    def histograms(self, features: Tensor) -> Tensor:
-        """Give the histograms among features their shape, ``(n_cases, *layout)``."""
-        return features[:, : self.sizes[0]].view(-1, *self.layout)
 
     def _extend(self, batch: Batch) -> Batch:
         return batch if self.frame is None else self.frame(batch)
@@ -542,7 +516,7 @@ class ShapeTokenizer(nn.Module):
             Frequencies of codes and levels in windows of all lengths, of the series
             and not of its changes; each head of a channel sums to 1.
         """
-        histograms = self.histograms(features)
+        histograms, _, _ = self.layout.split(features)
         counts = histograms[:, :, 0, :, :LEVEL_BINS].square().sum(dim=2)  # n c b k
         heads = counts.unflatten(3, (self.codebook.n_heads, -1)).transpose(2, 3)
         return heads / heads.sum(dim=(3, 4), keepdim=True).clamp_min(1e-12)
@@ -633,8 +607,8 @@ class ShapeTokenizer(nn.Module):
         """Compute the features as `forward` does, in compiled code."""
         n_cases, n_channels, n_timepoints = batch.series.shape
         n_lengths = len(self.dilations)
-        features = torch.zeros(n_cases, self.n_features)
-        summaries = features[:, -self.sizes[2] :].view(
+        features = torch.zeros(n_cases, self.layout.n_features)
+        summaries = features[:, -self.layout.sizes[2] :].view(
             n_cases, n_channels, -1, N_SUMMARIES
         )
         codes = self.codebook.codes.numpy()
