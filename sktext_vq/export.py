@@ -22,8 +22,6 @@ from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.nn.constants import (
     N_POINTS,
     N_QUANTILES,
-    N_ROWS,
-    N_SUMMARIES,
     SCALE_FLOOR,
     VIEWS,
 )

@@ -17,9 +17,22 @@ from tqdm.auto import tqdm
 from sktext_vq._features.cluster import on_cluster
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._utils.devices import choose_device, to_device
+from sktext_vq._utils.state import (
+    Number,
+    Numbers,
+    Sizes,
+    Spec,
+    State,
+    Strings,
+    check_state,
+    fields_of,
+    load_arrays,
+    module_arrays,
+)
 from sktext_vq._utils.threads import Result, in_threads, single_thread
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
+from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.tokenizer import (
@@ -31,6 +44,28 @@ from sktext_vq.nn.tokenizer import (
 from sktext_vq.panel import Panel
 
 _FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
+_SCALER: dict[str, Spec | None] = {
+    "mean": Numbers("float64", ("n_channels",)),
+    "scale": Numbers("float64", ("n_channels",), above=0),
+    "usual": Numbers("float64", (2, 7, "n_channels"), optional=True),
+}
+_STATE: dict[str, Spec | None] = {
+    "scaler": None,
+    "n_timepoints": Number(above=N_POINTS - 1),
+    "n_codes": Number(above=1, below=2**20),
+    "channels": Strings(),
+    "axes": None,
+    "selected": Numbers("int64", ("n_selected",), above=-1),
+    "with_matches": None,
+    "with_gains": None,
+    "frame": None,
+    "tokenizer": None,
+}
+_FRAME: dict[str, Spec | None] = {
+    "triads": None,
+    "replaces_axes": None,
+    "reference": Number(above=-1),
+}
 Sensors = Mapping[str, tuple[int, int, int]]
 
 
@@ -154,6 +189,89 @@ class FeatureExtractor:
             tokenizer.fit(batch, generator, codebook)
         tokenizer.requires_grad_(True)
         return cls(scaler, tokenizer.eval(), n_timepoints, channels, axes)
+
+    def get_state(self) -> State:
+        """Return configuration and arrays."""
+        tokenizer, frame = self.tokenizer, self.tokenizer.frame
+        described = None
+        if isinstance(frame, GravityFrame):
+            described = {
+                "triads": frame.triads.tolist(),
+                "replaces_axes": frame.alone,
+                "reference": frame.reference,
+            }
+        return {
+            "scaler": fields_of(self.scaler),
+            "n_timepoints": self.n_timepoints,
+            "n_codes": tokenizer.codebook.n_codes,
+            "channels": list(self.channels),
+            "axes": [list(axes) for axes in self.axes],
+            "selected": self.selected,
+            "with_matches": tokenizer.layout.with_matches,
+            "with_gains": tokenizer.gains is not None,
+            "frame": described,
+            "tokenizer": module_arrays(tokenizer),
+        }
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> FeatureExtractor:
+        """Build an extractor from `get_state`.
+
+        Parameters
+        ----------
+        state : dict
+            From `get_state`.
+        sizes : Sizes
+            With the number of channels of the input.
+
+        Raises
+        ------
+        ValueError
+            If entries are missing or do not fit each other.
+        """
+        check_state(state, _STATE, sizes, "features")
+        scaler = Scaler(**check_state(state["scaler"], _SCALER, sizes, "scaler"))
+        n_channels, n_tokenized = sizes["n_channels"], len(state["channels"])
+        axes = tuple(tuple(each) for each in state["axes"])
+        is_valid = len(axes) == n_tokenized and all(
+            len(set(each)) == len(each) in (1, 3)
+            and all(type(axis) is int and 0 <= axis < n_channels for axis in each)
+            for each in axes
+        )
+        if not is_valid:
+            raise ValueError("features.axes does not fit the rest of the model")
+        frame = None
+        if state["frame"] is not None:
+            frame = _frame_from_state(state["frame"], n_channels, sizes)
+        n_expected = n_channels
+        if frame is not None:
+            n_expected = len(frame.others) + frame.n_added
+        if n_tokenized != n_expected:
+            raise ValueError("features.channels does not fit the rest of the model")
+        tokenizer = ShapeTokenizer(
+            n_tokenized,
+            state["n_timepoints"],
+            state["n_codes"],
+            frame,
+            with_matches=state["with_matches"] is True,
+        )
+        if state["with_gains"] is True:
+            tokenizer.gains = FrequencyGains()
+        load_arrays(tokenizer, state["tokenizer"], "tokenizer")
+        tokenizer.requires_grad_(False)
+        selected = state["selected"]
+        n_features = tokenizer.layout.n_features
+        is_ascending = bool((np.diff(selected) > 0).all())
+        if not (len(selected) and is_ascending and selected[-1] < n_features):
+            raise ValueError("features.selected does not fit the rest of the model")
+        return cls(
+            scaler,
+            tokenizer.eval(),
+            state["n_timepoints"],
+            tuple(state["channels"]),
+            axes,
+            selected,
+        )
 
     def select(self, selected: NDArray[np.int64]) -> FeatureExtractor:
         """Return an extractor of selected features."""
@@ -294,6 +412,22 @@ def _fit_frame(
             f"none of {list(sensors)} is steady."
         )
     return None
+
+
+def _frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFrame:
+    check_state(state, _FRAME, sizes, "frame")
+    triads = [tuple(each) for each in state["triads"]]
+    is_valid = state["reference"] < len(triads) and all(
+        len(set(axes)) == len(axes) == 3
+        and all(type(axis) is int and 0 <= axis < n_channels for axis in axes)
+        for axes in triads
+    )
+    if not is_valid:
+        raise ValueError("frame.triads does not fit the rest of the model")
+    unit = torch.ones(n_channels)
+    frame = GravityFrame(triads, unit, unit, state["replaces_axes"] is True)
+    frame.reference = state["reference"]
+    return frame
 
 
 def _name_channels(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from sktext_vq._utils.state import Numbers, Sizes, Spec, State, check_state
 from sktext_vq.nn.layout import FeatureLayout
 
 _WAITING_VALUES = 2**23
@@ -18,6 +19,11 @@ _WAITING_VALUES = 2**23
 _SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
 CLIP = 3.0  # standard deviations
 _CHUNK = 512
+_SCALER_STATE: dict[str, Spec | None] = {
+    "mean": Numbers("float32", ("n_selected",)),
+    "scale": Numbers("float32", ("n_selected",), above=0),
+    "weight": Numbers("float32", ("n_selected",)),
+}
 
 
 class FeatureMoments:
@@ -131,6 +137,11 @@ class FeatureScaler:
         scale = features.std(axis=0, dtype=np.float64)
         scale[scale < 1e-6] = 1.0
         return cls(mean.astype(np.float32), scale.astype(np.float32), weight)
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> FeatureScaler:
+        """Build a scaler from its fields."""
+        return cls(**check_state(state, _SCALER_STATE, sizes, "scaler"))
 
     def __call__(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scale features of shape (n_cases, n_features)."""

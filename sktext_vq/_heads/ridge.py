@@ -15,6 +15,15 @@ from sklearn.linear_model import Ridge
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.selection import FeatureScaler
+from sktext_vq._utils.state import (
+    Number,
+    Numbers,
+    Sizes,
+    Spec,
+    State,
+    check_state,
+    fields_of,
+)
 from sktext_vq.panel import Panel
 
 Array = NDArray[np.floating[Any]]
@@ -23,6 +32,14 @@ Array = NDArray[np.floating[Any]]
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
 _DEFAULT_PENALTY, _DEFAULT_SHARPNESS = 0.1, 3.0  # where nothing can be held out
 _CHUNK = 512
+_STATE: dict[str, Spec | None] = {
+    "scaler": None,
+    "coef": Numbers("float64", ("n_selected", "n_classes")),
+    "intercept": Numbers("float64", ("n_classes",)),
+    "penalty": Number(float),
+    "inverse_temperature": Number(float),
+    "offset": None,
+}
 
 
 @dataclass(frozen=True)
@@ -143,6 +160,28 @@ class RidgeHead:
             inverse_temperature,
             offset,
         )
+
+    def get_state(self) -> State:
+        """Return configuration and arrays."""
+        return {**fields_of(self), "scaler": fields_of(self.scaler)}
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> RidgeHead:
+        """Build a head from `get_state`; see `FeatureExtractor.from_state`."""
+        check_state(state, _STATE, sizes, "head")
+        scaler = FeatureScaler.from_state(state["scaler"], sizes)
+        offset = state["offset"]
+        # A class of weight 0 is never predicted: its offset is -inf.
+        is_valid = (
+            isinstance(offset, np.ndarray)
+            and offset.dtype == np.float64
+            and offset.shape == (sizes["n_classes"],)
+            and (offset < np.inf).all()
+            and np.isfinite(offset).any()
+        )
+        if not is_valid:
+            raise ValueError("head.offset does not fit the rest of the model")
+        return cls(**{**state, "scaler": scaler})
 
     @property
     def log_odds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

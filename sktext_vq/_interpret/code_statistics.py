@@ -10,10 +10,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sktext_vq._features.selection import FeatureMoments
+from sktext_vq._utils.state import (
+    Numbers,
+    Sizes,
+    Spec,
+    State,
+    check_state,
+    fields_of,
+)
 from sktext_vq.nn.constants import LEVEL_BINS, SCALE_BINS
 from sktext_vq.nn.layout import FeatureLayout
 
 MIN_CONFIDENCE = 0.55
+_STATE: dict[str, Spec | None] = {
+    "windows": Numbers("float64", ("n_counted", "n_tokenized", "n_lengths", "n_codes")),
+    "scales": Numbers("float64", (SCALE_BINS, "n_codes")),
+    "separation": Numbers("float64", ("n_codes",), optional=True),
+    "labels": None,
+}
 _ERRORS = 1.64  # standard errors that leave 5 % below
 # Distance of a share from what it would be on average, from which on it has a name.
 _LEAST_SHIFT = 0.08
@@ -83,6 +97,15 @@ class CodeStatistics:
         scales = frequencies[:, :, :, LEVEL_BINS:][:, :, :, :SCALE_BINS]
         scales = scales.sum(axis=(0, 1, 2))
         return cls(windows, scales / np.maximum(scales.sum(axis=0), 1e-12))
+
+    def get_state(self) -> State:
+        """Return the arrays by name."""
+        return fields_of(self)
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> CodeStatistics:
+        """Build statistics from `get_state`."""
+        return cls(**check_state(state, _STATE, sizes, "code_statistics"))
 
     @property
     def by_code(self) -> NDArray[np.float64]:

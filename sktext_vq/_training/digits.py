@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sktext_vq._training.batches import WrittenSeries
+from sktext_vq._utils.state import (
+    Number,
+    Numbers,
+    Sizes,
+    Spec,
+    State,
+    check_state,
+)
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.text_branch import PATCH
 from sktext_vq.panel import Panel
@@ -19,6 +27,12 @@ from sktext_vq.text import SeriesVerbalizer, TextEncoder
 from sktext_vq.text._digits import LETTERS
 
 _PATCHES_AT_ONCE = 4096
+_STATE: dict[str, Spec | None] = {
+    "parameters": None,
+    "n_channels": Number(above=0),
+    "n_features": Number(above=0),
+    "edges": Numbers("float64", ("n_channels", "n_edges")),
+}
 
 
 class DigitCodec:
@@ -42,6 +56,35 @@ class DigitCodec:
         self.base = verbalizer.n_symbols if letters else 10
         self.comma = verbalizer.separator == "comma"
 
+    def get_state(self) -> State:
+        """Return the parameters and bins of the verbalizer."""
+        verbalizer = self.verbalizer
+        return {
+            "parameters": verbalizer.get_params(deep=False),
+            "n_channels": verbalizer.n_channels_,
+            "n_features": verbalizer.n_features_in_,
+            "edges": verbalizer.edges_,
+        }
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> DigitCodec:
+        """Build a codec from `get_state`; see `FeatureExtractor.from_state`."""
+        check_state(state, _STATE, sizes, "digits")
+        verbalizer = SeriesVerbalizer(**state["parameters"])
+        verbalizer.restore(state["n_channels"], state["n_features"], state["edges"])
+        if state["n_channels"] != sizes["n_channels"]:
+            raise ValueError("digits.n_channels does not fit the rest of the model")
+        return cls(verbalizer)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of :class:`DigitBranch`."""
+        return {
+            "n_words": self.n_words,
+            "n_digits": self.n_digits,
+            "n_values": self.base + 1,  # one for missing values
+        }
+
     @property
     def _places(self) -> Tensor:
         """What a digit counts at its place, of shape (n_digits,)."""
@@ -59,9 +102,7 @@ class DigitCodec:
         vectors = encoder.transform([*words, "nan", ","])
         return {
             "symbols": torch.from_numpy(vectors.astype(np.float32)),
-            "n_words": self.n_words,
-            "n_digits": self.n_digits,
-            "n_values": self.base + 1,  # one for missing values
+            **self.sizes,
         }
 
     def write(self, panel: Panel) -> tuple[Tensor, Tensor, Tensor]:

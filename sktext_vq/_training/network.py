@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,10 +20,22 @@ from sktext_vq._training.digits import DigitCodec
 from sktext_vq._training.objective import Objective
 from sktext_vq._training.texts import TrainingTexts
 from sktext_vq._training.trainer import observe, train
+from sktext_vq._utils.state import (
+    Number,
+    Sizes,
+    Spec,
+    State,
+    Strings,
+    check_state,
+    load_arrays,
+    module_arrays,
+)
 from sktext_vq.nn.frequency_gains import FrequencyGains
+from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.segment_refiner import AttributeDecoder
 from sktext_vq.nn.segmentation import cut_segments
+from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.panel import Panel, spread_cases
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 
@@ -35,6 +48,18 @@ _MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
 _MAX_WRITTEN_CASES = 1024
 # Cases that usage of the codebook is measured on.
 _MAX_OBSERVED_CASES = 256
+
+
+_STATE: dict[str, Spec | None] = {
+    "losses": Strings(),
+    "n_classes": Number(above=-1, below=2**20),
+    "text_dim": Number(above=-1, below=2**20),
+    "digits": None,
+    "history": None,
+    "codebook_use": None,
+    "prompts": Strings(optional=True),
+    "model": None,
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,60 @@ class Network:
     history: list[dict[str, float]]
     codebook_use: dict[str, float]
     prompts: list[str] | None
+
+    def get_state(self) -> State:
+        """Return configuration and arrays, without those of the tokenizer."""
+        model = self.model
+        arrays = module_arrays(model)
+        return {
+            "losses": sorted(model.parts),
+            "n_classes": 0
+            if model.class_head is None
+            else len(model.class_head.weight),
+            "text_dim": 0 if model.text is None else model.text.enter[0].in_features,
+            "digits": None if self.digits is None else self.digits.get_state(),
+            "history": self.history,
+            "codebook_use": self.codebook_use,
+            "prompts": self.prompts,
+            "model": {
+                name: array
+                for name, array in arrays.items()
+                if not name.startswith("tokenizer.")
+            },
+        }
+
+    @classmethod
+    def from_state(
+        cls, state: State, sizes: Sizes, tokenizer: ShapeTokenizer
+    ) -> Network:
+        """Build a network from `get_state`; see `FeatureExtractor.from_state`."""
+        check_state(state, _STATE, sizes, "network")
+        rows = [*state["history"], state["codebook_use"]]
+        for row in rows:
+            if not all(isinstance(row[name], int | float) for name in row):
+                raise ValueError("network.history is invalid")
+        codec = None
+        if state["digits"] is not None:
+            codec = DigitCodec.from_state(state["digits"], sizes)
+        arrays = state["model"]
+        with torch.device("meta"):
+            model = _empty_model(state, arrays, tokenizer, codec)
+        model.tokenizer = None
+        load_arrays(model, arrays, "network")
+        if (
+            not (model.scale > 0).all()
+            or model.kept.max() >= tokenizer.layout.n_features
+        ):
+            raise ValueError("network.kept does not fit the rest of the model")
+        model.tokenizer = tokenizer
+        model.requires_grad_(False)
+        return cls(
+            model.eval(),
+            codec,
+            state["history"],
+            state["codebook_use"],
+            state["prompts"],
+        )
 
     @property
     def refiner(self) -> AttributeDecoder | None:
@@ -260,6 +339,49 @@ class NetworkTrainer:
             for members in (cases[classes[cases] == i] for i in range(len(labels)))
         ]
         return torch.stack(means)
+
+
+def _empty_model(
+    state: State,
+    arrays: Mapping[str, NDArray[Any]],
+    tokenizer: ShapeTokenizer,
+    codec: DigitCodec | None,
+) -> DualBranchModel:
+    """Build a model for the sizes of a state, on the current device."""
+    unknown = set(state["losses"]) - set(WEIGHTS)
+    if unknown:
+        raise ValueError(f"network.losses has unknown losses {sorted(unknown)}")
+    n_classes, text_dim = state["n_classes"], state["text_dim"]
+    n_kept = len(arrays["kept"])
+    n_groups, n_heads, n_levels, size = arrays["decoder.log_usage"].shape
+    memory = digits = class_weight = None
+    if "memory.owner" in arrays:
+        owner = arrays["memory.owner"]
+        if not (len(owner) and 0 <= owner.min() and owner.max() < n_classes):
+            raise ValueError("network.memory does not fit the rest of the model")
+        memory = (
+            torch.zeros(len(owner), text_dim),
+            torch.zeros(len(owner), dtype=torch.int64),
+            torch.zeros(n_classes, n_groups, n_heads, n_levels * size),
+        )
+    if codec is not None:
+        digits = {"symbols": torch.zeros(codec.base + 2, text_dim), **codec.sizes}
+    if "class_weight" in arrays:
+        class_weight = torch.zeros(n_classes)
+    return DualBranchModel(
+        tokenizer,
+        torch.zeros(n_kept, dtype=torch.int64),
+        torch.zeros(n_kept),
+        torch.zeros(n_kept),
+        torch.zeros(n_groups, n_heads, n_levels, size),
+        n_classes=n_classes,
+        class_weight=class_weight,
+        text_dim=text_dim,
+        memory=memory,
+        digits=digits,
+        parts=set(state["losses"]),
+        generator=None,
+    )
 
 
 def max_training_cases(n_features: int, objective: Objective) -> int:

@@ -28,8 +28,8 @@ from sktext_vq._training.callbacks import (
     losses_of,
 )
 from sktext_vq._training.checkpoint import Checkpoint
-from sktext_vq._training.fingerprint import digest_of_tensors, tensors_of
 from sktext_vq._training.distributed import Processes
+from sktext_vq._training.fingerprint import digest_of_tensors, tensors_of
 from sktext_vq._utils.devices import choose_device, to_device
 from sktext_vq.nn.model import DualBranchModel, Step
 

@@ -9,6 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp
 
+from sktext_vq._utils.state import (
+    Numbers,
+    Sizes,
+    Spec,
+    State,
+    check_state,
+    fields_of,
+)
+
 Array = NDArray[np.floating[Any]]
 
 _DIMENSIONS = 50
@@ -29,6 +38,18 @@ _SHARES = np.linspace(0.3, 1, 71)
 _DRAWS = 3
 _SHARPNESS = np.geomspace(0.1, 100, 31)
 _USUAL_SHARPNESS = 3.0
+_STATE: dict[str, Spec | None] = {
+    "basis": Numbers("float64", ("n_selected", "n_dimensions")),
+    "centre": Numbers("float64", ("n_dimensions",)),
+    "centres": Numbers("float64", ("n_classes", "n_dimensions")),
+    "spreads": Numbers("float64", ("n_classes",), above=0),
+    "held_out": None,
+}
+_HELD_OUT: dict[str, Spec | None] = {
+    "centres": Numbers("float64", ("n_classes", "n_own_dimensions")),
+    "cases": Numbers("float64", ("n_own_cases", "n_own_dimensions")),
+    "classes": Numbers("int64", ("n_own_cases",), above=-1, below="n_classes"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +89,27 @@ class ZeroShotSpace:
         Root of the mean squared distance of held-out cases to the centre of their
         class, with a mean square over classes of about 1.
     """
+
+    def get_state(self) -> State:
+        """Return the arrays by name."""
+        return {
+            **self.__dict__,
+            "held_out": [fields_of(part) for part in self.held_out],
+        }
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> ZeroShotSpace:
+        """Build a space from `get_state`."""
+        check_state(state, _STATE, sizes, "space")
+        if not isinstance(state["held_out"], list):
+            raise ValueError("space.held_out is not a list")
+        space = cls()
+        space.__dict__.update(state)
+        space.held_out = [
+            HeldOut(**check_state(each, _HELD_OUT, Sizes(sizes), "held_out"))
+            for each in state["held_out"]
+        ]
+        return space
 
     def fit(
         self,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._heads.ridge import RidgeHead
+from sktext_vq._utils.state import Sizes, Spec, State, Strings, check_state
 from sktext_vq._utils.threads import single_thread
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq._zero_shot.candidates import (
@@ -25,6 +26,13 @@ from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder
 from sktext_vq.text.class_texts import class_views
+
+_STATE: dict[str, Spec | None] = {
+    "space": None,
+    "labels": Strings("n_classes"),
+    "texts": None,
+    "prompt_forms": Strings(),
+}
 
 
 class EmbeddedSeries(NamedTuple):
@@ -62,6 +70,28 @@ class ZeroShotRecognizer:
     labels: list[str]
     texts: dict[str, Any]
     prompt_forms: tuple[str, ...]
+
+    def get_state(self) -> State:
+        """Return configuration and arrays."""
+        return {
+            "space": self.space.get_state(),
+            "labels": list(self.labels),
+            "texts": dict(self.texts),
+            "prompt_forms": list(self.prompt_forms),
+        }
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> ZeroShotRecognizer:
+        """Build a recogniser from `get_state`; see `FeatureExtractor.from_state`."""
+        check_state(state, _STATE, sizes, "zero_shot")
+        if not isinstance(state["texts"], dict):
+            raise ValueError("zero_shot.texts is not a dict")
+        return cls(
+            ZeroShotSpace.from_state(state["space"], sizes),
+            state["labels"],
+            state["texts"],
+            tuple(state["prompt_forms"]),
+        )
 
     def embed_series(
         self,

@@ -8,7 +8,6 @@ are closed-form linear algebra.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import NamedTuple

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from . import _huggingface, _hashing
-from ._labels import composed
-from ._huggingface import MINILM_SHA256
+from . import _hashing, _huggingface
 from ._hashing import HASHING_DIM
+from ._huggingface import MINILM_SHA256
+from ._labels import composed
 
 __all__ = ["HASHING_DIM", "MINILM_SHA256", "TextEncoder", "check_texts"]
 

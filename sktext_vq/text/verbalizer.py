@@ -135,6 +135,31 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
             self.edges_ = _digits.uniform_edges(means, n_bins, self.margin)
         return self
 
+    def restore(
+        self, n_channels: int, n_features: int, edges: npt.NDArray[np.float64]
+    ) -> None:
+        """Set the bins that an earlier `fit` learned, for a style with bins.
+
+        Parameters
+        ----------
+        n_channels, n_features : int
+            ``n_channels_`` and ``n_features_in_``.
+        edges : ndarray of shape (n_channels, n_bins + 1)
+            Edges of the bins of every channel, ascending.
+
+        Raises
+        ------
+        ValueError
+            For bad parameters, or edges that do not fit them.
+        """
+        self._check_params()
+        n_bins = self.n_symbols if self.style == "sax" else 10**self.n_digits
+        if edges.shape != (n_channels, n_bins + 1) or (np.diff(edges) < 0).any():
+            raise ValueError(f"edges must be ascending, of {n_bins} bins a channel.")
+        self.n_channels_, self.n_features_in_ = n_channels, n_features
+        self._flat_width = None
+        self.edges_ = edges
+
     def transform(self, X: Any) -> npt.NDArray[Any]:
         """Write series.
 

@@ -1,0 +1,219 @@
+"""State of fitted estimators: what a model file holds, and estimators from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from sktext_vq._features.extractor import FeatureExtractor
+from sktext_vq._features.input import InputSpec
+from sktext_vq._features.selection import FeatureScaler
+from sktext_vq._heads.ridge import RidgeHead
+from sktext_vq._interpret.code_statistics import CodeStatistics
+from sktext_vq._training.network import Network
+from sktext_vq._utils.devices import choose_device
+from sktext_vq._utils.state import (
+    Number,
+    Sizes,
+    Spec,
+    State,
+    Strings,
+    check_state,
+    fields_of,
+)
+from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.transformer import VQTextTransformer
+
+ESTIMATORS: dict[str, type] = {
+    cls.__name__: cls for cls in (VQTextClassifier, VQTextTransformer)
+}
+_SHARED: dict[str, Spec | None] = {
+    "parameters": None,
+    "input": None,
+    "channel_names": Strings("n_channels"),
+    "sensors": None,
+    "features": None,
+    "network": None,
+    "code_statistics": None,
+}
+_CLASSIFIER = {**_SHARED, "classes": None, "head": None, "zero_shot": None}
+_TRANSFORMER = {**_SHARED, "feature_scaler": None}
+_INPUT: dict[str, Spec | None] = {
+    "n_channels": Number(above=0),
+    "n_timepoints": Number(above=0),
+    "min_timepoints": Number(above=-1),
+    "column_names": None,
+    "n_features_in": Number(above=0),
+    "feature_names_in": None,
+}
+
+
+def get_state(estimator: Any) -> State:
+    """Return parameters and fitted parts of an estimator as plain values and arrays.
+
+    Parameters
+    ----------
+    estimator : VQTextClassifier or VQTextTransformer
+        Fitted estimator.
+    """
+    network, statistics = estimator.network_, estimator.code_statistics_
+    columns = estimator.input_.column_names
+    state = {
+        "parameters": estimator.get_params(deep=False),
+        "input": {
+            **estimator.input_._asdict(),
+            "column_names": None if columns is None else list(columns),
+        },
+        "channel_names": list(estimator.channel_names_),
+        "sensors": {name: list(axes) for name, axes in estimator.channel_groups_.items()},
+        "features": estimator.features_.get_state(),
+        "network": None if network is None else network.get_state(),
+        "code_statistics": None if statistics is None else statistics.get_state(),
+    }
+    if isinstance(estimator, VQTextTransformer):
+        return {**state, "feature_scaler": fields_of(estimator.feature_scaler_)}
+    return {
+        **state,
+        "classes": estimator.classes_,
+        "head": estimator.head_.get_state(),
+        "zero_shot": estimator.zero_shot_.get_state(),
+    }
+
+
+def from_state(name: str, state: Any) -> Any:
+    """Build a fitted estimator from its state.
+
+    Parameters
+    ----------
+    name : str
+        Name of its class.
+    state : object
+        From `get_state`, perhaps changed by somebody.
+
+    Returns
+    -------
+    VQTextClassifier or VQTextTransformer
+
+    Raises
+    ------
+    ValueError
+        If parts of the state are missing or do not fit each other.
+    """
+    cls = ESTIMATORS[name]
+    is_classifier = cls is VQTextClassifier
+    sizes = Sizes()
+    check_state(state, _CLASSIFIER if is_classifier else _TRANSFORMER, sizes, name)
+    estimator = _with_parameters(cls, state["parameters"])
+    spec = _read_input(state["input"], sizes)
+    labels = None
+    statistics = None
+    if is_classifier:
+        labels = _check_labels(state["classes"], "classes")
+        sizes["n_classes"] = len(labels)
+    extractor = FeatureExtractor.from_state(state["features"], sizes)
+    layout = extractor.layout
+    sizes |= {
+        "n_tokenized": layout.n_channels,
+        "n_lengths": len(layout.dilations),
+        "n_codes": layout.n_codes,
+    }
+    if state["code_statistics"] is not None:
+        statistics = CodeStatistics.from_state(state["code_statistics"], sizes)
+        if statistics.labels is not None:
+            found = _check_labels(statistics.labels, "code_statistics.labels")
+            if labels is not None and found.tolist() != labels.tolist():
+                raise ValueError("code_statistics.labels are not those of classes")
+    network = None
+    if state["network"] is not None:
+        network = Network.from_state(state["network"], sizes, extractor.tokenizer)
+    fitted: dict[str, Any] = {}
+    if is_classifier:
+        fitted = {
+            "classes_": labels,
+            "head_": RidgeHead.from_state(state["head"], sizes),
+            "zero_shot_": ZeroShotRecognizer.from_state(state["zero_shot"], sizes),
+        }
+    else:
+        scaler = FeatureScaler.from_state(state["feature_scaler"], sizes)
+        fitted = {"feature_scaler_": scaler}
+    estimator.restore(
+        spec, state["channel_names"], _read_sensors(state, sizes), extractor, network,
+        statistics,
+    )  # fmt: skip
+    for attribute, part in fitted.items():
+        setattr(estimator, attribute, part)
+    return estimator
+
+
+def is_available(device: str) -> bool:
+    """Return whether predictions can be computed on a device."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_available()
+    try:
+        return torch.empty(0, device=choose_device(device)).device.type != "meta"
+    except (AssertionError, NotImplementedError, RuntimeError):
+        return False
+
+
+def _with_parameters(cls: type, parameters: Any) -> Any:
+    """Return an estimator with checked parameters."""
+    if not isinstance(parameters, dict):
+        raise ValueError("parameters is not a dict")
+    estimator = cls(**parameters)
+    if not isinstance(estimator.device, str):
+        raise ValueError(f"device is {estimator.device!r}")
+    return estimator
+
+
+def _read_input(state: Any, sizes: Sizes) -> InputSpec:
+    check_state(state, _INPUT, sizes, "input")
+    n_channels, names = state["n_channels"], state["feature_names_in"]
+    if sizes.setdefault("n_channels", n_channels) != n_channels:
+        raise ValueError("input.n_channels does not fit the rest of the model")
+    if not Strings("n_channels", optional=True).is_valid(state["column_names"], sizes):
+        raise ValueError("input.column_names does not fit the rest of the model")
+    if names is not None and not (
+        isinstance(names, np.ndarray)
+        and names.shape == (state["n_features_in"],)
+        and all(isinstance(each, str) for each in names)
+    ):
+        raise ValueError("input.feature_names_in does not fit the rest of the model")
+    columns = state["column_names"]
+    columns = None if columns is None else tuple(columns)
+    return InputSpec(**{**state, "column_names": columns})
+
+
+def _read_sensors(state: State, sizes: Sizes) -> dict[str, tuple[int, int, int]]:
+    found = {}
+    for name, axes in dict(state["sensors"]).items():
+        is_valid = isinstance(name, str) and len(set(axes)) == len(axes) == 3
+        if not is_valid or not all(
+            type(axis) is int and 0 <= axis < sizes["n_channels"] for axis in axes
+        ):
+            raise ValueError("sensors do not fit the rest of the model")
+        found[name] = tuple(axes)
+    return found
+
+
+def _check_labels(labels: Any, name: str) -> NDArray[Any]:
+    """Return labels, which are unique and sorted."""
+    is_valid = (
+        isinstance(labels, np.ndarray)
+        and labels.ndim == 1
+        and len(labels) > 1
+        and labels.dtype.kind in "biufUOMm"
+        and (
+            labels.dtype.kind != "O"
+            or all(isinstance(each, str | int | float) for each in labels)
+        )
+        and not pd.isna(labels).any()
+        and np.unique(labels).tolist() == labels.tolist()
+    )
+    if not is_valid:
+        raise ValueError(f"{name} are not sorted, unique labels of at least 2 classes")
+    return labels
