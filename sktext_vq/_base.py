@@ -164,6 +164,42 @@ class BaseVQText(BaseEstimator):
     def _store(self, spec: InputSpec, data: TrainingData, fitted: FeatureFit) -> None:
         """Set the fitted attributes that transformer and classifier share."""
         sample = fitted.sample
+        statistics = CodeStatistics.fit(
+            sample.moments,
+            fitted.extractor.layout,
+            data.labels,
+            sample.shares,
+            None if data.classes is None else sample.classes,
+        )
+        names, sensors = list(data.channel_names), dict(data.sensors)
+        self.restore(spec, names, sensors, fitted.extractor, fitted.network, statistics)
+
+    def restore(
+        self,
+        spec: InputSpec,
+        channel_names: list[str],
+        sensors: dict[str, tuple[int, int, int]],
+        extractor: FeatureExtractor,
+        network: Network | None,
+        statistics: CodeStatistics | None,
+    ) -> None:
+        """Set fitted parts, from a fit or from a file; for internal use.
+
+        Parameters
+        ----------
+        spec : InputSpec
+            Shape and names of the training series.
+        channel_names : list of str
+            Names of the channels.
+        sensors : dict
+            Channels of the axes of each sensor.
+        extractor : FeatureExtractor
+            Computes features.
+        network : Network or None
+            Trained network.
+        statistics : CodeStatistics or None
+            How often series use codes.
+        """
         self.input_ = spec
         self.n_features_in_ = spec.n_features_in
         self.__dict__.pop("feature_names_in_", None)
@@ -171,17 +207,11 @@ class BaseVQText(BaseEstimator):
             self.feature_names_in_ = spec.feature_names_in
         self.n_channels_ = spec.n_channels
         self.n_timepoints_ = spec.n_timepoints
-        self.channel_names_ = list(data.channel_names)
-        self.channel_groups_ = dict(data.sensors)
-        self.features_ = fitted.extractor
-        self.network_ = fitted.network
-        self.code_statistics_ = CodeStatistics.fit(
-            sample.moments,
-            fitted.extractor.layout,
-            data.labels,
-            sample.shares,
-            None if data.classes is None else sample.classes,
-        )
+        self.channel_names_ = channel_names
+        self.channel_groups_ = sensors
+        self.features_ = extractor
+        self.network_ = network
+        self.code_statistics_ = statistics
 
     def _check_X(self, X: Any) -> Panel:
         """Return the panel of series with the channels of the training series."""

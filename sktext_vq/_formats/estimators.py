@@ -70,7 +70,9 @@ def get_state(estimator: Any) -> State:
             "column_names": None if columns is None else list(columns),
         },
         "channel_names": list(estimator.channel_names_),
-        "sensors": {name: list(axes) for name, axes in estimator.channel_groups_.items()},
+        "sensors": {
+            name: list(axes) for name, axes in estimator.channel_groups_.items()
+        },
         "features": estimator.features_.get_state(),
         "network": None if network is None else network.get_state(),
         "code_statistics": None if statistics is None else statistics.get_state(),

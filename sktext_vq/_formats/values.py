@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -143,10 +143,15 @@ class ValueReader:
     ----------
     arrays : dict of str to ndarray
         Arrays by name.
+    **decoders : callable
+        Functions that decode the content of more kinds, or of kinds in another way.
     """
 
-    def __init__(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(
+        self, arrays: Mapping[str, NDArray[Any]], **decoders: Callable[[Any], Any]
+    ) -> None:
         self._arrays = arrays
+        self._decoders = decoders
 
     def decode(self, node: Any) -> Any:
         """Decode a node.
@@ -161,7 +166,7 @@ class ValueReader:
         if not isinstance(node, dict):
             return node
         ((kind, value),) = node.items()
-        decode = getattr(self, f"_decode_{kind}", None)
+        decode = self._decoders.get(kind) or getattr(self, f"_decode_{kind}", None)
         if decode is None:
             raise LookupError(f"unknown kind {kind!r}")
         return decode(value)

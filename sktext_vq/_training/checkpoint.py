@@ -18,10 +18,10 @@ from sktext_vq._training.fingerprint import (
     fingerprints_of_parameters,
     tensors_of,
 )
-from sktext_vq._utils.container import Kind, pack, unpack
+from sktext_vq._utils.container import FileFormat, pack, unpack
 from sktext_vq._utils.files import check_target, check_writable, replace_file
 
-_KIND = Kind(
+_FORMAT = FileFormat(
     "checkpoint",
     "sktext_vq checkpoint",
     1,
@@ -118,7 +118,7 @@ class Checkpoint:
         return cls(path, {**arguments, **fingerprints_of_parameters(parameters)})
 
     def _read(self) -> TrainingState:
-        content, arrays = unpack(_KIND, self.path.read_bytes(), self.path)
+        content, arrays, _ = unpack(_FORMAT, self.path.read_bytes(), self.path)
         try:
             there = {
                 name: Fingerprint(*each) for name, each in content["facts"].items()
@@ -136,13 +136,13 @@ class Checkpoint:
             raise ValueError(
                 f"{self.path} is the checkpoint of another fit: {'; '.join(found)}. "
                 "Fit to the same data with the same parameters to go on from there, or "
-                f"{_KIND.advice[0].lower()}{_KIND.advice[1:]}"
+                f"{_FORMAT.advice[0].lower()}{_FORMAT.advice[1:]}"
             )
         return state
 
     def damaged(self, error: Exception) -> ValueError:
         """Make the error that says that the file has not what it should have."""
-        return _KIND.misdescribed(self.path, error)
+        return _FORMAT.invalid(self.path, error)
 
     def check_start(self, start: str) -> None:
         """Raise an error if training would start from something else than before."""
@@ -151,7 +151,7 @@ class Checkpoint:
                 f"{self.path} is of a fit to the same data with the same parameters, "
                 "but training starts from other numbers here. Other versions of "
                 "packages, another machine, n_jobs or number of threads do this. "
-                f"{_KIND.advice}"
+                f"{_FORMAT.advice}"
             )
 
     def is_due(self) -> bool:
@@ -174,7 +174,7 @@ class Checkpoint:
             for name, tensor in state.tensors.items()
         }
         try:
-            replace_file(self.path, pack(_KIND, content, arrays))
+            replace_file(self.path, pack(_FORMAT, content, arrays))
         except OSError as error:
             if self.path.exists():
                 error.add_note(

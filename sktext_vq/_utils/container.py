@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,18 @@ import sklearn
 import torch
 from numpy.typing import NDArray
 
-import sktext_vq
+from sktext_vq._version import __version__
 
-_MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
+_MAX_HEADER = 100_000_000  # bytes; safetensors has the same limit
+# What a description that is something else than it should be ends in.
+INVALID_CONTENT = (
+    *(ArithmeticError, AttributeError, LookupError),
+    *(RecursionError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True)
-class Kind:
+class FileFormat:
     """A kind of file.
 
     Parameters
@@ -46,19 +52,21 @@ class Kind:
         """Make the error that says so."""
         return ValueError(f"{path} is damaged: {why}. {self.advice}")
 
-    def misdescribed(self, path: Path, error: Exception) -> ValueError:
+    def invalid(self, path: Path, error: Exception) -> ValueError:
         """Make the error about a description that cannot be followed."""
-        return self.damaged(path, f"its description is off: {error!r}")
+        return self.damaged(path, f"its content is invalid: {error!r}")
 
 
 def pack(
-    kind: Kind, content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
+    file_format: FileFormat,
+    content: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
 ) -> bytes:
     """Put arrays and what JSON can hold into the bytes of one file.
 
     Parameters
     ----------
-    kind : Kind
+    file_format : FileFormat
     content : mapping
         Without the keys "written_by" and "sha256".
     arrays : mapping of str to ndarray
@@ -71,7 +79,7 @@ def pack(
     document = json.dumps(
         {
             "written_by": {
-                "sktext_vq": sktext_vq.__version__,
+                "sktext_vq": __version__,
                 "torch": str(torch.__version__),
                 "scikit-learn": sklearn.__version__,
                 "numpy": np.__version__,
@@ -81,22 +89,32 @@ def pack(
         }
     )
     metadata = {
-        "format": kind.mark,
-        "format_version": str(kind.version),
+        "format": file_format.mark,
+        "format_version": str(file_format.version),
         "document": document,
         "document_sha256": hashlib.sha256(document.encode()).hexdigest(),
     }
-    return safetensors.numpy.save(dict(arrays), metadata=metadata)
+    return _in_order(safetensors.numpy.save(dict(arrays), metadata=metadata))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Write the head of a safetensors file anew, whose metadata have no fixed order."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # numbers start at multiples of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def unpack(
-    kind: Kind, data: bytes, path: Path
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    file_format: FileFormat, data: bytes, path: Path
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]], int]:
     """Take the bytes of a file apart.
 
     Parameters
     ----------
-    kind : Kind
+    file_format : FileFormat
     data : bytes
     path : Path
         Where they are from, for errors.
@@ -106,6 +124,8 @@ def unpack(
     content : dict
     arrays : dict of str to ndarray
         Writable.
+    version : int
+        Version of the format.
 
     Raises
     ------
@@ -113,36 +133,41 @@ def unpack(
         If the file is damaged or cut off, is of another kind, or was written by a
         newer version.
     """
-    metadata = _read_metadata(kind, data, path)
-    version = metadata.get("format_version", "")
-    if version != str(kind.version):
-        if version.isdecimal() and int(version) > kind.version:
+    metadata = _read_metadata(file_format, data, path)
+    text = metadata.get("format_version", "")
+    version = int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
+    if not 1 <= version <= file_format.version:
+        if version > file_format.version:
             raise ValueError(
                 f"{path} was written by a newer sktext_vq, in version {version} of the "
-                f"format, and this is {sktext_vq.__version__}, which reads up to "
-                f"version {kind.version}: upgrade sktext_vq."
+                f"format, and this is {__version__}, which reads up to "
+                f"version {file_format.version}: upgrade sktext_vq."
             )
-        raise kind.damaged(path, f"its version is {version!r}")
+        raise file_format.damaged(path, f"its version is {text!r}")
     document = metadata.get("document", "")
     found = hashlib.sha256(document.encode("utf-8", "replace")).hexdigest()
     if found != metadata.get("document_sha256"):
-        raise kind.damaged(path, "its description does not match its checksum")
+        raise file_format.damaged(path, "its description does not match its checksum")
     try:
         arrays = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise kind.damaged(path, str(error)) from error
+        raise file_format.damaged(path, str(error)) from error
     try:
         content = json.loads(document)
         digests = dict(content["sha256"])
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise kind.misdescribed(path, error) from error
+    except INVALID_CONTENT as error:
+        raise file_format.invalid(path, error) from error
     if arrays.keys() != digests.keys():
-        raise kind.damaged(path, "it has other tensors than its description says")
+        raise file_format.damaged(
+            path, "it has other tensors than its description says"
+        )
     for name, array in arrays.items():
         if digest(array) != digests[name]:
-            raise kind.damaged(path, f"its tensor {name!r} does not match its checksum")
+            raise file_format.damaged(
+                path, f"its tensor {name!r} does not match its checksum"
+            )
     # What was read cannot be written to, and starts at any byte.
-    return content, {name: array.copy() for name, array in arrays.items()}
+    return content, {name: array.copy() for name, array in arrays.items()}, version
 
 
 def digest(array: NDArray[Any]) -> str:
@@ -151,27 +176,29 @@ def digest(array: NDArray[Any]) -> str:
     return hashlib.sha256(head.encode() + array.tobytes()).hexdigest()
 
 
-def _read_metadata(kind: Kind, data: bytes, path: Path) -> dict[str, str]:
+def _read_metadata(file_format: FileFormat, data: bytes, path: Path) -> dict[str, str]:
     """Read the head of a safetensors file, and tell what is wrong with it."""
     foreign = ValueError(
-        f"{path} is not a {kind.name} of sktext_vq: its head is none of a safetensors "
+        f"{path} is not a {file_format.name} of sktext_vq: its head is none of a safetensors "
         "file, or was damaged."
     )
     size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or not 2 <= size <= _MOST_HEADER or data[8:9] != b"{":
+    if len(data) < 8 or not 2 <= size <= _MAX_HEADER or data[8:9] != b"{":
         raise foreign
     if len(data) < 8 + size:
-        raise kind.damaged(path, "it was cut off")
+        raise file_format.damaged(path, "it was cut off")
     try:
         header = json.loads(data[8 : 8 + size])
         metadata = header.pop("__metadata__")
         ends = [int(entry["data_offsets"][1]) for entry in header.values()]
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except INVALID_CONTENT:
         raise foreign from None
-    if not isinstance(metadata, dict) or metadata.get("format") != kind.mark:
+    if not isinstance(metadata, dict) or metadata.get("format") != file_format.mark:
         raise ValueError(
-            f"{path} is a safetensors file, but no {kind.name} of sktext_vq."
+            f"{path} is a safetensors file, but no {file_format.name} of sktext_vq."
         )
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise file_format.damaged(path, "its metadata are not strings")
     if len(data) < 8 + size + max(ends, default=0):
-        raise kind.damaged(path, "it was cut off")
+        raise file_format.damaged(path, "it was cut off")
     return metadata
