@@ -29,7 +29,7 @@ _DEALS = 200
 def use_of_codes(model: Any, X: Any, y: NDArray[Any]) -> Any:
     """Measure how series of a test part use the codes, as fit does for training."""
     from sktext_vq._features.selection import FeatureMoments
-    from sktext_vq._interpret.code_statistics import CodeUse
+    from sktext_vq._interpret.code_statistics import (CodeStatistics)
     from sktext_vq.panel import as_panel
 
     tokenizer, panel = model.tokenizer_, as_panel(X)

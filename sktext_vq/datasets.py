@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sktext_vq._utils.files import check_path
+from sktext_vq._utils.validation import format_names
 
 __all__ = ["Dataset", "available", "load", "read_ts"]
 
@@ -175,7 +177,8 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
     Raises
     ------
     ValueError
-        If the file is not such a file, or has time stamps.
+        If the file is not such a file or not UTF-8, has time stamps, or has labels
+        that its header does not declare or that differ by case alone.
 
     Examples
     --------
@@ -190,39 +193,146 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
     ((2, 1, 3), ['up', 'down'])
     """
     path = check_path(path)
-    cases, labels, has_labels, in_data = [], [], False, False
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.strip().lower()
-            if not line or line.startswith(("#", "%")):
+    cases: list[NDArray[np.floating[Any]]] = []
+    labels: list[str] = []
+    kind, declared, in_data = "", [""], False
+    with path.open("rb") as file:
+        for number, content in enumerate(file, start=1):
+            content = content.removeprefix(codecs.BOM_UTF8).strip()
+            if not content or content.startswith((b"#", b"%")):
                 continue
+            place = f"Line {number} of {path}"
+            if fault := fault_of_text(content):
+                raise ValueError(f"{place} has {fault}. {SAVE_AS_UTF_8}")
+            line = content.decode().lower()
             if not in_data:
                 key, *values = line.split()
                 if key == "@timestamps" and values[:1] == ["true"]:
                     raise ValueError(f"{path} has time stamps, which are not read.")
-                if key in ("@classlabel", "@targetlabel"):
-                    has_labels = values[:1] == ["true"]
+                if key in ("@classlabel", "@targetlabel") and values[:1] == ["true"]:
+                    kind, declared = key, values[1:]
+                    _check_declared(content.decode().split()[2:], kind, place)
                 in_data = key == "@data"
                 continue
             channels = line.split(":")
-            if has_labels:
-                labels.append(channels.pop().strip())
+            if kind:
+                labels.append(_check_label(channels.pop(), kind, declared, place))
             try:
-                cases.append(np.array([_numbers(channel) for channel in channels]))
+                series = np.array([_numbers(channel) for channel in channels])
             except ValueError as error:
                 raise ValueError(
-                    f"Line {number} of {path} is not a series: channels of the same "
-                    "number of comma-separated values, separated by colons."
+                    f"{place} is not a series: channels of the same number of "
+                    "comma-separated values, separated by colons."
                 ) from error
+            if cases and len(series) != len(cases[0]):
+                raise ValueError(
+                    f"{place} has {len(series)} channels, but the first series has "
+                    f"{len(cases[0])}."
+                )
+            cases.append(series)
     if not cases:
         raise ValueError(f"{path} is not a .ts file with series after a line @data.")
     X: Series = np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
-    return X, np.array(labels, dtype=np.str_) if has_labels else None
+    return X, np.array(labels, dtype=np.str_) if kind else None
+
+
+def _check_declared(declared: list[str], kind: str, place: str) -> None:
+    """Check the labels that a header declares."""
+    if kind == "@targetlabel":
+        return
+    if not declared:
+        raise ValueError(f"{place} needs the labels of all classes after 'true'.")
+    if len({label.lower() for label in declared}) < len(set(declared)):
+        raise ValueError(
+            f"{place} declares labels that differ by case alone: {format_names(declared)}. "
+            "Labels are read in lower case; give each its own name."
+        )
+
+
+def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
+    """Return a label that the header declares, or a target that is a number."""
+    label = label.strip()
+    if kind == "@targetlabel":
+        try:
+            float(label)
+        except ValueError as error:
+            raise ValueError(
+                f"{place} ends in {label!r}, which is not a number. The header "
+                "announces a target at the end of each line."
+            ) from error
+    elif label not in declared:
+        raise ValueError(
+            f"{place} ends in {label!r}, which is not among the labels that the header "
+            f"declares: {format_names(declared)}. End each line in a colon and a label, and "
+            "declare all labels after @classLabel true."
+        )
+    return label
 
 
 def _numbers(channel: str) -> NDArray[np.float64]:
     """Parse the values of one channel."""
     return np.array(channel.replace("?", "nan").split(","), dtype=np.float64)
+
+
+SAVE_AS_UTF_8 = "Save the file as UTF-8 text."
+
+
+def fault_of_text(line: bytes) -> str | None:
+    """Return why a line is not text in UTF-8, if it is not."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        byte = line[error.start]
+        return f"a byte that is not UTF-8, 0x{byte:02x},"
+    return "a NUL character" if b"\0" in line else None
+
+
+@overload
+def about_cases(
+    values: NDArray[Any], name: str, n_cases: int, path: Path
+) -> NDArray[Any]: ...
+@overload
+def about_cases(
+    values: NDArray[Any] | None, name: str, n_cases: int, path: Path
+) -> NDArray[Any] | None: ...
+def about_cases(
+    values: NDArray[Any] | None, name: str, n_cases: int, path: Path
+) -> NDArray[Any] | None:
+    """Return what an array says of each case, in plain types."""
+    if values is None:
+        return None
+    if values.shape != (n_cases,):
+        raise ValueError(
+            f"{path} has {n_cases} cases, but its {name} has shape {values.shape}: it "
+            "needs one for each case."
+        )
+    is_text = values.dtype.kind in "US"
+    missing = np.char.str_len(values) == 0 if is_text else values != values
+    if missing.any():
+        raise ValueError(
+            f"{path} has no {name} for case {missing.argmax()} (counted from 0)."
+        )
+    try:
+        return plain(values)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} has {name} that is not UTF-8: {error}.") from error
+
+
+def plain(values: NDArray[Any]) -> NDArray[Any]:
+    """Return whole numbers as such, and all else as strings."""
+    if values.dtype.kind in "iu":
+        return values
+    if values.dtype.kind == "f":
+        # Past this, neighbours among whole numbers are the same float.
+        is_whole = (values == np.trunc(values)) & (np.abs(values) < 2**53)
+        if is_whole.all():
+            return values.astype(np.int64)
+    if values.dtype.kind == "S":
+        return np.char.decode(values, "utf-8")
+    texts = values.astype(np.str_)
+    if values.dtype.kind == "O" and any(str(each).endswith("\0") for each in values):
+        raise ValueError("Labels and subjects must not end in a NUL character.")
+    return texts
 
 
 def _sources(
@@ -283,15 +393,17 @@ def _load_npz(path: Path) -> Dataset:
                 f"{path} needs arrays X_{split} and y_{split} of the same number of "
                 f"cases. It has {', '.join(arrays) or 'nothing'}."
             )
+        labels = about_cases(y, f"y_{split}", len(X), path)
+        arrays[f"y_{split}"] = labels.astype(np.str_)
     rate = arrays.get("sampling_rate_hz")
     if rate is not None and (rate.size != 1 or rate.dtype.kind not in "iuf"):
         raise ValueError(f"{path} needs one number as sampling rate, got {rate!r}.")
     return Dataset(
         name=path.stem,
         X_train=arrays["X_train"],
-        y_train=arrays["y_train"].astype(np.str_),
+        y_train=arrays["y_train"],
         X_test=arrays["X_test"],
-        y_test=arrays["y_test"].astype(np.str_),
+        y_test=arrays["y_test"],
         subjects_train=arrays.get("subject_train"),
         subjects_test=arrays.get("subject_test"),
         channel_names=_names(arrays.get("channel_names")),

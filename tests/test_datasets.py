@@ -139,13 +139,59 @@ def test_ts_without_labels(tmp_path):
         ("@timeStamps true\n@data\n(0,1),(1,2)\n", "time stamps"),
         (TS_HEADER + "1,2:3:a\n", "Line 6 of .*Tiny.ts is not a series"),
         (TS_HEADER + "1,2:a\n1,two:b\n", "Line 7 of .*Tiny.ts is not a series"),
+        (TS_HEADER + "1,2:a\n1,2:3,4\n", "Line 7 of .* ends in '3,4', .*not among"),
+        (TS_HEADER + "1,2,3\n", "Line 6 of .* ends in '1,2,3'"),
+        (TS_HEADER + "1,2:\n", "Line 6 of .* ends in ''"),
+        (TS_HEADER + "1,2:c\n", r"ends in 'c', .*declares: 'a', 'b'\."),
+        (TS_HEADER + "1,2:a\n1,2:3,4:b\n", "Line 7 of .* has 2 channels, .* has 1"),
+        (TS_HEADER + "1,2\0:a\n", "Line 6 of .* NUL"),
+        ("@classLabel true Ab aB\n@data\n1,2:Ab\n", "Line 1 .* differ by case alone"),
+        ("@classLabel true\n@data\n1,2:a\n", "Line 1 .* needs the labels"),
+        ("@targetLabel true\n@data\n1,2:3,4\n", "Line 3 .*'3,4', .*not a number"),
+        (
+            TS_HEADER.replace("a b", "\xe4 \xf6").encode("latin-1") + b"1,2:\xe4\n",
+            "Line 4 of .* not UTF-8, 0xe4",
+        ),
+        (TS_HEADER.encode("utf-16"), "Line 1 of .* not UTF-8"),
     ],
 )
 def test_ts_errors(tmp_path, text, message):
     path = tmp_path / "Tiny.ts"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=message):
         read_ts(path)
+
+
+def test_ts_details(tmp_path):
+    path = tmp_path / "Tiny.ts"
+    # Comments may be in any encoding.
+    text = TS_HEADER.replace("#comment", "#M\xfcller").encode("latin-1")
+    path.write_bytes(text.replace(b"a b", b"Up Down") + b"1,2: up\r\n3,4:DOWN\r\n")
+    assert read_ts(path)[1].tolist() == ["up", "down"]
+    path.write_bytes("\ufeff@classLabel true ä ö\n@data\n1:ä\n2:Ö\n".encode())
+    assert read_ts(path)[1].tolist() == ["ä", "ö"]
+    path.write_text("@targetLabel true\n@data\n1,2:0.5\n3,4:-1e3\n")
+    assert read_ts(path)[1].tolist() == ["0.5", "-1e3"]
+
+
+def test_npz_labels_are_alike_in_both_parts(tmp_path, arrays):
+    # Whole numbers as floats in one part, and bytes.
+    numbers = {"y_train": np.array([7.0, 8.0]), "y_test": np.array([7])}
+    np.savez(tmp_path / "Tiny.npz", **arrays | numbers)
+    dataset = load("Tiny", tmp_path)
+    assert (dataset.y_train.tolist(), dataset.y_test.tolist()) == (["7", "8"], ["7"])
+    for labels, expected in (
+        (np.array(["\xe4".encode(), b"a"]), None),
+        (np.array([b"\xe4", b"a"]), "not UTF-8"),
+        (np.array([1, np.nan]), "no y_train for case 1"),
+        (np.array(["a", ""]), "no y_train for case 1"),
+    ):
+        np.savez(tmp_path / "Tiny.npz", **arrays | {"y_train": labels})
+        if expected is None:
+            assert load("Tiny", tmp_path).y_train.tolist() == ["\xe4", "a"]
+        else:
+            with pytest.raises(ValueError, match=expected):
+                load("Tiny", tmp_path)
 
 
 def test_folder_by_environment(tmp_path, arrays, monkeypatch):

@@ -230,19 +230,32 @@ def test_cases_have_the_names_of_the_file(tmp_path):
     ("labels", "expected"),
     [
         (["1", "2", "10"], [1, 2, 10]),
-        (["1.0", "2.0", "-3.0"], [1, 2, -3]),
-        (["0.5", "1", "2"], ["0.5", "1.0", "2.0"]),
-        # These are past what a float tells apart.
-        (["1e20", "1", "2"], ["1e+20", "1.0", "2.0"]),
+        (["1", "2", "-3"], [1, 2, -3]),
+        (["1.0", "2.0", "-3.0"], ["1.0", "2.0", "-3.0"]),
+        (["0.5", "1", "2"], ["0.5", "1", "2"]),
+        (["01", "1", "+1"], ["01", "1", "+1"]),
+        (["1E1", "10", "1_0"], ["1E1", "10", "1_0"]),
+        (["1e20", "1", "2"], ["1e20", "1", "2"]),
+        # Past what an int64 holds, and what a float tells apart.
+        (["9223372036854775808", "1"], ["9223372036854775808", "1"]),
+        (["9007199254740993", "9007199254740992"], [2**53 + 1, 2**53]),
         (["up", "2", "null"], ["up", "2", "null"]),
         (["True", "False", "True"], ["True", "False", "True"]),
+        (["True", "true", "TRUE"], ["True", "true", "TRUE"]),
     ],
 )
 def test_labels_are_whole_numbers_or_text(labels, expected, tmp_path):
     rows = [f"1,2,{label}\n" for label in labels]
-    found = read_text(tmp_path, "0,1,label\n" + "".join(rows))
+    text = "0,1,label\n" + "".join(rows)
+    found = read_text(tmp_path, text)
     assert found.y.tolist() == expected
     assert found.y.dtype.kind == ("i" if isinstance(expected[0], int) else "U")
+    found = read_text(tmp_path, text.replace("label", "subject"))
+    assert found.groups.tolist() == expected
+    long = "case,x,label\n" + "".join(
+        f"{case},{x},{label}\n" for case, label in enumerate(labels) for x in "12"
+    )
+    assert read_text(tmp_path, long).y.tolist() == expected
 
 
 @pytest.mark.parametrize("name", ["class", "Target"])
@@ -263,6 +276,25 @@ def test_a_column_of_labels_may_be_chosen_and_no_other_gets_among_the_values(tmp
     assert found.channel_names == ("x", "kind")
     assert found.y.tolist() == [3]
     assert found.groups is None
+
+
+@pytest.mark.parametrize("type_", [object, "string", "category"])
+def test_labels_of_frames_keep_their_text(type_):
+    table = pd.DataFrame({"case": list("aabb"), "x": [1.0, 2, 3, 4]})
+    labels = pd.Series(["01", "01", "1", "1"]).astype(type_)
+    found = read_recordings(table.assign(label=labels, subject=labels))
+    assert found.y.tolist() == found.groups.tolist() == ["01", "1"]
+    found = read_recordings(table.assign(label=pd.array([1, 1, 2, 2], dtype="Int64")))
+    assert found.y.tolist() == [1, 2] and found.y.dtype.kind == "i"
+    # Arrays of numpy drop this character.
+    with pytest.raises(ValueError, match="NUL"):
+        read_recordings(table.assign(label=["a", "a", "a\0", "a\0"]))
+
+
+def test_a_column_that_is_named_exactly_is_taken():
+    table = pd.DataFrame({"case": list("aabb"), "x": [1.0, 2, 3, 4]})
+    table = table.assign(label="none", Label=["up", "up", "down", "down"])
+    assert read_recordings(table, label_column="Label").y.tolist() == ["up", "down"]
 
 
 def test_a_column_of_labels_without_any_is_none(tmp_path):
@@ -321,6 +353,26 @@ def test_spreadsheets_write_semicolons_marks_and_empty_columns(tmp_path):
         ("x,y,x\n1,2,3\n", "more than one column 'x'"),
         ("case,,x\na,1,2\n", "no name for column 2"),
         ("0,1\n1,2,3\n4,5,6\n", "more cells than the first line"),
+        ("case,x,label\na,0,5,u\na,1,5,u\n", "need a decimal point where commas"),
+        ("case;x\na;1\na;2,5\n", "'2,5' in column 'x', line 3, with a comma"),
+        ("case;x\na;1\na;1.234,5\n", "line 3, with a comma.*separators of thousands"),
+        ("0;1;label\n1;-2,5e3;a\n", "'-2,5e3' in column '1', line 2, with a comma"),
+        ("sep=;\ncase;x\na;1\na;2,5\n", "'2,5' in column 'x', line 4"),
+        ('case,time,x\na,"0,25",1\na,"0,5",2\n', "'0,25'.*line 2, with a comma"),
+        ("case,time,x\na,1 000,1\na,2 000,2\n", "'1 000'.* nor a time"),
+        ("case,time,x\na,inf,1\na,1,2\n", "'inf' in column 'time', line 2"),
+        ("case,time,x\na,9:59:59 PM,1\na,10:00:00 PM,2\n", "'9:59:59 PM'.*24 hours"),
+        ("case,time,x\na,31.12.2025,1\na,01.01.2026,2\n", "year first"),
+        (
+            "case,time,x\na,2024-05-31T09:00,1\na,2024-05-31T09:00Z,2\n",
+            "with a time zone and without.*line 3",
+        ),
+        ("case,x\na,1\na\0,2\n", "a NUL character in line 3"),
+        ("case,x\na,9007199254740993\na,1\n", "beyond 2\\*\\*53 are rounded"),
+        ("case,x\na,1\na,-99999999999999999999\n", "line 3.* beyond 2\\*\\*53"),
+        ("case,x\na,1\n# pause\na,2\n", "a comment among the rows, in line 3"),
+        ("x[0],x[1],y[0],y[1]\n1,2,3,4\n", "'x\\[0\\]' and 'y\\[0\\]', whose channels"),
+        ("x[0],x[10],x[2]\n1,2,3\n", "not in the order of their numbers"),
         ("0,1\n1,2\n4,5,6\n", "not a table.*line 3"),
     ],
 )
@@ -336,6 +388,22 @@ def test_a_chosen_column_has_to_be_there(what, tmp_path):
         read_text(tmp_path, "0,1\n1,2\n", **{f"{what}_column": "kind"})
     with pytest.raises(ValueError, match=r"no column 'kind' to ignore\. It has '0'"):
         read_text(tmp_path, "0,1\n1,2\n", ignore_columns=["kind"])
+
+
+def test_ignored_columns_have_no_role_whatever_their_names(tmp_path):
+    text = "case,time,x,label,subject\na,0,1,u,p\na,0,2,u,p\nb,0,3,v,q\nb,1,4,v,q\n"
+    with pytest.raises(ValueError, match=r"time 0 of case a more than once.*--ignore"):
+        read_text(tmp_path, text)
+    found = read_text(
+        tmp_path, text, ignore_columns=["time", "Label", "subject", "case"]
+    )
+    assert found.y is found.groups is found.cases is None
+    assert found.channel_names is None
+    found = read_text(tmp_path, text, ignore_columns=["time", "subject"])
+    np.testing.assert_array_equal(found.X, [[[1, 2]], [[3, 4]]])
+    assert found.groups is None and found.y.tolist() == ["u", "v"]
+    table = pd.DataFrame({"x": [1.0, 2, 3], "X": [4.0, 5, 6], "case": "a"})
+    assert read_recordings(table, ignore_columns=["X"]).channel_names == ("x",)
 
 
 ROLES = {
@@ -405,11 +473,172 @@ def test_sampling_rate_comes_from_dates(unit, tmp_path):
     assert read_recordings(tmp_path / "a.csv").sampling_rate == 0.5
 
 
+def read_times(times, tmp_path, **options):
+    rows = [f'{case},"{time}",{i}\n' for case in "ab" for i, time in enumerate(times)]
+    return read_text(tmp_path, "case,time,x\n" + "".join(rows), **options)
+
+
+@pytest.mark.parametrize(
+    ("times", "rate"),
+    [
+        (["23:59:58", "23:59:59", "00:00:00", "00:00:01"], 1),
+        (["23:59:59,5", "00:00:00,0", "00:00:00,5"], 2),
+        (["23:59:59", "00:00:01"], 0.5),
+        # Three days.
+        (["22:00:00", "06:00:00", "14:00:00"] * 3, 3.472e-05),
+        (["2024-12-31 23:59:59,500", "2025-01-01 00:00:00,000"], 2),
+        (["5ms", "10ms", "15ms"], 200),
+    ],
+)
+def test_times_of_day_may_pass_midnight(times, rate, tmp_path):
+    found = read_times(times, tmp_path)
+    np.testing.assert_array_equal(found.X, [[range(len(times))]] * 2)
+    assert found.sampling_rate == rate
+
+
+def test_times_of_day_of_a_frame_may_pass_midnight():
+    times = pd.to_timedelta(["23:59:59", "00:00:00"])
+    for each in (times, [f"{time.components.hours}:59:59" for time in times[::-1]]):
+        table = pd.DataFrame({"case": "a", "time": each, "x": [0, 1]})
+        np.testing.assert_array_equal(read_recordings(table).X, [[[0, 1]]])
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["20:00:00", "21:00:00", "15:00:00"],  # another day, or another order
+        ["00:00:01", "00:00:00", "23:59:59"],
+        ["10:00:00", "10:00:02", "10:00:01"],
+    ],
+)
+def test_times_of_day_whose_day_is_unknown_are_refused(times, tmp_path):
+    with pytest.raises(ValueError, match=r"column 'time' that go back .*, in line \d"):
+        read_times(times, tmp_path)
+    rows = [f"a,x,{time},1\n" for time in ["23:59:59", "00:00:00"]]
+    with pytest.raises(ValueError, match=r"go back .* line 3"):
+        read_text(tmp_path, "case,channel,time,value\n" + "".join(rows))
+
+
+def test_times_that_go_back_are_told(tmp_path):
+    # The end of daylight saving time, by a clock without zone.
+    times = ["2024-10-27 02:59:59", "2024-10-27 02:00:00.5", "2024-10-27 02:00:01.5"]
+    with pytest.warns(UserWarning, match="go back within a case, first in line 3"):
+        read_times(times, tmp_path)
+    found = read_times(times, tmp_path, ignore_columns=["time"])
+    np.testing.assert_array_equal(found.X, [[[0, 1, 2]]] * 2)
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (np.r_[:100, 3600:3700], "median of 1 and a maximum of 3501, before line 102"),
+        (np.r_[:50, 51:100], "a maximum of 2, before line 52"),
+        (np.arange(30) ** 2, "a maximum of 57"),
+        (np.delete(np.arange(90), slice(1, None, 3)), "uneven"),
+        (
+            [*pd.date_range("2024-01-01", periods=20, freq="s"), "2024-01-01 01:00:00"],
+            "median of 1 s and a maximum of 3581 s, before line 22",
+        ),
+    ],
+)
+def test_pauses_and_uneven_times_are_told(times, message, tmp_path):
+    with pytest.warns(UserWarning, match=message):
+        read_times(times, tmp_path)
+    rows = [f"a,{channel},{time},1\n" for channel in "xy" for time in np.r_[:20, 30:50]]
+    with pytest.warns(UserWarning, match="a maximum of 11"):
+        read_text(tmp_path, "case,channel,time,value\n" + "".join(rows))
+    for name in ("", "x_"):
+        names = [f"{name}{time}" for time in np.r_[:20, 30:50]]
+        with pytest.warns(UserWarning, match="after 19 comes 30"):
+            read_recordings(pd.DataFrame(np.ones((2, 40)), columns=names))
+
+
+@pytest.mark.filterwarnings("error")
+def test_even_times_raise_no_warning(motions, tmp_path):
+    for make in (long_table, wide_table, tidy_table):
+        read_recordings(make(*motions))
+    # In milliseconds, and rounded.
+    read_times((np.arange(8) * 1000 / 30).round(), tmp_path)
+
+
+def test_channels_of_a_tidy_table_share_a_sampling_rate(tmp_path):
+    rows = [f"a,{channel},{time / 50},1\n" for channel in "xy" for time in range(9)]
+    found = read_text(
+        tmp_path,
+        "case,channel,time_s,value\n" + "".join(rows),
+        time_column="time_s",
+    )
+    assert found.sampling_rate == 50
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "sep=;\ncase;x\n",
+        '\ufeff"sep=;"\r\ncase;x\r\n',
+        "# 50 Hz; wrist; left\n# by me\n\ncase;x\n",
+        "# by me\n# case;x\n",
+    ],
+)
+def test_lines_before_the_names_are_skipped(head, tmp_path):
+    found = read_text(tmp_path, head + "a;1\na;2\n")
+    np.testing.assert_array_equal(found.X, [[[1, 2]]])
+    assert found.channel_names == ("x",) and found.cases == ["a"]
+    line = head.count("\n") + 2
+    with pytest.raises(ValueError, match=f"'oops' in column 'x', line {line}"):
+        read_text(tmp_path, head + "a;1\na;oops\n")
+
+
+def test_dates_as_names_of_columns_are_timepoints(tmp_path):
+    found = read_text(tmp_path, "31.12.2025;01.01.2026\n1;2\n")
+    np.testing.assert_array_equal(found.X, [[[1, 2]]])
+
+
+def test_a_point_in_a_name_that_may_be_a_decimal_point_is_told(tmp_path):
+    with pytest.warns(UserWarning, match=r"'x_0\.0', which is read as timepoint 0 of"):
+        read_text(tmp_path, "x_0.0,x_0.1,x_1.0,x_1.1\n1,2,3,4\n")
+
+
+def test_frames_of_other_libraries_are_converted(motions):
+    pa = pytest.importorskip("pyarrow")
+    table = pa.Table.from_pandas(long_table(*motions), preserve_index=False)
+
+    class Stream:
+        def __arrow_c_stream__(self, requested_schema=None):
+            return table.__arrow_c_stream__(requested_schema)
+
+    for each in (table, Stream()):
+        check(read_recordings(each), *motions)
+
+
+@pytest.mark.parametrize("source", [np.zeros(3), {"case": [1]}, pd.Series([1, 2]), 7])
+def test_other_sources_are_named_by_their_type(source):
+    with pytest.raises(
+        TypeError, match=rf"or a data frame, got {type(source).__name__}\."
+    ):
+        read_recordings(source)
+
+
+def test_columns_of_several_levels_are_refused():
+    table = pd.DataFrame({"case": [0, 0, 1, 1], "time": [0, 1] * 2, "x": 1.0, "y": 2.0})
+    with pytest.raises(ValueError, match="columns of 2 levels"):
+        read_recordings(table.pivot(index="case", columns="time"))
+    with pytest.raises(ValueError, match="complex numbers in column 'x'"):
+        read_recordings(table.assign(x=1j))
+
+
 def test_bytes_that_are_no_text_or_no_gzip_are_refused(tmp_path):
     path = tmp_path / "a.csv"
-    path.write_bytes("0,1,label\n1,2,Gehen über\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"a\.csv is damaged, or not a table: .*utf-8"):
-        read_recordings(path)
+    text = "0,1,label\n1,2,Gehen über\n"
+    for content, line in ((text.encode("latin-1"), 2), (text.encode("utf-16"), 1)):
+        path.write_bytes(content)
+        with pytest.raises(
+            ValueError, match=rf"a\.csv has .* not UTF-8.* line {line}.*"
+        ):
+            read_recordings(path)
+        (tmp_path / "b.csv.gz").write_bytes(gzip.compress(content))
+        with pytest.raises(ValueError, match=rf"not UTF-8.* line {line}\."):
+            read_recordings(tmp_path / "b.csv.gz")
     packed = gzip.compress(b"0,1\n" + b"1,2\n" * 1000)
     for content in (packed[:-20], b"0,1\n1,2\n"):
         (tmp_path / "a.csv.gz").write_bytes(content)
@@ -514,6 +743,7 @@ def test_arrays_of_two_axes_have_one_channel(tmp_path):
         ({"groups": np.zeros((3, 1))}, r"its subject or groups has shape \(3, 1\)"),
         ({"y": np.array(["a", "", ""])}, r"no y for case 1 \(counted from 0\)"),
         ({"y": np.array([1, 2, np.nan])}, r"no y for case 2"),
+        ({"y": np.array([b"a", b"b", b"\xe4"])}, "y that is not UTF-8"),
         ({"channel_names": np.array(["x"])}, "has 2 channels, but its channel_names"),
         ({"sampling_rate": np.array([1, 2])}, "one number as sampling rate"),
     ],

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
-from sktext_vq.nn import GravityFrame
 from sktext_vq._utils.channels import find_triads
-from sktext_vq.nn.gravity import (PARTS)
+from sktext_vq.nn import GravityFrame
+from sktext_vq.nn.gravity import PARTS
 from sktext_vq.nn.tokenizer import Batch
 
 NAMES = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]

@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
-from sktext_vq._interpret.code_statistics import CodeUse, separate
+from sktext_vq._interpret.code_statistics import separate
 from sktext_vq.nn.constants import N_ROWS
 
 WORDS = ["saw teeth", "square waves", "noise"]

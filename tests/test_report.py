@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import confusion_matrix
 
 from sktext_vq import DriftWarning, PromptBank, VQTextClassifier, VQTextTransformer
-from sktext_vq._interpret.segments import FLAT
+from sktext_vq._interpret.shape_names import FLAT
 from sktext_vq.inspection import _cases, _checks, _content, write_report
 from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import as_panel

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from sktext_vq import VQTextTransformer
-from sktext_vq._interpret.segments import shape_words
+from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq.nn.segmentation import cut_segments, decode, match
 
 

@@ -20,12 +20,12 @@ from sktext_vq._io.tables import (
     from_table,
     is_gzip,
     needs_pyarrow,
-    plain,
     read_parquet,
     read_text,
+    to_frame,
 )
 from sktext_vq._utils.files import check_path, check_target, replace_file
-from sktext_vq.datasets import read_ts
+from sktext_vq.datasets import about_cases, read_ts
 
 __all__ = ["read_recordings", "write_table"]
 
@@ -34,7 +34,7 @@ _ENDINGS = ".npz, .npy, .ts, .csv, .tsv, .txt (these three also with .gz), .parq
 
 
 def read_recordings(
-    source: str | os.PathLike[str] | pd.DataFrame,
+    source: str | os.PathLike[str] | pd.DataFrame | Any,
     *,
     part: str | None = None,
     label_column: str | None = None,
@@ -48,7 +48,9 @@ def read_recordings(
     Parameters
     ----------
     source : path-like or DataFrame
-        File to read, whose ending tells what it is, or a table; see the notes.
+        File to read, whose ending tells what it is, or a table; see the notes. A table
+        is a data frame of pandas, or one that converts to it: of polars, or an Arrow
+        table.
     part : {"train", "test"}, optional
         What to take of an ``.npz`` file in two parts. Only needed if it has both.
     label_column, case_column, time_column, subject_column : str, optional
@@ -72,12 +74,14 @@ def read_recordings(
     OSError
         If there is no such file, or it cannot be opened.
     ImportError
-        If it is a parquet file and pyarrow is not installed.
+        If it is a parquet file, or a table that converts by pyarrow, and pyarrow is
+        not installed.
 
     Warns
     -----
     UserWarning
-        If a channel of a long table looks like a person, a class or a time.
+        If a channel of a long table looks like a person, a class or a time, if times
+        go back from row to row, or if they are not evenly spaced, as at a pause.
 
     Notes
     -----
@@ -108,6 +112,19 @@ def read_recordings(
     case. Rows are sorted by time within a case, or keep their order where there is no
     time. Cases and channels are in the order in which they first appear. Empty cells
     are missing values, and so are ``NA``, ``NaN``, ``null`` or ``?`` among numbers.
+
+    Labels, subjects and names of cases are the text of the file, so that ``01`` and
+    ``1``, or ``1E1`` and ``10``, are different. If all labels of a file are integers
+    as Python writes them, ``y`` has integers, and subjects alike. Channels are numbers
+    with a decimal point; integers beyond 2**53 raise an error, as float64 would round
+    them.
+
+    Times are numbers, dates with the year first, or times of day or durations such as
+    ``23:59:59.5``. Times of day that pass midnight belong to the next day. All
+    timepoints of a case are taken as evenly spaced.
+
+    Text files are UTF-8. Comments before the names of columns, which start with ``#``,
+    and a line such as ``sep=;`` are skipped.
 
     Names of columns may be in upper case, and these mean the same. Where a table has
     several of them the first counts, and the others are not read:
@@ -148,8 +165,14 @@ def read_recordings(
     columns = Columns(
         label_column, case_column, time_column, subject_column, ignore_columns
     )
-    if isinstance(source, pd.DataFrame):
-        return from_table(as_table(source, "The table", columns))
+    frame = to_frame(source)
+    if frame is not None:
+        return from_table(as_table(frame, "The table", columns))
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            "source must be a path (str or pathlib.Path) or a data frame, got "
+            f"{type(source).__name__}."
+        )
     path = check_path(source)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder. Give a file of series.")
@@ -249,8 +272,8 @@ def _from_npz(path: Path, part: str | None) -> Recordings:
         raise ValueError(f"{path} needs one number as sampling rate, got {rate!r}.")
     return Recordings(
         X,
-        _check_about(y, "y", len(X), path),
-        _check_about(groups, "subject or groups", len(X), path),
+        about_cases(y, "y", len(X), path),
+        about_cases(groups, "subject or groups", len(X), path),
         None if names is None else tuple(names.astype(np.str_).tolist()),
         None if rate is None else float(rate.item()),
     )
@@ -292,23 +315,3 @@ def _check_X(X: Any, path: Path) -> NDArray[Any]:
             f"(n_cases, n_timepoints) as X, got {X.dtype} of shape {X.shape}."
         )
     return cast(NDArray[Any], X[:, np.newaxis] if X.ndim == 2 else X)
-
-
-def _check_about(
-    values: NDArray[Any] | None, name: str, n_cases: int, path: Path
-) -> NDArray[Any] | None:
-    """Return what an array says of each case, in plain types."""
-    if values is None:
-        return None
-    if values.shape != (n_cases,):
-        raise ValueError(
-            f"{path} has {n_cases} cases, but its {name} has shape {values.shape}: it "
-            "needs one for each case."
-        )
-    is_text = values.dtype.kind in "US"
-    missing = np.char.str_len(values) == 0 if is_text else pd.isna(values)
-    if missing.any():
-        raise ValueError(
-            f"{path} has no {name} for case {missing.argmax()} (counted from 0)."
-        )
-    return plain(values)

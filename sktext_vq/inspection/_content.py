@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from sktext_vq._interpret.segments import FLAT
+from sktext_vq._interpret.shape_names import FLAT
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import Panel

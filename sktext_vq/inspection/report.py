@@ -18,9 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 
 import sktext_vq
 from sktext_vq import DriftWarning
-from sktext_vq._base import check_column
+from sktext_vq._features.columns import check_column
 from sktext_vq._utils.files import check_target, replace_file
-from sktext_vq._utils.validation import check_count, few
+from sktext_vq._utils.validation import check_count, format_names
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
 from sktext_vq.inspection._cases import choose_cases, draw_cases, n_that_fit
@@ -262,6 +262,6 @@ def _check_y(
     if known and true.min() >= len(known):
         raise ValueError(
             "y has none of the classes that the estimator was fitted with: "
-            f"{few(known, 5)}. y has {few(labels[len(known) :], 5)}."
+            f"{format_names(known, 5)}. y has {format_names(labels[len(known) :], 5)}."
         )
     return labels, true

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sktext_vq._base import check_column
+from sktext_vq._features.columns import check_column
 from sktext_vq._utils.validation import check_count
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (

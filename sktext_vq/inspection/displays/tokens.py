@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from sktext_vq._interpret.segments import shape_words
+from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
