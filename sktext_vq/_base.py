@@ -25,11 +25,13 @@ from sktext_vq._training.network import Network
 from sktext_vq._training.settings import FitSettings, as_text_encoder
 from sktext_vq._training.texts import check_case_texts
 from sktext_vq._training.warm_start import WarmStart
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.validation import check_text
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
 
 
+@fill_docs
 class BaseVQText(BaseEstimator):
     """Shared fitting and methods; see the public classes for parameters.
 
@@ -285,8 +287,7 @@ class BaseVQText(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
+        [[X]]
 
         Returns
         -------
@@ -302,8 +303,7 @@ class BaseVQText(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
+        [[X]]
 
         Returns
         -------
@@ -417,8 +417,7 @@ class BaseVQText(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
+        [[X]]
         texts : sequence of str, shape (n_texts,)
             Any wording: descriptions of classes or of single series.
 
@@ -455,8 +454,7 @@ class BaseVQText(BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
+        [[X]]
 
         Returns
         -------

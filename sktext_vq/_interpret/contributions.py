@@ -1,4 +1,11 @@
-"""Which tokens decided, exactly: heads are linear in the features."""
+"""Contributions of tokens to log-odds, which sum to them without a remainder.
+
+Scores are linear in the features. The contribution of a feature, its weight times its
+value, is shared by the windows that it counts, and by the timepoints of each window; a
+token has the contributions of its timepoints. Contributions of channels in the frame of
+gravity are shared by the axes that they are computed from. Summaries are statistics of
+windows of all lengths; their contributions count from the means over training.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +42,7 @@ _ABOUT = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
 # Which say whether it is high: large changes may cancel within windows.
 _TELLS = _ABOUT * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
 _MIN_NAMED_SHARE = 0.1  # of the largest contribution of a statistic
-INTERCEPT = "what holds for all series"
+INTERCEPT = "intercept"
 
 
 @dataclass(frozen=True)

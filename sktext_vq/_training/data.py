@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_class_weight
 
 from sktext_vq._features.selection import FeatureMoments
 from sktext_vq._training.checkpoint import Checkpoint
@@ -77,10 +78,6 @@ class TrainingData:
     def with_checkpoint(self, checkpoint: Checkpoint) -> TrainingData:
         """Return data whose training writes its state to a file."""
         return dataclasses.replace(self, checkpoint=checkpoint)
-
-    def with_class_weight(self, class_weight: NDArray[np.float64]) -> TrainingData:
-        """Return data with weights of classes."""
-        return dataclasses.replace(self, class_weight=class_weight)
 
     def without_classes(self) -> TrainingData:
         """Return data without labels."""
@@ -228,3 +225,49 @@ def split_cases(
         cases, test_size=_VALID_SHARE, stratify=stratify, random_state=random_state
     )
     return np.sort(train), np.sort(valid)
+
+
+def check_classes(
+    data: TrainingData, class_weight: Any, estimator: str
+) -> TrainingData:
+    """Check labels and groups of a classifier, and return data with class weights.
+
+    Parameters
+    ----------
+    data : TrainingData
+        Arguments of `fit`.
+    class_weight : dict, "balanced" or None
+        Parameter of the classifier.
+    estimator : str
+        Name of the class of the classifier, for messages.
+
+    Raises
+    ------
+    ValueError
+        If there is only one class or one group, or a weight is invalid.
+    """
+    labels, classes, groups = data.labels, data.classes, data.groups
+    assert labels is not None and classes is not None
+    if len(labels) < 2:
+        raise ValueError(
+            f"{estimator} needs at least two classes, but y has only 1 class: "
+            f"{labels[0]!r}."
+        )
+    if groups is not None and len(np.unique(groups)) < 2:
+        raise ValueError(
+            f"groups has only one group, {groups.tolist()[0]!r}: nothing can be held "
+            "out. Leave it out, or give at least two."
+        )
+    if class_weight is None:
+        return data
+    weight = compute_class_weight(
+        class_weight,
+        classes=labels,
+        y=labels[classes],
+        sample_weight=data.sample_weight,
+    )
+    if not weight.any():
+        raise ValueError(
+            f"class_weight must be above 0 for at least one class, got {class_weight!r}."
+        )
+    return dataclasses.replace(data, class_weight=weight)

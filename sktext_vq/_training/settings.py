@@ -68,6 +68,7 @@ class FitSettings:
             check_count(name, parameters[name], least=low)
         _check_text(parameters["text"])
         check_augment(parameters["augment"])
+        _check_class_weight(parameters.get("class_weight"))
         _check_gravity(parameters["gravity"])
         _check_sampling_rate(parameters["sampling_rate"])
         return cls(
@@ -111,6 +112,15 @@ def _check_text(text: Any) -> None:
         raise ValueError(
             f"{choices}, got {text!r}. Texts of single cases go to fit(text=...)."
         )
+
+
+def _check_class_weight(weights: Any) -> None:
+    for label, weight in weights.items() if isinstance(weights, Mapping) else ():
+        if not (isinstance(weight, Real) and 0 <= float(weight) < float("inf")):
+            raise ValueError(
+                f"class_weight[{label!r}] must be a finite number of at least 0, got "
+                f"{weight!r}."
+            )
 
 
 def _check_gravity(gravity: Any) -> None:

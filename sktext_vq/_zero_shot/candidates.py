@@ -25,7 +25,7 @@ _MAX_SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Candidates:
+class CandidateTexts:
     """Candidate classes beside the classes of training.
 
     Parameters
@@ -83,7 +83,7 @@ def read_candidates(
     texts: Mapping[str, Any],
     prompt_forms: Sequence[str],
     called: str = "candidate_labels",
-) -> Candidates:
+) -> CandidateTexts:
     """Check candidates, and collect the texts about them and the known classes.
 
     Parameters
@@ -127,7 +127,7 @@ def read_candidates(
         own |= given
     about = texts_of_classes(names, own, prompt_forms)
     found += [(view, len(known) + i, text) for view, i, text in about]
-    return Candidates(known, names, found, without_texts)
+    return CandidateTexts(known, names, found, without_texts)
 
 
 def _doubts_of_names(

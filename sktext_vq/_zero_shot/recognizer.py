@@ -18,7 +18,7 @@ from sktext_vq._utils.state import Sizes, Spec, State, Strings, check_state
 from sktext_vq._utils.threads import single_thread
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq._zero_shot.candidates import (
-    Candidates,
+    CandidateTexts,
     nearest_texts,
     read_candidates,
 )
@@ -117,20 +117,20 @@ class ZeroShotRecognizer:
         self,
         candidates: Sequence[str] | Mapping[str, Any],
         called: str = "candidate_labels",
-    ) -> Candidates:
+    ) -> CandidateTexts:
         """Check candidates, and collect texts about them."""
         return read_candidates(
             candidates, self.labels, self.texts, self.prompt_forms, called
         )
 
     def embed_texts(
-        self, candidates: Candidates, encoder: TextEncoder
+        self, candidates: CandidateTexts, encoder: TextEncoder
     ) -> NDArray[np.float64]:
         """Return embeddings of texts, of shape (n_views, n_classes, text_dim)."""
         with single_thread():
             return class_views(candidates.texts, candidates.n_classes, encoder)
 
-    def warn(self, candidates: Candidates, views: NDArray[np.float64]) -> None:
+    def warn(self, candidates: CandidateTexts, views: NDArray[np.float64]) -> None:
         """Warn once of all that is doubtful about the candidates."""
         doubts = candidates.warnings(views)
         if doubts:
@@ -139,7 +139,7 @@ class ZeroShotRecognizer:
     def predict_proba(
         self,
         series: EmbeddedSeries,
-        candidates: Candidates,
+        candidates: CandidateTexts,
         views: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Return probabilities of candidates, of shape (n_cases, n_candidates)."""
@@ -202,7 +202,7 @@ class ZeroShotRecognizer:
     def explain(
         self,
         series: EmbeddedSeries,
-        candidates: Candidates,
+        candidates: CandidateTexts,
         views: NDArray[np.float64],
     ) -> pd.DataFrame:
         """Return the choice for each series, and reasons for it."""
@@ -236,7 +236,9 @@ class ZeroShotRecognizer:
             )
         return pd.DataFrame(rows)
 
-    def describe(self, candidates: Candidates, encoder: TextEncoder) -> pd.DataFrame:
+    def describe(
+        self, candidates: CandidateTexts, encoder: TextEncoder
+    ) -> pd.DataFrame:
         """Return what recognition of each candidate is based on."""
         known, names = candidates.known, candidates.names
         views = self.embed_texts(candidates, encoder)
