@@ -100,7 +100,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     estimator : VQTextClassifier or VQTextTransformer
-        A fitted one. For pipelines and other estimators use pickle or skops.
+        A fitted one. For pipelines and other estimators use joblib.
     path : path-like
         File to write, such as ``model.safetensors``. One that is there is replaced
         once the new one is complete, and stays as it is if anything fails.
@@ -143,8 +143,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     if type(estimator) not in _ESTIMATORS:
         raise TypeError(
             "save takes a VQTextClassifier or VQTextTransformer, got "
-            f"{type(estimator).__name__}. For others, such as a Pipeline, use joblib "
-            "or skops."
+            f"{type(estimator).__name__}. For others, such as a Pipeline, use joblib."
         )
     check_is_fitted(estimator)
     path = check_target(path)
