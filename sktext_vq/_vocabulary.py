@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -40,6 +41,9 @@ _STATISTICS = (
 _SUMMARIES = [
     f"{name} of {kind}" for kind in ("levels", "scales") for name in _STATISTICS
 ]
+
+# LightGBM and XGBoost do not take these in names of features; "|" separates parts.
+_SPECIAL = re.compile(r'[\s:,|"<>{}\[\]]+')
 
 
 class VocabularyMixin:
@@ -90,24 +94,26 @@ class VocabularyMixin:
         Returns
         -------
         ndarray of shape (n_features,) of str objects
-            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"``, ``"acc_x: code 17,
-            matches in the top 3%, 0.32 s"`` (how often the code matches so well, of
-            what it does in the training series) or ``"acc_x change: median of scales,
-            0.32 s"``.
+            Such as ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``, ``"acc_x | code 17 |
+            matches in the top 3% | 0.32 s"`` (how often the code matches so well, of
+            what it does in the training series) or ``"acc_x change | median of scales |
+            0.32 s"``. All are different. Colons, commas, brackets, quotation marks and
+            the like in names of channels become blanks.
         """
         check_is_fitted(self)
         rows = [f"level {i + 1} of {LEVEL_BINS}" for i in range(LEVEL_BINS)]
         rows += [f"scale {i + 1} of {SCALE_BINS}" for i in range(SCALE_BINS)]
         rows += ["best match"]
-        durations = [
-            _duration(d * N_POINTS, self.sampling_rate)
-            for d in self.tokenizer_.dilations
-        ]
+        lengths = [d * N_POINTS for d in self.tokenizer_.dilations]
+        durations = _durations(lengths, self.sampling_rate)
         views = ["", " change"]
+        channels = _unique(
+            [f"{name}{view}" for name in self._channels for view in views]
+        )
         better = [f"matches in the top {1 - share:.0%}" for share in MATCH_QUANTILES]
         names = [
             *(
-                [f"code {k}, {row}" for row in kind for k in range(self.n_codes)]
+                [f"code {k} | {row}" for row in kind for k in range(self.n_codes)]
                 for kind in (rows, better)
             ),
             _SUMMARIES,
@@ -117,7 +123,7 @@ class VocabularyMixin:
         kinds = np.split(kept, np.searchsorted(kept, ends[:-1]))
         return np.array(
             [
-                f"{self._channels[c]}{views[v]}: {features[i]}, {durations[d]}"
+                f"{channels[c * len(views) + v]} | {features[i]} | {durations[d]}"
                 for indices, start, features in zip(
                     kinds, ends - tokenizer.sizes, names, strict=True
                 )
@@ -313,8 +319,25 @@ def _name(
     table["confidence"] = confidence
 
 
-def _duration(length: int, sampling_rate: float | None) -> str:
-    """Length of a window in words."""
+def _unique(names: Sequence[str]) -> list[str]:
+    """Make names for features of names of channels: plain and different."""
+    found: dict[str, None] = {}
+    for name in names:
+        plain = _SPECIAL.sub(" ", name).strip() or "channel"
+        number, own = 1, plain
+        while own in found:
+            number += 1
+            own = f"{plain} {number}"
+        found[own] = None
+    return list(found)
+
+
+def _durations(lengths: Sequence[int], sampling_rate: float | None) -> list[str]:
+    """Lengths of windows in words, with as many digits as tell them apart."""
     if sampling_rate is None:
-        return f"{length} timepoints"
-    return f"{length / sampling_rate:.3g} s"
+        return [f"{length} timepoints" for length in lengths]
+    for digits in range(3, 18):
+        found = [f"{length / sampling_rate:.{digits}g} s" for length in lengths]
+        if len(set(found)) == len(found):
+            break
+    return found

@@ -214,7 +214,7 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     >>> table.shape
     (10, 10000)
     >>> table.columns[0]
-    'x: code ...'
+    'x | code ...'
     """
 
     _tags: ClassVar[dict[str, Any]] = {

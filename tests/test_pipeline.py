@@ -101,12 +101,12 @@ def test_pandas_output_has_readable_names(basic_motions):
     assert isinstance(table, pd.DataFrame)
     assert table.columns.is_unique
     pattern = (
-        r"(acc|gyro)_[xyz]( change)?: "
-        r"(code \d+, (level \d of 4|scale \d of 4|best match|matches in the top \d+%)"
-        r"|[a-z ]+ of (levels|scales)), [\d.]+ s"
+        r"(acc|gyro)_[xyz]( change)? \| "
+        r"(code \d+ \| (level \d of 4|scale \d of 4|best match|matches in the top \d+%)"
+        r"|[a-z ]+ of (levels|scales)) \| [\d.]+ s"
     )
     assert table.columns.str.fullmatch(pattern).all()
-    assert {name.rsplit(", ")[-1] for name in table} == {
+    assert {name.rsplit(" | ")[-1] for name in table} == {
         "0.8 s",
         "1.6 s",
         "3.2 s",
@@ -123,8 +123,8 @@ def test_named_feature_is_what_its_name_says():
     transformer = VQTextTransformer(max_epochs=0, random_state=0, channel_names=["x"])
     transformer.set_output(transform="pandas")
     table = transformer.fit_transform(X)
-    high = table.filter(regex=r"^x: .*level 4 of 4").sum(axis=1)
-    low = table.filter(regex=r"^x: .*level 1 of 4").sum(axis=1)
+    high = table.filter(regex=r"^x \| .*level 4 of 4").sum(axis=1)
+    low = table.filter(regex=r"^x \| .*level 1 of 4").sum(axis=1)
     assert high[::2].min() > 3 * high[1::2].max()
     assert low[1::2].min() > 3 * low[::2].max()
 
