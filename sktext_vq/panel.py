@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
+from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_array
 
 __all__ = ["Panel", "as_panel"]
@@ -24,6 +26,9 @@ FloatArray = NDArray[np.floating[Any]]
 # Checks look at about this many values at a time, so that their temporary arrays
 # stay at a few MiB however large the panel is.
 _CHUNK_VALUES = 2**20
+
+# Integers beyond are rounded in float64.
+_MAX_INTEGER = 2**53
 
 _ACCEPTED = (
     "an (n_cases, n_timepoints) array, an (n_cases, n_channels, n_timepoints) array, "
@@ -85,6 +90,10 @@ class Panel:
         names = None if self.cases is None else self.cases[cases]
         return Panel(self.values[cases], self.lengths[cases], self.channel_names, names)
 
+    def trim(self) -> Panel:
+        """Return the panel up to the end of its longest series."""
+        return replace(self, values=self.values[:, :, : self.lengths.max()])
+
     @cached_property
     def has_gaps(self) -> bool:
         """Whether any value is missing or any series ends early."""
@@ -122,7 +131,8 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
 
         float32 and float64 are kept, float16 becomes float32, and other numbers
         become float64. NaN is a missing value; where all channels of a series are
-        NaN up to the end of the array, the series is over.
+        NaN up to the end of the array, the series is over. Timepoints after the end
+        of the longest series are left out.
     estimator_name : str, default="the estimator"
         Who is asking, for error messages.
 
@@ -135,7 +145,8 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     ------
     ValueError
         If X is empty, has infinite, complex or text values, a channel without any
-        value, or a shape that is not a panel. The message says where.
+        value, a shape that is not a panel, columns with several levels, or integers
+        beyond 2**53, which float64 would round. The message says where.
     TypeError
         If X is sparse or not a container of numbers.
 
@@ -160,22 +171,35 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
         frames = _frames(X)
     if frames is not None:
         names = _channel_names(frames)
-        X = [frame.to_numpy().T for frame in frames]
+        X = [_frame_to_numpy(frame).T for frame in frames]
     if _is_list_of_series(X):
         values = _stack(X, estimator_name)
     else:
         values = _from_array(X, estimator_name)
-    return Panel(values, _find_ends(values, estimator_name), names, cases)
+    return Panel(values, _find_ends(values, estimator_name), names, cases).trim()
+
+
+def rows_of_cases(rows: Any, X: Any, transformer: Any) -> Any:
+    """Return the output of a transformer with the cases of X as its index.
+
+    scikit-learn gives pandas output the index of X, which has several rows for each
+    case if it has levels for cases and times.
+    """
+    if not (_is_frame(X) and X.index.nlevels > 1):
+        return rows
+    if _get_output_config("transform", transformer)["dense"] != "pandas":
+        return rows
+    cases = X.index.get_level_values(0).unique()
+    return sys.modules["pandas"].DataFrame(rows, index=cases)
 
 
 def _from_array(X: Any, estimator_name: str) -> FloatArray:
     """View or convert an array-like as (n_cases, n_channels, n_timepoints)."""
     dtype: Any = [np.float64, np.float32]
-    if _is_frame(X) and 0 in X.shape:
-        X = X.to_numpy()  # check_array has the message for empty arrays
     if _is_frame(X):
-        _refuse_columns(X)
-    elif not issparse(X):  # check_array has the message for sparse input
+        _check_columns(X)
+        X = _frame_to_numpy(X)
+    if not issparse(X):  # check_array has the message for sparse input
         X = _numbers(X)
         if X.ndim == 0 and X.dtype.kind == "O":
             raise TypeError(
@@ -272,32 +296,44 @@ def _numbers(X: Any, case: int | None = None) -> NDArray[Any]:
             "X is a masked array, whose mask would be lost. "
             "Call its .filled(numpy.nan) to mark those values as missing."
         )
+    dtype = getattr(X, "dtype", None)
+    if hasattr(X, "to_numpy") and not isinstance(dtype, np.dtype | None):
+        X = _pandas_to_numpy(X, [dtype])
     array = np.asarray(X)
     if array.dtype.kind == "c":
         raise ValueError(
             f"Complex data not supported: X{_in_case(case)} has dtype {array.dtype}. "
             "Use its real and imaginary parts as two channels."
         )
+    first = () if case is None else (case,)
     if array.dtype.kind == "O":
         for index, value in np.ndenumerate(array):
             if isinstance(value, float) or (case is None and not index):
                 continue
-            place = _place(index) if case is None else _place((case, *index))
-            if isinstance(value, str | bytes):
-                raise ValueError(_text_message(value, place))
-            _refuse_object(value, place)
+            _check_object(value, _place((*first, *index)))
     elif array.dtype.kind not in "biuf":
         raise ValueError(
             f"X{_in_case(case)} has dtype {array.dtype}, which is not numeric. "
             "Convert text and times to numbers first."
         )
+    elif array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
+        if array.max() > _MAX_INTEGER or array.min() < -_MAX_INTEGER:
+            large = (array > _MAX_INTEGER) | (array < -_MAX_INTEGER)
+            index = tuple(np.argwhere(large)[0].tolist())
+            raise ValueError(_integer_message(array[index], _place((*first, *index))))
     return array
 
 
-def _refuse_object(value: Any, place: str) -> None:
-    """Refuse what is no number; None is a missing one, and series are told apart."""
+def _check_object(value: Any, place: str) -> None:
+    """Check that an object is a number, None for a missing one, or a series."""
+    if isinstance(value, str | bytes):
+        raise ValueError(_text_message(value, place))
     if value is None or np.ndim(value) > 0:
         return
+    if isinstance(value, complex):
+        raise ValueError(f"Complex data not supported: X has {value!r} at {place}.")
+    if isinstance(value, Integral) and abs(int(value)) > _MAX_INTEGER:
+        raise ValueError(_integer_message(value, place))
     try:
         float(value)
     except (TypeError, OverflowError) as error:
@@ -307,9 +343,10 @@ def _refuse_object(value: Any, place: str) -> None:
         ) from error
 
 
-def _float_dtype(dtype: np.dtype[Any]) -> type[np.floating[Any]]:
+def _float_dtype(dtype: Any) -> type[np.floating[Any]]:
     """Float type that holds a numeric type; also brings foreign byte order home."""
-    return np.float32 if dtype.kind == "f" and dtype.itemsize <= 4 else np.float64
+    is_small = dtype.kind == "f" and getattr(dtype, "itemsize", 8) <= 4
+    return np.float32 if is_small else np.float64
 
 
 def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
@@ -430,18 +467,39 @@ def _channel_names(frames: list[Any]) -> tuple[str, ...] | None:
     return tuple(columns) if named and len(set(columns)) == len(columns) else None
 
 
-def _refuse_columns(frame: Any) -> None:
-    """Refuse columns of a data frame that hold text, times or other non-numbers."""
-    for timepoint, dtype in enumerate(frame.dtypes):
+def _check_columns(frame: Any) -> None:
+    """Check that columns of a data frame can be timepoints, and are not times."""
+    if frame.columns.nlevels > 1:
+        raise ValueError(
+            f"X has columns with {frame.columns.nlevels} levels, "
+            f"{list(frame.columns.names)}. Give it a row per case and time, and a "
+            "column per channel: X.stack(level) moves the level of the times there."
+        )
+    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
         if dtype.kind not in "biufcO":
             raise ValueError(
-                f"X has dtype {dtype} in column {frame.columns[timepoint]!r}, which is "
-                "not numeric. Convert it to numbers or leave it out."
+                f"X has dtype {dtype} in column {name!r}, which is not numeric. "
+                "Convert it to numbers or leave it out."
             )
-        if dtype.kind == "O":
-            for case, value in enumerate(frame.iloc[:, timepoint]):
-                if isinstance(value, str | bytes):
-                    raise ValueError(_text_message(value, _place((case, timepoint))))
+
+
+def _frame_to_numpy(frame: Any) -> NDArray[Any]:
+    """Return the values of a data frame with every number as it is there."""
+    dtypes = list(frame.dtypes)
+    plain = [isinstance(dtype, np.dtype) and dtype.kind != "O" for dtype in dtypes]
+    if not dtypes or (all(plain) and len(set(dtypes)) == 1):
+        array: NDArray[Any] = frame.to_numpy()
+        return array
+    return _pandas_to_numpy(frame, dtypes)
+
+
+def _pandas_to_numpy(values: Any, dtypes: Sequence[Any]) -> NDArray[Any]:
+    """Return values of pandas, with NaN for NA, and integers that are not rounded."""
+    dtype: Any = object
+    if all(getattr(dtype, "kind", "O") in "bf" for dtype in dtypes):
+        dtype = np.result_type(*{_float_dtype(dtype) for dtype in dtypes})
+    array: NDArray[Any] = values.to_numpy(dtype=dtype, na_value=np.nan)
+    return array
 
 
 def _place(index: Sequence[int]) -> str:
@@ -463,4 +521,12 @@ def _text_message(value: str | bytes, place: str) -> str:
     return (
         f"X contains text: {value!r} at {place}. Convert it to a number, or to NaN if "
         "it is missing."
+    )
+
+
+def _integer_message(value: Any, place: str) -> str:
+    """Word the error for an integer that float64 cannot hold."""
+    return (
+        f"X has the integer {value} at {place}, which is beyond 2**53, so that float64 "
+        "would round it. Subtract an offset first, or convert X to float64 yourself."
     )
