@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import re
 import warnings
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import wraps
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,12 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    check_is_fitted,
+    column_or_1d,
+    validate_data,
+)
 from tqdm.auto import tqdm
 
 from sktext_vq._augmentation import add_copies, check_augment
@@ -36,6 +43,7 @@ from sktext_vq._processes import choose_device
 from sktext_vq._scaling import Scaler
 from sktext_vq._selection import FeatureMoments, Selection, assign_folds, keep_best
 from sktext_vq._teaching import Lesson, TeachingMixin
+from sktext_vq._torch_state import torch_defaults
 from sktext_vq._vocabulary import VocabularyMixin
 from sktext_vq._workspace import WorkspaceMixin
 from sktext_vq._writing import Writer
@@ -63,6 +71,36 @@ _KEPT_SHARES = (1 / 3, 1 / 3, 1.0)
 _FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
 _GRAVITY_VIEWS = ("beside", "alone")
 _TEXT_CHOICES = ("auto", "labels", "captions")
+# Names that sktime gives to channels without names.
+_GENERIC_NAME = re.compile(r"(var|dim)_\d+")
+# Series of less than this share of the shortest training series are warned of.
+_SHORT = 0.5
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+
+def all_or_nothing(fit: Fit) -> Fit:
+    """Let a `fit` change its estimator at the end, and only if it succeeds."""
+
+    @wraps(fit)
+    def fit_copy(self: Any, *args: Any, **kwargs: Any) -> Any:
+        fitted = copy.copy(self)
+        with torch_defaults():
+            fit(fitted, *args, **kwargs)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    return cast(Fit, fit_copy)
+
+
+class TrainingData(NamedTuple):
+    """Checked arguments of `fit`, without the cases of weight 0."""
+
+    panel: Panel
+    y: NDArray[Any] | None
+    texts: list[str] | None
+    groups: NDArray[Any] | None
+    weight: NDArray[np.float64] | None  # with a mean of 1; None if all are equal
 
 
 class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
@@ -130,6 +168,28 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
                     f"{weight!r}."
                 )
 
+    def _validate_fit(
+        self, X: Any, y: Any, text: Any, groups: Any, sample_weight: Any
+    ) -> TrainingData:
+        """Check parameters and then data, and leave out cases of weight 0."""
+        self._check_params()
+        panel = self._check_X(X, reset=True)
+        y = None if y is None else self._check_y(y, panel)
+        texts = None if text is None else check_case_texts(text, panel.n_cases)
+        groups = None if groups is None else check_column(groups, "groups", panel)
+        weight = check_weights(sample_weight, panel)
+        if weight is not None and not weight.all():
+            cases = np.flatnonzero(weight)
+            panel, weight = panel.take(cases).trim(), weight[cases]
+            y = None if y is None else y[cases]
+            texts = None if texts is None else [texts[i] for i in cases]
+            groups = None if groups is None else groups[cases]
+        if weight is not None:
+            weight = None if np.ptp(weight) == 0 else weight / weight.mean()
+        self.n_timepoints_ = panel.n_timepoints
+        self._shortest = int(panel.lengths.min())
+        return TrainingData(panel, y, texts, groups, weight)
+
     def _check_X(self, X: Any, *, reset: bool) -> Panel:
         """Read a panel and hold scikit-learn's feature contract.
 
@@ -147,7 +207,6 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 self.__dict__.pop("feature_names_in_", None)
                 self.n_features_in_ = panel.n_channels
             self.n_channels_ = panel.n_channels
-            self.n_timepoints_ = panel.n_timepoints
             self._columns = panel.channel_names
             _warn_of_axes(X, panel)
             return panel
@@ -160,26 +219,45 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 f"fitted with {self.n_channels_} channels.{advice if is_series else ''}"
             )
         self._check_columns(panel.channel_names)
-        if tabular and self.n_features_in_ == self.n_timepoints_:
+        if tabular and self.n_features_in_ > self.n_channels_:
             validate_data(self, X, reset=False, skip_check_array=True)
+        self._warn_of_short(panel)
         self.scaler_.warn_of_drift(panel, self.channel_names_, stacklevel=3)
         return panel
 
-    def _check_y(self, y: Any, panel: Panel) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Return classes in order, and the class index of every case."""
+    def _warn_of_short(self, panel: Panel) -> None:
+        """Warn of series that are far shorter than all of training."""
+        shortest = getattr(self, "_shortest", 0)  # 0 for models of early versions
+        n_short = int((panel.lengths < _SHORT * shortest).sum())
+        if n_short:
+            warnings.warn(
+                f"{n_short} of {panel.n_cases} series of X are far shorter than all "
+                f"training series: the shortest has {panel.lengths.min()} timepoints, "
+                f"and training series had {shortest} to {self.n_timepoints_}. Results "
+                "for short series may be wrong.",
+                stacklevel=4,
+            )
+
+    def _check_y(self, y: Any, panel: Panel) -> NDArray[Any]:
+        """Return the label of every case."""
         y = check_column(y, "y", panel)
         with np.errstate(invalid="ignore"):  # it casts NaN before it refuses it
             check_classification_targets(y)
-        labels, classes = np.unique(y, return_inverse=True)
-        refuse_broken(labels, "y")
-        return labels, classes.astype(np.int64)
+        refuse_broken(np.unique(y), "y")
+        return y
 
     def _check_columns(self, columns: tuple[str, ...] | None) -> None:
-        """Refuse channels that are others than in training, by their names."""
+        """Check that channels have the names that they had in training."""
         known = getattr(self, "_columns", None)
-        # Frames that sktime converts have names that say nothing.
-        if not known or not columns or known == columns or not {*known} & {*columns}:
+        if not known and self.channel_names is not None:
+            known = tuple(self.channel_names_)
+        if not known or not columns or known == columns:
             return
+        # Arrays that sktime converts get names that say nothing, in their order.
+        for names in (known, columns):
+            generic = all(map(_GENERIC_NAME.fullmatch, names))
+            if generic and [*names] == sorted(names, key=_number) and known != columns:
+                return
         lacking = [name for name in known if name not in columns]
         what = f"lacks {lacking}" if lacking else "has them in another order"
         raise ValueError(
@@ -212,6 +290,12 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 f"{advice}"
             )
         refuse_broken(names, "channel_names")
+        columns = list(self._columns or names)
+        if names != columns and sorted(names) == sorted(columns):
+            raise ValueError(
+                f"channel_names has the columns of X in another order: {names} in "
+                f"place of {columns}. Use the order of the columns, or leave it out."
+            )
         return names
 
     def _check_channel_groups(self) -> dict[str, tuple[int, int, int]]:
@@ -252,33 +336,27 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
 
     def _fit(
         self,
-        panel: Panel,
+        data: TrainingData,
         labels: NDArray[Any] | None,
         classes: NDArray[np.int64] | None,
-        case_texts: Any,
         class_weight: NDArray[np.float64] | None,
         n_folds: int = 1,
-        groups: NDArray[Any] | None = None,
         init: Any = None,
     ) -> tuple[Selection, Panel]:
         """Fit vocabulary, and train it unless there is nothing to train or no time.
 
         Parameters
         ----------
-        panel : Panel
-            Training series.
+        data : TrainingData
+            What `fit` was given. Folds do not part its groups.
         labels : ndarray of shape (n_classes,), optional
             Classes in order.
         classes : ndarray of shape (n_cases,), optional
             Index of the class of every case.
-        case_texts : array-like of shape (n_cases,), optional
-            One text per case.
         class_weight : ndarray of shape (n_classes,), optional
             Weights of classes in the loss.
         n_folds : int, default=1
             Folds without each of which features are chosen again.
-        groups : ndarray of shape (n_cases,), optional
-            What folds must not part.
         init : VQTextTransformer or VQTextClassifier, optional
             Where the vocabulary comes from.
 
@@ -290,14 +368,10 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
             What they were chosen on: the series with changed copies, if `augment` asks
             for such.
         """
-        self._check_params()
+        panel, groups, weight = data.panel, data.groups, data.weight
         self.channel_names_ = self._check_channel_names()
-        if case_texts is not None:
-            case_texts = check_case_texts(case_texts, panel.n_cases)
         learned = None if init is None else Learned.of(init, self.n_codes)
-        checkpoint = self._checkpoint(
-            panel, labels, classes, case_texts, groups, learned
-        )
+        checkpoint = self._checkpoint(data, labels, classes, learned)
         random_state = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(
             int(random_state.randint(np.iinfo(np.int32).max))
@@ -332,7 +406,8 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 labels=labels,
                 classes=classes,
                 class_weight=class_weight,
-                case_texts=case_texts,
+                sample_weight=weight,
+                case_texts=data.texts,
                 init=learned,
                 checkpoint=checkpoint,
                 generator=generator,
@@ -341,12 +416,13 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         if self.augment is not None:
             n_cases, triads = panel.n_cases, list(self.channel_groups_.values())
             panel = add_copies(panel, triads, self.augment, random_state)
-            classes, groups = (
+            classes, groups, weight = (
                 None if each is None else np.repeat(each, panel.n_cases // n_cases)
-                for each in (classes, groups)
+                for each in (classes, groups, weight)
             )
+        cases = np.arange(panel.n_cases)
         selection = self._select(
-            panel, classes, np.arange(panel.n_cases), random_state, n_folds, groups
+            panel, classes, cases, random_state, n_folds, groups, weight
         )
         self.kept_ = selection.kept
         self._use = self._count_codes(selection.moments, selection.separation)
@@ -355,11 +431,9 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
 
     def _checkpoint(
         self,
-        panel: Panel,
+        data: TrainingData,
         labels: NDArray[Any] | None,
         classes: NDArray[np.int64] | None,
-        case_texts: list[str] | None,
-        groups: NDArray[Any] | None,
         init: Learned | None,
     ) -> Checkpoint | None:
         """Open the file of this fit, before anything is computed."""
@@ -370,6 +444,7 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
                 "checkpoint needs random_state to be an int, or a fit could not go on "
                 f"from where another one was; got {self.random_state!r}."
             )
+        panel = data.panel
         shape = (panel.n_cases, panel.n_channels, panel.n_timepoints)
         facts = {"X": fact_of_arrays(f"of shape {shape}", panel.values, panel.lengths)}
         if labels is None or classes is None:
@@ -377,11 +452,13 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         else:
             y = [labels.astype(str).tolist(), classes.tolist()]
             facts["y"] = fact(y, f"{len(classes)} labels of {len(labels)} classes")
-        for name, each in (("text", case_texts), ("groups", groups)):
+        for name, each in (("text", data.texts), ("groups", data.groups)):
             facts[f"{name} of fit"] = fact(
                 None if each is None else np.asarray(each).astype(str).tolist(),
                 None if each is None else "given",
             )
+        if data.weight is not None:
+            facts["sample_weight of fit"] = fact(data.weight.tolist(), "given")
         facts["init"] = fact(None) if init is None else init.fact()
         facts |= facts_of_parameters(self.get_params(deep=False))
         return Checkpoint(self.checkpoint, facts)
@@ -427,6 +504,7 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         random_state: np.random.RandomState,
         n_folds: int = 1,
         groups: NDArray[Any] | None = None,
+        sample_weight: NDArray[np.float64] | None = None,
     ) -> Selection:
         """Choose features by their scores on up to 2,048 cases."""
         chosen = np.sort(random_state.permutation(cases)[:_MAX_SELECTION_CASES])
@@ -438,8 +516,10 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         sizes = np.array(self.tokenizer_.sizes)
         moments = FeatureMoments(sizes.sum(), int(labels.max()) + 1, n_folds)
         shares = np.empty((len(chosen), self.n_codes))
+        weight = None if sample_weight is None else sample_weight[chosen]
         for where, features in self._flat_features(part, "choosing features"):
-            moments.add(features, labels[where], folds[where])
+            own = None if weight is None else weight[where]
+            moments.add(features, labels[where], folds[where], own)
             usage = self.tokenizer_.usage(torch.from_numpy(features)).flatten(3)
             shares[where] = share_of_codes(usage).numpy()
         moments.flush()
@@ -538,7 +618,7 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
 
         def compute(part: slice) -> Result:
-            with torch.inference_mode():
+            with torch_defaults(), torch.inference_mode():
                 batch = self.scaler_.batch(panel, part, n_timepoints)
                 features = tokenizer(to_device(batch, device)).cpu().numpy()
                 return function(part, features)
@@ -621,6 +701,28 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
     return column
 
 
+def check_weights(sample_weight: Any, panel: Panel) -> NDArray[np.float64] | None:
+    """Return the weight of each case, of which some are above 0."""
+    if sample_weight is None:
+        return None
+    if not isinstance(sample_weight, Real):
+        sample_weight = check_column(sample_weight, "sample_weight", panel)
+    weight: NDArray[np.float64] = _check_sample_weight(
+        sample_weight, panel.lengths, dtype=np.float64, ensure_non_negative=True
+    )
+    if not (np.isfinite(weight).all() and weight.any()):
+        raise ValueError(
+            "sample_weight must be finite, and above 0 for at least one case: Sample "
+            "weights must contain at least one non-zero number."
+        )
+    return weight
+
+
+def _number(name: str) -> int:
+    """Return the number at the end of a generic name."""
+    return int(name.rpartition("_")[2])
+
+
 def _warn_of_axes(X: Any, panel: Panel) -> None:
     """Warn of tables whose rows or columns are likely to be something else."""
     if panel.n_channels > panel.n_timepoints:
@@ -628,22 +730,31 @@ def _warn_of_axes(X: Any, panel: Panel) -> None:
             f"X has {panel.n_channels} channels of {panel.n_timepoints} timepoints. "
             "Its axes are cases, channels, timepoints; if the last two are the other "
             "way around, call X.transpose(0, 2, 1).",
-            stacklevel=4,
+            stacklevel=6,
         )
     columns = getattr(X, "columns", ()) if panel.channel_names is None else ()
-    triads = find_triads([name for name in columns if isinstance(name, str)])
-    if triads:
+    names = [name for name in columns if isinstance(name, str)]
+    # Names such as x_0, x_1, y_0 and y_1 are those of two channels.
+    kinds = Counter(re.sub(r"\d+", "0", name) for name in names)
+    several = len(kinds) > 1 and len({*kinds.values()}) == 1 and len(kinds) < len(names)
+    if several or find_triads(names):
         warnings.warn(
             f"X has columns {list(columns)[:6]}, each row of which is read as a case "
             "and each column as a timepoint of one channel. If columns are channels, "
             "sktext_vq.recordings.read_recordings makes a panel of the table.",
-            stacklevel=4,
+            stacklevel=6,
         )
 
 
 def _is_table(X: Any, panel: Panel) -> bool:
-    """Whether X has the shape (n_cases, n_timepoints) of its panel."""
-    if panel.n_channels > 1 or (panel.lengths < panel.n_timepoints).any():
-        return hasattr(X, "shape") and X.shape == (panel.n_cases, panel.n_timepoints)
-    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-    return shape == (panel.n_cases, panel.n_timepoints)
+    """Whether X has a row per case of the panel and a column per timepoint."""
+    if panel.n_channels > 1:
+        return False
+    if isinstance(X, list | tuple):
+        widths = {len(series) if np.ndim(series) == 1 else 0 for series in X}
+        shape = (len(X), min(widths) if len(widths) == 1 else 0)
+    else:
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    # There may be columns without values after the end of all series.
+    n_columns = shape[1] if len(shape) == 2 and shape[0] == panel.n_cases else 0
+    return bool(n_columns >= panel.n_timepoints)

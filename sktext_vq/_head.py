@@ -25,11 +25,18 @@ _CHUNK = 512
 
 @dataclass(frozen=True)
 class Cases:
-    """Features of some cases, with their classes and weights."""
+    """Features of some cases, with their classes and sample weights."""
 
     features: NDArray[np.float32]
     classes: NDArray[np.int64]
     weight: Array | None
+
+    def weights(self, of_classes: Array | None) -> Array | None:
+        """Return sample weights times weights of classes, or None without either."""
+        if of_classes is None:
+            return self.weight
+        weight = of_classes[self.classes]
+        return weight if self.weight is None else weight * self.weight
 
     def targets(self, n_classes: int) -> NDArray[np.float32]:
         """Return 1 for the class of a case and -1 for the others."""
@@ -90,23 +97,25 @@ class RidgeHead:
         weight : ndarray of shape (n_features,)
             Weights of features, whose mean square is 1.
         class_weight : ndarray of shape (n_classes,), optional
-            Weights of classes, which those of cases are made of.
+            Weights of classes.
         """
         features = cases.features
         self.offset = np.zeros(n_classes)
+        root = None
         if class_weight is not None:
+            root = np.sqrt(class_weight)
             with np.errstate(divide="ignore"):
                 self.offset = np.log(class_weight) / 2
         penalty, n_cases, self.sharpness = _cross_validate(
-            folds, n_classes, weight, self.offset
+            folds, n_classes, weight, self.offset, class_weight
         )
         self.penalty = penalty * len(features) / (n_cases or len(features))
         self.scaler = FeatureScaler.fit(features, weight)
         self.scaler.scale_in_place(features)
         n_features = features.shape[1]
         model = Ridge(self.penalty * n_features, solver="cholesky")
-        root = None if cases.weight is None else np.sqrt(cases.weight)
-        model.fit(features, cases.targets(n_classes), sample_weight=root)
+        weights = cases.weights(root)
+        model.fit(features, cases.targets(n_classes), sample_weight=weights)
         coef = np.asarray(model.coef_, dtype=np.float64)
         self.coef = coef.reshape(n_classes, n_features).T
         self.intercept = np.asarray(model.intercept_, dtype=np.float64)
@@ -126,10 +135,14 @@ class RidgeHead:
         ]
         return torch.stack(rows).numpy() + self.intercept
 
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logarithm of probabilities up to a constant per case, of the same shape."""
+        scores: NDArray[np.float64] = self.sharpness * self.scores(features)
+        return scores + self.offset
+
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability of each class, of shape (n_cases, n_classes)."""
-        scores = self.sharpness * self.scores(features) + self.offset
-        return softmax(scores, axis=1)
+        return softmax(self.logits(features), axis=1)
 
 
 def _cross_validate(
@@ -137,6 +150,7 @@ def _cross_validate(
     n_classes: int,
     weight: NDArray[np.float32],
     offset: Array,
+    class_weight: Array | None,
 ) -> tuple[float, float | None, float]:
     """Return the best penalty, for how many cases, and the factor that goes with it."""
     scores, classes, case_weights, sizes = [], [], [], []
@@ -145,12 +159,14 @@ def _cross_validate(
         known = np.isin(test.classes, train.classes)
         if not known.any():
             continue
-        scores.append(_held_out_scores(train, test.features[known], n_classes, weight))
+        held_out = test.features[known]
+        scores.append(
+            _held_out_scores(train, held_out, n_classes, weight, class_weight)
+        )
         sizes.append(len(train.classes))
         classes.append(test.classes[known])
-        case_weights.append(
-            np.ones(known.sum()) if test.weight is None else test.weight[known]
-        )
+        own = test.weights(class_weight)
+        case_weights.append(np.ones(known.sum()) if own is None else own[known])
     if not scores:
         return _DEFAULT_PENALTY, None, _DEFAULT_SHARPNESS
     every = np.concatenate(scores, axis=1)
@@ -166,6 +182,7 @@ def _held_out_scores(
     test: NDArray[np.float32],
     n_classes: int,
     feature_weight: NDArray[np.float32],
+    class_weight: Array | None,
 ) -> NDArray[np.float64]:
     """Scores of held-out cases by all penalties, from one eigendecomposition.
 
@@ -176,7 +193,8 @@ def _held_out_scores(
     scaler = FeatureScaler.fit(train.features, feature_weight)
     known, new = scaler(train.features), scaler(test)
     targets = train.targets(n_classes).astype(np.float64)
-    weight = np.ones(len(targets)) if train.weight is None else np.sqrt(train.weight)
+    weight = train.weights(None if class_weight is None else np.sqrt(class_weight))
+    weight = np.ones(len(targets)) if weight is None else weight
     middle = np.average(known, axis=0, weights=weight).astype(np.float32)
     intercept = np.average(targets, axis=0, weights=weight)
     root = np.sqrt(weight)[:, None]

@@ -35,10 +35,13 @@ class FeatureMoments:
         features: NDArray[np.float32],
         classes: NDArray[np.int64],
         folds: NDArray[np.int64],
+        weight: NDArray[np.floating[Any]] | None = None,
     ) -> None:
-        """Add cases with features of shape (n, n_features)."""
+        """Add cases with features of shape (n, n_features), with weights if given."""
+        if weight is None:
+            weight = np.ones(len(features), np.float32)
         # Few large products are faster than many small ones.
-        self._waiting.append((features, classes, folds))
+        self._waiting.append((features, classes, folds, weight))
         if sum(part[0].size for part in self._waiting) > _WAITING_VALUES:
             self.flush()
 
@@ -46,11 +49,12 @@ class FeatureMoments:
         """Take in cases that wait for more."""
         if not self._waiting:
             return
-        features, classes, folds = map(np.concatenate, zip(*self._waiting, strict=True))
+        parts = zip(*self._waiting, strict=True)
+        features, classes, folds, weight = map(np.concatenate, parts)
         self._waiting.clear()
         n_folds, n_classes = self.counts.shape
         member = np.zeros((n_folds * n_classes, len(features)), np.float32)
-        member[folds * n_classes + classes, np.arange(len(features))] = 1
+        member[folds * n_classes + classes, np.arange(len(features))] = weight
         self.counts += member.sum(axis=1).reshape(self.counts.shape)
         self.sums += (member @ features).reshape(self.sums.shape)
         self.squares += (member @ np.square(features)).reshape(self.sums.shape)

@@ -57,6 +57,8 @@ class Lesson:
         Index of the class of every case.
     class_weight : ndarray of shape (n_classes,), optional
         Weights of classes in the losses.
+    sample_weight : ndarray of shape (n_cases,), optional
+        Weights of cases, above 0.
     case_texts : list of str, optional
         One text per case.
     init : Learned, optional
@@ -71,6 +73,7 @@ class Lesson:
     labels: NDArray[Any] | None
     classes: NDArray[np.int64] | None
     class_weight: NDArray[np.float64] | None
+    sample_weight: NDArray[np.float64] | None
     case_texts: list[str] | None
     init: Learned | None
     checkpoint: Checkpoint | None
@@ -78,11 +81,12 @@ class Lesson:
 
     def take(self, cases: NDArray[np.int64]) -> Lesson:
         """Return what there is about some cases."""
-        classes, texts = self.classes, self.case_texts
+        classes, texts, weight = self.classes, self.case_texts, self.sample_weight
         return dataclasses.replace(
             self,
             panel=self.panel.take(cases),
             classes=None if classes is None else classes[cases],
+            sample_weight=None if weight is None else weight[cases],
             case_texts=None if texts is None else [texts[i] for i in cases],
         )
 
@@ -160,6 +164,8 @@ class TeachingMixin:
         classes: NDArray[np.int64] | None,
         cases: NDArray[np.int64],
         random_state: np.random.RandomState,
+        *,
+        sample_weight: NDArray[np.float64] | None = None,
     ) -> Selection:
         raise NotImplementedError
 
@@ -173,12 +179,14 @@ class TeachingMixin:
         n_cases = lesson.panel.n_cases
         if n_cases > few:
             lesson = lesson.take(np.sort(random_state.permutation(n_cases)[:few]))
-        panel, classes = lesson.panel, lesson.classes
+        panel, classes, weight = lesson.panel, lesson.classes, lesson.sample_weight
         with single_thread():
             guidance = self._guidance(lesson)
         train_cases, valid_cases = split_cases(panel.n_cases, classes, random_state)
         # What the heads see is chosen without the labels of held-out cases.
-        selection = self._select(panel, classes, train_cases, random_state)
+        selection = self._select(
+            panel, classes, train_cases, random_state, sample_weight=weight
+        )
         kept = selection.kept
         # Where codes are learned, features are computed anew in every step.
         picked, usage = self._gather(panel, kept[:0] if learned else kept)
@@ -212,6 +220,11 @@ class TeachingMixin:
             device=str(self.device),
             verbose=self.verbose,
             checkpoint=lesson.checkpoint,
+            sample_weight=(
+                None
+                if lesson.sample_weight is None
+                else lesson.sample_weight[train_cases]
+            ),
         )
         tokenizer.requires_grad_(False)
         if self._learns_features and model.memory is not None:
@@ -398,7 +411,7 @@ class TeachingMixin:
             warnings.warn(
                 f"Training goes on without text, since {error} Pass text=None to "
                 "choose this.",
-                stacklevel=6,
+                stacklevel=7,
             )
             return None
 

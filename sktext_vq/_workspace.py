@@ -93,7 +93,7 @@ class WorkspaceMixin:
         model = self.model_
         assert model is not None
         features = torch.from_numpy(self._histograms(panel, model.kept.numpy()))
-        with torch.inference_mode(), single_thread():
+        with single_thread(), torch.inference_mode():
             parts = [
                 model.place(model.standardise_picked(part)) @ places.T
                 for part in features.split(1024)
@@ -159,7 +159,7 @@ class WorkspaceMixin:
                 f"{' or '.join(sorted(losses))} in loss_weights."
             )
         places, usages = [], []
-        with torch.inference_mode(), single_thread():
+        with single_thread(), torch.inference_mode():
             for start in range(0, len(checked), _TEXTS_AT_ONCE):
                 part = checked[start : start + _TEXTS_AT_ONCE]
                 place, log_usage = model.read(encode_texts(part, self._encoder()))

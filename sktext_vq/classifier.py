@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_class_weight
 
-from sktext_vq._base import VQTextBase, check_column
+from sktext_vq._base import VQTextBase, all_or_nothing
 from sktext_vq._cluster import map_parts
 from sktext_vq._explanation import ExplanationMixin
 from sktext_vq._head import Cases, RidgeHead
@@ -198,12 +200,15 @@ class VQTextClassifier(
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @all_or_nothing
     def fit(
         self,
         X: Any,
         y: ArrayLike,
         text: ArrayLike | None = None,
+        *,
         groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
         init: Any = None,
     ) -> VQTextClassifier:
         """Learn vocabulary and classifier.
@@ -220,6 +225,10 @@ class VQTextClassifier(
         groups : array-like of shape (n_cases,), optional
             Whom, or which machine or recording, each case is of. Penalty and
             probabilities are then chosen for groups that training has not seen.
+        sample_weight : array-like of shape (n_cases,), optional
+            Weights of cases in training, in the choice of features and in the ridge
+            classifier. Only their ratios matter. Cases of weight 0 are ignored, and so
+            is a class that has no others.
         init : VQTextTransformer or VQTextClassifier, optional
             A fitted one, of as many codes, to start from: of other series, perhaps of
             other channels, such as :func:`~sktext_vq.pretrain` makes; or of earlier
@@ -234,9 +243,10 @@ class VQTextClassifier(
         Raises
         ------
         ValueError
-            If X is no panel or does not match y, text or groups, if there is one class
-            or one group only, if a parameter is off, or `checkpoint` is a file of
-            another fit or damaged.
+            If X is not a panel or does not match y, text, groups or sample_weight, if
+            there is one class or one group only, if a parameter or a weight is invalid,
+            or `checkpoint` is a file of another fit or damaged. The estimator is then
+            as it was before the call.
         NotFittedError
             If `init` is not fitted.
         TypeError
@@ -248,59 +258,70 @@ class VQTextClassifier(
         OSError
             If `checkpoint` cannot be written.
         """
-        if self.head not in _HEADS:
-            raise ValueError(f"head must be one of {_HEADS}, got {self.head!r}.")
-        panel = self._check_X(X, reset=True)
-        labels, classes = self._check_y(y, panel)
+        data = self._validate_fit(X, y, text, groups, sample_weight)
+        if data.y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None."
+            )
+        labels, classes = np.unique(data.y, return_inverse=True)
         if len(labels) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least two classes, but y has only "
                 f"1 class: {labels[0]!r}."
             )
-        owners: NDArray[Any] | None = None
-        if groups is not None:
-            owners = check_column(groups, "groups", panel)
-            if len(np.unique(owners)) < 2:
-                raise ValueError(
-                    f"groups has only one group, {owners.tolist()[0]!r}: nothing can "
-                    "be held out. Leave it out, or give at least two."
-                )
-        weight = case_weight = None
-        if self.class_weight is not None:
-            weight = compute_class_weight(
-                self.class_weight, classes=labels, y=labels[classes]
+        if data.groups is not None and len(np.unique(data.groups)) < 2:
+            raise ValueError(
+                f"groups has only one group, {data.groups.tolist()[0]!r}: nothing can "
+                "be held out. Leave it out, or give at least two."
             )
-            if weight.min() < 0 or not weight.any():
+        class_weight = None
+        if self.class_weight is not None:
+            class_weight = compute_class_weight(
+                self.class_weight, classes=labels, y=data.y, sample_weight=data.weight
+            )
+            if not class_weight.any():
                 raise ValueError(
-                    "class_weight must be at least 0 and not 0 for all classes, got "
+                    "class_weight must be above 0 for at least one class, got "
                     f"{self.class_weight!r}."
                 )
-            case_weight = weight[classes]
         selection, panel = self._fit(
-            panel, labels, classes, text, weight, _N_FOLDS, owners, init
+            data, labels, classes, class_weight, _N_FOLDS, init
         )
         n_copies = panel.n_cases // len(classes)
-        classes = np.repeat(classes, n_copies)
-        if case_weight is not None:
-            case_weight = np.repeat(case_weight, n_copies)
-        if self.head == "network" and not (
-            self.model_ and "class" in self.model_.parts
-        ):
-            raise ValueError(
-                'head="network" needs training: max_epochs above 0, and a weight above '
-                '0 of the loss "class".'
-            )
+        classes, weight = np.repeat(classes, n_copies), data.weight
+        if weight is not None:
+            weight = np.repeat(weight, n_copies)
         self.classes_ = labels
-        cases = Cases(self._histograms(panel), classes, case_weight)
-        folds = self._folds(panel, classes, case_weight, selection)
+        cases = Cases(self._histograms(panel), classes, weight)
+        folds = self._folds(panel, classes, weight, selection)
         self.head_ = RidgeHead().fit(
-            cases, len(labels), folds, selection.weight, weight
+            cases, len(labels), folds, selection.weight, class_weight
         )
         # The head has standardised the features in place.
         self.space_ = ZeroShotSpace().fit(
             cases.features, classes, check_random_state(self.random_state)
         )
         return self
+
+    def _check_params(self) -> None:
+        super()._check_params()
+        if self.head not in _HEADS:
+            raise ValueError(f"head must be one of {_HEADS}, got {self.head!r}.")
+        if self.head == "network" and not (
+            self.max_epochs and self._loss_weights()["class"]
+        ):
+            raise ValueError(
+                'head="network" needs training: max_epochs above 0, and a weight above '
+                '0 of the loss "class".'
+            )
+        weights = self.class_weight
+        for label, weight in weights.items() if isinstance(weights, dict) else ():
+            if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
+                raise ValueError(
+                    f"class_weight[{label!r}] must be a finite number of at least 0, "
+                    f"got {weight!r}."
+                )
 
     def _folds(
         self,
@@ -350,24 +371,73 @@ class VQTextClassifier(
         ValueError
             If X is no panel, or not one of the channels that were fitted.
         """
-        panel = self._check_X(X, reset=False)
-        return map_parts(self._probabilities_of, panel, self.n_jobs)
+        return softmax(self._logits(self._check_X(X, reset=False)), axis=1)
 
-    def _probabilities_of(self, panel: Panel) -> NDArray[np.float64]:
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Logarithm of the probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_classes)
+            Columns as in ``classes_``.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As :meth:`predict_proba`.
+        """
+        return log_softmax(self._logits(self._check_X(X, reset=False)), axis=1)
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Score of each class, the largest of which is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the channels of the training series.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_classes), or (n_cases,) if there are two classes
+            Logarithms of probabilities up to a constant per case. With two classes,
+            log-odds of ``classes_[1]``.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            As :meth:`predict_proba`.
+        """
+        logits = self._logits(self._check_X(X, reset=False))
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def _logits(self, panel: Panel) -> NDArray[np.float64]:
+        """Score of each class before the softmax."""
+        return map_parts(self._logits_of_panel, panel, self.n_jobs)
+
+    def _logits_of_panel(self, panel: Panel) -> NDArray[np.float64]:
         def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
-            return self._probabilities(features)
+            return self._logits_of(features)
 
         found = self._map_features(score, panel, "classes")
-        return np.concatenate([probabilities for _, probabilities in found])
+        return np.concatenate([logits for _, logits in found])
 
-    def _probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probability of each class, from all features of some cases."""
+    def _logits_of(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Score of each class before the softmax, from all features of some cases."""
         if self.head == "network":
             model = self.model_
             assert model is not None
             picked = torch.from_numpy(features)[:, model.kept]
-            return model.probabilities(picked).numpy()
-        return self.head_.probabilities(features[:, self.kept_])
+            return model.logits(picked).numpy()
+        return self.head_.logits(features[:, self.kept_])
+
+    def _probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Probability of each class, from all features of some cases."""
+        return softmax(self._logits_of(features), axis=1)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable class.

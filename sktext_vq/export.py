@@ -18,6 +18,7 @@ import sktext_vq
 from sktext_vq._output import check_target, replace_file
 from sktext_vq._scaling import FARTHEST
 from sktext_vq._selection import CLIP
+from sktext_vq._torch_state import torch_defaults
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.nn.frames import FLOOR, GravityFrame
 from sktext_vq.nn.tokens import (
@@ -126,7 +127,7 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
             f"{N_POINTS} at least: continue them by their last value, and fit again."
         )
     graph = _Graph()
-    with torch.no_grad():
+    with torch_defaults(), torch.no_grad():
         _predict(graph, estimator)
     return replace_file(path, graph.to_bytes(_metadata(estimator)))
 

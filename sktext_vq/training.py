@@ -6,7 +6,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,7 +19,7 @@ from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from threadpoolctl import threadpool_limits
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, WeightedRandomSampler
 
 from sktext_vq._callbacks import (
     Commit,
@@ -35,12 +35,13 @@ from sktext_vq._callbacks import (
 from sktext_vq._checkpoints import Checkpoint, digest_of_tensors, tensors_of
 from sktext_vq._examples import Examples
 from sktext_vq._processes import Processes, choose_device
+from sktext_vq._torch_state import torch_defaults
 from sktext_vq.nn.model import DualBranchModel, Step
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_TO_USER = 7  # frames from a warning to who called fit
+_TO_USER = 8  # frames from a warning to who called fit
 _VALID_SHARE = 0.2
 # Below this many cases a held-out part says little and costs much.
 _MIN_CASES_TO_HOLD_OUT = 50
@@ -128,13 +129,19 @@ def observe(
     model.observe(to_device(step, device), examples.generator)
 
 
-def single_thread() -> AbstractContextManager[Any]:
-    """Keep torch's operations on the calling thread.
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Keep torch's operations on the calling thread, with the defaults of torch.
 
     They are small here. Sharing each out over threads gains little on an idle machine,
     and on a busy one every operation waits for the slowest thread, which makes the
     whole up to a hundred times slower. Cases are what is shared out, see `n_jobs`.
     """
+    with _limit_threads(), torch_defaults():
+        yield
+
+
+def _limit_threads() -> Any:
     torch.get_num_threads()  # sets up a new thread, which would undo the limit later
     return threadpool_limits(1, user_api="openmp")
 
@@ -148,11 +155,11 @@ def in_threads(
     """
     n_threads = min(n_threads, len(items))
     if n_threads < 2:
-        with single_thread():
+        with _limit_threads():
             yield from map(function, items)
         return
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(n_threads, initializer=single_thread) as pool:
+    with ThreadPoolExecutor(n_threads, initializer=_limit_threads) as pool:
         for item in items:
             waiting.append(pool.submit(function, item))
             if len(waiting) > n_threads:
@@ -203,6 +210,7 @@ def train(
     device: str,
     verbose: int,
     checkpoint: Checkpoint | None = None,
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> list[dict[str, float]]:
     """Train a model in place.
 
@@ -226,6 +234,8 @@ def train(
         1 shows a progress bar.
     checkpoint : Checkpoint, optional
         Where to write the state of training, and to go on from.
+    sample_weight : ndarray of shape (n_train,), optional
+        Weights of the cases to learn from: an epoch draws cases in proportion.
 
     Returns
     -------
@@ -269,6 +279,13 @@ def train(
     if checkpoint is not None:
         save = Save(checkpoint, start, keep, writes=processes.is_first)
         callbacks.append(("save", save))
+    order: dict[str, Any] = {"shuffle": True}
+    if sample_weight is not None:
+        order = {
+            "sampler": WeightedRandomSampler(
+                sample_weight.tolist(), len(train_cases), generator=examples.generator
+            )
+        }
     net = _Net(
         model,
         examples=examples,
@@ -283,7 +300,7 @@ def train(
         ],
         max_epochs=max_epochs,
         batch_size=_batch_size(examples, len(train_cases)),
-        iterator_train__shuffle=True,
+        **{f"iterator_train__{name}": value for name, value in order.items()},
         iterator_train__generator=examples.generator,
         iterator_valid__generator=examples.generator,
         train_split=(

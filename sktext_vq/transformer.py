@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 
-from sktext_vq._base import VQTextBase
+from sktext_vq._base import VQTextBase, all_or_nothing
 from sktext_vq._cluster import map_parts
 from sktext_vq._selection import FeatureScaler
-from sktext_vq.panel import Panel
+from sktext_vq.panel import Panel, rows_of_cases
 
 # Of all features together: penalties about 1, the default of linear models, suit it.
 _VARIANCE = 100.0
@@ -187,11 +187,14 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
+    @all_or_nothing
     def fit(
         self,
         X: Any,
         y: ArrayLike | None = None,
         text: ArrayLike | None = None,
+        *,
+        sample_weight: ArrayLike | None = None,
         init: Any = None,
     ) -> VQTextTransformer:
         """Learn the vocabulary.
@@ -205,6 +208,9 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         text : array-like of shape (n_cases,) of str, optional
             One text about each case. Takes the place of other text. It is about the
             series: one that names the class tells more than text may.
+        sample_weight : array-like of shape (n_cases,), optional
+            Weights of cases in training and in the choice of features. Only their
+            ratios matter. Cases of weight 0 are ignored.
         init : VQTextTransformer or VQTextClassifier, optional
             A fitted one, of as many codes, to start from: of other series, perhaps of
             other channels, such as :func:`~sktext_vq.pretrain` makes; or of earlier
@@ -219,8 +225,9 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         Raises
         ------
         ValueError
-            If X is no panel or does not match y or text, a parameter is off, or
-            `checkpoint` is a file of another fit or damaged.
+            If X is not a panel or does not match y, text or sample_weight, a parameter
+            or a weight is invalid, or `checkpoint` is a file of another fit or damaged.
+            The estimator is then as it was before the call.
         NotFittedError
             If `init` is not fitted.
         TypeError
@@ -232,13 +239,13 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
         OSError
             If `checkpoint` cannot be written.
         """
-        panel = self._check_X(X, reset=True)
+        data = self._validate_fit(X, y, text, None, sample_weight)
         labels = classes = None
-        if y is not None:
-            labels, classes = self._check_y(y, panel)
+        if data.y is not None:
+            labels, classes = np.unique(data.y, return_inverse=True)
             if len(labels) == 1:  # nothing to tell apart
                 labels = classes = None
-        selection, _ = self._fit(panel, labels, classes, text, None, init=init)
+        selection, _ = self._fit(data, labels, classes, None, init=init)
         kept = selection.kept
         mean, scale = selection.moments.mean_and_scale()
         weight = selection.weight * np.float32((_VARIANCE / len(kept)) ** 0.5)
@@ -270,7 +277,8 @@ class VQTextTransformer(TransformerMixin, VQTextBase):
             If X is no panel, or not one of the channels that were fitted.
         """
         panel = self._check_X(X, reset=False)
-        return map_parts(self._scaled_features, panel, self.n_jobs)
+        features = map_parts(self._scaled_features, panel, self.n_jobs)
+        return rows_of_cases(features, X, self)
 
     def _scaled_features(self, panel: Panel) -> NDArray[np.float32]:
         features = self._histograms(panel)
