@@ -233,8 +233,8 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
             warnings.warn(
                 f"{n_short} of {panel.n_cases} series of X are far shorter than all "
                 f"training series: the shortest has {panel.lengths.min()} timepoints, "
-                f"and training series had {shortest} to {self.n_timepoints_}. Results "
-                "for short series may be wrong.",
+                f"and training series had from {shortest} to {self.n_timepoints_}. "
+                "Results for short series may be wrong.",
                 stacklevel=4,
             )
 

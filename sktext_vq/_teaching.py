@@ -395,7 +395,8 @@ class TeachingMixin:
             captioner = SeriesCaptioner(
                 channel_names=self._known_names(), sampling_rate=self.sampling_rate
             )
-            case_texts = captioner.fit_transform(lesson.panel).tolist()
+            sentences = captioner.fit(lesson.panel).sentences(lesson.panel)
+            case_texts = [" ".join(each) for each in sentences]
         try:
             return make_guidance(
                 prompts,

@@ -459,5 +459,5 @@ class VQTextClassifier(
         ValueError
             If X is no panel, or not one of the channels that were fitted.
         """
-        probabilities = self.predict_proba(X)
+        probabilities = softmax(self._logits(self._check_X(X, reset=False)), axis=1)
         return self.classes_[probabilities.argmax(axis=1)]

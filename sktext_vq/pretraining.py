@@ -104,7 +104,9 @@ def pretrain(
             f"most_series must be at least 1 for each of {len(panels)} panels, got "
             f"{most_series}."
         )
-    random_state = check_random_state(parameters.get("random_state"))
+    transformer = VQTextTransformer(**parameters)
+    transformer._check_params()
+    random_state = check_random_state(transformer.random_state)
     series: list[NDArray[np.float32]] = []
     for number, each in enumerate(panels):
         try:
@@ -113,7 +115,7 @@ def pretrain(
             error.add_note(f"This is about panel {number}, counted from 0.")
             raise
         series += _draw(panel, most_series // len(panels), random_state)
-    return VQTextTransformer(**parameters).fit(series)
+    return transformer.fit(series)
 
 
 def _draw(

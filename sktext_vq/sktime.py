@@ -24,6 +24,7 @@ except ImportError as error:
         "'sktext_vq[sktime]'. Those of sktext_vq itself do without."
     ) from error
 
+from sktext_vq._base import all_or_nothing
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
 
@@ -154,6 +155,25 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
         VQTextClassifier.__init__(self, *args, **params)
         super().__init__()
 
+    @all_or_nothing
+    def fit(self, X: Any, y: Any) -> VQTextSktimeClassifier:
+        """Fit to training series.
+
+        Parameters
+        ----------
+        X : panel
+            Training series, of a type that the notes list.
+        y : array-like of shape (n_cases,)
+            Class labels.
+
+        Returns
+        -------
+        VQTextSktimeClassifier
+            Itself. If this raises an error, it is as it was before.
+        """
+        super().fit(X, y)
+        return self
+
     def _fit(self, X: Any, y: NDArray[Any]) -> VQTextSktimeClassifier:
         self.classifier_ = VQTextClassifier(**self.get_params(deep=False)).fit(X, y)
         return self
@@ -233,6 +253,25 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
         # Assigns the parameters, and nothing else.
         VQTextTransformer.__init__(self, *args, **params)
         super().__init__()
+
+    @all_or_nothing
+    def fit(self, X: Any, y: Any = None) -> VQTextSktimeTransformer:
+        """Fit to training series.
+
+        Parameters
+        ----------
+        X : panel
+            Training series, of a type that the notes list.
+        y : array-like of shape (n_cases,), optional
+            Class labels.
+
+        Returns
+        -------
+        VQTextSktimeTransformer
+            Itself. If this raises an error, it is as it was before.
+        """
+        super().fit(X, y)
+        return self
 
     def _fit(self, X: Any, y: NDArray[Any] | None = None) -> VQTextSktimeTransformer:
         self.transformer_ = VQTextTransformer(**self.get_params(deep=False)).fit(X, y)
