@@ -301,7 +301,7 @@ def test_table_has_readable_names(har_like):
     assert (table.dtypes == np.float32).all()
     pattern = (
         r"acc_[xyz]( change)? \| (code \d+ \| (level|scale|best|matches).*|"
-        r"[a-z ]+ of (levels|scales)), [\d.]+ s"
+        r"[a-z ]+ of (levels|scales)) \| [\d.]+ s"
     )
     assert table.columns.str.fullmatch(pattern).all()
 
