@@ -274,10 +274,11 @@ class BaseVQText(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_features,) of str objects
-            Such as ``"acc_x: code 17, level 2 of 4, 0.32 s"``, ``"acc_x: code 17,
-            matches in the top 3%, 0.32 s"`` (share of windows that the code matches
-            better than 97 % of the training windows) or ``"acc_x change: median of
-            scales, 0.32 s"``.
+            Such as ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``, ``"acc_x | code 17 |
+            matches in the top 3% | 0.32 s"`` (share of windows that the code matches
+            better than 97 % of the training windows) or ``"acc_x change | median of
+            scales | 0.32 s"``. Names are unique. Characters of channel names that
+            LightGBM or XGBoost reject become blanks.
         """
         check_is_fitted(self)
         return code_table.feature_names(self.features_, self.sampling_rate)

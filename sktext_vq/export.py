@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktext_vq._features.scaling import FARTHEST
 from sktext_vq._features.selection import CLIP, FeatureScaler
 from sktext_vq._utils.files import check_target, replace_file
+from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._version import __version__
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.nn.constants import (
@@ -124,7 +125,7 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
             f"{N_POINTS} at least: continue them by their last value, and fit again."
         )
     graph = _Graph()
-    with torch.no_grad():
+    with torch_defaults(), torch.no_grad():
         _predict(graph, estimator)
     return replace_file(path, graph.to_bytes(_metadata(estimator)))
 

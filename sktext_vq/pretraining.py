@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sktext_vq._features.scaling import Scaler
+from sktext_vq._training.settings import FitSettings
 from sktext_vq._utils.validation import check_count
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
@@ -104,7 +105,9 @@ def pretrain(
             f"most_series must be at least 1 for each of {len(panels)} panels, got "
             f"{most_series}."
         )
-    random_state = check_random_state(parameters.get("random_state"))
+    transformer = VQTextTransformer(**parameters)
+    FitSettings.from_parameters(transformer.get_params(deep=False))
+    random_state = check_random_state(transformer.random_state)
     series: list[NDArray[np.float32]] = []
     for number, each in enumerate(panels):
         try:
@@ -113,7 +116,7 @@ def pretrain(
             error.add_note(f"This is about panel {number}, counted from 0.")
             raise
         series += _draw(panel, most_series // len(panels), random_state)
-    return VQTextTransformer(**parameters).fit(series)
+    return transformer.fit(series)
 
 
 def _draw(

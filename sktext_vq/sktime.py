@@ -7,9 +7,11 @@ it. scikit-learn's own tools, such as GridSearchCV, are for the estimators insid
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -44,6 +46,22 @@ _TAGS = {
     "capability:random_state": True,
     "property:randomness": "derandomized",
 }
+
+
+Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+
+def all_or_nothing(fit: Fit) -> Fit:
+    """Let a `fit` change its estimator at the end, and only if it succeeds."""
+
+    @wraps(fit)
+    def fit_copy(self: Any, *args: Any, **kwargs: Any) -> Any:
+        fitted = copy.copy(self)
+        fit(fitted, *args, **kwargs)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    return cast(Fit, fit_copy)
 
 
 def _with_signature_of(other: Callable[..., None]) -> Callable[[Any], Any]:
@@ -154,6 +172,25 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
         VQTextClassifier.__init__(self, *args, **params)
         super().__init__()
 
+    @all_or_nothing
+    def fit(self, X: Any, y: Any) -> VQTextSktimeClassifier:
+        """Fit to training series.
+
+        Parameters
+        ----------
+        X : panel
+            Training series, of a type that the notes list.
+        y : array-like of shape (n_cases,)
+            Class labels.
+
+        Returns
+        -------
+        VQTextSktimeClassifier
+            Itself. If this raises an error, it is as it was before.
+        """
+        super().fit(X, y)
+        return self
+
     def _fit(self, X: Any, y: NDArray[Any]) -> VQTextSktimeClassifier:
         self.classifier_ = VQTextClassifier(**self.get_params(deep=False)).fit(X, y)
         return self
@@ -214,7 +251,7 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     >>> table.shape
     (10, 10000)
     >>> table.columns[0]
-    'x: code ...'
+    'x | code ...'
     """
 
     _tags: ClassVar[dict[str, Any]] = {
@@ -233,6 +270,25 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
         # Assigns the parameters, and nothing else.
         VQTextTransformer.__init__(self, *args, **params)
         super().__init__()
+
+    @all_or_nothing
+    def fit(self, X: Any, y: Any = None) -> VQTextSktimeTransformer:
+        """Fit to training series.
+
+        Parameters
+        ----------
+        X : panel
+            Training series, of a type that the notes list.
+        y : array-like of shape (n_cases,), optional
+            Class labels.
+
+        Returns
+        -------
+        VQTextSktimeTransformer
+            Itself. If this raises an error, it is as it was before.
+        """
+        super().fit(X, y)
+        return self
 
     def _fit(self, X: Any, y: NDArray[Any] | None = None) -> VQTextSktimeTransformer:
         self.transformer_ = VQTextTransformer(**self.get_params(deep=False)).fit(X, y)

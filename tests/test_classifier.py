@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import log_loss
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
@@ -240,3 +241,60 @@ def test_groups_that_do_not_fit_are_errors(groups, words):
     model = VQTextClassifier(n_codes=16, max_epochs=0)
     with pytest.raises(ValueError, match=words):
         model.fit(X, y, groups=groups)
+
+
+@pytest.mark.parametrize("head", ["ridge", "network"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_decisions_and_logarithms_agree_with_probabilities(har_like, head, n_classes):
+    X, y = har_like
+    kept = np.isin(y, np.unique(y)[:n_classes])
+    model = VQTextClassifier(n_codes=16, head=head, max_epochs=1, text=None)
+    model.set_params(random_state=0).fit(X[kept], y[kept])
+    probabilities, scores = model.predict_proba(X), model.decision_function(X)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), probabilities)
+    if n_classes == 2:
+        assert scores.shape == (24,)
+        found = model.classes_[(scores > 0).astype(int)]
+        np.testing.assert_allclose(1 / (1 + np.exp(-scores)), probabilities[:, 1])
+    else:
+        assert scores.shape == (24, 3)
+        found = model.classes_[scores.argmax(axis=1)]
+    np.testing.assert_array_equal(found, model.predict(X))
+
+
+def test_weights_of_cases_shift_the_border():
+    """Where two classes overlap, the heavier one is predicted."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 1, 30)), np.arange(80) % 2
+    X += y[:, None, None] * 0.3
+    model = VQTextClassifier(n_codes=16, max_epochs=0, random_state=0)
+    share = [
+        model.fit(X, y, sample_weight=np.where(y, heavy, 1)).predict(X).mean()
+        for heavy in (0.2, 1, 5)
+    ]
+    assert share[0] < share[1] < share[2]
+
+
+def test_weights_count_in_balanced_classes(har_like):
+    """As many cases, but not as much weight."""
+    X, y = har_like
+    model = VQTextClassifier(n_codes=16, max_epochs=0, random_state=0)
+    model.set_params(class_weight="balanced")
+    model.fit(X, y, sample_weight=np.where(y == "walking", 4, 1))
+    offset = dict(zip(model.classes_, model.head_.offset, strict=True))
+    assert offset["walking"] < offset["running"] - 0.5
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf, -1, "heavy", None])
+def test_weights_of_classes_are_finite_numbers(har_like, weight):
+    X, y = har_like
+    model = VQTextClassifier(max_epochs=0, class_weight={"walking": weight})
+    with pytest.raises(ValueError, match=r"class_weight\['walking'\] must be a finite"):
+        model.fit(X, y)
+
+
+def test_boosting_weighs_cases(har_like):
+    X, y = har_like
+    small = VQTextClassifier(n_codes=16, max_features=50, max_epochs=0, random_state=0)
+    model = AdaBoostClassifier(small, n_estimators=2).fit(X[:, 0], y)
+    assert model.score(X[:, 0], y) > 0.8

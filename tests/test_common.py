@@ -12,10 +12,16 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
 
-# Every check that is expected to fail, with its reason: none.
+# Every check that is expected to fail, with its reason.
+_SAMPLED = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "sample_weight is not equivalent to repeating cases: codes are drawn at random "
+        "from the cases, and the penalty comes from folds of them"
+    )
+}
 EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
-    "VQTextTransformer": {},
-    "VQTextClassifier": {},
+    "VQTextTransformer": _SAMPLED,
+    "VQTextClassifier": _SAMPLED,
 }
 
 
@@ -212,3 +218,86 @@ def test_bad_parameters_are_refused_in_fit(estimator, har_like, params, error, m
     estimator.set_params(**params)  # not here
     with pytest.raises(error, match=message):
         estimator.fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("weight", "message"),
+    [
+        ([np.nan] + [1] * 23, "sample_weight has no value for case 0"),
+        ([-1] + [1] * 23, "Negative values"),
+        ([np.inf] + [1] * 23, "infinity"),
+        ([0] * 24, "at least one non-zero"),
+        ([1] * 23, "inconsistent numbers"),
+    ],
+)
+def test_bad_weights_are_errors(estimator, har_like, weight, message):
+    X, y = har_like
+    with pytest.raises(ValueError, match=message):
+        estimator.fit(X, y, sample_weight=weight)
+
+
+def test_cases_of_weight_zero_are_ignored(estimator, har_like):
+    X, y = har_like
+    weight = np.tile([3.0, 0.0, 1.0, 2.0], 6)
+    X[weight == 0] *= 1e3
+    texts = np.array([f"text {i}" for i in range(24)])
+    groups = {}
+    if isinstance(estimator, VQTextClassifier):
+        groups = {"groups": np.arange(24) // 2}
+    weighted = clone(estimator).fit(X, y, texts, sample_weight=weight, **groups)
+    kept = np.flatnonzero(weight)
+    groups = {name: each[kept] for name, each in groups.items()}
+    estimator.fit(X[kept], y[kept], texts[kept], sample_weight=weight[kept], **groups)
+    np.testing.assert_array_equal(output(weighted, X), output(estimator, X))
+    assert weighted.prompts_ == estimator.prompts_
+
+
+def test_equal_weights_change_nothing_and_others_do(estimator, har_like):
+    X, y = har_like
+    expected = output(clone(estimator).fit(X, y), X)
+    equal = clone(estimator).fit(X, y, sample_weight=np.full(24, 1 / 24))
+    np.testing.assert_array_equal(output(equal, X), expected)
+    other = estimator.fit(X, y, sample_weight=1 + np.arange(24))
+    assert np.abs(output(other, X) - expected).max() > 1e-3
+
+
+def test_a_fit_that_fails_changes_nothing(estimator, har_like, monkeypatch):
+    """Whatever it fails of, and whenever."""
+    X, y = har_like
+    noise = np.random.default_rng(1).normal(size=(30, 2, 20))
+
+    def end(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    def fail(estimator):
+        with monkeypatch.context() as patch:
+            patch.setattr(type(estimator), "_select", end)
+            with pytest.raises(KeyboardInterrupt):
+                estimator.fit(noise, np.arange(30) % 2, init=estimator)
+        with pytest.raises(ValueError, match="infinity"):
+            estimator.fit(np.where(noise > 1, np.inf, noise), np.arange(30) % 2)
+        with pytest.raises(ValueError, match="inconsistent numbers"):
+            estimator.fit(noise, y)
+        estimator.set_params(n_codes=1)
+        with pytest.raises(ValueError, match="n_codes"):
+            estimator.fit(noise, np.arange(30) % 2)
+        estimator.set_params(n_codes=64)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(estimator), "_select", end)
+        with pytest.raises(KeyboardInterrupt):
+            estimator.fit(X, y)
+    with pytest.raises(NotFittedError):
+        output(estimator, X)
+    expected = output(estimator.fit(X, y), X)
+    before = dict(estimator.__dict__)
+    fail(estimator)
+    np.testing.assert_array_equal(output(estimator, X), expected)
+    assert estimator.__dict__.keys() == before.keys()
+    assert estimator.n_channels_ == 3
+
+
+def test_parameters_are_checked_before_data(estimator):
+    for name in ("n_codes", "max_epochs", "max_features"):
+        with pytest.raises(ValueError, match=name):
+            clone(estimator).set_params(**{name: -1}).fit("no panel", None)

@@ -141,12 +141,14 @@ def test_features_tell_what_they_are_of():
     )
     columns = model.fit_transform(X, y).columns
     assert columns.is_unique
-    assert {name.split(":")[0].removesuffix(" change") for name in columns} == {
+    assert {name.split(" | ")[0].removesuffix(" change") for name in columns} == {
         *NAMES,
         *(f"{sensor} {part}" for sensor in ("acc", "gyro") for part in PARTS),
     }
     assert model.channel_groups_ == {"acc": (0, 1, 2), "gyro": (3, 4, 5)}
-    assert set(model.describe_codes()["channel"]) <= {c.split(":")[0] for c in columns}
+    assert set(model.describe_codes()["channel"]) <= {
+        c.split(" | ")[0] for c in columns
+    }
     assert model.tokens(X)["channel"].max() == 5  # of the recording itself
     assert model.reconstruct(X).shape == X.shape
 
@@ -220,11 +222,11 @@ def test_gravity_views_alone_names_what_is_left():
     X, y = worn()
     model = VQTextTransformer(channel_names=NAMES, gravity_views="alone", **FAST)
     names = model.fit(X, y).get_feature_names_out()
-    assert {name.split(":")[0].split(" change")[0] for name in names} <= {
+    assert {name.split(" | ")[0].split(" change")[0] for name in names} <= {
         f"{sensor} {part}{end}"
         for sensor in ("acc", "gyro")
         for part in PARTS
-        for end in ("", ", relative")
+        for end in ("", " relative")
     }
 
 

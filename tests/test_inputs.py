@@ -1,5 +1,6 @@
 """Unusual data through whole estimators; kinds of panels are in test_panel.py."""
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -73,6 +74,17 @@ def test_columns_of_frames_name_channels_and_are_held(har_like):
         model.predict(frame[names[::-1]])
     with pytest.raises(ValueError, match=r"X lacks \['acc_z'\]"):
         model.predict(frame.rename(columns={"acc_z": "acc_w"}))
+    for others in (["x", "y", "z"], ["ACC_X", "ACC_Y", "ACC_Z"]):
+        other = as_frame(X, others)
+        for method in (model.predict, model.explain, model.tokens):
+            with pytest.raises(ValueError, match=r"X lacks \['acc_x'"):
+                method(other)
+        with pytest.raises(ValueError, match=r"X lacks \['acc_x'"):
+            named.predict(other)
+    with pytest.raises(ValueError, match="X lacks"):
+        model.predict(as_frame(X, ["var_1", "var_0", "var_2"]))
+    with pytest.raises(ValueError, match="has the columns of X in another order"):
+        classifier(channel_names=names[::-1]).fit(frame, y)
     model.fit(X, y)
     model.predict(frame[names[::-1]])  # there is nothing to compare
 
@@ -402,3 +414,59 @@ def test_parameters_of_other_kinds_are_refused(har_like, name):
     for value in (0, 1.5, "abc"):
         with pytest.raises((TypeError, ValueError), match=f"{name} must be"):
             classifier(**{name: value}).fit(*har_like)
+
+
+def test_nothing_comes_after_the_longest_series():
+    """A list of series and the same padded with NaN, however far, are the same."""
+    rng = np.random.default_rng(0)
+    y = np.arange(20) % 2
+    lengths = rng.integers(25, 50, 20)
+    flat = [
+        rng.normal(size=n).cumsum() + k * np.sin(np.arange(n))
+        for n, k in zip(lengths, y, strict=True)
+    ]
+    table = np.full((20, 90), np.nan)
+    for row, series in zip(table, flat, strict=True):
+        row[: len(series)] = series
+    expected = classifier().fit(flat, y).predict_proba(flat)
+    for X in (table, table[:, None], pd.DataFrame(table)):
+        model = classifier().fit(X, y)
+        assert model.n_timepoints_ == lengths.max()
+        np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-9)
+        np.testing.assert_allclose(model.predict_proba(flat), expected, atol=1e-9)
+    assert model.n_features_in_ == 90
+    with pytest.raises(ValueError, match="features"):
+        model.predict(table[:, :-1])
+
+
+def test_nullable_columns_are_taken_in_every_form(har_like):
+    X, y = har_like
+    X = np.round(X, 3)
+    X[7, 1, 3] = np.nan
+    expected = classifier().fit(X, y).predict_proba(X)
+    names = ["a", "b", "c"]
+    frame = as_frame(X, names)
+    for dtype in ("Float64", object):
+        nullable = frame.astype(dtype).where(frame.notna(), pd.NA)
+        cases = [part.droplevel(0) for _, part in nullable.groupby(level=0)]
+        nested = pd.DataFrame([{n: case[n] for n in names} for case in cases])
+        for panel in (nullable, cases, nested):
+            found = classifier().fit(panel, y).predict_proba(panel)
+            np.testing.assert_allclose(found, expected, atol=1e-9)
+    wide = pd.DataFrame(X[:, 1])
+    flat = classifier().fit(X[:, 1], y).predict_proba(X[:, 1])
+    nullable = wide.astype("Float64")
+    assert nullable.isna().any(axis=None)
+    found = classifier().fit(nullable, y).predict_proba(nullable)
+    np.testing.assert_allclose(found, flat, atol=1e-9)
+
+
+def test_series_far_shorter_than_all_of_training_are_told(har_like):
+    X, y = har_like
+    model = classifier().fit([x[:, : 30 + i % 10] for i, x in enumerate(X)], y)
+    short = [X[0], X[1, :, :8], X[2, :, :14]]
+    with pytest.warns(UserWarning, match=r"2 of 3 .* has 8 timepoints.* 30 to 39"):
+        model.predict(short)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.predict(X[:, :, :15])

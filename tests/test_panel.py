@@ -243,7 +243,9 @@ def test_ends_and_gaps(X, chunk_values):
         patch.setattr(sktext_vq.panel, "_CHUNK_VALUES", chunk_values)
         panel = as_panel(X)
         has_gaps = panel.has_gaps
-    assert has_gaps == np.isnan(X).any()
+    # Nothing is beyond the longest series.
+    assert panel.n_timepoints == panel.lengths.max()
+    assert has_gaps == np.isnan(X[:, :, : panel.n_timepoints]).any()
     for case, length in enumerate(panel.lengths):
         assert np.isnan(X[case, :, length:]).all()
         assert not np.isnan(X[case, :, length - 1]).all()
@@ -508,3 +510,37 @@ def test_no_kind_needs_sktime(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "sktime.datatypes", None)
     for X in frames:
         np.testing.assert_array_equal(as_panel(X).values, cube())
+
+
+def test_columns_with_levels_are_told():
+    """A table of channels by times would be read as one long channel."""
+    columns = pd.MultiIndex.from_product([["x", "y"], range(4)], names=["axis", "time"])
+    wide = pd.DataFrame(np.arange(24.0).reshape(3, 8), columns=columns)
+    for frame in (wide, wide.swaplevel(axis=1), wide[["x"]]):
+        with pytest.raises(ValueError, match=r"2 levels.*'time'.*X\.stack"):
+            as_panel(frame)
+    assert as_panel(wide.stack("time")).values.shape == (3, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("X", "place"),
+    [
+        (np.array([[[1, 2]], [[3, -(2**53) - 1]]]), "case 1, channel 0, timepoint 1"),
+        ([np.array([[1, 2**60]])], "case 0, channel 0, timepoint 1"),
+        (np.array([[1, 2**64 - 1]], np.uint64), "case 0, timepoint 1"),
+        (np.array([[0.5, 2**70]], object), "case 0, timepoint 1"),
+        (pd.DataFrame({"a": [0, 2**60], "b": [0.5, 1]}), "case 1, timepoint 0"),
+        (
+            pd.DataFrame({"a": pd.array([None, 2**60], "Int64"), "b": [0.5, 1]}),
+            "case 1, timepoint 0",
+        ),
+        (
+            [pd.DataFrame({"a": [0.5, 1], "b": [0, 2**60]})],
+            "case 0, channel 1, timepoint 1",
+        ),
+    ],
+)
+def test_integers_that_would_be_rounded_are_told(X, place):
+    with pytest.raises(ValueError, match=rf"integer -?\d+ at {place}.*2\*\*53"):
+        as_panel(X)
+    assert as_panel(np.array([[2**53, -(2**53)]])).values.dtype == np.float64

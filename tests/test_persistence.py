@@ -527,7 +527,7 @@ def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
 
 def test_what_cannot_be_saved_is_refused(tmp_path):
     path = tmp_path / "model.safetensors"
-    with pytest.raises(TypeError, match=r"LogisticRegression.*skops"):
+    with pytest.raises(TypeError, match=r"LogisticRegression.*joblib"):
         save(LogisticRegression(), path)
     with pytest.raises(NotFittedError):
         save(small(), path)

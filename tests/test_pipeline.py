@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq.text import SeriesCaptioner, SeriesVerbalizer
 
 
 def pipeline(**params):
@@ -101,12 +102,12 @@ def test_pandas_output_has_readable_names(basic_motions):
     assert isinstance(table, pd.DataFrame)
     assert table.columns.is_unique
     pattern = (
-        r"(acc|gyro)_[xyz]( change)?: "
-        r"(code \d+, (level \d of 4|scale \d of 4|best match|matches in the top \d+%)"
-        r"|[a-z ]+ of (levels|scales)), [\d.]+ s"
+        r"(acc|gyro)_[xyz]( change)? \| "
+        r"(code \d+ \| (level \d of 4|scale \d of 4|best match|matches in the top \d+%)"
+        r"|[a-z ]+ of (levels|scales)) \| [\d.]+ s"
     )
     assert table.columns.str.fullmatch(pattern).all()
-    assert {name.rsplit(", ")[-1] for name in table} == {
+    assert {name.rsplit(" | ")[-1] for name in table} == {
         "0.8 s",
         "1.6 s",
         "3.2 s",
@@ -123,8 +124,8 @@ def test_named_feature_is_what_its_name_says():
     transformer = VQTextTransformer(max_epochs=0, random_state=0, channel_names=["x"])
     transformer.set_output(transform="pandas")
     table = transformer.fit_transform(X)
-    high = table.filter(regex=r"^x: .*level 4 of 4").sum(axis=1)
-    low = table.filter(regex=r"^x: .*level 1 of 4").sum(axis=1)
+    high = table.filter(regex=r"^x \| .*level 4 of 4").sum(axis=1)
+    low = table.filter(regex=r"^x \| .*level 1 of 4").sum(axis=1)
     assert high[::2].min() > 3 * high[1::2].max()
     assert low[1::2].min() > 3 * low[::2].max()
 
@@ -148,3 +149,60 @@ def test_texts_of_cases_are_routed_through_a_pipeline(basic_motions):
     with sklearn.config_context(enable_metadata_routing=True):
         with pytest.raises(TypeError, match="unexpected argument"):
             model[1:].fit(data.X_train[:, 0], data.y_train, text=texts)
+
+
+def test_names_of_features_suit_other_libraries(har_like):
+    """LightGBM rejects characters of JSON, and XGBoost brackets and "<"."""
+    X, y = har_like
+    names = ['a:b, "c"', "a[b]{c}<", "a b c"]
+    model = VQTextTransformer(max_epochs=0, random_state=0, channel_names=names)
+    found = model.set_params(max_features=400).fit(X, y).get_feature_names_out()
+    assert not set(':,[]{}"<>') & set("".join(found))
+    assert len(set(found)) == 400
+    assert {name.split(" | ")[0].removesuffix(" change") for name in found} <= {
+        "a b c",
+        "a b c 2",
+        "a b c 3",
+        "a b c change 2",
+        "a b c change 3",
+    }
+    assert model.channel_names_ == names
+    # The longest window is hardly longer than the one before.
+    model.set_params(sampling_rate=1e-3, channel_names=None).fit(X[:, :, :17], y)
+    assert len(set(model.get_feature_names_out())) == 400
+
+
+@pytest.mark.parametrize("kind", [VQTextTransformer, SeriesCaptioner, SeriesVerbalizer])
+def test_pandas_output_has_a_row_per_case(har_like, kind):
+    X, y = har_like
+    names = [f"run {i}" for i in range(24)]  # not in alphabetical order
+    index = pd.MultiIndex.from_product([names, range(40)], names=["run", "time"])
+    frame = pd.DataFrame(X.transpose(0, 2, 1).reshape(-1, 3), index, ["a", "b", "c"])
+    model = kind().set_output(transform="pandas")
+    if kind is VQTextTransformer:
+        model.set_params(max_epochs=0, max_features=50)
+    for table in (model.fit_transform(frame, y), model.transform(frame)):
+        assert table.index.tolist() == names
+        assert table.index.name == "run"
+        assert table.columns.tolist() == model.get_feature_names_out().tolist()
+
+
+def test_pandas_output_of_everything_reaches_no_inner_part(har_like):
+    X, y = har_like
+    small = {"n_codes": 16, "max_features": 50, "text_encoder": "hashing"}
+    model = VQTextClassifier(max_epochs=1, random_state=0, **small)
+    expected = clone(model).fit(X, y).similarity(X, ["running"])
+    with sklearn.config_context(transform_output="pandas"):
+        model.fit(X, y)
+        np.testing.assert_array_equal(model.similarity(X, ["running"]), expected)
+        assert (model.predict_zero_shot(X, list(model.classes_)) == y).mean() > 0.8
+
+
+def test_weights_are_routed_through_a_pipeline(har_like):
+    X, y = har_like
+    weight = np.where(y == "walking", 0.0, 1.0)
+    with sklearn.config_context(enable_metadata_routing=True):
+        small = VQTextClassifier(n_codes=16, max_features=50, max_epochs=0)
+        model = make_pipeline(small.set_fit_request(sample_weight=True))
+        model.fit(X, y, sample_weight=weight)
+        assert model.classes_.tolist() == ["running", "standing"]

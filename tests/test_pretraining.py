@@ -131,14 +131,14 @@ def test_weights_of_other_channels_are_means(fitted, untrained):
     new, old = (names_and_columns(m, m.model_.enter.weight) for m in (model, fitted))
     by_feature = {}
     for name, column in old.items():
-        channel, _, feature = name.partition(" ")[2].partition(" ")
-        view = "change" if feature.startswith("change") else ""
-        by_feature.setdefault((view, feature.split(": ")[-1]), []).append(column)
-        assert channel.strip(":").isdigit()
+        head, _, feature = name.partition(" | ")
+        channel, _, view = head.removeprefix("channel ").partition(" ")
+        by_feature.setdefault((view, feature), []).append(column)
+        assert channel.isdigit()
     found = 0
     for name, column in new.items():
-        view = "change" if " change: " in name else ""
-        columns = by_feature.get((view, name.split(": ")[-1]))
+        view = "change" if " change | " in name else ""
+        columns = by_feature.get((view, name.split(" | ", 1)[-1]))
         found += columns is not None
         mean = 0 if columns is None else np.mean(columns, axis=0)
         np.testing.assert_allclose(column, mean, atol=1e-6)

@@ -300,8 +300,8 @@ def test_table_has_readable_names(har_like):
     assert table.shape == (24, 300)
     assert (table.dtypes == np.float32).all()
     pattern = (
-        r"acc_[xyz]( change)?: (code \d+, (level|scale|best|matches).*|"
-        r"[a-z ]+ of (levels|scales)), [\d.]+ s"
+        r"acc_[xyz]( change)? \| (code \d+ \| (level|scale|best|matches).*|"
+        r"[a-z ]+ of (levels|scales)) \| [\d.]+ s"
     )
     assert table.columns.str.fullmatch(pattern).all()
 
@@ -374,6 +374,33 @@ def test_benchmark(basic_motions):
     assert not benchmark.failed_experiments
     assert results["model_id"].tolist() == ["closed form", "trained"]
     assert (results["accuracy_score_mean"] >= 0.9).all()
+
+
+def test_a_fit_that_fails_leaves_the_former_model(har_like):
+    X, y = har_like
+    params = {"n_codes": 16, "max_features": 50, "max_epochs": 0, "random_state": 0}
+    infinite = np.where(X > 3, np.inf, X)
+    for adapter, method in (
+        (VQTextSktimeClassifier, "predict_proba"),
+        (VQTextSktimeTransformer, "transform"),
+    ):
+        estimator = adapter(**params).fit(X, y)
+        expected = np.asarray(getattr(estimator, method)(X))
+        with pytest.raises(ValueError, match="infinity"):
+            estimator.fit(infinite, y)
+        np.testing.assert_array_equal(getattr(estimator, method)(X), expected)
+
+
+def test_names_of_channels_are_compared(har_like):
+    X, y = har_like
+    index = pd.MultiIndex.from_product([range(24), range(40)])
+    frame = pd.DataFrame(X.transpose(0, 2, 1).reshape(-1, 3), index, list("abc"))
+    estimator = VQTextSktimeClassifier(n_codes=16, max_features=50, max_epochs=0)
+    estimator.fit(frame, y)
+    for names in (list("cba"), list("ABC"), list("xyz")):
+        with pytest.raises(ValueError, match="was fitted with"):
+            estimator.predict(frame.set_axis(names, axis=1)[names])
+    estimator.predict(X)
 
 
 # Without sktime.

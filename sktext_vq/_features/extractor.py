@@ -30,6 +30,7 @@ from sktext_vq._utils.state import (
     module_arrays,
 )
 from sktext_vq._utils.threads import Result, in_threads, single_thread
+from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.frequency_gains import FrequencyGains
@@ -327,7 +328,7 @@ class FeatureExtractor:
         parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
 
         def compute(part: slice) -> Result:
-            with torch.inference_mode():
+            with torch_defaults(), torch.inference_mode():
                 batch = self.scaler.batch(panel, part, n_timepoints)
                 features = tokenizer(to_device(batch, device)).cpu().numpy()
                 return function(part, features)

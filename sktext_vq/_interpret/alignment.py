@@ -43,7 +43,7 @@ def similarity(
     model = network.model
     selected = extractor.select(model.kept.numpy())
     features = torch.from_numpy(selected.transform(panel, execution))
-    with torch.inference_mode(), single_thread():
+    with single_thread(), torch.inference_mode():
         parts = [
             model.place(model.standardise_picked(part)) @ embedded.T
             for part in features.split(1024)
@@ -96,7 +96,7 @@ def _embed_texts(
             f"{' or '.join(sorted(losses))} in loss_weights."
         )
     embedded, usages = [], []
-    with torch.inference_mode(), single_thread():
+    with single_thread(), torch.inference_mode():
         for start in range(0, len(checked), _TEXTS_AT_ONCE):
             part = checked[start : start + _TEXTS_AT_ONCE]
             vectors, log_usage = network.model.read(encode_texts(part, encoder))

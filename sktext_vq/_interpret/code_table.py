@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ _SUMMARIES = [
     f"{name} of {kind}" for kind in ("levels", "scales") for name in _STATISTICS
 ]
 _VIEWS = ("", " change")
+# LightGBM and XGBoost reject these in names of features; "|" separates parts.
+_SPECIAL = re.compile(r'[\s:,|"<>{}\[\]]+')
 
 
 def feature_names(
@@ -45,15 +48,22 @@ def feature_names(
     rows += ["best match"]
     matches = [f"matches in the top {1 - share:.0%}" for share in MATCH_QUANTILES]
     items = {
-        HISTOGRAMS: [f"code {k}, {row}" for row in rows for k in range(layout.n_codes)],
-        MATCHES: [f"code {k}, {row}" for row in matches for k in range(layout.n_codes)],
+        HISTOGRAMS: [
+            f"code {k} | {row}" for row in rows for k in range(layout.n_codes)
+        ],
+        MATCHES: [
+            f"code {k} | {row}" for row in matches for k in range(layout.n_codes)
+        ],
     }
-    durations = [_duration(length, sampling_rate) for length in layout.lengths]
+    channels = _unique(
+        [f"{name}{view}" for name in extractor.channels for view in _VIEWS]
+    )
+    durations = _durations(layout.lengths, sampling_rate)
     assert extractor.selected is not None
     return np.array(
         [
-            f"{extractor.channels[channel]}{_VIEWS[view]}: "
-            f"{items.get(kind, _SUMMARIES)[item]}, {durations[length]}"
+            f"{channels[channel * len(_VIEWS) + view]} | "
+            f"{items.get(kind, _SUMMARIES)[item]} | {durations[length]}"
             for kind, channel, view, length, item in zip(
                 *layout.locate(extractor.selected), strict=True
             )
@@ -149,8 +159,25 @@ def _add_names(
     table["confidence"] = confidence
 
 
-def _duration(length: int, sampling_rate: float | None) -> str:
-    """Return the length of a window in words."""
+def _unique(names: Sequence[str]) -> list[str]:
+    """Return names without special characters, all of them different."""
+    found: dict[str, None] = {}
+    for name in names:
+        plain = _SPECIAL.sub(" ", name).strip() or "channel"
+        number, own = 1, plain
+        while own in found:
+            number += 1
+            own = f"{plain} {number}"
+        found[own] = None
+    return list(found)
+
+
+def _durations(lengths: Sequence[int], sampling_rate: float | None) -> list[str]:
+    """Return lengths of windows in words, with enough digits to distinguish them."""
     if sampling_rate is None:
-        return f"{length} timepoints"
-    return f"{length / sampling_rate:.3g} s"
+        return [f"{length} timepoints" for length in lengths]
+    for digits in range(3, 18):
+        found = [f"{length / sampling_rate:.{digits}g} s" for length in lengths]
+        if len(set(found)) == len(found):
+            break
+    return found

@@ -99,7 +99,7 @@ class DigitCodec:
         """Return arguments of :class:`DigitBranch`."""
         symbols = LETTERS if self.verbalizer.style == "sax" else string.digits
         words = symbols[: self.base]
-        vectors = encoder.transform([*words, "nan", ","])
+        vectors = np.asarray(encoder.transform([*words, "nan", ","]))
         return {
             "symbols": torch.from_numpy(vectors.astype(np.float32)),
             **self.sizes,

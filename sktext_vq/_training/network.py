@@ -203,6 +203,7 @@ class NetworkTrainer:
         if "digits" in self.losses:
             codec = DigitCodec(SeriesVerbalizer().fit(self.data.panel))
         model = self._build(features, codec)
+        weight = self.data.sample_weight
         batches = self._batches(features, model, codec)
         history = train(
             model,
@@ -214,6 +215,7 @@ class NetworkTrainer:
             device=self.execution.device,
             verbose=self.execution.verbose,
             checkpoint=self.data.checkpoint,
+            sample_weight=None if weight is None else weight[split.train_cases],
         )
         tokenizer.requires_grad_(False)
         if self.objective.learns_features and model.memory is not None:

@@ -13,7 +13,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from skorch.helper import predefined_split
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, WeightedRandomSampler
 
 from sktext_vq._training.batches import BatchBuilder
 from sktext_vq._training.callbacks import (
@@ -31,9 +31,9 @@ from sktext_vq._training.checkpoint import Checkpoint
 from sktext_vq._training.distributed import Processes
 from sktext_vq._training.fingerprint import digest_of_tensors, tensors_of
 from sktext_vq._utils.devices import choose_device, to_device
+from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.nn.model import DualBranchModel, Step
 
-_TO_USER = 7  # frames from a warning to who called fit
 _CODE_RATE, _RATE = 3e-2, 1e-3
 _STEPS = 8  # per epoch at least, where there are cases enough
 _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 128, 8, 2**17
@@ -129,6 +129,7 @@ def train(
     device: str,
     verbose: int,
     checkpoint: Checkpoint | None = None,
+    sample_weight: NDArray[np.float64] | None = None,
 ) -> list[dict[str, float]]:
     """Train a model in place.
 
@@ -152,6 +153,8 @@ def train(
         1 shows a progress bar.
     checkpoint : Checkpoint, optional
         Where to write the state of training, and to go on from.
+    sample_weight : ndarray of shape (n_train,), optional
+        Weights of the training cases: an epoch draws cases in proportion.
 
     Returns
     -------
@@ -195,6 +198,13 @@ def train(
     if checkpoint is not None:
         save = SaveCheckpoint(checkpoint, start, keep, writes=processes.is_first)
         callbacks.append(("save", save))
+    order: dict[str, Any] = {"shuffle": True}
+    if sample_weight is not None:
+        order = {
+            "sampler": WeightedRandomSampler(
+                sample_weight.tolist(), len(train_cases), generator=batches.generator
+            )
+        }
     net = _Net(
         model,
         batches=batches,
@@ -209,7 +219,7 @@ def train(
         ],
         max_epochs=max_epochs,
         batch_size=_batch_size(batches, len(train_cases)),
-        iterator_train__shuffle=True,
+        **{f"iterator_train__{name}": value for name, value in order.items()},
         iterator_train__generator=batches.generator,
         iterator_valid__generator=batches.generator,
         train_split=(
@@ -258,7 +268,7 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestWeights) -> bool:
             f"{error} Training ended there, with the weights of epoch "
             f"{keep.best_epoch}. Scale the input to moderate values for more.",
             ConvergenceWarning,
-            stacklevel=_TO_USER,
+            stacklevel=find_stack_level(),
         )
         return True
     except KeyboardInterrupt:
@@ -268,7 +278,7 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestWeights) -> bool:
         warnings.warn(
             f"Training was interrupted after {keep.n_epochs} of {net.max_epochs} "
             f"epochs: the model has the weights of epoch {keep.best_epoch}.",
-            stacklevel=_TO_USER,
+            stacklevel=find_stack_level(),
         )
         return True
     finally:

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import threadpool_limits
 
+from sktext_vq._utils.torch_defaults import torch_defaults
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def single_thread() -> AbstractContextManager[Any]:
-    """Keep torch's operations on the calling thread.
+@contextmanager
+def single_thread() -> Iterator[None]:
+    """Keep torch's operations on the calling thread, with the defaults of torch.
 
-    They are small here. Sharing each out over threads gains little on an idle machine,
-    and on a busy one every operation waits for the slowest thread, which makes the
-    whole up to a hundred times slower. Cases are what is shared out, see `n_jobs`.
+    Operations are small here. Sharing each out over threads gains little on an idle
+    machine, and on a busy one every operation waits for the slowest thread, which makes
+    the whole up to a hundred times slower. Cases are shared out instead, see `n_jobs`.
     """
+    with _limit_threads(), torch_defaults():
+        yield
+
+
+def _limit_threads() -> Any:
     torch.get_num_threads()  # sets up a new thread, which would undo the limit later
     return threadpool_limits(1, user_api="openmp")
 
@@ -35,11 +43,11 @@ def in_threads(
     """
     n_threads = min(n_threads, len(items))
     if n_threads < 2:
-        with single_thread():
+        with _limit_threads():
             yield from map(function, items)
         return
     waiting: deque[Future[Result]] = deque()
-    with ThreadPoolExecutor(n_threads, initializer=single_thread) as pool:
+    with ThreadPoolExecutor(n_threads, initializer=_limit_threads) as pool:
         for item in items:
             waiting.append(pool.submit(function, item))
             if len(waiting) > n_threads:

@@ -175,8 +175,8 @@ class DualBranchModel(nn.Module):
         return ((picked - self.mean) / self.scale).clamp(-3, 3)
 
     @torch.inference_mode()
-    def probabilities(self, picked: Tensor) -> Tensor:
-        """Probabilities of classes by the sensor-only head.
+    def logits(self, picked: Tensor) -> Tensor:
+        """Logits of classes by the sensor-only head.
 
         Parameters
         ----------
@@ -194,7 +194,7 @@ class DualBranchModel(nn.Module):
                 self.standardise_picked(part).double(),
                 self.class_head.weight.double(),
                 self.class_head.bias.double(),
-            ).softmax(1)
+            )
             for part in picked.split(1024)
         ]
         return torch.cat(parts)

@@ -16,6 +16,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from .._utils.torch_defaults import torch_defaults
+
 __all__ = ["MINILM_SHA256", "encode", "find_weights", "import_torch", "quiet_library"]
 
 FloatArray = npt.NDArray[np.float32]
@@ -82,7 +84,7 @@ def encode(
     pad = tokenizer.pad_token_id or 0
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     pieces: list[Any] = [None] * len(ids)
-    with torch.inference_mode():
+    with torch_defaults(), torch.inference_mode():
         for start in range(0, len(order), int(batch_size)):
             batch = order[start : start + int(batch_size)]
             width = max(1, *(len(ids[i]) for i in batch))
@@ -184,7 +186,7 @@ def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
     if (source, device) in _LOADED:
         return _LOADED[source, device]
     # fork_rng: weights that the file lacks (a pooler) are drawn at random.
-    with quiet_library(), torch.random.fork_rng(devices=[]):
+    with quiet_library(), torch_defaults(), torch.random.fork_rng(devices=[]):
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
             network: Any = AutoModel.from_pretrained(source, local_files_only=True)

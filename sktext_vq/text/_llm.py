@@ -72,13 +72,14 @@ def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
 
 
 def _pipeline(source: str) -> Any:
+    from .._utils.torch_defaults import torch_defaults
     from ._huggingface import import_torch, quiet_library
 
     import_torch()
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
-    with quiet_library(), torch.random.fork_rng(devices=[]):
+    with quiet_library(), torch_defaults(), torch.random.fork_rng(devices=[]):
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
             network: Any = AutoModelForCausalLM.from_pretrained(

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..panel import rows_of_cases
 from ._series import check_series
 from ._statistics import channel_groups, statistics
 
@@ -138,7 +139,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         captions = [" ".join(sentences) for sentences in self.sentences(X)]
         array = np.empty(len(captions), dtype=object)
         array[:] = captions
-        return array
+        return rows_of_cases(array, X, self)
 
     def sentences(self, X: Any) -> list[list[str]]:
         """Describe series, sentence by sentence.

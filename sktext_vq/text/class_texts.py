@@ -65,7 +65,7 @@ def class_views(
         Prompts come first.
     """
     names = list(dict.fromkeys(["", *(view for view, _, _ in said)]))
-    vectors = encoder.transform([text for _, _, text in said])
+    vectors = np.asarray(encoder.transform([text for _, _, text in said]))
     views = np.zeros((len(names), n_classes, vectors.shape[1]))
     where = [(names.index(view), i) for view, i, _ in said]
     np.add.at(views, tuple(np.transpose(where)), vectors)

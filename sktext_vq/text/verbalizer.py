@@ -9,6 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from ..panel import rows_of_cases
 from . import _digits
 from ._series import FloatPanel, check_series
 
@@ -173,7 +174,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         ndarray of shape (n,) or (n, c), object
             One string a case, or one a case and channel when there are several.
         """
-        return self.write_codes(self.codes(X))
+        return rows_of_cases(self.write_codes(self.codes(X)), X, self)
 
     def inverse_transform(self, strings: Any, *, strict: bool = True) -> FloatPanel:
         """Read strings back, in the units of the series.

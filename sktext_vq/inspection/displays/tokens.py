@@ -168,7 +168,7 @@ class TokensDisplay(SeriesDisplay):
             channel_names=known, sampling_rate=estimator.sampling_rate, n_sentences=3
         )
         some = spread(panel)
-        caption = captioner.fit(some).transform(part)[0]
+        caption = " ".join(captioner.fit(some).sentences(part)[0])
         display = cls(
             panel.values[case, :, :length],
             tokens.assign(case=case),
