@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from sktext_vq._scaling import Scaler
 from sktext_vq.nn.attributes import AttributeDecoder
-from sktext_vq.nn.segments import Segments, cut_segments, decode, match
+from sktext_vq.nn.segments import SMALL_SHAPE, Segments, cut_segments, decode, match
 from sktext_vq.nn.tokens import ShapeTokenizer
 from sktext_vq.panel import Panel
 
 _BATCH_VALUES = 2**19  # cut at a time
 FLAT = "nearly flat"
-_LEAST_SCALE, _SMALL_SCALE = 0.1, 0.3  # of shapes; those of windows have 1
+_FLAT_SHAPE = 0.1  # standard deviation; larger ones have 1
 COLUMNS = ["case", "channel", "start", "length", "code", "offset", "scale"]
 
 
@@ -141,12 +141,12 @@ def shape_words(shape: NDArray[Any]) -> str:
     """
     shape = shape - shape.mean()
     spread = shape.std()
-    if spread < _LEAST_SCALE:
+    if spread < _FLAT_SHAPE:
         return FLAT
     points = shape / spread
     words = _form(points)
     # Much of the scale of a window whose shape is small is its floor.
-    return words if spread >= _SMALL_SCALE else f"slight {words}"
+    return words if spread >= SMALL_SHAPE else f"slight {words}"
 
 
 def _form(points: NDArray[Any]) -> str:

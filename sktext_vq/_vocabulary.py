@@ -165,8 +165,9 @@ class VocabularyMixin:
         DataFrame
             A row per token, by case, channel and time: ``case``, ``channel`` (both
             counted from 0), ``start`` and ``length`` in timepoints, ``code``, and
-            ``offset`` and ``scale`` in the units of the channel: a token is its code
-            times its scale, plus its offset. Tokens of a channel cover it once where
+            ``offset`` and ``scale`` in the units of the channel: a token is the shape
+            of its code, drawn with a standard deviation of ``scale`` around its
+            offset. Tokens of a channel cover it once where
             borders were not trained; training may let them overlap or leave gaps.
         """
         panel = self._check_X(X, reset=False)
@@ -232,7 +233,8 @@ class VocabularyMixin:
             A row per code:
 
             - its ``shape`` in words (``"nearly flat"`` if its eight means hardly
-              differ, however much series tremble within each), ``usage`` (share of the
+              differ: of segments, only those that hardly vary have such a code;
+              :meth:`tokens`), ``usage`` (share of the
               windows of the training series), and the ``channel`` and ``length`` (in
               timepoints) in which it is most typical;
             - ``attributes``, such as ``"strong, quick, in acc_z"``: whether its
