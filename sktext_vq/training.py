@@ -34,8 +34,11 @@ from sktext_vq._callbacks import (
 )
 from sktext_vq._checkpoints import Checkpoint, digest_of_tensors, tensors_of
 from sktext_vq._examples import Examples
+from sktext_vq._forks import limit_threads_after_fork
 from sktext_vq._processes import Processes, choose_device
 from sktext_vq.nn.model import DualBranchModel, Step
+
+limit_threads_after_fork()
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

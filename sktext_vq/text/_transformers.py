@@ -16,6 +16,8 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from sktext_vq._forks import limit_threads_after_fork
+
 __all__ = ["MINILM_SHA256", "encode", "find_weights", "import_torch", "quiet_library"]
 
 FloatArray = npt.NDArray[np.float32]
@@ -180,6 +182,7 @@ def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
+    limit_threads_after_fork()
     source = find_weights(model)
     if (source, device) in _LOADED:
         return _LOADED[source, device]
