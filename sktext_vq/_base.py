@@ -311,9 +311,10 @@ class BaseVQText(BaseEstimator):
         DataFrame
             A row per token, by case, channel and time: ``case``, ``channel`` (both
             counted from 0), ``start`` and ``length`` in timepoints, ``code``, and
-            ``offset`` and ``scale`` in the units of the channel: a token is its code
-            times its scale, plus its offset. Tokens of a channel cover it once unless
-            borders were trained; then tokens may overlap or leave gaps.
+            ``offset`` and ``scale`` in the units of the channel: a token is the shape
+            of its code, drawn with a standard deviation of ``scale`` around its offset.
+            Tokens of a channel cover it once unless borders were trained; then tokens
+            may overlap or leave gaps.
         """
         panel = self._check_X(X)
         return segments.token_table(panel, self.features_, self._refiner())
@@ -358,7 +359,7 @@ class BaseVQText(BaseEstimator):
             A row per code:
 
             - its ``shape`` in words (``"nearly flat"`` if its eight points hardly
-              differ), ``usage`` (share of the windows of the training series), and the
+              differ; only segments that hardly vary have such a code), ``usage`` (share of the windows of the training series), and the
               ``channel`` and ``length`` (in timepoints) in which it is most typical;
             - ``attributes``, such as ``"strong, quick, in acc_z"``: whether its
               windows are strong or weak for their channel and length, short or long,

@@ -75,16 +75,18 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     The input is ``series``, float32 of shape (n_cases, n_channels, n_timepoints): any
-    number of cases, and as many channels and timepoints as in training (of training
+    number of cases, also 0, and as many channels and timepoints as in training (of training
     series of unequal length the longest has as many). A runtime refuses others. Gaps
     are not bridged as they are in Python: a series with NaN or infinity gets NaN, and
     one that is shorter cannot be filled up.
 
     The output is ``probabilities`` of shape (n_cases, n_classes) or, of a transformer,
     ``features`` of shape (n_cases, n_features), both float32. They are those of
-    `predict_proba` and `transform` but for rounding, which also decides where a window
-    is as near to two codes: in series of few different values, such as states that are
-    0 or 1, probabilities differed by up to .001.
+    `predict_proba` and `transform` but for rounding. Rounding also decides where a
+    window is as near to two codes, or matches a code exactly as well as a window in
+    training that sets what counts as a good match. Series of few different values, such
+    as states or counts, have many such windows: their probabilities differed by up to
+    .04, where those of measurements differ by less than .00001.
 
     Metadata of the file are ``classes``, a list of the labels in the order of
     probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, where it is
@@ -228,7 +230,7 @@ def _predict(graph: _Graph, estimator: Any) -> None:
     series = graph.end("inputs", "series", "n_cases", *shape)
     standard = _standardise(graph, series, extractor.scaler)
     if tokenizer.frame is not None:
-        standard = _add_channels(graph, standard, tokenizer.frame)
+        standard = _add_channels(graph, standard, tokenizer.frame, shape[1])
     features, order = _count(graph, standard, tokenizer, shape[1])
     scaler, weight = _last_step(estimator)
     place = np.argsort(order)[selected].astype(np.int32)
@@ -273,7 +275,9 @@ def _standardise(graph: _Graph, series: str, scaler: Any) -> str:
     return graph.cast(found, "FLOAT")
 
 
-def _add_channels(graph: _Graph, series: str, frame: GravityFrame) -> str:
+def _add_channels(
+    graph: _Graph, series: str, frame: GravityFrame, n_timepoints: int
+) -> str:
     """As `GravityFrame.forward` does where nothing is missing."""
     add = graph.add
     raw = add("Add", add("Mul", series, frame.scale[:, None]), frame.mean[:, None])
@@ -293,7 +297,7 @@ def _add_channels(graph: _Graph, series: str, frame: GravityFrame) -> str:
         size = add("Add", size, FLOOR * frame.usual[:, None, None])
         relative = add("Div", moved, add("Max", size, 1e-12))
         added = add("Concat", added, relative, axis=2)
-    added = add("Reshape", added, np.array([0, frame.n_added, -1]))
+    added = add("Reshape", added, np.array([0, frame.n_added, n_timepoints]))
     added = add("Sub", added, frame.added_mean[:, None])
     added = add("Div", added, frame.added_scale[:, None])
     if not frame.others:
@@ -342,24 +346,28 @@ def _count_length(
     # Cuts windows many times as fast as an index does, and is as exact.
     cut = np.tile(np.eye(N_POINTS, dtype=np.float32)[:, None], (n_series, 1, 1))
     points = add("Conv", means, cut, dilations=[dilation], group=n_series)
-    points = add("Reshape", points, np.array([0, n_series, N_POINTS, -1]))
+    points = add("Reshape", points, np.array([0, n_series, N_POINTS, n_windows]))
     offset = add("ReduceMean", points, axes=[2])
     shape = add("Sub", points, offset)
     scale = add("Sqrt", add("ReduceMean", add("Mul", shape, shape), axes=[2]))
     floored = add("Add", scale, SCALE_FLOOR)
     codes, n_heads = tokenizer.codebook.codes, tokenizer.codebook.n_heads
+    n_codes = len(codes)
     # With a last row of ones, as in `Windows.points`.
     points = add("Div", add("Concat", shape, floored, axis=2), floored)
     half_norm = 0.5 * codes.square().sum(1, keepdim=True)
     scores = add("MatMul", torch.cat([codes, -half_norm], dim=1), points)
 
     counted, matches, summaries = _numbers(tokenizer, d)
-    heads = add("Reshape", scores, np.array([0, 0, n_heads, -1, n_windows]))
+    heads = add(
+        "Reshape", scores, np.array([0, 0, n_heads, n_codes // n_heads, n_windows])
+    )
     chosen = add("GreaterOrEqual", heads, add("ReduceMax", heads, axes=[3]))
     chosen = add(
-        "Reshape", graph.cast(chosen, "FLOAT"), np.array([0, 0, -1, n_windows])
+        "Reshape", graph.cast(chosen, "FLOAT"), np.array([0, 0, n_codes, n_windows])
     )
-    bins = _share_out(graph, add("Concat", offset, scale, axis=2), tokenizer, d)
+    values = add("Concat", offset, scale, axis=2)
+    bins = _share_out(graph, values, tokenizer, d, n_windows)
     counts = add("MatMul", chosen, add("Transpose", bins, perm=[0, 1, 3, 2]))
     counts = add("Add", add("Div", counts, float(n_windows)), 1e-6)
     yield add("Sub", add("Sqrt", counts), 1e-3), counted[:, :-1].swapaxes(1, 2)
@@ -382,7 +390,9 @@ def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[np.int64]]:
         yield blocks.reshape(-1, *blocks.shape[2:])
 
 
-def _share_out(graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int) -> str:
+def _share_out(
+    graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int, n_windows: int
+) -> str:
     """Share windows out over bins: case, view and channel, bin, window."""
     add = graph.add
     kinds = (tokenizer.level_knots, tokenizer.scale_knots)
@@ -391,7 +401,8 @@ def _share_out(graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int) ->
     ramps = add("Sub", add("Unsqueeze", values, np.array([3])), low)
     ramps = add("Clip", add("Div", ramps, width), 0.0, 1.0)
     n_series, n_kinds, n_ramps = low.shape[:3]
-    ramps = add("Reshape", ramps, np.array([0, n_series, n_kinds * n_ramps, -1]))
+    # No size is inferred, which takes cases.
+    ramps = add("Reshape", ramps, np.array([0, n_series, n_kinds * n_ramps, n_windows]))
     # A bin has what a ramp has more than the next one; the first ramp is all ones.
     difference = np.eye(n_ramps + 1, n_ramps, -1) - np.eye(n_ramps + 1, n_ramps)
     difference = np.kron(np.eye(n_kinds), difference).astype(np.float32)

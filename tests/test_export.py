@@ -71,6 +71,8 @@ def test_all_kinds_of_models_give_the_same(parameters, tmp_path):
     assert expected.max(axis=1).min() < 0.99  # there is something to see
     found = run(export_onnx(classifier, tmp_path / "model.onnx"), new)
     np.testing.assert_allclose(found, expected, atol=1e-5)
+    nothing = run(tmp_path / "model.onnx", new[:0])
+    assert nothing.shape == (0, len(classifier.classes_))
 
 
 @pytest.mark.parametrize("labelled", [True, False])

@@ -1,5 +1,6 @@
 """Processes that train together: one model, and that of a single process."""
 
+import os
 import subprocess
 import sys
 
@@ -123,3 +124,31 @@ def test_one_process_is_enough(monkeypatch):
     np.testing.assert_array_equal(model.predict_proba(X), alone)
     with pytest.raises(ImportError, match=r"sktext_vq\[accelerate\]"):
         model.fit(X, y)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_can_fit_and_predict():
+    """With threads in torch that the process it comes from has used."""
+    program = """
+import os, signal, sys
+import numpy as np, torch
+from sktext_vq import TextEncoder, VQTextClassifier
+torch.set_num_threads(2)
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(40, 2, 80)), np.arange(40) % 2
+
+def work():
+    model = VQTextClassifier(max_epochs=0, random_state=0, n_codes=16).fit(X, y)
+    model.tokens(X[:2]), model.explain(X[:2]), model.transform_codes(X)
+    TextEncoder().transform(["someone walks", "someone runs"])
+    return model.predict_proba(X)
+
+expected = work()
+if (pid := os.fork()) == 0:
+    signal.alarm(100)
+    os._exit(int(not np.allclose(work(), expected, rtol=0, atol=1e-9)))
+_, status = os.waitpid(pid, 0)
+sys.exit(os.waitstatus_to_exitcode(status) or torch.get_num_threads() - 2)
+"""
+    done = subprocess.run([sys.executable, "-c", program], timeout=300)
+    assert done.returncode == 0

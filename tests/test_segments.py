@@ -1,3 +1,4 @@
+import time
 from itertools import combinations
 
 import numpy as np
@@ -133,6 +134,46 @@ def test_a_flat_series_is_made_of_its_flattest_code():
     assert (found.scale == 0).all()
     assert (found.offset[used] == 7).all()
     assert used.sum() <= 4
+
+
+def test_scales_are_standard_deviations_of_tokens(basic_motions):
+    X = basic_motions.X_test
+    model = fitted(basic_motions.X_train)
+    rebuilt = model.reconstruct(X)
+    for row in model.tokens(X).itertuples():
+        part = row.case, row.channel, slice(row.start, row.start + row.length)
+        unit = model.scaler_.scale[row.channel]
+        assert rebuilt[part].std() == pytest.approx(row.scale, abs=1e-3 * unit)
+        assert row.scale <= X[part].std() + 1e-3 * unit
+
+
+def test_only_flat_segments_have_flat_codes():
+    """Not long segments that tremble, nor spikes, however little codes explain."""
+    rng = np.random.default_rng(0)
+    X = 0.001 * rng.normal(size=(12, 1, 400))
+    X[::2] += rng.normal(size=(6, 1, 400))
+    X[1::2, :, 50::100] += 20
+    model = fitted(X)
+    words = model.describe_codes()["shape"]
+    flat = words.str.contains("flat|slight")
+    assert flat.any()
+    tokens = model.tokens(X)
+    tokens = tokens[tokens.code.map(flat)]
+    assert len(tokens)
+    for row in tokens.itertuples():
+        piece = X[row.case, row.channel, row.start : row.start + row.length]
+        assert piece.std() <= 0.11 * X.std()
+
+
+def test_long_series_are_cut_in_linear_time():
+    series = np.random.default_rng(0).normal(size=(1, 1, 48_000))
+    model = fitted(series[:, :, :3000], n_codes=4)
+    times = []
+    for n_timepoints in (6_000, 48_000):
+        start = time.process_time()
+        model.tokens(series[:, :, :n_timepoints])
+        times.append(time.process_time() - start)
+    assert times[1] < 20 * times[0]
 
 
 @pytest.mark.parametrize("end", [8, 9, 11, 13, 14])

@@ -47,6 +47,15 @@ def test_features_that_do_not_vary_come_last():
     assert keep_best(scores, 3).tolist() == [0, 2, 3]
 
 
+@pytest.mark.parametrize("n_kept", [0, 1, 7, 19, 20, 30])
+def test_of_equal_scores_the_first_are_kept(n_kept):
+    scores = np.random.default_rng(0).integers(4, size=20).astype(float)
+    best = np.argsort(-scores, kind="stable")[:n_kept]
+    kept = keep_best(scores, n_kept)
+    assert kept.dtype == np.int64
+    assert kept.tolist() == sorted(best)
+
+
 def test_one_class_is_scored_by_variance():
     features = np.array([[0, 1, 5], [0, 3, 5], [0, 2, 5]], np.float32)
     zeros = np.zeros(3, int)

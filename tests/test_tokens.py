@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -14,6 +18,7 @@ from sktext_vq.nn.tokenizer import (
     ShapeTokenizer,
     cut_windows,
     dilations,
+    moving_mean,
     summarise,
 )
 
@@ -168,6 +173,69 @@ def test_matches_are_as_frequent_in_training_as_their_quantiles_say():
     matches = features[:, start : start + size].view(layout)[:, :, :, 0]
     expected = 1 - torch.tensor(tokens.MATCH_QUANTILES)
     torch.testing.assert_close(matches.mean((0, 1, 2, 4)), expected, atol=0.02, rtol=0)
+
+
+def seconds(function, *args):
+    """Return the time that one call takes of the processor, of the best of three."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        function(*args)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def test_long_windows_take_no_longer_than_short_ones():
+    series, observed = walk(2, 1, 100_000)[:, 0], torch.ones(2, 100_000)
+    observed[0, 20_000:30_000] = 0
+    lengths = torch.tensor([100_000, 70_000])
+    short = seconds(cut_windows, series, 8, observed, lengths)
+    assert seconds(cut_windows, series, 4096, observed, lengths) < 10 * short
+
+
+@pytest.mark.parametrize("length", [1, 2, 64, 65, 300, 1000])
+def test_means_are_those_of_each_stretch(length):
+    series = walk(3, 1, 1000)[:, 0] + 5
+    expected = series.double().unfold(1, length, 1).mean(2)
+    found = moving_mean(series, length)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_knots_are_quantiles_of_windows_that_count():
+    """Of 20,000 windows drawn at random, which are most of those that there are."""
+    series = walk(4, 2, 300)
+    observed = torch.ones_like(series)
+    observed[0, 1, 50:] = 0
+    batch = Batch(series, observed, torch.full((4,), 300))
+    tokenizer = ShapeTokenizer(2, 300, 16)
+    with torch.no_grad():
+        tokenizer.fit(batch, generator())
+    inner = torch.linspace(0, 1, tokens.LEVEL_BINS + 2)[1:-1]
+    for v, d, windows in tokenizer._all_windows(batch):
+        for c in range(2):
+            counted = windows.valid[c::2] > 0
+            for values, knots in (
+                (windows.offset, tokenizer.level_knots),
+                (windows.scale, tokenizer.scale_knots),
+            ):
+                values = values[c::2][counted]
+                share = (values[:, None] <= knots[v, d, c]).double().mean(0)
+                assert (share - inner).abs().max() < 0.05
+
+
+@pytest.mark.parametrize("with_jit", [True, False])
+def test_kernels_that_numba_does_not_compile_are_not_used(with_jit):
+    pytest.importorskip("numba")
+    program = "from sktext_vq.nn import tokens; print(tokens._kernels() is not None)"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "NUMBA_DISABLE_JIT": str(int(not with_jit))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str(with_jit)
 
 
 def test_series_count_the_same_in_a_batch_and_alone():

@@ -278,5 +278,11 @@ def assign_folds(
 
 def keep_best(scores: NDArray[np.floating[Any]], n_kept: int) -> NDArray[np.int64]:
     """Return indices of the best features in ascending order, ties to the first."""
-    best = np.argsort(-scores, kind="stable")[:n_kept]
-    return np.sort(best).astype(np.int64)
+    n_left = len(scores) - n_kept
+    if n_left <= 0:
+        return np.arange(len(scores))
+    least = np.partition(scores, n_left)[n_left] if n_kept else np.inf
+    best = scores > least
+    equal = np.flatnonzero(scores == least)
+    best[equal[: n_kept - np.count_nonzero(best)]] = True
+    return np.flatnonzero(best)

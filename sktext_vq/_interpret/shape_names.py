@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sktext_vq.nn.segmentation import SMALL_SHAPE
+
 FLAT = "nearly flat"
-_LEAST_SCALE, _SMALL_SCALE = 0.1, 0.3  # of shapes; those of windows have 1
+_FLAT_SHAPE = 0.1  # standard deviation; larger ones have 1
 
 
 def shape_words(shape: NDArray[Any]) -> str:
@@ -28,12 +30,12 @@ def shape_words(shape: NDArray[Any]) -> str:
     """
     shape = shape - shape.mean()
     spread = shape.std()
-    if spread < _LEAST_SCALE:
+    if spread < _FLAT_SHAPE:
         return FLAT
     points = shape / spread
     words = _form(points)
     # Much of the scale of a window whose shape is small is its floor.
-    return words if spread >= _SMALL_SCALE else f"slight {words}"
+    return words if spread >= SMALL_SHAPE else f"slight {words}"
 
 
 def _form(points: NDArray[Any]) -> str:

@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 import torch
 from threadpoolctl import threadpool_limits
 
+from sktext_vq._utils.forks import limit_threads_after_fork
 from sktext_vq._utils.torch_defaults import torch_defaults
+
+limit_threads_after_fork()
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

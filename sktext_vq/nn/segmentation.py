@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
@@ -14,9 +16,14 @@ from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 # one standard deviation of their channel off.
 _COST = 2.0
 _STEP = 2  # between borders
+_LEAST_BEND = 1e-9  # of lines; below is rounding
+_LEAST_DEVIATION = 1e-6  # of lines that are divided by it
 _SHORTEST = 4
 _LENGTHS_PER_OCTAVE = 4
 _SCORES_PER_BLOCK = 2**21
+# Codes whose standard deviation is below the first are called slight or nearly flat:
+# they describe only segments whose own one is below the second, in those of a channel.
+SMALL_SHAPE, _STILL = 0.3, 0.1
 
 
 class Segments(NamedTuple):
@@ -26,7 +33,7 @@ class Segments(NamedTuple):
     length: Tensor  # timepoints
     code: Tensor
     offset: Tensor  # standardised, as is the scale
-    scale: Tensor  # what the code is multiplied by
+    scale: Tensor  # standard deviation over the timepoints
 
 
 def decode(
@@ -44,9 +51,11 @@ def decode(
     Returns
     -------
     Tensor of shape (n_tokens, length)
-        Straight lines between the points of a shape, at the offset, in the scale.
+        Straight lines between the points of a shape, at the offset, with the scale as
+        their standard deviation.
     """
     lines = codes @ _lines(length, codes)
+    lines = lines / _deviation(lines).clamp_min(_LEAST_DEVIATION).unsqueeze(1)
     return lines[code] * scale.unsqueeze(1) + offset.unsqueeze(1)
 
 
@@ -82,15 +91,12 @@ def cut_segments(
     best = series.new_full((n_series, n_timepoints + 1), torch.inf)
     best[:, 0] = 0
     choice = torch.zeros(n_series, n_timepoints + 1, dtype=torch.int64)
-    errors = _grid_errors(series, codes, sizes)
-    for end in range(_SHORTEST, n_timepoints + 1, _STEP):
-        fits = sizes[sizes <= end]
-        start = end - fits
-        every = torch.arange(len(fits))
-        cost = best[:, start] + errors[:, every, start // _STEP]
-        least, index = cost.min(dim=1)
-        best[:, end] = least + _COST
-        choice[:, end] = fits[index]
+    _cover(
+        best.numpy(),
+        choice.numpy(),
+        _grid_errors(series, codes, sizes).numpy(),
+        sizes.numpy(),
+    )
     for end in sorted(set(lengths.tolist())):
         if end < N_POINTS:
             choice[lengths == end, end] = end
@@ -106,12 +112,33 @@ def cut_segments(
     return match(series, *_trace_back(choice, lengths), codes)
 
 
+def _cover(
+    best: NDArray[np.float32],
+    choice: NDArray[np.int64],
+    errors: NDArray[np.float32],
+    sizes: NDArray[np.int64],
+) -> None:
+    """Fill in least costs and lengths of last segments at all even ends.
+
+    In numpy, since steps are as many as timepoints and small.
+    """
+    rows = np.arange(len(best))
+    every = np.arange(len(sizes))
+    for end in range(_SHORTEST, best.shape[1], _STEP):
+        n_fits = np.searchsorted(sizes, end, side="right")
+        start = end - sizes[:n_fits]
+        cost = best[:, start] + errors[:, every[:n_fits], start // _STEP]
+        index = cost.argmin(axis=1)
+        best[:, end] = cost[rows, index] + np.float32(_COST)
+        choice[:, end] = sizes[index]
+
+
 def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segments:
     """Describe given segments by codes.
 
     The offset is the mean of a segment. Code and scale are those that leave the least
     squared error over its timepoints: for each code the scale is a least squares fit,
-    not below 0.
+    not below 0. Codes of small shapes are for segments that hardly vary.
 
     Parameters
     ----------
@@ -130,6 +157,8 @@ def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segme
         here = (start >= 0) & (length == size)
         row = here.nonzero()[:, 0]
         lines = _lines(size, series)
+        drawn = codes @ lines
+        energy, deviation = drawn.square().sum(1).clamp_min(1e-12), _deviation(drawn)
         per_block = max(1, _SCORES_PER_BLOCK // max(len(codes), size))
         found = []
         for rows, first in zip(
@@ -139,12 +168,12 @@ def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segme
         ):
             piece = series[rows.unsqueeze(1), first.unsqueeze(1) + torch.arange(size)]
             mean = piece.double().mean(dim=1, keepdim=True).to(piece.dtype)
-            along = (piece - mean) @ lines.T
-            best = _scores(along.unsqueeze(2), codes, lines).argmax(dim=1)
-            chosen = codes[best.squeeze(1)]
-            energy = (chosen @ lines).square().sum(1).clamp_min(1e-12)
-            fit = ((chosen * along).sum(1) / energy).clamp_min(0)
-            found.append((best.squeeze(1), mean.squeeze(1), fit))
+            piece = piece - mean
+            along = (piece @ lines.T).unsqueeze(2)
+            spread = piece.square().sum(1, keepdim=True)
+            best = _scores(along, spread, codes, lines).argmax(dim=1).squeeze(1)
+            fit = (codes[best] * along.squeeze(2)).sum(1) / energy[best]
+            found.append((best, mean.squeeze(1), fit.clamp_min(0) * deviation[best]))
         code[here], offset[here], scale[here] = map(torch.cat, zip(*found, strict=True))
     return Segments(start, length, code, offset, scale)
 
@@ -160,6 +189,11 @@ def _segment_lengths(longest: int) -> Tensor:
     return torch.tensor(sorted(found))
 
 
+def _deviation(lines: Tensor) -> Tensor:
+    """Return the standard deviation of each line over its timepoints."""
+    return lines.std(dim=1, correction=0)
+
+
 def _lines(length: int, like: Tensor) -> Tensor:
     """Weights of the points at each timepoint, of shape (N_POINTS, length).
 
@@ -169,13 +203,15 @@ def _lines(length: int, like: Tensor) -> Tensor:
     return F.interpolate(points.unsqueeze(0), size=length, mode="linear").squeeze(0)
 
 
-def _scores(along: Tensor, codes: Tensor, lines: Tensor) -> Tensor:
+def _scores(along: Tensor, spread: Tensor, codes: Tensor, lines: Tensor) -> Tensor:
     """Squared error that each code explains, of shape (n_series, n_codes, n_windows).
 
     Parameters
     ----------
     along : Tensor of shape (n_series, N_POINTS, n_windows)
         Products of centred windows with the lines.
+    spread : Tensor of shape (n_series, n_windows)
+        Sums of squares of centred windows.
     codes : Tensor of shape (n_codes, N_POINTS)
     lines : Tensor of shape (N_POINTS, length)
     """
@@ -183,13 +219,23 @@ def _scores(along: Tensor, codes: Tensor, lines: Tensor) -> Tensor:
     scores = torch.matmul(codes / energy.sqrt(), along)
     scores.clamp_min_(0).square_()
     # Any shape fits a window that is nearly flat: the flattest one shall have it.
-    return scores.sub_(SCALE_FLOOR**2 * energy)
+    scores.sub_(SCALE_FLOOR**2 * energy)
+    small = _deviation(codes) < SMALL_SHAPE
+    if small.any() and not small.all():
+        moves = (spread > lines.shape[1] * _STILL**2).unsqueeze(1)
+        scores[:, small] = scores[:, small].masked_fill(moves, -torch.inf)
+    return scores
 
 
 def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
     """Squared error of the best token of each window, of shape (n_series, n_starts)."""
     n_starts = (series.shape[1] - length) // step + 1
     lines = _lines(length, series)
+    # Lines have few bends: sums of products with them are products of their second
+    # differences with doubly running sums.
+    bends = F.pad(_lines(length, series.double()), (2, 2)).diff(n=2, dim=1)
+    at = (bends.abs().amax(dim=0) > _LEAST_BEND).nonzero()
+    bends = bends[:, at.squeeze(1)]
     errors = series.new_empty(len(series), n_starts)
     start = step * torch.arange(n_starts)
     # Of all timepoints at once, long windows would be costly; in double precision,
@@ -202,9 +248,10 @@ def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
         total = sums[:, start + length] - sums[:, start]
         mean = total / length
         spread = squares[:, start + length] - squares[:, start] - total * mean
-        along = F.conv1d(part.unsqueeze(1), lines.unsqueeze(1), stride=step)
-        along -= lines.sum(1, keepdim=True) * mean.to(part.dtype).unsqueeze(1)
-        explained = _scores(along, codes, lines).amax(dim=1)
+        along = bends @ F.pad(sums.cumsum(1), (1, 0))[:, at + start]
+        along -= lines.sum(1, keepdim=True) * mean.unsqueeze(1)
+        along = along.to(part.dtype)
+        explained = _scores(along, spread, codes, lines).amax(dim=1)
         errors[first : first + size] = (spread - explained).clamp_min(0)
     return errors
 

@@ -37,9 +37,11 @@ from sktext_vq.nn.layout import FeatureLayout
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
 _MAX_SAMPLE_VALUES = 2**21
+_MAX_PICKS = 20_000  # windows that knots of levels and scales are read from
 _MAX_RANKED = 4096  # windows that knots of matches are read from
 _SCORES_PER_BLOCK = 2**22
 _FEW_WINDOWS = 16
+_MAX_POOLED = 64  # timepoints that means are computed of without running sums
 _LEAST_WIDTH = 1e-3  # of bins, in standard deviations: levels this near are the same
 
 
@@ -114,9 +116,7 @@ def cut_windows(
     n_timepoints = series.shape[1]
     length = dilation * N_POINTS
     n_starts = max(0, n_timepoints - length + 1)
-    means = series
-    if dilation > 1 and n_starts:
-        means = F.avg_pool1d(series.unsqueeze(1), dilation, stride=1).squeeze(1)
+    means = moving_mean(series, dilation) if n_starts else series
     n_windows = len(range(first, n_starts, step))
     points = means.new_ones(N_POINTS + 1, len(means), n_windows)
     shape = points[:N_POINTS]
@@ -139,13 +139,36 @@ def cut_windows(
     return Windows(points, offset, scale, valid)
 
 
+def moving_mean(series: Tensor, length: int) -> Tensor:
+    """Mean of each ``length`` consecutive timepoints.
+
+    Parameters
+    ----------
+    series : Tensor of shape (n_series, n_timepoints)
+    length : int
+        At most ``n_timepoints``.
+
+    Returns
+    -------
+    Tensor of shape (n_series, n_timepoints - length + 1)
+    """
+    if length == 1:
+        return series
+    if length <= _MAX_POOLED:
+        return F.avg_pool1d(series.unsqueeze(1), length, stride=1).squeeze(1)
+    # In double precision, differences of running sums are as good as direct sums, whose
+    # time would grow with the length.
+    sums = F.pad(series.double().cumsum(1), (1, 0))
+    return ((sums[:, length:] - sums[:, :-length]) / length).to(series.dtype)
+
+
 def _valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
     """1 for windows at every start that lie in their series and are half observed.
 
     Of a series without such a window, those count of which as much is observed as on
     average: no series is left without any.
     """
-    share = F.avg_pool1d(observed.unsqueeze(1), length, stride=1).squeeze(1)
+    share = moving_mean(observed, length)
     every = torch.arange(share.shape[1], device=observed.device)
     # The smallest window stays valid in a series shorter than itself.
     ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
@@ -218,6 +241,31 @@ def summarise(values: Tensor, valid: Tensor | None) -> Tensor:
     quantiles = ordered.gather(1, low).lerp(ordered.gather(1, high), place - low)
     found = torch.cat([mean, (deviation + 1e-12).sqrt(), quantiles], dim=1)
     return found if valid is None else found.nan_to_num(0.0, posinf=0.0)
+
+
+def _quantiles(values: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
+    """Quantiles of values that occur several times, as `torch.nanquantile` has them.
+
+    Parameters
+    ----------
+    values, counts : Tensor of shape (n_rows, n_values)
+        Counts are integers, 0 for values that are left out.
+    wanted : Tensor of shape (n_quantiles,)
+
+    Returns
+    -------
+    Tensor of shape (n_rows, n_quantiles)
+        0 for rows without any value.
+    """
+    order = torch.from_numpy(np.argsort(values.numpy(), axis=1))
+    ends = counts.gather(1, order).cumsum(1)
+    place = (wanted * (ends[:, -1:] - 1)).clamp_min(0)
+    low, high = (
+        values.gather(1, order.gather(1, index.clamp_max(values.shape[1] - 1)))
+        for at in (place, place.ceil())
+        for index in [torch.searchsorted(ends, at.long(), right=True)]
+    )
+    return low.lerp(high, place - place.floor()).where(ends[:, -1:] > 0, 0.0)
 
 
 def _sort(values: Tensor) -> Tensor:
@@ -330,21 +378,20 @@ class ShapeTokenizer(nn.Module):
                 continue
             rows = torch.arange(self.n_channels)[:, None]
             pick = torch.randint(
-                len(batch.series) * n_windows, (20_000,), generator=generator
+                len(batch.series) * n_windows, (_MAX_PICKS,), generator=generator
             )
+            pick, times = torch.unique(pick, return_counts=True)
             cases, starts = pick // n_windows, pick % n_windows
             series = cases * self.n_channels + rows  # channel, pick
             for knots, values in (
                 (self.level_knots, windows.offset),
                 (self.scale_knots, windows.scale),
             ):
-                values = values[series, starts]
+                counts = times.expand(len(series), -1)
                 if windows.valid is not None:
-                    usable = windows.valid[series, starts] > 0
-                    values = values.where(usable, torch.nan)
+                    counts = counts * (windows.valid[series, starts] > 0)
                 inner = torch.linspace(0, 1, knots.shape[-1] + 2)[1:-1]
-                found = torch.nanquantile(values, inner, dim=1).T
-                found = torch.nan_to_num(found)
+                found = _quantiles(values[series, starts], counts, inner)
                 for k in range(1, found.shape[1]):
                     found[:, k].clamp_(min=found[:, k - 1] + _LEAST_WIDTH)
                 knots[v, d] = found
@@ -689,12 +736,14 @@ def _best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
 
 @functools.cache
 def _kernels() -> ModuleType | None:
-    """Compiled code, where numba is installed."""
+    """Compiled code, where numba is installed and compiles."""
     try:
+        from numba import config
+
         from sktext_vq.nn import _numba as kernels
     except ImportError:
         return None
-    return kernels
+    return None if vars(config)["DISABLE_JIT"] else kernels
 
 
 def sample_size(n_channels: int, n_timepoints: int) -> int:

@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from .._utils.forks import limit_threads_after_fork
 from .._utils.torch_defaults import torch_defaults
 
 __all__ = ["MINILM_SHA256", "encode", "find_weights", "import_torch", "quiet_library"]
@@ -182,6 +183,7 @@ def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
+    limit_threads_after_fork()
     source = find_weights(model)
     if (source, device) in _LOADED:
         return _LOADED[source, device]
