@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -99,10 +98,6 @@ class Checkpoint:
         self.path = check_target(path)
         self.facts = facts
         self.state: State | None = None
-        # Left by a process that was killed while it wrote.
-        pattern = f".{glob.escape(self.path.name)}.*.part"
-        for part in self.path.parent.glob(pattern):
-            part.unlink(missing_ok=True)
         check_writable(self.path)
         self._next = -np.inf
         if self.path.exists():

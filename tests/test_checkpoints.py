@@ -7,7 +7,6 @@ import os
 import pickle
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -355,7 +354,7 @@ def test_a_disk_that_fills_up_costs_one_epoch(
 def test_places_that_cannot_be_written_are_told_at_once(
     har_like, tmp_path, monkeypatch
 ):
-    def touch(self, *args):
+    def deny(*args):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("sktext_vq._base.Scaler.fit", None)  # before any work
@@ -365,7 +364,7 @@ def test_places_that_cannot_be_written_are_told_at_once(
     ):
         with pytest.raises(error):
             classifier(checkpoint=path).fit(*har_like)
-    monkeypatch.setattr(Path, "touch", touch)
+    monkeypatch.setattr(os, "open", deny)
     with pytest.raises(PermissionError, match=r"denied.*state"):
         classifier(checkpoint=tmp_path / "state").fit(*har_like)
     assert not list(tmp_path.iterdir())
