@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,11 @@ from numpy.typing import NDArray
 import sktext_vq
 
 _MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
+# What a description that is something else than it should be ends in.
+FOREIGN = (
+    *(ArithmeticError, AttributeError, LookupError),
+    *(RecursionError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,17 @@ def pack(
         "document": document,
         "document_sha256": hashlib.sha256(document.encode()).hexdigest(),
     }
-    return safetensors.numpy.save(dict(arrays), metadata=metadata)
+    return _in_order(safetensors.numpy.save(dict(arrays), metadata=metadata))
+
+
+def _in_order(data: bytes) -> bytes:
+    """Write the head of a safetensors file anew, whose metadata have no fixed order."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # numbers start at multiples of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def unpack(
@@ -116,7 +132,7 @@ def unpack(
     metadata = _read_metadata(kind, data, path)
     version = metadata.get("format_version", "")
     if version != str(kind.version):
-        if version.isdecimal() and int(version) > kind.version:
+        if re.fullmatch("[0-9]{1,9}", version) and int(version) > kind.version:
             raise ValueError(
                 f"{path} was written by a newer sktext_vq, in version {version} of the "
                 f"format, and this is {sktext_vq.__version__}, which reads up to "
@@ -134,7 +150,7 @@ def unpack(
     try:
         content = json.loads(document)
         digests = dict(content["sha256"])
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except FOREIGN as error:
         raise kind.misdescribed(path, error) from error
     if arrays.keys() != digests.keys():
         raise kind.damaged(path, "it has other tensors than its description says")
@@ -166,12 +182,14 @@ def _read_metadata(kind: Kind, data: bytes, path: Path) -> dict[str, str]:
         header = json.loads(data[8 : 8 + size])
         metadata = header.pop("__metadata__")
         ends = [int(entry["data_offsets"][1]) for entry in header.values()]
-    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+    except FOREIGN:
         raise foreign from None
     if not isinstance(metadata, dict) or metadata.get("format") != kind.mark:
         raise ValueError(
             f"{path} is a safetensors file, but no {kind.name} of sktext_vq."
         )
+    if not all(isinstance(value, str) for value in metadata.values()):
+        raise kind.damaged(path, "its metadata are not strings")
     if len(data) < 8 + size + max(ends, default=0):
         raise kind.damaged(path, "it was cut off")
     return metadata

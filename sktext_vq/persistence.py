@@ -6,12 +6,12 @@ import dataclasses
 import inspect
 import math
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path, PurePath
 from typing import Any
 
-import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,8 +22,10 @@ import sktext_vq.nn
 from sktext_vq._head import RidgeHead
 from sktext_vq._naming import CodeUse
 from sktext_vq._output import check_path, check_target, replace_file
+from sktext_vq._processes import choose_device
+from sktext_vq._saved_parts import UnsavedFunction, check_parts
 from sktext_vq._scaling import Scaler
-from sktext_vq._sealed import Kind, pack, unpack
+from sktext_vq._sealed import FOREIGN, Kind, pack, unpack
 from sktext_vq._selection import FeatureScaler
 from sktext_vq._writing import Writer
 from sktext_vq._zero_shot import HeldOut, ZeroShotSpace
@@ -50,6 +52,7 @@ _CLASSES: dict[str, type] = {
         Scaler,
         SeriesVerbalizer,
         TextEncoder,
+        UnsavedFunction,
         Writer,
         ZeroShotSpace,
         *(getattr(sktext_vq.nn, name) for name in sktext_vq.nn.__all__),
@@ -71,27 +74,13 @@ _FUNCTIONS = {"gelu": nn.functional.gelu, "relu": nn.functional.relu}
 _MODULE_TABLES = ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set")
 
 
-class UnsavedFunction:
-    """Stand in for a function that a file cannot hold.
-
-    Parameters
-    ----------
-    name : str
-        What it was called.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, texts: Any) -> Any:
-        """Say that the function is not here."""
-        raise ValueError(
-            f"Texts were embedded by the function {self.name!r}, which a saved model "
-            "does not hold: give it anew by set_params(text_encoder=...)."
-        )
-
-
-_CLASSES[UnsavedFunction.__name__] = UnsavedFunction
+# Parameters that are paths of the machine that a model was made on.
+_PATHS: dict[type, str] = {
+    **dict.fromkeys(_ESTIMATORS, "checkpoint"),
+    TextEncoder: "cache",
+}
+# The widest strings of an array take so many bytes in all, or as many as are there.
+_MAX_PADDED = 2**24
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
@@ -191,25 +180,38 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
         objects, root = list(content["objects"]), content["estimator"]
         estimator = _Decoder(objects, arrays).decode(root)
-    except (
-        *(ArithmeticError, AttributeError, LookupError),
-        *(RecursionError, TypeError, ValueError),
-    ) as error:
+        if type(estimator) not in _ESTIMATORS:
+            raise _KIND.damaged(path, "it holds no estimator")
+        # Parameters that there were not when the file was written.
+        for name, parameter in inspect.signature(type(estimator)).parameters.items():
+            estimator.__dict__.setdefault(name, parameter.default)
+        device = estimator.device
+        if not isinstance(device, str):
+            raise TypeError(f"device is {device!r}")
+        if not _is_here(device):
+            estimator.device = "auto"
+        check_parts(estimator)
+    except (*FOREIGN, AssertionError, RuntimeError) as error:
+        if str(error).startswith(f"{path} is damaged"):
+            raise
         raise _KIND.misdescribed(path, error) from error
-    if type(estimator) not in _ESTIMATORS:
-        raise _KIND.damaged(path, "it holds no estimator")
-    # Parameters that there were not when the file was written.
-    for name, parameter in inspect.signature(type(estimator)).parameters.items():
-        estimator.__dict__.setdefault(name, parameter.default)
-    device = str(estimator.device)
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    if estimator.device != device:
         warnings.warn(
             f"The model was made with device={device!r}, which is not here: device is "
             'now "auto".',
             stacklevel=2,
         )
-        estimator.device = "auto"
     return estimator
+
+
+def _is_here(device: str) -> bool:
+    """Whether predictions can be computed on a device."""
+    if device.startswith("cuda"):
+        return torch.cuda.is_available()
+    try:
+        return torch.empty(0, device=choose_device(device)).device.type != "meta"
+    except (AssertionError, NotImplementedError, RuntimeError):
+        return False
 
 
 class _Encoder:
@@ -245,8 +247,6 @@ class _Encoder:
             return {"set": [self.encode(v, where) for v in sorted(value)]}
         if isinstance(value, Mapping):
             return self._pairs(value, where)
-        if isinstance(value, joblib.Memory):
-            return value.location
         if id(value) not in self._nodes:
             self._kept.append(value)
             self._nodes[id(value)] = self._reference(value, where)
@@ -278,9 +278,15 @@ class _Encoder:
             parts = value.__dict__
             if isinstance(value, nn.Module):
                 parts = _parts_of_module(value)
+            if type(value) in _PATHS:
+                parts = {**parts, _PATHS[type(value)]: None}
+            # In an order that does not depend on how the object was made.
             self.objects[index] = [
                 name,
-                {key: self.encode(v, f"{where}.{key}") for key, v in parts.items()},
+                {
+                    key: self.encode(part, f"{where}.{key}")
+                    for key, part in sorted(parts.items())
+                },
             ]
             return self._nodes[id(value)]
         for name, function in _FUNCTIONS.items():
@@ -332,6 +338,7 @@ class _Decoder:
         self._objects = objects
         self._arrays = arrays
         self._made: dict[int, Any] = {}
+        self._transposed: dict[str, NDArray[Any]] = {}
         self._tensors: dict[str, torch.Tensor] = {}
 
     def decode(self, node: Any) -> Any:
@@ -363,22 +370,38 @@ class _Decoder:
 
     def _decode_random_state(self, state: Any) -> np.random.RandomState:
         random_state = np.random.RandomState()
-        random_state.set_state(self.decode(state))
+        decoded = self.decode(state)
+        # numpy reads memory at this place without a check.
+        if not 0 <= decoded["state"]["pos"] <= len(decoded["state"]["key"]):
+            raise ValueError("a random state has an invalid position")
+        random_state.set_state(decoded)
         return random_state
 
     def _decode_array(self, value: list[Any]) -> NDArray[Any]:
         name, transposed = value
-        return self._arrays[name].T if transposed else self._arrays[name]
+        if transposed and name not in self._transposed:
+            self._transposed[name] = self._arrays[name].T
+        return (self._transposed if transposed else self._arrays)[name]
 
     def _decode_time(self, value: list[Any]) -> NDArray[Any]:
+        if not re.fullmatch(r"[<>=]?[mM]8(\[\w+\])?", value[2]):
+            raise TypeError(f"{value[2]!r} is not a type of times")
         return self._decode_array(value[:2]).view(value[2])
 
     def _decode_items(self, value: list[Any]) -> NDArray[Any]:
         items, dtype, shape = value
-        array = np.empty(len(items), dtype)
-        for i, item in enumerate(items):
-            array[i] = self.decode(item)
-        return array.reshape(shape)
+        if dtype == "object":
+            array = np.empty(len(items), object)
+            for i, item in enumerate(items):
+                array[i] = self.decode(item)
+            return array.reshape(shape)
+        found = re.fullmatch(r"[<>=]?U([0-9]{1,9})", dtype)
+        if not found or not all(isinstance(item, str) for item in items):
+            raise TypeError(f"{dtype!r} is not a type of strings")
+        longest = max(map(len, items), default=0)
+        if 4 * len(items) * int(found[1]) > max(_MAX_PADDED, 4 * longest * len(items)):
+            raise ValueError(f"strings of type {dtype!r} are not so long")
+        return np.array(items, dtype).reshape(shape)
 
     def _decode_tensor(self, value: list[Any]) -> torch.Tensor:
         name, _, requires_grad = value
@@ -401,6 +424,8 @@ class _Decoder:
             made: Any = object.__new__(cls)
             self._made[index] = made
             state = {key: self.decode(value) for key, value in parts.items()}
+            if cls in _PATHS:
+                state[_PATHS[cls]] = None  # a file does not choose paths
             if isinstance(made, nn.Module):
                 # Modules of torch know what older versions of themselves lacked.
                 made.__setstate__({**nn.Module().__dict__, **state})

@@ -109,8 +109,9 @@ class DualBranchModel(nn.Module):
         Arguments of :class:`DigitBranch`.
     parts : set of str
         Losses that are not switched off: what only others need is not built.
-    generator : torch.Generator
-        For the weights at the start.
+    generator : torch.Generator or None
+        For the weights at the start. None leaves weights without memory: what is built
+        has names and shapes only, to compare others with.
     """
 
     kept: Tensor
@@ -132,7 +133,7 @@ class DualBranchModel(nn.Module):
         memory: tuple[Tensor, Tensor, Tensor] | None = None,
         digits: Mapping[str, Any] | None = None,
         parts: set[str],
-        generator: torch.Generator,
+        generator: torch.Generator | None,
     ) -> None:
         super().__init__()
         dim, codebook = WORKSPACE_DIM, tokenizer.codebook
@@ -156,13 +157,14 @@ class DualBranchModel(nn.Module):
                     n_heads=codebook.n_heads,
                     **digits,
                 )
-        _initialise(self, generator)
+        if generator is not None:
+            _initialise(self, generator)
         with torch.no_grad():
             self.decoder.to_z.weight.zero_()  # starts from the usual usage
         self.memory = None if memory is None else ClassMemory(*memory)
         self.attributes: AttributeDecoder | None = None
         if parts & {"series", "separation", "usage"} or self.fusion is not None:
-            self.attributes = AttributeDecoder(generator=generator)
+            self.attributes = AttributeDecoder(generator=generator or torch.Generator())
         self.tokenizer = tokenizer
         self.register_buffer("kept", kept)
         self.register_buffer("mean", mean)
