@@ -60,6 +60,9 @@ _MAX_SELECTION_CASES = 2048
 # With classes, so large shares of histograms, matches and summaries are kept: chosen on
 # the training parts of 19 data sets (benchmarks/results/choices.csv).
 _KEPT_SHARES = (1 / 3, 1 / 3, 1.0)
+# Shorter series are continued to the length of training, but not to any length that a
+# file may declare.
+_MAX_PADDED = 2**20
 _FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
 _GRAVITY_VIEWS = ("beside", "alone")
 _TEXT_CHOICES = ("auto", "labels", "captions")
@@ -531,7 +534,8 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         tokenizer = self.tokenizer_
         if device != "cpu":
             tokenizer = copy.deepcopy(tokenizer).to(device)
-        n_timepoints = max(panel.n_timepoints, self.n_timepoints_, N_POINTS)
+        padded = min(self.n_timepoints_, _MAX_PADDED)
+        n_timepoints = max(panel.n_timepoints, padded, N_POINTS)
         n_threads = self._n_threads()
         size = cases_per_batch(tokenizer.n_channels, n_timepoints, self.n_codes)
         size = min(size, -(-panel.n_cases // n_threads))

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from sktext_vq._checkpoints import (
     Checkpoint,
     State,
+    check_like,
     tensors_of,
     with_prefix,
     without_prefix,
@@ -234,7 +235,10 @@ class Save(Callback):
         if keep.n_epochs:
             keep.drawn = state.tensors["generator"]
             best = without_prefix("best", state.tensors)
-            keep.weights = best or copy.deepcopy(net.module_.state_dict())
+            now = net.module_.state_dict()
+            if best:
+                check_like(best, now)
+            keep.weights = best or copy.deepcopy(now)
 
 
 def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
@@ -244,6 +248,15 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
         index, _, key = name.partition(".")
         states.setdefault(int(index), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
+    weights = [each for group in optimizer.param_groups for each in group["params"]]
+    for number, state in states.items():
+        for key, tensor in state.items():
+            # All that an optimizer keeps is one number, or one for each weight.
+            wanted = () if key == "step" else weights[number].shape
+            if tensor.shape != wanted or tensor.dtype != torch.float32:
+                raise ValueError(f"optimizer.{number}.{key} of {tuple(tensor.shape)}")
+    if any(state.keys() != states[0].keys() for state in states.values()):
+        raise LookupError("the optimizer lacks averages")
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 

@@ -18,7 +18,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from sktext_vq._output import check_target, check_writable, replace_file
-from sktext_vq._sealed import Kind, digest, pack, unpack
+from sktext_vq._sealed import FOREIGN, Kind, digest, pack, unpack
 
 _KIND = Kind(
     "checkpoint",
@@ -113,7 +113,8 @@ class Checkpoint:
                 dict(content["numbers"]),
                 {name: torch.from_numpy(array) for name, array in arrays.items()},
             )
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            _check_state(state)
+        except FOREIGN as error:
             raise self.damaged(error) from error
         found = list(_differences(there, self.facts))
         if found:
@@ -166,6 +167,27 @@ class Checkpoint:
             raise
         end = _clock()
         self._next = end + (end - begin) / _MOST_SHARE
+
+
+def _check_state(state: State) -> None:
+    """Raise an error if training could not go on from a state."""
+    for name, tensor in state.tensors.items():
+        # Squares of gradients in the optimizer may have grown beyond all bounds.
+        is_right = ~tensor.isnan() if name.startswith("opt") else tensor.isfinite()
+        if not is_right.all():
+            raise ValueError(f"{name} has values that are NaN or infinite")
+    rows = state.numbers["history"]
+    n_epochs = len(rows)
+    if not isinstance(rows, list) or not all(
+        isinstance(value, float) for row in rows for value in row.values()
+    ):
+        raise TypeError("the history is not a list of losses")
+    for name in ("best_epoch", "misses"):
+        value = state.numbers[name]
+        if type(value) is not int or not 0 <= value <= n_epochs:
+            raise ValueError(f"{name} is {value!r}")
+    if not isinstance(state.numbers["threshold"], float):
+        raise TypeError("the threshold is not a number")
 
 
 def _differences(there: dict[str, Fact], here: dict[str, Fact]) -> Iterator[str]:
@@ -275,11 +297,32 @@ def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
     }
 
 
+def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raise an error if tensors have other names, shapes or types than those here.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Of a file.
+    own : mapping of str to Tensor
+        Those whose place they are to take. Whole numbers do not change in training.
+    """
+    if own.keys() != tensors.keys():
+        raise LookupError(f"tensors {sorted(own.keys() ^ tensors.keys())}")
+    for name, tensor in tensors.items():
+        shape, wanted = tensor.shape, own[name].shape
+        if name.endswith("_recent"):  # of as many rows as there were
+            shape, wanted = shape[1:], wanted[1:]
+        if shape != wanted or tensor.dtype != own[name].dtype:
+            raise ValueError(f"tensor {name} of {tensor.dtype}, {tuple(tensor.shape)}")
+        if not tensor.is_floating_point() and not tensor.equal(own[name].cpu()):
+            raise ValueError(f"tensor {name} is of another model")
+
+
 def write_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Give a module the parameters and buffers that `tensors_of` returned."""
     own = tensors_of(module)
-    if own.keys() != tensors.keys():
-        raise LookupError(f"tensors {sorted(own.keys() ^ tensors.keys())}")
+    check_like(tensors, own)
     with torch.no_grad():
         for name, tensor in tensors.items():
             if own[name].shape == tensor.shape:

@@ -317,6 +317,52 @@ def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, alway
         classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content, arrays: nan(arrays, "model.enter.weight"),
+        lambda content, arrays: nan(arrays, "optimizer.0.exp_avg"),
+        lambda content, arrays: shorter(arrays, "optimizer.0.exp_avg"),
+        lambda content, arrays: shorter(arrays, "model.mean"),
+        lambda content, arrays: arrays["model.kept"].__iadd__(10**6),
+        lambda content, arrays: arrays.pop("optimizer.0.exp_avg"),
+        lambda content, arrays: arrays.update({"best.enter.weight": np.ones((2, 2))}),
+        lambda content, arrays: arrays.update(generator=np.zeros(10, np.uint8)),
+        lambda content, arrays: content["numbers"].update(misses="3"),
+        lambda content, arrays: content["numbers"].update(best_epoch=10**9),
+        lambda content, arrays: content["numbers"].update(threshold=None),
+        lambda content, arrays: content["numbers"].update(history=[{"a": "b"}]),
+        lambda content, arrays: content["numbers"].update(history=3),
+        lambda content, arrays: content.update(numbers=[]),
+        lambda content, arrays: content.update(facts={"X": [[], {}, 3]}),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(change, state_of_epoch, har_like):
+    path, state = state_of_epoch
+    content, arrays = unpack(_KIND, state, path)
+    change(content, arrays)
+    path.write_bytes(pack(_KIND, content, arrays))
+    with pytest.raises(ValueError, match=r"state is damaged: its description is off"):
+        classifier(**WITHOUT_TEXT, checkpoint=path).fit(*har_like)
+
+
+def nan(arrays, name):
+    arrays[name].flat[0] = np.nan
+
+
+def shorter(arrays, name):
+    arrays[name] = arrays[name][:-1].copy()
+
+
+@pytest.fixture
+def state_of_epoch(har_like, tmp_path, always_due):
+    path = tmp_path / "state"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 3)
+        classifier(checkpoint=path, **WITHOUT_TEXT).fit(*har_like)
+    return path, path.read_bytes()
+
+
 def fail_to_write(monkeypatch, times):
     """Let the disk be full from some write on."""
     fsync, count = os.fsync, [0]
