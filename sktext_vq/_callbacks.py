@@ -255,8 +255,8 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
             wanted = () if key == "step" else weights[number].shape
             if tensor.shape != wanted or tensor.dtype != torch.float32:
                 raise ValueError(f"optimizer.{number}.{key} of {tuple(tensor.shape)}")
-    if any(state.keys() != states[0].keys() for state in states.values()):
-        raise LookupError("the optimizer lacks averages")
+        if state.keys() != {"step", "exp_avg", "exp_avg_sq"}:  # those of Adam
+            raise LookupError(f"optimizer.{number} has {sorted(state)}")
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 

@@ -79,7 +79,7 @@ _PATHS: dict[type, str] = {
     **dict.fromkeys(_ESTIMATORS, "checkpoint"),
     TextEncoder: "cache",
 }
-# The widest strings of an array take so many bytes in all, or as many as are there.
+# Bytes that an array of strings takes at most, unless its strings are as long.
 _MAX_PADDED = 2**24
 
 
@@ -97,7 +97,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
-        The file.
+        The file. One that is replaced keeps its permissions; symbolic links are
+        followed.
 
     Raises
     ------
@@ -115,8 +116,10 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     A safetensors file: numbers as tensors, and all else as JSON in its metadata, with
-    a SHA-256 of every part. Weights of a text encoder are not in it, only its name; a
-    function as text encoder has to be given again after loading.
+    a SHA-256 of every part. The same model is the same file, byte by byte. Weights of a
+    text encoder are not in it, only its name; a function as text encoder has to be
+    given again after loading. Paths of this machine are not saved: ``checkpoint``, and
+    ``cache`` of a :class:`~sktext_vq.TextEncoder`, are None after loading.
 
     Examples
     --------
@@ -147,7 +150,11 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
 def load(path: str | os.PathLike[str]) -> Any:
     """Read an estimator that `save` wrote.
 
-    Nothing in a file is run, and no class that is not part of a saved model is made.
+    Nothing in a file is run, no class that is not part of a saved model is made, and
+    parts that do not fit each other are an error. Nothing else is read or written: a
+    text encoder that the file names, which may be a folder, is looked for when texts
+    are encoded, as in zero-shot prediction or `fit`, and never with code of its own or
+    pickled weights. Set ``text_encoder`` for files of people whom you do not trust.
 
     Parameters
     ----------
@@ -163,8 +170,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     ValueError
-        If the file is damaged or cut off, is of another kind, or was written by a
-        newer version; the message says which.
+        If the file is damaged or cut off, is of another kind, has parts that do not
+        fit each other, or was written by a newer version; the message says which.
     TypeError
         If `path` is no path.
     OSError
