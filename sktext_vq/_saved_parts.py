@@ -102,7 +102,7 @@ class Numbers:
 class Number:
     """A single number, or None where that is allowed."""
 
-    kind: type = int
+    kind: Any = int
     above: float = -np.inf
     below: float = np.inf
     may_be_missing: bool = False
@@ -110,7 +110,7 @@ class Number:
     def check(self, value: Any, sizes: _Sizes) -> bool:
         if value is None:
             return self.may_be_missing
-        return type(value) is self.kind and self.above < value < self.below
+        return type(value) is self.kind and bool(self.above < value < self.below)
 
 
 @dataclass(frozen=True)
@@ -451,15 +451,15 @@ def check_parts(estimator: Any) -> None:
         parts |= {"head_": RidgeHead, "space_": ZeroShotSpace}
     else:
         parts |= {"feature_scaler_": FeatureScaler}
-    for name, wanted in (
+    optional: tuple[tuple[str, type], ...] = (
         *(("_use", CodeUse), ("_writer_", Writer)),
         *(("verbalizer", SeriesVerbalizer), ("text_encoder", TextEncoder)),
         ("text_encoder", UnsavedFunction),
-    ):
-        # Others are told by `_check_params` or where they are used.
-        if own.get(name) is not None and (
-            name.startswith("_") or isinstance(own[name], wanted)
-        ):
+    )
+    for name, wanted in optional:
+        there = own.get(name)
+        # Other parameters are checked by `_check_params`, or where they are used.
+        if isinstance(there, wanted) or (name.startswith("_") and there is not None):
             parts[name] = wanted
     for name, wanted in parts.items():
         _require(type(own.get(name)) is wanted, name)
