@@ -42,7 +42,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Returns
     -------
     Path
-        The file.
+        The file. One that is replaced keeps its permissions; symbolic links are
+        followed.
 
     Raises
     ------
@@ -60,8 +61,10 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     The file is a safetensors file: arrays as tensors, and all else as JSON in its
-    metadata, with a SHA-256 of every part. Weights of a text encoder are not in it,
-    only its name; a function as text encoder has to be set again after loading.
+    metadata, with a SHA-256 of every part. The same model gives the same file, byte by
+    byte. Weights of a text encoder are not in it, only its name; a function as text
+    encoder has to be set again after loading. The ``cache`` of a
+    :class:`~sktext_vq.TextEncoder` is not saved, since it is a path on this machine.
 
     Examples
     --------
@@ -91,8 +94,11 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
 def load(path: str | os.PathLike[str]) -> Any:
     """Read an estimator that `save` wrote.
 
-    Nothing in a file is run, nothing that a file contains is used as a path, and
-    parts that do not fit each other raise an error.
+    Nothing in a file is run, and parts that do not fit each other raise an error. No
+    other file is read or written: a text encoder that the file names, which may be a
+    folder, is looked for when texts are encoded, as in zero-shot prediction or `fit`,
+    and never with code of its own or pickled weights. Set ``text_encoder`` after loading
+    a file of somebody whom you do not trust.
 
     Parameters
     ----------

@@ -7,7 +7,6 @@ import os
 import pickle
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -318,6 +317,56 @@ def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, alway
         classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content, arrays: nan(arrays, "model.enter.weight"),
+        lambda content, arrays: nan(arrays, average(arrays)),
+        lambda content, arrays: shorter(arrays, average(arrays)),
+        lambda content, arrays: shorter(arrays, "model.mean"),
+        lambda content, arrays: arrays["model.kept"].__iadd__(10**6),
+        lambda content, arrays: arrays.pop(average(arrays)),
+        lambda content, arrays: arrays.update({"best.enter.weight": np.ones((2, 2))}),
+        lambda content, arrays: arrays.update(generator=np.zeros(10, np.uint8)),
+        lambda content, arrays: content["numbers"].update(misses="3"),
+        lambda content, arrays: content["numbers"].update(best_epoch=10**9),
+        lambda content, arrays: content["numbers"].update(threshold=None),
+        lambda content, arrays: content["numbers"].update(history=[{"a": "b"}]),
+        lambda content, arrays: content["numbers"].update(history=3),
+        lambda content, arrays: content.update(numbers=[]),
+        lambda content, arrays: content.update(facts={"X": [[], {}, 3]}),
+    ],
+)
+def test_a_state_that_does_not_fit_is_refused(change, state_of_epoch, har_like):
+    path, state = state_of_epoch
+    content, arrays = unpack(_KIND, state, path)
+    change(content, arrays)
+    path.write_bytes(pack(_KIND, content, arrays))
+    with pytest.raises(ValueError, match=r"state is damaged: its description is off"):
+        classifier(**WITHOUT_TEXT, checkpoint=path).fit(*har_like)
+
+
+def average(arrays):
+    return next(name for name in arrays if name.endswith("exp_avg"))
+
+
+def nan(arrays, name):
+    arrays[name].flat[0] = np.nan
+
+
+def shorter(arrays, name):
+    arrays[name] = arrays[name][:-1].copy()
+
+
+@pytest.fixture
+def state_of_epoch(har_like, tmp_path, always_due):
+    path = tmp_path / "state"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        kill_after(patch, 3)
+        classifier(checkpoint=path, **WITHOUT_TEXT).fit(*har_like)
+    return path, path.read_bytes()
+
+
 def fail_to_write(monkeypatch, times):
     """Let the disk be full from some write on."""
     fsync, count = os.fsync, [0]
@@ -357,7 +406,7 @@ def test_a_disk_that_fills_up_costs_one_epoch(
 def test_places_that_cannot_be_written_are_told_at_once(
     har_like, tmp_path, monkeypatch
 ):
-    def touch(self, *args):
+    def deny(*args):
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr("sktext_vq._base.Scaler.fit", None)  # before any work
@@ -367,7 +416,7 @@ def test_places_that_cannot_be_written_are_told_at_once(
     ):
         with pytest.raises(error):
             classifier(checkpoint=path).fit(*har_like)
-    monkeypatch.setattr(Path, "touch", touch)
+    monkeypatch.setattr(os, "open", deny)
     with pytest.raises(PermissionError, match=r"denied.*state"):
         classifier(checkpoint=tmp_path / "state").fit(*har_like)
     assert not list(tmp_path.iterdir())

@@ -1,5 +1,6 @@
 import copy
 import importlib.util
+import json
 import os
 import pickle
 import subprocess
@@ -18,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from sktext_vq.text import TextEncoder, _transformers, encoders
+from sktext_vq.text import PromptBank, TextEncoder, _transformers, encoders
 
 TEXTS = [
     "walking",
@@ -326,6 +327,52 @@ def test_changed_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_transformers, "MINILM_SHA256", "0" * 64)
     with pytest.raises(OSError, match="not the file that this version was tested with"):
         _transformers.find_weights("minilm")
+
+
+@pytest.mark.parametrize("load", ["encoder", "generator"])
+def test_no_code_of_a_model_is_run(
+    load: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_encoder(tmp_path / "model", "gpt2")
+
+    def use() -> None:
+        if load == "encoder":
+            TextEncoder(str(folder)).transform(["walking"])
+        else:
+            PromptBank.from_llm(str(folder), ["walking"], cache=tmp_path / "bank.json")
+
+    def ask(*_: Any) -> str:
+        raise AssertionError("a question was asked")
+
+    monkeypatch.setattr("builtins.input", ask)
+    (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    config = json.loads((folder / "config.json").read_text())
+    kinds = ("AutoConfig", "AutoModel", "AutoModelForCausalLM")
+    own = config | {"auto_map": dict.fromkeys(kinds, "own.Own"), "model_type": "own"}
+    (folder / "config.json").write_text(json.dumps(own))
+    with pytest.raises(OSError, match="no code of a model is run") as raised:
+        use()
+    assert "trust_remote_code" not in str(raised.value)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("load", ["encoder", "generator"])
+def test_pickled_weights_are_not_read(load: str, tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> Any:
+            return open, (str(tmp_path / "ran"), "w")
+
+    folder = tiny_encoder(tmp_path / "model", "gpt2")
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": Evil()}, folder / "pytorch_model.bin")
+    with pytest.raises(OSError, match=r"pickled, in pytorch_model\.bin") as raised:
+        if load == "encoder":
+            TextEncoder(str(folder)).transform(["walking"])
+        else:
+            PromptBank.from_llm(str(folder), ["walking"], cache=tmp_path / "bank.json")
+    for advice in ("use_safetensors", "weights_only", "trust_remote_code"):
+        assert advice not in str(raised.value)
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("name", ["no-such-org/no-such-model", "no_such_folder/x/y"])

@@ -1,11 +1,15 @@
 """Saved models: the same predictions, and never a silent wrong one."""
 
+import contextlib
+import copy
 import json
+import operator
 import os
 import pickle
 import re
 import subprocess
 import sys
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,7 +22,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
-from sktext_vq.persistence import FORMAT_VERSION
+from sktext_vq._utils.container import pack
+from sktext_vq.persistence import _KIND, FORMAT_VERSION
 
 DATA = Path(__file__).parent / "data"
 CHANNELS = ["acc_x", "acc_y", "acc_z"]
@@ -540,3 +545,257 @@ def test_what_cannot_be_saved_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"VQTextClassifier\.verbose"):
         save(model, path)
     assert not list(tmp_path.iterdir())
+
+
+# -- files that were changed and sealed again ----------------------------------------
+
+WATCHED = []  # events of this process, while it is a list of a list
+_EVENTS = {"open", "exec", "import", "pickle.find_class", "ctypes.dlopen"}
+
+
+def _watch(event, arguments):
+    known = event in _EVENTS or event.split(".")[0] in ("os", "shutil", "socket")
+    if WATCHED and known and "stat" not in event:
+        WATCHED[0].append((event, str(arguments[0]) if arguments else ""))
+
+
+sys.addaudithook(_watch)
+
+
+@contextlib.contextmanager
+def watched():
+    """Gather what is done to the file system, or run."""
+    WATCHED.append([])
+    try:
+        yield WATCHED[0]
+    finally:
+        WATCHED.clear()
+
+
+def taken_apart(path):
+    arrays = safetensors.numpy.load(path.read_bytes())
+    with safetensors.safe_open(path, "np") as file:
+        document = json.loads(file.metadata()["document"])
+    return document, {name: array.copy() for name, array in arrays.items()}
+
+
+def sealed_again(path, document, arrays):
+    """Write a file whose checksums are right, whatever it says."""
+    content = {k: v for k, v in document.items() if k not in ("sha256", "written_by")}
+    path.write_bytes(pack(_KIND, content, arrays))
+    return path
+
+
+def nodes(value, where=()):
+    """Yield the place of each entry of a description."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, each in pairs:
+        yield (*where, key)
+        if isinstance(each, dict | list):
+            yield from nodes(each, (*where, key))
+
+
+def at(value, where):
+    for key in where:
+        value = value[key]
+    return value
+
+
+def other_values(value):
+    """What an entry may be changed to."""
+    yield from (None, True, -1, 0, 3, 10**9, 10**400, 0.5, {"float": "nan"}, "", "x")
+    yield from ([], [1], {}, {"tuple": []}, {"dict": []}, {"set": []}, {"object": 0})
+    yield from ({"dict": [["x", 1]]}, {"items": [["a"], "<U300000000", [1]]})
+    if isinstance(value, dict | list) and value:
+        yield from (list(value), [*value, 1] if isinstance(value, list) else {**value})
+        yield value[:-1] if isinstance(value, list) else dict(list(value.items())[1:])
+    if isinstance(value, list) and len(value) > 1:
+        yield value[::-1]
+        yield [value[0], *value]
+    if type(value) is int:
+        yield from (value + 1, value - 1, 2 * 10**8)
+
+
+def other_arrays(array):
+    yield from (array[None], np.zeros((0, 3), array.dtype), array.ravel())
+    yield from (array.astype(np.float16), array.astype(np.int64), array > 0)
+    if array.size:
+        if array.dtype.kind == "f":
+            for number in (np.nan, np.inf, -np.inf, 1e30):
+                changed = array.copy()
+                changed.flat[-1] = number
+                yield changed
+        yield from (array - 1, array * 0, array + 10**6, -array)
+    if array.ndim:
+        yield from (
+            array[:0],
+            array[:-1],
+            np.concatenate([array, array]),
+            array[::-1].copy(),
+        )
+
+
+def changed(document, where, change):
+    document = copy.deepcopy(document)
+    change(at(document, where[:-1]), where[-1])
+    return document
+
+
+def changes(document, arrays):
+    """Yield what is changed, and a function that changes it."""
+
+    def with_value(where, value):
+        def put(parent, key):
+            parent[key] = value
+
+        return lambda: (changed(document, where, put), arrays)
+
+    for where in nodes({key: document[key] for key in ("objects", "estimator")}):
+        own = at(document, where)
+        for value in other_values(own):
+            yield f"{where} = {value!r}"[:200], with_value(where, value)
+        if isinstance(where[-1], str):
+            lack = partial(changed, document, where, operator.delitem)
+            yield f"without {where}", lambda lack=lack: (lack(), arrays)
+            beside = (*where[:-1], "predict")
+            yield f"predict beside {where}", with_value(beside, own)
+    for name, array in arrays.items():
+        for other in other_arrays(array):
+            new = np.ascontiguousarray(other).reshape(np.shape(other))
+            what = f"{name}: {new.dtype}{new.shape} {new.ravel()[-2:]}"
+            yield what, lambda name=name, new=new: (document, {**arrays, name: new})
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    losses = {"fused": 1.0, "digits": 1.0, "codebook": 0.1, "frequency": 0.1}
+    model = small(
+        max_epochs=1,
+        loss_weights=losses | {"series": 1.0},
+        channel_names=CHANNELS,
+        head="network",
+        random_state=np.random.RandomState(0),
+    ).fit(panel(), labels())
+    path = tmp_path_factory.mktemp("trained") / "model.safetensors"
+    return save(model, path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["saved", "trained"])
+def test_any_changed_entry_is_found_or_harmless(kind, request, tmp_path):
+    document, arrays = taken_apart(request.getfixturevalue(kind))
+    path, X = tmp_path / "changed.safetensors", panel(3)
+    every = list(changes(document, arrays))
+    if not in_long_run():
+        chosen = np.random.default_rng(0).permutation(len(every))[:60]
+        every = [every[i] for i in chosen]
+    load(request.getfixturevalue(kind)).predict_proba(X)  # imports what it needs
+    for what, change in every:
+        sealed_again(path, *change())
+        with watched() as events:
+            try:
+                model = load(path)
+                found = model.predict_proba(X)
+            except ValueError as error:
+                assert "is damaged" in str(error), what
+            else:
+                assert np.isfinite(found).all(), what
+                assert found.shape == (3, len(model.classes_)), what
+        # threadpoolctl looks up libraries that are loaded.
+        touched = {name for _, name in events} - {str(path), "/proc/self/maps"}
+        assert not touched, what
+
+
+@pytest.mark.parametrize("kind", ["saved", "trained"])
+def test_the_same_model_is_the_same_file(kind, request, tmp_path):
+    path = request.getfixturevalue(kind)
+    expected = path.read_bytes()
+    model = load(path)
+    assert save(model, tmp_path / "again").read_bytes() == expected
+    model = pickle.loads(pickle.dumps(model))
+    assert save(model, tmp_path / "copy").read_bytes() == expected
+    code = """
+import sys, sktext_vq
+sktext_vq.save(sktext_vq.load(sys.argv[1]), sys.argv[2])
+"""
+    other = tmp_path / "other process"
+    subprocess.run([sys.executable, "-c", code, path, other], check=True)
+    assert other.read_bytes() == expected
+
+
+def test_a_file_does_not_choose_paths(tmp_path):
+    encoder = TextEncoder("hashing", cache=str(tmp_path / "cache"))
+    model = small(text_encoder=encoder).fit(panel(), labels())
+    model.checkpoint = tmp_path / "state"
+    path = save(model, tmp_path / "model")
+    assert str(tmp_path).encode() not in path.read_bytes()
+    assert encoder.cache and model.checkpoint  # which stay as they are
+
+    def change(document, metadata):
+        for name, parts in document["objects"]:
+            if name == "TextEncoder":
+                parts |= {"cache": f"{tmp_path}/other", "model": f"{tmp_path}/weights"}
+            if name == "VQTextClassifier":
+                parts["checkpoint"] = f"{tmp_path}/other"
+
+    rewritten(path, path, change)
+    before = sorted(tmp_path.rglob("*"))
+    with watched() as events:
+        loaded = load(path)
+        loaded.predict_proba(panel(2))
+    assert loaded.checkpoint is None and loaded.text_encoder.cache is None
+    touched = [name for _, name in events if str(tmp_path) in name]
+    assert touched == [str(path)]
+    # What is named is read only where somebody asks for texts.
+    with pytest.raises(OSError, match="No text encoder"):
+        loaded.predict_zero_shot(panel(2), ["running", "jumping"])
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_declared_lengths_take_no_memory(saved, tmp_path):
+    import tracemalloc
+
+    document, arrays = taken_apart(saved)
+    wide = copy.deepcopy(document)
+    wide["objects"][0][1]["note_"] = {"items": [["a"], "<U300000000", [1]]}
+    long = copy.deepcopy(document)
+    long["objects"][0][1]["n_timepoints_"] = 2 * 10**8
+    for changed_one in (wide, long):
+        path = sealed_again(tmp_path / "model", changed_one, arrays)
+        tracemalloc.start()
+        with pytest.raises(ValueError, match="is damaged"):
+            load(path)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 50e6
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ({"format_version": 1}, "its metadata are not strings"),
+        ({"format_version": "9" * 5000}, "its version is"),
+        ({"format_version": ["1"]}, "its metadata are not strings"),
+    ],
+)
+def test_metadata_of_other_types_are_damage(header, message, saved, tmp_path):
+    data = saved.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    changed_one = json.loads(data[8:end])
+    changed_one["__metadata__"] |= header
+    path = tmp_path / "model"
+    path.write_bytes(sized(json.dumps(changed_one).encode()) + data[end:])
+    with pytest.raises(ValueError, match=message):
+        load(path)
+
+
+def test_infinite_offsets_are_damage(saved, tmp_path):
+    data = saved.read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    changed_one = json.loads(data[8:end])
+    name = next(key for key in changed_one if key != "__metadata__")
+    changed_one[name]["data_offsets"][1] = float("inf")
+    path = tmp_path / "model"
+    path.write_bytes(sized(json.dumps(changed_one).encode()) + data[end:])
+    with pytest.raises(ValueError, match="not a model"):
+        load(path)

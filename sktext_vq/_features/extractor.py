@@ -44,6 +44,7 @@ from sktext_vq.nn.tokenizer import (
 )
 from sktext_vq.panel import Panel
 
+_MAX_PADDED = 2**20
 _FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
 _SCALER: dict[str, Spec | None] = {
     "mean": Numbers("float64", ("n_channels",)),
@@ -291,8 +292,12 @@ class FeatureExtractor:
 
     def batch(self, panel: Panel, cases: slice) -> Batch:
         """Return standardised series, as long as those that features are made of."""
-        n_timepoints = max(panel.n_timepoints, self.n_timepoints)
-        return self.scaler.batch(panel, cases, n_timepoints)
+        return self.scaler.batch(panel, cases, self._padded_length(panel))
+
+    def _padded_length(self, panel: Panel) -> int:
+        """Return the length to which series are continued."""
+        # That of the training series, but not any length that a file may declare.
+        return max(panel.n_timepoints, min(self.n_timepoints, _MAX_PADDED))
 
     def map(
         self,
@@ -320,7 +325,7 @@ class FeatureExtractor:
         tokenizer = self.tokenizer
         if device != "cpu":
             tokenizer = copy.deepcopy(tokenizer).to(device)
-        n_timepoints = max(panel.n_timepoints, self.n_timepoints)
+        n_timepoints = self._padded_length(panel)
         size = cases_per_batch(
             tokenizer.n_channels, n_timepoints, tokenizer.codebook.n_codes
         )

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from sktext_vq._training.checkpoint import (
     Checkpoint,
     TrainingState,
+    check_like,
     with_prefix,
     without_prefix,
     write_tensors,
@@ -22,7 +23,7 @@ from sktext_vq._training.fingerprint import tensors_of
 from sktext_vq.nn.losses import WEIGHTS
 
 # What a state that has other parts than it should have ends in.
-_FOREIGN = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+_INVALID_CONTENT = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _PATIENCE = 3
 _LEAST_GAIN = 1e-4  # of the validation loss, as a share of it
 
@@ -214,7 +215,7 @@ class SaveCheckpoint(Callback):
         self.checkpoint.check_start(self.start)
         try:
             self._restore(net, state)
-        except _FOREIGN as error:
+        except _INVALID_CONTENT as error:
             raise self.checkpoint.damaged(error) from error
         return state.done
 
@@ -236,7 +237,10 @@ class SaveCheckpoint(Callback):
         if keep.n_epochs:
             keep.drawn = state.tensors["generator"]
             best = without_prefix("best", state.tensors)
-            keep.weights = best or copy.deepcopy(net.module_.state_dict())
+            now = net.module_.state_dict()
+            if best:
+                check_like(best, now)
+            keep.weights = best or copy.deepcopy(now)
 
 
 def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
@@ -246,6 +250,15 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
         index, _, key = name.partition(".")
         states.setdefault(int(index), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
+    weights = [each for group in optimizer.param_groups for each in group["params"]]
+    for number, state in states.items():
+        for key, tensor in state.items():
+            # All that an optimizer keeps is one number, or one for each weight.
+            wanted = () if key == "step" else weights[number].shape
+            if tensor.shape != wanted or tensor.dtype != torch.float32:
+                raise ValueError(f"optimizer.{number}.{key} of {tuple(tensor.shape)}")
+        if state.keys() != {"step", "exp_avg", "exp_avg_sq"}:  # those of Adam
+            raise LookupError(f"optimizer.{number} has {sorted(state)}")
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 

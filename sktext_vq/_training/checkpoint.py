@@ -18,7 +18,7 @@ from sktext_vq._training.fingerprint import (
     fingerprints_of_parameters,
     tensors_of,
 )
-from sktext_vq._utils.container import FileFormat, pack, unpack
+from sktext_vq._utils.container import INVALID_CONTENT, FileFormat, pack, unpack
 from sktext_vq._utils.files import check_target, check_writable, replace_file
 
 _FORMAT = FileFormat(
@@ -129,7 +129,8 @@ class Checkpoint:
                 dict(content["numbers"]),
                 {name: torch.from_numpy(array) for name, array in arrays.items()},
             )
-        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            _check_state(state)
+        except INVALID_CONTENT as error:
             raise self.damaged(error) from error
         found = list(_differences(there, self.fingerprints))
         if found:
@@ -186,6 +187,27 @@ class Checkpoint:
         self._next = end + (end - begin) / _MAX_WRITING_SHARE
 
 
+def _check_state(state: TrainingState) -> None:
+    """Raise an error if training could not go on from a state."""
+    for name, tensor in state.tensors.items():
+        # Squares of gradients in the optimizer may have grown beyond all bounds.
+        is_right = ~tensor.isnan() if name.startswith("opt") else tensor.isfinite()
+        if not is_right.all():
+            raise ValueError(f"{name} has values that are NaN or infinite")
+    rows = state.numbers["history"]
+    n_epochs = len(rows)
+    if not isinstance(rows, list) or not all(
+        isinstance(value, float) for row in rows for value in row.values()
+    ):
+        raise TypeError("the history is not a list of losses")
+    for name in ("best_epoch", "misses"):
+        value = state.numbers[name]
+        if type(value) is not int or not 0 <= value <= n_epochs:
+            raise ValueError(f"{name} is {value!r}")
+    if not isinstance(state.numbers["threshold"], float):
+        raise TypeError("the threshold is not a number")
+
+
 def _differences(
     there: dict[str, Fingerprint], here: dict[str, Fingerprint]
 ) -> Iterator[str]:
@@ -216,11 +238,32 @@ def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
     }
 
 
+def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Raise an error if tensors have other names, shapes or types than those here.
+
+    Parameters
+    ----------
+    tensors : mapping of str to Tensor
+        Of a file.
+    own : mapping of str to Tensor
+        Those whose place they are to take. Whole numbers do not change in training.
+    """
+    if own.keys() != tensors.keys():
+        raise LookupError(f"tensors {sorted(own.keys() ^ tensors.keys())}")
+    for name, tensor in tensors.items():
+        shape, wanted = tensor.shape, own[name].shape
+        if name.endswith("_recent"):  # of as many rows as there were
+            shape, wanted = shape[1:], wanted[1:]
+        if shape != wanted or tensor.dtype != own[name].dtype:
+            raise ValueError(f"tensor {name} of {tensor.dtype}, {tuple(tensor.shape)}")
+        if not tensor.is_floating_point() and not tensor.equal(own[name].cpu()):
+            raise ValueError(f"tensor {name} is of another model")
+
+
 def write_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Give a module the parameters and buffers that `tensors_of` returned."""
     own = tensors_of(module)
-    if own.keys() != tensors.keys():
-        raise LookupError(f"tensors {sorted(own.keys() ^ tensors.keys())}")
+    check_like(tensors, own)
     with torch.no_grad():
         for name, tensor in tensors.items():
             if own[name].shape == tensor.shape:

@@ -14,7 +14,7 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
-from sktext_vq._utils.files import replace_file
+from sktext_vq._utils.files import check_target, replace_file
 
 from ._labels import composed, label_key, signs, split_words, stems
 
@@ -163,7 +163,7 @@ def write_bank(path: str | os.PathLike[str], entries: Mapping[str, Any]) -> Path
         content = text.encode()
     except UnicodeEncodeError:  # half a surrogate pair
         content = json.dumps(data, indent=1).encode()
-    return replace_file(Path(path), content + b"\n")
+    return replace_file(check_target(path), content + b"\n")
 
 
 # -- the packaged bank ------------------------------------------------------------

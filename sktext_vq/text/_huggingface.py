@@ -19,7 +19,15 @@ import numpy.typing as npt
 from .._utils.forks import limit_threads_after_fork
 from .._utils.torch_defaults import torch_defaults
 
-__all__ = ["MINILM_SHA256", "encode", "find_weights", "import_torch", "quiet_library"]
+__all__ = [
+    "MINILM_SHA256",
+    "encode",
+    "find_weights",
+    "import_torch",
+    "load_pretrained",
+    "quiet_library",
+    "reason",
+]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -181,7 +189,7 @@ def find_weights(model: str | os.PathLike[str]) -> str:
 def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
     """Tokenizer and encoder network, loaded once per process and device."""
     import torch
-    from transformers import AutoModel, AutoTokenizer
+    from transformers import AutoModel
 
     limit_threads_after_fork()
     source = find_weights(model)
@@ -190,21 +198,79 @@ def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
     # fork_rng: weights that the file lacks (a pooler) are drawn at random.
     with quiet_library(), torch_defaults(), torch.random.fork_rng(devices=[]):
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-            network: Any = AutoModel.from_pretrained(source, local_files_only=True)
+            tokenizer, network = load_pretrained(AutoModel, source)
         except (OSError, ValueError) as error:
             raise OSError(
                 f"No text encoder {source!r} on this machine. Nothing is downloaded at "
-                "run time: give a folder with a tokenizer and weights, download it "
-                f"first (`hf download {source}`), or use 'minilm' or 'hashing'. "
-                f"({error})"
-            ) from error
+                "run time, and no code of a model is run: give a folder with a "
+                "tokenizer and weights in model.safetensors, download it first "
+                f"(`hf download {source}`), or use 'minilm' or 'hashing'. "
+                f"({reason(source, error)})"
+            ) from None
     if getattr(network.config, "is_encoder_decoder", False):
         network = network.get_encoder()
     network = getattr(network, "text_model", network)  # CLIP and its kind
     network = network.eval().float().to(device)
     _LOADED[source, device] = (tokenizer, network)
     return tokenizer, network
+
+
+def load_pretrained(kind: Any, source: str) -> tuple[Any, Any]:
+    """Load tokenizer and network, without code or pickles of the model.
+
+    Parameters
+    ----------
+    kind : type
+        Class of transformers to load the network with, such as ``AutoModel``.
+    source : str
+        Folder, or name in the local Hugging Face cache.
+
+    Returns
+    -------
+    tokenizer, network : object
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is no such model, if it needs code of its own, or if its weights are
+        not in safetensors files.
+    """
+    from transformers import AutoTokenizer
+
+    # Said outright, or transformers asks on the terminal whether to run code.
+    options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    tokenizer = AutoTokenizer.from_pretrained(source, **options)
+    # Other weights are pickles, which run code when they are read.
+    network = kind.from_pretrained(source, use_safetensors=True, **options)
+    return tokenizer, network
+
+
+def reason(source: str, error: Exception) -> str:
+    """Say why a model was not loaded, without advice to load it unsafely.
+
+    Parameters
+    ----------
+    source : str
+        Folder, or name in the local Hugging Face cache.
+    error : Exception
+        That transformers raised.
+
+    Returns
+    -------
+    str
+    """
+    if "trust_remote_code" in str(error):
+        return "the model needs code of its own"
+    folder = Path(source)
+    pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
+    if pickled and not list(folder.glob("*.safetensors")):
+        return (
+            f"its weights are pickled, in {pickled[0].name}, which would run code when "
+            "they are read: save them as model.safetensors"
+        )
+    if "safetensors" in str(error):  # with advice to allow other files
+        return "it has no model.safetensors, and other weights are not read"
+    return str(error)
 
 
 def _longest(tokenizer: Any, network: Any) -> int:

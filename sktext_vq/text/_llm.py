@@ -73,23 +73,27 @@ def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
 
 def _pipeline(source: str) -> Any:
     from .._utils.torch_defaults import torch_defaults
-    from ._huggingface import import_torch, quiet_library
+    from ._huggingface import (
+        import_torch,
+        load_pretrained,
+        quiet_library,
+        reason,
+    )
 
     import_torch()
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+    from transformers import AutoModelForCausalLM, pipeline
 
     with quiet_library(), torch_defaults(), torch.random.fork_rng(devices=[]):
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
-            network: Any = AutoModelForCausalLM.from_pretrained(
-                source, local_files_only=True
-            )
+            tokenizer, network = load_pretrained(AutoModelForCausalLM, source)
         except (OSError, ValueError) as error:
             raise OSError(
-                f"No text-generation model {source!r} on this machine, and nothing is "
-                f"downloaded at run time: give a local folder. ({error})"
-            ) from error
+                f"No text-generation model {source!r} on this machine. Nothing is "
+                "downloaded at run time, and no code of a model is run: give a folder "
+                "with a tokenizer and weights in model.safetensors. "
+                f"({reason(source, error)})"
+            ) from None
         network.eval()
         network.generation_config.max_length = None  # max_new_tokens rules alone
         if network.generation_config.pad_token_id is None:

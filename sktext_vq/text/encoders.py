@@ -90,7 +90,8 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         - ``"hashing"``: hashed words and letter triples, 384 numbers, no weights
           and no ``transformers``;
         - a folder, or the hub name of a Hugging Face encoder that is already in
-          the local cache;
+          the local cache, with weights in safetensors files. Code that comes with
+          a model is never run, and pickled weights are never read;
         - a function from a list of strings to an array ``(n, d)``;
         - a dict from text to vector.
     cache : str, path or joblib.Memory, default=None

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
+from sktext_vq._utils.files import check_path, check_target
+
 from . import _templates
 from ._bank import (
     FORMS,
@@ -337,10 +339,11 @@ class PromptBank(BaseEstimator):
             Forms for which the model gave no usable line fall back to the packaged
             bank or templates.
         """
-        names, path = check_labels(labels), Path(cache)
-        entries = read_bank(path) if path.exists() else {}
+        names, path = check_labels(labels), check_path(cache)
+        entries = read_bank(path) if path.is_file() else {}
         missing = [name for name in names if name not in entries]
         if missing:
+            check_target(path)  # before minutes of work
             from ._llm import text_generator, write_prompts
 
             generate = text_generator(model, max_new_tokens=max_new_tokens)
