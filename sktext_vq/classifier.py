@@ -349,6 +349,13 @@ class VQTextClassifier(
             If `fit` was not called.
         ValueError
             If X is no panel, or not one of the channels that were fitted.
+
+        Notes
+        -----
+        The same call on the same machine returns the same bits. Rounding differs with
+        the size of a batch, ``n_jobs`` and the number of threads: probabilities are
+        then equal to 1e-9. Other processors, or no numba, may differ more; see
+        :doc:`/scale`.
         """
         panel = self._check_X(X, reset=False)
         return map_parts(self._probabilities_of, panel, self.n_jobs)

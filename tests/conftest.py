@@ -19,8 +19,8 @@ from sktext_vq.datasets import Dataset, load
 # What it holds is shown as in tests.
 pytest.register_assert_rewrite("fuzz")
 
-# Tests run side by side, one core each.
-torch.set_num_threads(1)
+# Tests run side by side, one core each, but where `make portable` wants more threads.
+torch.set_num_threads(int(os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")))
 
 # A deadline fails at random on a busy machine. A fixed seed makes a failure one's own.
 hypothesis.settings.register_profile(
