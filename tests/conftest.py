@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from sktext_vq import VQTextClassifier
 from sktext_vq.datasets import Dataset, load
 
 # What it holds is shown as in tests.
@@ -60,6 +61,18 @@ def in_long_run() -> bool:
 def basic_motions() -> Dataset:
     """Return a real set: a smart watch in four activities, 40 cases for training."""
     return load("BasicMotions")
+
+
+@pytest.fixture(scope="session")
+def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
+    """Return a classifier with default parameters, trained with text. Not to change."""
+    data = basic_motions
+    classifier = VQTextClassifier(
+        channel_names=data.channel_names,
+        sampling_rate=data.sampling_rate,
+        random_state=0,
+    )
+    return classifier.fit(data.X_train, data.y_train)
 
 
 @pytest.fixture

@@ -12,10 +12,8 @@ from sktext_vq.nn import DualBranchModel, ShapeTokenizer
 
 
 @pytest.fixture(scope="module")
-def trained(basic_motions):
-    data = basic_motions
-    classifier = VQTextClassifier(random_state=0)
-    return classifier.fit(data.X_train, data.y_train)
+def trained(trained_on_motions):
+    return trained_on_motions
 
 
 def test_trained_with_text_from_class_names(trained, basic_motions):
@@ -243,19 +241,21 @@ def test_diverging_training_says_so(har_like, monkeypatch):
 
 def test_verbose_shows_progress_and_silence_is_silent(har_like, capfd):
     X, y = har_like
-    VQTextClassifier(max_epochs=2, random_state=0).fit(X, y).predict(X)
+    params = {"max_epochs": 2, "text_encoder": "hashing", "random_state": 0}
+    VQTextClassifier(**params).fit(X, y).predict(X)
     assert capfd.readouterr() == ("", "")
-    VQTextClassifier(max_epochs=2, verbose=1, random_state=0).fit(X, y)
+    VQTextClassifier(verbose=1, **params).fit(X, y)
     assert "training: 100%" in capfd.readouterr().err
 
 
 def test_captions_guide_where_labels_are_no_words(har_like):
     X, y = har_like
     numbers = np.unique(y, return_inverse=True)[1]
-    model = VQTextTransformer(max_epochs=2, random_state=0).fit(X, numbers)
+    params = {"max_epochs": 2, "text_encoder": "hashing", "random_state": 0}
+    model = VQTextTransformer(**params).fit(X, numbers)
     assert model.level_ == "trained with text"
     assert all(" " in caption for caption in model.prompts_)
-    alone = VQTextTransformer(max_epochs=2, random_state=0).fit(X)
+    alone = VQTextTransformer(**params).fit(X)
     assert alone.level_ == "trained with text"
 
 

@@ -157,7 +157,9 @@ def test_texts_of_cases_are_routed_through_a_pipeline(basic_motions):
     data = basic_motions
     texts = np.array([f"a person is {label}" for label in data.y_train], dtype=object)
     with sklearn.config_context(enable_metadata_routing=True):
-        transformer = VQTextTransformer(max_epochs=1, random_state=0)
+        transformer = VQTextTransformer(
+            max_epochs=1, text_encoder="hashing", random_state=0
+        )
         model = make_pipeline(
             transformer.set_fit_request(text=True),
             StandardScaler(),
