@@ -1,6 +1,8 @@
 # make demo    fit, explain and report on a small data set
 # make test    all checks and tests
 # make fuzz    strange input, some 9,000 cases, in a quarter of an hour
+# make portable    numerical tests with other kernels and threads, and without numba,
+#                  in 20 minutes
 # make mutants     do tests notice changes to the code? In two hours or so
 # make oldest      all tests with the lower bounds of pyproject.toml
 # make newest      all tests with the newest releases of everything
@@ -21,7 +23,7 @@ BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check \
 	--constraint constraints.txt
 
-.PHONY: demo test fuzz mutants oldest newest audit benchmark results docs clean
+.PHONY: demo test fuzz portable mutants oldest newest audit benchmark results docs clean
 
 demo: .venv/demo.stamp
 	$(BIN)/python -m sktext_vq demo
@@ -30,7 +32,10 @@ test: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sktext_vq
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --durations=25
+
+portable: .venv/test.stamp
+	$(BIN)/python tests/portable.py
 
 fuzz: .venv/test.stamp
 	$(BIN)/python -m pytest -n 2 --hypothesis-profile fuzz \

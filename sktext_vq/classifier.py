@@ -189,6 +189,11 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Raises
         ------
         [[raises_X]]
+
+        Notes
+        -----
+        The same call on the same machine returns the same bits. For other batches,
+        threads and kernels of BLAS, probabilities are equal to 1e-9; see :doc:`/scale`.
         """
         return softmax(self._logits(self._check_X(X)), axis=1)
 

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 import torch
 
+from sktext_vq import VQTextClassifier
 from sktext_vq.datasets import Dataset, load
 
 # What it holds is shown as in tests.
 pytest.register_assert_rewrite("fuzz")
 
-# Tests run side by side, one core each.
-torch.set_num_threads(1)
+# Tests run side by side, one core each, but where `make portable` wants more threads.
+torch.set_num_threads(int(os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")))
 
 # A deadline fails at random on a busy machine. A fixed seed makes a failure one's own.
 hypothesis.settings.register_profile(
@@ -60,6 +61,18 @@ def in_long_run() -> bool:
 def basic_motions() -> Dataset:
     """Return a real set: a smart watch in four activities, 40 cases for training."""
     return load("BasicMotions")
+
+
+@pytest.fixture(scope="session")
+def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
+    """Return a classifier with default parameters, trained with text. Not to change."""
+    data = basic_motions
+    classifier = VQTextClassifier(
+        channel_names=data.channel_names,
+        sampling_rate=data.sampling_rate,
+        random_state=0,
+    )
+    return classifier.fit(data.X_train, data.y_train)
 
 
 @pytest.fixture

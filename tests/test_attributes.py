@@ -228,8 +228,10 @@ def test_shapes_are_replaced_by_codes_but_keep_their_gradient():
     shape = torch.randn(3, 5, N_POINTS, generator=seeded(), requires_grad=True)
     points, index, soft = quantise(shape, codebook, 0.5)
     assert torch.equal(points, codebook.codes[index])
-    distance = torch.cdist(shape.flatten(0, 1), codebook.codes)
-    assert torch.equal(index.flatten(), distance.argmin(1))
+    distance = torch.cdist(shape.flatten(0, 1), codebook.codes).detach()
+    found = distance.gather(1, index.view(-1, 1)).squeeze(1)
+    # Of two that are as near, rounding chooses.
+    torch.testing.assert_close(found, distance.amin(1), atol=1e-4, rtol=0)
     torch.testing.assert_close(soft.sum(2), torch.ones(3, 5))
     weight = torch.randn(points.shape, generator=seeded(1))
     (points * weight).sum().backward()

@@ -5,8 +5,9 @@ import itertools
 import multiprocessing
 import os
 import pickle
+import signal
 import sys
-import time
+from threading import Timer
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, sa
 from sktext_vq._training.checkpoint import _KIND, Checkpoint, fact
 from sktext_vq._training.trainer import _Net
 from sktext_vq._utils.container import pack, unpack
+from sktext_vq.nn import DualBranchModel, ShapeTokenizer
 
 SMALL = {"n_codes": 16, "max_features": 100, "max_epochs": 4, "random_state": 0}
 # Codes that are learned and replaced, and all other state that there is.
@@ -74,6 +76,18 @@ def kill_after(monkeypatch, n_writes):
     monkeypatch.setattr(Checkpoint, "write", counting)
 
 
+def count_calls(monkeypatch, owner, name):
+    """Return a list of how often a method was called from now on."""
+    method, count = getattr(owner, name), [0]
+
+    def counting(*args, **kwargs):
+        count[0] += 1
+        return method(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, counting)
+    return count
+
+
 # -- going on ------------------------------------------------------------------------
 
 
@@ -124,12 +138,13 @@ def test_what_has_ended_is_not_trained_again(har_like, tmp_path, monkeypatch):
     X, y = har_like
     path = tmp_path / "state"
     first = classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
-    monkeypatch.setattr("sktext_vq._training.trainer._run", None)  # not to be called
+    n_steps = count_calls(monkeypatch, DualBranchModel, "forward")
     again = classifier(checkpoint=str(path), n_jobs=1, **WITHOUT_TEXT).fit(X, y)
+    assert n_steps == [0]
     same(again, first, X)
     path.unlink()
-    with pytest.raises(TypeError, match="NoneType"):
-        again.fit(X, y)
+    same(again.fit(X, y), first, X)
+    assert n_steps[0] >= 4  # in as many epochs
 
 
 def test_a_checkpoint_changes_nothing_about_the_model(har_like, tmp_path):
@@ -156,42 +171,49 @@ def test_writing_takes_little_of_the_time(har_like, tmp_path, monkeypatch):
 # -- SIGKILL -------------------------------------------------------------------------
 
 
-def fit_and_keep(path, X, y):
+def fit_and_keep(path, X, y, delay=None):
+    """Fit and save, or be killed so many seconds after the third write has begun."""
     torch.set_num_threads(1)
-    parameters = {"max_epochs": 150, "text": None}
+    write, n_writes = Checkpoint.write, itertools.count(1)
+
+    def write_and_die(self, state):
+        if next(n_writes) == 3 and delay is not None:
+            # By a thread of its own: that of the tests may have to wait for its turn.
+            Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        write(self, state)
+
+    Checkpoint.write = write_and_die  # in this process alone
+    parameters = {"max_epochs": 60, "text": None}
     model = classifier(checkpoint=path, **parameters).fit(X, y)
     save(model.set_params(checkpoint=None), f"{path}.model")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
-def test_killed_at_any_moment_a_fit_ends_as_if_it_had_not_been(har_like, tmp_path):
+def test_killed_at_any_moment_a_fit_ends_as_if_it_had_not_been(
+    har_like, tmp_path, always_due
+):
     X, y = har_like
     classifier(**WITHOUT_TEXT).fit(X, y)  # compiles what the children run
     # A fork needs no imports, which are most of the time of a short fit.
     context = multiprocessing.get_context("fork")
-    rng = np.random.default_rng()
     path = tmp_path / "state"
 
-    def start(where):
-        child = context.Process(target=fit_and_keep, args=(where, X, y))
+    def run(where, delay=None):
+        child = context.Process(target=fit_and_keep, args=(where, X, y, delay))
         child.start()
-        return child
+        child.join(300)
+        return child.exitcode
 
-    begin = time.monotonic()
-    start(tmp_path / "whole").join(120)
-    seconds = time.monotonic() - begin
+    assert run(tmp_path / "whole") == 0
     epochs = []
-    while len(epochs) < 3:
-        child = start(path)
-        time.sleep(rng.uniform(0.2, 0.5) * seconds)
-        child.kill()
-        child.join()
-        if path.exists():
-            with safetensors.safe_open(path, "np") as file:  # never half of it
-                epochs.append(file.metadata()["document"].count('"dur"'))
-    assert epochs == sorted(epochs)
-    assert 0 < epochs[-1]
-    start(path).join(120)
+    # While it writes, right after, and in the steps that follow.
+    for delay in (0, 0.001, 0.003, 0.01):
+        assert run(path, delay) == -signal.SIGKILL
+        with safetensors.safe_open(path, "np") as file:  # never half of it
+            epochs.append(file.metadata()["document"].count('"dur"'))
+    # The first write is of no epoch, and later fits go on from where they were.
+    assert 0 < epochs[0] < epochs[1] < epochs[2] < epochs[3]
+    assert run(path) == 0
     same(load(tmp_path / "state.model"), load(tmp_path / "whole.model"), X)
     assert {each.name for each in tmp_path.iterdir()} == {
         *("state", "state.model", "whole", "whole.model")
@@ -283,7 +305,7 @@ def test_damaged_and_foreign_files_are_refused_and_kept(har_like, done, tmp_path
     model = classifier(checkpoint=done, **WITHOUT_TEXT)
     good = done.read_bytes()
     fitted = model.fit(*har_like)
-    rng = np.random.default_rng()
+    rng = np.random.default_rng(0)
     changed = bytearray(good)
     changed[int(rng.integers(len(good) // 2, len(good)))] ^= 255
     for content, message in (
@@ -381,13 +403,16 @@ def fail_to_write(monkeypatch, times):
 
 
 def test_a_full_disk_is_told_before_the_first_epoch(har_like, tmp_path, monkeypatch):
-    fail_to_write(monkeypatch, 0)
-    monkeypatch.setattr(
-        "sktext_vq._training.trainer._Net.fit_loop", None
-    )  # not to be called
-    with pytest.raises(OSError, match=r"No space left.*state"):
-        classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT).fit(*har_like)
+    n_steps = count_calls(monkeypatch, DualBranchModel, "forward")
+    model = classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT)
+    message = r"No space left.*state"
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=message):
+        fail_to_write(patch, 0)
+        model.fit(*har_like)
+    assert n_steps == [0]
     assert not list(tmp_path.iterdir())
+    model.fit(*har_like)
+    assert n_steps[0] >= 4  # in as many epochs
 
 
 def test_a_disk_that_fills_up_costs_one_epoch(
@@ -409,7 +434,7 @@ def test_places_that_cannot_be_written_are_told_at_once(
     def deny(*args):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr("sktext_vq._base.Scaler.fit", None)  # before any work
+    n_fits = count_calls(monkeypatch, ShapeTokenizer, "fit")
     for path, error in (
         (tmp_path, IsADirectoryError),
         (tmp_path / "no" / "state", FileNotFoundError),
@@ -420,6 +445,9 @@ def test_places_that_cannot_be_written_are_told_at_once(
     with pytest.raises(PermissionError, match=r"denied.*state"):
         classifier(checkpoint=tmp_path / "state").fit(*har_like)
     assert not list(tmp_path.iterdir())
+    assert n_fits == [0]  # before any work
+    classifier(max_epochs=0).fit(*har_like)
+    assert n_fits == [1]
 
 
 # -- interrupts and divergence -------------------------------------------------------

@@ -3,18 +3,18 @@ import sys
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import log_loss
 
-from sktext_vq import VQTextClassifier, VQTextTransformer
-from sktext_vq.nn import ShapeTokenizer
+from sktext_vq import VQTextClassifier, VQTextTransformer, _head
+from sktext_vq._features.selection import FeatureMoments
+from sktext_vq.nn import DualBranchModel, ShapeTokenizer
 
 
 @pytest.fixture(scope="module")
-def trained(basic_motions):
-    data = basic_motions
-    classifier = VQTextClassifier(random_state=0)
-    return classifier.fit(data.X_train, data.y_train)
+def trained(trained_on_motions):
+    return trained_on_motions
 
 
 def test_trained_with_text_from_class_names(trained, basic_motions):
@@ -111,10 +111,30 @@ def test_class_weight_favours_the_rare_class(har_like):
 def test_many_cases_take_the_short_cut(monkeypatch, har_like):
     """Beyond some cases features and penalty are chosen on a part of them."""
     X, y = har_like
-    expected = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y).predict(X)
+    n_folded, n_scored = [], []
+    cross_validate, add = _head._cross_validate, FeatureMoments.add
+
+    def folded(folds, *args):
+        folds = list(folds)
+        n_folded.append(sum(len(held_out.classes) for _, held_out in folds))
+        return cross_validate(folds, *args)
+
+    def scored(self, features, *args):
+        n_scored[-1] += len(features)
+        return add(self, features, *args)
+
+    def fit():
+        n_scored.append(0)
+        return VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+
+    monkeypatch.setattr(_head, "_cross_validate", folded)
+    monkeypatch.setattr(FeatureMoments, "add", scored)
+    expected = fit().predict(X)
     monkeypatch.setattr("sktext_vq.classifier._MAX_FOLD_CASES", 12)
     monkeypatch.setattr("sktext_vq._base._MAX_SELECTION_CASES", 18)
-    found = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y).predict(X)
+    found = fit().predict(X)
+    assert n_folded == [24, 12]
+    assert n_scored == [24, 18]
     assert (found == expected).mean() >= 0.9
 
 
@@ -135,65 +155,108 @@ def test_labels_of_any_type_come_back(har_like):
         assert (found == labels).mean() >= 0.9
 
 
-def test_training_never_sees_labels_of_held_out_cases(monkeypatch):
-    """Features for the heads and losses come from the training part alone."""
-    rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(60, 1, 30)).cumsum(2), np.arange(60) % 3
+@pytest.fixture
+def split_and_features(monkeypatch):
+    """Return what fits and returns the split of training and what its heads see."""
     seen = {}
 
     def spy(model, examples, **kwargs):
-        seen.update(kwargs, kept=model.kept.clone())
+        seen.update(kwargs, kept=model.kept.tolist())
         return []
 
+    def fit(X, y):
+        VQTextClassifier(text=None, random_state=0, max_features=200).fit(X, y)
+        return [seen[name] for name in ("train_cases", "valid_cases", "kept")]
+
     monkeypatch.setattr("sktext_vq._training.network.train", spy)
-    params = {"text": None, "random_state": 0, "max_features": 200}
-    VQTextClassifier(**params).fit(X, y)
-    valid, kept = seen["valid_cases"], seen["kept"]
-    assert len(valid) == 12
-    assert not set(valid) & set(seen["train_cases"])
+    return fit
+
+
+def test_held_out_cases_are_of_all_classes(split_and_features):
+    X, y = np.random.default_rng(0).normal(size=(60, 1, 30)), np.arange(60) % 3
+    train, valid, _ = split_and_features(X, y)
+    assert not set(valid) & set(train)
     assert np.bincount(y[valid]).tolist() == [4, 4, 4]
-    # Other labels in the held-out part, and what the heads see is the same.
-    other = y.copy()
-    other[valid] = np.roll(y[valid], 1)
-    VQTextClassifier(**params).fit(X, other)
-    if np.array_equal(seen["valid_cases"], valid):
-        assert np.array_equal(seen["kept"], kept)
+
+
+def test_training_never_sees_labels_of_held_out_cases(split_and_features):
+    """Features for the heads and losses come from the training part alone."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 1, 30)).cumsum(2), np.arange(60) % 3
+    # A class of one case cannot be stratified, so the split does not depend on y.
+    y[np.argmax(np.isin(np.arange(60), split_and_features(X, y)[0]))] = 3
+    first_train, first_valid, first_kept = split_and_features(X, y)
+
+    def fit_with_other_labels(part):
+        other = y.copy()
+        part = part[y[part] < 3]
+        other[part] = np.roll(y[part], 1)
+        train, valid, kept = split_and_features(X, other)
+        np.testing.assert_array_equal(train, first_train)
+        np.testing.assert_array_equal(valid, first_valid)
+        return kept
+
+    assert fit_with_other_labels(first_valid) == first_kept
+    assert fit_with_other_labels(first_train) != first_kept
 
 
 def test_early_stopping_keeps_the_best_epoch():
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(80, 1, 30)), np.arange(80) % 2  # nothing to learn
-    classifier = VQTextClassifier(text=None, max_epochs=50, random_state=0).fit(X, y)
+    X, y = rng.normal(size=(80, 1, 30)), np.arange(80) % 2
+    X[:, 0] += 0.3 * y[:, None] * np.sin(np.arange(30))  # little to learn
+    classifier = VQTextClassifier(
+        16, text=None, max_epochs=50, max_features=100, random_state=0
+    ).fit(X, y)
     losses = [row["valid_loss"] for row in classifier.history_]
     assert len(losses) < 50
-    assert int(np.argmin(losses)) == len(losses) - 4  # three more, no better
+    best = int(np.argmin(losses))
+    assert 0 < best < len(losses) - 1
+    # Weights are those of the best epoch: fewer epochs lead to others, and as many to
+    # the same.
+    kept, same, fewer = (
+        fitted.model_.class_head.weight
+        for fitted in (
+            classifier,
+            *(
+                clone(classifier).set_params(max_epochs=n_epochs).fit(X, y)
+                for n_epochs in (best + 1, best)
+            ),
+        )
+    )
+    torch.testing.assert_close(kept, same)
+    assert not torch.allclose(kept, fewer, atol=1e-4)
 
 
 def test_diverging_training_says_so(har_like, monkeypatch):
     X, y = har_like
-    nan = torch.tensor(float("nan"), requires_grad=True)
-    monkeypatch.setattr(
-        "sktext_vq.nn.model.F.cross_entropy", lambda *args, **kwargs: nan
-    )
+    forward = DualBranchModel.forward
+
+    def diverging(self, *args, **kwargs):
+        losses = forward(self, *args, **kwargs)
+        return {name: loss * float("nan") for name, loss in losses.items()}
+
+    monkeypatch.setattr(DualBranchModel, "forward", diverging)
     with pytest.raises(FloatingPointError, match="training loss became nan in epoch"):
         VQTextClassifier(text=None, random_state=0).fit(X, y)
 
 
 def test_verbose_shows_progress_and_silence_is_silent(har_like, capfd):
     X, y = har_like
-    VQTextClassifier(max_epochs=2, random_state=0).fit(X, y).predict(X)
+    params = {"max_epochs": 2, "text_encoder": "hashing", "random_state": 0}
+    VQTextClassifier(**params).fit(X, y).predict(X)
     assert capfd.readouterr() == ("", "")
-    VQTextClassifier(max_epochs=2, verbose=1, random_state=0).fit(X, y)
+    VQTextClassifier(verbose=1, **params).fit(X, y)
     assert "training: 100%" in capfd.readouterr().err
 
 
 def test_captions_guide_where_labels_are_no_words(har_like):
     X, y = har_like
     numbers = np.unique(y, return_inverse=True)[1]
-    model = VQTextTransformer(max_epochs=2, random_state=0).fit(X, numbers)
+    params = {"max_epochs": 2, "text_encoder": "hashing", "random_state": 0}
+    model = VQTextTransformer(**params).fit(X, numbers)
     assert model.level_ == "trained with text"
     assert all(" " in caption for caption in model.prompts_)
-    alone = VQTextTransformer(max_epochs=2, random_state=0).fit(X)
+    alone = VQTextTransformer(**params).fit(X)
     assert alone.level_ == "trained with text"
 
 

@@ -47,17 +47,24 @@ def client():
 
 def test_a_mapped_file_is_not_read_as_a_whole(fitted, tmp_path):
     X = np.lib.format.open_memmap(
-        tmp_path / "X.npy", mode="w+", dtype=np.float32, shape=(12_000, 2, 500)
+        tmp_path / "X.npy", mode="w+", dtype=np.float32, shape=(4_500, 2, 500)
     )
     X[:] = np.random.default_rng(0).normal(size=(1, 2, 500))
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
     fitted[1].transform(mapped[:2])
-    tracemalloc.start()
-    found = fitted[1].transform(mapped)
-    n_bytes = tracemalloc.get_traced_memory()[1] - found.nbytes
-    tracemalloc.stop()
-    # What parts take does not grow with the file, of 48 MB here.
-    assert n_bytes < mapped.nbytes / 2.5
+
+    def memory(part):
+        """Return the peak while this is transformed, but for what comes back."""
+        tracemalloc.start()
+        try:
+            found = fitted[1].transform(part)
+            return tracemalloc.get_traced_memory()[1] - found.nbytes
+        finally:
+            tracemalloc.stop()
+
+    # What parts take does not grow with the file, and a copy of the rest would.
+    some = mapped[:1_500]
+    assert memory(mapped) - memory(some) < (mapped.nbytes - some.nbytes) / 4
 
 
 def test_a_cluster_predicts_the_same(fitted, client, monkeypatch):
@@ -70,7 +77,9 @@ def test_a_cluster_predicts_the_same(fitted, client, monkeypatch):
     for method in (fitted[0].predict_proba, fitted[1].transform):
         with parallel_config(backend="dask"):
             found = method(X)
-        np.testing.assert_array_equal(found, method(X))
+        # Parts have other sizes than here. Features are of float32.
+        digits = 1e-9 if found.dtype == np.float64 else 1e-6
+        np.testing.assert_allclose(found, method(X), rtol=digits, atol=digits)
     # They had no reason to know the package before.
     assert any(client.run(lambda: "sktext_vq" in sys.modules).values())
     X[7] = np.inf
@@ -100,7 +109,8 @@ def test_ray_predicts_the_same(fitted):
             found = fitted[0].predict_proba(X)
     finally:
         ray.shutdown()
-    np.testing.assert_array_equal(found, fitted[0].predict_proba(X))
+    expected = fitted[0].predict_proba(X)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_the_page_runs(client, tmp_path, monkeypatch):

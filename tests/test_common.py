@@ -25,8 +25,17 @@ EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
 }
 
 
+# Both kinds, and one as users get it by default, which takes several times as long.
+SMALL = {
+    "n_codes": 16,
+    "max_epochs": 1,
+    "max_features": 300,
+    "text_encoder": "hashing",
+}
+
+
 @parametrize_with_checks(
-    [VQTextTransformer(), VQTextClassifier()],
+    [VQTextTransformer(**SMALL), VQTextClassifier(**SMALL), VQTextTransformer()],
     expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS[
         type(estimator).__name__
     ],

@@ -137,7 +137,7 @@ def test_codebook_draws_shapes_in_order(fitted, basic_motions):
         )
         assert bar.get_width() == pytest.approx(0.6 * row["usage"] / most)
         assert f"{100 * row['usage']:.2g} %" in [t.get_text() for t in panel.texts]
-    assert "10 of 16 codes" in display.figure_._supxlabel.get_text()
+    assert "10 of 16 codes" in display.figure_.get_supxlabel()
     assert_legible(display.figure_)
 
 
@@ -229,7 +229,7 @@ def test_tokens_cover_the_series_and_are_its_reconstruction(fitted, basic_motion
         assert low < min(X[7, channel].min(), drawn[:, 1].min())
         assert high > max(X[7, channel].max(), drawn[:, 1].max())
     assert display.axes_[-1].get_xlabel() == "time in seconds"
-    title = display.figure_._suptitle.get_text()
+    title = display.figure_.get_suptitle()
     assert title.startswith("Case 7. ") and "acceleration" in title
     assert_legible(display.figure_)
 

@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import pytest
 from fuzz import (
     ANY_TEXT,
     ANY_TEXTS,
@@ -21,6 +22,7 @@ from fuzz import (
     check_features,
     check_predictions,
     check_probabilities,
+    check_refusal,
     damaged,
     frozen,
     fuzzed,
@@ -49,6 +51,31 @@ from sktext_vq._io.read import read_recordings
 from sktext_vq.panel import as_panel
 from sktext_vq.recordings import cut_windows, segment
 from sktext_vq.text import are_words
+
+
+def test_only_errors_that_are_raised_on_purpose_count_as_such():
+    """And neither those of calls, nor those of other packages."""
+    source = """
+def on_purpose():
+    if True: raise ValueError("X has no cases at all")
+def by_a_call():
+    raise_later = float("this is not a number")
+"""
+    for module, name, counts in (
+        ("sktext_vq.panel", "on_purpose", True),
+        ("sktext_vq.panel", "by_a_call", False),
+        ("numpy.lib", "on_purpose", False),
+    ):
+        names = {"__name__": module}
+        exec(source, names)
+        with pytest.raises(ValueError) as caught:
+            names[name]()
+        if counts:
+            check_refusal(caught.value)
+        else:
+            with pytest.raises(AssertionError, match="ValueError"):
+                check_refusal(caught.value)
+
 
 # Estimators
 

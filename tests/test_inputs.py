@@ -69,7 +69,7 @@ def test_columns_of_frames_name_channels_and_are_held(har_like):
     assert model.channel_groups_ == named.channel_groups_ == {"acc": (0, 1, 2)}
     expected = named.predict_proba(X)
     for same in (X, frame, as_frame(X, ["var_0", "var_1", "var_2"])):
-        np.testing.assert_array_equal(model.predict_proba(same), expected)
+        np.testing.assert_allclose(model.predict_proba(same), expected, atol=1e-9)
     with pytest.raises(ValueError, match=r"acc_y.*has them in another order"):
         model.predict(frame[names[::-1]])
     with pytest.raises(ValueError, match=r"X lacks \['acc_z'\]"):
@@ -365,7 +365,9 @@ def test_predictions_do_not_depend_on_what_else_is_predicted(basic_motions):
     expected = model.predict_proba(X)
     for size in (1, 7, 39):
         parts = [model.predict_proba(X[i : i + size]) for i in range(0, 40, size)]
-        np.testing.assert_array_equal(np.concatenate(parts), expected)
+        np.testing.assert_allclose(
+            np.concatenate(parts), expected, rtol=1e-9, atol=1e-9
+        )
 
 
 def test_threads_do_not_disturb_each_other(har_like):

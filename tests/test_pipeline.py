@@ -7,7 +7,12 @@ import pytest
 import sklearn
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+)
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -36,7 +41,7 @@ def test_pipeline_classifies_motions(basic_motions):
 def test_grid_search_over_codes_text_and_regularisation(basic_motions):
     data = basic_motions
     search = GridSearchCV(
-        pipeline(),
+        pipeline(text_encoder="hashing", max_features=500),
         {
             "tokens__n_codes": [16, 32],
             "tokens__text": [None, "labels"],
@@ -54,21 +59,40 @@ def test_grid_search_over_codes_text_and_regularisation(basic_motions):
 
 def test_cross_validation_in_two_processes_gives_the_same(basic_motions):
     data = basic_motions
-    classifier = VQTextClassifier(max_epochs=2, random_state=0)
-    cv = StratifiedKFold(3)
-    here = cross_val_score(classifier, data.X_train, data.y_train, cv=cv)
-    there = cross_val_score(classifier, data.X_train, data.y_train, cv=cv, n_jobs=2)
-    np.testing.assert_array_equal(here, there)
-    assert here.mean() >= 0.9
+    classifier = VQTextClassifier(max_epochs=2, text_encoder="hashing", random_state=0)
+    here, there = (
+        cross_val_predict(
+            classifier,
+            data.X_train,
+            data.y_train,
+            cv=StratifiedKFold(3),
+            method="predict_proba",
+            n_jobs=n_jobs,
+        )
+        for n_jobs in (1, 2)
+    )
+    # Processes may have other numbers of threads.
+    np.testing.assert_allclose(here, there, atol=1e-3)
+    labels = np.unique(data.y_train)
+    assert (labels[here.argmax(axis=1)] == data.y_train).mean() >= 0.9
 
 
 def test_threads_give_the_same(basic_motions):
     data = basic_motions
     one = VQTextTransformer(max_epochs=0, random_state=0).fit(data.X_train)
     two = clone(one).set_params(n_jobs=2).fit(data.X_train)
-    np.testing.assert_array_equal(
-        one.transform(data.X_test), two.transform(data.X_test)
+    expected = pd.DataFrame(
+        one.transform(data.X_test), columns=one.get_feature_names_out()
     )
+    found = pd.DataFrame(
+        two.transform(data.X_test), columns=two.get_feature_names_out()
+    )
+    # Of features that are as good, rounding may keep others.
+    both = expected.columns.intersection(found.columns)
+    assert len(both) >= 0.99 * len(expected.columns)
+    np.testing.assert_allclose(found[both], expected[both], rtol=1e-6, atol=1e-6)
+    again = one.set_params(n_jobs=2).transform(data.X_test)
+    np.testing.assert_allclose(again, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_memory_caches_the_transformer(basic_motions, tmp_path):
@@ -134,7 +158,9 @@ def test_texts_of_cases_are_routed_through_a_pipeline(basic_motions):
     data = basic_motions
     texts = np.array([f"a person is {label}" for label in data.y_train], dtype=object)
     with sklearn.config_context(enable_metadata_routing=True):
-        transformer = VQTextTransformer(max_epochs=1, random_state=0)
+        transformer = VQTextTransformer(
+            max_epochs=1, text_encoder="hashing", random_state=0
+        )
         model = make_pipeline(
             transformer.set_fit_request(text=True),
             StandardScaler(),

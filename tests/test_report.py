@@ -6,6 +6,7 @@ from hashlib import sha256
 from importlib.resources import files
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import confusion_matrix
@@ -343,15 +344,31 @@ def test_fewer_cases_are_drawn_where_each_takes_much():
     assert 2 <= _cases.n_that_fit(as_panel(long), 40) < 15
 
 
-@pytest.mark.parametrize("words", ["slight peak, early", "peak, late", "peak"])
-def test_a_kind_is_a_shape_wherever_and_however_strong_it_is(words):
-    assert _content._kind(words) == "peak"
+class Described:
+    """An estimator of which the report reads codes alone."""
+
+    sampling_rate = None
+
+    def __init__(self, words):
+        self.shapes_ = np.zeros((len(words), 8))
+        columns = {"channel": "x", "length": 8, "attributes": "", "usage": np.nan}
+        self.table = pd.DataFrame({"shape": words}).assign(**columns)
+
+    def describe_codes(self):
+        return self.table
+
+
+def test_a_kind_is_a_shape_wherever_and_however_strong_it_is():
+    codes = _content.draw_codes(
+        Described(["slight peak, early", "peak, late", "peak", "dip, late"])
+    )
+    assert [code["kind"] for code in codes] == ["peak"] * 3 + ["dip"]
+    assert [code["colour"] for code in codes] == [0] * 3 + [1]
 
 
 def test_colours_go_to_the_commonest_kinds():
     kinds = [f"kind {i}" for i in range(9) for _ in range(9 - i)] + [FLAT] * 50
-    codes = [{"kind": kind, "usage": np.nan} for kind in kinds]
-    _content._colour(codes)
+    codes = _content.draw_codes(Described(kinds))
     colours = {code["kind"]: code["colour"] for code in codes}
     assert colours["kind 0"] == 0 and colours["kind 6"] == 6
     assert colours[FLAT] == colours["kind 8"] == 7

@@ -103,6 +103,7 @@ def open_page(report, browser):
             color_scheme=scheme,
             java_script_enabled=scripts,
         )
+        context.set_default_timeout(120_000)  # for busy machines
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))

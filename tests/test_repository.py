@@ -10,6 +10,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import portable
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -90,6 +91,17 @@ def test_files_that_are_not_python_are_package_data():
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no executable bit")
 def test_ci_can_be_run():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_portable_tests_have_each_pair_of_settings():
+    kinds = list(zip(*portable.VARIANTS, strict=True))
+    assert [len(set(kind)) for kind in kinds] == [3, 3, 2, 2]
+    for one, other in itertools.combinations(kinds, 2):
+        assert len(set(zip(one, other, strict=True))) == len(set(one)) * len(set(other))
+    for name in (*portable.FILES, *portable.SHORT):
+        path, _, test = name.partition(".py::")
+        source = (ROOT / "tests" / f"test_{path}.py").read_text()
+        assert f"def {test}" in source
 
 
 def test_tests_are_offline():

@@ -17,11 +17,20 @@ def gathered(features, classes, folds, n_folds=3, size=7):
 @pytest.mark.parametrize("waiting", [0, 10**9])
 def test_scores_are_those_of_scikit_learn(monkeypatch, waiting):
     monkeypatch.setattr("sktext_vq._features.selection._WAITING_VALUES", waiting)
+    sizes, flush = [], FeatureMoments.flush
+
+    def noting(self):
+        before = self.counts.sum()
+        flush(self)
+        sizes.append(self.counts.sum() - before)
+
+    monkeypatch.setattr(FeatureMoments, "flush", noting)
     rng = np.random.default_rng(0)
     classes = rng.integers(0, 3, 60)
     features = (rng.normal(size=(60, 20)) + classes[:, None] % 2).astype(np.float32)
     folds = assign_folds(classes, 3)
     moments = gathered(features, classes, folds)
+    assert [n for n in sizes if n] == ([60] if waiting else [7] * 8 + [4])
     np.testing.assert_allclose(
         moments.scores(), f_classif(features, classes)[0], rtol=1e-4
     )

@@ -28,14 +28,8 @@ SENTENCES = list(UNSEEN.values())
 
 
 @pytest.fixture(scope="module")
-def trained(basic_motions):
-    data = basic_motions
-    classifier = VQTextClassifier(
-        channel_names=data.channel_names,
-        sampling_rate=data.sampling_rate,
-        random_state=0,
-    )
-    return classifier.fit(data.X_train, data.y_train)
+def trained(trained_on_motions):
+    return trained_on_motions
 
 
 @pytest.fixture(scope="module")
