@@ -1,12 +1,23 @@
 """Classify sensor series by readable shape tokens, guided by text in training."""
 
-from sktext_vq._scaling import DriftWarning
-from sktext_vq.classifier import VQTextClassifier
-from sktext_vq.export import export_onnx
-from sktext_vq.persistence import load, save
-from sktext_vq.pretraining import pretrain
-from sktext_vq.text import PromptBank, SeriesCaptioner, SeriesVerbalizer, TextEncoder
-from sktext_vq.transformer import VQTextTransformer
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sktext_vq._version import __version__
+
+if TYPE_CHECKING:
+    from sktext_vq._scaling import DriftWarning
+    from sktext_vq.classifier import VQTextClassifier
+    from sktext_vq.export import export_onnx
+    from sktext_vq.persistence import load, save
+    from sktext_vq.pretraining import pretrain
+    from sktext_vq.text import (
+        PromptBank,
+        SeriesCaptioner,
+        SeriesVerbalizer,
+        TextEncoder,
+    )
+    from sktext_vq.transformer import VQTextTransformer
 
 __all__ = [
     "DriftWarning",
@@ -23,4 +34,47 @@ __all__ = [
     "save",
 ]
 
-__version__ = "0.1.0"
+# Imported when they are first used (PEP 562): torch and scikit-learn take seconds.
+_MODULES = {
+    "_scaling": ["DriftWarning"],
+    "classifier": ["VQTextClassifier"],
+    "export": ["export_onnx"],
+    "persistence": ["load", "save"],
+    "pretraining": ["pretrain"],
+    "text": ["PromptBank", "SeriesCaptioner", "SeriesVerbalizer", "TextEncoder"],
+    "transformer": ["VQTextTransformer"],
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_SUBMODULES = {
+    "classifier",
+    "datasets",
+    "export",
+    "inspection",
+    "nn",
+    "panel",
+    "persistence",
+    "pretraining",
+    "recordings",
+    "sktime",
+    "text",
+    "training",
+    "transformer",
+}
+
+if not TYPE_CHECKING:  # type checkers would take every name for defined
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name, or a module, at its first use."""
+        if name in _HOMES:
+            found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        elif name in _SUBMODULES:
+            found = import_module(f"{__name__}.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
+
+
+def __dir__() -> list[str]:
+    """List public names and modules, imported or not."""
+    return sorted({*globals(), *__all__, *_SUBMODULES})

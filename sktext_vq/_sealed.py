@@ -16,7 +16,7 @@ import sklearn
 import torch
 from numpy.typing import NDArray
 
-import sktext_vq
+from sktext_vq._version import __version__
 
 _MOST_HEADER = 100_000_000  # bytes; safetensors has the same limit
 
@@ -71,7 +71,7 @@ def pack(
     document = json.dumps(
         {
             "written_by": {
-                "sktext_vq": sktext_vq.__version__,
+                "sktext_vq": __version__,
                 "torch": str(torch.__version__),
                 "scikit-learn": sklearn.__version__,
                 "numpy": np.__version__,
@@ -119,7 +119,7 @@ def unpack(
         if version.isdecimal() and int(version) > kind.version:
             raise ValueError(
                 f"{path} was written by a newer sktext_vq, in version {version} of the "
-                f"format, and this is {sktext_vq.__version__}, which reads up to "
+                f"format, and this is {__version__}, which reads up to "
                 f"version {kind.version}: upgrade sktext_vq."
             )
         raise kind.damaged(path, f"its version is {version!r}")

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-import sktext_vq
 from sktext_vq._output import check_target, replace_file
 from sktext_vq._scaling import FARTHEST
 from sktext_vq._selection import CLIP
+from sktext_vq._version import __version__
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.nn.frames import FLOOR, GravityFrame
 from sktext_vq.nn.tokens import (
@@ -201,7 +201,7 @@ class _Graph:
             opset_imports=[onnx.helper.make_opsetid("", _OPSET)],
             ir_version=_IR_VERSION,
             producer_name="sktext_vq",
-            producer_version=sktext_vq.__version__,
+            producer_version=__version__,
         )
         onnx.helper.set_model_props(model, metadata)
         onnx.checker.check_model(model, full_check=True)
@@ -211,7 +211,7 @@ class _Graph:
 def _metadata(estimator: Any) -> dict[str, str]:
     """Say what a reader of the file has to know beside its numbers."""
     found = {
-        "written_by": f"sktext_vq {sktext_vq.__version__}",
+        "written_by": f"sktext_vq {__version__}",
         "channel_names": json.dumps(estimator.channel_names_),
     }
     if estimator.sampling_rate is not None:

@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from sktext_vq import __version__
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -72,7 +74,7 @@ def test_extra_all_is_all_that_users_need():
 
 
 def test_changes_know_the_version():
-    assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGES.md").read_text()
+    assert f"## [{__version__}]" in (ROOT / "CHANGES.md").read_text()
 
 
 def test_files_that_are_not_python_are_package_data():

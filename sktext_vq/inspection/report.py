@@ -16,11 +16,11 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-import sktext_vq
-from sktext_vq import DriftWarning
 from sktext_vq._base import check_column
 from sktext_vq._messages import check_count, few
 from sktext_vq._output import check_target, replace_file
+from sktext_vq._scaling import DriftWarning
+from sktext_vq._version import __version__
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
 from sktext_vq.inspection._cases import choose_cases, draw_cases, n_that_fit
@@ -151,7 +151,7 @@ def _fill(
     prompts = _content.guiding_texts(estimator)
     script = _read("report.js")
     return {
-        "version": sktext_vq.__version__,
+        "version": __version__,
         "style": Markup(_read("report.css")),
         "script": Markup(script),
         # The only script that a browser is to run, whatever labels contain.
