@@ -296,7 +296,12 @@ def test_warnings_tell_what_is_doubtful():
     classes = [{"label": f"c{i}", "count": int((y == i).sum())} for i in range(4)]
     training = np.concatenate([X[8:10].astype(np.float32), rng.normal(size=(5, 3, 30))])
     found = _checks.find_warnings(
-        ["dead", "b", "c"], as_panel(X), as_panel(training), classes, y
+        ["dead", "b", "c"],
+        as_panel(X),
+        as_panel(training),
+        classes,
+        y,
+        [*map(str, range(20))],
     )
     for said, expected in zip(
         found,
