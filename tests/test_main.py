@@ -220,3 +220,13 @@ def test_type_checkers_see_the_names_that_there_are():
     assert seen.keys() == {*sktext_vq.__all__} - {"__version__"}
     for name, module in seen.items():
         assert sktext_vq._HOMES[name] == module.removeprefix("sktext_vq.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_from_the_start(closed):
+    for words, code in (("--version", 0), ("dance", 2)):
+        command = f"{sys.executable} -m sktext_vq {words} {closed}"
+        found = subprocess.run(command, shell=True, capture_output=True, text=True)
+        assert found.returncode == code
+        assert "Traceback" not in found.stderr and "Exception" not in found.stderr

@@ -113,6 +113,21 @@ def score(answers: Answers) -> dict[str, Any] | None:
         true, predicted, labels=every, zero_division=0
     )
     present = totals > 0
+    rows = [
+        {
+            "label": label,
+            "total": int(totals[i]),
+            "precision": precision[i],
+            "recall": recall[i],
+            "f1": f1[i],
+            "others": [
+                (labels[j], int(counts[i, j]))
+                for j in _largest(counts[i], _N_OTHERS + 1)
+                if j != i
+            ][:_N_OTHERS],
+        }
+        for i, label in enumerate(labels)
+    ]
     return {
         "n_right": int(np.trace(counts)),
         "accuracy": np.trace(counts) / len(true),
@@ -127,21 +142,8 @@ def score(answers: Answers) -> dict[str, Any] | None:
         "matrix": _matrix(counts[:, :n_classes], totals),
         "many": n_classes > _MAX_ROOMY,
         "pairs": _pairs(counts) if n_classes > _MAX_ROOMY else [],
-        "rows": [
-            {
-                "label": label,
-                "total": int(totals[i]),
-                "precision": precision[i],
-                "recall": recall[i],
-                "f1": f1[i],
-                "others": [
-                    (labels[j], int(counts[i, j]))
-                    for j in _largest(counts[i], _N_OTHERS + 1)
-                    if j != i
-                ][:_N_OTHERS],
-            }
-            for i, label in enumerate(labels)
-        ],
+        "rows": rows,
+        "by_f1": sorted(rows, key=lambda row: (not row["total"], row["f1"])),
     }
 
 
