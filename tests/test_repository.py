@@ -140,7 +140,8 @@ def test_directions_of_import(path):
         assert not [name for name in names if within(name, ["sktext_vq.nn"])]
     if path.name in ("panel.py", "datasets.py"):
         assert not [name for name in names if within(name, ["torch", "sktext_vq.nn"])]
-    tops = {"sktime.py", "inspection", "__main__.py", "_demo.py", "_commands.py"}
+    tops = {"sktime.py", "inspection", "__main__.py", "_demo.py"}
+    tops |= {"_commands.py", "_console.py"}
     if folder not in tops | {"__init__.py"}:
         above = [f"sktext_vq.{top.removesuffix('.py')}" for top in tops]
         assert not [name for name in names if within(name, above)]
