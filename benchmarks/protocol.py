@@ -12,25 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    f1_score,
-    log_loss,
-)
-from sklearn.model_selection import (
-    GroupKFold,
-    GroupShuffleSplit,
-    StratifiedKFold,
-    StratifiedShuffleSplit,
-)
+
+# This module imports neither torch nor scikit-learn at its top: a process that measures
+# the memory of another method must not have them.
+from sktext_vq import __version__, datasets
 
 SMALL_SETS = (
     "BasicMotions",
@@ -133,7 +125,7 @@ def spread_cases(n_cases: int, most: int) -> NDArray[np.intp]:
 
 def load_split(name: str, data: str | None) -> Any:
     """Load a data set, and check that nobody is in both parts of it."""
-    found = datasets().load(name, data)
+    found = datasets.load(name, data)
     if found.subjects_train is not None and found.subjects_test is not None:
         both = set(found.subjects_train.tolist()) & set(found.subjects_test.tolist())
         if both:
@@ -172,25 +164,6 @@ def load_whole(name: str, data: str | None) -> Whole:
     )
 
 
-@cache
-def datasets() -> ModuleType:
-    """Import sktext_vq.datasets without the rest of the package.
-
-    That brings torch, which a process that measures the memory of another method must
-    not have, and packages that the environment of aeon lacks.
-    """
-    package = find_spec("sktext_vq")
-    if package is None or not package.submodule_search_locations:
-        raise ModuleNotFoundError("Install sktext_vq, or put it on the PYTHONPATH.")
-    path = Path(package.submodule_search_locations[0], "datasets.py")
-    spec = spec_from_file_location("_sktext_vq_datasets", path)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"{path} is not there.")
-    module = sys.modules[spec.name] = module_from_spec(spec)  # dataclasses look there
-    spec.loader.exec_module(module)
-    return module
-
-
 def resample(
     y: NDArray[Any], n_train: int, subjects: NDArray[Any] | None, number: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -214,15 +187,21 @@ def resample(
         Cases in ascending order. sktime's `evaluate` needs that: it keeps series in
         their own order and takes labels in the order of the split.
     """
+    from sklearn import model_selection
+
     cases = np.arange(len(y))
     if number == 0:
         return cases[:n_train], cases[n_train:]
     if subjects is None:
         sizes = {"train_size": n_train, "test_size": len(y) - n_train}
-        splitter = StratifiedShuffleSplit(1, **sizes, random_state=number)
+        splitter = model_selection.StratifiedShuffleSplit(
+            1, **sizes, random_state=number
+        )
     else:
         n_test_subjects = len(np.unique(subjects[n_train:]))
-        splitter = GroupShuffleSplit(1, test_size=n_test_subjects, random_state=number)
+        splitter = model_selection.GroupShuffleSplit(
+            1, test_size=n_test_subjects, random_state=number
+        )
     train, test = next(splitter.split(cases, y, groups=subjects))
     return np.sort(train), np.sort(test)
 
@@ -231,11 +210,15 @@ def folds(
     y: NDArray[Any], subjects: NDArray[Any] | None, seed: int, n_folds: int = 4
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Yield cases to fit and cases to score, of different people if they are known."""
+    from sklearn import model_selection
+
     cases = np.zeros(len(y))
     if subjects is None:
-        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+        splitter = model_selection.StratifiedKFold(
+            n_folds, shuffle=True, random_state=seed
+        )
         return splitter.split(cases, y)
-    return GroupKFold(n_folds).split(cases, y, groups=subjects)
+    return model_selection.GroupKFold(n_folds).split(cases, y, groups=subjects)
 
 
 def take(X: Any, cases: NDArray[np.intp]) -> Any:
@@ -250,15 +233,17 @@ def scores(
     classes: NDArray[Any] | None = None,
 ) -> dict[str, float | str]:
     """Compute scores of predictions; two of them are of probabilities, if given."""
+    from sklearn import metrics
+
     found: dict[str, float | str] = {
-        "accuracy": float(accuracy_score(y, predicted)),
-        "balanced_accuracy": float(balanced_accuracy_score(y, predicted)),
-        "macro_f1": float(f1_score(y, predicted, average="macro")),
+        "accuracy": float(metrics.accuracy_score(y, predicted)),
+        "balanced_accuracy": float(metrics.balanced_accuracy_score(y, predicted)),
+        "macro_f1": float(metrics.f1_score(y, predicted, average="macro")),
         "log_loss": "",
         "calibration_error": "",
     }
     if probabilities is not None and classes is not None:
-        found["log_loss"] = float(log_loss(y, probabilities, labels=classes))
+        found["log_loss"] = float(metrics.log_loss(y, probabilities, labels=classes))
         found["calibration_error"] = calibration_error(y, probabilities, classes)
     return found
 
@@ -381,15 +366,8 @@ def _text(value: Any) -> str:
 
 def environment() -> dict[str, Any]:
     """Return versions, and facts of the machine that times depend on."""
-    versions: dict[str, str | None] = {"sktext_vq": None}
-    try:
-        import sktext_vq
-
-        versions["sktext_vq"] = sktext_vq.__version__
-    except ModuleNotFoundError:  # the environment of aeon lacks what it imports
-        pass
-    for package in _PACKAGES:
-        versions[package] = version_of(package)
+    versions = {"sktext_vq": __version__}
+    versions |= {package: version_of(package) for package in _PACKAGES}
     cuda = False
     if find_spec("torch"):
         import torch

@@ -421,7 +421,7 @@ def main() -> None:
     args = parser().parse_args()
     groups = {"small": SMALL_SETS, "large": LARGE_SETS}
     args.sets = [name for given in args.sets for name in groups.get(given, [given])]
-    unknown = set(args.sets) - set(datasets().available(args.data))
+    unknown = set(args.sets) - set(datasets.available(args.data))
     if unknown:
         raise SystemExit(f"There are no data sets {', '.join(sorted(unknown))}.")
     n_threads = max(1, (os.cpu_count() or 1) // args.processes)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sktext_vq import __version__
-from sktext_vq._cli import commands as _commands
+from sktext_vq._cli import console
+from sktext_vq._version import __version__
+
+_MOST_CODES = 65_536
 
 _DESCRIPTION = """\
 Classify sensor series by readable shape tokens, guided by text in training.
@@ -114,22 +116,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["demo", "--report", "no/such/folder/report.html"])
     1
     """
-    options = _parser().parse_args(arguments)
+    with console.standard_streams():
+        options = _parser().parse_args(arguments)
+        # "print results only"
+        note = (lambda text: None) if options.quiet else console.note
+        try:
+            with console.interrupts(), console.warnings_as_notes(note):
+                return _run(options)
+        except (KeyboardInterrupt, console.Interrupted):
+            console.note(f"sktext_vq {options.command}: interrupted")
+            return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run a command, and say in a line what it failed for."""
     try:
-        getattr(_commands, options.command.replace("-", "_"))(options)
+        # Here, as it takes seconds, which --help need not.
+        from sktext_vq._cli import commands
+
+        getattr(commands, options.command.replace("-", "_"))(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
-        # Who read our output, such as `head`, has seen enough. Python would complain
-        # about what is left when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Who read our output, such as `head`, has seen enough.
+        console.discard(sys.stdout)
         return 1
-    except (ImportError, OSError, ValueError, TypeError) as error:
+    except (ArithmeticError, ImportError, OSError, TypeError, ValueError) as error:
         message = " ".join(str(error).split())
-        print(f"sktext_vq {options.command}: {message}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"sktext_vq {options.command}: interrupted", file=sys.stderr)
-        return 130
-    return 0
+    except MemoryError:
+        message = "There is not enough memory."
+    except RuntimeError as error:  # torch has no other one for this
+        if "allocate memory" not in str(error):
+            raise
+        message = "There is not enough memory."
+    else:
+        return 0
+    console.note(f"sktext_vq {options.command}: {message}")
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -197,6 +220,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return what turns a word into a whole number within bounds."""
+    wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number {wanted}, got {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def _rate(text: str) -> float:
+    """Turn a word into a sampling rate."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(
+            f"must be a finite number of Hz above 0, got {text!r}"
+        )
+    return value
+
+
 def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
     """Add a command that reads a file of series, and uses a model."""
     command = commands.add_parser(
@@ -257,7 +311,7 @@ def _add_explain(command: Any) -> None:
     command.add_argument(
         "--top",
         metavar="N",
-        type=int,
+        type=_whole(1),
         default=5,
         help="with --explain: tokens of each series (default: %(default)s)",
     )
@@ -273,12 +327,12 @@ def _add_fit(commands: Any) -> None:
         help="with commas between, such as acc_x,acc_y,acc_z",
     )
     command.add_argument(
-        "--sampling-rate", metavar="HZ", type=float, help="timepoints per second"
+        "--sampling-rate", metavar="HZ", type=_rate, help="timepoints per second"
     )
     command.add_argument(
         "--epochs",
         metavar="N",
-        type=int,
+        type=_whole(0),
         default=20,
         help="most epochs of training, which gives search and similarity; 0 takes "
         "seconds and predicts as well (default: %(default)s)",
@@ -286,7 +340,7 @@ def _add_fit(commands: Any) -> None:
     command.add_argument(
         "--codes",
         metavar="N",
-        type=int,
+        type=_whole(2, _MOST_CODES),
         default=64,
         help="shapes in the codebook (default: %(default)s)",
     )
@@ -297,7 +351,11 @@ def _add_fit(commands: Any) -> None:
         help='"minilm", "hashing", or the folder of an encoder (default: %(default)s)',
     )
     command.add_argument(
-        "--seed", metavar="N", type=int, default=0, help="(default: %(default)s)"
+        "--seed",
+        metavar="N",
+        type=_whole(0, 2**32 - 1),
+        default=0,
+        help="(default: %(default)s)",
     )
 
 

@@ -1,7 +1,9 @@
 """What the numbers in benchmarks/results rest on."""
 
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import ClassVar
@@ -51,6 +53,21 @@ def test_choices_see_nothing_of_the_test_part(tmp_path):
     assert len(part.y) == 16
     assert not part.X.any()
     assert not [field for field in vars(part) if "test" in field]
+
+
+def test_sets_are_loaded_where_there_is_no_torch(tmp_path):
+    data = save(tmp_path, "Set")
+    code = (
+        "import sys; sys.modules['torch'] = None; import protocol; "
+        f"print(len(protocol.load_split('Set', {data!r}).y_test))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        text=True,
+    )
+    assert (found.stdout, found.returncode) == ("16\n", 0), found.stderr
 
 
 def test_nobody_may_be_in_both_parts(tmp_path):

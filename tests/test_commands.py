@@ -1,12 +1,16 @@
 """Commands that fit and use models: files in, files out."""
 
+import io
 import json
+import os
+import signal
+import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sktext_vq import load
+from sktext_vq import VQTextClassifier, load, save
 from sktext_vq.__main__ import main
 
 
@@ -268,3 +272,223 @@ def test_help_tells_which_files_are_read(capsys):
         out = capsys.readouterr().out
         assert "wide  a row per case" in out
         assert max(map(len, out.splitlines())) <= 88
+
+
+# Toy series: two channels, of which one tells the classes apart
+
+
+def series(labels, seed=0):
+    rng = np.random.default_rng(seed)
+    speed = np.unique(labels, return_inverse=True)[1]
+    X = rng.normal(size=(len(labels), 2, 40))
+    X[:, 0] = np.sin(np.arange(40) / (2 + 2 * speed[:, None])) + 0.1 * X[:, 0]
+    return X
+
+
+def write_csv(path, labels, channels=("tone", "noise"), order=(0, 1)):
+    X = series(labels)[:, order]
+    rows = X.transpose(0, 2, 1).reshape(-1, 2)
+    table = pd.DataFrame(rows, columns=list(channels))
+    table["case"] = [f"take {i}" for i in range(len(labels)) for _ in range(40)]
+    table["time"] = list(range(40)) * len(labels)
+    table["label"] = np.repeat(labels, 40)
+    table.to_csv(path, index=False)
+    return path
+
+
+def fit_toy(folder, labels, **params):
+    params = {"channel_names": ["tone", "noise"]} | params
+    model = VQTextClassifier(
+        16, max_epochs=0, max_features=100, random_state=0, **params
+    )
+    path = folder / "toy.safetensors"
+    save(model.fit(series(labels), labels), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A folder with a table and a model of two classes."""
+    folder = tmp_path_factory.mktemp("toy")
+    labels = np.array(["slow", "fast"] * 6)
+    write_csv(folder / "toy.csv", labels)
+    fit_toy(folder, labels)
+    return folder
+
+
+@pytest.mark.parametrize("command", ["predict", "zero-shot", "report", "fit"])
+def test_outputs_never_replace_inputs(command, toy, capsys):
+    data, model, texts = (toy / name for name in ("toy.csv", "toy.safetensors", "t.js"))
+    texts.write_text('{"slow": "it is slow", "fast": "it is fast"}')
+    (toy / "folder").mkdir(exist_ok=True)
+    words = [command, data]
+    outputs = [data]
+    if command == "fit":
+        words += ["--epochs", 0, "--texts", texts, "--model"]
+        outputs += [texts]
+    else:
+        words += ["--model", model]
+        words += ["--texts", texts] if command == "zero-shot" else []
+        words += ["--training", texts] if command == "report" else []
+        words += [] if command == "report" else ["--json"]
+        words += ["--output"]
+        outputs += [model] + ([] if command == "predict" else [texts])
+    before = {path: path.read_bytes() for path in (data, model, texts)}
+    for output in outputs:
+        hard, soft = toy / "hard", toy / "soft"
+        for link in (hard, soft):
+            link.unlink(missing_ok=True)
+        os.link(output, hard)
+        soft.symlink_to(output)
+        for spelled in (output, toy / "folder" / ".." / output.name, hard, soft):
+            assert "same file as" in failure(capsys, *words, spelled)
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_json_has_no_nan(toy, capsys):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    words = "--model", toy / "toy.safetensors", "--json", "--quiet"
+    out, _ = run(capsys, "predict", toy / "toy.csv", *words, "--explain")
+    rows = json.loads(out, parse_constant=refuse)
+    assert None in [row["channel"] for row in rows]
+    labels = "--labels", "slow,fast,standing"
+    out, _ = run(capsys, "zero-shot", toy / "toy.csv", *words, *labels)
+    assert len(json.loads(out, parse_constant=refuse)["cases"]) == 12
+
+
+def test_output_has_all_rows_in_any_encoding(tmp_path, monkeypatch):
+    labels = np.array(["\uac77\uae30 \U0001f6b6", "\ub6f0\uae30"] * 6)
+    data, model = write_csv(tmp_path / "a.csv", labels), fit_toy(tmp_path, labels)
+    for words, n_lines in (([], 13), (["--json"], None)):
+        streams = [io.TextIOWrapper(io.BytesIO(), "cp1252") for _ in range(2)]
+        monkeypatch.setattr(sys, "stdout", streams[0])
+        monkeypatch.setattr(sys, "stderr", streams[1])
+        assert main(["predict", str(data), "--model", str(model), *words]) == 0
+        out = streams[0].buffer.getvalue()
+        assert streams[0].errors == "strict"
+        if n_lines:
+            assert out.count(b"\n") == n_lines and rb"\uac77\uae30" in out
+        else:
+            assert {row["label"] for row in json.loads(out)} == set(labels.tolist())
+
+
+def test_channels_are_found_by_names_that_differ_in_case(toy, tmp_path, capsys):
+    labels = np.array(["slow", "fast"] * 6)
+    words = "--model", toy / "toy.safetensors", "--json"
+    data = write_csv(tmp_path / "a.csv", labels, ("Noise", "TONE"), (1, 0))
+    out, err = run(capsys, "predict", data, *words)
+    assert [row["label"] for row in json.loads(out)] == labels.tolist()
+    assert "channels" not in err
+    data = write_csv(tmp_path / "b.csv", labels, ("Noise", "sound"))
+    for command in ("predict", "zero-shot", "report"):
+        given = words[:2] if command == "report" else words
+        output = "--output", tmp_path / "out"
+        err = failure(capsys, command, data, *given, *output)
+        assert "no channels ['tone']" in err and "sound" in err
+    data = write_csv(tmp_path / "c.csv", labels, ("a", "b"))
+    _, err = run(capsys, "predict", data, *words)
+    assert "a as tone, b as noise" in err
+
+
+def test_interrupted_fit_leaves_the_former_model(toy, monkeypatch, capsys):
+    def fit(self, *args, **kwargs):
+        try:  # as training does
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            return self
+
+    monkeypatch.setattr(VQTextClassifier, "fit", fit)
+    before = (toy / "toy.safetensors").read_bytes()
+    words = "fit", str(toy / "toy.csv"), "--model", str(toy / "toy.safetensors")
+    assert main(words) == 130
+    assert capsys.readouterr() == ("", "sktext_vq fit: interrupted\n")
+    assert (toy / "toy.safetensors").read_bytes() == before
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_target_that_cannot_be_written_is_found_first(toy, monkeypatch, capsys):
+    monkeypatch.setattr(VQTextClassifier, "fit", None)
+    failure(capsys, "fit", toy / "toy.csv", "--model", toy / ("m" * 300))
+
+
+def test_terminals_get_no_control_characters(tmp_path, monkeypatch, capsys):
+    labels = np.array(["\x1b[31mred", "b\u202elue\x9b"] * 6)
+    names = ("x\x1b]0;title\x07", "y")
+    data = write_csv(tmp_path / "a.csv", labels, names)
+    model = tmp_path / "model"
+    words = "--codes", 16, "--epochs", 0, "--text-encoder", "hashing"
+    texts = run(capsys, "fit", data, "--model", model, *words)
+    assert r"\x1b[31mred (6)" in texts[0]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    texts += run(capsys, "zero-shot", data, "--model", model, "--labels", "c\x1bd")
+    for option in ([], ["--json"], ["--explain"]):
+        texts += run(capsys, "predict", data, "--model", model, *option)
+    write_csv(tmp_path / "b.csv", labels, ("\x1b", "z"))
+    texts += run(capsys, "predict", tmp_path / "b.csv", "--model", model)
+    assert not [text for text in texts if set(text) & set("\x1b\x07\x9b\u202e")]
+
+
+def test_warnings_are_lines_of_their_own(toy, monkeypatch, capsys):
+    data = toy / "other.npz"
+    np.savez(data, X=1e3 * series(["a", "b"] * 6))
+    words = "predict", data, "--model", toy / "toy.safetensors", "--json"
+    _, err = run(capsys, *words)
+    assert err.startswith("warning: ") and ".py" not in err
+    assert not run(capsys, *words, "--quiet")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "too many levels"),
+        ('{"slow": "a", "fast": "b", "slow": "c"}', "'slow' is there more than once"),
+    ],
+)
+def test_texts_that_cannot_be_meant(text, said, toy, capsys):
+    (toy / "texts.json").write_text(text)
+    words = "--model", toy / "new", "--texts", toy / "texts.json"
+    assert said in failure(capsys, "fit", toy / "toy.csv", *words)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        *("--codes=1000000000", "--codes=1", "--codes=many", "--epochs=-1"),
+        *("--sampling-rate=0", "--sampling-rate=inf", "--sampling-rate=nan"),
+    ],
+)
+def test_numbers_out_of_range_are_wrong_usage(option, toy, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["fit", str(toy / "toy.csv"), "--model", str(toy / "new"), option])
+    assert exit.value.code == 2
+    assert option.partition("=")[0] in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_labels_that_are_numbers_in_one_file_only(tmp_path, capsys):
+    model = fit_toy(tmp_path, np.array([1, 2, 3] * 4))
+    data = write_csv(tmp_path / "a.csv", np.array(["1", "2", "3", "other"] * 3))
+    page = tmp_path / "page.html"
+    _, err = run(capsys, "predict", data, "--model", model, "--json")
+    assert "classes that the model does not know: other" in err
+    run(capsys, "report", data, "--model", model, "--output", page)
+    text = page.read_text(encoding="utf-8")
+    assert "does not know the classes other:" in text
+    assert "<h3>Case take 0 of class 1</h3>" in text
+    run(capsys, "predict", data, "--model", model, "--explain", "--against", "1")
+
+
+def test_closed_streams(toy, monkeypatch, capsys):
+    words = ["predict", str(toy / "toy.csv"), "--model", str(toy / "toy.safetensors")]
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", None)
+        assert main(words) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 13
+        assert main(["predict", "no.csv", "--model", "no"]) == 1
+        assert capsys.readouterr().out == ""
+        patch.setattr(sys, "stdout", None)
+        assert main([*words, "--output", str(toy / "out.csv")]) == 0
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main([*words, "--quiet"]) == 1
+    assert "closed" in capsys.readouterr().err

@@ -1,3 +1,4 @@
+import ast
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import sktext_vq
 from sktext_vq import __version__
 from sktext_vq.__main__ import main
 from sktext_vq._cli import demo as _demo
@@ -176,3 +178,56 @@ def test_closed_pipe_is_no_traceback():
     assert process.stderr.read() == ""
     assert process.wait() == 1
     process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import sktext_vq",
+        "import sktext_vq; assert 'load' in dir(sktext_vq)",
+        "from sktext_vq.datasets import available; available()",
+        "from sktext_vq import __main__; __main__._parser().format_help()",
+    ],
+)
+def test_what_needs_no_torch_does_not_import_it(code):
+    heavy = ["torch", "sklearn", "pandas", "scipy", "transformers"]
+    block = f"import sys; sys.modules |= dict.fromkeys({heavy}); "
+    process = run(["-c", block + code])
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+
+
+def test_public_names_are_imported_when_used():
+    code = (
+        "import sys, sktext_vq\n"
+        "assert 'torch' not in sys.modules\n"
+        "assert not hasattr(sktext_vq, 'nothing')\n"
+        "sktext_vq.panel.as_panel([[1.0, 2.0]])\n"
+        "from sktext_vq import *\n"
+        "assert save is sktext_vq.persistence.save\n"
+    )
+    process = run(["-c", code])
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+
+
+def test_type_checkers_see_the_names_that_there_are():
+    (block,) = (
+        node
+        for node in ast.parse(Path(sktext_vq.__file__).read_text()).body
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    )
+    seen = {alias.name: each.module for each in block.body for alias in each.names}
+    assert seen.keys() == {*sktext_vq.__all__} - {"__version__"}
+    for name, module in seen.items():
+        assert sktext_vq._HOMES[name] == module.removeprefix("sktext_vq.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_from_the_start(closed):
+    for words, code in (("--version", 0), ("dance", 2)):
+        command = f"{sys.executable} -m sktext_vq {words} {closed}"
+        found = subprocess.run(command, shell=True, capture_output=True, text=True)
+        assert found.returncode == code
+        assert "Traceback" not in found.stderr and "Exception" not in found.stderr

@@ -285,6 +285,86 @@ def test_transformers_have_no_scores(labels, basic_motions, tmp_path):
     assert len(drawings) == 16 + 10 * 6
 
 
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Return what writes a page about so many classes, in series of two groups."""
+
+    def write_many(n_classes, **kwargs):
+        rng = np.random.default_rng(0)
+        speed = np.linspace(0.1, 1.5, n_classes).repeat(2)[:, None]
+        X = np.sin(speed * np.arange(40) + rng.uniform(0, 6, (len(speed), 1)))
+        y = np.array([f"activity {i:03}" for i in range(n_classes)]).repeat(2)
+        classifier = VQTextClassifier(
+            16, max_epochs=0, max_features=100, random_state=0, text="labels"
+        ).fit(X, y)
+        folder = tmp_path_factory.mktemp("many")
+        groups = ["s1", "s2"] * n_classes
+        X = X + rng.normal(size=X.shape)
+        text, _ = write(classifier, X, y, folder, groups=groups, n_examples=4, **kwargs)
+        return text, classifier.predict(X), y
+
+    return write_many
+
+
+def test_mistakes_among_many_classes_are_listed(many):
+    text, predicted, y = many(60)
+    assert len(text) < 500_000 and "Confusion matrix" not in text
+    pairs = Counter(zip(y[predicted != y], predicted[predicted != y], strict=True))
+    listed = text[text.index("<caption>Mistakes that") :].partition("</table>")[0]
+    rows = re.findall(
+        r">(activity \d+)</th>\s*<td>(?:<a [^>]*>)?(\d)(?:</a>)?</td>"
+        r'<td>\d+ %</td><td class="words">(activity \d+)<',
+        listed,
+    )
+    assert len(rows) == 20
+    for true, count, instead in rows:
+        assert pairs[true, instead] == int(count)
+    assert [int(count) for _, count, _ in rows] == sorted(pairs.values())[::-1][:20]
+    # Scores of all, of which the first are in sight.
+    scores = text[text.index("<caption>Scores by class") : text.index('id="cases"')]
+    assert scores.count('<th scope="row"') == 60 + 2
+    assert "30 more: scores by class" in scores
+
+
+def test_matrix_of_some_classes_has_numbers_for_columns(many):
+    text, predicted, y = many(27)
+    matrix = text[text.index('<table class="heat compact">') :].partition("</table>")[0]
+    assert re.findall(r'title="([^"]*)">(\d+)<', matrix) == [
+        (label, str(i)) for i, label in enumerate(np.unique(y), start=1)
+    ]
+    cells = re.findall(r"<td[^>]*>(?:<a [^>]*>)?(\d*)", matrix)
+    expected = confusion_matrix(y, predicted).ravel().tolist()
+    assert [int(count or 0) for count in cells] == expected
+
+
+def test_cases_and_groups_have_their_names(many):
+    names = [f"take {i}" for i in range(24)]
+    text, predicted, y = many(12, case_names=names)
+    assert re.search(r"<h3>Case take \d+ of class activity 0", text)
+    assert re.search(r"Group: s[12]</p>", text)
+    table = text[text.index("<caption>Accuracy by group") :].partition("</table>")[0]
+    for group in (0, 1):
+        right = (predicted == y)[group::2]
+        row = f">s{group + 1}</th>\n<td>12</td><td>{right.sum()}</td>"
+        assert f"{row}<td>{right.mean():.3f}</td>" in table
+
+
+def test_names_of_cases_come_from_the_index_of_a_frame(tmp_path):
+    rng = np.random.default_rng(0)
+    names = [f"walk {i}" for i in range(8)]
+    index = pd.MultiIndex.from_product([names, range(30)])
+    X = pd.DataFrame(rng.normal(size=(240, 1)), index=index, columns=["x"])
+    y = pd.Series([1, 2] * 4, index=names)
+    classifier = VQTextClassifier(16, max_epochs=0, random_state=0).fit(X, y)
+    # Numbers that are text elsewhere are the same labels.
+    text, _ = write(classifier, X, y.astype(str), tmp_path, X_train=X.loc[names[:2]])
+    assert "<h3>Case walk 3 of class 2</h3>" in text
+    assert "trained on: cases walk 0, walk 1." in text
+    assert "does not know" not in text
+    with pytest.raises(ValueError, match="groups"):
+        write_report(classifier, X, y, tmp_path / "report.html", groups=[1])
+
+
 def test_warnings_tell_what_is_doubtful():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 3, 30))
@@ -297,7 +377,12 @@ def test_warnings_tell_what_is_doubtful():
     classes = [{"label": f"c{i}", "count": int((y == i).sum())} for i in range(4)]
     training = np.concatenate([X[8:10].astype(np.float32), rng.normal(size=(5, 3, 30))])
     found = _checks.find_warnings(
-        ["dead", "b", "c"], as_panel(X), as_panel(training), classes, y
+        ["dead", "b", "c"],
+        as_panel(X),
+        as_panel(training),
+        classes,
+        y,
+        [*map(str, range(20))],
     )
     for said, expected in zip(
         found,

@@ -15,6 +15,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from sktext_vq import __version__
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
@@ -73,7 +75,7 @@ def test_extra_all_is_all_that_users_need():
 
 
 def test_changes_know_the_version():
-    assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGES.md").read_text()
+    assert f"## [{__version__}]" in (ROOT / "CHANGES.md").read_text()
 
 
 def test_files_that_are_not_python_are_package_data():
@@ -150,7 +152,8 @@ def test_directions_of_import(path):
         assert not [name for name in names if within(name, ["sktext_vq.nn"])]
     if path.name in ("panel.py", "datasets.py"):
         assert not [name for name in names if within(name, ["torch", "sktext_vq.nn"])]
-    tops = {"sktime.py", "inspection", "__main__.py", "_demo.py", "_commands.py"}
+    tops = {"sktime.py", "inspection", "__main__.py", "_demo.py"}
+    tops |= {"_commands.py", "console.py"}
     if folder not in tops | {"__init__.py"}:
         above = [f"sktext_vq.{top.removesuffix('.py')}" for top in tops]
         assert not [name for name in names if within(name, above)]

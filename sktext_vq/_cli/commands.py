@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 import sys
 import time
-import warnings
+import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq import VQTextClassifier, load, save
+from sktext_vq._cli import console
 from sktext_vq._io.read import check_ending, write_table
-from sktext_vq._utils.files import check_target, replace_file
+from sktext_vq._utils.validation import label_text
+from sktext_vq._utils.files import check_target, check_writable, replace_file
+from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.panel import as_panel
+from sktext_vq.persistence import load, save
 from sktext_vq.recordings import Recordings, read_recordings
 
 _SHOWN = 20  # rows of a table on a terminal
@@ -33,18 +38,18 @@ def demo(options: argparse.Namespace) -> None:
     run_demo(
         options.report,
         left_out=options.left_out,
-        say=partial(_say, options),
+        say=lambda text: _say(options, *text.split("\n")),
         progress=bool(_progress(options)),
     )
 
 
 def fit(options: argparse.Namespace) -> None:
     """Fit a classifier to the series of a file, and save it."""
-    check_target(options.model)  # before minutes of work
+    _check_output(options.model, options)  # before minutes of work
     data = _read(options.data, "train", options)
     y = _labels(data, options)
     names = options.channel_names or data.channel_names
-    rate = options.sampling_rate or data.sampling_rate
+    rate = options.sampling_rate or data.sampling_rate  # options have no 0
     classifier = VQTextClassifier(
         options.codes,
         text=_read_texts(options.texts) or "auto",
@@ -142,7 +147,7 @@ def _class_of(model: VQTextClassifier, name: str | None) -> Any:
     """Return the class that a word names; classes may be numbers."""
     if name is None:
         return None
-    named = {str(label): label for label in model.classes_.tolist()}
+    named = {label_text(label): label for label in model.classes_.tolist()}
     if name not in named:
         raise ValueError(f"--against {name!r} is no class of the model: {[*named]}.")
     return named[name]
@@ -154,13 +159,20 @@ def report(options: argparse.Namespace) -> None:
 
     model, data = _open(options)
     y = _labels(data, options)
-    if model.classes_.dtype.kind in "UO":
-        y = y.astype(str)
     training = None
     if options.training is not None:
         training = _read_for(model, options.training, "train", options).X
     title = f"Report of {options.model}"
-    write_report(model, data.X, y, options.output, X_train=training, title=title)
+    write_report(
+        model,
+        data.X,
+        y,
+        options.output,
+        X_train=training,
+        groups=data.groups,
+        case_names=data.cases,
+        title=title,
+    )
     _say(options, f"written to {options.output}")
 
 
@@ -194,7 +206,7 @@ def zero_shot(options: argparse.Namespace) -> None:
     else:
         # Beside the table, and not in it where that goes to a file or a pipe.
         for row in described.to_dict("records"):
-            _note(options, _describe(row))
+            _note(options, *_describe(row))
         table["reasons"] = ["; ".join(reasons) for reasons in table["reasons"]]
         _write(table, options)
     _note_found(table["label"], data, options, described.loc[~described["seen"]])
@@ -210,8 +222,8 @@ def _note_found(
     """Say how many labels of the file were found, and of each unseen class."""
     if data.y is None:
         return
-    labels = data.y.astype(str)
-    right = found.astype(str).to_numpy() == labels
+    labels = _texts_of(data.y)
+    right = _texts_of(found) == labels
     _note(options, f"{right.mean():.1%} of {len(right)} labels of the file found")
     for name in [] if unseen is None else unseen["candidate"]:
         own = labels == name
@@ -227,8 +239,8 @@ def _note_unknown(
     """Say which labels of the file cannot be found."""
     if data.y is None:
         return
-    labels = data.y.astype(str)
-    unknown = labels[~np.isin(labels, np.asarray(known, dtype=str))]
+    labels = _texts_of(data.y)
+    unknown = labels[~np.isin(labels, _texts_of(known))]
     if len(unknown):
         classes = ", ".join(sorted(set(unknown.tolist())))
         _note(
@@ -237,21 +249,26 @@ def _note_unknown(
         )
 
 
-def _describe(row: dict[Any, Any]) -> str:
+def _texts_of(labels: Iterable[Any]) -> NDArray[np.str_]:
+    """Return how labels are written, to compare those of different files."""
+    return np.array([label_text(label) for label in labels], dtype=np.str_)
+
+
+def _describe(row: dict[Any, Any]) -> list[str]:
     """Say in some lines what is known of a candidate."""
     if row["seen"]:
-        return f"{row['candidate']}: recorded"
+        return [f"{row['candidate']}: recorded"]
     like = ", ".join(row["like"]) or "none of the recorded classes"
     said = "; ".join(row["texts"][:4])
-    return (
-        f"{row['candidate']}: not recorded; takes after {like}\n"
-        f"    said of it: {said}{' ...' if len(row['texts']) > 4 else ''}"
-    )
+    return [
+        f"{row['candidate']}: not recorded; takes after {like}",
+        f"    said of it: {said}{' ...' if len(row['texts']) > 4 else ''}",
+    ]
 
 
 def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
     if options.output is not None:  # before the work
-        check_target(options.output)
+        _check_output(options.output, options)
         if options.command != "report" and not options.json:
             check_ending(options.output)
     model = load(options.model)
@@ -261,21 +278,47 @@ def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
     return model, _read_for(model, options.data, "test", options)
 
 
+def _check_output(output: Path, options: argparse.Namespace) -> None:
+    """Check that a file can be written, and is none of those that are read."""
+    check_target(output)
+    given = vars(options)
+    paths = [given.get(name) for name in ("data", "texts", "training")]
+    if options.command != "fit":
+        paths.append(options.model)
+    elif options.text_encoder not in ("minilm", "hashing"):
+        paths.append(Path(options.text_encoder))
+    for path in paths:
+        if path is not None and _is_part(output, path):
+            raise ValueError(
+                f"{output} is the same file as {path}, which this command reads: give "
+                "another file to write."
+                if path.is_file()
+                else f"{output} is a file of {path}, which this command reads: give "
+                "another file to write."
+            )
+    check_writable(output)
+
+
+def _is_part(file: Path, path: Path) -> bool:
+    """Return whether a file is another one under any name, or in a folder."""
+    try:
+        if path.is_dir():
+            return file.exists() and file.resolve().is_relative_to(path.resolve())
+        return file.samefile(path)
+    except (OSError, ValueError):  # one of them is not there
+        return False
+
+
 def _read(path: Path, part: str, options: argparse.Namespace) -> Recordings:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        data = read_recordings(
-            path,
-            part=part,
-            label_column=options.label_column,
-            case_column=options.case_column,
-            time_column=options.time_column,
-            subject_column=options.subject_column,
-            ignore_columns=options.ignore,
-        )
-    for warning in caught:
-        _note(options, f"warning: {warning.message}")
-    return data
+    return read_recordings(
+        path,
+        part=part,
+        label_column=options.label_column,
+        case_column=options.case_column,
+        time_column=options.time_column,
+        subject_column=options.subject_column,
+        ignore_columns=options.ignore,
+    )
 
 
 def _read_for(
@@ -284,17 +327,26 @@ def _read_for(
     """Read series, with channels in the order of training where both have names."""
     data, names = _read(path, part, options), model.channel_names_
     own = list(data.channel_names or ())
-    # Names that were given to `fit` say nothing about those of a file.
-    if own == names or not set(own) & set(names):
+    unnamed = [f"channel {i}" for i in range(len(names))]
+    if not own or own == names or names == unnamed:
         return data
-    lacking = [name for name in names if name not in own]
+    order = _match_names(names, own)
+    if max(order) < 0 and len(own) == len(names):
+        # They may have been given to `fit`, in place of those of the file.
+        _note(
+            options,
+            f"warning: {path} has other names of channels than the model: they are "
+            "taken in their order, "
+            + ", ".join(f"{a} as {b}" for a, b in zip(own, names, strict=True)),
+        )
+        return data
+    lacking = [name for name, at in zip(names, order, strict=True) if at < 0]
     if lacking:
         raise ValueError(
             f"{path} has no channels {lacking}, which the model was trained "
             f"with. It has {own}."
         )
-    order = [own.index(name) for name in names]
-    left_out = [name for name in own if name not in names]
+    left_out = [name for i, name in enumerate(own) if i not in order]
     if left_out:
         _note(options, f"channels that the model does not know: {', '.join(left_out)}")
     X = (
@@ -303,6 +355,22 @@ def _read_for(
         else data.X[:, order]
     )
     return replace(data, X=X, channel_names=tuple(names))
+
+
+def _match_names(names: Sequence[str], own: Sequence[str]) -> list[int]:
+    """Return where each name is among others, -1 for nowhere. Cases may differ."""
+    found = [own.index(name) if name in own else -1 for name in names]
+    folded = [_fold(name) for name in own]
+    wanted = [_fold(name) for name in names]
+    for i, name in enumerate(wanted):
+        # Where names differ in nothing else, only equal ones are the same.
+        if found[i] < 0 and wanted.count(name) == folded.count(name) == 1:
+            found[i] = folded.index(name)
+    return found
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip().casefold())
 
 
 def _labels(data: Recordings, options: argparse.Namespace) -> NDArray[Any]:
@@ -319,12 +387,26 @@ def _read_texts(path: Path | None) -> dict[str, Any] | None:
     if path is None:
         return None
     try:
-        texts = json.loads(path.read_text(encoding="utf-8"))
+        texts = json.loads(
+            path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats
+        )
+    except RecursionError:
+        raise ValueError(f"{path} has too many levels of brackets.") from None
     except ValueError as error:
-        raise ValueError(f"{path} is not a JSON file: {error}") from error
+        raise ValueError(f"{path} is not a valid JSON file: {error}") from error
     if not isinstance(texts, dict) or not texts:
         raise ValueError(f"{path} must be a JSON object from labels to texts.")
     return texts
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dictionary of the pairs of a JSON object, whose last value wins."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {repeated!r} is there more than once.")
+    return found
 
 
 def _cases(data: Recordings, n_cases: int) -> list[Any]:
@@ -333,18 +415,18 @@ def _cases(data: Recordings, n_cases: int) -> list[Any]:
 
 def _progress(options: argparse.Namespace) -> int:
     # Bars are for people, not for files and pipes.
-    return int(not options.quiet and sys.stderr.isatty())
+    return int(not options.quiet and console.is_terminal(sys.stderr))
 
 
-def _say(options: argparse.Namespace, text: str) -> None:
+def _say(options: argparse.Namespace, *lines: str) -> None:
     if not options.quiet:
-        print(text)
+        console.show(*lines)
 
 
-def _note(options: argparse.Namespace, text: str) -> None:
+def _note(options: argparse.Namespace, *lines: str) -> None:
     """Say something beside a result on standard output."""
     if not options.quiet:
-        print(text, file=sys.stderr)
+        console.note(*lines)
 
 
 def _write(table: pd.DataFrame, options: argparse.Namespace) -> None:
@@ -354,24 +436,52 @@ def _write(table: pd.DataFrame, options: argparse.Namespace) -> None:
     if options.output is not None:
         write_table(table, options.output)
         _note(options, f"written to {options.output}")
-    elif sys.stdout.isatty():
+    elif console.is_terminal(sys.stdout):
+        shown = table.head(_SHOWN).rename(columns=console.escape)
+        shown = shown.map(
+            lambda value: console.escape(value) if isinstance(value, str) else value
+        )
         with pd.option_context("display.width", 0, "display.max_colwidth", 60):
-            print(table.head(_SHOWN).to_string(index=False))
+            print(shown.to_string(index=False))
         if len(table) > _SHOWN:
             print(f"... {len(table) - _SHOWN} more; --output FILE has all of them")
     else:
-        table.to_csv(sys.stdout, index=False)
+        table.to_csv(console.output(), index=False, lineterminator="\n")
 
 
 def _write_json(content: Any, options: argparse.Namespace) -> None:
-    text = json.dumps(content, indent=1, default=_plain, ensure_ascii=False)
-    if options.output is None:
-        print(text)
+    text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+    # Line ends are between strings only, and JSON escapes those within.
+    text = re.sub(r"[^\n -~]", _escape_for_json, text)
+    if options.output is not None:
+        replace_file(options.output, (text + "\n").encode())
+        _note(options, f"written to {options.output}")
         return
-    replace_file(options.output, (text + "\n").encode("utf-8", "replace"))
-    _note(options, f"written to {options.output}")
+    output = console.output()
+    try:
+        text.encode(output.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text), indent=1)
+    print(text, file=output)
+
+
+def _escape_for_json(found: re.Match[str]) -> str:
+    """Escape a character that a terminal may act on, or that UTF-8 cannot hold."""
+    character = found[0]
+    is_shown = console.escape(character) == character
+    return character if is_shown else f"\\u{ord(character):04x}"
 
 
 def _plain(value: Any) -> Any:
-    """Turn a number of numpy into one that JSON knows."""
-    return value.item() if isinstance(value, np.generic) else str(value)
+    """Turn values of numpy and pandas into those of JSON, which has no NaN."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)

@@ -8,6 +8,8 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -57,6 +59,17 @@ def check_text(names: Iterable[Any], called: str) -> None:
                 f"{called} contains {name!r}, which is not valid text: it ends in a "
                 "NUL character or contains an unpaired surrogate. Give it another name."
             )
+
+
+def label_text(label: Any) -> str:
+    """Return how a label is written: 1 and 1.0 are the same as ``"1"``.
+
+    Labels of one file may be numbers and those of another text, as where one of them
+    has a class "other".
+    """
+    if isinstance(label, float | np.floating) and float(label).is_integer():
+        return str(int(label))
+    return str(label)
 
 
 def find_stack_level() -> int:

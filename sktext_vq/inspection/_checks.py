@@ -73,6 +73,7 @@ def find_warnings(
     training: Panel | None,
     classes: list[dict[str, Any]],
     true: NDArray[np.int64] | None,
+    case_names: Sequence[str],
 ) -> list[str]:
     """Say what makes scores or explanations doubtful.
 
@@ -88,6 +89,8 @@ def find_warnings(
         Each ``label`` with its ``count``.
     true : ndarray of shape (n_cases,), optional
         Class of each case.
+    case_names : sequence of str
+        Of the cases.
 
     Returns
     -------
@@ -97,8 +100,12 @@ def find_warnings(
     prints = _fingerprints(panel)
     return [
         *_balance(classes),
-        *_repeated(prints, true),
-        *([] if training is None else _seen(prints, set(_fingerprints(training)))),
+        *_repeated(prints, true, case_names),
+        *(
+            []
+            if training is None
+            else _seen(prints, set(_fingerprints(training)), case_names)
+        ),
         *_constant(names, panel),
         *_missing(names, panel),
     ]
@@ -139,7 +146,9 @@ def _fingerprints(panel: Panel) -> list[bytes]:
     ]
 
 
-def _repeated(prints: list[bytes], true: NDArray[np.int64] | None) -> list[str]:
+def _repeated(
+    prints: list[bytes], true: NDArray[np.int64] | None, case_names: Sequence[str]
+) -> list[str]:
     cases = defaultdict(list)
     for case, digest in enumerate(prints):
         cases[digest].append(case)
@@ -147,24 +156,31 @@ def _repeated(prints: list[bytes], true: NDArray[np.int64] | None) -> list[str]:
     if not groups:
         return []
     n_extra = sum(len(each) - 1 for each in groups)
-    alike = _list("cases " + " and ".join(map(str, each)) for each in groups)
+
+    def listed(groups: list[list[int]]) -> str:
+        named = ([case_names[case] for case in each] for each in groups)
+        return _list("cases " + " and ".join(each) for each in named)
+
     found = [
         f"{n_extra} of {len(prints)} series {'repeats' if n_extra == 1 else 'repeat'} "
-        f"another one: {alike}. Each counts as often as it is there."
+        f"another one: {listed(groups)}. Each counts as often as it is there."
     ]
     if true is not None:
         at_odds = [each for each in groups if len(set(true[each].tolist())) > 1]
         if at_odds:
-            alike = _list("cases " + " and ".join(map(str, each)) for each in at_odds)
             found.append(
-                f"The same series has different labels: {alike}. One of them is wrong "
-                "whatever is predicted."
+                f"The same series has different labels: {listed(at_odds)}. One of "
+                "them is wrong whatever is predicted."
             )
     return found
 
 
-def _seen(prints: list[bytes], known: set[bytes]) -> list[str]:
-    cases = [case for case, digest in enumerate(prints) if digest in known]
+def _seen(
+    prints: list[bytes], known: set[bytes], case_names: Sequence[str]
+) -> list[str]:
+    cases = [
+        name for name, digest in zip(case_names, prints, strict=True) if digest in known
+    ]
     if not cases:
         return []
     return [

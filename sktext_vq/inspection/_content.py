@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from sktext_vq._interpret.shape_names import FLAT
+from sktext_vq._features.columns import (check_column)
+from sktext_vq._utils.validation import label_text
+from sktext_vq._interpret.shape_names import (FLAT)
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import Panel
@@ -21,6 +23,9 @@ from sktext_vq.transformer import VQTextTransformer
 _N_COLOURS = 7  # of the palette in the template; one more, grey, is for what is left
 _FAMILIES = {"fast wave": "wave", "step up": "rise", "step down": "fall"}
 _MAX_TEXTS = 12
+_MAX_ROOMY, _MAX_COMPACT = 10, 40  # classes in a confusion matrix of either form
+_N_PAIRS = 20  # in a list, where there are more classes
+_N_OTHERS = 3  # classes that one is taken for
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,33 @@ class Answers:
         if self.probabilities is None:
             return None
         return self.probabilities.argmax(axis=1) == self.true
+
+
+@dataclass(frozen=True, eq=False)
+class AboutCases:
+    """Names of cases, and their groups.
+
+    Attributes
+    ----------
+    names : list of str
+        Of each case; numbers from 0 where there are no names.
+    groups : list of str, optional
+        Of each case.
+    """
+
+    names: list[str]
+    groups: list[str] | None = None
+
+    @classmethod
+    def of(cls, panel: Panel, groups: Any, names: Any) -> AboutCases:
+        """Check what is given for each case."""
+        found = panel.cases if names is None else check_column(names, "names", panel)
+        return cls(
+            list(map(str, range(panel.n_cases) if found is None else found)),
+            None
+            if groups is None
+            else [label_text(each) for each in check_column(groups, "groups", panel)],
+        )
 
 
 def number(value: float) -> str:
@@ -81,6 +113,21 @@ def score(answers: Answers) -> dict[str, Any] | None:
         true, predicted, labels=every, zero_division=0
     )
     present = totals > 0
+    rows = [
+        {
+            "label": label,
+            "total": int(totals[i]),
+            "precision": precision[i],
+            "recall": recall[i],
+            "f1": f1[i],
+            "others": [
+                (labels[j], int(counts[i, j]))
+                for j in _largest(counts[i], _N_OTHERS + 1)
+                if j != i
+            ][:_N_OTHERS],
+        }
+        for i, label in enumerate(labels)
+    ]
     return {
         "n_right": int(np.trace(counts)),
         "accuracy": np.trace(counts) / len(true),
@@ -92,25 +139,64 @@ def score(answers: Answers) -> dict[str, Any] | None:
         },
         "unknown": labels[n_classes:],
         "predicted": labels[:n_classes],
-        "rows": [
-            {
-                "label": label,
-                "total": int(totals[i]),
-                "precision": precision[i],
-                "recall": recall[i],
-                "f1": f1[i],
-                "cells": [
-                    {
-                        "count": int(counts[i, j]),
-                        "share": counts[i, j] / max(totals[i], 1),
-                        "right": i == j,
-                    }
-                    for j in range(n_classes)
-                ],
-            }
-            for i, label in enumerate(labels)
-        ],
+        "matrix": _matrix(counts[:, :n_classes], totals),
+        "many": n_classes > _MAX_ROOMY,
+        "pairs": _pairs(counts) if n_classes > _MAX_ROOMY else [],
+        "rows": rows,
+        "by_f1": sorted(rows, key=lambda row: (not row["total"], row["f1"])),
     }
+
+
+def _matrix(
+    counts: NDArray[np.int64], totals: NDArray[np.int64]
+) -> list[list[dict[str, Any]]] | None:
+    """Return cells of a confusion matrix, unless nobody could read so many."""
+    if counts.shape[1] > _MAX_COMPACT:
+        return None
+    return [
+        [
+            {"count": int(count), "share": count / max(total, 1), "right": i == j}
+            for j, count in enumerate(row)
+        ]
+        for i, (row, total) in enumerate(zip(counts, totals, strict=True))
+    ]
+
+
+def _largest(counts: NDArray[np.int64], most: int) -> list[int]:
+    """Return where the largest counts above 0 are, the largest first."""
+    order = np.argsort(-counts, kind="stable")[:most]
+    return [i for i in order.tolist() if counts[i]]
+
+
+def _pairs(counts: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """Return the classes that are taken for each other most often."""
+    wrong = counts - np.diag(np.diag(counts))
+    totals = counts.sum(axis=1)
+    return [
+        {
+            "true": i,
+            "predicted": j,
+            "count": int(wrong[i, j]),
+            "share": wrong[i, j] / totals[i],
+        }
+        for i, j in (divmod(k, len(counts)) for k in _largest(wrong.ravel(), _N_PAIRS))
+    ]
+
+
+def score_groups(answers: Answers, groups: list[str] | None) -> list[dict[str, Any]]:
+    """Return the accuracy of each group, the lowest first."""
+    right = answers.right
+    if groups is None or right is None:
+        return []
+    names, index = np.unique(np.array(groups, dtype=np.str_), return_inverse=True)
+    counts = np.bincount(index)
+    found = [
+        {"group": name, "count": int(n), "right": int(k), "accuracy": k / n}
+        for name, n, k in zip(
+            names.tolist(), counts, np.bincount(index, weights=right), strict=True
+        )
+    ]
+    return sorted(found, key=lambda each: each["accuracy"])
 
 
 def draw_codes(estimator: VQTextClassifier | VQTextTransformer) -> list[dict[str, Any]]:
@@ -239,18 +325,59 @@ def compare_texts(
         cosines = estimator.similarity(panel, texts)
     except ValueError:  # some weights of losses leave texts without a place
         return None
+    between = (places @ places.T).numpy()
+    many = len(names) > _MAX_ROOMY
     found: dict[str, Any] = {
         "names": names,
-        "texts": _cells(names, (places @ places.T).numpy()),
+        "many": many,
+        "texts": _most_alike(names, between) if many else _cells(names, between),
         "series": None,
         "nearest": None,
     }
     if true is not None:
         there = [i for i in range(len(names)) if (true == i).any()]
         means = np.array([cosines[true == i].mean(axis=0) for i in there])
-        found["series"] = _cells([names[i] for i in there], means)
+        if many:
+            found["series"] = _own_and_others(names, there, means)
+        else:
+            found["series"] = _cells([names[i] for i in there], means)
         found["nearest"] = (cosines.argmax(axis=1) == true).mean()
     return found
+
+
+def _cosine(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _most_alike(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]:
+    """Return the pairs of texts that are most alike."""
+    first, second = np.triu_indices(len(names), k=1)
+    order = np.argsort(-cosines[first, second], kind="stable")[:_N_PAIRS]
+    return [
+        {"first": names[i], "second": names[j], "cosine": _cosine(cosines[i, j])}
+        for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True)
+    ]
+
+
+def _own_and_others(
+    names: list[str], there: list[int], cosines: NDArray[Any]
+) -> list[dict[str, Any]]:
+    """Return how series go with the text of their class, and with the nearest others.
+
+    Classes whose series go better with other texts come first.
+    """
+    found = []
+    for i, row in zip(there, cosines, strict=True):
+        others = [j for j in np.argsort(-row, kind="stable").tolist() if j != i]
+        found.append(
+            {
+                "name": names[i],
+                "own": _cosine(row[i]),
+                "lead": float(row[i] - row[others[0]]),
+                "others": [(names[j], _cosine(row[j])) for j in others[:_N_OTHERS]],
+            }
+        )
+    return sorted(found, key=lambda each: each["lead"])
 
 
 def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
@@ -261,7 +388,7 @@ def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
             "name": name,
             "cells": [
                 {
-                    "cosine": f"{value:.2f}".replace("-", "\N{MINUS SIGN}"),
+                    "cosine": _cosine(value),
                     "share": (value - least) / ((most - least) or 1.0),
                     "best": value == row.max(),
                 }

@@ -16,16 +16,16 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-import sktext_vq
-from sktext_vq import DriftWarning
-from sktext_vq._features.columns import check_column
+from sktext_vq._features.columns import (check_column)
+from sktext_vq._utils.validation import (check_count, format_names, label_text)
 from sktext_vq._utils.files import check_target, replace_file
-from sktext_vq._utils.validation import check_count, format_names
+from sktext_vq._features.scaling import DriftWarning
+from sktext_vq._version import __version__
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
 from sktext_vq.inspection._cases import choose_cases, draw_cases, n_that_fit
 from sktext_vq.inspection._checks import describe_data, find_warnings
-from sktext_vq.inspection._content import Answers
+from sktext_vq.inspection._content import AboutCases, Answers
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
 
@@ -45,6 +45,8 @@ def write_report(
     path: str | os.PathLike[str],
     *,
     X_train: Any = None,
+    groups: Any = None,
+    case_names: Any = None,
     title: str | None = None,
     n_examples: int = 40,
 ) -> Path:
@@ -69,6 +71,11 @@ def write_report(
     X_train : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
         Series that it was fitted to, if they are at hand: those that are in X, too,
         are found.
+    groups : array-like of shape (n_cases,), optional
+        Group of each case, such as the person it comes from, for scores by group.
+    case_names : array-like of shape (n_cases,), optional
+        Name of each case. By default those in the index of a data frame, or else
+        numbers from 0.
     title : str, optional
         Heading of the page. By default it names the estimator.
     n_examples : int, default=40
@@ -89,8 +96,8 @@ def write_report(
     NotFittedError
         If it is not fitted.
     ValueError
-        If X, y and X_train do not match each other or the estimator, or `n_examples` is
-        below 0.
+        If X, y, X_train, groups and case_names do not match each other or the
+        estimator, or `n_examples` is below 0.
     OSError
         If the file cannot be written.
 
@@ -118,6 +125,7 @@ def write_report(
     path = check_target(path)
     panel = as_panel(X, estimator_name="write_report")
     training = None if X_train is None else _check_training(X_train, panel)
+    about = AboutCases.of(panel, groups, case_names)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         estimator._check_X(X, reset=False)
@@ -128,7 +136,7 @@ def write_report(
         # The page says so, once.
         warnings.simplefilter("ignore", DriftWarning)
         answers = _answer(estimator, X, y, panel)
-        content = _fill(estimator, panel, training, answers, drift, n_examples)
+        content = _fill(estimator, panel, training, answers, about, drift, n_examples)
     title = title or f"Report of a {type(estimator).__name__}"
     page = _template().render(title=title, **content)
     # Labels may have half a surrogate pair, which UTF-8 cannot hold.
@@ -140,6 +148,7 @@ def _fill(
     panel: Panel,
     training: Panel | None,
     answers: Answers,
+    about: AboutCases,
     drift: list[str],
     n_examples: int,
 ) -> dict[str, Any]:
@@ -151,7 +160,7 @@ def _fill(
     prompts = _content.guiding_texts(estimator)
     script = _read("report.js")
     return {
-        "version": sktext_vq.__version__,
+        "version": __version__,
         "style": Markup(_read("report.css")),
         "script": Markup(script),
         # The only script that a browser is to run, whatever labels contain.
@@ -162,10 +171,17 @@ def _fill(
         "data": data,
         "warnings": drift
         + find_warnings(
-            estimator.channel_names_, panel, training, data["classes"], answers.true
+            estimator.channel_names_,
+            panel,
+            training,
+            data["classes"],
+            answers.true,
+            about.names,
         ),
         "compared": training is not None,
         "scores": _content.score(answers),
+        "groups": _content.score_groups(answers, about.groups),
+        "about": about,
         "first_cases": _first_cases(answers, chosen),
         "codes": _content.by_class(codes, named),
         "named": named,
@@ -190,6 +206,8 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
+    # For scripts, which take no text for unknown.
+    environment.filters["finite"] = lambda value: value if np.isfinite(value) else ""
     return environment.from_string(_read("report.html"))
 
 
@@ -256,9 +274,11 @@ def _check_y(
     """Return all labels, the classes first, and the index of each case's label."""
     y = check_column(y, "y", panel).tolist()
     known = [] if classes is None else classes.tolist()
-    labels = list(dict.fromkeys([*known, *y]))
+    # Of a file, labels may be numbers, and text in another one.
+    named = {label_text(label): label for label in reversed([*known, *y])}
+    labels = list(dict.fromkeys(named[label_text(label)] for label in [*known, *y]))
     position = {label: i for i, label in enumerate(labels)}
-    true = np.array([position[label] for label in y], dtype=np.int64)
+    true = np.array([position[named[label_text(label)]] for label in y], dtype=np.int64)
     if known and true.min() >= len(known):
         raise ValueError(
             "y has none of the classes that the estimator was fitted with: "

@@ -1,0 +1,137 @@
+"""What the commands print: readable in any encoding, harmless on any terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+# Controls (which may move the cursor or change the title of a window), halves of
+# surrogate pairs, and separators of lines.
+_UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
+# Formats that change the order of what is beside them. Others, as in emoji, are kept.
+_BIDIRECTIONAL = (
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+
+
+class Interrupted(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt, at which training keeps what it has so far."""
+
+
+def escape(text: Any) -> str:
+    """Return text in which control characters are escaped, as ``repr`` does it."""
+    return "".join(
+        ascii(character)[1:-1]
+        if unicodedata.category(character) in _UNPRINTABLE
+        or character in _BIDIRECTIONAL
+        else character
+        for character in str(text)
+    )
+
+
+def show(*lines: Any) -> None:
+    """Print lines to standard output, if there is one."""
+    for line in lines:
+        print(escape(line))
+
+
+def note(*lines: Any) -> None:
+    """Print lines to standard error, if there is one."""
+    if sys.stderr is None:  # print would take standard output
+        return
+    try:
+        for line in lines:
+            print(escape(line), file=sys.stderr)
+    except OSError:  # nobody reads it, which does not harm the results
+        discard(sys.stderr)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a person may be looking."""
+    return stream is not None and stream.isatty()
+
+
+def output() -> TextIO:
+    """Return standard output, for results.
+
+    Raises
+    ------
+    OSError
+        If it is closed.
+    """
+    if sys.stdout is None:
+        raise OSError("Standard output is closed: give a file as --output.")
+    return sys.stdout
+
+
+def discard(stream: TextIO | None) -> None:
+    """Drop what a broken stream has not written, else Python complains at its end."""
+    if stream is not None:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+@contextlib.contextmanager
+def standard_streams() -> Iterator[None]:
+    """Escape what the encoding of a stream lacks, and survive streams that are closed.
+
+    Closed ones are opened again on the null device as far as the system is concerned:
+    else the next file to be opened would have the number of standard error, and get
+    what libraries print there.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # has the lowest number that is free
+    streams = [
+        each for each in (sys.stdout, sys.stderr) if hasattr(each, "reconfigure")
+    ]
+    before = [each.errors for each in streams]
+    for each in streams:
+        each.reconfigure(errors="backslashreplace")
+    try:
+        yield
+    finally:
+        for each, errors in zip(streams, before, strict=True):
+            try:
+                each.reconfigure(errors=errors)  # this flushes, too
+            except OSError:
+                discard(each)
+
+
+@contextlib.contextmanager
+def interrupts() -> Iterator[None]:
+    """Raise `Interrupted` at Ctrl-C, where that would be a KeyboardInterrupt."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Interrupted
+
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) != signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def warnings_as_notes(say: Callable[[str], None]) -> Iterator[None]:
+    """Say the messages of warnings, without lines of code."""
+
+    def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+        say(f"warning: {' '.join(str(message).split())}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show_warning
+        yield
