@@ -215,8 +215,27 @@ class BaseVQText(BaseEstimator):
         self.network_ = network
         self.code_statistics_ = statistics
 
-    def _check_X(self, X: Any) -> Panel:
-        """Return the panel of series with the channels of the training series."""
+    def check_X(self, X: Any) -> Panel:
+        """Check series as prediction does, and return them as a panel.
+
+        Parameters
+        ----------
+        [[X]]
+
+        Returns
+        -------
+        Panel
+            The series.
+
+        Raises
+        ------
+        [[raises_X]]
+
+        Warns
+        -----
+        DriftWarning
+            If series differ from the training series in scale, rate or orientation.
+        """
         check_is_fitted(self)
         panel = as_panel(X, estimator_name=type(self).__name__)
         spec = self.input_
@@ -296,7 +315,7 @@ class BaseVQText(BaseEstimator):
             Share of each code in the windows of a series; rows sum to 1. Every window
             counts once in each head of the codebook.
         """
-        panel = self._check_X(X)
+        panel = self.check_X(X)
         return code_table.code_shares(panel, self.features_, self._execution())
 
     def tokens(self, X: Any) -> pd.DataFrame:
@@ -316,7 +335,7 @@ class BaseVQText(BaseEstimator):
             Tokens of a channel cover it once unless borders were trained; then tokens
             may overlap or leave gaps.
         """
-        panel = self._check_X(X)
+        panel = self.check_X(X)
         return segments.token_table(panel, self.features_, self._refiner())
 
     def reconstruct(self, X: Any) -> NDArray[np.float64]:
@@ -338,7 +357,7 @@ class BaseVQText(BaseEstimator):
         check_is_fitted(self)
         if segments.is_token_table(X):
             return segments.draw_table(X, self.features_)
-        panel = self._check_X(X)
+        panel = self.check_X(X)
         return segments.reconstruct(panel, self.features_, self._refiner())
 
     def _refiner(self) -> Any:
@@ -439,7 +458,7 @@ class BaseVQText(BaseEstimator):
             If a text is not a string.
         """
         return alignment.similarity(
-            self._check_X(X),
+            self.check_X(X),
             texts,
             self.features_,
             self.network_,
@@ -472,7 +491,7 @@ class BaseVQText(BaseEstimator):
             If the model was not trained to write digits, or X is not a panel with the
             channels of the training series.
         """
-        return alignment.reconstruct_text(self._check_X(X), self.network_)
+        return alignment.reconstruct_text(self.check_X(X), self.network_)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -195,7 +195,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         The same call on the same machine returns the same bits. For other batches,
         threads and kernels of BLAS, probabilities are equal to 1e-9; see :doc:`/scale`.
         """
-        return softmax(self._logits(self._check_X(X)), axis=1)
+        return softmax(self._logits(self.check_X(X)), axis=1)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the logarithm of the probability of each class.
@@ -214,7 +214,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         NotFittedError, ValueError
             As :meth:`predict_proba`.
         """
-        return log_softmax(self._logits(self._check_X(X)), axis=1)
+        return log_softmax(self._logits(self.check_X(X)), axis=1)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return the score of each class, the largest of which is predicted.
@@ -234,7 +234,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         NotFittedError, ValueError
             As :meth:`predict_proba`.
         """
-        logits = self._logits(self._check_X(X))
+        logits = self._logits(self.check_X(X))
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -253,7 +253,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         ------
         [[raises_X]]
         """
-        logits = self._logits(self._check_X(X))
+        logits = self._logits(self.check_X(X))
         return self.classes_[logits.argmax(axis=1)]
 
     def _logits(self, panel: Panel) -> NDArray[np.float64]:
@@ -300,7 +300,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         >>> table["label"][0], table["against"][0]
         ('standing', 'badminton')
         """
-        panel = self._check_X(X)
+        panel = self.check_X(X)
         explainer = Explainer(
             self.features_,
             self.head_,
@@ -401,7 +401,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, got {text!r}.")
-        series = self._embed_series(self._check_X(X))
+        series = self._embed_series(self.check_X(X))
         return self.zero_shot_.search(series, text, self._encoder())
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
@@ -428,7 +428,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         check_is_fitted(self)
         if texts is None:
             return self.zero_shot_.caption(self.predict_proba(X))
-        panel = self._check_X(X)
+        panel = self.check_X(X)
         self.zero_shot_.read(texts, "texts")
         series = self._embed_series(panel)
         return self.zero_shot_.choose_text(series, texts, self._encoder())
@@ -489,7 +489,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         self, X: Any, candidate_labels: Candidates
     ) -> tuple[EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
         """Return embeddings of series, candidates, and embeddings of their texts."""
-        panel = self._check_X(X)
+        panel = self.check_X(X)
         candidates = self.zero_shot_.read(candidate_labels)
         views = self.zero_shot_.embed_texts(candidates, self._encoder())
         self.zero_shot_.warn(candidates, views)

@@ -176,7 +176,7 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         ValueError
             If X is no panel, or not one of the channels that were fitted.
         """
-        panel = self._check_X(X)
+        panel = self.check_X(X)
         compute = partial(
             _scaled_features, self.features_, self.feature_scaler_, self._execution()
         )

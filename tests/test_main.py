@@ -186,7 +186,7 @@ def test_closed_pipe_is_no_traceback():
         "import sktext_vq",
         "import sktext_vq; assert 'load' in dir(sktext_vq)",
         "from sktext_vq.datasets import available; available()",
-        "from sktext_vq import __main__; __main__._parser().format_help()",
+        "from sktext_vq._cli.parser import make_parser; make_parser().format_help()",
     ],
 )
 def test_what_needs_no_torch_does_not_import_it(code):

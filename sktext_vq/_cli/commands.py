@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sktext_vq._cli import console
 from sktext_vq._io.read import check_ending, write_table
-from sktext_vq._utils.validation import label_text
 from sktext_vq._utils.files import check_target, check_writable, replace_file
+from sktext_vq._utils.validation import label_text
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.panel import as_panel
 from sktext_vq.persistence import load, save

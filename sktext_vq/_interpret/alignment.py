@@ -24,7 +24,7 @@ def transform_text(
     texts: Sequence[str], network: Network | None, encoder: TextEncoder
 ) -> NDArray[np.float64]:
     """Return how texts use the codes, of shape (n_texts, n_codes)."""
-    _, usage = _embed_texts(texts, network, encoder, {"codes", "affinity"})
+    _, usage = embed_texts(texts, network, encoder, {"codes", "affinity"})
     shares: NDArray[np.float64] = share_of_codes(usage.double()).numpy()
     return shares
 
@@ -38,7 +38,7 @@ def similarity(
     execution: Execution,
 ) -> NDArray[np.float64]:
     """Return cosines of series and texts, of shape (n_cases, n_texts)."""
-    embedded, _ = _embed_texts(texts, network, encoder, {"text"})
+    embedded, _ = embed_texts(texts, network, encoder, {"text"})
     assert network is not None
     model = network.model
     selected = extractor.select(model.kept.numpy())
@@ -71,7 +71,7 @@ def reconstruct_text(panel: Panel, network: Network | None) -> NDArray[np.float6
     return series
 
 
-def _embed_texts(
+def embed_texts(
     texts: Sequence[str],
     network: Network | None,
     encoder: TextEncoder,

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from sktext_vq._features.columns import (check_column)
+from sktext_vq._features.columns import check_column
+from sktext_vq._interpret.shape_names import FLAT
 from sktext_vq._utils.validation import label_text
-from sktext_vq._interpret.shape_names import (FLAT)
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection._drawing import limits, lines
 from sktext_vq.panel import Panel
@@ -293,9 +293,10 @@ def _texts_of_classes(
     estimator: VQTextClassifier | VQTextTransformer,
 ) -> dict[str, list[str]] | None:
     """Return texts of the classes, if their names or own texts allow it."""
-    if estimator._labels is None:
+    labels = known_labels(estimator)
+    if labels is None:
         return None
-    names = [str(label) for label in estimator._labels]
+    names = [str(label) for label in labels]
     bank = PromptBank()
     if isinstance(estimator.text, Mapping):
         own = {str(label): texts for label, texts in estimator.text.items()}
@@ -307,6 +308,16 @@ def _texts_of_classes(
     for text, index in zip(texts, owner, strict=True):
         found[names[index]].append(text)
     return found
+
+
+def known_labels(
+    estimator: VQTextClassifier | VQTextTransformer,
+) -> NDArray[Any] | None:
+    """Return the class labels of an estimator, or None if it was fitted without."""
+    if isinstance(estimator, VQTextClassifier):
+        return estimator.classes_
+    statistics = estimator.code_statistics_
+    return None if statistics is None else statistics.labels
 
 
 def compare_texts(
@@ -321,11 +332,12 @@ def compare_texts(
     names = list(prompts["by_class"])
     texts = [first for first, *_ in prompts["by_class"].values()]
     try:
-        places, _ = estimator._read(texts, {"text"})
         cosines = estimator.similarity(panel, texts)
+        encoder = as_text_encoder(estimator.text_encoder, 0)
+        embedded, _ = embed_texts(texts, estimator.network_, encoder, {"text"})
     except ValueError:  # some weights of losses leave texts without a place
         return None
-    between = (places @ places.T).numpy()
+    between = (embedded @ embedded.T).numpy()
     many = len(names) > _MAX_ROOMY
     found: dict[str, Any] = {
         "names": names,

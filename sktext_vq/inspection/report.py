@@ -16,16 +16,16 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from sktext_vq._features.columns import (check_column)
-from sktext_vq._utils.validation import (check_count, format_names, label_text)
-from sktext_vq._utils.files import check_target, replace_file
+from sktext_vq._features.columns import check_column
 from sktext_vq._features.scaling import DriftWarning
+from sktext_vq._utils.files import check_target, replace_file
+from sktext_vq._utils.validation import check_count, format_names, label_text
 from sktext_vq._version import __version__
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
 from sktext_vq.inspection._cases import choose_cases, draw_cases, n_that_fit
 from sktext_vq.inspection._checks import describe_data, find_warnings
-from sktext_vq.inspection._content import AboutCases, Answers
+from sktext_vq.inspection._content import AboutCases, Answers, known_labels
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
 
@@ -128,7 +128,7 @@ def write_report(
     about = AboutCases.of(panel, groups, case_names)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        estimator._check_X(X, reset=False)
+        estimator.check_X(X)
     drift = [
         str(each.message) for each in caught if issubclass(each.category, DriftWarning)
     ]
@@ -155,7 +155,8 @@ def _fill(
     """Return all that the template asks for, but for the title."""
     data = describe_data(estimator, panel, answers)
     codes = _content.draw_codes(estimator)
-    named = [] if estimator._labels is None else estimator._labels.tolist()
+    labels = known_labels(estimator)
+    named = [] if labels is None else labels.tolist()
     chosen = choose_cases(answers, panel.n_cases, n_that_fit(panel, n_examples))
     prompts = _content.guiding_texts(estimator)
     script = _read("report.js")
@@ -222,7 +223,7 @@ def _answer(
         return Answers(labels, true, estimator.predict_proba(X))
     if y is None:
         return Answers([])
-    return Answers(*_check_y(y, panel, estimator._labels))
+    return Answers(*_check_y(y, panel, known_labels(estimator)))
 
 
 def _check_training(X_train: Any, panel: Panel) -> Panel:
