@@ -13,12 +13,18 @@ from numpy.typing import NDArray
 
 from sktext_vq.nn.text import Texts
 from sktext_vq.text import PromptBank, TextEncoder
+from sktext_vq.text._bank import check_form, check_labels
+from sktext_vq.text._labels import composed
 from sktext_vq.text.encoders import check_texts
+from sktext_vq.text.prompts import describe
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 # What is longer says little more, but padding costs memory.
 _MAX_WORDS, _MAX_SENTENCES = 64, 16
 _ENCODED_AT_ONCE = 256
+# Classes that nothing is known of get all prompts of templates, if they are so few. The
+# encoder takes most of the time, and templates add little to a name.
+_MOST_TEMPLATES = 100
 
 
 @dataclass(frozen=True)
@@ -131,8 +137,8 @@ def prompts_of_classes(
     """
     bank = PromptBank()
     if own is not None:
-        texts_of = {str(label): texts for label, texts in own.items()}
-        missing = [name for name in names if name not in texts_of]
+        texts_of = {composed(str(label)): texts for label, texts in own.items()}
+        missing = [name for name in names if composed(name) not in texts_of]
         if missing:
             raise ValueError(
                 f"text has no entry for {missing}. Its keys are {sorted(texts_of)}."
@@ -160,15 +166,22 @@ def texts_of_classes(
     Returns
     -------
     list of (view, class, text)
-        The view is "" for prompts, and the scale of an attribute.
+        The view is "" for prompts, and the scale of an attribute. Of many classes
+        that only templates speak of, the prompts are those of the first form.
     """
     bank = PromptBank.from_texts(own) if own else PromptBank()
-    texts, owner = bank.flat(names, forms)
-    said = [("", int(i), text) for i, text in zip(owner, texts, strict=True)]
-    if list(forms) != ["keyword"]:
-        for i, clauses in enumerate(bank.clauses(names).values()):
-            said += [(scale, i, text) for scale, text in clauses.items()]
-    return said
+    for form in forms or [""]:
+        check_form(form)
+    known = describe(bank, check_labels(names))
+    n_templates = sum(each.is_unknown for each, _ in known)
+    said, clauses = [], []
+    for i, (each, prompts) in enumerate(known):
+        is_brief = each.is_unknown and n_templates > _MOST_TEMPLATES
+        chosen = forms[:1] if is_brief else forms
+        texts = dict.fromkeys(text for form in chosen for text in prompts[form])
+        said += [("", i, text) for text in texts]
+        clauses += [(scale, i, text) for scale, text in each.clauses.items()]
+    return said if list(forms) == ["keyword"] else said + clauses
 
 
 def class_views(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,11 +18,16 @@ from sktext_vq._head import RidgeHead
 from sktext_vq._zero_shot import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder, are_words
-from sktext_vq.text._bank import nearest_name
+from sktext_vq.text._bank import find_entries, nearest_name
+from sktext_vq.text._labels import composed, label_key
+from sktext_vq.text.prompts import listed
 from sktext_vq.training import single_thread
 
 # A text is far from all others if its nearest one is less than half as near as usual.
 _FAR = 0.5
+# Texts that differ by less than this in their vectors differ by rounding.
+_SAME = 1e-3
+_SHOWN = 3
 
 
 class UnseenClassesMixin:
@@ -172,7 +178,8 @@ class UnseenClassesMixin:
             scores = probabilities[:, known.index(text)]
         else:
             views = self._views(said, len(known) + 1)
-            self._warn_of_strangers(views[0], known, names, stacklevel=3)
+            for doubt in _doubts_of_strangers(views[0], known, names):
+                warnings.warn(doubt, stacklevel=2)
             scores = self.space_.cosines(points, views)[:, 0]
         order = np.argsort(-scores, kind="stable")
         return pd.DataFrame({"case": order, "score": scores[order]})
@@ -334,6 +341,9 @@ class UnseenClassesMixin:
         views = self._views(said, len(known) + len(names))
         kernel = self.space_.likeness(views)
         nearest = nearest_texts(views[0], len(known))
+        texts: list[list[str]] = [[] for _ in (*known, *names)]
+        for _, i, text in said:
+            texts[i].append(text)
         rows = []
         for i, name in enumerate(names):
             class_, cosine = nearest[len(known) + i]
@@ -342,7 +352,7 @@ class UnseenClassesMixin:
                 {
                     "candidate": name,
                     "seen": name in known,
-                    "texts": [text for _, j, text in said if j == len(known) + i],
+                    "texts": texts[len(known) + i],
                     "nearest": known[class_],
                     "cosine": cosine,
                     "like": [known[j] for j in order[:3]],
@@ -367,12 +377,22 @@ class UnseenClassesMixin:
         check_is_fitted(self)
         panel = self._check_X(X, reset=False)
         known, names, said = self._read_candidates(candidates)
-        about = candidates if isinstance(candidates, Mapping) else {}
-        silent = [name for name in names if about.get(name) is None]
-        self._warn_of_names(known, names, silent)
-        seen = np.array([known.index(name) if name in known else -1 for name in names])
+        texts = candidates.values() if isinstance(candidates, Mapping) else names
+        silent = [
+            name
+            for name, text in zip(names, texts, strict=True)
+            if text is None or not isinstance(candidates, Mapping)
+        ]
+        index = {name: i for i, name in enumerate(known)}
+        seen = np.array([index.get(name, -1) for name in names])
         views = self._views(said, len(known) + len(names))
-        self._warn_of_strangers(views[0], known, names, stacklevel=4)
+        doubts = [
+            *_doubts_of_names(known, names, silent),
+            *_doubts_of_strangers(views[0], known, names),
+            *_doubts_of_ties(views[:, len(known) :], names, seen, silent),
+        ]
+        if doubts:
+            warnings.warn(" ".join(doubts), stacklevel=3)
         points, probabilities = self._place(panel)
         scores = self.space_.score(
             points, np.log(np.maximum(probabilities, 1e-300)), views, seen
@@ -397,10 +417,10 @@ class UnseenClassesMixin:
         self, candidates: Sequence[str] | Mapping[str, Any]
     ) -> tuple[list[str], list[str], list[tuple[str, int, str]]]:
         """Return seen classes, candidates, and what is said of all of these."""
-        names = check_candidates(candidates)
-        known = [str(label) for label in self.classes_]
+        names = [composed(name) for name in check_candidates(candidates)]
+        known = [composed(str(label)) for label in self.classes_]
         own = dict(self.text) if isinstance(self.text, Mapping) else {}
-        own = {str(label): texts for label, texts in own.items()}
+        own = {composed(str(label)): texts for label, texts in own.items()}
         silent = [name for name in known if name not in own]
         if silent and not are_words(silent):
             raise ValueError(
@@ -410,7 +430,14 @@ class UnseenClassesMixin:
             )
         said = texts_of_classes(known, own, self.prompt_forms)
         if isinstance(candidates, Mapping):
-            own |= {name: said for name, said in candidates.items() if said is not None}
+            given = dict(zip(names, candidates.values(), strict=True))
+            given = {name: each for name, each in given.items() if each is not None}
+            # Another spelling of a label would be a second text of it.
+            keys = set(map(label_key, given))
+            own = {
+                name: each for name, each in own.items() if label_key(name) not in keys
+            }
+            own |= given
         about = texts_of_classes(names, own, self.prompt_forms)
         return known, names, said + [(v, len(known) + i, t) for v, i, t in about]
 
@@ -421,49 +448,88 @@ class UnseenClassesMixin:
         with single_thread():
             return class_views(said, n_classes, self._encoder())
 
-    def _warn_of_names(
-        self, known: list[str], names: list[str], silent: list[str]
-    ) -> None:
-        """Warn of a candidate that is alone, and of what may be a slip of the pen.
 
-        Names in `silent` have no texts of the user.
-        """
-        if len(names) == 1:
-            warnings.warn(
-                f"{names[0]!r} is the only candidate, so that all series are found to "
-                f"be of it. Name others, such as the classes of training, {known}; or "
-                "see which series fit it best by search.",
-                stacklevel=4,
+def _doubts_of_names(
+    known: list[str], names: list[str], silent: list[str]
+) -> list[str]:
+    """Say which candidate is alone, and what may be a slip of the pen.
+
+    Names in `silent` have no texts of the user.
+    """
+    doubts = []
+    if len(names) == 1:
+        doubts.append(
+            f"{names[0]!r} is the only candidate, so every window is assigned to it. "
+            f"Name others, such as the classes of training, {known}; or see which "
+            "series fit it best by search."
+        )
+    slips = []
+    classes = set(known)
+    for name in silent:
+        near = None if name in classes else nearest_name(name, known)
+        if near is not None:
+            where = "a training class" if near in classes else "in the bank of texts"
+            slips.append(
+                f"{name!r} is taken for a class without recordings. Is {near!r} meant, "
+                f"which is {where}?"
             )
-        for name in silent:
-            near = None if name in known else nearest_name(name, known)
-            if near is not None:
-                where = "a training class" if near in known else "in the bank of texts"
-                warnings.warn(
-                    f"{name!r} is taken for a class without recordings. Is {near!r} "
-                    f"meant, which is {where}?",
-                    stacklevel=4,
-                )
+    return doubts + _first(slips, "candidates may be other spellings")
 
-    def _warn_of_strangers(
-        self,
-        vectors: NDArray[np.float64],
-        known: list[str],
-        names: list[str],
-        stacklevel: int,
-    ) -> None:
-        """Warn of unseen candidates whose text is like that of no seen class."""
-        nearest = nearest_texts(vectors, len(known))
-        usual = np.median([cosine for _, cosine in nearest[: len(known)]])
-        for name, (class_, cosine) in zip(names, nearest[len(known) :], strict=True):
-            if name not in known and cosine < _FAR * usual:
-                warnings.warn(
-                    f"The text of {name!r} is like that of no training class: the "
-                    f"nearest is that of {known[class_]!r}, at a cosine of "
-                    f"{cosine:.2f}, where {usual:.2f} is usual. Where its series lie "
-                    "is little more than a guess.",
-                    stacklevel=stacklevel,
-                )
+
+def _doubts_of_strangers(
+    vectors: NDArray[np.float64], known: list[str], names: list[str]
+) -> list[str]:
+    """Say which unseen candidates have a text that is like that of no seen class."""
+    nearest = nearest_texts(vectors, len(known))
+    usual = np.median([cosine for _, cosine in nearest[: len(known)]])
+    classes = set(known)
+    return _first(
+        [
+            f"The text of {name!r} is like that of no training class: the nearest is "
+            f"that of {known[class_]!r}, at a cosine of {cosine:.2f}, where "
+            f"{usual:.2f} is usual. Where its series lie is little more than a guess."
+            for name, (class_, cosine) in zip(names, nearest[len(known) :], strict=True)
+            if name not in classes and cosine < _FAR * usual
+        ],
+        "candidates have such texts",
+    )
+
+
+def _doubts_of_ties(
+    views: NDArray[np.float64],
+    names: list[str],
+    seen: NDArray[np.int64],
+    silent: list[str],
+) -> list[str]:
+    """Say which candidates cannot be told apart, since their texts are the same."""
+    vectors = np.nan_to_num(views).swapaxes(0, 1).reshape(len(names), -1)
+    # Equal rows are neighbours in the order of any direction.
+    direction = np.random.RandomState(0).normal(size=vectors.shape[1])
+    order = np.argsort(vectors @ direction, kind="stable")
+    steps = np.linalg.norm(np.diff(vectors[order], axis=0), axis=1)
+    groups = np.split(order, np.flatnonzero(steps >= _SAME) + 1)
+    # Spellings of one entry of the bank differ in their keyword at most.
+    by_entry: dict[int, list[str]] = {}
+    for name, entry in zip(silent, find_entries(silent), strict=True):
+        if entry is not None:
+            by_entry.setdefault(id(entry), []).append(name)
+    ties = [[names[i] for i in sorted(group)] for group in groups]
+    ties += [group for group in by_entry.values() if group not in ties]
+    classes = {name for name, class_ in zip(names, seen, strict=True) if class_ >= 0}
+    ties = [group for group in ties if len(group) > 1 and not classes.issuperset(group)]
+    if not ties:
+        return []
+    return [
+        f"Candidates {listed(ties)} have the same texts, and cannot be told apart. "
+        "Give texts that differ: {name: text}."
+    ]
+
+
+def _first(doubts: list[str], what: str) -> list[str]:
+    """Keep the first of many sentences, and say how many there are."""
+    if len(doubts) <= _SHOWN:
+        return doubts
+    return [*doubts[:_SHOWN], f"{len(doubts)} {what}."]
 
 
 def nearest_texts(
@@ -498,7 +564,8 @@ def check_candidates(
         if not name.strip():
             raise ValueError(f"{called} has an empty string.")
     refuse_broken(names, called)
-    twice = sorted({name for name in names if names.count(name) > 1})
+    counts = Counter(map(composed, names))
+    twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
         raise ValueError(f"{called} has {twice} more than once.")
     return [str(name) for name in names]

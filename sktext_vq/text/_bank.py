@@ -16,7 +16,7 @@ from typing import Any
 
 from sktext_vq._output import replace_file
 
-from ._labels import split_words, stems
+from ._labels import composed, label_key, signs, split_words, stems
 
 __all__ = [
     "FORMS",
@@ -53,7 +53,7 @@ Hit = tuple[dict[str, Any], bool]
 def check_labels(labels: Iterable[Any]) -> list[str]:
     if isinstance(labels, (str, bytes)) or not isinstance(labels, Iterable):
         raise TypeError(f"labels must be a sequence of strings, got {labels!r}.")
-    names: list[str] = []
+    names: dict[str, None] = {}
     for label in labels:
         if not isinstance(label, str):
             raise TypeError(
@@ -64,10 +64,10 @@ def check_labels(labels: Iterable[Any]) -> list[str]:
             raise ValueError("A label is empty.")
         if label in names:
             raise ValueError(f"Label {label!r} is given twice.")
-        names.append(str(label))
+        names[str(label)] = None
     if not names:
         raise ValueError("There are no labels: give one at least.")
-    return names
+    return list(names)
 
 
 def check_form(form: Any) -> None:
@@ -85,9 +85,10 @@ def _check_list(texts: Any, where: str) -> list[str]:
             raise TypeError(f"Texts of {where} must be strings, got {text!r}.")
         if not text.strip():
             raise ValueError(f"A text of {where} is empty.")
+        text = composed(text)
         if text in checked:
             raise ValueError(f"A text of {where} is given twice: {text!r}.")
-        checked.append(str(text))
+        checked.append(text)
     if not checked:
         raise ValueError(f"No texts for {where}.")
     return checked
@@ -117,9 +118,9 @@ def check_bank(bank: Any) -> dict[str, Prompts]:
         else:
             texts = _check_list(given, where)
             checked[label] = {"sentence": texts[:1], "affirmative": texts}
-    keys = Counter(stems(label) or label for label in checked)
+    keys = Counter(map(label_key, checked))
     for label in checked:
-        if keys[stems(label) or label] > 1:
+        if keys[label_key(label)] > 1:
             raise ValueError(f"Label {label!r} is given twice, in two spellings.")
     return checked
 
@@ -275,28 +276,50 @@ def nearest_name(name: str, known: Sequence[str]) -> str | None:
         None for a name that is in the bank and in no other spelling among `known`.
     """
     for other in known:
-        if other == name or stems(other) == stems(name) != ():
+        if other == name or label_key(other) == label_key(name):
             return other
     if is_known(name):
         return None
     words = split_words(name)
-    ours = ((other, split_words(other)) for other in known)
-    for other, parts in chain(ours, _spellings()):
-        if len(parts) == len(words) and all(map(_are_alike, words, parts)):
-            return other
-    return None
+    for other in known:
+        parts = split_words(other)
+        if signs(other) == signs(name) and len(parts) == len(words):
+            if all(map(_are_alike, words, parts)):
+                return other
+    if not words:
+        return None
+    near = (
+        (place, other)
+        for first in _alike_first_words(words[0])
+        for place, other, parts in _spellings()[first]
+        if len(parts) == len(words) and all(map(_are_alike, words, parts))
+    )
+    return min(near, default=(0, None))[1]
 
 
 def _are_alike(a: str, b: str) -> bool:
-    return a == b or bool(get_close_matches(a, [b], cutoff=_ALIKE))
+    if a == b:
+        return True
+    # The most that the ratio can be, which rules out most words.
+    highest = 2 * min(len(a), len(b)) / (len(a) + len(b))
+    return highest >= _ALIKE and bool(get_close_matches(a, [b], cutoff=_ALIKE))
+
+
+@lru_cache(maxsize=1024)
+def _alike_first_words(word: str) -> tuple[str, ...]:
+    return tuple(first for first in _spellings() if _are_alike(word, first))
 
 
 @lru_cache(maxsize=1)
-def _spellings() -> list[tuple[str, list[str]]]:
-    """Certain spellings of the packaged bank, and their words."""
-    found = ((name, *entry["aliases"]) for name, entry in packaged_bank().items())
-    every = chain.from_iterable(found)
-    return [(each, split_words(each)) for each in every if not each.endswith("?")]
+def _spellings() -> dict[str, list[tuple[int, str, list[str]]]]:
+    """Certain spellings of the packaged bank by first word: place, name and words."""
+    found: dict[str, list[tuple[int, str, list[str]]]] = {}
+    names = ((name, *entry["aliases"]) for name, entry in packaged_bank().items())
+    for place, name in enumerate(chain.from_iterable(names)):
+        if not name.endswith("?"):
+            words = split_words(name)
+            found.setdefault(words[0], []).append((place, name, words))
+    return found
 
 
 # What a text says that something is not, up to the next pause.

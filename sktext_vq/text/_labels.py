@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = ["are_words_only", "as_phrase", "gerund_phrase", "split_words", "stems"]
+__all__ = [
+    "are_words_only",
+    "as_phrase",
+    "composed",
+    "gerund_phrase",
+    "label_key",
+    "signs",
+    "split_words",
+    "stems",
+]
 
 # Words that say "a class" and not which one.
 _GENERIC = frozenset(
@@ -73,6 +83,43 @@ _VERBS = frozenset(
     "twist type use vacuum wait walk wash watch wave wipe work write".split()
 )
 _VOWELS = set("aeiouy")
+# What is left of a label's signs without those that only separate words.
+_SEPARATORS = re.compile(r"[\w\s\-.,:;/|\\!?'\"()\[\]{}]+")
+
+
+def composed(text: str) -> str:
+    """Write a letter and its accent as one character (NFC), where there is one."""
+    return unicodedata.normalize("NFC", text)
+
+
+def signs(label: str) -> str:
+    """Return the signs of a label that do not only separate words."""
+    return _SEPARATORS.sub("", composed(label))
+
+
+def label_key(label: str) -> tuple[tuple[str, ...] | str, str]:
+    """Key under which spellings of one label meet, and no two labels do.
+
+    Parameters
+    ----------
+    label : str
+
+    Returns
+    -------
+    stems : tuple of str, or str
+        The label itself if it has no words.
+    signs : str
+        Such as ``"++"``; separators of words are left out.
+
+    Examples
+    --------
+    >>> from sktext_vq.text._labels import label_key
+    >>> label_key("WALKING_UPSTAIRS") == label_key("walk up the stairs")
+    True
+    >>> label_key("C++") == label_key("C#")
+    False
+    """
+    return stems(label) or composed(label), signs(label)
 
 
 def split_words(label: str) -> list[str]:
@@ -95,7 +142,7 @@ def split_words(label: str) -> list[str]:
     >>> split_words("WALKING_UPSTAIRS"), split_words("SitToStand2")
     (['walking', 'upstairs'], ['sit', 'to', 'stand', '2'])
     """
-    text = re.sub(r"[\W_]+", " ", label)
+    text = re.sub(r"[\W_]+", " ", composed(label))
     text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
     # Digits in labels are mostly counters.
     text = re.sub(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])", " ", text)
@@ -103,8 +150,14 @@ def split_words(label: str) -> list[str]:
 
 
 def as_phrase(label: str) -> str:
-    """Write a label as people would: ``"SitToStand"`` -> ``"sit to stand"``."""
-    return " ".join(split_words(label)) or label.strip()
+    """Write a label as people would: ``"SitToStand"`` -> ``"sit to stand"``.
+
+    A label that is mostly signs, such as ``"C++"``, stays as it is.
+    """
+    words, label = split_words(label), composed(label).strip()
+    if max(map(len, words), default=0) < 3 and signs(label):
+        return label
+    return " ".join(words) or label
 
 
 def _stem(word: str) -> str:

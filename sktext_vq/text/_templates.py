@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from ._bank import SCALES, clauses_of
@@ -147,7 +148,7 @@ def prompts(
         ]
     felt = ", ".join(attributes[:3]) if attributes else f"a signal as in {phrase}"
     affirmative.append(f"{felt[0].upper()}{felt[1:]}.")
-    others = [as_phrase(name) for name in names if name != label][:4]
+    others = [as_phrase(n) for n in islice((n for n in names if n != label), 4)]
     if others:
         listed = " or ".join(others)
         negative = [f"This is not {listed}.", f"Nothing here looks like {listed}."]

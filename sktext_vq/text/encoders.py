@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from . import _transformers, _weightless
+from ._labels import composed
 from ._transformers import MINILM_SHA256
 from ._weightless import HASHING_DIM
 
@@ -34,8 +35,8 @@ def check_texts(texts: Any, name: str = "texts") -> list[str]:
     Returns
     -------
     list of str
-        Any Unicode; code points that cannot be written as UTF-8 (lone
-        surrogates) are replaced by ``"?"``.
+        Any Unicode, in its composed form (NFC); code points that cannot be written
+        as UTF-8 (lone surrogates) are replaced by ``"?"``.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def check_texts(texts: Any, name: str = "texts") -> list[str]:
             )
         if not text.strip():
             raise ValueError(f"{name}[{i}] is empty.")
-        checked.append(str(text).encode("utf-8", "replace").decode("utf-8"))
+        checked.append(composed(text).encode("utf-8", "replace").decode("utf-8"))
     if not checked:
         raise ValueError(f"{name} is empty: at least one text is needed.")
     return checked

@@ -28,7 +28,7 @@ from ._bank import (
     read_bank,
     write_bank,
 )
-from ._labels import are_words_only, as_phrase, stems
+from ._labels import are_words_only, as_phrase, label_key
 
 __all__ = ["FORMS", "PromptBank", "are_words"]
 
@@ -85,6 +85,11 @@ class _Known:
     own: Prompts
     clauses: dict[str, str]
     is_named: bool
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether templates alone speak of the label."""
+        return self.entry is None and not self.own
 
 
 class PromptBank(BaseEstimator):
@@ -167,26 +172,20 @@ class PromptBank(BaseEstimator):
             When two labels get the same prompts, so that text cannot tell them apart.
         """
         names = check_labels(labels)
-        found: dict[str, Prompts] = {}
-        shared: dict[int, str] = {}
-        for known in self._look_up(names):
-            label = known.label
-            if known.entry is None and not known.own and not self.templates:
-                raise LookupError(
-                    f"No prompts for label {label!r}: give texts in bank={{label: "
-                    "texts}} or set templates=True."
-                )
+        described = describe(self, names)
+        shared: dict[int, list[str]] = {}
+        for known, _ in described:
             if known.entry is not None and not known.own:
-                other = shared.setdefault(id(known.entry), label)
-                if other != label:
-                    warnings.warn(
-                        f"Labels {other!r} and {label!r} have the same prompts; give "
-                        "texts that tell them apart.",
-                        UserWarning,
-                        stacklevel=2,
-                    )
-            found[label] = _merge(known, names)
-        return found
+                shared.setdefault(id(known.entry), []).append(known.label)
+        same = [each for each in shared.values() if len(each) > 1]
+        if same:
+            warnings.warn(
+                f"Labels {listed(same)} have the same prompts; give texts that tell "
+                "them apart.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return {known.label: prompts for known, prompts in described}
 
     def flat(
         self, labels: Iterable[str], forms: str | Sequence[str] = FORMS[:3]
@@ -244,8 +243,8 @@ class PromptBank(BaseEstimator):
 
     def knows(self, label: str) -> bool:
         """Whether a label has own texts or a packaged entry (templates aside)."""
-        key = stems(check_labels([label])[0]) or label
-        own = any((stems(k) or k) == key for k in self._own())
+        key = label_key(check_labels([label])[0])
+        own = key in map(label_key, self._own())
         return own or (self.packaged and is_known(label))
 
     @classmethod
@@ -358,10 +357,15 @@ class PromptBank(BaseEstimator):
 
     def _look_up(self, names: Sequence[str]) -> Iterator[_Known]:
         """Gather what is known of each label."""
-        own = {stems(k) or k: v for k, v in self._own().items()}
+        own = {label_key(name): texts for name, texts in self._own().items()}
         entries = find_entries(names) if self.packaged else [None] * len(names)
         for label, entry in zip(names, entries, strict=True):
-            yield self._gather(label, entry, own.get(stems(label) or label, {}))
+            if entry is None and not self.templates and label_key(label) not in own:
+                raise LookupError(
+                    f"No prompts for label {label!r}: give texts in bank={{label: "
+                    "texts}} or set templates=True."
+                )
+            yield self._gather(label, entry, own.get(label_key(label), {}))
 
     def _gather(self, label: str, entry: dict[str, Any] | None, own: Prompts) -> _Known:
         """Let own texts say what a label is, and then the label."""
@@ -385,6 +389,23 @@ class PromptBank(BaseEstimator):
         if isinstance(self.bank, (str, os.PathLike)):
             return read_bank(self.bank)
         return check_bank(self.bank)
+
+
+def describe(bank: PromptBank, names: Sequence[str]) -> list[tuple[_Known, Prompts]]:
+    """Gather what a bank knows of each label, and make prompts of it."""
+    return [(known, _merge(known, names)) for known in bank._look_up(names)]
+
+
+def listed(groups: Sequence[Sequence[str]], most: int = 5) -> str:
+    """List groups of names, the first ones of each, for a message."""
+    parts = []
+    for group in groups[:most]:
+        *names, last = map(repr, group[:most])
+        more = f" and {len(group) - most} more" if len(group) > most else ""
+        joined = f"{', '.join([*names, last])}{more}"
+        parts.append(joined if more else f"{', '.join(names)} and {last}")
+    rest = len(groups) - most
+    return "; ".join([*parts, f"{rest} more groups"] if rest > 0 else parts)
 
 
 def _said(own: Prompts) -> list[str]:
