@@ -1,6 +1,6 @@
 """Classify sensor series by readable shape tokens, guided by text in training."""
 
-from sktext_vq._scaling import DriftWarning
+from sktext_vq._drift import DriftWarning
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.export import export_onnx
 from sktext_vq.persistence import load, save

@@ -28,6 +28,7 @@ from sktext_vq._checkpoints import (
     facts_of_parameters,
 )
 from sktext_vq._cluster import on_cluster
+from sktext_vq._drift import DriftReference, likely_triads, warn_of_drift
 from sktext_vq._guidance import check_case_texts, refuse_broken
 from sktext_vq._learned import Learned
 from sktext_vq._messages import check_count, few
@@ -162,7 +163,10 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         self._check_columns(panel.channel_names)
         if tabular and self.n_features_in_ == self.n_timepoints_:
             validate_data(self, X, reset=False, skip_check_array=True)
-        self.scaler_.warn_of_drift(panel, self.channel_names_, stacklevel=3)
+        # Models of older files have no reference.
+        reference = self.__dict__.get("_drift_")
+        names = self.channel_names_
+        warn_of_drift(panel, self.scaler_, reference, names, stacklevel=3)
         return panel
 
     def _check_y(self, y: Any, panel: Panel) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -309,6 +313,10 @@ class VQTextBase(TeachingMixin, WorkspaceMixin, VocabularyMixin, BaseEstimator):
         with single_thread():
             batch = self.scaler_.batch(panel, cases)
             frame = self._frame(batch)
+            triads = list(self.channel_groups_.values())
+            if not triads and self._known_names() is None:
+                triads = likely_triads(panel.n_channels)
+            self._drift_ = DriftReference.fit(panel, self.scaler_, triads)
             arguments = (len(self._channels), n_timepoints, self.n_codes, frame)
             tokenizer = ShapeTokenizer(*arguments)
             if sum(self._wanted(tokenizer, classes)) > self.max_features:

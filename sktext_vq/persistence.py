@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 import sktext_vq.nn
+from sktext_vq._drift import DriftReference
 from sktext_vq._head import RidgeHead
 from sktext_vq._naming import CodeUse
 from sktext_vq._output import check_path, check_target, replace_file
@@ -44,6 +45,7 @@ _CLASSES: dict[str, type] = {
     for cls in (
         *_ESTIMATORS,
         CodeUse,
+        DriftReference,
         FeatureScaler,
         HeldOut,
         RidgeHead,
