@@ -17,6 +17,7 @@ from report import (
     compared,
     crossmodal_table,
     damage_table,
+    drift_table,
     faithfulness_table,
     gaps_table,
     markdown,
@@ -145,6 +146,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "shift": shift_table,
     "damage": damage_table,
     "gaps": gaps_table,
+    "drift": drift_table,
     "pretrain": pretrain_table,
 }
 

@@ -760,6 +760,37 @@ def gaps_table(results: Path) -> str:
     return markdown(["set", "method", *kinds], rows)
 
 
+def drift_report(results: Path) -> str:
+    """Write the table of drift.csv."""
+    return (
+        "# Drift\n\n"
+        "Share of draws of so many windows, of one person and class and (in brackets) "
+        "of anyone, for which there is a `DriftWarning`.\n\n"
+        f"{drift_table(results)}\n"
+    )
+
+
+def drift_table(results: Path) -> str:
+    """Share of draws with a warning by fault, set and number of windows."""
+    frame = pd.read_csv(results / "drift.csv", keep_default_na=False)
+    frame = frame[(frame["people"] == "test") & (frame["names"] == "known")]
+    columns = list(
+        dict.fromkeys(zip(frame["set"], frame["windows"].astype(int), strict=True))
+    )
+    columns.sort()
+    shares = frame.set_index(["fault", "set", "windows", "of"])["noticed"]
+    rows = []
+    for fault in dict.fromkeys(frame["fault"]):
+        cells = []
+        for column in columns:
+            cell = f"{shares[fault, *column, 'one person and class']:.3f}"
+            if (fault, *column, "mixed") in shares.index:
+                cell += f" ({shares[fault, *column, 'mixed']:.3f})"
+            cells.append(cell)
+        rows.append([fault, *cells])
+    return markdown(["fault", *(f"{name}, {n}" for name, n in columns)], rows)
+
+
 def _methods_by_task(frame: pd.DataFrame, tasks: Sequence[str]) -> str:
     methods = sorted(set(frame["method"]), key=lambda name: (name[:4] != "ours", name))
     by = frame.groupby(["method", "task"])["macro_f1"]
@@ -1101,6 +1132,7 @@ REPORTS: dict[str, Callable[..., str]] = {
     "naming": naming_report,
     "shift": shift_report,
     "gaps": gaps_report,
+    "drift": drift_report,
     "pretrain": pretrain_report,
     "cost": cost_report,
     "export": export_report,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sktext_vq._version import __version__
 
 if TYPE_CHECKING:
-    from sktext_vq._features.scaling import DriftWarning
+    from sktext_vq._features.drift import DriftWarning
     from sktext_vq.classifier import VQTextClassifier
     from sktext_vq.export import export_onnx
     from sktext_vq.persistence import load, save
@@ -36,7 +36,7 @@ __all__ = [
 
 # Imported when they are first used (PEP 562): torch and scikit-learn take seconds.
 _MODULES = {
-    "_features.scaling": ["DriftWarning"],
+    "_features.drift": ["DriftWarning"],
     "classifier": ["VQTextClassifier"],
     "export": ["export_onnx"],
     "persistence": ["load", "save"],

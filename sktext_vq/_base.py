@@ -13,6 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sktext_vq._features.columns import check_column, check_weights
+from sktext_vq._features.drift import warn_of_drift
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.input import InputSpec, is_table
 from sktext_vq._features.sensors import check_channel_names, check_sensors
@@ -242,7 +243,8 @@ class BaseVQText(BaseEstimator):
         spec.check(panel, X, type(self).__name__)
         if is_table(X, panel) and spec.n_features_in > spec.n_channels:
             validate_data(self, X, reset=False, skip_check_array=True)
-        self.features_.scaler.warn_of_drift(panel, self.channel_names_)
+        features = self.features_
+        warn_of_drift(panel, features.scaler, features.drift, self.channel_names_)
         return panel
 
     @property

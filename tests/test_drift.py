@@ -1,5 +1,6 @@
 """Warnings where new series are not of the scale of training, and only there."""
 
+import re
 import warnings
 from pathlib import Path
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from sktext_vq import DriftWarning, VQTextClassifier, load, save
+from sktext_vq._features.drift import DriftReference, likely_triads, warn_of_drift
 from sktext_vq._features.scaling import Scaler
+from sktext_vq._utils.channels import find_triads
 from sktext_vq.datasets import available
 from sktext_vq.datasets import load as load_set
 from sktext_vq.panel import as_panel
@@ -37,7 +40,12 @@ def warned(model, X):
 @pytest.mark.parametrize("name", available())
 def test_ordinary_test_parts_raise_no_alarm(name):
     data = load_set(name)
-    scaler = Scaler.fit(as_panel(data.X_train))
+    train = as_panel(data.X_train)
+    scaler = Scaler.fit(train)
+    triads = list(find_triads(data.channel_names or ()).values())
+    reference = DriftReference.fit(
+        train, scaler, triads or likely_triads(train.n_channels)
+    )
     test = as_panel(data.X_test)
     names = [f"channel {i}" for i in range(test.n_channels)]
     parts = [np.arange(test.n_cases), *np.arange(min(test.n_cases, 300))[:, None]]
@@ -47,7 +55,7 @@ def test_ordinary_test_parts_raise_no_alarm(name):
         warnings.simplefilter("error")
         for part in parts:
             panel = type(test)(test.values[part], test.lengths[part])
-            scaler.warn_of_drift(panel, names)
+            warn_of_drift(panel, scaler, reference, names)
 
 
 @pytest.mark.parametrize("factor", [5, 9.8, 1 / 5, 1 / 9.8])
@@ -101,3 +109,90 @@ def test_saved_models_keep_what_is_usual_and_older_files_warn_of_nothing(
     assert warned(loaded, X) == warned(model, X)
     with np.load(DATA / "model_v1.npz") as expected:
         assert warned(load(DATA / "model_v1.safetensors"), 100 * expected["X"]) is None
+
+
+def scaled(channels, factor):
+    def change(X):
+        X = X.copy()
+        X[:, channels] *= factor
+        return X
+
+    return change
+
+
+def turned(order, signs):
+    def change(X):
+        X = X.copy()
+        for first in (0, 3):
+            X[:, first : first + 3] = X[:, [first + i for i in order]]
+            X[:, first : first + 3] *= np.array(signs)[:, None]
+        return X
+
+    return change
+
+
+@pytest.fixture(scope="module")
+def worn():
+    """Windows of a device with gravity and a rhythm, and a model of them."""
+
+    def draw(n, seed):
+        rng = np.random.default_rng(seed)
+        t = np.arange(100) / 20
+        rate = rng.uniform(1.2, 2.2, (n, 1))
+        beat = np.sin(2 * np.pi * rate * t + rng.uniform(0, 6, (n, 1)))
+        X = rng.normal(0, 0.3, (n, 6, 100))
+        X[:, 0] += 1.5 * beat + rng.normal(1, 0.5, (n, 1))
+        X[:, 1] += 9.6 + 3 * beat**2
+        X[:, 2] += 0.5 * beat + rng.normal(-1, 0.5, (n, 1))
+        X[:, 3] += 0.8 * beat
+        X[:, 4] += 0.3 * beat**3
+        return X
+
+    names = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
+    X, y = draw(240, 0), np.tile(["fast", "slow"], 120)
+    found = {}
+    for known in (True, False):
+        model = VQTextClassifier(
+            8, max_epochs=0, channel_names=names if known else None, random_state=0
+        )
+        found[known] = model.fit(X, y)
+    return found, draw(40, 1)
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("n", [1, 10])
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        (scaled([0, 1, 2], 1 / 9.80665), "g|unit"),
+        (scaled([0, 1, 2], 1000 / 9.80665), ""),
+        (scaled([3, 4, 5], 180 / np.pi), "rad/s|degrees"),
+        (turned((0, 1, 2), (-1, -1, 1)), "turned"),
+        (turned((1, 0, 2), (1, 1, 1)), "exchanged|mirrored"),
+        (lambda X: X[:, :, ::2].repeat(1, axis=2), "sampling rate"),
+        (scaled([1], 0.0), ""),
+    ],
+)
+def test_faults_are_noticed_in_few_windows(worn, change, cause, n, named):
+    models, X = worn
+    for start in (0, 10, 20):
+        message = warned(models[named], change(X[start : start + n]))
+        assert message is not None
+        assert re.search(cause, message)
+
+
+def test_few_clean_windows_are_not_accused(worn):
+    models, X = worn
+    for model in models.values():
+        accused = [warned(model, X[i : i + 1]) for i in range(len(X))]
+        accused += [warned(model, X[i : i + 10]) for i in range(0, len(X), 10)]
+        assert not any(accused)
+
+
+def test_windows_are_examined_alike_after_loading(worn, tmp_path):
+    models, X = worn
+    upside_down = turned((0, 1, 2), (1, -1, -1))(X[:1])
+    loaded = load(save(models[True], tmp_path / "model.safetensors"))
+    message = warned(models[True], upside_down)
+    assert "the device is turned, so that x, -y, -z are x, y, z" in message
+    assert warned(loaded, upside_down) == message

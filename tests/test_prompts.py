@@ -14,7 +14,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from sktext_vq.text import FORMS, PromptBank, TextEncoder, are_words
 from sktext_vq.text._bank import packaged_bank
-from sktext_vq.text._labels import stems
+from sktext_vq.text._labels import as_phrase, stems
 
 # Names as data sets spell them, and what they mean.
 SPELLINGS = {
@@ -287,6 +287,27 @@ def test_own_texts_come_first_and_the_rest_is_kept() -> None:
     assert found["sitting"]["negative"] == ["No steps."]
     assert found["sitting"]["sentence"] == packaged["sitting"]["sentence"]
     assert bank.knows("c1") and not bank.knows("c2")
+
+
+def test_own_texts_of_labels_that_signs_tell_apart() -> None:
+    own = {"C++": "one", "C#": "two", "x>0": "above", "x<0": "below", "🏃": "run"}
+    found = PromptBank(own).prompts([*own, "C", "x"])
+    for label, text in own.items():
+        assert found[label]["sentence"] == [text]
+    assert not {*own.values()} & {*found["C"]["affirmative"], *found["x"]["sentence"]}
+    assert as_phrase("C++") == "C++"
+    assert as_phrase("walking (fast)") == "walking fast"
+    # Signs that separate words make no other label.
+    assert PromptBank({"on/off": "x"}).knows("ON_OFF")
+    assert PromptBank({"cafe\u0301": "x"}).knows("caf\u00e9")
+
+
+def test_labels_with_the_same_prompts_give_one_warning() -> None:
+    labels = ["walk", "WALKING", "run", "running", "Run"]
+    with pytest.warns(UserWarning, match="have the same prompts") as caught:
+        PromptBank().prompts(labels)
+    assert len(caught) == 1
+    assert "'walk' and 'WALKING'; 'run', 'running' and 'Run'" in str(caught[0].message)
 
 
 def test_prompts_belong_to_the_caller() -> None:

@@ -6,8 +6,10 @@ import pytest
 
 from sktext_vq import VQTextClassifier
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq.text import TextEncoder
 
 ALL = ["badminton", "running", "standing", "walking"]
+LETTERS = "abcdefghijklmnopqrstuvwxyzäöüßåøæéèêàâíóúñç"
 
 
 @pytest.fixture(scope="module")
@@ -345,3 +347,93 @@ def test_one_candidate_has_no_second(without_walking, basic_motions):
     table = without_walking.explain_zero_shot(basic_motions.X_test[:2], ["walking"])
     assert table["second"].tolist() == ["", ""]
     assert table["second_probability"].tolist() == [0, 0]
+
+
+def doubts(model, X, candidates):
+    """Return the one warning of a call, or None."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model.predict_proba_zero_shot(X, candidates)
+    assert len(caught) <= 1
+    return str(caught[0].message) if caught else None
+
+
+def test_a_thousand_candidates_give_one_warning_and_encode_few_texts(basic_motions):
+    data, encoded = basic_motions, []
+
+    def encode(texts):
+        encoded.extend(texts)
+        return TextEncoder("hashing").transform(texts)
+
+    model = VQTextClassifier(16, max_epochs=0, text_encoder=encode, random_state=0)
+    model.fit(data.X_train, data.y_train)
+    names = [f"{a}{b} {c}" for a in "bdfgk" for b in "aeiou" for c in LETTERS]
+    message = doubts(model, data.X_test[:2], [*names, "walkin", "seated", "sit"])
+    assert message.count("'walking' meant") == 1
+    assert "'seated' and 'sit' have the same texts" in message
+    assert re.search(r"\d\d\d candidates have such texts", message)
+    assert len(message) < 2000
+    assert len(names) < len(encoded) < 1.2 * len(names)
+    # Few of them have all prompts.
+    encoded.clear()
+    doubts(model, data.X_test[:2], names[:50])
+    assert len(encoded) > 200
+
+
+@pytest.mark.parametrize(
+    ("candidates", "tied"),
+    [
+        (["🏃", "🚴", "walking"], "'🏃' and '🚴' have the same"),
+        ({"p": "A dog barks.", "q": "A dog barks.", "r": "rain"}, "'p' and 'q' have"),
+        ({"p": "caf\u00e9", "q": "cafe\u0301", "r": "rain"}, "'p' and 'q' have"),
+        (["jog", "jogging", "walking"], "'jog' and 'jogging' have the same"),
+    ],
+)
+def test_candidates_with_the_same_texts_are_told(
+    without_walking, basic_motions, candidates, tied
+):
+    assert tied in doubts(without_walking, basic_motions.X_test[:2], candidates)
+
+
+def test_composed_and_decomposed_letters_are_one_text(basic_motions):
+    data = basic_motions
+    names = {"standing": "caf\u00e9", "running": "na\u00efvet\u00e9"}
+    y = [names.get(label, label) for label in data.y_train]
+    about = {"cafe\u0301": "a person stands still", names["running"]: "someone runs"}
+    about |= dict.fromkeys(["badminton", "walking"], "a person moves")
+    model = VQTextClassifier(
+        16, max_epochs=0, text=about, text_encoder="hashing", random_state=0
+    )
+    model.fit(data.X_train, y)
+    found = model.describe_candidates(["cafe\u0301", "walking", "cre\u0300me"])
+    assert found["seen"].tolist() == [True, True, False]
+    assert "a person stands still" in found["texts"][0]
+    X = data.X_test
+    np.testing.assert_allclose(
+        model.predict_proba_zero_shot(X, ["walking", "cre\u0300me"]),
+        model.predict_proba_zero_shot(X, ["walking", "cr\u00e8me"]),
+    )
+    assert "cafe\u0301" in model.predict_zero_shot(X, ["walking", "cafe\u0301"])
+    with pytest.raises(ValueError, match="more than once"):
+        model.predict_zero_shot(X, ["cafe\u0301", "caf\u00e9"])
+
+
+def test_own_texts_of_names_that_are_signs_are_taken(without_walking, basic_motions):
+    about = {
+        "C++": "a person walks",
+        "C#": "a person sits",
+        "C": "a person jumps",
+        "x>0": "a person falls",
+        "x<0": "a person rows",
+    }
+    found = without_walking.describe_candidates(about).set_index("candidate")["texts"]
+    for name, text in about.items():
+        assert text in found[name]
+        assert not ({*about.values()} - {text}) & {*found[name]}
+    X = basic_motions.X_test[basic_motions.y_test == "walking"]
+    assert doubts(without_walking, X, about) is None
+    seen = dict.fromkeys(ALL[:3])
+    for name in ("C++", "C#", "x>0"):
+        walks = {**seen, name: "A person walks."}
+        found = without_walking.predict_zero_shot(X, walks)
+        assert (found == name).mean() >= 0.5

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from sktext_vq._features.cluster import on_cluster
+from sktext_vq._features.drift import DriftReference, likely_triads
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._utils.devices import choose_device, to_device
 from sktext_vq._utils.state import (
@@ -53,6 +54,7 @@ _SCALER: dict[str, Spec | None] = {
 }
 _STATE: dict[str, Spec | None] = {
     "scaler": None,
+    "drift": None,
     "n_timepoints": Number(above=N_POINTS - 1),
     "n_codes": Number(above=1, below=2**20),
     "channels": Strings(),
@@ -125,6 +127,8 @@ class FeatureExtractor:
         Channels of the input that each channel of the tokenizer is made of.
     selected : ndarray of int64, optional
         Indices of the selected features, ascending.
+    drift : DriftReference, optional
+        Statistics of training windows that new series are compared with.
     """
 
     scaler: Scaler
@@ -133,6 +137,7 @@ class FeatureExtractor:
     channels: tuple[str, ...]
     axes: tuple[tuple[int, ...], ...]
     selected: NDArray[np.int64] | None = None
+    drift: DriftReference | None = None
 
     @classmethod
     def fit(
@@ -142,6 +147,7 @@ class FeatureExtractor:
         channel_names: Sequence[str],
         sensors: Sensors,
         *,
+        is_named: bool = True,
         replace_axes: bool = False,
         with_matches: Callable[[FeatureLayout], bool],
         random_state: np.random.RandomState,
@@ -160,6 +166,8 @@ class FeatureExtractor:
             Names of the channels.
         sensors : dict
             Channels of the axes of each sensor, by the name of the sensor.
+        is_named : bool, default=True
+            Whether the user gave names of channels.
         replace_axes : bool, default=False
             Whether channels in the frame of gravity replace the axes of sensors.
         with_matches : callable
@@ -183,6 +191,10 @@ class FeatureExtractor:
             batch = scaler.batch(panel, cases)
             frame = _fit_frame(batch, scaler, sensors, replace_axes)
             channels, axes = _name_channels(channel_names, sensors, frame)
+            triads = list(sensors.values())
+            if not triads and not is_named:
+                triads = likely_triads(panel.n_channels)
+            drift = DriftReference.fit(panel, scaler, triads)
             arguments = (len(channels), n_timepoints, n_codes, frame)
             tokenizer = ShapeTokenizer(*arguments)
             if not with_matches(tokenizer.layout):
@@ -190,7 +202,8 @@ class FeatureExtractor:
             tokenizer.requires_grad_(False)
             tokenizer.fit(batch, generator, codebook)
         tokenizer.requires_grad_(True)
-        return cls(scaler, tokenizer.eval(), n_timepoints, channels, axes)
+        tokenizer = tokenizer.eval()
+        return cls(scaler, tokenizer, n_timepoints, channels, axes, drift=drift)
 
     def get_state(self) -> State:
         """Return configuration and arrays."""
@@ -204,6 +217,7 @@ class FeatureExtractor:
             }
         return {
             "scaler": fields_of(self.scaler),
+            "drift": None if self.drift is None else fields_of(self.drift),
             "n_timepoints": self.n_timepoints,
             "n_codes": tokenizer.codebook.n_codes,
             "channels": list(self.channels),
@@ -233,6 +247,9 @@ class FeatureExtractor:
         """
         check_state(state, _STATE, sizes, "features")
         scaler = Scaler(**check_state(state["scaler"], _SCALER, sizes, "scaler"))
+        drift = None
+        if state["drift"] is not None:
+            drift = DriftReference.from_state(state["drift"], sizes)
         n_channels, n_tokenized = sizes["n_channels"], len(state["channels"])
         axes = tuple(tuple(each) for each in state["axes"])
         is_valid = len(axes) == n_tokenized and all(
@@ -273,6 +290,7 @@ class FeatureExtractor:
             tuple(state["channels"]),
             axes,
             selected,
+            drift,
         )
 
     def select(self, selected: NDArray[np.int64]) -> FeatureExtractor:

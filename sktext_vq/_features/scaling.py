@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,34 +20,7 @@ _CHUNK_VALUES = 2**20
 
 # What is usual: quantiles over training series, of these many at most.
 _LEVELS = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
-_MOST_USUAL, _MOST_COMPARED = 2048, 512
-# How far the middle of new series is from that of training, as a factor, if they drift.
-# Test parts of 29 data sets raise no alarm, and times 5 all but PLAID raise one, whose
-# cases differ by a factor of a thousand.
-_DRIFT = 3.0
-_LEAST_SIZE = 1e-4  # in standard deviations of training: below is rounding
-_SHOWN = 3
-
-
-class DriftWarning(UserWarning):
-    """New series have another scale or offset than all series of training.
-
-    A changed unit, a channel that is swapped, or a sensor that is dead are usual
-    reasons. Predictions are made as if there were none.
-
-    Examples
-    --------
-    >>> import warnings
-    >>> import numpy as np
-    >>> from sktext_vq import DriftWarning, VQTextTransformer
-    >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
-    >>> transformer = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
-    >>> with warnings.catch_warnings(record=True, category=DriftWarning) as caught:
-    ...     warnings.simplefilter("always")
-    ...     _ = transformer.transform(9.8 * X)
-    >>> print(str(caught[0].message).split(":")[0])
-    1 of 1 channels differs from training in scale or offset
-    """
+_MOST_USUAL = 2048
 
 
 @dataclass(frozen=True)
@@ -92,68 +64,11 @@ class Scaler:
         rounding = 10 * np.finfo(panel.values.dtype).eps
         scale[scale <= rounding] = 1.0  # constant, but for rounding
         scaler = cls(mean * unit, scale * unit)
-        sizes = scaler._sizes(panel, _MOST_USUAL)
+        sizes = scaler.sizes(panel, _MOST_USUAL)
         usual = np.quantile(sizes, _LEVELS, axis=1).swapaxes(0, 1)
         return cls(scaler.mean, scaler.scale, usual)
 
-    def warn_of_drift(
-        self, panel: Panel, names: Sequence[str], stacklevel: int = 2
-    ) -> None:
-        """Warn of channels whose scale or offset is not that of training.
-
-        New series drift together: the middle of their sizes is far from that of
-        training, and the largest of them (or the smallest) are beyond the largest
-        there, so that series of a single class, or a single one, are no reason. The
-        fewer there are, the farther beyond they have to be.
-
-        Parameters
-        ----------
-        panel : Panel
-            New series.
-        names : sequence of str
-            Of channels.
-        stacklevel : int, default=2
-            Whom to blame, as in `warnings.warn`.
-        """
-        if self.usual is None:
-            return
-        sizes = self._sizes(panel, _MOST_COMPARED)
-        few = 1 / np.sqrt(sizes.shape[1])
-        low, middle, high = np.quantile(sizes, (0.1, 0.5, 0.9), axis=1)
-        least, hundredth, _, half, nine_tenths, most_of, most = np.maximum(
-            self.usual.swapaxes(0, 1), _LEAST_SIZE
-        )
-        larger = middle > _DRIFT * half
-        larger &= high > np.maximum((1 + 3 * few) * most_of, 10 * few * most)
-        # Single series may well be still, and have a small offset.
-        low = np.maximum(low, 10 * few * _LEAST_SIZE)
-        smaller = (_DRIFT * middle < half) & (_DRIFT * high < nine_tenths)
-        smaller &= ((1 + 3 * few) * low < hundredth) & (10 * few * low < least)
-        drifted = np.flatnonzero(larger.any(axis=0) | smaller[0])
-        if not len(drifted):
-            return
-        verb = "differs" if len(drifted) == 1 else "differ"
-        shown = "; ".join(self._compare(panel, c, names[c]) for c in drifted[:_SHOWN])
-        warnings.warn(
-            f"{len(drifted)} of {len(names)} channels {verb} from training in scale or "
-            f"offset: {shown}{'; ...' if len(drifted) > _SHOWN else ''}. Check units, "
-            "and the order of channels; predictions may be wrong.",
-            DriftWarning,
-            stacklevel=stacklevel + 1,
-        )
-
-    def _compare(self, panel: Panel, channel: int, name: str) -> str:
-        """Say what scale and offset of a channel are, and what they were."""
-        values = panel.values[spread_cases(panel.n_cases, _MOST_COMPARED), channel]
-        unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
-        values = values.astype(np.float64) / unit
-        mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
-        return (
-            f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, where "
-            f"training had {self.mean[channel]:.3g} and {self.scale[channel]:.3g}"
-        )
-
-    def _sizes(self, panel: Panel, most: int) -> NDArray[np.float64]:
+    def sizes(self, panel: Panel, most: int) -> NDArray[np.float64]:
         """Return standard deviations and root mean squares of some series.
 
         Returns
@@ -165,7 +80,7 @@ class Scaler:
         sizes = np.empty((2, len(cases), panel.n_channels))
         size = max(1, _CHUNK_VALUES // (panel.n_channels * panel.n_timepoints))
         for i in range(0, len(cases), size):
-            values = self._standardise(panel, cases[i : i + size])
+            values = self.standardise(panel, cases[i : i + size])
             part = slice(i, i + size)
             level = np.nanmean(values, axis=2)
             sizes[1, part] = np.sqrt(np.nanmean(np.square(values), axis=2))
@@ -173,7 +88,7 @@ class Scaler:
             sizes[0, part] = np.sqrt(np.nanmean(np.square(values), axis=2))
         return sizes
 
-    def _standardise(
+    def standardise(
         self, panel: Panel, cases: slice | NDArray[Any]
     ) -> NDArray[np.float64]:
         """Return standardised values of some cases."""
@@ -207,7 +122,7 @@ class Scaler:
         Batch
             float32 on the CPU.
         """
-        values = self._standardise(panel, cases)
+        values = self.standardise(panel, cases)
         short = n_timepoints - values.shape[2]
         if short > 0:
             values = np.pad(

@@ -199,6 +199,7 @@ def _features(own: State) -> State:
             **scaler.take("mean", "scale"),
             "usual": scaler.parts.get("usual"),
         },
+        "drift": None,
         "n_timepoints": max(own["n_timepoints_"], N_POINTS),
         "n_codes": len(arrays["codebook.seeds"]),
         "channels": own["_channels"],

@@ -101,6 +101,7 @@ def fit_features(
         settings.n_codes,
         data.channel_names,
         data.sensors,
+        is_named=data.known_names is not None,
         replace_axes=settings.replace_axes,
         # Matches help beside histograms, but not in place of them.
         with_matches=lambda layout: (

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from sktext_vq._features.columns import check_column
+from sktext_vq._interpret.alignment import embed_texts
 from sktext_vq._interpret.shape_names import FLAT
+from sktext_vq._training.settings import as_text_encoder
 from sktext_vq._utils.validation import label_text
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection._drawing import limits, lines

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ._labels import composed
+
 __all__ = ["HASHING_DIM", "call_function", "hash_words", "look_up", "normalise"]
 
 FloatArray = npt.NDArray[np.float32]
@@ -77,6 +79,7 @@ def call_function(function: Callable[[list[str]], Any], texts: list[str]) -> Flo
 
 
 def look_up(table: Mapping[str, Any], texts: list[str]) -> FloatArray:
+    table = {composed(text): vector for text, vector in table.items()}
     unknown = [text for text in texts if text not in table]
     if unknown:
         raise ValueError(

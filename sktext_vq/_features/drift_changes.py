@@ -1,0 +1,131 @@
+"""Changes that may have been made to series, and how to undo them in statistics."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+Triads = tuple[tuple[int, ...], ...]
+
+_MAX_SENSORS = 10
+# Columns of a channel: mean, logarithms of the standard deviation and of the sizes of
+# steps and of changes of steps, each over the one before, and the root of the skewness.
+PER_CHANNEL = 5
+# Columns of a sensor of three axes: correlations, and the logarithm of its mean's norm.
+PER_TRIAD = 4
+PAIRS = ((0, 1), (0, 2), (1, 2))
+_FACTORS = {
+    9.80665: "g in place of m/s^2",
+    1 / 9.80665: "m/s^2 in place of g",
+    1000.0: "a unit a thousand times as large",
+    1 / 1000: "a unit a thousandth as large, such as mg in place of g",
+    57.29578: "rad/s in place of degrees per second",
+    1 / 57.29578: "degrees per second in place of rad/s",
+    2.0: "half the gain",
+    0.5: "twice the gain",
+}
+
+
+class Change(NamedTuple):
+    """What may have been done to series, and how to undo it in their statistics."""
+
+    kind: str
+    channels: tuple[int, ...]
+    cause: str
+    index: NDArray[np.int64]
+    factor: Array
+    add: Array
+
+
+@lru_cache(maxsize=8)
+def list_changes(
+    triads: Triads, unit: tuple[float, ...], offset: tuple[float, ...]
+) -> list[Change]:
+    """List what may have been done to series: to one thing at a time."""
+    every = np.arange(len(unit))
+    ones = np.ones(len(unit))
+
+    def change(
+        kind: str, cause: str, index: Any, factor: Array, of: Sequence[int] = ()
+    ) -> Change:
+        maps = _undone(triads, np.array(unit), np.array(offset), index, factor)
+        return Change(kind, tuple(of), cause, *maps)
+
+    found = []
+    for order, signs in _turns() if triads else ():
+        index, factor = every.copy(), ones.copy()
+        for axes in triads:
+            index[list(axes)] = np.array(axes)[list(order)]
+            factor[list(axes)] = signs
+        turned = np.linalg.det(np.eye(3)[list(order)]) * np.prod(signs) > 0
+        taken = ", ".join(
+            f"{'-' if sign < 0 else ''}{'xyz'[i]}"
+            for i, sign in zip(order, signs, strict=True)
+        )
+        how = "the device is turned" if turned else "axes are exchanged or mirrored"
+        kind = "turned" if turned else "mirrored"
+        found.append(change(kind, f"{how}, so that {taken} are x, y, z", index, factor))
+    alone = set(every.tolist()) - set(itertools.chain.from_iterable(triads))
+    sensors = [*map(list, triads), *([c] for c in sorted(alone))]
+    if len(sensors) <= _MAX_SENSORS:
+        for a, b in itertools.combinations(sensors, 2):
+            if len(a) == len(b):
+                index = every.copy()
+                index[a], index[b] = b, a
+                cause = "these channels are exchanged"
+                found.append(change("order", cause, index, ones, [a[0], b[0]]))
+        for sensor in sensors:
+            for value, cause in _FACTORS.items():
+                factor = ones.copy()
+                factor[sensor] = value
+                found.append(change("units", cause, every, factor, sensor))
+    for value, cause in ((2.0, "twice"), (0.5, "half")):
+        rate = change("rate", f"{cause} the sampling rate", every, ones)
+        for column in (2, 3):
+            rate.add[column : PER_CHANNEL * len(unit) : PER_CHANNEL] = np.log(value)
+        found.append(rate)
+    return found
+
+
+def _turns() -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:
+    """Yield all ways to exchange and to mirror three axes, but for none of both."""
+    ways = itertools.product(
+        itertools.permutations(range(3)), itertools.product((1.0, -1.0), repeat=3)
+    )
+    next(ways)
+    yield from ways
+
+
+def _undone(
+    triads: Triads, unit: Array, offset: Array, channels: Any, factor: Array
+) -> tuple[NDArray[np.int64], Array, Array]:
+    """Map statistics to those of series with other channels, times factors."""
+    n = len(unit)
+    width = PER_CHANNEL * n + PER_TRIAD * len(triads)
+    index, scale, add = np.arange(width), np.ones(width), np.zeros(width)
+    gain = factor * unit[channels] / unit
+    first = PER_CHANNEL * np.arange(n)
+    for column in range(PER_CHANNEL):
+        index[first + column] = PER_CHANNEL * channels + column
+    scale[first] = gain
+    add[first] = (factor * offset[channels] - offset) / unit
+    add[first + 1] = np.log(np.abs(gain))
+    scale[first + 4] = np.sign(factor)
+    where = {c: (t, k) for t, axes in enumerate(triads) for k, c in enumerate(axes)}
+    for t, axes in enumerate(triads):
+        start = PER_CHANNEL * n + PER_TRIAD * t
+        places = [where.get(int(channels[c]), (-1, c)) for c in axes]
+        other = PER_CHANNEL * n + PER_TRIAD * places[0][0]
+        for k, (a, b) in enumerate(PAIRS):
+            pair = tuple(sorted((places[a][1], places[b][1])))
+            index[start + k] = other + PAIRS.index(pair)
+            scale[start + k] = np.sign(factor[axes[a]] * factor[axes[b]])
+        index[start + 3] = other + 3
+        add[start + 3] = np.log(abs(gain[axes[0]]))
+    return index, scale, add
