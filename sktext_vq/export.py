@@ -75,10 +75,10 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     The input is ``series``, float32 of shape (n_cases, n_channels, n_timepoints): any
-    number of cases, also 0, and as many channels and timepoints as in training (of training
-    series of unequal length the longest has as many). A runtime refuses others. Gaps
-    are not bridged as they are in Python: a series with NaN or infinity gets NaN, and
-    one that is shorter cannot be filled up.
+    number of cases, also 0, and as many channels and timepoints as in training (of
+    training series of unequal length the longest has as many). A runtime refuses
+    others. Gaps are not bridged as they are in Python: a series with NaN or infinity
+    gets NaN, and one that is shorter cannot be filled up.
 
     The output is ``probabilities`` of shape (n_cases, n_classes) or, of a transformer,
     ``features`` of shape (n_cases, n_features), both float32. They are those of
