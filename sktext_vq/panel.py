@@ -332,8 +332,6 @@ def _check_object(value: Any, place: str) -> None:
         return
     if isinstance(value, complex):
         raise ValueError(f"Complex data not supported: X has {value!r} at {place}.")
-    if isinstance(value, Integral) and abs(int(value)) > _MAX_INTEGER:
-        raise ValueError(_integer_message(value, place))
     try:
         float(value)
     except (TypeError, OverflowError) as error:
@@ -341,6 +339,8 @@ def _check_object(value: Any, place: str) -> None:
             f"X has a {type(value).__name__} at {place}: {error}. Give a number, or "
             "NaN if it is missing."
         ) from error
+    if isinstance(value, Integral) and abs(int(value)) > _MAX_INTEGER:
+        raise ValueError(_integer_message(value, place))
 
 
 def _float_dtype(dtype: Any) -> type[np.floating[Any]]:
