@@ -38,10 +38,12 @@ def test_pipeline_classifies_motions(basic_motions):
     assert model.score(data.X_test, data.y_test) >= 0.95
 
 
-def test_grid_search_over_codes_text_and_regularisation(basic_motions):
+def test_grid_search_over_codes_text_and_regularisation(basic_motions, tmp_path):
     data = basic_motions
+    model = pipeline(text_encoder="hashing", max_features=500)
+    model.set_params(memory=str(tmp_path))  # other C, the same tokens
     search = GridSearchCV(
-        pipeline(text_encoder="hashing", max_features=500),
+        model,
         {
             "tokens__n_codes": [16, 32],
             "tokens__text": [None, "labels"],
