@@ -140,8 +140,8 @@ def check_variant(variant: str, model: Any) -> None:
     level = "trained with text" if model.text is not None else "trained"
     if model.max_epochs == 0:
         level = "closed form"
-    if model.level_ != level:
-        raise RuntimeError(f"{variant} should be {level!r}, but is {model.level_!r}.")
+    if model.training_stage_ != level:
+        raise RuntimeError(f"{variant} should be {level!r}, but is {model.training_stage_!r}.")
     for name, weight in (model.loss_weights or {}).items():
         # "codebook" is no loss: codes that are learned have a loss of their own.
         shown = f"train_{'shape' if name == 'codebook' else name}"
@@ -156,13 +156,13 @@ def measure(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
         score = scores(y, model.set_params(head=head).predict(X))
         for kind in ("accuracy", "macro_f1"):
             found[f"{head}_{kind}"] = score[kind]
-    if model.level_ == "trained with text":
+    if model.training_stage_ == "trained with text":
         found |= scores_of_text(model, X, y)
     for kind in ("signal_perplexity", "text_perplexity", "overlap"):
         found[kind] = model.codebook_use_.get(kind, float("nan"))
     few = take(X, spread_cases(len(y), _MAX_REBUILT_CASES))
     found["explained"] = explained(model, few, model.reconstruct(few))
-    if model.model_ is not None and model.model_.digits is not None:
+    if model.network_.model is not None and model.network_.model.digits is not None:
         found["explained_text"] = explained(model, few, model.reconstruct_text(few))
     return found
 

@@ -117,10 +117,10 @@ def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
     """Raise unless a fitted transformer is what the values of all options say."""
     kinds = chosen["kinds"]
     number = {option: _number(chosen[option]) for option in chosen if option != "kinds"}
-    tokenizer = transformer.tokenizer_
+    tokenizer = transformer.features_.tokenizer
     shares = kept_shares(number["kept_share"], kinds)
     most = [
-        int(share * size) for share, size in zip(shares, tokenizer.sizes, strict=True)
+        int(share * size) for share, size in zip(shares, tokenizer.layout.sizes, strict=True)
     ]
     n_summaries = min(most[2], number["max_features"] // 2)
     found = {

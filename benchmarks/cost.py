@@ -390,7 +390,7 @@ def limit(args: argparse.Namespace) -> None:
     data = load_split(args.set, args.data)
     transformer = VQTextTransformer(max_epochs=0, random_state=0)
     transformer.fit(data.X_train, data.y_train)
-    tokenizer = transformer.tokenizer_
+    tokenizer = transformer.features_.tokenizer
     n_operations = len(data.X_test) * operations(
         tokenizer.n_channels,
         transformer.n_timepoints_,

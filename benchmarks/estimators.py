@@ -110,17 +110,17 @@ class OfEqualLength(ClassifierMixin, BaseEstimator):
         """Fit the classifier."""
         self.length_ = EqualLength().fit(X)
         model = self.make(len(X[0]), self.length_.n_timepoints_)
-        self.model_ = model.fit(self._as_needed(X), y)
-        self.classes_ = self.model_.classes_
+        self.network_.model = model.fit(self._as_needed(X), y)
+        self.classes_ = self.network_.model.classes_
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict classes."""
-        return self.model_.predict(self._as_needed(X))
+        return self.network_.model.predict(self._as_needed(X))
 
     def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
         """Predict probabilities of classes."""
-        return self.model_.predict_proba(self._as_needed(X))
+        return self.network_.model.predict_proba(self._as_needed(X))
 
     def _as_needed(self, X: Any) -> NDArray[np.float64]:
         # WEASEL of sktime 1.2 takes nothing but double precision.
@@ -348,10 +348,10 @@ def check_level(estimator: str, model: Any) -> None:
     """Refuse a model that fell back, say to training without text, with a warning."""
     if estimator in _LEVELS:
         first = model[0] if isinstance(model, Pipeline) else model
-        if first.level_ != _LEVELS[estimator]:
+        if first.training_stage_ != _LEVELS[estimator]:
             raise RuntimeError(
                 f"{estimator} should be {_LEVELS[estimator]!r}, but is "
-                f"{first.level_!r}."
+                f"{first.training_stage_!r}."
             )
 
 

@@ -32,14 +32,14 @@ def use_of_codes(model: Any, X: Any, y: NDArray[Any]) -> Any:
     from sktext_vq._interpret.code_statistics import (CodeStatistics)
     from sktext_vq.panel import as_panel
 
-    tokenizer, panel = model.tokenizer_, as_panel(X)
+    tokenizer, panel = model.features_.tokenizer, as_panel(X)
     classes = np.searchsorted(model.classes_, y)
-    moments = FeatureMoments(sum(tokenizer.sizes), len(model.classes_), 1)
+    moments = FeatureMoments(sum(tokenizer.layout.sizes), len(model.classes_), 1)
     for part, features in model._flat_features(panel, "codes"):
         moments.add(features, classes[part], np.zeros_like(classes[part]))
     moments.flush()
     squares = moments.squares[0] / moments.counts[0][:, None].clip(1)
-    return CodeUse.from_squares(squares[:, : tokenizer.sizes[0]], tokenizer.layout)
+    return CodeStatistics.from_squares(squares[:, : tokenizer.layout.sizes[0]], tokenizer.layout)
 
 
 def compare(
@@ -71,9 +71,9 @@ def evaluate(name: str, seed: int, data: str | None) -> list[dict[str, Any]]:
         model.fit(part.X_train, part.y_train)
         told = model.describe_codes([f"a person {label}" for label in model.classes_])
         there = use_of_codes(model, part.X_test, part.y_test)
-    table, here = model.describe_codes(), model._use
+    table, here = model.describe_codes(), model.code_statistics_
     best = model.classes_[there.class_lift.argmax(axis=0)].astype(str).tolist()
-    channels = model._channels
+    channels = model.features_.channels
     found = {
         "class": (table["phrase"], best),
         "class, all codes": (table["class"].astype(str), best),

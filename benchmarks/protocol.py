@@ -271,7 +271,7 @@ def scores_of_text(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
     texts = [f"a person {label}" for label in model.classes_]
     told = np.sqrt(model.transform_text(texts))
     likenesses = {"affinity": np.sqrt(model.transform_codes(X)) @ told.T}
-    if "text" in model.model_.parts:
+    if "text" in model.network_.model.parts:
         likenesses["similarity"] = model.similarity(X, texts)
     return {
         kind: float(np.mean(model.classes_[likeness.argmax(1)] == y))
@@ -287,7 +287,7 @@ def explained(model: Any, X: Any, rebuilt: NDArray[np.floating[Any]]) -> float:
     from sktext_vq.panel import as_panel
 
     panel = as_panel(X)
-    scale = model.scaler_.scale[:, None]
+    scale = model.features_.scaler.scale[:, None]
     middle = np.nanmean(panel.values, axis=(0, 2), keepdims=True)
     values, drawn = (panel.values - middle) / scale, (rebuilt - middle) / scale
     there = np.isfinite(values)  # neither missing nor past the end

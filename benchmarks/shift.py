@@ -55,7 +55,7 @@ AUGMENT = {
 OURS: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours, gravity views alone, gain": {
-        "gravity_views": "alone",
+        "gravity": "replace",
         "augment": AUGMENT["gain"],
     },
     "ours, augmented": {"augment": AUGMENT["augmented"]},

@@ -112,26 +112,26 @@ class Measured(BaseClassifier):
     def _fit(self, X: Any, y: NDArray[Any]) -> Measured:
         X, y = _series(X), y.astype(np.str_)
         with _cause_kept():
-            self.model_ = build(self.estimator, self.seed, self.n_threads, self.about)
+            self.network_.model = build(self.estimator, self.seed, self.n_threads, self.about)
             _measured["start_mib"] = reset_peak()
             start = time.perf_counter()
-            self.model_.fit(X, y)
+            self.network_.model.fit(X, y)
             _measured["fit_seconds"] = time.perf_counter() - start
-            check_level(self.estimator, self.model_)
+            check_level(self.estimator, self.network_.model)
         return self
 
     def _predict(self, X: Any) -> NDArray[Any]:
         X = _series(X)
         with _cause_kept():
             start = time.perf_counter()
-            predicted = self.model_.predict(X)
+            predicted = self.network_.model.predict(X)
             _measured["predict_seconds"] = time.perf_counter() - start
             _measured["peak_mib"] = peak_mib() - _measured.pop("start_mib")
         return predicted
 
     def _predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
         with _cause_kept():
-            return self.model_.predict_proba(_series(X))
+            return self.network_.model.predict_proba(_series(X))
 
 
 def _series(X: Any) -> Any:

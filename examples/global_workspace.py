@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from sktext_vq import PromptBank, TextEncoder
-from sktext_vq._interpret.shape_names import (shape_words)
+from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq._training.texts import encode_texts
 from sktext_vq.datasets import load
 from sktext_vq.nn import ShapeTokenizer, attributes, fusion, losses, segments, text

@@ -68,7 +68,7 @@ options = {
 }
 classifier = VQTextClassifier(**options).fit(data.X_train, data.y_train)
 print(
-    f"{classifier.level_}, of each class beginning with:",
+    f"{classifier.training_stage_}, of each class beginning with:",
     *classifier.prompts_,
     sep="\n",
 )

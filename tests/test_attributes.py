@@ -270,7 +270,7 @@ def test_tokens_at_moved_borders_are_whole_and_inside(har_like, equal):
     model = VQTextTransformer(max_epochs=0, random_state=0).fit(series)
     closed = model.tokens(series)
     decoder = AttributeDecoder(generator=seeded())
-    model.attributes_ = decoder
+    model.network_.refiner = decoder
     for name, column in model.tokens(series).items():
         np.testing.assert_array_equal(column, closed[name])
     wild(decoder, 1.0)
@@ -298,14 +298,17 @@ def test_tokens_at_moved_borders_are_whole_and_inside(har_like, equal):
 def test_reconstruction_draws_moved_tokens_as_training_does(har_like):
     X, _ = har_like
     model = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
-    model.attributes_ = wild(AttributeDecoder(generator=seeded()), 1.0)
+    model.network_.refiner = wild(AttributeDecoder(generator=seeded()), 1.0)
     found = token_arrays(
-        as_panel(X[:1]), model.scaler_, model.tokenizer_, model.attributes_
+        as_panel(X[:1]),
+        model.features_.scaler,
+        model.features_.tokenizer,
+        model.network_.refiner,
     )
-    rebuilt = (model.reconstruct(X[:1])[0] - model.scaler_.mean[:, None]) / (
-        model.scaler_.scale[:, None]
+    rebuilt = (model.reconstruct(X[:1])[0] - model.features_.scaler.mean[:, None]) / (
+        model.features_.scaler.scale[:, None]
     )
-    codes = model.tokenizer_.codebook.codes.detach()
+    codes = model.features_.tokenizer.codebook.codes.detach()
     for channel, expected in enumerate(rebuilt):
         part = {
             k: torch.from_numpy(v[found["channel"] == channel])

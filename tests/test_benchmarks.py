@@ -759,13 +759,13 @@ def test_variants_do_what_they_are_named_for():
     assert {name for pair in variants.PAIRS for name in pair} <= known
     model = ablation.build("- class", 0, ["a", "b"], {})
     assert (model.head, model.loss_weights) == ("ridge", {"class": 0})
-    model.level_, model.history_ = "trained with text", [{"train_class": 1.0}]
+    model.training_stage_, model.history_ = "trained with text", [{"train_class": 1.0}]
     with pytest.raises(RuntimeError, match="the loss 'class' does not follow 0"):
         ablation.check_variant("- class", model)
     model.set_params(loss_weights={"codebook": 0.01})
     with pytest.raises(RuntimeError, match="the loss 'codebook' does not follow"):
         ablation.check_variant("+ codebook", model)
-    model.level_ = "trained"
+    model.training_stage_ = "trained"
     with pytest.raises(RuntimeError, match="'trained with text', but is 'trained'"):
         ablation.check_variant("- class", model)
 

@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
 from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
-from sktext_vq._training.checkpoint import _KIND, Checkpoint, fact
+from sktext_vq._training.checkpoint import _FORMAT, Checkpoint, fingerprint
 from sktext_vq._training.trainer import _Net
 from sktext_vq._utils.container import pack, unpack
 from sktext_vq.nn import DualBranchModel, ShapeTokenizer
@@ -41,8 +41,8 @@ def classifier(**parameters):
 
 
 def same(left, right, X):
-    for name, tensor in left.model_.state_dict().items():
-        assert torch.equal(tensor, right.model_.state_dict()[name]), name
+    for name, tensor in left.network_.model.state_dict().items():
+        assert torch.equal(tensor, right.network_.model.state_dict()[name]), name
     np.testing.assert_array_equal(left.predict_proba(X), right.predict_proba(X))
     assert left.codebook_use_ == pytest.approx(right.codebook_use_, abs=0, nan_ok=True)
     for one, other in zip(left.history_, right.history_, strict=True):
@@ -283,13 +283,17 @@ def test_facts_do_not_depend_on_the_process_or_on_types():
     def encode(texts):
         return np.zeros((len(texts), 2))
 
-    assert fact({"a": (1, 2.0)}) == fact({"a": [np.int64(1), np.float32(2)]})
-    assert fact(TextEncoder("hashing", verbose=1)) == fact(TextEncoder("hashing"))
-    assert fact(TextEncoder("hashing")) != fact(TextEncoder("minilm"))
-    assert "0x" not in fact(encode).shown
+    assert fingerprint({"a": (1, 2.0)}) == fingerprint(
+        {"a": [np.int64(1), np.float32(2)]}
+    )
+    assert fingerprint(TextEncoder("hashing", verbose=1)) == fingerprint(
+        TextEncoder("hashing")
+    )
+    assert fingerprint(TextEncoder("hashing")) != fingerprint(TextEncoder("minilm"))
+    assert "0x" not in fingerprint(encode).shown
     table = {"walk": np.arange(3.0), "run": np.ones(3)}
-    assert fact(table) == fact(dict(reversed(table.items())))
-    assert fact(table) != fact(table | {"run": np.zeros(3)})
+    assert fingerprint(table) == fingerprint(dict(reversed(table.items())))
+    assert fingerprint(table) != fingerprint(table | {"run": np.zeros(3)})
 
 
 def test_a_checkpoint_needs_a_seed(har_like, tmp_path):
@@ -328,13 +332,13 @@ def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, alway
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, 3)
         classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
-    content, arrays = unpack(_KIND, path.read_bytes(), path)
+    content, arrays = unpack(_FORMAT, path.read_bytes(), path)
     if lost == "history":
         content["numbers"] = {}
     else:
         start = {"weights": "model.enter"}.get(lost, lost)
         arrays = {name: each for name, each in arrays.items() if start not in name}
-    path.write_bytes(pack(_KIND, content, arrays))
+    path.write_bytes(pack(_FORMAT, content, arrays))
     with pytest.raises(ValueError, match=r"state is damaged: its description is off"):
         classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
 
@@ -361,9 +365,9 @@ def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, alway
 )
 def test_a_state_that_does_not_fit_is_refused(change, state_of_epoch, har_like):
     path, state = state_of_epoch
-    content, arrays = unpack(_KIND, state, path)
+    content, arrays = unpack(_FORMAT, state, path)
     change(content, arrays)
-    path.write_bytes(pack(_KIND, content, arrays))
+    path.write_bytes(pack(_FORMAT, content, arrays))
     with pytest.raises(ValueError, match=r"state is damaged: its description is off"):
         classifier(**WITHOUT_TEXT, checkpoint=path).fit(*har_like)
 

@@ -19,7 +19,7 @@ def trained(trained_on_motions):
 
 def test_trained_with_text_from_class_names(trained, basic_motions):
     data = basic_motions
-    assert trained.level_ == "trained with text"
+    assert trained.training_stage_ == "trained with text"
     assert len(trained.prompts_) == 4
     assert "badminton" in trained.prompts_[0]
     assert trained.score(data.X_test, data.y_test) >= 0.975
@@ -33,7 +33,7 @@ def test_closed_form_is_a_classifier_too(basic_motions):
     data = basic_motions
     classifier = VQTextClassifier(max_epochs=0, random_state=0)
     classifier.fit(data.X_train, data.y_train)
-    assert classifier.level_ == "closed form"
+    assert classifier.training_stage_ == "closed form"
     assert classifier.history_ == []
     assert classifier.prompts_ is None
     assert classifier.score(data.X_test, data.y_test) >= 0.95
@@ -214,7 +214,7 @@ def test_early_stopping_keeps_the_best_epoch():
     # Weights are those of the best epoch: fewer epochs lead to others, and as many to
     # the same.
     kept, same, fewer = (
-        fitted.model_.class_head.weight
+        fitted.network_.model.class_head.weight
         for fitted in (
             classifier,
             *(
@@ -254,10 +254,10 @@ def test_captions_guide_where_labels_are_no_words(har_like):
     numbers = np.unique(y, return_inverse=True)[1]
     params = {"max_epochs": 2, "text_encoder": "hashing", "random_state": 0}
     model = VQTextTransformer(**params).fit(X, numbers)
-    assert model.level_ == "trained with text"
+    assert model.training_stage_ == "trained with text"
     assert all(" " in caption for caption in model.prompts_)
     alone = VQTextTransformer(**params).fit(X)
-    assert alone.level_ == "trained with text"
+    assert alone.training_stage_ == "trained with text"
 
 
 def test_missing_text_packages_are_named(har_like, monkeypatch):
@@ -271,7 +271,7 @@ def test_missing_text_packages_are_named(har_like, monkeypatch):
     monkeypatch.setattr("sktext_vq._base.TextEncoder.tokens", gone)
     with pytest.warns(UserWarning, match=r"without text.*gone"):
         classifier = VQTextClassifier(max_epochs=1, random_state=0).fit(X, y)
-    assert classifier.level_ == "trained"
+    assert classifier.training_stage_ == "trained"
     with pytest.raises(ImportError, match="gone"):
         VQTextClassifier(text="labels", max_epochs=1).fit(X, y)
 

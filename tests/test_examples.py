@@ -1,4 +1,4 @@
-"""Examples run by themselves, offline, and say what they should.
+"""BatchBuilder run by themselves, offline, and say what they should.
 
 Only those that take few seconds: all of them run when the documentation is built.
 """

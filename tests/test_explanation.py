@@ -27,7 +27,7 @@ def log_odds(model, X, table):
         {"class_weight": "balanced"},
         {"class_weight": {"running": 0}},
         {"channel_names": ["acc_x", "acc_y", "acc_z"]},
-        {"channel_groups": {"acc": (0, 1, 2)}, "gravity_views": "alone"},
+        {"gravity": {"acc": (0, 1, 2)}, "gravity": "replace"},
         {"max_epochs": 2, "head": "network"},
         {"max_epochs": 2, "loss_weights": {"series": 1.0, "frequency": 0.1}},
     ],
@@ -55,7 +55,7 @@ def test_contributions_sum_to_the_logarithm_of_the_odds(parameters, har_like):
     assert (table["channel_name"] == names[table["channel"]]).all()
     # However much it is: no reason, but what reasons are added to.
     last = table.groupby("case").tail(1)
-    assert (last["phrase"] == "what holds for all series").all()
+    assert (last["phrase"] == "intercept").all()
     assert ((table["channel"] < 0).groupby(table["case"]).sum() == 1).all()
     rest = table.drop(last.index).groupby("case")["contribution"]
     assert rest.apply(lambda each: each.is_monotonic_decreasing).all()
@@ -137,7 +137,7 @@ def test_statistics_of_gravity_are_named_for_each_axis(har_like):
     X = X + np.array([0, 0, 9.0])[:, None]
     names = ["acc_x", "acc_y", "acc_z"]
     model = VQTextClassifier(
-        max_epochs=0, channel_names=names, gravity_views="alone", random_state=0
+        max_epochs=0, channel_names=names, gravity="replace", random_state=0
     )
     table = model.fit(X, y).explain(X[:1])
     own = table[table["phrase"].str.contains("of acc norm|of acc vertical")]

@@ -56,7 +56,7 @@ def test_probabilities_of_a_real_set_are_the_same(basic_motions, tmp_path):
     [
         {},
         {"channel_names": NAMES},
-        {"channel_names": NAMES, "gravity_views": "alone"},
+        {"channel_names": NAMES, "gravity": "replace"},
         {"max_features": 200, "n_codes": 12},
         {"class_weight": {0: 0, 1: 1, 2: 3}},
         TRAINED,

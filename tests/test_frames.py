@@ -157,11 +157,9 @@ def test_groups_are_given_by_name_or_index():
     X, y = worn()
     by_name = VQTextTransformer(channel_names=NAMES, **FAST).fit(X, y)
     given = {"acc": NAMES[:3], "gyro": [3, 4, 5]}
-    by_both = VQTextTransformer(channel_names=NAMES, channel_groups=given, **FAST).fit(
-        X, y
-    )
+    by_both = VQTextTransformer(channel_names=NAMES, gravity=given, **FAST).fit(X, y)
     np.testing.assert_array_equal(by_both.transform(X), by_name.transform(X))
-    without = VQTextTransformer(channel_names=NAMES, channel_groups=None, **FAST)
+    without = VQTextTransformer(channel_names=NAMES, gravity=None, **FAST)
     assert without.fit(X, y).channel_groups_ == {}
     assert without.transform(X).shape[1] < by_name.transform(X).shape[1]
 
@@ -180,7 +178,7 @@ def test_groups_are_given_by_name_or_index():
 )
 def test_groups_that_are_none_are_errors(groups, error, words):
     X, y = worn()
-    model = VQTextTransformer(channel_names=NAMES, channel_groups=groups, **FAST)
+    model = VQTextTransformer(channel_names=NAMES, gravity=groups, **FAST)
     with pytest.raises(error, match=words):
         model.fit(X, y)
 
@@ -220,7 +218,7 @@ def test_relative_channels_do_not_see_how_large_a_movement_is():
 
 def test_gravity_views_alone_names_what_is_left():
     X, y = worn()
-    model = VQTextTransformer(channel_names=NAMES, gravity_views="alone", **FAST)
+    model = VQTextTransformer(channel_names=NAMES, gravity="replace", **FAST)
     names = model.fit(X, y).get_feature_names_out()
     assert {name.split(" | ")[0].split(" change")[0] for name in names} <= {
         f"{sensor} {part}{end}"
@@ -233,10 +231,10 @@ def test_gravity_views_alone_names_what_is_left():
 def test_gravity_views_alone_needs_sensors():
     X, y = worn()
     with pytest.raises(ValueError, match="needs sensors with three axes"):
-        VQTextClassifier(gravity_views="alone", **FAST).fit(X, y)
+        VQTextClassifier(gravity="replace", **FAST).fit(X, y)
     still = {"gyro": (3, 4, 5)}
     with pytest.raises(ValueError, match=r"no sensor tells where up is.*\['gyro'\]"):
-        VQTextClassifier(gravity_views="alone", channel_groups=still, **FAST).fit(X, y)
+        VQTextClassifier(gravity="replace", gravity=still, **FAST).fit(X, y)
     with pytest.raises(ValueError, match="gravity_views must be one of"):
         VQTextClassifier(gravity_views="only", **FAST).fit(X, y)
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from sktext_vq import VQTextClassifier
-from sktext_vq._training.batches import Examples
+from sktext_vq._training.batches import BatchBuilder
 from sktext_vq.nn.cross_attention import Fusion
 from sktext_vq.nn.model import DualBranchModel
 
@@ -175,7 +175,7 @@ class Spy:
 
     def __init__(self, monkeypatch):
         self.seen = []
-        step, forward = Examples.step, Fusion.forward
+        step, forward = BatchBuilder.step, Fusion.forward
 
         def watched_step(examples, cases, training):
             made = step(examples, cases, training)
@@ -189,7 +189,7 @@ class Spy:
                 self.seen[-1] |= {"keep": keep}
             return forward(fusion, signal, known, text, text_known, keep)
 
-        monkeypatch.setattr(Examples, "step", watched_step)
+        monkeypatch.setattr(BatchBuilder, "step", watched_step)
         monkeypatch.setattr(Fusion, "forward", watched_forward)
 
 

@@ -39,7 +39,7 @@ from sktext_vq import (
     pretrain,
     save,
 )
-from sktext_vq._training.checkpoint import _KIND, Checkpoint
+from sktext_vq._training.checkpoint import _FORMAT, Checkpoint
 from sktext_vq._utils.container import pack, unpack
 from sktext_vq.panel import as_panel
 
@@ -108,11 +108,11 @@ def checkpoints(draw):
         return json.dumps(other).encode()
     if kind == "sealed":
         parts = other if isinstance(other, dict) else {"facts": other}
-        return pack(_KIND, parts, {"x": np.zeros(2)})
+        return pack(_FORMAT, parts, {"x": np.zeros(2)})
     # All checksums are right, and it is of another fit.
-    parts, arrays = unpack(_KIND, draw(st.sampled_from(found[:-1])), Path("state"))
+    parts, arrays = unpack(_FORMAT, draw(st.sampled_from(found[:-1])), Path("state"))
     parts[draw(st.sampled_from(["facts", "start"]))] = other
-    return pack(_KIND, parts, arrays)
+    return pack(_FORMAT, parts, arrays)
 
 
 @fuzzed(8)

@@ -393,7 +393,7 @@ def test_threads_do_not_disturb_each_other(har_like):
 @pytest.mark.parametrize("axes", [3, None, "xyz", [[0], 1, 2], [0, 0, 1], [0, 1, 9]])
 def test_sensors_that_are_no_three_channels_are_refused(har_like, axes):
     with pytest.raises(ValueError, match=r"channel_groups\['acc'\] must be three"):
-        classifier(channel_groups={"acc": axes}).fit(*har_like)
+        classifier(gravity={"acc": axes}).fit(*har_like)
 
 
 def test_names_that_no_table_can_hold_are_refused(har_like):
@@ -408,7 +408,7 @@ def test_names_that_no_table_can_hold_are_refused(har_like):
         with pytest.raises(ValueError, match=r"channel_names has .* whole text"):
             classifier(channel_names=["x", "y", name]).fit(X, y)
         with pytest.raises(ValueError, match=r"channel_groups has .* whole text"):
-            classifier(channel_groups={name: (0, 1, 2)}).fit(X, y)
+            classifier(gravity={name: (0, 1, 2)}).fit(X, y)
 
 
 @pytest.mark.parametrize("name", ["channel_names", "n_jobs"])

@@ -87,7 +87,7 @@ def test_attributes_follow_use():
         squares[0, channel, 0, length, [0, scale], code] = 1
     squares[0, :, 0, :, 0, 2] = 1
     squares[0, :, 0, :, 4:8, 2] = 0.25
-    use = CodeUse.from_squares(squares.reshape(1, -1), squares.shape[1:])
+    use = CodeStatistics.from_squares(squares.reshape(1, -1), squares.shape[1:])
     assert use.strength() == ["weak", "strong", None]
     assert use.pace() == ["quick", "slow", None]
     assert use.place(["x", "y", "z"]) == ["x", "y", None]
@@ -117,6 +117,6 @@ def test_a_code_that_no_window_has_is_neither_quick_nor_slow():
     windows = np.full((2, 1, 4, 3), 0.5)
     windows[..., 2] = 0
     windows[:, :, :2, 1] = 0.01
-    use = CodeUse(windows, np.full((4, 3), 0.25))
+    use = CodeStatistics(windows, np.full((4, 3), 0.25))
     with np.errstate(all="raise"):
         assert use.pace() == [None, "slow", None]

@@ -23,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 
 from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
 from sktext_vq._utils.container import pack
-from sktext_vq.persistence import _KIND, FORMAT_VERSION
+from sktext_vq.persistence import _FORMAT, FORMAT_VERSION
 
 DATA = Path(__file__).parent / "data"
 CHANNELS = ["acc_x", "acc_y", "acc_z"]
@@ -74,7 +74,7 @@ def same(left, right, X):
     [
         {},
         {"channel_names": CHANNELS, "augment": {"gain": 0.3}, "sampling_rate": 20.0},
-        {"channel_groups": {"acc": (0, 1, 2)}, "gravity_views": "alone"},
+        {"gravity": {"acc": (0, 1, 2)}, "gravity": "replace"},
         {"max_epochs": 2},
         {"max_epochs": 2, "head": "network", "class_weight": "balanced"},
         {
@@ -102,7 +102,7 @@ def test_loaded_classifier_predicts_bit_for_bit_the_same(parameters, tmp_path):
         model.predict_proba_zero_shot(new, names),
         loaded.predict_proba_zero_shot(new, names),
     )
-    if model.level_ == "trained with text":
+    if model.training_stage_ == "trained with text":
         np.testing.assert_array_equal(
             model.similarity(new, names), loaded.similarity(new, names)
         )
@@ -584,7 +584,7 @@ def taken_apart(path):
 def sealed_again(path, document, arrays):
     """Write a file whose checksums are right, whatever it says."""
     content = {k: v for k, v in document.items() if k not in ("sha256", "written_by")}
-    path.write_bytes(pack(_KIND, content, arrays))
+    path.write_bytes(pack(_FORMAT, content, arrays))
     return path
 
 

@@ -34,7 +34,7 @@ def pipeline(**params):
 def test_pipeline_classifies_motions(basic_motions):
     data = basic_motions
     model = pipeline(max_epochs=20).fit(data.X_train, data.y_train)
-    assert model.named_steps["tokens"].level_ == "trained with text"
+    assert model.named_steps["tokens"].training_stage_ == "trained with text"
     assert model.score(data.X_test, data.y_test) >= 0.95
 
 

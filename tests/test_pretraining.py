@@ -70,7 +70,7 @@ def test_codes_that_were_moved_come_as_they_are_shown():
     X, y = waves()
     parameters = SMALL | {"loss_weights": {"codebook": 1.0}}
     moved = VQTextClassifier(**parameters).fit(X, y)
-    assert moved.tokenizer_.codebook.shift.any()
+    assert moved.features_.tokenizer.codebook.shift.any()
     model = VQTextTransformer(**CLOSED).fit(X, init=moved)
     np.testing.assert_array_equal(model.codebook_, moved.codebook_)
 
@@ -86,23 +86,26 @@ def test_training_goes_on_from_what_was_learned(fitted):
 def test_weights_of_texts_come_along_with_the_encoder(fitted, untrained):
     X, y = waves(n_channels=2)
     model = VQTextClassifier(**SMALL).fit(X, y, init=fitted)
-    old = dict(fitted.model_.named_parameters())
-    for name, weight in model.model_.named_parameters():
+    old = dict(fitted.network_.model.named_parameters())
+    for name, weight in model.network_.model.named_parameters():
         if name.startswith(("text.", "leave.", "decoder.meanings")):
             assert torch.equal(weight, old[name]), name
     encoder = {text: np.ones(256) for text in ("walking", "running", "a b", "c")}
     parameters = SMALL | {"text_encoder": encoder, "prompt_forms": ("keyword",)}
     other = VQTextClassifier(text="labels", **parameters).fit(X, y, init=fitted)
-    for name, weight in other.model_.text.named_parameters():
+    for name, weight in other.network_.model.text.named_parameters():
         if weight.dim() > 1:
             assert not torch.equal(weight, old[f"text.{name}"]), name
 
 
 def names_and_columns(estimator, weight):
     """Return the weights of each feature of a trained estimator, by its name."""
-    kept, estimator.kept_ = estimator.kept_, estimator.model_.kept.numpy()
+    kept, estimator.features_.selected = (
+        estimator.features_.selected,
+        estimator.network_.model.kept.numpy(),
+    )
     names = estimator.get_feature_names_out()
-    estimator.kept_ = kept
+    estimator.features_.selected = kept
     return dict(zip(names, weight.detach().numpy().T, strict=True))
 
 
@@ -110,25 +113,30 @@ def test_weights_of_features_and_classes_go_by_name(fitted, untrained):
     X, y = waves(n_cases=40, seed=3)
     y = np.where(np.arange(40) % 4 == 3, "jumping", y)  # one more, and first in order
     model = VQTextClassifier(**SMALL).fit(X, y, init=fitted)
-    new, old = (names_and_columns(m, m.model_.enter.weight) for m in (model, fitted))
+    new, old = (
+        names_and_columns(m, m.network_.model.enter.weight) for m in (model, fitted)
+    )
     both = new.keys() & old.keys()
     assert 0 < len(both) < len(new)
     for name, column in new.items():
         np.testing.assert_allclose(column, old.get(name, 0), atol=1e-7)
     new, old = (
-        names_and_columns(m, m.model_.class_head.weight) for m in (model, fitted)
+        names_and_columns(m, m.network_.model.class_head.weight)
+        for m in (model, fitted)
     )
     for name in both:  # jumping, running, walking; running, walking
         np.testing.assert_allclose(new[name][1:], old[name], atol=1e-7)
-    bias = model.model_.class_head.bias
-    assert torch.equal(bias[1:], fitted.model_.class_head.bias)
+    bias = model.network_.model.class_head.bias
+    assert torch.equal(bias[1:], fitted.network_.model.class_head.bias)
 
 
 def test_weights_of_other_channels_are_means(fitted, untrained):
     X, y = waves(n_channels=2, seed=4)
     model = VQTextClassifier(**SMALL | {"channel_names": ["a", "b"]})
     model.fit(X, y, init=fitted)
-    new, old = (names_and_columns(m, m.model_.enter.weight) for m in (model, fitted))
+    new, old = (
+        names_and_columns(m, m.network_.model.enter.weight) for m in (model, fitted)
+    )
     by_feature = {}
     for name, column in old.items():
         head, _, feature = name.partition(" | ")
@@ -143,8 +151,8 @@ def test_weights_of_other_channels_are_means(fitted, untrained):
         mean = 0 if columns is None else np.mean(columns, axis=0)
         np.testing.assert_allclose(column, mean, atol=1e-6)
     assert found > 50
-    weight = model.model_.decoder.to_z.weight.unflatten(0, (2, -1))
-    known = fitted.model_.decoder.to_z.weight.unflatten(0, (3, -1))
+    weight = model.network_.model.decoder.to_z.weight.unflatten(0, (2, -1))
+    known = fitted.network_.model.decoder.to_z.weight.unflatten(0, (3, -1))
     for channel in weight:
         torch.testing.assert_close(channel, known.mean(0))
 
@@ -156,8 +164,8 @@ def test_an_estimator_can_start_from_itself():
     other = VQTextClassifier(**SMALL).fit(more, labels, init=expected)
     first.fit(more, labels, init=first)
     np.testing.assert_array_equal(first.predict_proba(X), other.predict_proba(X))
-    for name, tensor in other.model_.state_dict().items():
-        assert torch.equal(tensor, first.model_.state_dict()[name]), name
+    for name, tensor in other.network_.model.state_dict().items():
+        assert torch.equal(tensor, first.network_.model.state_dict()[name]), name
 
 
 def test_a_saved_model_is_as_good_a_start(fitted, tmp_path):
@@ -196,7 +204,7 @@ def test_what_is_no_start_is_refused(fitted):
 
 def test_one_vocabulary_from_panels_of_other_shapes(pretrained):
     assert pretrained.n_channels_ == 1
-    assert pretrained.level_ == "trained with text"
+    assert pretrained.training_stage_ == "trained with text"
     X, y = waves(n_channels=4, n_timepoints=33, seed=7)
     scratch = VQTextClassifier(**SMALL).fit(X, y)
     model = VQTextClassifier(**SMALL).fit(X, y, init=pretrained)

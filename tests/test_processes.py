@@ -62,7 +62,7 @@ def folder(tmp_path_factory):
 def weights(model):
     return {
         name: tensor.detach().numpy()
-        for name, tensor in model.model_.state_dict(keep_vars=True).items()
+        for name, tensor in model.network_.model.state_dict(keep_vars=True).items()
     }
 
 
@@ -91,8 +91,8 @@ def test_it_is_the_model_of_one_process(folder):
     for row, other in zip(together.history_, alone.history_, strict=True):
         for name in ("train_loss", "train_class", "valid_loss"):
             np.testing.assert_allclose(row[name], other[name], rtol=1e-4)
-    before = alone.model_.class_head.weight.detach().numpy()
-    after = together.model_.class_head.weight.detach().numpy()
+    before = alone.network_.model.class_head.weight.detach().numpy()
+    after = together.network_.model.class_head.weight.detach().numpy()
     np.testing.assert_allclose(after, before, atol=1e-4)
 
 

@@ -41,7 +41,7 @@ def test_tokens_cover_every_series_and_stay_inside(X):
     assert np.isfinite(rebuilt).all()
     again = model.reconstruct(tokens)
     assert again.shape == X.shape
-    unit = model.scaler_.scale[:, None]
+    unit = model.features_.scaler.scale[:, None]
     np.testing.assert_allclose(again / unit, rebuilt / unit, rtol=1e-4, atol=1e-4)
 
 
@@ -142,7 +142,7 @@ def test_scales_are_standard_deviations_of_tokens(basic_motions):
     rebuilt = model.reconstruct(X)
     for row in model.tokens(X).itertuples():
         part = row.case, row.channel, slice(row.start, row.start + row.length)
-        unit = model.scaler_.scale[row.channel]
+        unit = model.features_.scaler.scale[row.channel]
         assert rebuilt[part].std() == pytest.approx(row.scale, abs=1e-3 * unit)
         assert row.scale <= X[part].std() + 1e-3 * unit
 

@@ -266,7 +266,7 @@ def test_texts_of_classes_guide_training(adapter, har_like):
     own = {"text": texts, "prompt_forms": ("sentence",)}
     estimator = adapter(**TRAINED | own).fit(X, y)
     inside = inside_of(estimator)
-    assert inside.level_ == "trained with text"
+    assert inside.training_stage_ == "trained with text"
     assert inside.prompts_ == list(texts.values())
 
 

@@ -109,7 +109,7 @@ def test_histograms_count_every_window_once():
     tokenizer = fitted(series)
     with torch.inference_mode():
         features = tokenizer(Batch(series))
-    assert features.shape == (6, tokenizer.n_features)
+    assert features.shape == (6, tokenizer.layout.n_features)
     counts = (tokenizer.histograms(features)[..., :8, :] + 1e-3).square() - 1e-6
     for bins in (counts[..., :4, :], counts[..., 4:, :]):
         # Once in each of the two heads.
@@ -157,7 +157,7 @@ def test_compiled_code_counts_as_torch_does(
         found = tokenizer(batch)
         monkeypatch.setattr(tokens, "_kernels", lambda: None)
         expected = tokenizer(batch)
-    assert found.shape == expected.shape == (20, tokenizer.n_features)
+    assert found.shape == expected.shape == (20, tokenizer.layout.n_features)
     # A window as near to one code as to another may go to either.
     unlike = (found - expected).abs() > 1e-4
     assert unlike.double().mean() < 1e-3
@@ -169,7 +169,7 @@ def test_matches_are_as_frequent_in_training_as_their_quantiles_say():
     tokenizer = fitted(series)
     with torch.inference_mode():
         features = tokenizer(Batch(series))
-    start, size = tokenizer.sizes[:2]
+    start, size = tokenizer.layout.sizes[:2]
     # Of a length; the longest one has few windows.
     layout = (40, 2, 2, len(tokenizer.dilations), tokens.N_MATCHES, 32)
     matches = features[:, start : start + size].view(layout)[:, :, :, 0]

@@ -280,7 +280,7 @@ def test_without_transformers_all_but_text_works(
 def test_without_transformers_the_transformer_works(har_like, monkeypatch, request):
     X, y = har_like
     transformer = VQTextTransformer(max_epochs=1, random_state=0).fit(X, y)
-    assert transformer.level_ == "trained with text"
+    assert transformer.training_stage_ == "trained with text"
     expected = transformer.transform(X)
     request.getfixturevalue("no_text_encoder")
     np.testing.assert_array_equal(transformer.transform(X), expected)
@@ -488,7 +488,7 @@ def test_every_loss_learns_from_gaps_and_unequal_lengths(ragged, name):
         assert np.isfinite(list(row.values())).all()
         # "codebook" says how far codes move; its losses are "shape" and "usage".
         assert (f"train_{name}" in row) == (name != "codebook")
-    assert classifier.level_ == "trained with text"
+    assert classifier.training_stage_ == "trained with text"
     assert np.isfinite(classifier.similarity(X, SENTENCES)).all()
     assert np.isfinite(classifier.transform_text(SENTENCES)).all()
     assert classifier.score(X, y) >= 0.8
@@ -510,8 +510,11 @@ def test_codes_move_only_where_they_are_learned(har_like):
     still, moved = (
         small(loss_weights={"codebook": weight}).fit(X, y) for weight in (0.0, 1.0)
     )
-    assert torch.equal(still.tokenizer_.codebook.codes, still.tokenizer_.codebook.seeds)
-    codebook = moved.tokenizer_.codebook
+    assert torch.equal(
+        still.features_.tokenizer.codebook.codes,
+        still.features_.tokenizer.codebook.seeds,
+    )
+    codebook = moved.features_.tokenizer.codebook
     assert (codebook.codes != codebook.seeds).any()
 
 
@@ -532,7 +535,7 @@ def test_more_channels_than_text_speaks_of_one_by_one(weights, n_epochs):
     X = rng.normal(size=(16, 40, 24)) * np.where(y == "still", 0.1, 2)[:, None, None]
     X += np.sin(np.arange(24) / 3)
     classifier = small(loss_weights=weights, max_epochs=n_epochs).fit(X, y)
-    assert classifier.model_.decoder.log_usage.shape[0] == 1
+    assert classifier.network_.model.decoder.log_usage.shape[0] == 1
     assert classifier.transform_text(["still"]).shape == (1, 64)
     scores = classifier.similarity(X, classifier.classes_)
     assert (classifier.classes_[scores.argmax(axis=1)] == y).mean() >= 0.9

@@ -6,7 +6,7 @@ import torch
 from sklearn.base import clone
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
-from sktext_vq._training.digits import Writer
+from sktext_vq._training.digits import DigitCodec
 from sktext_vq.nn.text_branch import PATCH, DigitBranch
 from sktext_vq.panel import as_panel
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
@@ -36,7 +36,7 @@ def gappy():
 
 def writer_of(panel, **params):
     params = {"n_timepoints": 16} | params
-    return Writer(SeriesVerbalizer(**params).fit(panel))
+    return DigitCodec(SeriesVerbalizer(**params).fit(panel))
 
 
 def symbols_of(writer):
