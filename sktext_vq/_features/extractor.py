@@ -37,12 +37,8 @@ from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.layout import FeatureLayout
-from sktext_vq.nn.tokenizer import (
-    Batch,
-    ShapeTokenizer,
-    cases_per_batch,
-    sample_size,
-)
+from sktext_vq.nn.tokenizer import ShapeTokenizer, cases_per_batch, sample_size
+from sktext_vq.nn.windows import Batch
 from sktext_vq.panel import Panel
 
 _MAX_PADDED = 2**20
