@@ -244,8 +244,9 @@ def _check_declared(declared: list[str], kind: str, place: str) -> None:
         raise ValueError(f"{place} needs the labels of all classes after 'true'.")
     if len({label.lower() for label in declared}) < len(set(declared)):
         raise ValueError(
-            f"{place} declares labels that differ by case alone: {format_names(declared)}. "
-            "Labels are read in lower case; give each its own name."
+            f"{place} declares labels that differ by case alone: "
+            f"{format_names(declared)}. Labels are read in lower case; give each its "
+            "own name."
         )
 
 
@@ -263,8 +264,8 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
     elif label not in declared:
         raise ValueError(
             f"{place} ends in {label!r}, which is not among the labels that the header "
-            f"declares: {format_names(declared)}. End each line in a colon and a label, and "
-            "declare all labels after @classLabel true."
+            f"declares: {format_names(declared)}. End each line in a colon and a "
+            "label, and declare all labels after @classLabel true."
         )
     return label
 

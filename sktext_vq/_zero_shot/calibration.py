@@ -14,8 +14,8 @@ from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings, negative_dist
 
 Array = NDArray[np.floating[Any]]
 
-# Share of series of seen classes that should be assigned to seen classes. The share from
-# class splits of training weighs as much as there are classes, the default as 2 classes.
+# Share of series of seen classes that should be assigned to seen classes. The share
+# from class splits weighs as much as there are classes, the default as 2 classes.
 _DEFAULT_SHARE, _DEFAULT_SHARE_WEIGHT = 0.8, 2
 _SHARES = np.linspace(0.3, 1, 71)
 _N_DRAWS = 3
@@ -194,7 +194,7 @@ def _choose_bias(
 
 
 def _class_splits(n_classes: int, n_unseen: int) -> list[NDArray[np.int64]]:
-    """Draw seen classes to treat as unseen, about as large a share as unseen ones are."""
+    """Draw seen classes to treat as unseen, in the proportion of unseen ones."""
     size = round(n_classes * n_unseen / (n_classes + n_unseen))
     size = min(max(1, size), n_classes - 2)
     if size < 1:
