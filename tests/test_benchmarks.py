@@ -296,7 +296,7 @@ def test_an_encoder_has_the_size_of_vqshape():
 
 
 def test_operations_are_of_all_windows():
-    from sktext_vq.nn.windows import (cut_windows, dilations)
+    from sktext_vq.nn.windows import cut_windows, dilations
 
     spacings = dilations(100)
     series = torch.zeros(6 * 2, 100)  # channels, and their changes

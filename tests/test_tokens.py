@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sktext_vq.nn import tokenizer as tokens
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
-from sktext_vq.nn.windows import (Batch, cut_windows, dilations, moving_mean)
-from sktext_vq.nn.tokenizer import (ShapeTokenizer)
-from sktext_vq.nn.histograms import (summarise)
+from sktext_vq.nn.histograms import summarise
+from sktext_vq.nn.tokenizer import ShapeTokenizer
+from sktext_vq.nn.windows import Batch, cut_windows, dilations, moving_mean
 
 
 def generator(seed=0):
