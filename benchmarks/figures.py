@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from estimators import BASELINE, OURS
-from protocol import log
+
+from benchmarks.estimators import BASELINE, OURS
+from benchmarks.store import log
 
 _PACKAGES = ("matplotlib", "scikit_posthocs")
 _NO_DATE: Any = {"Date": None}
