@@ -78,7 +78,6 @@ def parser() -> argparse.ArgumentParser:
 
 def options_of(experiment: Experiment, args: argparse.Namespace) -> Options:
     """Return options of a run, with the defaults of the experiment."""
-    given = {"--sets": args.sets, "--seeds": args.seeds}
     settings: dict[str, Any] = dict(experiment.settings)
     for text in args.settings:
         name, _, value = text.partition("=")
@@ -88,11 +87,13 @@ def options_of(experiment: Experiment, args: argparse.Namespace) -> Options:
     only = {column: values for column, *values in args.only}
     if unknown := set(only) - set(experiment.keys):
         raise SystemExit(f"Unknown columns {sorted(unknown)}: {experiment.keys}.")
-    processes = experiment.processes if args.processes is None else args.processes
+    n_cores = os.cpu_count() or 1
+    processes = args.processes or experiment.processes or n_cores
     return Options(
-        sets=expand(given["--sets"] or experiment.sets, args.data),
-        seeds=given["--seeds"] or experiment.seeds,
-        processes=processes or os.cpu_count() or 1,
+        sets=expand(args.sets or experiment.sets, args.data),
+        seeds=args.seeds or experiment.seeds,
+        processes=processes,
+        n_threads=max(1, n_cores // processes),
         data=args.data,
         results=args.results,
         only=only,

@@ -30,15 +30,11 @@ class Options:
     sets: Sequence[str] = ()
     seeds: Sequence[int] = ()
     processes: int = 1
+    n_threads: int = 1  # of each process, where processes share all cores
     data: str | None = None
     results: Path = RESULTS
     only: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def n_threads(self) -> int:
-        """Threads of each process where processes share all cores."""
-        return max(1, (os.cpu_count() or 1) // self.processes)
 
 
 @dataclass(frozen=True)
@@ -244,8 +240,11 @@ def _in_processes(
         os.environ[f"{library}_NUM_THREADS"] = str(options.n_threads)
     minutes = options.settings.get("most_minutes")
     running: set[Any] = set()
+    stopped = threading.Event()
 
     def work(keys: list[Row]) -> None:
+        if stopped.is_set():
+            return
         left = list(keys)
         given = (_rows_by_name, experiment.name, keys, options)
         try:
@@ -259,6 +258,7 @@ def _in_processes(
                 add({**dict.fromkeys(experiment.values, ""), **key, "status": status})
                 status = f"not run since another took over {minutes:g} minutes"
         except RuntimeError as error:
+            stopped.set()
             raise SystemExit(_failure(experiment, left, str(error))) from None
 
     with ThreadPoolExecutor(options.processes) as pool:
@@ -267,9 +267,11 @@ def _in_processes(
             for future in as_completed(futures):
                 future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(running):  # whose threads then end
-                process.kill()
+            stopped.set()
+            while not all(future.done() for future in futures):
+                for process in list(running):
+                    process.kill()
+                time.sleep(0.1)
 
 
 def _rows_by_name(name: str, keys: list[Row], options: Options) -> Iterator[Any]:

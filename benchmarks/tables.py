@@ -44,7 +44,9 @@ def spreads(groups: Any) -> pd.DataFrame:
     mean, deviation = groups.mean(), groups.std()
     cells = [
         list(map(spread, *rows))
-        for rows in zip(mean.to_numpy().tolist(), deviation.to_numpy().tolist(), strict=True)
+        for rows in zip(
+            mean.to_numpy().tolist(), deviation.to_numpy().tolist(), strict=True
+        )
     ]
     return pd.DataFrame(cells, mean.index, mean.columns)
 

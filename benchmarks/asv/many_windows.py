@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from sktext_vq import VQTextClassifier, VQTextTransformer
 
 from .panels import operations, tiles
@@ -45,6 +46,8 @@ class Limit:
     No other arithmetic is as fast as such a product, so that a transform which scores
     each window against each code cannot be faster.
     """
+
+    timeout = 600
 
     def setup(self) -> None:
         self.X, y = tiles(1000, 9, 128)

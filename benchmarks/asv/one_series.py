@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from sktext_vq import VQTextTransformer
 from torch import nn
+
+from sktext_vq import VQTextTransformer
 
 from .panels import one_thread, tiles
 
@@ -18,6 +19,7 @@ class Tokens:
 
     params: Any = (64, 512)
     param_names = ("n_codes",)
+    timeout = 600
 
     def setup(self, n_codes: int) -> None:
         one_thread()
@@ -48,6 +50,7 @@ class EncoderOfVQShapesSize:
 
     params: Any = (256, 512)
     param_names = ("width",)
+    timeout = 600
     batch = 16  # larger ones are no faster on a CPU
 
     def setup(self, width: int) -> None:

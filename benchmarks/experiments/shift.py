@@ -22,6 +22,7 @@ from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread_table
 
 # What both sets of the cross-data tasks have.
+SENSORS = ("gravity", "userAcceleration", "rotationRate")
 CLASSES = ("sitting", "standing", "walking", "walking downstairs", "walking upstairs")
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
 CROSS_DATA = {
@@ -85,7 +86,7 @@ def rotation(degrees: float) -> Callable[..., Series]:
         axes /= np.linalg.norm(axes, axis=1, keepdims=True)
         turns = Rotation.from_rotvec(np.deg2rad(degrees) * axes).as_matrix()
         X = X.copy()
-        for sensor in ("gravity", "userAcceleration", "rotationRate"):
+        for sensor in SENSORS:
             own = axes_of(sensor, found)
             X[:, own] = turns @ X[:, own]
         return X
