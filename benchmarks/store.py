@@ -1,4 +1,4 @@
-"""Files of results: CSV that grows by a row at a time, and the environment beside it."""
+"""Files of results: CSV that grows by a row at a time, with its environment."""
 
 from __future__ import annotations
 

@@ -42,13 +42,8 @@ def spread_of(values: pd.Series, digits: int = 3) -> str:
 def spreads(groups: Any) -> pd.DataFrame:
     """Write mean ± standard deviation of each group and column of a groupby."""
     mean, deviation = groups.mean(), groups.std()
-    cells = [
-        list(map(spread, *rows))
-        for rows in zip(
-            mean.to_numpy().tolist(), deviation.to_numpy().tolist(), strict=True
-        )
-    ]
-    return pd.DataFrame(cells, mean.index, mean.columns)
+    cells = {name: list(map(spread, mean[name], deviation[name])) for name in mean}
+    return pd.DataFrame(cells, mean.index)
 
 
 def spread_table(

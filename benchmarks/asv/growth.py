@@ -12,7 +12,7 @@ BASE = {"cases": 500, "channels": 3, "timepoints": 64}
 
 
 class Growth:
-    """The transformer without training; a linear method takes `factor` times as long."""
+    """The transformer without training; linear methods take `factor` times as long."""
 
     params: Any = (tuple(BASE), (1, 2, 4, 8, 16))
     param_names = ("dimension", "factor")

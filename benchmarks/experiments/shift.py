@@ -333,7 +333,7 @@ def damage_table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="shift",
-    about="other people's sensors: another data set, few and rare cases, damaged series",
+    about="another data set in tests, few and rare cases, damaged series",
     keys=("task", "method", "seed"),
     values=("macro_f1", "accuracy", "seconds"),
     tasks=tasks,

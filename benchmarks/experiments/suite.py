@@ -217,12 +217,12 @@ def _missing(frame: pd.DataFrame, by_split: pd.DataFrame) -> str:
     reasons = other.groupby(["set", "estimator"])["status"].first()
     never = [name for name in by_split if name not in set(frame["estimator"])]
     lines = [f"- all sets: {', '.join(never)} (not run)\n"] if never else []
-    for name, scores in by_split.drop(columns=never).groupby(level="set", sort=False):
+    for name, own in by_split.drop(columns=never).groupby(level="set", sort=False):
         lacking = [
-            f"{estimator}{' in part' if scores[estimator].notna().any() else ''} "
+            f"{estimator}{' in part' if own[estimator].notna().any() else ''} "
             f"({reasons.get((name, estimator), 'not run')})"
-            for estimator in scores
-            if scores[estimator].isna().any() or (name, estimator) in reasons
+            for estimator in own
+            if own[estimator].isna().any() or (name, estimator) in reasons
         ]
         if lacking:
             lines.append(f"- {name}: {', '.join(lacking)}\n")
