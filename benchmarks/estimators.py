@@ -49,15 +49,6 @@ class Rocket(TransformerMixin, BaseEstimator):
 
     sktime's own drops every attribute when it is fitted, and with them what pipelines
     of scikit-learn 1.9 keep there.
-
-    Parameters
-    ----------
-    kind : str, default="MiniRocketMultivariate"
-        Name of the class.
-    n_jobs : int, default=-1
-        Number of threads.
-    random_state : int, optional
-        Seed.
     """
 
     def __init__(
@@ -92,15 +83,7 @@ class Rocket(TransformerMixin, BaseEstimator):
 
 
 class OfEqualLength(ClassifierMixin, BaseEstimator):
-    """A classifier of sktime or aeon, with series of unequal length stretched.
-
-    Parameters
-    ----------
-    make : callable
-        Makes the classifier for a number of channels and of timepoints.
-    in_a_row : bool, default=False
-        Whether channels are put one after another, as one.
-    """
+    """A classifier of sktime or aeon, with series of unequal length stretched."""
 
     def __init__(self, make: Callable[[int, int], Any], in_a_row: bool = False) -> None:
         self.make = make

@@ -131,6 +131,11 @@ class Experiment:
         return self.page.format_map(shown)
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Return the names of columns in a text."""
+    return tuple(text.split())
+
+
 def grid(**columns: Iterable[Any]) -> Iterator[Row]:
     """Yield keys of all combinations; the last column changes fastest."""
     for values in product(*columns.values()):

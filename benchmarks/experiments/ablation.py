@@ -26,7 +26,7 @@ from benchmarks.data import (
 )
 from benchmarks.estimators import warm_up
 from benchmarks.internals import class_scores_of_text, explained, has_digits
-from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames
 from benchmarks.tables import frame_markdown, markdown, paired, spread, spreads
 
@@ -332,22 +332,10 @@ EXPERIMENT = Experiment(
     name="ablation",
     about="every loss and part of the model on and off, forms of text, controls",
     keys=("set", "task", "variant", "seed"),
-    values=(
-        "cases",
-        "network_accuracy",
-        "network_macro_f1",
-        "ridge_accuracy",
-        "ridge_macro_f1",
-        "similarity",
-        "affinity",
-        "signal_perplexity",
-        "text_perplexity",
-        "overlap",
-        "explained",
-        "explained_text",
-        "epochs",
-        "fit_seconds",
-        "seconds",
+    values=names(
+        "cases network_accuracy network_macro_f1 ridge_accuracy ridge_macro_f1 "
+        "similarity affinity signal_perplexity text_perplexity overlap explained "
+        "explained_text epochs fit_seconds seconds"
     ),
     tasks=tasks,
     evaluate=evaluate,

@@ -11,7 +11,7 @@ from benchmarks.data import about, load_split
 from benchmarks.experiments.ablation import VARIANTS
 from benchmarks.internals import class_scores_of_text, explained
 from benchmarks.memory import peak_mib
-from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread_of
 
@@ -96,22 +96,10 @@ EXPERIMENT = Experiment(
     name="crossmodal",
     about="what series and texts share: retrieval, classes and codes from sentences",
     keys=("set", "variant", "seed"),
-    values=(
-        "accuracy",
-        "similarity",
-        "affinity",
-        "series_to_caption",
-        "text_to_series",
-        "signal_perplexity",
-        "text_perplexity",
-        "signal_used",
-        "text_used",
-        "overlap",
-        "explained",
-        "explained_text",
-        "epochs",
-        "fit_seconds",
-        "peak_gib",
+    values=names(
+        "accuracy similarity affinity series_to_caption text_to_series "
+        "signal_perplexity text_perplexity signal_used text_used overlap "
+        "explained explained_text epochs fit_seconds peak_gib"
     ),
     tasks=lambda options: grid(set=options.sets, variant=MODELS, seed=options.seeds),
     evaluate=evaluate,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.data import load_split
 from benchmarks.internals import n_features
-from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames, version_of
 from benchmarks.tables import markdown
 
@@ -101,15 +101,8 @@ EXPERIMENT = Experiment(
     name="export",
     about="ONNX files: size, time for a series, and accuracy",
     keys=("set", "settings", "seed"),
-    values=(
-        "features",
-        "bytes",
-        "onnx_ms",
-        "python_ms",
-        "accuracy",
-        "onnx_accuracy",
-        "difference",
-        "beyond",
+    values=names(
+        "features bytes onnx_ms python_ms accuracy onnx_accuracy difference beyond"
     ),
     tasks=lambda options: grid(set=options.sets, settings=SETTINGS, seed=options.seeds),
     evaluate=evaluate,

@@ -27,7 +27,7 @@ from benchmarks.estimators import (
 )
 from benchmarks.figures import draw
 from benchmarks.memory import peak_mib, reset_peak
-from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames, version_of
 from benchmarks.tables import compared, frame_markdown, markdown, spread, spread_table
 
@@ -305,16 +305,6 @@ def holm(by_set: pd.DataFrame) -> pd.DataFrame:
     """Test all pairs of estimators by Wilcoxon's signed ranks, corrected by Holm.
 
     Ties are split between both sides, as in Demšar (JMLR 2006).
-
-    Parameters
-    ----------
-    by_set : DataFrame
-        Scores, with a row per set and a column per estimator.
-
-    Returns
-    -------
-    DataFrame
-        p-values, with a row and a column per estimator.
     """
     pairs = list(combinations(by_set, 2))
     raw = np.array(
@@ -379,17 +369,9 @@ SUITE = Experiment(
     name="suite",
     about="accuracy, calibration, seconds and memory of estimators of sktime and ours",
     keys=("set", "estimator", "split", "seed"),
-    values=(
-        "status",
-        "accuracy",
-        "balanced_accuracy",
-        "macro_f1",
-        "log_loss",
-        "calibration_error",
-        "fit_seconds",
-        "predict_seconds",
-        "peak_mib",
-        "threads",
+    values=names(
+        "status accuracy balanced_accuracy macro_f1 log_loss calibration_error "
+        "fit_seconds predict_seconds peak_mib threads"
     ),
     tasks=tasks,
     evaluate=evaluate,

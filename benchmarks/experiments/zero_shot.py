@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.data import about, load_split, spread_by_class
 from benchmarks.estimators import Rocket
 from benchmarks.experiments.ablation import random_vectors
-from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.statistics import window_statistics
 from benchmarks.store import Frames
 from benchmarks.tables import markdown, spreads
@@ -268,14 +268,7 @@ EXPERIMENT = Experiment(
     name="zero_shot",
     about="unseen classes, over many splits of the classes, beside baselines",
     keys=("set", "method", "split"),
-    values=(
-        "unseen",
-        "unseen_only",
-        "seen",
-        "unseen_of_all",
-        "harmonic_mean",
-        "seconds",
-    ),
+    values=names("unseen unseen_only seen unseen_of_all harmonic_mean seconds"),
     tasks=tasks,
     evaluate=evaluate,
     sets=tuple(SETS),
