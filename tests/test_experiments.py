@@ -31,6 +31,7 @@ from benchmarks.experiments import (
 from benchmarks.runner import Options, grid
 from benchmarks.statistics import window_statistics
 from benchmarks.store import Frames
+from sktext_vq import VQTextClassifier
 
 SET = ("BasicMotions",)
 
@@ -498,7 +499,7 @@ def test_pretraining_search_and_explanations_of_a_small_set(tmp_path):
     only = ("--only", "class", "walking")
     frame, _ = run("search", tmp_path, "--sets", *SET, *only)
     assert frame["recorded"].tolist() == [True, False]
-    assert (frame["average_precision"] > frame["chance"]).all()
+    assert frame["average_precision"][0] > 0.9 > frame["average_precision"][1]
     assert (frame["least"] <= frame["average_precision"]).all()
 
 
@@ -514,13 +515,11 @@ def test_names_are_counted_and_dealt_anew():
     found = naming.compare(names, ["a", "a", "a", "b", "b"], 0)
     assert (found["codes"], found["named"]) == (5, 3)
     assert found["right"] == pytest.approx(2 / 3)
-    assert found["by_chance"] == pytest.approx(5 / 9, abs=0.1)
+    assert found["by_chance"] == pytest.approx(4 / 9, abs=0.1)
     assert np.isnan(naming.compare([None], ["a"], 0)["right"])
 
 
 def short(*args, **parameters):
-    from sktext_vq import VQTextClassifier
-
     parameters |= {"max_epochs": 2, "text_encoder": "hashing"}
     return VQTextClassifier(*args, **parameters)
 
