@@ -1,27 +1,25 @@
-"""Classes without recordings: ours, controls and baselines over many class splits."""
+"""Unseen classes: ours, controls and baselines over many class splits."""
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from estimators import Rocket, limit_threads
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from protocol import Results, about, load_split, log, make_parser, spread_cases
-from report import write_report
 from sklearn.preprocessing import StandardScaler
-from statistics_of_windows import window_statistics
-from variants import random_vectors
 
-KEYS = ("set", "method", "split")
-VALUES = ("unseen", "unseen_only", "seen", "unseen_of_all", "harmonic_mean", "seconds")
+from benchmarks.data import about, load_split, spread_by_class
+from benchmarks.estimators import Rocket
+from benchmarks.experiments.ablation import random_vectors
+from benchmarks.runner import Experiment, Options, Row, grid, names
+from benchmarks.statistics import window_statistics
+from benchmarks.store import Frames
+from benchmarks.tables import markdown, spreads
+
 # Sets, how many of their classes are unseen, and how many splits of classes there are.
 SETS = {
     "UTD-MHAD-inertial": (5, 10),
@@ -30,7 +28,7 @@ SETS = {
     "NATOPS": (2, 15),
     "CricketX": (3, 10),
 }
-_MOST_CASES = 150  # of a class, evenly spread, in training and test
+MOST_CASES = 150  # of a class, evenly spread, in training and test
 
 Fitted = Callable[[Any, Sequence[str]], NDArray[np.str_]]
 
@@ -215,36 +213,32 @@ METHODS: dict[str, Callable[..., Fitted]] = {
 }
 
 
-def few_of_each(y: NDArray[Any]) -> NDArray[np.intp]:
-    """Cases of each class, at most so many, evenly spread."""
-    chosen = []
-    for label in np.unique(y):
-        cases = np.flatnonzero(y == label)
-        chosen.append(cases[spread_cases(len(cases), _MOST_CASES)])
-    return np.sort(np.concatenate(chosen))
+def tasks(options: Options) -> Iterator[Row]:
+    """Yield all methods for each split of the classes."""
+    for name in options.sets:
+        labels = np.unique(load_split(name, options.data).y_train).tolist()
+        splits = range(len(class_splits(labels, name)))
+        yield from grid(set=[name], method=METHODS, split=splits)
 
 
-def evaluate(name: str, method: str, split: int, data: str | None) -> dict[str, Any]:
+def evaluate(key: Row, options: Options) -> Row:
     """Fit to seen classes, and score on the test part."""
-    found = load_split(name, data)
+    name, split = key["set"], key["split"]
+    found = load_split(name, options.data)
     labels = np.unique(found.y_train).tolist()
     unseen = class_splits(labels, name)[split]
-    train = few_of_each(found.y_train)
+    train = spread_by_class(found.y_train, MOST_CASES)
     train = train[~np.isin(found.y_train[train], unseen)]
-    test = few_of_each(found.y_test)
+    test = spread_by_class(found.y_test, MOST_CASES)
     X, y = found.X_test[test], found.y_test[test]
     start = time.perf_counter()
-    with limit_threads(1):
-        predict = METHODS[method](
-            found.X_train[train], found.y_train[train], split, about(found)
-        )
-        old, new, both = harmonic(predict(X, labels), y, unseen)
-        is_new = np.isin(y, unseen)
-        only = float((predict(X[is_new], unseen) == y[is_new]).mean())
+    predict = METHODS[key["method"]](
+        found.X_train[train], found.y_train[train], split, about(name, options.data)
+    )
+    old, new, both = harmonic(predict(X, labels), y, unseen)
+    is_new = np.isin(y, unseen)
+    only = float((predict(X[is_new], unseen) == y[is_new]).mean())
     return {
-        "set": name,
-        "method": method,
-        "split": split,
         "unseen": "; ".join(unseen),
         "unseen_only": only,
         "seen": old,
@@ -254,51 +248,35 @@ def evaluate(name: str, method: str, split: int, data: str | None) -> dict[str, 
     }
 
 
-def parser() -> argparse.ArgumentParser:
-    """Make the parser of options."""
-    found = make_parser(
-        "Fit to the classes that are seen, and recognise those that are not, alone and "
-        "among all. Rows that results/zero_shot.csv has are not computed again."
-    )
-    found.add_argument(
-        "--sets", nargs="+", default=list(SETS), help="data sets", metavar="SET"
-    )
-    found.add_argument(
-        "--methods",
-        nargs="+",
-        choices=list(METHODS),
-        default=list(METHODS),
-        help="what to fit",
-        metavar="METHOD",
-    )
-    found.add_argument(
-        "--processes", type=int, default=os.cpu_count(), help="of one thread each"
-    )
-    return found
+def table(frames: Frames) -> str:
+    """Accuracy and H of each method on each set."""
+    frame = frames["zero_shot"]
+    columns, chance = ["method"], ["chance"]
+    for name, own in frame.groupby("set", sort=False):
+        columns += [f"{name}, {own['split'].nunique()} splits", "H"]
+        chance += [f"{1 / (1 + own['unseen'].iloc[0].count(';')):.3f}", ""]
+    by = frame.groupby(["method", "set"], sort=False)
+    cells = spreads(by[["unseen_only", "harmonic_mean"]])
+    rows = []
+    for method in frame["method"].unique():
+        own = cells.loc[method].reindex(frame["set"].unique(), fill_value="")
+        rows.append([method, *own.to_numpy().ravel()])
+    return markdown(columns, [chance, *rows])
 
 
-def main() -> None:
-    """Compute what is missing, and write the table."""
-    args = parser().parse_args()
-    results = Results(args.results / "zero_shot.csv", KEYS, VALUES)
-    tasks = []
-    for name in args.sets:
-        labels = np.unique(load_split(name, args.data).y_train).tolist()
-        for split in range(len(class_splits(labels, name))):
-            tasks += [(name, method, split) for method in args.methods]
-    tasks = [task for task in tasks if task not in results]
-    rows = Parallel(n_jobs=args.processes, return_as="generator_unordered")(
-        delayed(evaluate)(*task, args.data) for task in tasks
-    )
-    for i, row in enumerate(rows, start=1):
-        results.add(row)
-        log(
-            f"{i} of {len(tasks)}: {row['set']}, {row['method']}, split "
-            f"{row['split']}: {row['unseen_only']:.3f} among unseen, "
-            f"H {row['harmonic_mean']:.3f}"
-        )
-    write_report("zero_shot", args.results)
-
-
-if __name__ == "__main__":
-    main()
+EXPERIMENT = Experiment(
+    name="zero_shot",
+    about="unseen classes, over many splits of the classes, beside baselines",
+    keys=("set", "method", "split"),
+    values=names("unseen unseen_only seen unseen_of_all harmonic_mean seconds"),
+    tasks=tasks,
+    evaluate=evaluate,
+    sets=tuple(SETS),
+    processes=0,
+    tables={"zero_shot": table},
+    page="# Classes without recordings\n\n"
+    "Accuracy among the unseen classes alone, and the harmonic mean H of "
+    "accuracies on test series of seen and of unseen classes, where all classes "
+    "are candidates. Mean ± standard deviation over splits of the classes.\n\n"
+    "{zero_shot}\n",
+)

@@ -7,22 +7,19 @@ lie across two of these series. A window is of the class at its middle.
 
 from __future__ import annotations
 
-import argparse
-import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from estimators import limit_threads
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from protocol import Results, about, load_split, log, make_parser
-from report import write_report
 from sklearn.metrics import average_precision_score
-from zero_shot import few_of_each
 
-KEYS = ("set", "class", "recorded")
-VALUES = ("windows", "chance", "average_precision", "least")
+from benchmarks.data import about, load_split, spread_by_class
+from benchmarks.experiments.zero_shot import MOST_CASES
+from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.store import Frames
+from benchmarks.tables import markdown
 
 
 def put_in_rows(X: Any, y: NDArray[Any], subjects: NDArray[Any] | None) -> Any:
@@ -42,19 +39,20 @@ def put_in_rows(X: Any, y: NDArray[Any], subjects: NDArray[Any] | None) -> Any:
     return tuple(map(np.concatenate, (windows, classes, persons)))
 
 
-def evaluate(name: str, label: str, recorded: bool, data: str | None) -> dict[str, Any]:
+def evaluate(key: Row, options: Options) -> Row:
     """Search the recordings of all for a class by its name."""
     from sktext_vq import VQTextClassifier
 
-    split = load_split(name, data)
-    train = few_of_each(split.y_train)
-    if not recorded:
+    split, label = load_split(key["set"], options.data), key["class"]
+    train = spread_by_class(split.y_train, MOST_CASES)
+    if not key["recorded"]:
         train = train[split.y_train[train] != label]
-    model = VQTextClassifier(max_epochs=0, random_state=0, **about(split))
+    known = about(key["set"], options.data)
+    model = VQTextClassifier(max_epochs=0, random_state=0, **known)
     windows, classes, persons = put_in_rows(
         split.X_test, split.y_test, split.subjects_test
     )
-    with limit_threads(1), warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The text of")
         model.fit(split.X_train[train], split.y_train[train])
         table = model.search(windows, label)
@@ -66,9 +64,6 @@ def evaluate(name: str, label: str, recorded: bool, data: str | None) -> dict[st
         for person in np.unique(persons[wanted])
     ]
     return {
-        "set": name,
-        "class": label,
-        "recorded": recorded,
         "windows": len(windows),
         "chance": wanted.mean(),
         "average_precision": np.mean(by_person),
@@ -76,34 +71,38 @@ def evaluate(name: str, label: str, recorded: bool, data: str | None) -> dict[st
     }
 
 
-def main() -> None:
-    """Compute what is missing, and write the table."""
-    parser = make_parser(
-        "Search recordings of test subjects for classes by their names. Rows that "
-        "results/search.csv has are not computed again."
-    )
-    parser.add_argument(
-        "--sets", nargs="+", default=["MotionSense"], help="data sets", metavar="SET"
-    )
-    parser.add_argument(
-        "--processes", type=int, default=os.cpu_count(), help="of one thread each"
-    )
-    args: argparse.Namespace = parser.parse_args()
-    results = Results(args.results / "search.csv", KEYS, VALUES)
-    tasks = [
-        (name, label, recorded)
-        for name in args.sets
-        for label in np.unique(load_split(name, args.data).y_train).tolist()
-        for recorded in (True, False)
-    ]
-    rows = Parallel(n_jobs=args.processes, return_as="generator")(
-        delayed(evaluate)(*task, args.data) for task in tasks if task not in results
-    )
-    for row in rows:
-        results.add(row)
-        log(f"{row['class']}, recorded: {row['recorded']}: {row['average_precision']}")
-    write_report("search", args.results)
+def tasks(options: Options) -> Iterator[Row]:
+    """Yield all classes of a set, with and without recordings of them."""
+    for name in options.sets:
+        labels = np.unique(load_split(name, options.data).y_train).tolist()
+        yield from grid(**{"set": [name], "class": labels, "recorded": (True, False)})
 
 
-if __name__ == "__main__":
-    main()
+def table(frames: Frames) -> str:
+    """Average precision for each class, with and without recordings of it."""
+    rows = []
+    for key, own in frames["search"].groupby(["set", "class"], sort=False):
+        own = own.set_index("recorded")
+        cells = [
+            f"{own.loc[each, 'average_precision']:.3f} ({own.loc[each, 'least']:.3f})"
+            for each in (True, False)
+        ]
+        rows.append([*key, f"{own['chance'].iloc[0]:.3f}", *cells])
+    return markdown(
+        ["set", "class", "chance", "with recordings", "without recordings"], rows
+    )
+
+
+EXPERIMENT = Experiment(
+    name="search",
+    about="recordings searched for names of classes, with and without training on them",
+    keys=("set", "class", "recorded"),
+    values=("windows", "chance", "average_precision", "least"),
+    tasks=tasks,
+    evaluate=evaluate,
+    sets=("MotionSense",),
+    processes=0,
+    tables={"search": table},
+    page="# Search of recordings by names of classes\n\n"
+    "Average precision, a mean over people, and the least of them.\n\n{search}\n",
+)

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import numpy as np
-from estimators import limit_threads, minirocket
-from joblib import Parallel, delayed
+import pandas as pd
 from numpy.typing import NDArray
-from protocol import Results, load_split, log, make_parser, scores
-from report import write_report
 from scipy.spatial.transform import Rotation
-from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from statistics_of_windows import window_statistics
 
-from sktext_vq.text._statistics import fill_gaps
-
-KEYS = ("task", "method", "seed")
-VALUES = ("macro_f1", "accuracy", "seconds")
-
-Series = NDArray[np.floating[Any]]
+from benchmarks.data import Part, load_split, scores
+from benchmarks.estimators import classifier_closed, minirocket, ridge
+from benchmarks.internals import Series, add_copies, fill_gaps
+from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.statistics import window_statistics
+from benchmarks.store import Frames
+from benchmarks.tables import markdown, spread_table
 
 # What both sets of the cross-data tasks have.
+SENSORS = ("gravity", "userAcceleration", "rotationRate")
 CLASSES = ("sitting", "standing", "walking", "walking downstairs", "walking upstairs")
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
 CROSS_DATA = {
@@ -55,7 +49,7 @@ AUGMENT = {
 OURS: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours, gravity views alone, gain": {
-        "gravity": "replace",
+        "gravity_views": "alone",
         "augment": AUGMENT["gain"],
     },
     "ours, augmented": {"augment": AUGMENT["augmented"]},
@@ -92,7 +86,7 @@ def rotation(degrees: float) -> Callable[..., Series]:
         axes /= np.linalg.norm(axes, axis=1, keepdims=True)
         turns = Rotation.from_rotvec(np.deg2rad(degrees) * axes).as_matrix()
         X = X.copy()
-        for sensor in ("gravity", "userAcceleration", "rotationRate"):
+        for sensor in SENSORS:
             own = axes_of(sensor, found)
             X[:, own] = turns @ X[:, own]
         return X
@@ -139,47 +133,38 @@ CORRUPTIONS: dict[str, Callable[..., Series]] = {
     "resampled": resampled,
 }
 _BASELINES = ("MiniRocket", "statistics")
-SEEDS = {"few": 6}
-GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {  # tasks and methods
+METHODS = {
     "cross-data": (
-        tuple(CROSS_DATA),
-        (
-            "ours",
-            "ours, gravity views alone, gain",
-            *_BASELINES,
-            *(f"{name}, vertical and horizontal" for name in _BASELINES),
-            *(f"{name}, vertical and horizontal, gain" for name in _BASELINES),
-        ),
+        "ours",
+        "ours, gravity views alone, gain",
+        *_BASELINES,
+        *(f"{name}, vertical and horizontal" for name in _BASELINES),
+        *(f"{name}, vertical and horizontal, gain" for name in _BASELINES),
     ),
-    "few": (tuple(FEW), ("ours", *_BASELINES)),
-    "corruptions": (
-        tuple(CORRUPTIONS),
-        tuple(
-            name + changes
-            for name in ("ours", *_BASELINES)
-            for changes in ("", ", augmented")
-        ),
+    "few": ("ours", *_BASELINES),
+    "corruptions": tuple(
+        name + changes
+        for name in ("ours", *_BASELINES)
+        for changes in ("", ", augmented")
     ),
 }
 
 
-@dataclass(frozen=True)
-class Fit:
-    """A fit, and the tasks that it is scored on."""
+def tasks(options: Options) -> Iterator[Row]:
+    """Yield all tasks; more seeds where they draw few cases."""
+    for group, names in (
+        ("cross-data", CROSS_DATA),
+        ("few", FEW),
+        ("corruptions", CORRUPTIONS),
+    ):
+        seeds = options.seeds or range(6 if group == "few" else 2)
+        yield from grid(task=names, method=METHODS[group], seed=seeds)
 
-    group: str
-    method: str
-    seed: int
-    tasks: tuple[str, ...]
 
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Training series, or test series, and their classes."""
-
-    X: Series
-    y: NDArray[np.str_]
-    channel_names: tuple[str, ...]
+def fit_of(key: Row) -> Hashable:
+    """Return what tells fits apart: that of one seed has all damaged series."""
+    task = "damage" if key["task"] in CORRUPTIONS else key["task"]
+    return task, key["method"], key["seed"]
 
 
 def axes_of(sensor: str, found: Any) -> list[int]:
@@ -214,33 +199,32 @@ def draw(y: NDArray[np.str_], sizes: NDArray[Any], seed: int) -> NDArray[np.intp
     return np.sort(np.concatenate(chosen))
 
 
-def training_part(fit: Fit, data: str | None) -> Part:
+def train(key: Row, data: str | None) -> Part:
     """Load what a fit sees."""
-    if fit.group == "cross-data":
-        found = load_split(CROSS_DATA[fit.tasks[0]][0], data)
+    task, seed = key["task"], key["seed"]
+    if task in CROSS_DATA:
+        found = load_split(CROSS_DATA[task][0], data)
         part = shared(found.X_train, found.y_train, found.channel_names)
-        cases = np.random.default_rng(fit.seed).permutation(len(part.y))
+        cases = np.random.default_rng(seed).permutation(len(part.y))
         cases = np.sort(cases[:_MOST_CASES])
         return Part(part.X[cases], part.y[cases], CHANNELS)
     found = load_split("MotionSense", data)
-    sizes = _WHERE_DAMAGED if fit.group == "corruptions" else FEW[fit.tasks[0]]
-    cases = draw(found.y_train, sizes, fit.seed)
+    cases = draw(found.y_train, FEW.get(task, _WHERE_DAMAGED), seed)
     return Part(found.X_train[cases], found.y_train[cases], found.channel_names)
 
 
-def test_parts(fit: Fit, data: str | None) -> Iterator[tuple[str, Part]]:
+def test(key: Row, data: str | None) -> Part:
     """Load what a fit is scored on; all methods see the same damage."""
-    if fit.group == "cross-data":
-        found = load_split(CROSS_DATA[fit.tasks[0]][1], data)
-        yield fit.tasks[0], shared(found.X_test, found.y_test, found.channel_names)
-        return
+    task = key["task"]
+    if task in CROSS_DATA:
+        found = load_split(CROSS_DATA[task][1], data)
+        return shared(found.X_test, found.y_test, found.channel_names)
     found = load_split("MotionSense", data)
-    for task in fit.tasks:
-        X = found.X_test
-        if fit.group == "corruptions":
-            rng = np.random.default_rng([fit.seed, list(CORRUPTIONS).index(task)])
-            X = CORRUPTIONS[task](X, rng, found).astype(X.dtype)
-        yield task, Part(X, found.y_test, found.channel_names)
+    X = found.X_test
+    if task in CORRUPTIONS:
+        rng = np.random.default_rng([key["seed"], list(CORRUPTIONS).index(task)])
+        X = CORRUPTIONS[task](X, rng, found).astype(X.dtype)
+    return Part(X, found.y_test, found.channel_names)
 
 
 def vertical_and_horizontal(X: Series) -> Series:
@@ -267,28 +251,23 @@ def vertical_and_horizontal(X: Series) -> Series:
     return np.stack(views, axis=1)
 
 
-def build(fit: Fit, channel_names: tuple[str, ...]) -> Any:
+def build(key: Row, channel_names: Any) -> Any:
     """Make an estimator of one thread; in the long tail all weigh classes alike."""
-    weight = "balanced" if fit.tasks == ("long tail",) else None
-    if fit.method in OURS:
-        from sktext_vq import VQTextClassifier
-
-        return VQTextClassifier(
-            max_epochs=0,
-            random_state=fit.seed,
+    method, seed = key["method"], key["seed"]
+    weight = "balanced" if key["task"] == "long tail" else None
+    if method in OURS:
+        return classifier_closed(
+            seed,
             channel_names=channel_names,
             class_weight=weight,
-            **OURS[fit.method],
+            **OURS[method],
         )
-    name, *options = fit.method.split(", ")
+    name, *options = method.split(", ")
     if name == "MiniRocket":
-        model = minirocket(fit.seed, n_jobs=1)
+        model = minirocket(seed, n_jobs=1)
     else:
-        model = make_pipeline(
-            FunctionTransformer(window_statistics),
-            StandardScaler(),
-            RidgeClassifierCV(alphas=np.logspace(-1, 5, 13)),
-        )
+        features = FunctionTransformer(window_statistics)
+        model = make_pipeline(features, StandardScaler(), ridge())
     model[-1].set_params(class_weight=weight)
     if "vertical and horizontal" in options:
         return make_pipeline(FunctionTransformer(vertical_and_horizontal), model)
@@ -300,104 +279,76 @@ def with_copies(part: Part, method: str, seed: int) -> Part:
     changes = AUGMENT.get(method.rpartition(", ")[2])
     if changes is None or method in OURS:
         return part
-    from sktext_vq._features.augmentation import add_copies
-    from sktext_vq._utils.channels import find_triads
-    from sktext_vq.panel import as_panel
-
-    triads = list(find_triads(part.channel_names).values())
-    panel = add_copies(as_panel(part.X), triads, changes, np.random.RandomState(seed))
-    y = np.repeat(part.y, panel.n_cases // len(part.y))
-    return Part(fill_gaps(panel.values), y, part.channel_names)
+    X = add_copies(part.X, part.channel_names, changes, seed)
+    y = np.repeat(part.y, len(X) // len(part.y))
+    return Part(fill_gaps(X), y, part.channel_names)
 
 
-def evaluate(fit: Fit, data: str | None) -> list[dict[str, Any]]:
+def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
     """Fit once, and score on each task; seconds are those of the fit and of a test."""
-    part = training_part(fit, data)
-    rows = []
-    with limit_threads(1):
+    method, seed = keys[0]["method"], keys[0]["seed"]
+    part = train(keys[0], options.data)
+    start = time.perf_counter()
+    part = with_copies(part, method, seed)
+    model = build(keys[0], part.channel_names).fit(part.X, part.y)
+    fit_seconds = time.perf_counter() - start
+    for key in keys:
+        other = test(key, options.data)
+        X = other.X if method in OURS else fill_gaps(other.X)
         start = time.perf_counter()
-        part = with_copies(part, fit.method, fit.seed)
-        model = build(fit, part.channel_names).fit(part.X, part.y)
-        fit_seconds = time.perf_counter() - start
-        for task, test in test_parts(fit, data):
-            X = test.X if fit.method in OURS else fill_gaps(test.X)
-            start = time.perf_counter()
-            found = scores(test.y, model.predict(X))
-            rows.append(
-                {
-                    "task": task,
-                    "method": fit.method,
-                    "seed": fit.seed,
-                    "macro_f1": found["macro_f1"],
-                    "accuracy": found["accuracy"],
-                    "seconds": fit_seconds + time.perf_counter() - start,
-                }
-            )
-    return rows
+        found = scores(other.y, model.predict(X))
+        yield key | {
+            "macro_f1": found["macro_f1"],
+            "accuracy": found["accuracy"],
+            "seconds": fit_seconds + time.perf_counter() - start,
+        }
 
 
-def missing_fits(
-    groups: list[str], seeds: list[int] | None, results: Results
-) -> list[Fit]:
-    """List what is to be fitted, with the tasks that have no rows yet."""
-    fits = []
-    for group in groups:
-        tasks, methods = GROUPS[group]
-        together = [tasks] if group == "corruptions" else [(task,) for task in tasks]
-        for seed in range(SEEDS.get(group, 2)) if seeds is None else seeds:
-            for some in together:
-                for method in methods:
-                    left = [t for t in some if (t, method, seed) not in results]
-                    if left:
-                        fits.append(Fit(group, method, seed, tuple(left)))
-    return fits
+def _by_method(frame: pd.DataFrame, tasks: list[str]) -> str:
+    table = spread_table(frame, "method", "task", "macro_f1")
+    methods = sorted(table.index, key=lambda name: (name[:4] != "ours", name))
+    rows = table.loc[methods, tasks].itertuples()
+    return markdown(["method", *tasks], rows)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Make the parser of options."""
-    found = make_parser(
-        "Score on recordings of other people, phones and places than those of "
-        "training, after few training cases, and on damaged series. Rows that "
-        "results/shift.csv has are not computed again."
+def shift_table(frames: Frames) -> str:
+    """Macro-F1 of each method from one set to another, and after few cases."""
+    frame = frames["shift"]
+    tasks = [task for task in (*CROSS_DATA, *FEW) if task in set(frame["task"])]
+    return _by_method(frame[frame["task"].isin(tasks)], tasks)
+
+
+def damage_table(frames: Frames) -> str:
+    """Macro-F1 of each method on damaged series, and the mean of a complete row."""
+    frame = frames["shift"]
+    frame = frame[~frame["task"].isin([*CROSS_DATA, *FEW])]
+    tasks = sorted(frame["task"].unique(), key=lambda task: task != "clean")
+    by_fit = frame[frame["task"] != "clean"].pivot(
+        index=["method", "seed"], columns="task", values="macro_f1"
     )
-    found.add_argument(
-        "--tasks",
-        nargs="+",
-        choices=list(GROUPS),
-        default=list(GROUPS),
-        help="groups of tasks",
-        metavar="GROUP",
-    )
-    found.add_argument(
-        "--seeds",
-        nargs="+",
-        type=int,
-        help="of each; without any 0 and 1, and more where seeds draw few cases",
-        metavar="SEED",
-    )
-    found.add_argument(
-        "--processes", type=int, default=os.cpu_count(), help="of one thread each"
-    )
-    return found
+    means = by_fit.mean(axis=1, skipna=False).rename("macro_f1").reset_index()
+    both = pd.concat([frame, means.assign(task="mean")])
+    return _by_method(both, [*tasks, "mean"])
 
 
-def main() -> None:
-    """Compute what is missing, and write the tables."""
-    args = parser().parse_args()
-    results = Results(args.results / "shift.csv", KEYS, VALUES)
-    fits = missing_fits(args.tasks, args.seeds, results)
-    found = Parallel(n_jobs=args.processes, return_as="generator_unordered")(
-        delayed(evaluate)(fit, args.data) for fit in fits
-    )
-    for i, rows in enumerate(found, start=1):
-        for row in rows:
-            results.add(row)
-            log(
-                f"{i} of {len(fits)}: {row['task']}, {row['method']}, seed "
-                f"{row['seed']}: macro-F1 {row['macro_f1']:.3f}"
-            )
-    write_report("shift", args.results)
-
-
-if __name__ == "__main__":
-    main()
+EXPERIMENT = Experiment(
+    name="shift",
+    about="another data set in tests, few and rare cases, damaged series",
+    keys=("task", "method", "seed"),
+    values=("macro_f1", "accuracy", "seconds"),
+    tasks=tasks,
+    evaluate=evaluate,
+    fit=fit_of,
+    processes=0,
+    tables={"shift": shift_table, "damage": damage_table},
+    page="# Shift\n\n"
+    "Macro-F1 on test parts, mean ± standard deviation over seeds, which draw the "
+    "training cases.\n\n## Other recordings, and few cases\n\n{shift}\n\n"
+    "From one set to the other: the five classes, and total acceleration and "
+    "rotation rate, that both have; nothing of the target is fitted to. The "
+    "other columns are MotionSense. Its long tail has from 200 to 2 training "
+    "cases of a class, and all methods weigh classes alike there.\n"
+    "\n## Damaged test series\n\n{damage}\n\n"
+    "MotionSense, 200 training cases of each class, which are not damaged. "
+    "One fit for all columns; the mean is over all but the first.\n",
+)
