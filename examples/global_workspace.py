@@ -25,7 +25,7 @@ from sktext_vq._training.texts import encode_texts
 from sktext_vq.datasets import load
 from sktext_vq.nn import ShapeTokenizer, attributes, fusion, losses, segments, text
 from sktext_vq.nn.constants import SCALE_FLOOR
-from sktext_vq.nn.tokenizer import Batch
+from sktext_vq.nn.windows import Batch
 
 
 class Workspace(nn.Module):

@@ -380,8 +380,9 @@ class BaseVQText(BaseEstimator):
             A row per code:
 
             - its ``shape`` in words (``"nearly flat"`` if its eight points hardly
-              differ; only segments that hardly vary have such a code), ``usage`` (share of the windows of the training series), and the
-              ``channel`` and ``length`` (in timepoints) in which it is most typical;
+              differ; only segments that hardly vary have such a code), ``usage`` (share
+              of the windows of the training series), and the ``channel`` and ``length``
+              (in timepoints) in which it is most typical;
             - ``attributes``, such as ``"strong, quick, in acc_z"``: whether its
               windows are strong or weak for their channel and length, short or long,
               and mostly of one channel. Empty where they are neither;

@@ -276,8 +276,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         DataFrame
             Rows of each series by contribution, the largest first: ``case``, ``label``,
             ``against``; ``channel``, ``channel_name``, ``start``, ``length`` and
-            ``code`` of a token as in :meth:`tokens`; a ``phrase`` that describes it; and
-            its ``contribution``. Contributions of a series sum to the log-odds of
+            ``code`` of a token as in :meth:`tokens`; a ``phrase`` that describes it;
+            and its ``contribution``. Contributions of a series sum to the log-odds of
             `label` over `against`. Rows with code -1 are statistics of a channel,
             timepoints between tokens, and the intercept, which is last: the log-odds of
             a series without shapes and with average statistics.

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
 from sktext_vq._io.read import read_recordings
-from sktext_vq._io.tables import Recordings
+from sktext_vq._io.table import Recordings
 
 __all__ = ["Recordings", "cut_windows", "read_recordings", "segment"]
 

@@ -20,7 +20,7 @@ from sktext_vq.nn.segment_refiner import (
     sample_windows,
 )
 from sktext_vq.nn.segmentation import cut_segments, decode
-from sktext_vq.nn.tokenizer import cut_windows
+from sktext_vq.nn.windows import cut_windows
 from sktext_vq.panel import as_panel
 
 

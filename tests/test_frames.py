@@ -8,7 +8,7 @@ from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._utils.channels import find_triads
 from sktext_vq.nn import GravityFrame
 from sktext_vq.nn.gravity import PARTS
-from sktext_vq.nn.tokenizer import Batch
+from sktext_vq.nn.windows import Batch
 
 NAMES = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
 FAST = {"n_codes": 16, "max_epochs": 0, "random_state": 0}

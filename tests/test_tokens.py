@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 
 from sktext_vq.nn import tokenizer as tokens
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
-from sktext_vq.nn.tokenizer import (
-    Batch,
-    ShapeTokenizer,
-    cut_windows,
-    dilations,
-    moving_mean,
-    summarise,
-)
+from sktext_vq.nn.histograms import summarise
+from sktext_vq.nn.tokenizer import ShapeTokenizer
+from sktext_vq.nn.windows import Batch, cut_windows, dilations, moving_mean
 
 
 def generator(seed=0):
@@ -214,7 +209,7 @@ def test_knots_are_quantiles_of_windows_that_count():
     with torch.no_grad():
         tokenizer.fit(batch, generator())
     inner = torch.linspace(0, 1, tokens.LEVEL_BINS + 2)[1:-1]
-    for v, d, windows in tokenizer._all_windows(batch):
+    for v, d, windows in tokenizer.all_windows(batch):
         for c in range(2):
             counted = windows.valid[c::2] > 0
             for values, knots in (

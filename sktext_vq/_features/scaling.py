@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sktext_vq.nn.constants import N_POINTS
-from sktext_vq.nn.tokenizer import Batch
+from sktext_vq.nn.windows import Batch
 from sktext_vq.panel import Panel, spread_cases
 
 # Standard deviations: far outside of the training range, and what float32 can square.

@@ -26,7 +26,7 @@ from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.attribution import attribute
 from sktext_vq.nn.constants import N_QUANTILES
 from sktext_vq.nn.segment_refiner import AttributeDecoder
-from sktext_vq.nn.tokenizer import Batch
+from sktext_vq.nn.windows import Batch
 from sktext_vq.panel import Panel
 
 _STATISTICS = (

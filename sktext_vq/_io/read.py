@@ -12,18 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq._io.tables import (
-    Columns,
-    Recordings,
-    as_table,
+from sktext_vq._io.delimited import (
     blame,
-    from_table,
-    is_gzip,
     needs_pyarrow,
     read_parquet,
     read_text,
-    to_frame,
 )
+from sktext_vq._io.forms import from_table
+from sktext_vq._io.table import Columns, Recordings, as_table, is_gzip, to_frame
 from sktext_vq._utils.files import check_path, check_target, replace_file
 from sktext_vq.datasets import about_cases, read_ts
 
@@ -178,6 +174,11 @@ def read_recordings(
         raise IsADirectoryError(f"{path} is a folder. Give a file of series.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
+    return _read_file(path, part, columns)
+
+
+def _read_file(path: Path, part: str | None, columns: Columns) -> Recordings:
+    """Read a file by the reader of its extension."""
     ending = path.suffix.lower()
     if ending == ".npz":
         return _from_npz(path, part)

@@ -271,6 +271,7 @@ def check_classes(
     )
     if not weight.any():
         raise ValueError(
-            f"class_weight must be above 0 for at least one class, got {class_weight!r}."
+            "class_weight must be above 0 for at least one class, got "
+            f"{class_weight!r}."
         )
     return dataclasses.replace(data, class_weight=weight)

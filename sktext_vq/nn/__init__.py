@@ -7,7 +7,8 @@ from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.segment_refiner import AttributeDecoder
 from sktext_vq.nn.text_branch import ClassMemory, CodeDecoder, DigitBranch, TextBranch
-from sktext_vq.nn.tokenizer import ShapeTokenizer, dilations
+from sktext_vq.nn.tokenizer import ShapeTokenizer
+from sktext_vq.nn.windows import dilations
 
 __all__ = [
     "AttributeDecoder",

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from sktext_vq.nn.constants import N_POINTS
-from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer, Windows
+from sktext_vq.nn.tokenizer import ShapeTokenizer
+from sktext_vq.nn.windows import Batch, Windows
 
 _LEAST = 1e-6  # windows in all; less is rounding
 
@@ -37,8 +38,8 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
     # Slopes: what begins at a timepoint, less what ended before it.
     n_timepoints = batch.series.shape[2]
     slopes = torch.zeros(n_channels, n_timepoints + 1, dtype=torch.float64)
-    batch = tokenizer._extend(batch)
-    for v, d, windows in tokenizer._all_windows(batch):
+    batch = tokenizer.extend(batch)
+    for v, d, windows in tokenizer.all_windows(batch):
         n_windows = windows.offset.shape[1]
         if not n_windows:
             continue

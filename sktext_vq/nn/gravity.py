@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sktext_vq.nn.tokenizer import Batch
+from sktext_vq.nn.windows import Batch
 
 PARTS = ("vertical", "horizontal", "norm")
 RELATIVE = tuple(f"{part}, relative" for part in PARTS)

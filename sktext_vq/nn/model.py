@@ -20,8 +20,9 @@ from sktext_vq.nn.text_branch import (
     TextBranch,
     Texts,
 )
-from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer
+from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.nn.usage import pool_groups, share_of_codes
+from sktext_vq.nn.windows import Batch
 
 WORKSPACE_DIM = 96
 # Straight-through gradients see codes this near to the best one, in units of the

@@ -1,29 +1,20 @@
-"""Signal branch: windows of series become tokens, and tokens become histograms.
-
-A token is a code `z`, an offset `mu`, a scale `sigma`, a start `t` and a length `l`.
-For windows of eight piecewise means at every start and dyadic lengths, all of these
-are closed-form linear algebra.
-"""
+"""Signal branch: windows of series become tokens, and tokens become histograms."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
-from types import ModuleType
-from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.compiled import count_compiled, load_kernels
 from sktext_vq.nn.constants import (
     LEVEL_BINS,
     MATCH_QUANTILES,
     N_MATCHES,
     N_POINTS,
-    N_QUANTILES,
     N_ROWS,
     N_SUMMARIES,
     SCALE_BINS,
@@ -32,7 +23,9 @@ from sktext_vq.nn.constants import (
     VIEWS,
 )
 from sktext_vq.nn.frequency_gains import FrequencyGains
+from sktext_vq.nn.histograms import best_match, quantiles, root, shares, sort, summarise
 from sktext_vq.nn.layout import FeatureLayout
+from sktext_vq.nn.windows import Batch, Windows, cut_windows, dilations
 
 # Cases that statistics of windows are read from, and values they may have in all.
 _MAX_SAMPLE_CASES = 512
@@ -40,239 +33,7 @@ _MAX_SAMPLE_VALUES = 2**21
 _MAX_PICKS = 20_000  # windows that knots of levels and scales are read from
 _MAX_RANKED = 4096  # windows that knots of matches are read from
 _SCORES_PER_BLOCK = 2**22
-_FEW_WINDOWS = 16
-_MAX_POOLED = 64  # timepoints that means are computed of without running sums
 _LEAST_WIDTH = 1e-3  # of bins, in standard deviations: levels this near are the same
-
-
-class Windows(NamedTuple):
-    """Windows of one length, with their attributes."""
-
-    points: Tensor  # (N_POINTS + 1, n_series, n_windows): scaled shapes, then ones
-    offset: Tensor  # (n_series, n_windows): mu
-    scale: Tensor  # (n_series, n_windows): sigma
-    valid: Tensor | None  # (n_series, n_windows), 0 or 1; None means all of them
-
-    @property
-    def shape(self) -> Tensor:
-        """Shapes of mean 0 in units of their scale, (N_POINTS, n_series, n_windows)."""
-        return self.points[:N_POINTS]
-
-
-class Batch(NamedTuple):
-    """Standardised series, without gaps, and what is known of their gaps."""
-
-    series: Tensor  # (n_cases, n_channels, n_timepoints) float32
-    observed: Tensor | None = None  # same shape, 0 where filled; None: no gaps
-    lengths: Tensor | None = None  # (n_cases,) int64; given with `observed`
-
-
-def dilations(n_timepoints: int) -> list[int]:
-    """Return the spacings of window points: windows are 8 times as long.
-
-    Powers of two, and a last one that covers the series unless a power of two nearly
-    does.
-
-    >>> dilations(128), dilations(30), dilations(5)
-    ([1, 2, 4, 8, 16], [1, 2, 3], [1])
-    """
-    found = [1]
-    while 2 * found[-1] * N_POINTS <= n_timepoints:
-        found.append(2 * found[-1])
-    last = n_timepoints // N_POINTS
-    if last > 1.33 * found[-1]:
-        found.append(last)
-    return found
-
-
-def cut_windows(
-    series: Tensor,
-    dilation: int,
-    observed: Tensor | None = None,
-    lengths: Tensor | None = None,
-    *,
-    first: int = 0,
-    step: int = 1,
-) -> Windows:
-    """Cut series into windows of one length and take out their offset and scale.
-
-    Parameters
-    ----------
-    series : Tensor of shape (n_series, n_timepoints)
-        Standardised series.
-    dilation : int
-        Timepoints averaged for each of the eight points of a window.
-    observed, lengths : Tensor, optional
-        Per series, where there is a value and where it ends. A window is valid if it
-        lies within its series and at least half of it is observed.
-    first, step : int
-        First start and spacing of starts.
-
-    Returns
-    -------
-    Windows
-        With no windows where the series are shorter than one.
-    """
-    n_timepoints = series.shape[1]
-    length = dilation * N_POINTS
-    n_starts = max(0, n_timepoints - length + 1)
-    means = moving_mean(series, dilation) if n_starts else series
-    n_windows = len(range(first, n_starts, step))
-    points = means.new_ones(N_POINTS + 1, len(means), n_windows)
-    shape = points[:N_POINTS]
-    if n_windows:
-        reach = (N_POINTS - 1) * dilation + 1
-        views = means[:, first:].unfold(1, reach, step)[:, :, ::dilation]
-        shape.copy_(views.permute(2, 0, 1))
-    offset = _mean_of_points(shape)
-    if series.requires_grad:  # nothing that gradients need is overwritten
-        centred = shape - offset
-        scale = (_mean_of_points(centred.square()) + 1e-12).sqrt()
-        points = torch.cat([centred / (scale + SCALE_FLOOR), points[N_POINTS:]])
-    else:
-        shape -= offset
-        scale = _mean_of_points(shape.square()).sqrt()
-        shape /= scale + SCALE_FLOOR
-    valid = None
-    if observed is not None and lengths is not None and n_starts:
-        valid = _valid_windows(observed, lengths, length)[:, first::step]
-    return Windows(points, offset, scale, valid)
-
-
-def moving_mean(series: Tensor, length: int) -> Tensor:
-    """Mean of each ``length`` consecutive timepoints.
-
-    Parameters
-    ----------
-    series : Tensor of shape (n_series, n_timepoints)
-    length : int
-        At most ``n_timepoints``.
-
-    Returns
-    -------
-    Tensor of shape (n_series, n_timepoints - length + 1)
-    """
-    if length == 1:
-        return series
-    if length <= _MAX_POOLED:
-        return F.avg_pool1d(series.unsqueeze(1), length, stride=1).squeeze(1)
-    # In double precision, differences of running sums are as good as direct sums, whose
-    # time would grow with the length.
-    sums = F.pad(series.double().cumsum(1), (1, 0))
-    return ((sums[:, length:] - sums[:, :-length]) / length).to(series.dtype)
-
-
-def _valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
-    """1 for windows at every start that lie in their series and are half observed.
-
-    Of a series without such a window, those count of which as much is observed as on
-    average: no series is left without any.
-    """
-    share = moving_mean(observed, length)
-    every = torch.arange(share.shape[1], device=observed.device)
-    # The smallest window stays valid in a series shorter than itself.
-    ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
-    inside = every + length <= ends
-    share = share * inside
-    mean = share.sum(dim=1, keepdim=True) / inside.sum(dim=1, keepdim=True).clamp_min(1)
-    is_sparse = share.amax(dim=1, keepdim=True) < 0.5
-    enough = share >= torch.where(is_sparse, mean * (1 - 1e-6), 0.5)
-    return (inside & enough).to(observed.dtype)
-
-
-def _mean_of_points(values: Tensor) -> Tensor:
-    """Mean over the first axis, of 8, rounded alike in batches of all sizes."""
-    halves = values[:4] + values[4:]
-    quarters = halves[:2] + halves[2:]
-    return (quarters[0] + quarters[1]) / N_POINTS
-
-
-def shares(whole: Tensor, above: Tensor) -> Tensor:
-    """Turn sums of ramps into histograms.
-
-    A ramp is 0 up to a knot, 1 from the next one on, and a straight line between. The
-    difference of neighbouring ramps shares a value between the two knots that it lies
-    between: a histogram of these changes smoothly where one of hard bins jumps.
-
-    Parameters
-    ----------
-    whole : Tensor of shape (n_series, 1, n_codes)
-        What all bins sum to.
-    above : Tensor of shape (n_series, n_bins - 1, n_codes)
-        Sums of ramps, in ascending order.
-
-    Returns
-    -------
-    Tensor of shape (n_series, n_bins, n_codes)
-    """
-    lower = torch.cat([whole, above], dim=1)
-    upper = F.pad(above, (0, 0, 0, 1))
-    return (lower - upper).clamp_min(0)  # negative by rounding only
-
-
-def summarise(values: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean, standard deviation and seven quantiles, from least to greatest.
-
-    Parameters
-    ----------
-    values : Tensor of shape (n_series, n_windows)
-        Of one window at least.
-    valid : Tensor of shape (n_series, n_windows), optional
-        0 where a value does not count.
-
-    Returns
-    -------
-    Tensor of shape (n_series, 9)
-        0 for series of which no value counts.
-    """
-    if valid is None:
-        count = values.new_full((len(values), 1), values.shape[1])
-        mean = values.mean(dim=1, keepdim=True)
-        deviation = (values - mean).square().mean(dim=1, keepdim=True)
-    else:
-        count = valid.sum(dim=1, keepdim=True).clamp_min(1)
-        mean = (values * valid).sum(dim=1, keepdim=True) / count
-        deviation = ((values - mean).square() * valid).sum(1, keepdim=True) / count
-        values = values.masked_fill(valid == 0, torch.inf)
-    place = (count - 1) * torch.linspace(0, 1, N_QUANTILES, device=values.device)
-    low = place.long()
-    high = torch.minimum(low + 1, count.long() - 1)
-    ordered = _sort(values)
-    quantiles = ordered.gather(1, low).lerp(ordered.gather(1, high), place - low)
-    found = torch.cat([mean, (deviation + 1e-12).sqrt(), quantiles], dim=1)
-    return found if valid is None else found.nan_to_num(0.0, posinf=0.0)
-
-
-def _quantiles(values: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
-    """Quantiles of values that occur several times, as `torch.nanquantile` has them.
-
-    Parameters
-    ----------
-    values, counts : Tensor of shape (n_rows, n_values)
-        Counts are integers, 0 for values that are left out.
-    wanted : Tensor of shape (n_quantiles,)
-
-    Returns
-    -------
-    Tensor of shape (n_rows, n_quantiles)
-        0 for rows without any value.
-    """
-    order = torch.from_numpy(np.argsort(values.numpy(), axis=1))
-    ends = counts.gather(1, order).cumsum(1)
-    place = (wanted * (ends[:, -1:] - 1)).clamp_min(0)
-    low, high = (
-        values.gather(1, order.gather(1, index.clamp_max(values.shape[1] - 1)))
-        for at in (place, place.ceil())
-        for index in [torch.searchsorted(ends, at.long(), right=True)]
-    )
-    return low.lerp(high, place - place.floor()).where(ends[:, -1:] > 0, 0.0)
-
-
-def _sort(values: Tensor) -> Tensor:
-    if values.requires_grad or values.device.type != "cpu":
-        return values.sort(dim=1).values
-    # Many times as fast as torch on a CPU.
-    return torch.from_numpy(np.sort(values.numpy(), axis=1))
 
 
 class ShapeTokenizer(nn.Module):
@@ -340,7 +101,8 @@ class ShapeTokenizer(nn.Module):
             self.match_knots.shape[3] > 0,
         )
 
-    def _extend(self, batch: Batch) -> Batch:
+    def extend(self, batch: Batch) -> Batch:
+        """Return a batch with the channels that the frame adds."""
         return batch if self.frame is None else self.frame(batch)
 
     def views(self, series: Tensor) -> tuple[Tensor, Tensor]:
@@ -367,12 +129,12 @@ class ShapeTokenizer(nn.Module):
         codebook : Codebook, optional
             Whose codes to take, of as many. By default windows become codes.
         """
-        batch = self._extend(batch)
+        batch = self.extend(batch)
         change = torch.diff(batch.series, dim=-1)
         spread = change.transpose(0, 1).reshape(self.n_channels, -1).std(1)
         self.change_scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
         pool = []
-        for v, d, windows in self._all_windows(batch):
+        for v, d, windows in self.all_windows(batch):
             n_windows = windows.offset.shape[-1]
             if n_windows == 0:
                 continue
@@ -391,7 +153,7 @@ class ShapeTokenizer(nn.Module):
                 if windows.valid is not None:
                     counts = counts * (windows.valid[series, starts] > 0)
                 inner = torch.linspace(0, 1, knots.shape[-1] + 2)[1:-1]
-                found = _quantiles(values[series, starts], counts, inner)
+                found = quantiles(values[series, starts], counts, inner)
                 for k in range(1, found.shape[1]):
                     found[:, k].clamp_(min=found[:, k - 1] + _LEAST_WIDTH)
                 knots[v, d] = found
@@ -408,7 +170,7 @@ class ShapeTokenizer(nn.Module):
 
     def _fit_matches(self, batch: Batch, generator: torch.Generator) -> None:
         """Set what a match has to be better than, from extended training series."""
-        for v, d, windows in self._all_windows(batch):
+        for v, d, windows in self.all_windows(batch):
             for c in range(self.n_channels):
                 points = windows.points[:, c :: self.n_channels].flatten(1)
                 if windows.valid is not None:
@@ -417,7 +179,7 @@ class ShapeTokenizer(nn.Module):
                 if points.shape[1] == 0:
                     continue
                 pick = torch.randperm(points.shape[1], generator=generator)
-                ordered = _sort(self.codebook.score(points[:, pick[:_MAX_RANKED]]))
+                ordered = sort(self.codebook.score(points[:, pick[:_MAX_RANKED]]))
                 # Between two scores: at one, rounding would decide about its window.
                 low = (torch.tensor(MATCH_QUANTILES) * (ordered.shape[1] - 1)).long()
                 high = (low + 1).clamp_max(ordered.shape[1] - 1)
@@ -438,10 +200,10 @@ class ShapeTokenizer(nn.Module):
         -------
         Tensor of shape (n_windows, N_POINTS)
         """
-        batch = self._extend(batch)
+        batch = self.extend(batch)
         pool = [
             self._sample_shapes(windows, generator, 512)
-            for _, _, windows in self._all_windows(batch, step=TRAINING_STEP)
+            for _, _, windows in self.all_windows(batch, step=TRAINING_STEP)
             if windows.offset.shape[-1]
         ]
         return torch.cat(pool) if pool else batch.series.new_zeros(0, N_POINTS)
@@ -457,12 +219,12 @@ class ShapeTokenizer(nn.Module):
             return shapes
         return shapes[torch.randint(len(shapes), (most,), generator=generator)]
 
-    def _all_windows(
+    def all_windows(
         self, batch: Batch, first: int = 0, step: int = 1
     ) -> Iterator[tuple[int, int, Windows]]:
         """Yield view, length and windows of all series of a batch."""
         n_timepoints = batch.series.shape[-1]
-        observed, lengths = self._gaps(batch)
+        observed, lengths = self.gaps(batch)
         for v, view in enumerate(self.views(batch.series)):
             series = view.reshape(-1, n_timepoints)
             for d, dilation in enumerate(self.dilations):
@@ -478,7 +240,7 @@ class ShapeTokenizer(nn.Module):
                 )
                 yield v, d, windows
 
-    def _gaps(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+    def gaps(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
         """Where each series is observed, and where it ends; None without gaps."""
         if batch.observed is None or batch.lengths is None:
             return None, None
@@ -497,15 +259,15 @@ class ShapeTokenizer(nn.Module):
         -------
         Tensor of shape (n_cases, n_features)
         """
-        batch = self._extend(batch)
+        batch = self.extend(batch)
         if (
-            (kernels := _kernels()) is not None
+            (kernels := load_kernels()) is not None
             and batch.series.device.type == "cpu"
             and not torch.is_grad_enabled()
         ):
-            return self._count_compiled(batch, kernels)
+            return count_compiled(self, batch, kernels)
         blocks = []
-        for v, d, windows in self._all_windows(batch):
+        for v, d, windows in self.all_windows(batch):
             if windows.offset.shape[-1] == 0:
                 blocks.append(self._no_windows(batch))
                 continue
@@ -533,9 +295,9 @@ class ShapeTokenizer(nn.Module):
         shape_error : Tensor, scalar
             Mean squared distance of scaled windows from their nearest codes.
         """
-        batch = self._extend(batch)
+        batch = self.extend(batch)
         blocks, errors = [], []
-        for v, d, windows in self._all_windows(batch, first, step):
+        for v, d, windows in self.all_windows(batch, first, step):
             if windows.offset.shape[-1] == 0:
                 blocks.append(self._no_windows(batch))
                 continue
@@ -584,11 +346,11 @@ class ShapeTokenizer(nn.Module):
         summaries : Tensor of shape (n_series, N_SUMMARIES)
         """
         # Before scores are overwritten.
-        best = _best_match(scores, windows.valid)
+        best = best_match(scores, windows.valid)
         matches = self._count_matches(scores.detach(), windows.valid, v, d)
         chosen = self.codebook.assign(scores, temperature)
         counts = self._count(windows, chosen, v, d)
-        histograms = torch.cat([_root(counts), best], dim=1)
+        histograms = torch.cat([root(counts), best], dim=1)
         levels = summarise(windows.offset, windows.valid)
         scales = summarise((windows.scale + SCALE_FLOOR).log(), windows.valid)
         return histograms, matches, torch.cat([levels, scales], dim=1)
@@ -649,50 +411,6 @@ class ShapeTokenizer(nn.Module):
         whole, level, scale = sums[:, :1], sums[:, 1:LEVEL_BINS], sums[:, LEVEL_BINS:]
         return torch.cat([shares(whole, level), shares(whole, scale)], dim=1)
 
-    def _count_compiled(self, batch: Batch, kernels: ModuleType) -> Tensor:
-        """Compute the features as `forward` does, in compiled code."""
-        n_cases, n_channels, n_timepoints = batch.series.shape
-        n_lengths = len(self.dilations)
-        features = torch.zeros(n_cases, self.layout.n_features)
-        summaries = features[:, -self.layout.sizes[2] :].view(
-            n_cases, n_channels, -1, N_SUMMARIES
-        )
-        codes = self.codebook.codes.numpy()
-        observed, lengths = self._gaps(batch)
-        for v, view in enumerate(self.views(batch.series)):
-            # Another layout would be compiled anew.
-            series = view.reshape(-1, n_timepoints).contiguous().numpy()
-            for d, dilation in enumerate(self.dilations):
-                n_windows = n_timepoints - dilation * N_POINTS + 1
-                if n_windows < 1:
-                    continue
-                valid = None
-                if observed is not None and lengths is not None:
-                    valid = _valid_windows(observed, lengths, dilation * N_POINTS)
-                offset, scale = attributes = torch.empty(2, len(series), n_windows)
-                kernels.count_windows(
-                    series,
-                    (offset[:0] if valid is None else valid).numpy(),
-                    dilation,
-                    codes,
-                    self.codebook.n_heads,
-                    self.level_knots[v, d].numpy(),
-                    self.scale_knots[v, d].numpy(),
-                    self.match_knots[v, d].numpy(),
-                    features.numpy(),
-                    v * n_lengths + d,
-                    len(VIEWS) * n_lengths,
-                    offset.numpy(),
-                    scale.numpy(),
-                )
-                scale.add_(SCALE_FLOOR).log_()
-                if valid is not None:
-                    valid = valid.repeat(2, 1)
-                found = summarise(attributes.flatten(0, 1), valid)
-                found = found.view(2, n_cases, n_channels, -1).permute(1, 2, 0, 3)
-                summaries[:, :, v * n_lengths + d] = found.flatten(2)
-        return features
-
     def _no_windows(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         n_series = len(batch.series) * self.n_channels
         return (
@@ -708,42 +426,6 @@ class ShapeTokenizer(nn.Module):
             features = torch.stack(kind, dim=1)
             parts.append(features.view(len(features) // self.n_channels, -1))
         return torch.cat(parts, dim=1)
-
-
-def _root(counts: Tensor) -> Tensor:
-    """Square root but for a finite slope at 0, which would blow up rounding."""
-    return (counts + 1e-6).sqrt() - 1e-3
-
-
-def _best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
-    """Best score of each code over the windows of a series; 0 without windows.
-
-    Returns
-    -------
-    Tensor of shape (n_series, 1, n_codes)
-    """
-    if valid is not None:
-        scores = scores.masked_fill(valid == 0, -torch.inf)
-    # Halves against each other are faster than a reduction over the last axis.
-    while (n_windows := scores.shape[-1]) > _FEW_WINDOWS:
-        half = (n_windows + 1) // 2
-        scores = torch.maximum(scores[..., :half], scores[..., n_windows - half :])
-    best = scores.amax(dim=2)
-    if valid is not None:
-        best = best.nan_to_num(neginf=0.0)
-    return best.T.unsqueeze(1)
-
-
-@functools.cache
-def _kernels() -> ModuleType | None:
-    """Compiled code, where numba is installed and compiles."""
-    try:
-        from numba import config
-
-        from sktext_vq.nn import _numba as kernels
-    except ImportError:
-        return None
-    return None if vars(config)["DISABLE_JIT"] else kernels
 
 
 def sample_size(n_channels: int, n_timepoints: int) -> int:

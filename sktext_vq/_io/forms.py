@@ -1,0 +1,440 @@
+"""Panels of series from tables in long, wide or tidy form."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import replace
+from typing import Any, NoReturn, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq._io.table import CHANNEL, Recordings, Table, numbers, row_names
+from sktext_vq._io.times import (
+    PAUSE,
+    UNEVEN,
+    Times,
+    read_times,
+    regularity,
+    sampling_rate,
+)
+from sktext_vq._utils.validation import format_names
+from sktext_vq.datasets import plain
+
+_MANY = 20  # steps, all of which are upwards in a time, and by chance in no channel
+_DATE = re.compile(r"\d+([.:/-]\d+){2,}.*")  # 31.12.2025, 09:00:00
+
+
+def from_table(table: Table) -> Recordings:
+    """Read series from a table of any form."""
+    table = _without_ignored(table)
+    frame = table.frame
+    if not len(frame):
+        raise ValueError(f"{table.path} has no rows.")
+    label = table.find_about("label")
+    # A column of labels is that alone, whatever its name says.
+    rest = replace(table, frame=frame.drop(columns=label or []))
+    case, time, subject = map(rest.find_about, ("case", "time", "subject"))
+    channel, value = rest.find(CHANNEL), rest.find(("value",))
+    about = {"y": label, "groups": subject}
+    is_tidy = case is not None and channel is not None and value is not None
+    if case is None or not (is_tidy or not frame[case].is_unique):
+        if case is not None:
+            rest.refuse_missing(case)
+        if time is not None:
+            raise ValueError(
+                f"{table.path} has a column {time!r}, but each row is a case of its "
+                f"own. {_WHICH_CASE}, or leave out {time!r}. It has "
+                f"{format_names(frame.columns)}."
+            )
+        X, wide_names = _wide(rest)
+        return Recordings(
+            X,
+            channel_names=wide_names,
+            cases=row_names(rest, case),
+            **_about_cases(table, about),
+        )
+    rest.refuse_missing(case)
+    codes, cases = pd.factorize(frame[case])
+    times = None if time is None else read_times(rest, time)
+    if times is not None:
+        streams = codes
+        if is_tidy:
+            rest.refuse_missing(cast(str, channel))
+            streams = frame.groupby([codes, channel], sort=False).ngroup().to_numpy()
+        times = _in_order(rest, times, streams, can_pass_midnight=not is_tidy)
+    places = None if times is None else times.values
+    if is_tidy:
+        about_values = (case, cast(str, channel), cast(str, value), time)
+        values, order, names = _tidy(rest, about_values, codes, places)
+    else:
+        names = _value_columns(rest)
+        values, order = _long(rest, (case, time), names, codes, places)
+        _warn_of_columns(table, values, order, names)
+    return Recordings(
+        _cut(values, order),
+        channel_names=tuple(names),
+        sampling_rate=None if times is None else sampling_rate(rest, times, codes),
+        cases=[str(each) for each in cases],
+        **_about_cases(table, about, codes, cases),
+    )
+
+
+def _without_ignored(table: Table) -> Table:
+    """Return a table without the columns to ignore."""
+    names = []
+    for name in table.columns.ignored:
+        found = name if name in table.frame.columns else None
+        found = found or table.find((name.strip().lower(),))
+        if found is None:
+            raise ValueError(
+                f"{table.path} has no column {name!r} to ignore. It has "
+                f"{format_names(table.frame.columns)}."
+            )
+        names.append(found)
+    return replace(table, frame=table.frame.drop(columns=names))
+
+
+_WHICH_CASE = (
+    "Say which column tells the rows of a recording from those of others "
+    "(case_column, --case-column)"
+)
+
+
+def _value_columns(table: Table) -> list[str]:
+    """Return names of columns that are not about the case, the time or the row."""
+    known = table.columns.about
+    names = [name for name in table.frame.columns if name.lower() not in known]
+    if not names:
+        raise ValueError(f"{table.path} has no columns of values.")
+    return names
+
+
+def _long(
+    table: Table,
+    columns: tuple[str, str | None],
+    names: list[str],
+    codes: NDArray[np.intp],
+    times: NDArray[Any] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return values of a long table and the case of each row, sorted."""
+    case, time = columns
+    values = numbers(table, names)
+    if time is None or times is None:
+        order = np.argsort(codes, kind="stable")
+        return values[order], codes[order]
+    order = np.lexsort((times, codes))
+    codes, times = codes[order], times[order]
+    repeated = (codes[1:] == codes[:-1]) & (times[1:] == times[:-1])
+    if repeated.any():
+        _refuse_repeated(table, order[1:][repeated], [(time, "time"), (case, "case")])
+    return values[order], codes
+
+
+def _warn_of_columns(
+    table: Table, values: NDArray[np.float64], codes: Any, names: list[str]
+) -> None:
+    """Warn of channels that look like times, people or classes."""
+    within = codes[1:] == codes[:-1]
+    if not within.any():
+        return
+    starts = np.r_[True, ~within]
+    # An infinity is refused later, by those who take the series.
+    with np.errstate(invalid="ignore", over="ignore"):
+        steps = np.diff(values, axis=0)[within]
+        same = (steps == 0).all(axis=0) & (np.ptp(values[starts], axis=0) > 0)
+    rising = (steps > 0).all(axis=0) & (len(steps) >= _MANY)
+    for is_so, what, options in (
+        (same, "one value in all rows of a case", "subject_column, label_column"),
+        (rising, "values that rise in every case", "time_column"),
+    ):
+        if is_so.any():
+            found = format_names(np.array(names, dtype=object)[is_so])
+            warnings.warn(
+                f"{table.path} has {found} among the channels, with {what}. If this is "
+                f"no sensor, say what it is ({options}) or leave it out "
+                "(ignore_columns, --ignore).",
+                stacklevel=4,
+            )
+
+
+def _in_order(
+    table: Table, times: Times, streams: NDArray[np.intp], can_pass_midnight: bool
+) -> Times:
+    """Add days to times of day past midnight, and warn of times that go back.
+
+    Times are followed in the order of the rows, within each of `streams`.
+    """
+    order = np.argsort(streams, kind="stable")
+    values, within = times.values[order], np.diff(streams[order]) == 0
+    back = within & (values[1:] < values[:-1])
+    if not back.any():
+        return times
+    place = table.place(int(order[1:][back].min()))
+    midnight = back & times.is_clock
+    if times.is_clock:
+        midnight &= values[:-1] - values[1:] > times.day / 2
+    if midnight.any() and can_pass_midnight and not (back & ~midnight).any():
+        days = np.cumsum(np.r_[0, midnight])
+        starts = np.flatnonzero(np.r_[True, ~within])
+        days -= np.repeat(days[starts], np.diff(np.r_[starts, len(days)]))
+        values = np.empty_like(values)
+        values[order] = times.values[order] + days * times.day
+        return replace(times, values=values)
+    # Rows from the last to the first are sorted like any others.
+    if times.is_clock and (midnight.any() or not back[within].all()):
+        raise ValueError(
+            f"{table.path} has times of day in column {times.name!r} that go back "
+            f"within a case, in {place}, so that the day is unknown. Give times with "
+            "dates, or sort the rows by time."
+        )
+    warnings.warn(
+        f"{table.path} has times in column {times.name!r} that go back within a case, "
+        f"first in {place}. Rows are sorted by time. If a clock was set back, as "
+        "at the end of daylight saving time, ignore the column to keep the order of "
+        "the rows (ignore_columns, --ignore).",
+        stacklevel=4,
+    )
+    return times
+
+
+def _tidy(
+    table: Table,
+    columns: tuple[str, str, str, str | None],
+    codes: NDArray[np.intp],
+    times: NDArray[Any] | None,
+) -> tuple[NDArray[np.float64], NDArray[np.intp], list[str]]:
+    """Return what `_long` does, and names of the channels, of a row per value."""
+    case, channel, value, time = columns
+    table.refuse_missing(channel)
+    channels, names = pd.factorize(table.frame[channel])
+    found = numbers(table, [value])[:, 0]
+    place = times
+    if place is None:
+        place = pd.Series(codes).groupby([codes, channels]).cumcount().to_numpy()
+    order = np.lexsort((channels, place, codes))
+    codes, place, channels = codes[order], place[order], channels[order]
+    is_new = np.ones(len(codes), dtype=np.bool_)
+    is_new[1:] = (codes[1:] != codes[:-1]) | (place[1:] != place[:-1])
+    repeated = ~is_new[1:] & (channels[1:] == channels[:-1])
+    if time is not None and repeated.any():
+        about = [(time, "time"), (channel, "channel"), (case, "case")]
+        _refuse_repeated(table, order[1:][repeated], about)
+    # A channel without a value where others have one misses it.
+    values = np.full((int(is_new.sum()), len(names)), np.nan)
+    values[np.cumsum(is_new) - 1, channels] = found[order]
+    return values, codes[is_new], [str(name) for name in names]
+
+
+def _refuse_repeated(
+    table: Table, rows: NDArray[np.intp], about: list[tuple[str, str]]
+) -> NoReturn:
+    row = int(rows.min())
+    what = " of ".join(f"{word} {table.frame[name].iloc[row]}" for name, word in about)
+    raise ValueError(
+        f"{table.path} has {what} more than once, again in {table.place(row)}. If the "
+        "clock is coarse, ignore the column of times to keep the order of the rows "
+        "(ignore_columns, --ignore). If rows are repeated, drop them. If they are of "
+        f"several recordings: {_WHICH_CASE.lower()}."
+    )
+
+
+def _cut(
+    values: NDArray[np.float64], codes: NDArray[np.intp]
+) -> NDArray[np.float64] | list[NDArray[np.float64]]:
+    """Cut sorted rows into the series of each case."""
+    lengths = np.bincount(codes)
+    if (lengths == lengths[0]).all():
+        X = values.reshape(len(lengths), lengths[0], -1).transpose(0, 2, 1)
+        return np.ascontiguousarray(X)
+    cut = np.split(values, np.cumsum(lengths)[:-1])
+    return [np.ascontiguousarray(series.T) for series in cut]
+
+
+def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    """Return the series of a table with a row per case, and names of channels."""
+    columns = _value_columns(table)
+    split = [_split(name) for name in columns]
+    kinds = [tuple(map(type, each)) for each in split]
+    kind = max(kinds, key=kinds.count)
+    if len(columns) > 1 and not any(re.search(r"\d", name) for name in columns):
+        raise ValueError(
+            f"{table.path} has no column 'case', and {format_names(columns)} are not "
+            f"timepoints of a table with a row per case. {_WHICH_CASE}, or name "
+            "columns by the numbers of timepoints."
+        )
+    values = numbers(table, columns)
+    if kinds.count(kind) < len(kinds):
+        name = next(n for n, k in zip(columns, kinds, strict=True) if k != kind)
+        raise ValueError(
+            f"{table.path} has a column {name!r} that is not a timepoint, unlike the "
+            f"others: {format_names(columns)}. Leave it out or, if it has classes, "
+            "name it as the label column (--label-column)."
+        )
+    channels = list(dict.fromkeys(channel for channel, _ in split))
+    if channels == [None]:
+        times = [time for _, time in split]
+        order = _order_timepoints(table, columns, times)
+        if None not in times:
+            _warn_of_timepoints(table, sorted(times))
+        return values[:, np.newaxis, order], None
+    places: dict[Any, int] = {}
+    for i, place in enumerate(split):
+        if place in places:
+            raise ValueError(
+                f"{table.path} has timepoint {place[1]} of channel {place[0]!r} twice, "
+                f"in columns {columns[places[place]]!r} and {columns[i]!r}."
+            )
+        places[place] = i
+    _warn_of_points(table, columns)
+    times = sorted({time for _, time in split})
+    order = []
+    for channel in channels:
+        for time in times:
+            if (channel, time) not in places:
+                raise ValueError(
+                    f"{table.path} has no column for timepoint {time} of channel "
+                    f"{channel!r}, as it has for other channels. Add it, with empty "
+                    "cells for missing values."
+                )
+            order.append(places[channel, time])
+    _warn_of_timepoints(table, times)
+    X = values[:, order].reshape(-1, len(channels), len(times))
+    return X, tuple(map(str, channels))
+
+
+def _warn_of_points(table: Table, columns: list[str]) -> None:
+    """Warn of names whose point may separate channel and timepoint, or be a decimal."""
+    name = next((name for name in columns if re.search(r"\d\.\d+$", name)), None)
+    if name is not None:
+        channel, time = _split(name)
+        warnings.warn(
+            f"{table.path} has a column {name!r}, which is read as timepoint {time} of "
+            f"channel {channel!r}. If it has a time with a decimal point, number the "
+            "timepoints instead.",
+            stacklevel=5,
+        )
+
+
+def _split(name: str) -> tuple[str | None, Any]:
+    """Split the name of a column into channel and timepoint, as far as it has any."""
+    try:
+        return None, float(name)
+    except ValueError:
+        if _DATE.fullmatch(name):
+            return None, None
+        # A channel ends in a letter, or a separator is between it and the number.
+        match = re.fullmatch(r"(.*[^\W\d_]|.+(?=[_.]))[_.]?(\d+)", name)
+    return (match[1], int(match[2])) if match else (None, None)
+
+
+def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any:
+    """Return the order of columns of one channel."""
+    if None in times:
+        _check_one_channel(table, columns)
+        return np.arange(len(times))
+    order = np.argsort(times, kind="stable")
+    steps = np.diff(np.array(times)[order])
+    # Values of a first row in place of names are neither sorted nor evenly spaced.
+    if (order[1:] < order[:-1]).any() and not np.allclose(steps, steps[0]):
+        raise ValueError(
+            f"{table.path} has {format_names(columns)} as names of columns, which "
+            "are not timepoints in order. Put names of columns in the first line."
+        )
+    return order
+
+
+def _warn_of_timepoints(table: Table, times: Any) -> None:
+    """Warn if timepoints in names of columns are missing or not evenly spaced."""
+    steps = np.diff(times)
+    if not len(steps):
+        return
+    usual, is_regular, longest = regularity(steps)
+    if not is_regular or steps[longest] > PAUSE * usual:
+        warnings.warn(
+            f"{table.path} has uneven times as names of columns: after "
+            f"{times[longest]:g} comes {times[longest + 1]:g}, while the median of "
+            f"steps is {usual:.6g}. {UNEVEN}",
+            stacklevel=5,
+        )
+
+
+def _check_one_channel(table: Table, columns: list[str]) -> None:
+    """Check that names of columns differ in their numbers alone, and are in order."""
+    other = [name for name in columns if _frame_of(name) != _frame_of(columns[0])]
+    if other:
+        raise ValueError(
+            f"{table.path} has columns {columns[0]!r} and {other[0]!r}, whose channels "
+            "and timepoints are unknown. Use names such as acc_x_0, acc_x_1, or a row "
+            "per case and timepoint."
+        )
+    numbers = [re.findall(r"\d+", name) for name in columns]
+    places = [int(found[0]) for found in numbers if len(found) == 1]
+    if len(places) == len(columns) and places != sorted(places):
+        raise ValueError(
+            f"{table.path} has {format_names(columns)} as names of columns, which "
+            "are not in the order of their numbers. Use numbers alone, or sort the "
+            "columns."
+        )
+
+
+def _frame_of(name: str) -> str:
+    """Return what a name of a column has around its numbers."""
+    return re.sub(r"\d+", "0", name)
+
+
+def _about_cases(
+    table: Table,
+    columns: dict[str, str | None],
+    codes: Any = None,
+    cases: Any = None,
+) -> dict[str, Any]:
+    """Return what columns say of each case, which has to be one thing."""
+    found = {}
+    for kind, name in columns.items():
+        if name is None:
+            continue
+        column = table.frame[name]
+        if column.isna().all():
+            continue  # a column to be filled in
+        table.refuse_missing(name)
+        if codes is not None:
+            # The last write stays, so the rows are turned around to find the first.
+            first = np.empty(len(cases), dtype=np.intp)
+            first[codes[::-1]] = np.arange(len(codes))[::-1]
+            ids, _ = pd.factorize(column)
+            other = ids != ids[first][codes]
+            if other.any():
+                row = int(other.argmax())
+                case = codes[row]
+                raise ValueError(
+                    f"{table.path} has more than one {name!r} for case {cases[case]}: "
+                    f"{column.iloc[first[case]]} at first and {column.iloc[row]} in "
+                    f"{table.place(row)}. Give every recording a case of its own."
+                )
+            column = column.iloc[first]
+        found[kind] = _plain_column(column, is_text=table.separator is not None)
+    return found
+
+
+def _plain_column(column: pd.Series[Any], is_text: bool) -> NDArray[Any]:
+    """Return labels or subjects in plain types.
+
+    Cells of a text file are integers if all of them are written as such; else 01 and 1
+    would be the same label.
+    """
+    if not is_text:
+        if pd.api.types.is_integer_dtype(column):
+            return column.to_numpy(column.dtype.name.lower().partition("[")[0])
+        return plain(column.to_numpy())
+    texts = column.astype(object).to_numpy()
+    try:
+        numbers = {text: int(text) for text in set(texts)}
+    except ValueError:
+        return texts.astype(np.str_)
+    in_range = all(abs(number) < 2**63 for number in numbers.values())
+    if in_range and all(text == str(number) for text, number in numbers.items()):
+        return np.array([numbers[text] for text in texts], dtype=np.int64)
+    return texts.astype(np.str_)

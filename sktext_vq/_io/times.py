@@ -1,0 +1,147 @@
+"""Times of rows: their units, order, and sampling rate."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq._io.table import Table, refuse_comma
+
+PAUSE = 1.5  # median steps, from which on timepoints are missing
+
+# Names of times in seconds, such as time_s or Time (sec).
+_SECONDS = re.compile(r"(.*[\W_])?(s|sec|secs|seconds?)\W*", re.IGNORECASE)
+# Sampling is regular if so many steps are so near to the median.
+_REGULAR, _JITTER = 0.9, 0.1
+_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of pandas' times
+_DAY = 24 * 3600
+# What pandas.to_timedelta would read as another time: 11:59:59 PM, 1 000.
+_NOT_A_DURATION = r"(?i)[ap]\.?m\.?$|,|^[^:a-z]*$"
+_ZONE = r"(?i):.*(?:z|[-+]\d\d(?::?\d\d)?)$"
+
+
+def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float | None:
+    """Return timepoints per second, if times are in known units and regular.
+
+    Warn if timepoints are missing or not evenly spaced.
+    """
+    order = np.lexsort((times.values, codes))
+    within = codes[order][1:] == codes[order][:-1]
+    steps = np.diff(times.values[order])
+    # Channels of a tidy table share times.
+    rows, steps = order[1:][within & (steps > 0)], steps[within & (steps > 0)]
+    if not len(steps):
+        return None
+    usual, is_regular, longest = regularity(steps)
+    if not is_regular or steps[longest] > PAUSE * usual:
+        unit = times.seconds or 1.0
+        second = " s" if times.seconds else ""
+        warnings.warn(
+            f"{table.path} has uneven times in column {times.name!r}: steps within a "
+            f"case have a median of {usual * unit:.6g}{second} and a maximum of "
+            f"{steps[longest] * unit:.6g}{second}, before "
+            f"{table.place(int(rows[longest]))}. {UNEVEN}",
+            stacklevel=4,
+        )
+    if times.seconds is None or not is_regular:
+        return None
+    return float(f"{1 / (usual * times.seconds):.4g}")  # times are rounded
+
+
+UNEVEN = (
+    "Timepoints are taken as evenly spaced. Make a case of each part between pauses, "
+    "or resample to even times."
+)
+
+
+def regularity(steps: NDArray[Any]) -> tuple[float, bool, int]:
+    """Return the median of steps, whether most are near to it, and the longest."""
+    usual = float(np.median(steps))
+    is_usual = np.abs(steps - usual) < _JITTER * usual
+    return usual, bool(is_usual.mean() > _REGULAR), int(steps.argmax())
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """Times of the rows of a table."""
+
+    name: str
+    values: NDArray[Any]  # numbers that sort like the times
+    seconds: float | None = None  # of their unit, if that is known
+    is_clock: bool = False  # times of day without a date
+
+    @property
+    def day(self) -> int:
+        """A day in the unit of times of day."""
+        assert self.seconds is not None
+        return round(_DAY / self.seconds)
+
+
+def read_times(table: Table, name: str) -> Times:
+    """Return times as numbers that sort like them, and their unit."""
+    table.refuse_missing(name)
+    column = found = table.frame[name]
+    if not (pd.api.types.is_numeric_dtype(column) or column.dtype.kind in "mM"):
+        found = _parse_times(table, column)
+    if not pd.api.types.is_numeric_dtype(found):
+        # pandas' types with time zones have the same kind.
+        values, seconds = found.astype(np.int64).to_numpy(), _UNITS[found.dt.unit]
+        is_clock = found.dtype.kind == "m"
+        is_clock = is_clock and bool(
+            0 <= values.min() and values.max() * seconds < _DAY
+        )
+        return Times(name, values, seconds, is_clock)
+    values = found.to_numpy()
+    if values.dtype.kind not in "iu":
+        values = found.to_numpy(np.float64)
+        _refuse_times(table, column, ~np.isfinite(values))
+    return Times(name, values, 1.0 if _SECONDS.fullmatch(name) else None)
+
+
+def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
+    """Read text as numbers, dates, or durations, whichever fits all cells."""
+    text = column.astype(str)
+    numbers = pd.to_numeric(text, errors="coerce")
+    if numbers.notna().all():
+        # Integers that no type of numpy holds are objects.
+        return numbers.astype(float) if numbers.dtype == object else numbers
+    # Fractions of seconds may have a comma; pandas would take them for seconds.
+    text = text.str.replace(r"(:\d\d),(\d+)", r"\1.\2", regex=True)
+    dates = pd.to_datetime(text, errors="coerce", format="ISO8601", utc=True)
+    if dates.notna().all():
+        has_zone = text.str.contains(_ZONE, regex=True).to_numpy(bool)
+        if has_zone.any() and not has_zone.all():
+            row = int((has_zone != has_zone[0]).argmax())
+            raise ValueError(
+                f"{table.path} has times with a time zone and without one in column "
+                f"{column.name!r}: {column.iloc[row]!r} in {table.place(row)} after "
+                f"{column.iloc[row - 1]!r}. Give all of them a zone, or none."
+            )
+        return dates
+    is_other = text.str.contains(_NOT_A_DURATION, regex=True).to_numpy(bool)
+    durations = pd.to_timedelta(text.where(~is_other), errors="coerce")
+    best = min((numbers, dates, durations), key=lambda each: each.isna().sum())
+    _refuse_times(table, column, best.isna().to_numpy())
+    return best
+
+
+def _refuse_times(
+    table: Table, column: pd.Series[Any], wrong: NDArray[np.bool_]
+) -> None:
+    """Say which cell is not a time, if any."""
+    if not wrong.any():
+        return
+    row = int(wrong.argmax())
+    text = str(column.iloc[row])
+    cell = f"{table.path} has {text!r} in column {column.name!r}, {table.place(row)}"
+    refuse_comma(text, cell)
+    raise ValueError(
+        f"{cell}, which is neither a number nor a time such as 2024-05-31 21:00:00 or "
+        "21:00:00 (year first, 24 hours)."
+    )

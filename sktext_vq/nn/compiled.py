@@ -1,0 +1,90 @@
+"""Features of series in compiled code, where numba is installed."""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from sktext_vq.nn.constants import N_POINTS, N_SUMMARIES, SCALE_FLOOR, VIEWS
+from sktext_vq.nn.histograms import summarise
+from sktext_vq.nn.windows import Batch, valid_windows
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.tokenizer import ShapeTokenizer
+
+
+@functools.cache
+def load_kernels() -> ModuleType | None:
+    """Return the compiled code, or None where numba is missing or does not compile."""
+    try:
+        from numba import config
+
+        from sktext_vq.nn import _numba as kernels
+    except ImportError:
+        return None
+    return None if vars(config)["DISABLE_JIT"] else kernels
+
+
+def count_compiled(
+    tokenizer: ShapeTokenizer, batch: Batch, kernels: ModuleType
+) -> Tensor:
+    """Compute features as :meth:`ShapeTokenizer.forward` does, in compiled code.
+
+    Parameters
+    ----------
+    tokenizer : ShapeTokenizer
+        Fitted.
+    batch : Batch
+        Series, with the channels that the frame adds.
+    kernels : module
+        From `load_kernels`.
+
+    Returns
+    -------
+    Tensor of shape (n_cases, n_features)
+    """
+    n_cases, n_channels, n_timepoints = batch.series.shape
+    n_lengths = len(tokenizer.dilations)
+    features = torch.zeros(n_cases, tokenizer.layout.n_features)
+    summaries = features[:, -tokenizer.layout.sizes[2] :].view(
+        n_cases, n_channels, -1, N_SUMMARIES
+    )
+    codes = tokenizer.codebook.codes.numpy()
+    observed, lengths = tokenizer.gaps(batch)
+    for v, view in enumerate(tokenizer.views(batch.series)):
+        # Another layout would be compiled anew.
+        series = view.reshape(-1, n_timepoints).contiguous().numpy()
+        for d, dilation in enumerate(tokenizer.dilations):
+            n_windows = n_timepoints - dilation * N_POINTS + 1
+            if n_windows < 1:
+                continue
+            valid = None
+            if observed is not None and lengths is not None:
+                valid = valid_windows(observed, lengths, dilation * N_POINTS)
+            offset, scale = attributes = torch.empty(2, len(series), n_windows)
+            kernels.count_windows(
+                series,
+                (offset[:0] if valid is None else valid).numpy(),
+                dilation,
+                codes,
+                tokenizer.codebook.n_heads,
+                tokenizer.level_knots[v, d].numpy(),
+                tokenizer.scale_knots[v, d].numpy(),
+                tokenizer.match_knots[v, d].numpy(),
+                features.numpy(),
+                v * n_lengths + d,
+                len(VIEWS) * n_lengths,
+                offset.numpy(),
+                scale.numpy(),
+            )
+            scale.add_(SCALE_FLOOR).log_()
+            if valid is not None:
+                valid = valid.repeat(2, 1)
+            found = summarise(attributes.flatten(0, 1), valid)
+            found = found.view(2, n_cases, n_channels, -1).permute(1, 2, 0, 3)
+            summaries[:, :, v * n_lengths + d] = found.flatten(2)
+    return features

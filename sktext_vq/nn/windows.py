@@ -1,0 +1,158 @@
+"""Windows of series: cut, standardised, and with their offset and scale."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sktext_vq.nn.constants import (
+    N_POINTS,
+    SCALE_FLOOR,
+)
+
+_MAX_POOLED = 64  # timepoints that means are computed of without running sums
+
+
+class Windows(NamedTuple):
+    """Windows of one length, with their attributes."""
+
+    points: Tensor  # (N_POINTS + 1, n_series, n_windows): scaled shapes, then ones
+    offset: Tensor  # (n_series, n_windows): mu
+    scale: Tensor  # (n_series, n_windows): sigma
+    valid: Tensor | None  # (n_series, n_windows), 0 or 1; None means all of them
+
+    @property
+    def shape(self) -> Tensor:
+        """Shapes of mean 0 in units of their scale, (N_POINTS, n_series, n_windows)."""
+        return self.points[:N_POINTS]
+
+
+class Batch(NamedTuple):
+    """Standardised series, without gaps, and what is known of their gaps."""
+
+    series: Tensor  # (n_cases, n_channels, n_timepoints) float32
+    observed: Tensor | None = None  # same shape, 0 where filled; None: no gaps
+    lengths: Tensor | None = None  # (n_cases,) int64; given with `observed`
+
+
+def dilations(n_timepoints: int) -> list[int]:
+    """Return the spacings of window points: windows are 8 times as long.
+
+    Powers of two, and a last one that covers the series unless a power of two nearly
+    does.
+
+    >>> dilations(128), dilations(30), dilations(5)
+    ([1, 2, 4, 8, 16], [1, 2, 3], [1])
+    """
+    found = [1]
+    while 2 * found[-1] * N_POINTS <= n_timepoints:
+        found.append(2 * found[-1])
+    last = n_timepoints // N_POINTS
+    if last > 1.33 * found[-1]:
+        found.append(last)
+    return found
+
+
+def cut_windows(
+    series: Tensor,
+    dilation: int,
+    observed: Tensor | None = None,
+    lengths: Tensor | None = None,
+    *,
+    first: int = 0,
+    step: int = 1,
+) -> Windows:
+    """Cut series into windows of one length and take out their offset and scale.
+
+    Parameters
+    ----------
+    series : Tensor of shape (n_series, n_timepoints)
+        Standardised series.
+    dilation : int
+        Timepoints averaged for each of the eight points of a window.
+    observed, lengths : Tensor, optional
+        Per series, where there is a value and where it ends. A window is valid if it
+        lies within its series and at least half of it is observed.
+    first, step : int
+        First start and spacing of starts.
+
+    Returns
+    -------
+    Windows
+        With no windows where the series are shorter than one.
+    """
+    n_timepoints = series.shape[1]
+    length = dilation * N_POINTS
+    n_starts = max(0, n_timepoints - length + 1)
+    means = moving_mean(series, dilation) if n_starts else series
+    n_windows = len(range(first, n_starts, step))
+    points = means.new_ones(N_POINTS + 1, len(means), n_windows)
+    shape = points[:N_POINTS]
+    if n_windows:
+        reach = (N_POINTS - 1) * dilation + 1
+        views = means[:, first:].unfold(1, reach, step)[:, :, ::dilation]
+        shape.copy_(views.permute(2, 0, 1))
+    offset = _mean_of_points(shape)
+    if series.requires_grad:  # nothing that gradients need is overwritten
+        centred = shape - offset
+        scale = (_mean_of_points(centred.square()) + 1e-12).sqrt()
+        points = torch.cat([centred / (scale + SCALE_FLOOR), points[N_POINTS:]])
+    else:
+        shape -= offset
+        scale = _mean_of_points(shape.square()).sqrt()
+        shape /= scale + SCALE_FLOOR
+    valid = None
+    if observed is not None and lengths is not None and n_starts:
+        valid = valid_windows(observed, lengths, length)[:, first::step]
+    return Windows(points, offset, scale, valid)
+
+
+def moving_mean(series: Tensor, length: int) -> Tensor:
+    """Mean of each ``length`` consecutive timepoints.
+
+    Parameters
+    ----------
+    series : Tensor of shape (n_series, n_timepoints)
+    length : int
+        At most ``n_timepoints``.
+
+    Returns
+    -------
+    Tensor of shape (n_series, n_timepoints - length + 1)
+    """
+    if length == 1:
+        return series
+    if length <= _MAX_POOLED:
+        return F.avg_pool1d(series.unsqueeze(1), length, stride=1).squeeze(1)
+    # In double precision, differences of running sums are as good as direct sums, whose
+    # time would grow with the length.
+    sums = F.pad(series.double().cumsum(1), (1, 0))
+    return ((sums[:, length:] - sums[:, :-length]) / length).to(series.dtype)
+
+
+def valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
+    """1 for windows at every start that lie in their series and are half observed.
+
+    Of a series without such a window, those count of which as much is observed as on
+    average: no series is left without any.
+    """
+    share = moving_mean(observed, length)
+    every = torch.arange(share.shape[1], device=observed.device)
+    # The smallest window stays valid in a series shorter than itself.
+    ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
+    inside = every + length <= ends
+    share = share * inside
+    mean = share.sum(dim=1, keepdim=True) / inside.sum(dim=1, keepdim=True).clamp_min(1)
+    is_sparse = share.amax(dim=1, keepdim=True) < 0.5
+    enough = share >= torch.where(is_sparse, mean * (1 - 1e-6), 0.5)
+    return (inside & enough).to(observed.dtype)
+
+
+def _mean_of_points(values: Tensor) -> Tensor:
+    """Mean over the first axis, of 8, rounded alike in batches of all sizes."""
+    halves = values[:4] + values[4:]
+    quarters = halves[:2] + halves[2:]
+    return (quarters[0] + quarters[1]) / N_POINTS
