@@ -23,7 +23,7 @@ KEYS = ("set", "people", "names", "fault", "windows", "of")
 VALUES = ("draws", "noticed")
 SIZES = (1, 10, 100)
 
-_DRAWS, _CLEAN_DRAWS = 100, 500
+_DRAWS, _CLEAN_DRAWS = 50, 500
 _GRAVITY = 9.80665
 
 Array = NDArray[np.float64]

@@ -169,7 +169,7 @@ def worn():
         (scaled([3, 4, 5], 180 / np.pi), "rad/s|degrees"),
         (turned((0, 1, 2), (-1, -1, 1)), "turned"),
         (turned((1, 0, 2), (1, 1, 1)), "exchanged|mirrored"),
-        (lambda X: X[:, :, ::2], ""),
+        (lambda X: X[:, :, :50].repeat(2, axis=2), "half the sampling rate|rate"),
         (scaled([1], 0.0), ""),
     ],
 )

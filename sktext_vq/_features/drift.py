@@ -14,6 +14,7 @@ from sktext_vq._features.drift_changes import (
     PAIRS,
     PER_CHANNEL,
     PER_TRIAD,
+    Change,
     list_changes,
 )
 from sktext_vq._features.scaling import Scaler
@@ -29,18 +30,19 @@ _MOST_ROWS, _MOST_VALUES, _MOST_COMPARED = 400, 2**16, 32
 _MOST_SIZES = 512
 _NEIGHBOURS = 3
 _LEAST, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
-_FEWEST_ROWS, _USUAL_WIDTH = 16, 40
+_FEWEST_ROWS, _MOST_CHANGED, _USUAL_WIDTH = 16, 200, 40
 # How much nearer to training (logarithm of the distance) windows have to come if a
-# change is undone, for one window, and for many ones that differ as those of training
-# do: more than those of people do who were held out of the training parts of
-# MotionSense and WISDM.
+# change is undone than all but a hundredth of training windows do, and how much more
+# for a single window: more than windows of people do who were held out of the training
+# parts of MotionSense and WISDM.
 _NEARER = {
-    "turned": (0.75, 0.05),
-    "mirrored": (0.75, 0.05),
-    "order": (0.5, 0.05),
-    "units": (1.0, 0.05),
-    "rate": (0.2, -0.1),
+    "turned": (0.12, 0.25),
+    "mirrored": (0.12, 0.25),
+    "order": (0.5, 0.0),
+    "units": (0.75, 0.0),
+    "rate": (0.1, 0.1),
 }
+_KINDS, _LEAST_NEARER = tuple(_NEARER), 0.05
 # How far beyond training windows, as logarithms: distances, and gravity.
 _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
 # How far from the median of training the first and last hundredth of gravity's
@@ -88,6 +90,7 @@ _STATE: dict[str, Spec | None] = {
     "rows": Numbers("float32", ("n_rows", "n_statistics")),
     "distances": Numbers("float64", (2,)),
     "gravity": Numbers("float64", (2, "n_triads")),
+    "nearer": Numbers("float64", (5,)),
     "constant": Numbers("float64", ("n_channels",)),
     "n_timepoints": Number(above=0),
 }
@@ -112,6 +115,9 @@ class DriftReference:
         nearest others.
     gravity : ndarray of shape (2, n_triads)
         First and last hundredth of the logarithm of the norm of a sensor's mean.
+    nearer : ndarray of shape (n_kinds,)
+        Last hundredth of how much nearer to others (as logarithm of the distance)
+        training windows come by changes of each kind.
     constant : ndarray of shape (n_channels,)
         Share of training windows in which a channel is constant; 1 for channels that
         are nearly constant in some.
@@ -127,6 +133,7 @@ class DriftReference:
     rows: Array
     distances: Array
     gravity: Array
+    nearer: Array
     constant: Array
     n_timepoints: int
 
@@ -168,7 +175,7 @@ class DriftReference:
         sizes = found.rows[:, 1 : PER_CHANNEL * panel.n_channels : PER_CHANNEL]
         quiet = np.quantile(sizes, 0.01, axis=0)
         norms = found.rows[:, PER_CHANNEL * panel.n_channels + 3 :: PER_TRIAD]
-        return cls(
+        self = cls(
             axes,
             unit,
             offset,
@@ -177,9 +184,15 @@ class DriftReference:
             rows,
             np.quantile(_distances(squares), (0.5, 1.0)),
             np.quantile(norms, (0.01, 0.99), axis=0),
+            np.zeros(len(_KINDS)),
             np.where(quiet > _QUIET, found.constant.mean(axis=0), 1.0),
             int(np.median(found.counts)),
         )
+        own = np.arange(0, len(rows), 1 + len(rows) // _MOST_CHANGED)
+        gains, kinds = self._gains(found.rows[own], own)
+        for i in np.unique(kinds):
+            self.nearer[i] = np.quantile(gains[:, kinds == i].max(axis=1), 0.99)
+        return self
 
     def examine(
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
@@ -223,33 +236,53 @@ class DriftReference:
         self, rows: Array, few: float, names: Sequence[str]
     ) -> tuple[str, str] | None:
         """Find a change without which windows would be nearer to training."""
-        now = self._level(rows)
-        if np.median(now) < self.distances[0]:
+        if np.median(self._level(rows)) < self.distances[0]:
             return None
+        gains, kinds = self._gains(rows)
         # Distances of a few statistics vary more.
         unsure = max(1.0, _USUAL_WIDTH / rows.shape[1])
-        changes = list_changes(
-            tuple(map(tuple, self.triads.tolist())),
-            tuple(self.unit.tolist()),
-            tuple(self.offset.tolist()),
-        )
-        index, factor, add = (
-            np.stack(each) for each in zip(*(c[3:] for c in changes), strict=True)
-        )
-        undone = rows[:, index] * factor + add
-        then = self._level(undone.reshape(-1, rows.shape[1])).reshape(len(rows), -1)
-        limits = np.array([_NEARER[change.kind] for change in changes])
-        limits = limits[:, 1] + (limits[:, 0] - limits[:, 1]) * few
-        beyond = now.mean() - then.mean(axis=0) - unsure * limits
+        margin, single = np.array(list(_NEARER.values())).T
+        margin = unsure * (margin + single / np.sqrt(len(rows)))
+        limits = few * np.maximum(self.nearer + margin, _LEAST_NEARER)
+        beyond = gains.mean(axis=0) - limits[kinds]
         best = int(beyond.argmax())
         if beyond[best] <= 0:
             return None
-        change = changes[best]
+        change = self._changes()[best]
         what = change.cause
         if change.channels:
             shown = ", ".join(repr(names[c]) for c in change.channels[:_SHOWN])
             what = f"{shown}: {what}"
         return change.kind, what
+
+    def _gains(
+        self, rows: Array, own: NDArray[np.int64] | None = None
+    ) -> tuple[Array, NDArray[np.int64]]:
+        """Find how much nearer to training windows come by each change.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_windows, n_statistics)
+        own : ndarray of shape (n_windows,), optional
+            Which training windows they are, if they are such; these are left out.
+
+        Returns
+        -------
+        gains : ndarray of shape (n_windows, n_changes)
+        kinds : ndarray of shape (n_changes,)
+            Indices into `_KINDS`.
+        """
+        now = self._level(rows, own)
+        gains = [
+            now - self._level(rows[:, each.columns] * each.factor + each.add, own)
+            for each in self._changes()
+        ]
+        kinds = np.array([_KINDS.index(each.kind) for each in self._changes()])
+        return np.stack(gains, axis=1), kinds
+
+    def _changes(self) -> list[Change]:
+        triads = tuple(map(tuple, self.triads.tolist()))
+        return list_changes(triads, tuple(self.unit), tuple(self.offset))
 
     def _size(
         self, rows: Array, few: float, names: Sequence[str]
@@ -277,10 +310,13 @@ class DriftReference:
             return "far", f"{names[channel]!r} above all is like in no training window"
         return None
 
-    def _level(self, rows: Array) -> Array:
-        """Logarithm of the distance to the nearest training windows."""
+    def _level(self, rows: Array, own: NDArray[np.int64] | None = None) -> Array:
+        """Logarithm of the distance to the nearest training windows but own ones."""
         rows = _standardised(rows, self.centre, self.spread)
-        return _distances(_squares(rows, self.rows))
+        squares = _squares(rows, self.rows)
+        if own is not None:
+            squares[np.arange(len(own)), own] = np.inf
+        return _distances(squares)
 
 
 def likely_triads(n_channels: int) -> list[tuple[int, int, int]]:
