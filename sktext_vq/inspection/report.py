@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._features.columns import check_column
-from sktext_vq._features.scaling import DriftWarning
+from sktext_vq._features.drift import DriftWarning
 from sktext_vq._utils.files import check_target, replace_file
 from sktext_vq._utils.validation import check_count, format_names, label_text
 from sktext_vq._version import __version__
