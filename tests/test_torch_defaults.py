@@ -71,7 +71,7 @@ def everything(X, y, folder):
     weights = {"digits": 1.0, "codebook": 0.1, "fused": 1.0, "series": 1.0}
     classifier = VQTextClassifier(**small).fit(X, y)
     model = load(save(classifier, folder / "model.safetensors"))
-    network = VQTextClassifier(head="network", loss_weights=weights, **small)
+    network = VQTextClassifier(loss_weights=weights, **small)
     network.fit(X, y, init=classifier)
     transformer = VQTextTransformer(n_jobs=2, **small).fit(X, y)
     export_onnx(model, folder / "model.onnx")

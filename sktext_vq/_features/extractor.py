@@ -255,16 +255,20 @@ class FeatureExtractor:
             n_expected = len(frame.others) + frame.n_added
         if n_tokenized != n_expected:
             raise ValueError("features.channels does not fit the rest of the model")
-        tokenizer = ShapeTokenizer(
-            n_tokenized,
-            state["n_timepoints"],
-            state["n_codes"],
-            frame,
-            with_matches=state["with_matches"] is True,
-        )
-        if state["with_gains"] is True:
-            tokenizer.gains = FrequencyGains()
+        with torch.device("meta"):  # takes no memory, whatever sizes a file declares
+            tokenizer = ShapeTokenizer(
+                n_tokenized,
+                state["n_timepoints"],
+                state["n_codes"],
+                frame,
+                with_matches=state["with_matches"] is True,
+            )
+            if state["with_gains"] is True:
+                tokenizer.gains = FrequencyGains()
         load_arrays(tokenizer, state["tokenizer"], "tokenizer")
+        tokenizer.codebook.clear()
+        if frame is not None and frame.triads.tolist() != state["frame"]["triads"]:
+            raise ValueError("frame.triads does not fit the rest of the model")
         tokenizer.requires_grad_(False)
         selected = state["selected"]
         n_features = tokenizer.layout.n_features

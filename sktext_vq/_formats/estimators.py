@@ -116,7 +116,7 @@ def from_state(name: str, state: Any) -> Any:
     statistics = None
     if is_classifier:
         labels = _check_labels(state["classes"], "classes")
-        sizes["n_classes"] = len(labels)
+        sizes |= {"n_classes": len(labels), "n_labels": len(labels)}
     extractor = FeatureExtractor.from_state(state["features"], sizes)
     layout = extractor.layout
     sizes |= {
@@ -126,10 +126,17 @@ def from_state(name: str, state: Any) -> Any:
     }
     if state["code_statistics"] is not None:
         statistics = CodeStatistics.from_state(state["code_statistics"], sizes)
-        if statistics.labels is not None:
-            found = _check_labels(statistics.labels, "code_statistics.labels")
-            if labels is not None and found.tolist() != labels.tolist():
+        known = statistics.labels
+        if known is not None:
+            _check_labels(known, "code_statistics.labels")
+            if labels is not None and known.tolist() != labels.tolist():
                 raise ValueError("code_statistics.labels are not those of classes")
+        elif labels is not None:
+            raise ValueError("code_statistics lacks labels")
+        sizes["n_labels"] = 0 if known is None else len(known)
+        # The last classes may lack where only some cases were looked at.
+        if not 1 <= len(statistics.windows) <= max(1, sizes["n_labels"]):
+            raise ValueError("code_statistics.windows does not fit the classes")
     network = None
     if state["network"] is not None:
         network = Network.from_state(state["network"], sizes, extractor.tokenizer)
@@ -177,6 +184,10 @@ def _read_input(state: Any, sizes: Sizes) -> InputSpec:
     n_channels, names = state["n_channels"], state["feature_names_in"]
     if sizes.setdefault("n_channels", n_channels) != n_channels:
         raise ValueError("input.n_channels does not fit the rest of the model")
+    if state["n_features_in"] != n_channels and (
+        n_channels > 1 or state["n_features_in"] < state["n_timepoints"]
+    ):
+        raise ValueError("input.n_features_in does not fit the rest of the model")
     if not Strings("n_channels", optional=True).is_valid(state["column_names"], sizes):
         raise ValueError("input.column_names does not fit the rest of the model")
     if names is not None and not (

@@ -9,9 +9,10 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq.text import SeriesVerbalizer, TextEncoder
+from sktext_vq.text import TextEncoder
 
 # Maximum bytes of an array of strings, unless the strings themselves are longer.
 _MAX_PADDED = 2**24
@@ -87,6 +88,8 @@ class ValueWriter:
                 for key, v in value.items()
             ]
             return {"dict": pairs}
+        if isinstance(value, pd.Index | pd.Series):
+            value = value.to_numpy()
         if isinstance(value, np.ndarray):
             return self._array(value, where)
         return self._object(value, where)
@@ -94,13 +97,10 @@ class ValueWriter:
     def _object(self, value: Any, where: str) -> Any:
         if isinstance(value, np.random.RandomState):
             return {"random_state": self.encode(value.get_state(legacy=False), where)}
-        if isinstance(value, TextEncoder):
+        if type(value) is TextEncoder:
             # Not the folder of its cache: a file must not choose paths to use.
             parameters = {name: getattr(value, name) for name in _ENCODER_PARAMETERS}
             return {"text_encoder": self.encode(parameters, where)}
-        if isinstance(value, SeriesVerbalizer):
-            parameters = value.get_params(deep=False)
-            return {"verbalizer": self.encode(parameters, where)}
         if isinstance(value, UnsavedFunction):
             return {"function": value.name}
         if callable(value) and where.endswith((".text_encoder", ".model")):
@@ -191,9 +191,6 @@ class ValueReader:
         if parameters.keys() != set(_ENCODER_PARAMETERS):
             raise LookupError("a text encoder has other parameters")
         return TextEncoder(**parameters)
-
-    def _decode_verbalizer(self, node: Any) -> SeriesVerbalizer:
-        return SeriesVerbalizer(**self.decode(node))
 
     def _decode_random_state(self, state: Any) -> np.random.RandomState:
         random_state = np.random.RandomState()

@@ -27,6 +27,7 @@ from sktext_vq.text import SeriesVerbalizer, TextEncoder
 from sktext_vq.text._digits import LETTERS
 
 _PATCHES_AT_ONCE = 4096
+_MAX_WRITTEN = 2**20  # values that a file may declare a series to be written as
 _STATE: dict[str, Spec | None] = {
     "parameters": None,
     "n_channels": Number(above=0),
@@ -71,6 +72,8 @@ class DigitCodec:
         """Build a codec from `get_state`; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "digits")
         verbalizer = SeriesVerbalizer(**state["parameters"])
+        if verbalizer.n_timepoints >= _MAX_WRITTEN:
+            raise ValueError("digits.n_timepoints does not fit the rest of the model")
         verbalizer.restore(state["n_channels"], state["n_features"], state["edges"])
         if state["n_channels"] != sizes["n_channels"]:
             raise ValueError("digits.n_channels does not fit the rest of the model")

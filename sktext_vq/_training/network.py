@@ -30,6 +30,7 @@ from sktext_vq._utils.state import (
     load_arrays,
     module_arrays,
 )
+from sktext_vq.nn.constants import LEVEL_BINS
 from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.nn.model import DualBranchModel
@@ -113,30 +114,37 @@ class Network:
     ) -> Network:
         """Build a network from `get_state`; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "network")
-        rows = [*state["history"], state["codebook_use"]]
-        for row in rows:
-            if not all(isinstance(row[name], int | float) for name in row):
-                raise ValueError("network.history is invalid")
+        history, use = state["history"], state["codebook_use"]
+        if not (isinstance(history, list) and all(map(_is_record, [*history, use]))):
+            raise ValueError("network.history is not a list of losses")
+        has_text = state["text_dim"] > 0
+        if has_text != (state["prompts"] is not None):
+            raise ValueError("network.prompts does not fit the rest of the model")
+        n_classes = state["n_classes"]
+        if n_classes not in (0, sizes.get("n_labels", n_classes)):
+            raise ValueError("network.n_classes does not fit the rest of the model")
         codec = None
         if state["digits"] is not None:
             codec = DigitCodec.from_state(state["digits"], sizes)
+            if not has_text:
+                raise ValueError("network.digits does not fit the rest of the model")
         arrays = state["model"]
         with torch.device("meta"):
             model = _empty_model(state, arrays, tokenizer, codec)
         model.tokenizer = None
         load_arrays(model, arrays, "network")
-        if (
-            not (model.scale > 0).all()
-            or model.kept.max() >= tokenizer.layout.n_features
-        ):
+        is_valid = 0 <= model.kept.min() and (
+            model.kept.max() < tokenizer.layout.n_features
+        )
+        if not (is_valid and (model.scale > 0).all()):
             raise ValueError("network.kept does not fit the rest of the model")
         model.tokenizer = tokenizer
         model.requires_grad_(False)
         return cls(
             model.eval(),
             codec,
-            state["history"],
-            state["codebook_use"],
+            history,
+            use,
             state["prompts"],
         )
 
@@ -343,6 +351,14 @@ class NetworkTrainer:
         return torch.stack(means)
 
 
+def _is_record(row: Any) -> bool:
+    """Return whether an object is a dict of numbers by name."""
+    return isinstance(row, dict) and all(
+        isinstance(name, str) and isinstance(value, int | float)
+        for name, value in row.items()
+    )
+
+
 def _empty_model(
     state: State,
     arrays: Mapping[str, NDArray[Any]],
@@ -356,6 +372,10 @@ def _empty_model(
     n_classes, text_dim = state["n_classes"], state["text_dim"]
     n_kept = len(arrays["kept"])
     n_groups, n_heads, n_levels, size = arrays["decoder.log_usage"].shape
+    codebook = tokenizer.codebook
+    wanted = (codebook.n_heads, LEVEL_BINS, codebook.n_codes // codebook.n_heads)
+    if (n_heads, n_levels, size) != wanted or n_groups not in (1, tokenizer.n_channels):
+        raise ValueError("network.decoder does not fit the rest of the model")
     memory = digits = class_weight = None
     if "memory.owner" in arrays:
         owner = arrays["memory.owner"]

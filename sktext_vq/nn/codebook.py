@@ -85,13 +85,17 @@ class Codebook(nn.Module):
         self.register_buffer(
             "usage", torch.zeros(len(BRANCHES), n_codes, dtype=torch.float64)
         )
+        for name in ("_counts", "_sums", "_recent"):
+            self.register_buffer(name, None, persistent=False)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was matched since the last commit, and recent windows."""
+        n_codes, code_dim = self.seeds.shape
         # Of the step that is under way.
-        for name, value in (
-            ("_counts", torch.zeros_like(self.usage)),
-            ("_sums", self.usage.new_zeros(len(BRANCHES), n_codes, code_dim)),
-            ("_recent", torch.zeros(0, code_dim)),
-        ):
-            self.register_buffer(name, value, persistent=False)
+        self._counts = torch.zeros_like(self.usage)
+        self._sums = self.usage.new_zeros(len(BRANCHES), n_codes, code_dim)
+        self._recent = self.seeds.new_zeros(0, code_dim)
         self._seen: dict[str, list[Tensor]] = {branch: [] for branch in BRANCHES}
 
     @property
