@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,12 +99,19 @@ def test_what_is_drawn_is_sampled_again():
     assert torch.equal(drawn[0, 18:46], series[0, 18:46])
 
 
+def points_of(codes, code, offset, scale, length):
+    """Points of a token, whose scale is the standard deviation of its line."""
+    line = F.interpolate(codes[None, None, code], size=int(length), mode="linear")
+    deviation = line.std(correction=0)
+    return codes[code] * (scale / deviation if deviation > 0 else 0) + offset
+
+
 def test_drawing_agrees_with_decoding_at_whole_borders():
     codes = torch.randn(5, N_POINTS, generator=seeded())
     for length in (1, 3, 4, 7, 8, 12, 40):
         code, offset, scale = torch.tensor([2]), torch.tensor([1.5]), torch.ones(1) / 3
         decoded = decode(code, offset, scale, length, codes)
-        points = codes[code] / 3 + 1.5
+        points = points_of(codes, 2, 1.5, 1 / 3, length)[None]
         start, size = torch.tensor([[2.0]]), torch.tensor([[float(length)]])
         drawn = render(
             points[None], start, size, torch.ones(1, 1, dtype=torch.bool), length + 5
@@ -316,8 +324,10 @@ def test_reconstruction_draws_moved_tokens_as_training_does(har_like):
             k: torch.from_numpy(v[found["channel"] == channel])
             for k, v in found.items()
         }
-        points = codes[part["code"]] * part["scale"].unsqueeze(1)
-        points = points + part["offset"].unsqueeze(1)
+        tokens = zip(
+            *(part[k] for k in ("code", "offset", "scale", "length")), strict=True
+        )
+        points = torch.stack([points_of(codes, *token) for token in tokens])
         start, length = part["start"].float(), part["length"].float()
         mask = torch.ones(1, len(start), dtype=torch.bool)
         drawn = render(points[None], start[None], length[None], mask, X.shape[2])
