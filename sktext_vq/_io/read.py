@@ -87,8 +87,8 @@ def read_recordings(
     ``.ts`` is the format of the UEA and UCR archives.
 
     ``.csv``, ``.tsv``, ``.txt`` (separated by commas, semicolons or tabs; also
-    compressed, as ``.csv.gz``) and ``.parquet`` files are tables. The columns of a table
-    determine its form:
+    compressed, as ``.csv.gz``) and ``.parquet`` files are tables. The columns of a
+    table determine its form:
 
     - *tidy*, one row per value, if there are columns ``case``, ``channel`` and
       ``value``. ``time`` is optional; other columns are ignored;

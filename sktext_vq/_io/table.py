@@ -212,7 +212,7 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 row = int(huge.argmax())
                 raise ValueError(
                     f"{table.path} has {column.iloc[row]} in column {name!r}, "
-                    f"{table.place(row)}: integers beyond 2**53 are rounded in float64. "
+                    f"{table.place(row)}: float64 rounds integers beyond 2**53. "
                     "Subtract an offset first, or ignore the column (ignore_columns, "
                     "--ignore)."
                 )
