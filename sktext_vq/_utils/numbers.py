@@ -72,7 +72,7 @@ def _check_object(value: Any, place: str) -> None:
 
 
 def position_phrase(index: Sequence[int]) -> str:
-    """Return a phrase for an index of (case, channel, timepoint) or (case, timepoint)."""
+    """Return a phrase for an index ``(case, [channel,] timepoint)``."""
     axes = (
         ("case", "timepoint") if len(index) == 2 else ("case", "channel", "timepoint")
     )
