@@ -21,7 +21,7 @@ from sktext_vq.panel import Panel, rows_of_cases
 
 __all__ = ["VQTextTransformer"]
 
-# Total variance of the features; suits penalties of about 1, the default in scikit-learn.
+# Total variance of the features, for penalties of about 1 as usual in linear models.
 _VARIANCE = 100.0
 
 

@@ -152,10 +152,10 @@ augment : dict, optional
     ``"gain"``: standard deviation of the logarithm of the factor by which each
     sensor's deviations from its mean are multiplied; ``"rotation"``: maximum
     rotation of a device, in degrees; ``"noise"``: standard deviation of white
-    noise, relative to that of the channel; ``"dropout"``: probability that one sensor is
-    0 throughout; ``"gap"``: maximum share of a series that is missing in one
-    stretch; ``"copies"``: number of copies of each series (1). Omitted sizes are 0.
-    Time and memory of `fit` grow with the number of copies.
+    noise, relative to that of the channel; ``"dropout"``: probability that one
+    sensor is 0 throughout; ``"gap"``: maximum share of a series that is missing in
+    one stretch; ``"copies"``: number of copies of each series (1). Omitted sizes
+    are 0. Time and memory of `fit` grow with the number of copies.
 sampling_rate : float, optional
     Timepoints per second, to express durations and rhythms in seconds.
 random_state : int, RandomState or None, default=None
