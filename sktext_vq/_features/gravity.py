@@ -34,8 +34,8 @@ def fit_frame(
             )
         return None
     triads = list(sensors.values())
-    # Axes are scaled to about 1, since squares of huge values would overflow. A power of
-    # two avoids rounding. Other channels are not used.
+    # Axes are scaled to about 1, since squares of huge values would overflow, and by a
+    # power of two to avoid rounding. Other channels are not used.
     values = np.stack([scaler.mean, scaler.scale])
     _, power = np.frexp(np.abs(values[:, np.unique(triads)]).max())
     values = np.ldexp(values, -power).clip(-_FAR_CHANNEL, _FAR_CHANNEL)

@@ -114,10 +114,10 @@ class InputSpec(NamedTuple):
             if is_generic and [*names] == sorted(names, key=_trailing_number):
                 return
         lacking = [name for name in known if name not in columns]
-        what = f"{lacking} are missing" if lacking else "the order differs"
+        what = f"lacks {lacking}" if lacking else "has another order"
         raise ValueError(
             f"X has columns {list(columns)}, but {estimator} was fitted with "
-            f"{list(known)}: {what}. Columns must be the same, in the same order."
+            f"{list(known)}: X {what}. Columns must be the same, in the same order."
         )
 
 
