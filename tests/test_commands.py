@@ -200,7 +200,7 @@ def test_zero_shot_finds_a_class_without_recordings_and_says_why(
     new = table[table["label"] == "walking"]
     assert len(new) and new["reasons"].str.contains("series and text are ").all()
     known = table[table["label"] == "standing"]
-    assert known["reasons"].str.contains("recorded").all()
+    assert known["reasons"].str.contains("training class").all()
     out, err = run(capsys, *words, "--labels", labels, "--json", "--quiet")
     assert not err
     found = json.loads(out)

@@ -109,7 +109,7 @@ def expected(data, tmp_path_factory):
     return everything(*data, tmp_path_factory.mktemp("expected"))
 
 
-@pytest.mark.filterwarnings("ignore:.*is taken for a class", "ignore:The text of")
+@pytest.mark.filterwarnings("ignore:.*is treated as an unseen", "ignore:The text of")
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_settings_of_the_caller_change_nothing(setting, data, expected, tmp_path):
     with SETTINGS[setting]():

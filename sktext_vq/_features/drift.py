@@ -1,4 +1,4 @@
-"""Comparison of new series with those of training: units, rate, orientation, order."""
+"""Detection of drift: units, sampling rate, orientation and order of channels."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from sktext_vq.panel import Panel, spread_cases
 
 Array = NDArray[np.floating[Any]]
 
-# At most so many training windows are kept, with so many values, and so many new
-# windows are compared, evenly spread.
+# Maximum numbers of training cases and values to store, and of new cases to compare,
+# evenly spread.
 _MOST_ROWS, _MOST_VALUES, _MOST_COMPARED = 400, 2**16, 32
 _MOST_SIZES = 512
 _NEIGHBOURS = 3
 _LEAST, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
 _FEWEST_ROWS, _MOST_CHANGED, _USUAL_WIDTH = 16, 200, 40
-# How much nearer to training (logarithm of the distance) windows have to come if a
-# change is undone than all but a hundredth of training windows do, and how much more
-# for a single window: more than windows of people do who were held out of the training
-# parts of MotionSense and WISDM.
+# Minimum decrease of the log-distance to training cases if a change is undone, beyond
+# the 99th percentile of training cases, and a further decrease for a single case.
+# Decreases for people held out of the training parts of MotionSense and WISDM are
+# smaller.
 _NEARER = {
     "turned": (0.12, 0.25),
     "mirrored": (0.12, 0.25),
@@ -43,28 +43,28 @@ _NEARER = {
     "rate": (0.1, 0.1),
 }
 _KINDS, _LEAST_NEARER = tuple(_NEARER), 0.05
-# How far beyond training windows, as logarithms: distances, and gravity.
+# Minimum excess over training cases, as logarithms: of distances, and of gravity.
 _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
-# How far from the median of training the first and last hundredth of gravity's
-# logarithm may be, for a sensor that has gravity.
+# Maximum range between the 1st and 99th percentile of the logarithm of a sensor's mean,
+# for a sensor with gravity.
 _STEADY = 1.0
-# A constant window is a surprise if this share of training windows at most is constant,
-# and hardly any is so quiet that rounding may make it constant.
+# Constant windows are drift if at most this share of training windows is constant, and
+# if training windows are not so quiet that rounding can make them constant.
 _CONSTANT, _QUIET = 0.002, np.log(2.5 * _LEAST)
-# How far the middle of new series is from that of training, as a factor, if they drift.
-# Test parts of 29 data sets raise no alarm, and times 5 all but PLAID raise one, whose
-# cases differ by a factor of a thousand.
+# Minimum factor between the medians of new and training series for drift. Test parts of
+# 29 data sets do not warn; multiplied by 5, all warn except PLAID, whose cases differ
+# by a factor of a thousand.
 _DRIFT = 3.0
-_LEAST_SIZE = 1e-4  # in standard deviations of training: below is rounding
+_LEAST_SIZE = 1e-4  # in standard deviations of training; smaller sizes are rounding
 _SHOWN = 3
 
 
 class DriftWarning(UserWarning):
-    """New series are unlike all series of training.
+    """Warning that new series differ from all training series.
 
-    A changed unit or sampling rate, a device that is worn another way, a channel that
-    is swapped, or a sensor that is dead are usual reasons, and the message says which
-    one is likely. Predictions are made as if there were none.
+    Common causes are another unit or sampling rate, another orientation of the device,
+    swapped channels, or a dead sensor. The message names the likely cause. Predictions
+    are made without a correction.
 
     Examples
     --------
@@ -98,31 +98,30 @@ _STATE: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class DriftReference:
-    """Statistics of single training windows, to compare new ones with.
+    """Statistics of training cases, for comparison with new cases.
 
     Parameters
     ----------
     triads : ndarray of shape (n_triads, 3)
         Channels of the axes of each sensor.
     unit, offset : ndarray of shape (n_channels,)
-        What statistics are relative to; the same for the axes of a sensor.
+        Unit and origin of the statistics; the same for the axes of a sensor.
     centre, spread : ndarray of shape (n_statistics,)
-        Of training windows.
+        Median and scale of each statistic over training cases.
     rows : ndarray of shape (n_rows, n_statistics), float32
-        Standardised statistics of some training windows.
+        Standardised statistics of some training cases.
     distances : ndarray of shape (2,)
-        Median and maximum of the logarithms of distances of training windows to the
-        nearest others.
+        Median and maximum log-distance of training cases to their nearest neighbours.
     gravity : ndarray of shape (2, n_triads)
-        First and last hundredth of the logarithm of the norm of a sensor's mean.
+        1st and 99th percentile of the logarithm of the norm of a sensor's mean.
     nearer : ndarray of shape (n_kinds,)
-        Last hundredth of how much nearer to others (as logarithm of the distance)
-        training windows come by changes of each kind.
+        99th percentile of the decrease of the log-distance of training cases to others
+        by changes of each kind.
     constant : ndarray of shape (n_channels,)
-        Share of training windows in which a channel is constant; 1 for channels that
-        are nearly constant in some.
+        Share of training cases in which a channel is constant; 1 for channels that are
+        nearly constant in some cases.
     n_timepoints : int
-        Median number of observed timepoints of a training window.
+        Median number of observed timepoints of a training case.
     """
 
     triads: NDArray[np.int64]
@@ -153,11 +152,11 @@ class DriftReference:
         scaler: Scaler,
         triads: Sequence[tuple[int, int, int]] = (),
     ) -> DriftReference | None:
-        """Keep statistics of training windows, evenly spread; None for very few."""
+        """Compute statistics of training cases, or return None for very few cases."""
         axes = np.array(triads, np.int64).reshape(-1, 3)
         unit, offset = scaler.scale.copy(), scaler.mean.copy()
         for each in axes:
-            # Relative to the largest one, so that squares of 1e300 are finite.
+            # Relative to the largest scale, so that squares of 1e300 are finite.
             peak = scaler.scale[each].max()
             unit[each] = peak * np.sqrt(np.square(scaler.scale[each] / peak).mean())
             offset[each] = 0.0
@@ -197,13 +196,14 @@ class DriftReference:
     def examine(
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Say what is unlike training in new windows, if anything is.
+        """Return how new cases differ from training cases, or None.
 
         Returns
         -------
         kind : str
+            Kind of the difference, such as ``"units"``.
         what : str
-            A sentence.
+            Description of the difference.
         """
         cases = spread_cases(panel.n_cases, _MOST_COMPARED)
         found = _statistics(panel, cases, scaler, self.triads, self.unit, self.offset)
@@ -216,16 +216,16 @@ class DriftReference:
         if not kind:
             share = found.constant[whole].mean(axis=0)
             dead = np.flatnonzero((share >= 0.5) & (self.constant <= _CONSTANT))
-            # With few training windows, more new ones have to be constant.
+            # With few training cases, more new cases have to be constant.
             if len(dead) and whole.sum() * len(self.rows) >= 100:
                 listed = ", ".join(repr(names[c]) for c in dead[:_SHOWN])
-                return "constant", f"{listed} constant, as in no training window"
+                return "constant", f"{listed} constant, unlike in training"
         return (kind, what) if kind else self._size(rows, few, names)
 
     def _fewness(self, rows: Array) -> float:
-        """Return 1 for one window or very similar ones, and less for many others.
+        """Return 1 for a single case or similar cases, and less for diverse cases.
 
-        Windows of one person and activity are hardly better than a single one.
+        Many cases of one person and activity are hardly more evidence than one case.
         """
         z = _standardised(rows, self.centre, self.spread).clip(-_USUAL, _USUAL)
         usual = self.rows.clip(-_USUAL, _USUAL).var(axis=0).mean()
@@ -235,11 +235,11 @@ class DriftReference:
     def _undo(
         self, rows: Array, few: float, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Find a change without which windows would be nearer to training."""
+        """Find a change that brings cases closer to training cases if undone."""
         if np.median(self._level(rows)) < self.distances[0]:
             return None
         gains, kinds = self._gains(rows)
-        # Distances of a few statistics vary more.
+        # Distances vary more with few statistics.
         unsure = max(1.0, _USUAL_WIDTH / rows.shape[1])
         margin, single = np.array(list(_NEARER.values())).T
         margin = unsure * (margin + single / np.sqrt(len(rows)))
@@ -258,13 +258,13 @@ class DriftReference:
     def _gains(
         self, rows: Array, own: NDArray[np.int64] | None = None
     ) -> tuple[Array, NDArray[np.int64]]:
-        """Find how much nearer to training windows come by each change.
+        """Compute how much each change decreases the log-distance to training cases.
 
         Parameters
         ----------
         rows : ndarray of shape (n_windows, n_statistics)
         own : ndarray of shape (n_windows,), optional
-            Which training windows they are, if they are such; these are left out.
+            Rows of `rows` in the reference, if cases are training cases; left out.
 
         Returns
         -------
@@ -287,7 +287,7 @@ class DriftReference:
     def _size(
         self, rows: Array, few: float, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Compare gravity, and how far windows are from those of training."""
+        """Compare gravity, and distances to training cases."""
         low, high = self.gravity
         norm = np.median(rows[:, PER_CHANNEL * len(self.unit) + 3 :: PER_TRIAD], axis=0)
         one, many = _HEAVIER
@@ -298,8 +298,9 @@ class DriftReference:
             axes, side = self.triads[t], high if norm[t] > high[t] else low
             now, then = np.exp((norm[t], side[t])) * self.unit[axes[0]]
             return "gravity", (
-                f"{', '.join(repr(names[c]) for c in axes)}: the mean has size "
-                f"{now:.3g}, beyond {then:.3g} in training, as with another unit"
+                f"{', '.join(repr(names[c]) for c in axes)}: the norm of the mean is "
+                f"{now:.3g}, outside the range of training (limit {then:.3g}), as with "
+                "another unit"
             )
         one, many = _FARTHER
         unsure = max(1.0, np.sqrt(_USUAL_WIDTH / rows.shape[1]))
@@ -307,11 +308,11 @@ class DriftReference:
         if np.median(self._level(rows)) > self.distances[1] + margin:
             z = np.median(np.abs((rows - self.centre) / self.spread), axis=0)
             channel = int(z[: PER_CHANNEL * len(self.unit)].argmax()) // PER_CHANNEL
-            return "far", f"{names[channel]!r} above all is like in no training window"
+            return "far", f"mainly {names[channel]!r} differs from all training series"
         return None
 
     def _level(self, rows: Array, own: NDArray[np.int64] | None = None) -> Array:
-        """Logarithm of the distance to the nearest training windows but own ones."""
+        """Return the log-distance to the nearest training cases, except their own."""
         rows = _standardised(rows, self.centre, self.spread)
         squares = _squares(rows, self.rows)
         if own is not None:
@@ -320,7 +321,7 @@ class DriftReference:
 
 
 def likely_triads(n_channels: int) -> list[tuple[int, int, int]]:
-    """Take channels without names for the axes of sensors, if their number allows."""
+    """Assume that unnamed channels are axes of sensors, if divisible by three."""
     if n_channels % 3:
         return []
     return [(i, i + 1, i + 2) for i in range(0, n_channels, 3)]
@@ -332,21 +333,21 @@ def warn_of_drift(
     reference: DriftReference | None,
     names: Sequence[str],
 ) -> None:
-    """Warn of new series that are unlike those of training.
+    """Warn if new series differ from training series.
 
-    Scale and offset of channels are compared over all series, and single windows with
-    those of training.
+    Scale and offset of channels are compared over all series, and statistics of single
+    cases with those of training cases.
 
     Parameters
     ----------
     panel : Panel
         New series.
     scaler : Scaler
-        Of the training series.
+        Scaler of the training series.
     reference : DriftReference, optional
-        Missing in old files.
+        Statistics of training cases; None in models of early versions.
     names : sequence of str
-        Of channels.
+        Names of channels.
     """
     parts = []
     drifted = _other_scales(panel, scaler)
@@ -363,25 +364,24 @@ def warn_of_drift(
     if found is not None:
         kind, what = found
         if kind in _NEARER:
-            parts.append(f"Likely cause, since it brings series near training: {what}.")
+            parts.append(f"Likely cause: {what}.")
         else:
-            parts.append(f"Single series differ from those of training: {what}.")
+            parts.append(f"Series differ from training series: {what}.")
     if parts:
         warnings.warn(
-            f"{' '.join(parts)} Check units, sampling rate, how the device was worn, "
-            "and the order of channels; predictions may be wrong.",
+            f"{' '.join(parts)} Check units, sampling rate, orientation of the device "
+            "and order of channels; predictions may be wrong.",
             DriftWarning,
             stacklevel=find_stack_level(),
         )
 
 
 def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
-    """Find channels whose scale or offset is not that of training.
+    """Return channels whose scale or offset differs from training.
 
-    New series drift together: the middle of their sizes is far from that of training,
-    and the largest of them (or the smallest) are beyond the largest there, so that
-    series of a single class, or a single one, are no reason. The fewer there are, the
-    farther beyond they have to be.
+    The median size of new series has to be far from the training median, and large
+    quantiles (or small ones) have to exceed those of training. A single series or class
+    is therefore not sufficient. Thresholds are higher for few series.
     """
     if scaler.usual is None:
         return np.zeros(0, np.int64)
@@ -393,7 +393,7 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
     )
     larger = middle > _DRIFT * half
     larger &= high > np.maximum((1 + 3 * few) * most_of, 10 * few * most)
-    # Single series may well be still, and have a small offset.
+    # Single series may be at rest, with a small offset.
     low = np.maximum(low, 10 * few * _LEAST_SIZE)
     smaller = (_DRIFT * middle < half) & (_DRIFT * high < nine_tenths)
     smaller &= ((1 + 3 * few) * low < hundredth) & (10 * few * low < least)
@@ -401,14 +401,14 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
 
 
 def _compare(panel: Panel, scaler: Scaler, channel: int, name: str) -> str:
-    """Say what scale and offset of a channel are, and what they were."""
+    """Describe scale and offset of a channel, in new series and in training."""
     values = panel.values[spread_cases(panel.n_cases, _MOST_SIZES), channel]
     unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
     values = values.astype(np.float64) / unit
     mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
     return (
-        f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, where "
-        f"training had {scaler.mean[channel]:.3g} and {scaler.scale[channel]:.3g}"
+        f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, but "
+        f"{scaler.mean[channel]:.3g} and {scaler.scale[channel]:.3g} in training"
     )
 
 
@@ -426,7 +426,7 @@ def _statistics(
     unit: Array,
     offset: Array,
 ) -> _Statistics:
-    """Describe windows by a few numbers for each channel and sensor."""
+    """Compute statistics of cases, for each channel and sensor."""
     z = scaler.standardise(panel, cases)
     observed = np.isfinite(z)
     counts = observed.sum(axis=2)
@@ -462,7 +462,7 @@ def _statistics(
 
 
 def _root(values: Array, seen: NDArray[np.bool_]) -> Array:
-    """Root of the mean square of what is seen."""
+    """Return the root mean square of observed values."""
     total = np.einsum("nct,nct,nct->nc", values, values, seen.astype(np.float64))
     return np.sqrt(total / np.maximum(seen.sum(axis=2), 1))
 
@@ -473,12 +473,12 @@ def _standardised(rows: Array, centre: Array, spread: Array) -> Array:
 
 
 def _squares(a: Array, b: Array) -> Array:
-    """Mean squared differences of rows."""
+    """Return mean squared differences of rows."""
     found = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
     return np.maximum(found / a.shape[1], 1e-6)
 
 
 def _distances(squares: Array) -> Array:
-    """Logarithm of the distance to the nearest rows."""
+    """Return the logarithm of the distance to the nearest rows."""
     near = np.partition(squares, _NEIGHBOURS - 1, axis=1)[:, :_NEIGHBOURS]
     return np.log(near.mean(axis=1)) / 2
