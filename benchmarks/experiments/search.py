@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from benchmarks.data import about, load_split, spread_by_class
+from benchmarks.estimators import classifier_closed
 from benchmarks.experiments.zero_shot import MOST_CASES
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
@@ -41,14 +42,11 @@ def put_in_rows(X: Any, y: NDArray[Any], subjects: NDArray[Any] | None) -> Any:
 
 def evaluate(key: Row, options: Options) -> Row:
     """Search the recordings of all for a class by its name."""
-    from sktext_vq import VQTextClassifier
-
     split, label = load_split(key["set"], options.data), key["class"]
     train = spread_by_class(split.y_train, MOST_CASES)
     if not key["recorded"]:
         train = train[split.y_train[train] != label]
-    known = about(key["set"], options.data)
-    model = VQTextClassifier(max_epochs=0, random_state=0, **known)
+    model = classifier_closed(0, **about(key["set"], options.data))
     windows, classes, persons = put_in_rows(
         split.X_test, split.y_test, split.subjects_test
     )

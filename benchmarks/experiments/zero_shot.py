@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data import about, load_split, spread_by_class
-from benchmarks.estimators import Rocket
+from benchmarks.estimators import Rocket, classifier_closed
 from benchmarks.experiments.ablation import random_vectors
 from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.statistics import window_statistics
@@ -46,12 +46,7 @@ def class_splits(labels: Sequence[str], name: str) -> list[list[str]]:
 
 def _ours(**parameters: Any) -> Callable[..., Fitted]:
     def fit(X: Any, y: NDArray[Any], seed: int, known: dict[str, Any]) -> Fitted:
-        from sktext_vq import VQTextClassifier
-
-        model = VQTextClassifier(
-            max_epochs=0, random_state=seed, **{**known, **parameters}
-        )
-        model.fit(X, y)
+        model = classifier_closed(seed, **{**known, **parameters}).fit(X, y)
 
         def predict(X: Any, names: Sequence[str]) -> NDArray[np.str_]:
             with warnings.catch_warnings():
@@ -74,13 +69,9 @@ def _of_minirocket(X: Any, seed: int) -> Callable[[Any], NDArray[np.floating[Any
 class Baseline:
     """Linear zero-shot learners on given features, with calibrated stacking.
 
-    Parameters
-    ----------
-    kind : {"eszsl", "to text", "to series"}
-        ESZSL (Romera-Paredes and Torr, ICML 2015); ridge regression from series to
-        texts; kernel ridge regression from texts to means of series.
-    features : callable
-        Makes the function that computes features.
+    `kind` is "eszsl" (Romera-Paredes and Torr, ICML 2015), "to text" (ridge regression
+    from series to texts) or "to series" (kernel ridge regression from texts to means of
+    series); `features` makes the function that computes features.
     """
 
     penalties = (0.01, 0.1, 1.0, 10.0)
