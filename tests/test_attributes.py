@@ -1,4 +1,5 @@
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -270,7 +271,7 @@ def test_tokens_at_moved_borders_are_whole_and_inside(har_like, equal):
     model = VQTextTransformer(max_epochs=0, random_state=0).fit(series)
     closed = model.tokens(series)
     decoder = AttributeDecoder(generator=seeded())
-    model.network_.refiner = decoder
+    model.network_ = SimpleNamespace(refiner=decoder)
     for name, column in model.tokens(series).items():
         np.testing.assert_array_equal(column, closed[name])
     wild(decoder, 1.0)
@@ -298,12 +299,13 @@ def test_tokens_at_moved_borders_are_whole_and_inside(har_like, equal):
 def test_reconstruction_draws_moved_tokens_as_training_does(har_like):
     X, _ = har_like
     model = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
-    model.network_.refiner = wild(AttributeDecoder(generator=seeded()), 1.0)
+    decoder = wild(AttributeDecoder(generator=seeded()), 1.0)
+    model.network_ = SimpleNamespace(refiner=decoder)
     found = token_arrays(
         as_panel(X[:1]),
         model.features_.scaler,
         model.features_.tokenizer,
-        model.network_.refiner,
+        decoder,
     )
     rebuilt = (model.reconstruct(X[:1])[0] - model.features_.scaler.mean[:, None]) / (
         model.features_.scaler.scale[:, None]

@@ -284,7 +284,7 @@ def test_a_fit_that_fails_changes_nothing(estimator, har_like, monkeypatch):
 
     def fail(estimator):
         with monkeypatch.context() as patch:
-            patch.setattr(type(estimator), "_select", end)
+            patch.setattr("sktext_vq._training.fit.select_features", end)
             with pytest.raises(KeyboardInterrupt):
                 estimator.fit(noise, np.arange(30) % 2, init=estimator)
         with pytest.raises(ValueError, match="infinity"):
@@ -297,7 +297,7 @@ def test_a_fit_that_fails_changes_nothing(estimator, har_like, monkeypatch):
         estimator.set_params(n_codes=64)
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(estimator), "_select", end)
+        patch.setattr("sktext_vq._training.fit.select_features", end)
         with pytest.raises(KeyboardInterrupt):
             estimator.fit(X, y)
     with pytest.raises(NotFittedError):

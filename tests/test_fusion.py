@@ -283,7 +283,7 @@ def test_about_half_of_the_texts_are_dropped(spy, har_like):
 
 def test_prediction_does_without_fusion(har_like, monkeypatch):
     X, y = har_like
-    fitted = classifier(head="network").fit(X, y)
+    fitted = classifier().fit(X, y)
     expected = fitted.predict_proba(X)
     monkeypatch.setattr(Fusion, "forward", lambda *args: pytest.fail("fuses"))
     np.testing.assert_array_equal(fitted.predict_proba(X), expected)

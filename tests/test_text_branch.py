@@ -6,7 +6,6 @@ import torch.nn.functional as F
 from sktext_vq import VQTextClassifier
 from sktext_vq._training.texts import encode_texts
 from sktext_vq.nn.codebook import Codebook
-from sktext_vq.nn.model import share_of_codes
 from sktext_vq.nn.text_branch import (
     PATCH,
     ClassMemory,
@@ -15,6 +14,7 @@ from sktext_vq.nn.text_branch import (
     TextBranch,
     Texts,
 )
+from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.text import TextEncoder
 
 TEXT_DIM, DIM = 12, 16

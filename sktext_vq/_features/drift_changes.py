@@ -38,7 +38,7 @@ class Change(NamedTuple):
     kind: str
     channels: tuple[int, ...]
     cause: str
-    index: NDArray[np.int64]
+    columns: NDArray[np.int64]
     factor: Array
     add: Array
 

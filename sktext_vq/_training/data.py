@@ -244,10 +244,13 @@ def check_classes(
     Raises
     ------
     ValueError
-        If there is only one class or one group, or a weight is invalid.
+        If there are no labels, only one class or one group, or a weight is invalid.
     """
     labels, classes, groups = data.labels, data.classes, data.groups
-    assert labels is not None and classes is not None
+    if labels is None or classes is None:
+        raise ValueError(
+            f"{estimator} requires y to be passed, but the target y is None."
+        )
     if len(labels) < 2:
         raise ValueError(
             f"{estimator} needs at least two classes, but y has only 1 class: "

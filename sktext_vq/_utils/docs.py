@@ -17,16 +17,22 @@ X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
 X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
     Training series; see :func:`~sktext_vq.panel.as_panel` for all kinds.
 """,
+    "proba": """
+ndarray of shape (n_cases, n_classes)
+    Columns as in ``classes_``.
+""",
     "raises_X": """
 NotFittedError
     If `fit` was not called.
 ValueError
     If X is not a panel with the channels of the training series.
 """,
-    "fit_arguments": """
+    "text_argument": """
 text : array-like of shape (n_cases,) of str, optional
     Text about each case, which replaces other text. It describes the series: a text
     that names the class gives away what is to be learned.
+""",
+    "fit_arguments": """
 sample_weight : array-like of shape (n_cases,), optional
     Weights of cases in training, in the selection of features and in the
     classifier. Only their ratios matter. Cases of weight 0 are ignored, and so is a
@@ -76,7 +82,7 @@ ValueError
 TypeError
     If a candidate or its text is not a string.
 """,
-    "parameters": """
+    "text_parameters": """
 n_codes : int, default=64
     Number of codes in the codebook, in heads of 16 or more: each window is matched
     with one code of each head.
@@ -89,6 +95,8 @@ text_encoder : str, callable or TextEncoder, default="minilm"
     Computes embeddings of texts; see :class:`~sktext_vq.TextEncoder`.
 prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
     Forms of prompts that describe a class; see :class:`~sktext_vq.PromptBank`.
+""",
+    "other_parameters": """
 max_epochs : int, default=20
     Maximum number of passes over the training series. With 50 cases or more, a
     fifth is held out for early stopping. 0 keeps the closed form, which takes

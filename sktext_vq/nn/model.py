@@ -175,31 +175,6 @@ class DualBranchModel(nn.Module):
         """Standardise features of shape (n_cases, n_kept)."""
         return ((picked - self.mean) / self.scale).clamp(-3, 3)
 
-    @torch.inference_mode()
-    def logits(self, picked: Tensor) -> Tensor:
-        """Logits of classes by the sensor-only head.
-
-        Parameters
-        ----------
-        picked : Tensor of shape (n_cases, n_kept)
-            Features, not standardised.
-
-        Returns
-        -------
-        Tensor of shape (n_cases, n_classes), float64
-        """
-        assert self.class_head is not None
-        parts = [
-            # In double precision, so that contributions of features sum to the scores.
-            F.linear(
-                self.standardise_picked(part).double(),
-                self.class_head.weight.double(),
-                self.class_head.bias.double(),
-            )
-            for part in picked.split(1024)
-        ]
-        return torch.cat(parts)
-
     def place(self, picked: Tensor) -> Tensor:
         """Place series in the workspace: unit vectors of shape (n_cases, dim)."""
         return F.normalize(self.enter(picked), dim=1)
