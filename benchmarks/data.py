@@ -51,7 +51,7 @@ def expand(names: Sequence[str], data: str | None) -> list[str]:
     return sets
 
 
-@lru_cache(maxsize=2)  # processes that share out work come back to a set many times
+@lru_cache(maxsize=2)  # a process computes many rows of a set
 def load_split(name: str, data: str | None) -> Any:
     """Load a data set, and check that no subject is in both parts."""
     from sktext_vq import datasets
@@ -67,7 +67,7 @@ def load_split(name: str, data: str | None) -> Any:
 def load_parts(
     name: str, data: str | None, most_train: int, most_test: int
 ) -> tuple[Part, Part]:
-    """Load training and test cases, at most so many of each, evenly spread."""
+    """Load training and test cases, at most a number of each, evenly spread."""
     split = load_split(name, data)
     train = spread_cases(len(split.y_train), most_train)
     test = spread_cases(len(split.y_test), most_test)
@@ -105,12 +105,12 @@ def about(name: str, data: str | None) -> dict[str, Any]:
 
 
 def spread_cases(n_cases: int, most: int) -> Cases:
-    """Return all cases, or so many at equal distances."""
+    """Return all cases, or a number of them at equal distances."""
     return np.linspace(0, n_cases - 1, min(n_cases, most)).astype(np.intp)
 
 
 def spread_by_class(y: Array, most: int) -> Cases:
-    """Return cases of each class, at most so many, evenly spread."""
+    """Return at most a number of cases of each class, evenly spread."""
     chosen = []
     for label in np.unique(y):
         cases = np.flatnonzero(y == label)
@@ -127,7 +127,7 @@ def first_by_class(y: Array, n_cases: int = 5) -> Cases:
 def draw_by_class(
     y: Array, sizes: Sequence[int] | Cases, rng: np.random.Generator
 ) -> Cases:
-    """Draw so many cases of each class, or all if there are fewer."""
+    """Draw cases of each class, or take all if there are fewer."""
     drawn = [
         rng.permutation(np.flatnonzero(y == label))[:size]
         for label, size in zip(np.unique(y), sizes, strict=True)

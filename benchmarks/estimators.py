@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data import first_by_class, take
 
+Array = NDArray[Any]
 # sktext_vq, sktime and aeon are imported where they are used: a process that measures
 # the memory of one must not import the others.
 
@@ -31,7 +32,7 @@ class EqualLength(TransformerMixin, BaseEstimator):
         self.n_timepoints_ = max(np.shape(series)[-1] for series in X)
         return self
 
-    def transform(self, X: Any) -> NDArray[np.floating[Any]]:
+    def transform(self, X: Any) -> Array:
         if isinstance(X, np.ndarray):
             return X
         new = np.linspace(0, 1, self.n_timepoints_)
@@ -64,17 +65,17 @@ class Rocket(TransformerMixin, BaseEstimator):
 
         self._rocket_class = getattr(rocket, kind)
 
-    def fit(self, X: NDArray[np.floating[Any]], y: Any = None) -> Rocket:
+    def fit(self, X: Array, y: Any = None) -> Rocket:
         self.rocket_ = self._rocket_class(
             n_jobs=self.n_jobs, random_state=self.random_state
         )
         self.rocket_.fit(self._converted(X))
         return self
 
-    def transform(self, X: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    def transform(self, X: Array) -> Array:
         return self.rocket_.transform(self._converted(X)).to_numpy()
 
-    def _converted(self, X: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    def _converted(self, X: Array) -> Array:
         # MultiRocket of sktime 1.2 requires double precision.
         return X if self.kind == "MiniRocketMultivariate" else X.astype(np.float64)
 
@@ -86,20 +87,20 @@ class OfEqualLength(ClassifierMixin, BaseEstimator):
         self.make = make
         self.in_a_row = in_a_row
 
-    def fit(self, X: Any, y: NDArray[Any]) -> OfEqualLength:
+    def fit(self, X: Any, y: Array) -> OfEqualLength:
         self.length_ = EqualLength().fit(X)
         model = self.make(len(X[0]), self.length_.n_timepoints_)
         self.model_ = model.fit(self._converted(X), y)
         self.classes_ = self.model_.classes_
         return self
 
-    def predict(self, X: Any) -> NDArray[Any]:
+    def predict(self, X: Any) -> Array:
         return self.model_.predict(self._converted(X))
 
-    def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
+    def predict_proba(self, X: Any) -> Array:
         return self.model_.predict_proba(self._converted(X))
 
-    def _converted(self, X: Any) -> NDArray[np.float64]:
+    def _converted(self, X: Any) -> Array:
         # WEASEL of sktime 1.2 requires double precision.
         X = self.length_.transform(X).astype(np.float64)
         return X.reshape(len(X), 1, -1) if self.in_a_row else X
@@ -257,7 +258,7 @@ _warm: set[tuple[str, int]] = set()  # what this process has fitted before
 
 
 def warm_up(
-    estimator: str, n_threads: int, X: Any, y: NDArray[Any], about: Any = None
+    estimator: str, n_threads: int, X: Any, y: Array, about: Any = None
 ) -> None:
     """Fit once to a few cases, so that compilers and lazy imports are not timed."""
     if (estimator, n_threads) in _warm:

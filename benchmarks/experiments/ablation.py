@@ -186,7 +186,7 @@ def check_variant(variant: str, model: Any) -> None:
     if (found := model.training_stage_) != stage:
         raise RuntimeError(f"{variant} should be {stage!r}, but is {found!r}.")
     for name, weight in (model.loss_weights or {}).items():
-        # "codebook" is no loss: codes that are learned have a loss of their own.
+        # "codebook" is not a loss: codes that are learned have the loss "shape".
         shown = f"train_{'shape' if name == 'codebook' else name}"
         if (weight > 0) != any(shown in epoch for epoch in model.history_):
             raise RuntimeError(f"{variant}: the loss {name!r} does not follow {weight}")

@@ -56,7 +56,7 @@ def cluster(backend: str, n_workers: int) -> Iterator[Any]:
 
 
 def search(n_codes: tuple[int, ...], X: Any, y: Any) -> NDArray[np.float64]:
-    """Fit with so many codes in four folds, and return the scores."""
+    """Return the scores of numbers of codes in four folds."""
     from sklearn.model_selection import GridSearchCV
 
     options = {"n_codes": n_codes}

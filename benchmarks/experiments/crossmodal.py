@@ -97,7 +97,7 @@ EXPERIMENT = Experiment(
     sets=("MotionSense",),
     seeds=(0, 1),
     threads=0,
-    isolated=True,  # the peak of its memory is its own
+    isolated=True,  # to measure peak memory
     tables={"crossmodal": table},
     page="# Series and texts\n\n"
     "Mean ± standard deviation over seeds. *Class* of a test series among the "

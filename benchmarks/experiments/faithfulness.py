@@ -84,7 +84,7 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def table(frames: Frames) -> str:
-    """Drops of probability, and how many times as large they are as random ones."""
+    """Drops of probability, and their ratio to those of random tokens."""
     frame = frames["faithfulness"].drop(columns=["seed", "cases"])
     rows = []
     for key, own in frame.groupby(["set", "deleted"], sort=False).mean().iterrows():

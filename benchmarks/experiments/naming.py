@@ -46,14 +46,14 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
     name, seed = keys[0]["set"], keys[0]["seed"]
     train, test = load_parts(name, options.data, _MOST_TRAINING_CASES, _MOST_TEST_CASES)
     model = classifier(seed, **about(name, options.data)).fit(train.X, train.y)
-    told = model.describe_codes([f"a person {label}" for label in model.classes_])
+    by_text = model.describe_codes([f"a person {label}" for label in model.classes_])
     here, there, channels = use_of_codes(model, test.X, test.y)
     table = model.describe_codes()
     best = model.classes_[there.class_lift.argmax(axis=0)].astype(str).tolist()
     found = (
         (table["phrase"], best),
         (table["class"].astype(str), best),
-        (told["phrase"].str.removeprefix("a person "), best),
+        (by_text["phrase"].str.removeprefix("a person "), best),
         (here.strength(), there.strength()),
         (here.pace(), there.pace()),
         (here.channel_words(channels), there.channel_words(channels)),

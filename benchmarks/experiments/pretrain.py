@@ -1,4 +1,4 @@
-"""What a vocabulary learned on another data set brings where labels are few.
+"""Few labels, with and without codes and weights of another data set.
 
 Ten training cases of each class are drawn, or all where there are fewer. Everything is
 scored on the same test cases. The other data set, UCI-HAR, has other people, another
@@ -95,7 +95,7 @@ EXPERIMENT = Experiment(
     sets=("MotionSense", "BasicMotions", "RacketSports"),
     seeds=(0, 1, 2, 3),
     tables={"pretrain": table},
-    page="# Few labels, with what another data set taught\n\n"
+    page="# Few labels, with and without pretraining\n\n"
     "Accuracy on test cases after ten cases of each class, mean ± standard "
     "deviation over seeds, which draw the cases; and the mean over sets of the "
     "difference to the same method without pretraining, with its standard error "

@@ -1,4 +1,4 @@
-"""Search of long recordings by names of classes, with and without recordings of them.
+"""Search of long recordings for classes by name, seen and unseen ones.
 
 Test series of each person, in the order of the file, are put in a row. Windows of the
 length of the training series are cut from it anew, half over each other, so that many
@@ -41,7 +41,7 @@ def put_in_rows(X: Any, y: NDArray[Any], subjects: NDArray[Any] | None) -> Any:
 
 
 def evaluate(key: Row, options: Options) -> Row:
-    """Search the recordings of all for a class by its name."""
+    """Search all recordings for a class by name."""
     split, label = load_split(key["set"], options.data), key["class"]
     train = spread_by_class(split.y_train, MOST_CASES)
     if not key["recorded"]:
@@ -70,14 +70,14 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield all classes of a set, with and without recordings of them."""
+    """Yield all classes of a set, each as a seen and as an unseen one."""
     for name in options.sets:
         labels = np.unique(load_split(name, options.data).y_train).tolist()
         yield from grid(**{"set": [name], "class": labels, "recorded": (True, False)})
 
 
 def table(frames: Frames) -> str:
-    """Average precision for each class, with and without recordings of it."""
+    """Write the average precision for each class, seen and unseen."""
     rows = []
     for key, own in frames["search"].groupby(["set", "class"], sort=False):
         own = own.set_index("recorded")

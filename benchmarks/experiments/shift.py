@@ -1,4 +1,4 @@
-"""Other recordings than those of training, few cases, and damaged test series."""
+"""Another data set in tests, few cases, and damaged test series."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from benchmarks.statistics import window_statistics
 from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread_table
 
+Array = NDArray[Any]
 # What both sets of the cross-data tasks have.
 SENSORS = ("gravity", "userAcceleration", "rotationRate")
 CLASSES = ("sitting", "standing", "walking", "walking downstairs", "walking upstairs")
@@ -163,7 +164,7 @@ def axes_of(sensor: str, found: Any) -> list[int]:
     return [found.channel_names.index(f"{sensor}.{axis}") for axis in "xyz"]
 
 
-def shared(X: Series, y: NDArray[np.str_], names: tuple[str, ...]) -> Part:
+def shared(X: Series, y: Array, names: tuple[str, ...]) -> Part:
     """Reduce a part of either set to the channels and classes that both have."""
     cases = np.isin(y, CLASSES)
     channels = dict(zip(names, X[cases].swapaxes(0, 1), strict=True))
@@ -179,8 +180,8 @@ def shared(X: Series, y: NDArray[np.str_], names: tuple[str, ...]) -> Part:
     return Part(np.stack([*total, *rate], axis=1), y[cases], CHANNELS)
 
 
-def draw(y: NDArray[np.str_], sizes: NDArray[Any], seed: int) -> NDArray[np.intp]:
-    """Draw so many cases of each class, which sizes are assigned to at random."""
+def draw(y: Array, sizes: Array, seed: int) -> Array:
+    """Draw cases of each class; sizes are assigned to classes at random."""
     rng = np.random.default_rng(seed)
     sizes = rng.permutation(sizes.astype(int))
     chosen = [
@@ -322,7 +323,7 @@ EXPERIMENT = Experiment(
     tables={"shift": shift_table, "damage": damage_table},
     page="# Shift\n\n"
     "Macro-F1 on test parts, mean ± standard deviation over seeds, which draw the "
-    "training cases.\n\n## Other recordings, and few cases\n\n{shift}\n\n"
+    "training cases.\n\n## Other data sets, and few cases\n\n{shift}\n\n"
     "From one set to the other: the five classes, and total acceleration and "
     "rotation rate, that both have; nothing of the target is fitted to. The "
     "other columns are MotionSense. Its long tail has from 200 to 2 training "

@@ -46,7 +46,7 @@ NAMES = {
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row | None]:
     """Fit and score one estimator on splits of one set.
 
-    A fit to a few cases comes first. None says that it is done.
+    A fit to a few cases comes first, before None.
     """
     name, estimator = keys[0]["set"], keys[0]["estimator"]
     whole, n_train = load_whole(name, options.data)
@@ -92,7 +92,7 @@ def tasks(
 
 
 def facts_of_aeon(options: Options) -> Row:
-    """Return the version of aeon, which has an environment of its own."""
+    """Return the version of aeon, which has a separate environment."""
     found = version_of("aeon")
     if found is None:
         raise SystemExit("aeon is missing; see benchmarks/README.md.")
@@ -122,8 +122,8 @@ def report(frames: Frames) -> str:
     for name in _files(frames):
         facts = frames.environment(name)
         facts = {**facts.pop("versions"), **facts}
-        told = [f"{key} {value}" for key, value in facts.items() if value is not None]
-        lines.append(f"- {name}.csv: {', '.join(told)}")
+        parts = [f"{key} {value}" for key, value in facts.items() if value is not None]
+        lines.append(f"- {name}.csv: {', '.join(parts)}")
     return text + "\n## Versions\n\n" + "\n".join(lines)
 
 
@@ -144,8 +144,8 @@ def _comparison(
         by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
         text += (
             f"Means of the {len(by_set)} sets that all have: "
-            f"{', '.join(by_set.index)}.\n\n"
-            f"{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
+            f"{', '.join(by_set.index)}.\n\n{_overall(rows, by_set)}\n\n"
+            f"{_OVERALL_NOTE}\n\n"
         )
         if min(by_set.shape) > 1:
             p = holm(by_set)
@@ -154,16 +154,15 @@ def _comparison(
             figures = frames.folder / "figures"
             for what, path in draw(by_set, p, seconds.sum(), figures, title):
                 text += f"![{what}]({path.relative_to(frames.folder).as_posix()})\n\n"
-    text += _missing(frame, by_split)
     known = dict.fromkeys([*SMALL_SETS, *LARGE_SETS, *frame["set"]])
-    each = spread_table(done, "set", "estimator", "accuracy")
-    each = each.reindex(
+    each = spread_table(done, "set", "estimator", "accuracy").reindex(
         index=pd.Index([name for name in known if name in set(frame["set"])]),
-        columns=[name for name in names if name in each],
+        columns=[name for name in names if name in set(done["estimator"])],
         fill_value="",
     )
     return (
-        f"{text}### Each set\n\n{frame_markdown(each.rename_axis('accuracy'))}\n\n"
+        f"{text}{_missing(frame, by_split)}### Each set\n\n"
+        f"{frame_markdown(each.rename_axis('accuracy'))}\n\n"
         "Mean ± standard deviation over seeds and splits."
     )
 
@@ -171,7 +170,7 @@ def _comparison(
 def _with_shared_splits(by_split: pd.DataFrame) -> pd.DataFrame:
     """Return splits that all estimators have, but for those with the fewest.
 
-    These are left out one by one only where there would be no such split.
+    Leave them out one by one, only if there would not be any split otherwise.
     """
     counts = by_split.notna().sum().sort_values(kind="stable")
     counts = counts[counts > 0]
