@@ -9,12 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import (
-    accuracy_score,
-    balanced_accuracy_score,
-    f1_score,
-    log_loss,
-)
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 from sklearn.model_selection import (
     GroupKFold,
     GroupShuffleSplit,
@@ -22,27 +17,16 @@ from sklearn.model_selection import (
     StratifiedShuffleSplit,
 )
 
+Array = NDArray[Any]
+Cases = NDArray[np.intp]
+# fmt: off
 SMALL_SETS = (
-    "BasicMotions",
-    "ArrowHead",
-    "GunPoint",
-    "ItalyPowerDemand",
-    "OSULeaf",
-    "JapaneseVowels",
-    "ACSF1",
-    "RacketSports",
-    "NATOPS",
-    "Epilepsy",
-    "UTD-MHAD-inertial",
-    "CricketX",
-    "SwedishLeaf",
-    "SyntheticControl",
-    "ECG200",
-    "SmallKitchenAppliances",
-    "AllGestureWiimoteX",
-    "MelbournePedestrian",
-    "Worms",
+    "BasicMotions", "ArrowHead", "GunPoint", "ItalyPowerDemand", "OSULeaf",
+    "JapaneseVowels", "ACSF1", "RacketSports", "NATOPS", "Epilepsy",
+    "UTD-MHAD-inertial", "CricketX", "SwedishLeaf", "SyntheticControl", "ECG200",
+    "SmallKitchenAppliances", "AllGestureWiimoteX", "MelbournePedestrian", "Worms",
 )
+# fmt: on
 LARGE_SETS = ("UCI-HAR", "MotionSense")
 GROUPS = {"small": SMALL_SETS, "large": LARGE_SETS}
 
@@ -54,7 +38,7 @@ class Part:
     X: Any
     y: NDArray[np.str_]
     channel_names: tuple[str, ...] | None = None
-    subjects: NDArray[Any] | None = None
+    subjects: Array | None = None
 
 
 def expand(names: Sequence[str], data: str | None) -> list[str]:
@@ -67,7 +51,7 @@ def expand(names: Sequence[str], data: str | None) -> list[str]:
     return sets
 
 
-@lru_cache(maxsize=2)  # processes that share out work come back to a set many times
+@lru_cache(maxsize=2)  # a process computes many rows of a set
 def load_split(name: str, data: str | None) -> Any:
     """Load a data set, and check that no subject is in both parts."""
     from sktext_vq import datasets
@@ -83,7 +67,7 @@ def load_split(name: str, data: str | None) -> Any:
 def load_parts(
     name: str, data: str | None, most_train: int, most_test: int
 ) -> tuple[Part, Part]:
-    """Load training and test cases, at most so many of each, evenly spread."""
+    """Load training and test cases, at most a number of each, evenly spread."""
     split = load_split(name, data)
     train = spread_cases(len(split.y_train), most_train)
     test = spread_cases(len(split.y_test), most_test)
@@ -115,21 +99,18 @@ def load_whole(name: str, data: str | None) -> tuple[Part, int]:
 
 
 def about(name: str, data: str | None) -> dict[str, Any]:
-    """Return what is known about the series, as parameters of our estimators."""
+    """Return names of channels and the sampling rate, as parameters of ours."""
     split = load_split(name, data)
-    return {
-        "channel_names": split.channel_names,
-        "sampling_rate": split.sampling_rate,
-    }
+    return {k: getattr(split, k) for k in ("channel_names", "sampling_rate")}
 
 
-def spread_cases(n_cases: int, most: int) -> NDArray[np.intp]:
-    """Return all cases, or so many at equal distances."""
+def spread_cases(n_cases: int, most: int) -> Cases:
+    """Return all cases, or a number of them at equal distances."""
     return np.linspace(0, n_cases - 1, min(n_cases, most)).astype(np.intp)
 
 
-def spread_by_class(y: NDArray[Any], most: int) -> NDArray[np.intp]:
-    """Return cases of each class, at most so many, evenly spread."""
+def spread_by_class(y: Array, most: int) -> Cases:
+    """Return at most a number of cases of each class, evenly spread."""
     chosen = []
     for label in np.unique(y):
         cases = np.flatnonzero(y == label)
@@ -137,16 +118,16 @@ def spread_by_class(y: NDArray[Any], most: int) -> NDArray[np.intp]:
     return np.sort(np.concatenate(chosen))
 
 
-def first_by_class(y: NDArray[Any], n_cases: int = 5) -> NDArray[np.intp]:
+def first_by_class(y: Array, n_cases: int = 5) -> Cases:
     """Return the first cases of each class."""
     first = [np.flatnonzero(y == label)[:n_cases] for label in np.unique(y)]
     return np.sort(np.concatenate(first))
 
 
 def draw_by_class(
-    y: NDArray[Any], sizes: Sequence[int] | NDArray[np.intp], rng: np.random.Generator
-) -> NDArray[np.intp]:
-    """Draw so many cases of each class, or all if there are fewer."""
+    y: Array, sizes: Sequence[int] | Cases, rng: np.random.Generator
+) -> Cases:
+    """Draw cases of each class, or take all if there are fewer."""
     drawn = [
         rng.permutation(np.flatnonzero(y == label))[:size]
         for label, size in zip(np.unique(y), sizes, strict=True)
@@ -155,21 +136,13 @@ def draw_by_class(
 
 
 def resample(
-    y: NDArray[Any], n_train: int, subjects: NDArray[Any] | None, number: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    y: Array, n_train: int, subjects: Array | None, number: int
+) -> tuple[Cases, Cases]:
     """Split all cases of a set into training and test cases, in ascending order.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_cases,)
-        Labels of the official training cases, followed by those of the test cases.
-    n_train : int
-        Number of the former.
-    subjects : ndarray of shape (n_cases,), optional
-        Subject of each case.
-    number : int
-        0 for the official parts. Other numbers are seeds of new parts: stratified and
-        of the same sizes, or with the same number of other test subjects.
+    Official training cases come first in `y`. Number 0 is the official split; others
+    are seeds of new ones: stratified and of the same sizes, or with the same number of
+    other test subjects.
     """
     cases = np.arange(len(y))
     if number == 0:
@@ -185,8 +158,8 @@ def resample(
 
 
 def folds(
-    y: NDArray[Any], subjects: NDArray[Any] | None, seed: int, n_folds: int = 4
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    y: Array, subjects: Array | None, seed: int, n_folds: int = 4
+) -> Iterator[tuple[Cases, Cases]]:
     """Yield cases to fit and cases to score, of different subjects if known."""
     cases = np.zeros(len(y))
     if subjects is None:
@@ -195,16 +168,16 @@ def folds(
     return GroupKFold(n_folds).split(cases, y, groups=subjects)
 
 
-def take(X: Any, cases: NDArray[np.intp]) -> Any:
+def take(X: Any, cases: Cases) -> Any:
     """Return cases of an array or of a list of series of unequal length."""
     return [X[case] for case in cases] if isinstance(X, list) else X[cases]
 
 
 def scores(
-    y: NDArray[Any],
-    predicted: NDArray[Any],
+    y: Array,
+    predicted: Array,
     probabilities: NDArray[np.floating[Any]] | None = None,
-    classes: NDArray[Any] | None = None,
+    classes: Array | None = None,
 ) -> dict[str, float | str]:
     """Compute scores of labels and, if they are given, of probabilities."""
     found: dict[str, float | str] = {
@@ -221,15 +194,12 @@ def scores(
 
 
 def calibration_error(
-    y: NDArray[Any],
-    probabilities: NDArray[np.floating[Any]],
-    classes: NDArray[Any],
-    n_bins: int = 15,
+    y: Array, probabilities: NDArray[np.floating[Any]], classes: Array, n_bins: int = 15
 ) -> float:
-    """Return the expected calibration error of the class that is most probable.
+    """Return the expected calibration error of the most probable class.
 
     Cases are put into bins of equal width by their highest probability. The error is
-    the mean over cases of how far the accuracy in a bin is from the mean probability.
+    the mean over cases of the distance of accuracy and mean probability in their bin.
     """
     confidence = probabilities.max(axis=1)
     correct = classes[probabilities.argmax(axis=1)] == y

@@ -1,4 +1,4 @@
-"""The estimators that are compared, and how they are started before times count."""
+"""The estimators that are compared, and their first fit before time is measured."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data import first_by_class, take
 
+Array = NDArray[Any]
 # sktext_vq, sktime and aeon are imported where they are used: a process that measures
 # the memory of one must not import the others.
 
 
 class EqualLength(TransformerMixin, BaseEstimator):
-    """Stretch series of unequal length to that of the longest training series.
+    """Interpolate series of unequal length to the length of the longest one in `fit`.
 
-    Straight lines are drawn between timepoints. Arrays pass through.
+    Arrays are returned as they are.
     """
 
     def fit(self, X: Any, y: Any = None) -> EqualLength:
-        """Find the longest series."""
         self.n_timepoints_ = max(np.shape(series)[-1] for series in X)
         return self
 
-    def transform(self, X: Any) -> NDArray[np.floating[Any]]:
-        """Stretch each channel."""
+    def transform(self, X: Any) -> Array:
         if isinstance(X, np.ndarray):
             return X
-        return np.stack([self._stretch(series) for series in X])
-
-    def _stretch(self, series: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        old = np.linspace(0, 1, series.shape[-1])
         new = np.linspace(0, 1, self.n_timepoints_)
-        return np.stack([np.interp(new, old, channel) for channel in series])
+        return np.array(
+            [
+                [np.interp(new, np.linspace(0, 1, len(own)), own) for own in series]
+                for series in X
+            ]
+        )
 
 
 class Rocket(TransformerMixin, BaseEstimator):
-    """MiniRocket or MultiRocket of sktime, held by a transformer of scikit-learn.
+    """MiniRocket or MultiRocket of sktime, as a transformer of scikit-learn.
 
-    sktime's own drops every attribute when it is fitted, and with them what pipelines
-    of scikit-learn 1.9 keep there.
+    sktime's own deletes all attributes in `fit`, and with them those that pipelines of
+    scikit-learn 1.9 set.
     """
 
     def __init__(
@@ -65,62 +65,54 @@ class Rocket(TransformerMixin, BaseEstimator):
 
         self._rocket_class = getattr(rocket, kind)
 
-    def fit(self, X: NDArray[np.floating[Any]], y: Any = None) -> Rocket:
-        """Choose kernels and biases."""
+    def fit(self, X: Array, y: Any = None) -> Rocket:
         self.rocket_ = self._rocket_class(
             n_jobs=self.n_jobs, random_state=self.random_state
         )
         self.rocket_.fit(self._converted(X))
         return self
 
-    def transform(self, X: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Compute features."""
+    def transform(self, X: Array) -> Array:
         return self.rocket_.transform(self._converted(X)).to_numpy()
 
-    def _converted(self, X: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    def _converted(self, X: Array) -> Array:
         # MultiRocket of sktime 1.2 requires double precision.
         return X if self.kind == "MiniRocketMultivariate" else X.astype(np.float64)
 
 
 class OfEqualLength(ClassifierMixin, BaseEstimator):
-    """A classifier of sktime or aeon, with series of unequal length stretched."""
+    """A classifier of sktime or aeon, with series interpolated to equal length."""
 
     def __init__(self, make: Callable[[int, int], Any], in_a_row: bool = False) -> None:
         self.make = make
         self.in_a_row = in_a_row
 
-    def fit(self, X: Any, y: NDArray[Any]) -> OfEqualLength:
-        """Fit the classifier."""
+    def fit(self, X: Any, y: Array) -> OfEqualLength:
         self.length_ = EqualLength().fit(X)
         model = self.make(len(X[0]), self.length_.n_timepoints_)
         self.model_ = model.fit(self._converted(X), y)
         self.classes_ = self.model_.classes_
         return self
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict classes."""
+    def predict(self, X: Any) -> Array:
         return self.model_.predict(self._converted(X))
 
-    def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
-        """Predict probabilities of classes."""
+    def predict_proba(self, X: Any) -> Array:
         return self.model_.predict_proba(self._converted(X))
 
-    def _converted(self, X: Any) -> NDArray[np.float64]:
+    def _converted(self, X: Any) -> Array:
         # WEASEL of sktime 1.2 requires double precision.
         X = self.length_.transform(X).astype(np.float64)
         return X.reshape(len(X), 1, -1) if self.in_a_row else X
 
 
 def ridge(**parameters: Any) -> RidgeClassifierCV:
-    """Make the head that the authors of MiniRocket recommend."""
+    """Return the head that the authors of MiniRocket recommend."""
     return RidgeClassifierCV(alphas=np.logspace(-1, 5, 13), **parameters)
 
 
-# Ours.
-
-
 def closed_form(seed: int, **parameters: Any) -> Pipeline:
-    """Histograms without training; they come scaled."""
+    """Return histograms without training, which are scaled already, and the head."""
     from sktext_vq import VQTextTransformer
 
     transformer = VQTextTransformer(max_epochs=0, random_state=seed, **parameters)
@@ -128,14 +120,12 @@ def closed_form(seed: int, **parameters: Any) -> Pipeline:
 
 
 def classifier(seed: int, **parameters: Any) -> Any:
-    """Return the classifier."""
     from sktext_vq import VQTextClassifier
 
     return VQTextClassifier(random_state=seed, **parameters)
 
 
 def classifier_closed(seed: int, **parameters: Any) -> Any:
-    """Return the classifier without training."""
     return classifier(seed, max_epochs=0, **parameters)
 
 
@@ -145,34 +135,23 @@ def classifier_closed(seed: int, **parameters: Any) -> Any:
 def minirocket(
     seed: int, n_jobs: int = -1, kind: str = "MiniRocketMultivariate"
 ) -> Pipeline:
-    """MiniRocket, or another one of its kind."""
     rocket = Rocket(kind, n_jobs=n_jobs, random_state=seed)
     return make_pipeline(EqualLength(), rocket, StandardScaler(), ridge())
 
 
 def minirocket_calibrated(seed: int, n_jobs: int) -> Pipeline:
-    """MiniRocket whose ridge has probabilities, from scores of held-out folds."""
+    """Return MiniRocket with probabilities, from scores of held-out folds."""
     model = minirocket(seed, n_jobs)
     head = CalibratedClassifierCV(model[-1], ensemble=False)
     return make_pipeline(*model[:-1], head)
 
 
 def multirocket(seed: int, n_jobs: int) -> Pipeline:
-    """MultiRocket."""
     return minirocket(seed, n_jobs, "MultiRocketMultivariate")
 
 
-def _of(path: str) -> Callable[[int, int], OfEqualLength]:
-    """Return a function that makes a classifier by the path of its class."""
-
-    def build(seed: int, n_jobs: int) -> OfEqualLength:
-        return OfEqualLength(lambda *_: _make(path, seed, n_jobs))
-
-    return build
-
-
 def _make(path: str, seed: int, n_jobs: int, **parameters: Any) -> Any:
-    """Make a classifier, with a seed and threads if it has such parameters."""
+    """Make a classifier, with a seed and threads if it has these parameters."""
     module, name = path.rsplit(".", 1)
     kind = getattr(import_module(module), name)
     common = {"random_state": seed, "n_jobs": n_jobs}
@@ -180,8 +159,12 @@ def _make(path: str, seed: int, n_jobs: int, **parameters: Any) -> Any:
     return kind(**{k: v for k, v in common.items() if k in known}, **parameters)
 
 
+def _of(path: str) -> Callable[[int, int], OfEqualLength]:
+    return lambda seed, n_jobs: OfEqualLength(lambda *_: _make(path, seed, n_jobs))
+
+
 def weasel(seed: int, n_jobs: int) -> OfEqualLength:
-    """WEASEL, and WEASEL+MUSE for several channels."""
+    """Return WEASEL, or WEASEL+MUSE for several channels."""
     path = "sktime.classification.dictionary_based."
     return OfEqualLength(
         lambda n_channels, _: _make(
@@ -191,7 +174,7 @@ def weasel(seed: int, n_jobs: int) -> OfEqualLength:
 
 
 def tsf(seed: int, n_jobs: int) -> OfEqualLength:
-    """TimeSeriesForest; of channels one after another, with no interval in two."""
+    """Return a forest of concatenated channels; intervals are within channels."""
     path = "sktime.classification.interval_based.TimeSeriesForestClassifier"
     return OfEqualLength(
         lambda _, length: _make(path, seed, n_jobs, inner_series_length=length),
@@ -200,11 +183,10 @@ def tsf(seed: int, n_jobs: int) -> OfEqualLength:
 
 
 def weasel2(seed: int, n_jobs: int) -> OfEqualLength:
-    """WEASEL 2.0, one for each channel; the class with the most votes."""
-    path = "aeon.classification.dictionary_based.WEASEL_V2"
+    """Return WEASEL 2.0 for each channel; they vote."""
 
     def make(n_channels: int, _: int) -> Any:
-        single = _make(path, seed, n_jobs)
+        single = _make("aeon.classification.dictionary_based.WEASEL_V2", seed, n_jobs)
         if n_channels == 1:
             return single
         from aeon.classification.compose import ClassifierChannelEnsemble
@@ -231,11 +213,10 @@ OF_SKTIME: dict[str, Callable[[int, int], Any]] = {
     "tsf": tsf,
     "dtw": _of("sktime.classification.distance_based.KNeighborsTimeSeriesClassifier"),
 }
+_CONVOLUTIONS = "aeon.classification.convolution_based."
 OF_AEON: dict[str, Callable[[int, int], Any]] = {
-    "hydra": _of("aeon.classification.convolution_based.HydraClassifier"),
-    "multirocket-hydra": _of(
-        "aeon.classification.convolution_based.MultiRocketHydraClassifier"
-    ),
+    "hydra": _of(_CONVOLUTIONS + "HydraClassifier"),
+    "multirocket-hydra": _of(_CONVOLUTIONS + "MultiRocketHydraClassifier"),
     "quant": _of("aeon.classification.interval_based.QUANTClassifier"),
     "rdst": _of("aeon.classification.shapelet_based.RDSTClassifier"),
     "weasel2": weasel2,
@@ -244,29 +225,17 @@ ESTIMATORS = {**OURS, **OF_SKTIME, **OF_AEON}
 BASELINE = "minirocket"
 # The others have none, or 1 for the class that they predict.
 WITH_PROBABILITIES = (
-    "classifier-closed",
-    "classifier",
-    "classifier-named",
-    "minirocket-calibrated",
-    "catch22",
-    "tsf",
-    "quant",
+    *("classifier-closed", "classifier", "classifier-named"),
+    *("minirocket-calibrated", "catch22", "tsf", "quant"),
 )
-_LEVELS = {
-    "closed-form": "closed form",
-    "classifier-closed": "closed form",
-    "classifier": "trained with text",
-    "classifier-named": "trained with text",
-}
 
 
 def build(
     estimator: str, seed: int, n_threads: int, about: Mapping[str, Any] | None = None
 ) -> Any:
-    """Make an estimator for a number of threads.
+    """Make an estimator for a number of threads; ours follow `limit_threads`.
 
-    Ours follow `limit_threads`. Only ``classifier-named`` gets what is known `about`
-    the series.
+    Only ``classifier-named`` gets names of channels and the sampling rate.
     """
     if estimator == "classifier-named":
         return classifier(seed, **(about or {}))
@@ -275,22 +244,21 @@ def build(
     return ESTIMATORS[estimator](seed, n_threads)
 
 
-def check_level(estimator: str, model: Any) -> None:
-    """Raise if a model fell back, say to training without text, with a warning."""
-    if estimator in _LEVELS:
-        first = model[0] if isinstance(model, Pipeline) else model
-        if first.level_ != _LEVELS[estimator]:
-            raise RuntimeError(
-                f"{estimator} should be {_LEVELS[estimator]!r}, but is "
-                f"{first.level_!r}."
-            )
+def check_stage(estimator: str, model: Any) -> None:
+    """Raise if a model fell back, such as to training without text, with a warning."""
+    if estimator not in OURS:
+        return
+    expected = "closed form" if "closed" in estimator else "trained with text"
+    found = (model[0] if isinstance(model, Pipeline) else model).training_stage_
+    if found != expected:
+        raise RuntimeError(f"{estimator} should be {expected!r}, but is {found!r}.")
 
 
 _warm: set[tuple[str, int]] = set()  # what this process has fitted before
 
 
 def warm_up(
-    estimator: str, n_threads: int, X: Any, y: NDArray[Any], about: Any = None
+    estimator: str, n_threads: int, X: Any, y: Array, about: Any = None
 ) -> None:
     """Fit once to a few cases, so that compilers and lazy imports are not timed."""
     if (estimator, n_threads) in _warm:

@@ -120,5 +120,5 @@ def by_seconds(by_set: pd.DataFrame, seconds: pd.Series) -> Any:
     axes.set(xscale="log", xlabel="seconds of fit and prediction, all sets")
     axes.set_ylabel("mean accuracy")
     axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter(LogFormatter())  # has some, where there is no 10
+    axes.xaxis.set_minor_formatter(LogFormatter())  # labels axes within a factor of 10
     return figure

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fractions import Fraction
 from typing import Any
@@ -16,10 +16,17 @@ Series = NDArray[np.floating[Any]]
 
 
 def fill_gaps(X: Series) -> Series:
-    """Draw straight lines through missing values."""
+    """Replace missing values by linear interpolation."""
     from sktext_vq.text._statistics import fill_gaps as fill
 
     return fill(X)
+
+
+def find_sensors(channel_names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
+    """Return the channels of the axes of each sensor."""
+    from sktext_vq._utils.channels import find_triads
+
+    return find_triads(channel_names)
 
 
 def add_copies(
@@ -27,19 +34,36 @@ def add_copies(
 ) -> Series:
     """Append changed copies of series, as `augment` does in training."""
     from sktext_vq._features.augmentation import add_copies as add
-    from sktext_vq._utils.channels import find_triads
     from sktext_vq.panel import as_panel
 
-    triads = list(find_triads(channel_names).values())
+    triads = list(find_sensors(channel_names).values())
     return add(as_panel(X), triads, changes, np.random.RandomState(seed)).values
 
 
+def has_loss(model: Any, name: str) -> bool:
+    """Return whether a classifier was trained with a loss."""
+    return model.network_ is not None and name in model.network_.model.parts
+
+
+def predict_by_network(model: Any, X: Any) -> NDArray[Any]:
+    """Return the classes that the linear head of the network predicts."""
+    import torch
+
+    from sktext_vq._features.extractor import Execution
+
+    network = model.network_.model
+    extractor = model.features_.select(network.kept.numpy())
+    features = extractor.transform(model.check_X(X), Execution())
+    logits = network.logits(torch.from_numpy(features))
+    return model.classes_[logits.argmax(dim=1).numpy()]
+
+
 def class_scores_of_text(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
-    """Find classes by sentences whose wording is not among the texts of training."""
+    """Score classes by sentences whose wording is not among the training texts."""
     texts = [f"a person {label}" for label in model.classes_]
     codes = np.sqrt(model.transform_text(texts))
     scores = {"affinity": np.sqrt(model.transform_codes(X)) @ codes.T}
-    if "text" in model.model_.parts:
+    if has_loss(model, "text"):
         scores["similarity"] = model.similarity(X, texts)
     return {
         kind: float(np.mean(model.classes_[score.argmax(axis=1)] == y))
@@ -47,20 +71,15 @@ def class_scores_of_text(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float
     }
 
 
-def has_digits(model: Any) -> bool:
-    """Return whether series can be rebuilt from their text."""
-    return model.model_ is not None and model.model_.digits is not None
-
-
 def explained(model: Any, X: Any, rebuilt: Series) -> float:
-    """Return the share of the variance around the mean of channels that was rebuilt.
+    """Return the share of the variance of standardised channels that was rebuilt.
 
-    Channels are standardised. What could not be rebuilt counts as the mean.
+    A value that could not be rebuilt counts as the mean of its channel.
     """
     from sktext_vq.panel import as_panel
 
     panel = as_panel(X)
-    scale = model.scaler_.scale[:, None]
+    scale = model.features_.scaler.scale[:, None]
     middle = np.nanmean(panel.values, axis=(0, 2), keepdims=True)
     values, drawn = (panel.values - middle) / scale, (rebuilt - middle) / scale
     there = np.isfinite(values)  # neither missing nor past the end
@@ -70,25 +89,22 @@ def explained(model: Any, X: Any, rebuilt: Series) -> float:
 
 def n_features(model: Any) -> int:
     """Return the number of features of a fitted classifier."""
-    return len(model.kept_)
+    return len(model.features_.selected)
 
 
-def use_of_codes(model: Any, X: Any, y: NDArray[Any]) -> tuple[Any, Any, list[Any]]:
-    """Return use of codes in training and in `X`, and names of channels."""
-    from sktext_vq._interpret.code_statistics import CodeStatistics
+def use_of_codes(model: Any, X: Any, y: NDArray[Any]) -> tuple[Any, Any, list[str]]:
+    """Return statistics of codes in training and in `X`, and names of channels."""
+    from sktext_vq._features.extractor import Execution
     from sktext_vq._features.selection import FeatureMoments
-    from sktext_vq.panel import as_panel
+    from sktext_vq._interpret.code_statistics import CodeStatistics
 
-    tokenizer, panel = model.tokenizer_, as_panel(X)
-    classes = np.searchsorted(model.classes_, y)
-    moments = FeatureMoments(sum(tokenizer.sizes), len(model.classes_), 1)
-    for part, features in model._flat_features(panel, "codes"):
+    extractor, classes = model.features_, np.searchsorted(model.classes_, y)
+    moments = FeatureMoments(extractor.layout.n_features, len(model.classes_), 1)
+    for part, features in extractor.batches(model.check_X(X), Execution(), "codes"):
         moments.add(features, classes[part], np.zeros_like(classes[part]))
     moments.flush()
-    squares = moments.squares[0] / moments.counts[0][:, None].clip(1)
-    squares = squares[:, : tokenizer.sizes[0]]
-    there = CodeUse.from_squares(squares, tokenizer.layout)
-    return model._use, there, model._channels
+    there = CodeStatistics.fit(moments, extractor.layout)
+    return model.code_statistics_, there, list(extractor.channels)
 
 
 # Constants that stand for the options of the experiment `choices`.
@@ -104,22 +120,23 @@ OPTIONS = {
 
 
 def number(text: str) -> int | float:
-    """Return the value that a text stands for."""
+    """Return the value of an int or a fraction."""
     fraction = Fraction(text)
     return int(fraction) if fraction.denominator == 1 else float(fraction)
 
 
 def defaults() -> dict[str, str]:
-    """Return the value of each option that the package has now."""
-    from sktext_vq import VQTextTransformer, _base
-    from sktext_vq.nn import codebook, tokens
+    """Return the default value of each option."""
+    from sktext_vq import VQTextTransformer
+    from sktext_vq._features import selection
+    from sktext_vq.nn import codebook, constants
 
     parameters = VQTextTransformer().get_params()
     now = {
         "n_codes": parameters["n_codes"],
         "codes_per_head": codebook.MIN_CODES_PER_HEAD,
-        "bins": tokens.LEVEL_BINS,
-        "kept_share": _base._KEPT_SHARES[0],
+        "bins": constants.LEVEL_BINS,
+        "kept_share": selection._SELECTED_SHARES[0],
         "max_features": parameters["max_features"],
     }
     found = {"kinds": "all"}
@@ -134,23 +151,23 @@ def defaults() -> dict[str, str]:
 def constants(option: str, value: str) -> dict[str, Any]:
     """Return constants for the value of an option; none if it is a parameter."""
     if option == "kinds":
-        return {"_KEPT_SHARES": _shares(number(defaults()["kept_share"]), value)}
+        return {"_SELECTED_SHARES": _shares(number(defaults()["kept_share"]), value)}
     if option == "codes_per_head":
         return {"MIN_CODES_PER_HEAD": number(value)}
     if option == "kept_share":
-        return {"_KEPT_SHARES": _shares(number(value), "all")}
+        return {"_SELECTED_SHARES": _shares(number(value), "all")}
     if option == "bins":
         return {
             "LEVEL_BINS": number(value),
             "SCALE_BINS": number(value),
             "N_ROWS": 2 * number(value) + 1,
-            "_kernels": lambda: None,  # compiled for the number of bins that is usual
+            "load_kernels": lambda: None,  # compiled for the default number of bins
         }
     return {}
 
 
 def _shares(share: float, kinds: str) -> tuple[float, float, float]:
-    """Return shares of histograms, matches and summaries to keep at most."""
+    """Return maximum shares of histograms, matches and summaries to select."""
     only = kinds == "histograms"
     return (
         share,
@@ -179,25 +196,23 @@ def changed(option: str, value: str) -> Iterator[None]:
 def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
     """Raise unless a fitted transformer has the values of all options."""
     now = {option: number(chosen[option]) for option in chosen if option != "kinds"}
-    tokenizer = transformer.tokenizer_
+    tokenizer = transformer.features_.tokenizer
+    layout = tokenizer.layout
     shares = _shares(now["kept_share"], chosen["kinds"])
-    most = [
-        int(share * size) for share, size in zip(shares, tokenizer.sizes, strict=True)
-    ]
+    most = [int(share * n) for share, n in zip(shares, layout.sizes, strict=True)]
     n_summaries = min(most[2], now["max_features"] // 2)
+    n_histograms = min(most[0], now["max_features"] - n_summaries)
     found = {
         "codes": tokenizer.codebook.n_codes,
         "heads": tokenizer.codebook.n_heads,
-        "rows": tokenizer.layout[3],
+        "rows": layout.item_shapes[0][0],
         "features": len(transformer.get_feature_names_out()),
     }
     expected = {
         "codes": now["n_codes"],
         "heads": max(1, now["n_codes"] // now["codes_per_head"]),
         "rows": 2 * now["bins"] + 1,
-        "features": most[1]
-        + n_summaries
-        + min(most[0], now["max_features"] - n_summaries),
+        "features": n_histograms + most[1] + n_summaries,
     }
     if found != expected:
         raise RuntimeError(f"Expected {expected} for {chosen}, but found {found}.")

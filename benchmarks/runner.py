@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, product, starmap
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from joblib import Parallel, delayed
 from benchmarks.store import RESULTS, Frames, Results, log
 
 Row = dict[str, Any]
+Add = Callable[[Row], None]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a run is restricted to, and where files are."""
+    """Sets, seeds and rows of a run, and where files are."""
 
     sets: Sequence[str] = ()
     seeds: Sequence[int] = ()
@@ -43,37 +44,31 @@ class Experiment:
 
     Parameters
     ----------
-    name : str
-        Name of the experiment and of its CSV file.
-    about : str
-        What it measures.
+    name, about : str
+        Name of the experiment and of its CSV file, and what it measures.
     keys, values : tuple of str
         Columns that identify a row, and those that are measured.
     tasks : callable
-        ``tasks(options)`` yields a dict of keys for each row of the experiment.
+        ``tasks(options)`` yields a dict of keys for each row.
     evaluate : callable
         ``evaluate(key, options)`` returns the values of a row as a dict. With `fit`,
-        ``evaluate(keys, options)`` yields rows.
+        ``evaluate(keys, options)`` yields rows, or None before time is measured.
     fit : callable, optional
-        Returns something equal for the keys of all rows that one call of `evaluate`
-        computes, as those of one fitted model.
-    sets, seeds : sequence, optional
-        Defaults of ``--sets`` and ``--seeds``.
-    processes : int, default=1
-        Default of ``--processes``; 0 stands for one per core.
+        Returns equal values for keys whose rows one call of `evaluate` computes.
+    sets, seeds, processes, settings : optional
+        Defaults of ``--sets``, ``--seeds``, ``--processes`` (0: one per core) and
+        ``--set``.
     threads : int, optional
         Limit of threads in `evaluate`: a number, 0 for a share of the cores, or None
         if `evaluate` limits them itself.
     isolated : bool, default=False
         Whether each call of `evaluate` has a new process, so that it can measure
         memory and can be stopped.
-    settings : mapping, optional
-        Names and defaults of what ``--set`` changes.
     facts : callable, optional
         ``facts(options)`` returns what has to be the same for all rows of a file,
         beside the environment.
     reads : tuple of str, optional
-        CSV files of the tables; by default the one of the experiment.
+        Other CSV files of the tables.
     tables : mapping of str to callable, optional
         Functions of `Frames` that return Markdown. README and docs refer to them.
     page : str, optional
@@ -99,7 +94,7 @@ class Experiment:
     page: str = ""
 
     def missing(self, options: Options, results: Results) -> list[list[Row]]:
-        """Return keys of rows to compute, those of one call of `evaluate` together."""
+        """Return keys of rows to compute, grouped by call of `evaluate`."""
         calls: dict[Hashable, list[Row]] = {}
         for key in self.tasks(options):
             wanted = all(
@@ -111,7 +106,6 @@ class Experiment:
         return list(calls.values())
 
     def rows(self, keys: list[Row], options: Options) -> Iterator[Row | None]:
-        """Yield rows; None says that the next one only starts now."""
         limit = options.n_threads if self.threads == 0 else self.threads
         with nullcontext() if limit is None else limit_threads(limit):
             if self.fit is None:
@@ -122,7 +116,6 @@ class Experiment:
                     yield row
 
     def markdown(self, frames: Frames) -> str:
-        """Return the page of the experiment."""
         shown = {
             name: table(frames)
             for name, table in self.tables.items()
@@ -132,7 +125,6 @@ class Experiment:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Return the names of columns in a text."""
     return tuple(text.split())
 
 
@@ -144,9 +136,9 @@ def grid(**columns: Iterable[Any]) -> Iterator[Row]:
 
 @contextmanager
 def limit_threads(n_threads: int) -> Iterator[None]:
-    """Limit torch and linear algebra; estimators with `n_jobs` have it beside.
+    """Limit torch and linear algebra, but not `n_jobs` of estimators.
 
-    To be entered anew for each fit: numba, when it starts, sets those of torch too.
+    Enter it anew for each fit: numba, when it starts, sets the threads of torch too.
     """
     import torch
     from threadpoolctl import threadpool_limits
@@ -163,10 +155,7 @@ def limit_threads(n_threads: int) -> Iterator[None]:
 def run(experiment: Experiment, options: Options) -> None:
     """Compute missing rows and write each as soon as it is known.
 
-    Raises
-    ------
-    SystemExit
-        If a task fails: no mean may leave out what did not work.
+    A failing task stops the run, so that no mean leaves it out.
     """
     path = options.results / f"{experiment.name}.csv"
     facts = experiment.facts(options)
@@ -193,40 +182,33 @@ def run(experiment: Experiment, options: Options) -> None:
 
 
 def _in_pool(
-    experiment: Experiment,
-    options: Options,
-    tasks: list[list[Row]],
-    add: Callable[[Row], None],
+    experiment: Experiment, options: Options, tasks: list[list[Row]], add: Add
 ) -> None:
-    """Compute tasks by joblib; processes keep what they have loaded."""
+    """Compute tasks by joblib; processes keep the data that they loaded."""
+    calls = [(experiment, keys, options) for keys in tasks]
     if options.processes == 1:
-        for keys in tasks:
-            try:
-                for row in filter(None, experiment.rows(keys, options)):
-                    add(row)
-            except Exception:
-                cause = traceback.format_exc()
-                raise SystemExit(_failure(experiment, keys, cause)) from None
-        return
-    found = Parallel(n_jobs=options.processes, return_as="generator_unordered")(
-        delayed(_rows_or_failure)(experiment, keys, options) for keys in tasks
-    )
-    for rows, failure in found:
-        for row in rows:
-            add(row)
-        if failure:
-            raise SystemExit(failure)
+        found = starmap(_attempt, calls)
+    else:
+        workers = Parallel(n_jobs=options.processes, return_as="generator_unordered")
+        found = workers(delayed(_attempt_all)(*call) for call in calls)
+    for row in chain.from_iterable(found):
+        if isinstance(row, str):
+            raise SystemExit(row)
+        add(row)
 
 
-def _rows_or_failure(
+def _attempt(
     experiment: Experiment, keys: list[Row], options: Options
-) -> tuple[list[Row], str | None]:
-    rows: list[Row] = []
+) -> Iterator[Row | str]:
+    """Yield rows, and the message of a failure."""
     try:
-        rows += [row for row in experiment.rows(keys, options) if row is not None]
+        yield from filter(None, experiment.rows(keys, options))
     except Exception:
-        return rows, _failure(experiment, keys, traceback.format_exc())
-    return rows, None
+        yield _failure(experiment, keys, traceback.format_exc())
+
+
+def _attempt_all(*call: Any) -> list[Row | str]:
+    return list(_attempt(*call))
 
 
 def _failure(experiment: Experiment, keys: list[Row], cause: str) -> str:
@@ -235,36 +217,22 @@ def _failure(experiment: Experiment, keys: list[Row], cause: str) -> str:
 
 
 def _in_processes(
-    experiment: Experiment,
-    options: Options,
-    tasks: list[list[Row]],
-    add: Callable[[Row], None],
+    experiment: Experiment, options: Options, tasks: list[list[Row]], add: Add
 ) -> None:
     """Compute each task in a new process, at most `options.processes` at a time."""
     for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):  # processes inherit these
         os.environ[f"{library}_NUM_THREADS"] = str(options.n_threads)
-    minutes = options.settings.get("most_minutes")
     running: set[Any] = set()
     stopped = threading.Event()
 
     def work(keys: list[Row]) -> None:
         if stopped.is_set():
             return
-        left = list(keys)
-        given = (_rows_by_name, experiment.name, keys, options)
-        try:
-            for row in in_new_process(*given, minutes=minutes, running=running):
-                if row is not None:
-                    left.remove({name: row[name] for name in experiment.keys})
-                    add(row)
-        except TimeoutError:
-            status = f"over {minutes:g} minutes"
-            for key in left:
-                add({**dict.fromkeys(experiment.values, ""), **key, "status": status})
-                status = f"not run since another took over {minutes:g} minutes"
-        except RuntimeError as error:
-            stopped.set()
-            raise SystemExit(_failure(experiment, left, str(error))) from None
+        for row in _attempt_in_process(experiment, keys, options, running):
+            if isinstance(row, str):
+                stopped.set()
+                raise SystemExit(row)
+            add(row)
 
     with ThreadPoolExecutor(options.processes) as pool:
         futures = [pool.submit(work, keys) for keys in tasks]
@@ -279,6 +247,26 @@ def _in_processes(
                 time.sleep(0.1)
 
 
+def _attempt_in_process(
+    experiment: Experiment, keys: list[Row], options: Options, running: set[Any]
+) -> Iterator[Row | str]:
+    """Yield rows, also of keys that take too long, and the message of a failure."""
+    minutes, left = options.settings.get("most_minutes"), list(keys)
+    given = (_rows_by_name, experiment.name, keys, options)
+    try:
+        for row in in_new_process(*given, minutes=minutes, running=running):
+            if row is not None:
+                left.remove({name: row[name] for name in experiment.keys})
+                yield row
+    except TimeoutError:
+        status = f"over {minutes:g} minutes"
+        for key in left:
+            yield {**dict.fromkeys(experiment.values, ""), **key, "status": status}
+            status = f"not run since another took over {minutes:g} minutes"
+    except RuntimeError as error:
+        yield _failure(experiment, left, str(error))
+
+
 def _rows_by_name(name: str, keys: list[Row], options: Options) -> Iterator[Any]:
     from benchmarks.experiments import EXPERIMENTS
 
@@ -291,25 +279,10 @@ def in_new_process(
     minutes: float | None = None,
     running: set[Any] | None = None,
 ) -> Iterator[Any]:
-    """Yield what a generator function yields in a process that has done nothing else.
+    """Yield the items of a generator function that runs in a new process.
 
-    Parameters
-    ----------
-    function : callable
-        Generator function of a module.
-    *args
-        Its arguments.
-    minutes : float, optional
-        Limit of time between two items.
-    running : set, optional
-        Has the process while it runs.
-
-    Raises
-    ------
-    TimeoutError
-        If an item takes longer. The process is stopped.
-    RuntimeError
-        If the function or the process fails.
+    Raises TimeoutError if an item takes longer than `minutes`, and RuntimeError if the
+    function or the process fails. `running` holds the process while it runs.
     """
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe(duplex=False)

@@ -15,16 +15,9 @@ _LITTLE = 1e-6
 
 
 def window_statistics(X: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Levels, spread, quantiles, spectra, autocorrelations and correlations.
+    """Return levels, spread, quantiles, spectra, autocorrelations and correlations.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_cases, n_channels, n_timepoints)
-
-    Returns
-    -------
-    ndarray of shape (n_cases, n_statistics)
-        43 per channel or so, and the correlations of all pairs of channels.
+    About 43 numbers per channel, and the correlations of all pairs of channels.
     """
     X = np.asarray(X, np.float64)
     n_timepoints = X.shape[2]

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,17 +29,8 @@ def log(message: str) -> None:
 class Results:
     """A CSV file that grows by a row at a time, so that runs can be resumed.
 
-    Versions and machine are written beside it. Rows of another environment are not
-    added to the same file.
-
-    Parameters
-    ----------
-    path : Path
-        The file.
-    keys, values : sequence of str
-        Columns that identify a row, and the other columns.
-    facts : mapping, optional
-        What else has to be the same for all rows.
+    The environment and further `facts` are written beside it. Rows of another
+    environment are not added to the same file.
     """
 
     def __init__(
@@ -95,12 +87,7 @@ def _text(value: Any) -> str:
 class Frames:
     """Results as data frames, read from CSV files by name.
 
-    Parameters
-    ----------
-    folder : Path
-        Folder of the files.
-    only : mapping of str to sequence of str, optional
-        Values of columns to keep; without any, all rows.
+    `only` has the values of columns to keep.
     """
 
     folder: Path = RESULTS
@@ -151,9 +138,9 @@ def version_of(package: str) -> str | None:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        found = re.search(r"model name\s*: (.*)", cpuinfo.read_text(encoding="utf-8"))
+        if found:
+            return found[1].strip()
     return platform.processor()
 
 

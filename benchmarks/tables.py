@@ -49,10 +49,9 @@ def spreads(groups: Any) -> pd.DataFrame:
 def spread_table(
     frame: pd.DataFrame, rows: str | list[str], columns: str, value: str
 ) -> pd.DataFrame:
-    """Return means ± standard deviations by two or more columns of results.
+    """Return means ± standard deviations, in the order in which keys first appear.
 
-    Rows and columns are in the order in which they first appear. Cells without
-    results are empty.
+    Cells without results are empty.
     """
     index = frame[rows].drop_duplicates()
     index = pd.MultiIndex.from_frame(index) if isinstance(rows, list) else index
@@ -62,17 +61,10 @@ def spread_table(
 
 
 def paired(values: pd.Series, base: pd.Series) -> dict[str, float]:
-    """Compare scores of the same data sets.
+    """Return differences of scores of the same data sets, and wins, ties and losses.
 
-    Parameters
-    ----------
-    values, base : Series
-        Scores by data set; sets that are missing in one of them are left out.
-
-    Returns
-    -------
-    dict
-        Mean difference, its standard error over sets, wins, ties and losses.
+    Sets that are missing in one of them are left out. The error is the standard error
+    of the mean over sets.
     """
     difference = (values - base).dropna()
     return {

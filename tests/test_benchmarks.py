@@ -154,12 +154,13 @@ def test_series_of_unequal_length_are_stretched():
 
 def test_models_that_fell_back_raise():
     class Model:
-        level_ = "trained"
+        training_stage_ = "trained"
 
     with pytest.raises(RuntimeError, match="'trained with text', but is 'trained'"):
-        estimators.check_level("classifier", Model())
-    estimators.check_level("minirocket", Model())
-    assert set(estimators.OURS) == set(estimators._LEVELS)
+        estimators.check_stage("classifier", Model())
+    estimators.check_stage("minirocket", Model())
+    with pytest.raises(RuntimeError, match="'closed form', but is 'trained'"):
+        estimators.check_stage("classifier-closed", Model())
 
 
 @pytest.mark.parametrize("name", estimators.OF_SKTIME)

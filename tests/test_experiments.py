@@ -19,6 +19,7 @@ from benchmarks.experiments import (
     cluster,
     cost,
     crossmodal,
+    drift,
     export,
     faithfulness,
     gaps,
@@ -301,14 +302,18 @@ def test_variants_do_what_they_are_named_for():
     assert {*ablation.SCARCE, *ablation.CONTROLS, *ablation.FIT_TEXTS} <= known
     assert {name for pair in ablation.PAIRS for name in pair} <= known
     model = ablation.build("- class", 0, ["a", "b"], {})
-    assert (model.head, model.loss_weights) == ("ridge", {"class": 0})
-    model.level_, model.history_ = "trained with text", [{"train_class": 1.0}]
+    assert model.loss_weights == {"class": 0}
+    model = SimpleNamespace(
+        **model.get_params(),
+        training_stage_="trained with text",
+        history_=[{"train_class": 1.0}],
+    )
     with pytest.raises(RuntimeError, match="the loss 'class' does not follow 0"):
         ablation.check_variant("- class", model)
-    model.set_params(loss_weights={"codebook": 0.01})
+    model.loss_weights = {"codebook": 0.01}
     with pytest.raises(RuntimeError, match="the loss 'codebook' does not follow"):
         ablation.check_variant("+ codebook", model)
-    model.level_ = "trained"
+    model.training_stage_ = "trained"
     with pytest.raises(RuntimeError, match="'trained with text', but is 'trained'"):
         ablation.check_variant("- class", model)
 
@@ -446,6 +451,9 @@ def two_sensor_sets(tmp_path):
         y = np.repeat(labels, 4)
         X = rng.normal(np.repeat(np.arange(6), 4)[:, None, None], 1, (24, 9, 24))
         parts = {"X_train": X, "y_train": y, "X_test": X, "y_test": y}
+        people = {"subject_train": np.tile([1, 2, 3, 4], 6)}
+        people["subject_test"] = people["subject_train"] + 4
+        parts |= people
         np.savez(tmp_path / f"{name}.npz", channel_names=channels, **parts)
     return tmp_path
 
@@ -460,6 +468,52 @@ def test_shift_between_sets_and_by_damage(method, two_sensor_sets, monkeypatch):
     assert set(frame["task"]) == set(tasks if method == "ours" else tasks[:2])
     assert frame["accuracy"].between(0.3, 1).all()
     assert "nan" not in page
+
+
+def test_faults_of_sensors_are_what_they_are_called():
+    X = np.random.default_rng(0).normal(size=(6, 6, 40))
+    X[:, 2] += 1  # gravity, in g
+    acc, gyro = np.arange(3)[None], np.arange(3, 6)[None]
+    found = {name: fault(X, acc, gyro) for name, fault in drift.FAULTS.items()}
+    assert all(each.shape == X.shape for each in found.values())
+    assert [n for n, each in found.items() if np.array_equal(each, X)] == ["none"]
+    np.testing.assert_allclose(found["g and m/s^2"][:, :3], 9.80665 * X[:, :3])
+    np.testing.assert_array_equal(found["g and m/s^2"][:, 3:], X[:, 3:])
+    np.testing.assert_array_equal(found["mg"][:, :3], 1000 * X[:, :3])
+    np.testing.assert_array_equal(found["rate doubled"][:, :, ::2], X[:, :, :20])
+    np.testing.assert_array_equal(found["rate halved"][:, :, :20], X[:, :, ::2])
+    np.testing.assert_array_equal(found["rate halved"][0, :, 20:], X[1, :, ::2])
+    turned = found["turned about x"]
+    np.testing.assert_array_equal(turned[:, ::3], X[:, ::3])
+    np.testing.assert_array_equal(turned[:, 1:3], -X[:, 1:3])
+    swapped = found["x and y swapped"]
+    np.testing.assert_array_equal(swapped[:, [0, 4]], X[:, [1, 3]])
+    np.testing.assert_array_equal(found["sensors exchanged"][:, :3], X[:, 3:])
+
+
+def test_windows_of_drift_are_consecutive_or_mixed():
+    y, people = np.tile(np.repeat(["a", "b"], 20), 2), np.repeat([1, 2], 40)
+    for cases in drift.draws(y, people, 10, drift.OF[0], 20):
+        assert len(set(y[cases])) == len(set(people[cases])) == 1
+        assert len(cases) == 10 and (np.diff(cases) == 1).all()
+    mixed = list(drift.draws(y, people, 10, "mixed", 3))
+    assert [len(set(cases)) for cases in mixed] == [10, 10, 10]
+    assert len(set(y[mixed[0]])) == 2
+
+
+@pytest.mark.parametrize("people", ["test", "training"])
+def test_drift_of_a_small_set(people, two_sensor_sets, monkeypatch):
+    monkeypatch.setattr(drift, "_DRAWS", 2)
+    monkeypatch.setattr(drift, "_CLEAN_DRAWS", 3)
+    more = ("--data", str(two_sensor_sets), "--sets", "MotionSense")
+    only = ("--only", "fault", "none", "g and m/s^2", "--set", f"people={people}")
+    frame, page = run("drift", two_sensor_sets, *more, *only)
+    assert frame["draws"].tolist() == [3] * 5 + [2] * 5
+    assert frame["people"].unique().tolist() == [people]
+    noticed = frame.groupby("fault")["noticed"].mean()
+    assert noticed["g and m/s^2"] > noticed["none"] == 0
+    if people == "test":
+        assert cells(page, "none")[1:] == ["0.000", "0.000 (0.000)", "0.000 (0.000)"]
 
 
 def test_gaps_are_in_test_parts_and_in_training(tmp_path, monkeypatch):

@@ -51,7 +51,7 @@ class EncoderOfVQShapesSize:
     params: Any = (256, 512)
     param_names = ("width",)
     timeout = 600
-    batch = 16  # larger ones are no faster on a CPU
+    batch = 16  # larger ones are not faster on a CPU
 
     def setup(self, width: int) -> None:
         one_thread()

@@ -10,22 +10,21 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from benchmarks.data import (
-    about,
-    draw_by_class,
-    load_parts,
-    scores,
-    spread_cases,
-    take,
+from benchmarks.data import about, draw_by_class, load_parts, scores, spread_cases, take
+from benchmarks.estimators import classifier, warm_up
+from benchmarks.internals import (
+    class_scores_of_text,
+    explained,
+    has_loss,
+    predict_by_network,
 )
-from benchmarks.estimators import warm_up
-from benchmarks.internals import class_scores_of_text, explained, has_digits
 from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames
 from benchmarks.tables import frame_markdown, markdown, paired, spread, spreads
@@ -71,7 +70,8 @@ def shuffled_captions(model: Any, X: Any, seed: int) -> NDArray[np.object_]:
     return np.random.default_rng(seed).permutation(captioner.fit_transform(X))
 
 
-def _losses(**weights: float) -> dict[str, Any]:
+def _losses(*names: str) -> dict[str, Any]:
+    weights = {name: _CODE_RATE if name == "codebook" else 1.0 for name in names}
     return {"loss_weights": weights}
 
 
@@ -79,55 +79,29 @@ def _labels(*forms: str) -> dict[str, Any]:
     return {"text": "labels", "prompt_forms": forms}
 
 
-_SEGMENTS = {"series": 1.0, "separation": 1.0}
-_EVERYTHING = {
-    **_SEGMENTS,
-    "digits": 1.0,
-    "contrastive": 1.0,
-    "demi_cycle": 1.0,
-    "translation": 1.0,
-    "calibrated": 1.0,
-    "fused": 1.0,
-    "distillation": 1.0,
-    "codebook": _CODE_RATE,
-    "usage": 1.0,
-    "frequency": 1.0,
-}
+_ON_BY_DEFAULT = ("class", "text", "codes", "affinity")
+_OFF_BY_DEFAULT = [
+    text.split(", ")
+    for text in (
+        *("series, separation", "digits", "contrastive", "demi_cycle", "translation"),
+        *("calibrated", "fused", "fused, distillation"),
+        *("codebook", "codebook, usage", "frequency"),
+    )
+]
+# With "keyword", texts have little more than the label's own words.
+_FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
 BASE = "default"
 # Parameters of VQTextClassifier. A function as `text` gets class labels and the seed.
 VARIANTS: dict[str, dict[str, Any]] = {
     BASE: {},
     "no text": {"text": None},
     "closed form": {"max_epochs": 0},
-    # Losses that are on by default
-    "- class": _losses(**{"class": 0.0}),
-    "- text": _losses(text=0.0),
-    "- codes": _losses(codes=0.0),
-    "- affinity": _losses(affinity=0.0),
-    # Losses that are off by default
-    "+ series, separation": _losses(**_SEGMENTS),
-    "+ digits": _losses(digits=1.0),
-    "+ contrastive": _losses(contrastive=1.0),
-    "+ demi_cycle": _losses(demi_cycle=1.0),
-    "+ translation": _losses(translation=1.0),
-    "+ calibrated": _losses(calibrated=1.0),
-    "+ fused": _losses(fused=1.0),
-    "+ fused, distillation": _losses(fused=1.0, distillation=1.0),
-    "+ codebook": _losses(codebook=_CODE_RATE),
-    "+ codebook, usage": _losses(codebook=_CODE_RATE, usage=1.0),
-    "+ frequency": _losses(frequency=1.0),
-    "everything": _losses(**_EVERYTHING),
-    # Forms of text
-    "keyword": _labels("keyword"),  # little more than the label's own words
-    "sentence": _labels("sentence"),
-    "affirmative": _labels("affirmative"),
-    "negative": _labels("negative"),
-    "attributes": _labels("attributes"),
-    "all forms": _labels(
-        "keyword", "sentence", "affirmative", "negative", "attributes"
-    ),
+    **{f"- {name}": {"loss_weights": {name: 0.0}} for name in _ON_BY_DEFAULT},
+    **{f"+ {', '.join(names)}": _losses(*names) for names in _OFF_BY_DEFAULT},
+    "everything": _losses(*chain.from_iterable(_OFF_BY_DEFAULT)),
+    **{form: _labels(form) for form in _FORMS},
+    "all forms": _labels(*_FORMS),
     "captions": {"text": "captions"},
-    # Controls
     "random vectors": {"text_encoder": random_vectors},
     "shuffled classes": {"text": shuffled_classes},
     "shuffled captions": {},
@@ -135,30 +109,20 @@ VARIANTS: dict[str, dict[str, Any]] = {
 # Texts about single cases, for fit.
 FIT_TEXTS = {"shuffled captions": shuffled_captions}
 CONTROLS = (
-    "no text",
-    "closed form",
-    "keyword",
-    "captions",
-    "random vectors",
-    "shuffled classes",
-    "shuffled captions",
+    *("no text", "closed form", "keyword", "captions"),
+    *("random vectors", "shuffled classes", "shuffled captions"),
 )
-# What is held against something else than the default, too.
+# Variants that are compared with another one than the default as well.
 PAIRS = (
     ("+ fused, distillation", "+ fused"),
     ("+ codebook, usage", "+ codebook"),
     ("shuffled captions", "captions"),
 )
-# With few or rare cases: text, and what changes features or the head of training. The
-# other losses reach neither.
+# With few or rare cases: text, and changes of features or of the network head. The
+# other losses change neither.
 SCARCE = (
-    BASE,
-    *CONTROLS,
-    "- text",
-    "+ fused, distillation",
-    "+ codebook",
-    "+ frequency",
-    "everything",
+    *(BASE, *CONTROLS, "- text"),
+    *("+ fused, distillation", "+ codebook", "+ frequency", "everything"),
 )
 
 
@@ -176,11 +140,7 @@ def draw_cases(y: NDArray[Any], task: str, seed: int) -> NDArray[np.intp]:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield what to fit.
-
-    If variants are named, all of it. If not, all variants on the full task, and on the
-    other tasks those of `SCARCE`, on `SCARCE_SETS`.
-    """
+    """Yield rows of named variants; if none is named, of `SCARCE` on scarce tasks."""
     for row in grid(seed=options.seeds, task=TASKS, variant=VARIANTS, set=options.sets):
         is_scarce = row["variant"] in SCARCE and row["set"] in SCARCE_SETS
         if "variant" in options.only or row["task"] == "full" or is_scarce:
@@ -211,27 +171,22 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def build(variant: str, seed: int, labels: Sequence[str], known: dict[str, Any]) -> Any:
-    """Make the classifier of a variant; its head is that of training if it has one."""
-    from sktext_vq import VQTextClassifier
-
+    """Make the classifier of a variant."""
     parameters = dict(VARIANTS[variant])
     if callable(parameters.get("text")):
         parameters["text"] = parameters["text"](labels, seed)
-    untaught = parameters.get("max_epochs") == 0
-    untaught |= parameters.get("loss_weights", {}).get("class") == 0
-    head = "ridge" if untaught else "network"
-    return VQTextClassifier(head=head, random_state=seed, **known, **parameters)
+    return classifier(seed, **known, **parameters)
 
 
 def check_variant(variant: str, model: Any) -> None:
     """Raise if a model left out text, or a loss that the variant is about."""
-    level = "trained with text" if model.text is not None else "trained"
+    stage = "trained with text" if model.text is not None else "trained"
     if model.max_epochs == 0:
-        level = "closed form"
-    if model.level_ != level:
-        raise RuntimeError(f"{variant} should be {level!r}, but is {model.level_!r}.")
+        stage = "closed form"
+    if (found := model.training_stage_) != stage:
+        raise RuntimeError(f"{variant} should be {stage!r}, but is {found!r}.")
     for name, weight in (model.loss_weights or {}).items():
-        # "codebook" is no loss: codes that are learned have a loss of their own.
+        # "codebook" is not a loss: codes that are learned have the loss "shape".
         shown = f"train_{'shape' if name == 'codebook' else name}"
         if (weight > 0) != any(shown in epoch for epoch in model.history_):
             raise RuntimeError(f"{variant}: the loss {name!r} does not follow {weight}")
@@ -240,36 +195,32 @@ def check_variant(variant: str, model: Any) -> None:
 def measure(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
     """Score both heads, text and codes."""
     found: dict[str, float] = {"epochs": len(model.history_)}
-    for head in ("network", "ridge")[model.head == "ridge" :]:
-        score = scores(y, model.set_params(head=head).predict(X))
+    heads = {"ridge": model.predict(X)}
+    if has_loss(model, "class"):
+        heads["network"] = predict_by_network(model, X)
+    for head, predicted in heads.items():
+        score = scores(y, predicted)
         for kind in ("accuracy", "macro_f1"):
             found[f"{head}_{kind}"] = score[kind]
-    if model.level_ == "trained with text":
+    if model.training_stage_ == "trained with text":
         found |= class_scores_of_text(model, X, y)
     for kind in ("signal_perplexity", "text_perplexity", "overlap"):
         found[kind] = model.codebook_use_.get(kind, float("nan"))
     few = take(X, spread_cases(len(y), _MAX_REBUILT_CASES))
     found["explained"] = explained(model, few, model.reconstruct(few))
-    if has_digits(model):
+    if has_loss(model, "digits"):
         found["explained_text"] = explained(model, few, model.reconstruct_text(few))
     return found
 
 
-# Columns of the tables, what they are called, and whether more is better.
-_SHOWN = {
-    "network_accuracy": ("network accuracy", True),
-    "network_macro_f1": ("network macro-F1", True),
-    "ridge_accuracy": ("ridge accuracy", True),
-    "ridge_macro_f1": ("ridge macro-F1", True),
-    "similarity": ("similarity", True),
-    "affinity": ("affinity", True),
-    "explained": ("explained", True),
-    "signal_perplexity": ("signal perplexity", False),
-    "text_perplexity": ("text perplexity", False),
-    "overlap": ("overlap", False),
-    "epochs": ("epochs", False),
-    "fit_seconds": ("fit seconds", False),
-}
+# Titles of columns that are scores, and of the others.
+_SCORES = {
+    f"{head}_{kind}": f"{head} {title}"
+    for head in ("network", "ridge")
+    for kind, title in (("accuracy", "accuracy"), ("macro_f1", "macro-F1"))
+} | {name: name for name in ("similarity", "affinity", "explained")}
+_COUNTS = names("signal_perplexity text_perplexity overlap epochs fit_seconds")
+_SHOWN = _SCORES | {name: name.replace("_", " ") for name in _COUNTS}
 
 
 def table(frames: Frames) -> str:
@@ -312,20 +263,19 @@ def _differences(frame: pd.DataFrame, shown: Sequence[str] = tuple(_SHOWN)) -> s
             by_set = pd.concat(both, axis=1).dropna().groupby("set").mean()
             pair = paired(by_set.iloc[:, 0], by_set.iloc[:, 1])
             cell = spread(pair["mean"], pair["error"])
-            if cell and _SHOWN[column][1]:
+            if cell and column in _SCORES:
                 cell += f" ({pair['wins']} / {pair['losses']})"
             cells.append(cell)
             n_sets = max(n_sets, int(pair["sets"]))
         rows.append([name if base == BASE else f"{name} / {base}", n_sets, *cells])
-    return markdown(["variant", "sets", *(_SHOWN[each][0] for each in shown)], rows)
+    return markdown(["variant", "sets", *(_SHOWN[each] for each in shown)], rows)
 
 
 def _absolute(frame: pd.DataFrame) -> str:
     """Write the default and controls, for one task and set."""
     cells = spreads(frame.groupby("variant")[list(_SHOWN)])
     names = [name for name in (BASE, *CONTROLS) if name in cells.index]
-    titles = {column: title for column, (title, _) in _SHOWN.items()}
-    return frame_markdown(cells.loc[names].rename(columns=titles))
+    return frame_markdown(cells.loc[names].rename(columns=_SHOWN))
 
 
 EXPERIMENT = Experiment(
@@ -347,13 +297,13 @@ EXPERIMENT = Experiment(
     facts=lambda options: {"most_cases": options.settings["most_cases"]},
     tables={"ablation": table, "ablation_tables": all_tables},
     page="# Ablation\n\n"
-    "Network and ridge are the two heads of one fit. Similarity and affinity are "
-    'accuracies of the class found from "a person CLASS", a wording that training '
-    "has not seen, by cosines in the workspace and by use of the codes. Explained "
-    "is the share of the variance of test series that their tokens rebuild. "
-    "Perplexities are shares of the codes. With codes as they are, losses and text "
-    "reach the network head by the epoch that training stops at, and by nothing "
-    "else but distillation.\n\n"
+    "Ridge is the classifier that predicts, network the linear head that training "
+    "adds, both of one fit. Similarity and affinity are accuracies of the class found "
+    'from "a person CLASS", a wording that training has not seen, by cosines in the '
+    "embedding space and by use of the codes. Explained is the share of the variance "
+    "of test series that their tokens rebuild. Perplexities are shares of the codes. "
+    "While codes are fixed, losses and text change the network head only by the epoch "
+    "at which training stops, and by distillation.\n\n"
     f"The row {BASE} has means over sets, all others differences to it: ± is the "
     "standard error over sets, of means over seeds, and in brackets are sets that "
     "are better / worse. Rows with / are differences to what follows it.\n"

@@ -13,6 +13,7 @@ from joblib import parallel_config
 from numpy.typing import NDArray
 
 from benchmarks.asv.panels import tiles
+from benchmarks.estimators import classifier_closed
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames, log
 from benchmarks.tables import markdown
@@ -55,13 +56,11 @@ def cluster(backend: str, n_workers: int) -> Iterator[Any]:
 
 
 def search(n_codes: tuple[int, ...], X: Any, y: Any) -> NDArray[np.float64]:
-    """Fit with so many codes in four folds, and return the scores."""
+    """Return the scores of numbers of codes in four folds."""
     from sklearn.model_selection import GridSearchCV
 
-    from sktext_vq import VQTextClassifier
-
-    classifier = VQTextClassifier(max_epochs=0, random_state=0)
-    found = GridSearchCV(classifier, {"n_codes": n_codes}, cv=N_FOLDS, refit=False)
+    options = {"n_codes": n_codes}
+    found = GridSearchCV(classifier_closed(0), options, cv=N_FOLDS, refit=False)
     return found.fit(X, y).cv_results_["mean_test_score"]
 
 

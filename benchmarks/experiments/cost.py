@@ -29,6 +29,7 @@ from benchmarks.runner import (
 from benchmarks.store import Frames
 from benchmarks.tables import markdown
 
+SECONDS = ("fit_seconds", "predict_seconds")
 COMPARED = ("classifier-closed", "closed-form", "minirocket")
 _PREDICTIONS = 5  # whose median counts: they are short beside what a machine does else
 
@@ -100,37 +101,31 @@ def peaks_of(estimator: str, folder: str) -> Iterator[Row]:
 
 def sections(frames: Frames) -> str:
     """Write tables of seconds and of memory."""
-    text = ""
-    if "cost" in frames:
-        text += f"\n## Seconds\n\n{speed_table(frames)}\n"
-    if "memory" in frames:
-        text += f"\n## Memory\n\n{memory_table(frames)}\n"
-    return text
+    parts = {"cost": ("Seconds", speed_table), "memory": ("Memory", memory_table)}
+    return "".join(
+        f"\n## {title}\n\n{write(frames)}\n"
+        for name, (title, write) in parts.items()
+        if name in frames
+    )
 
 
 def speed_table(frames: Frames) -> str:
     """Write medians of seconds, and their ratio to those of MiniRocket."""
     by = frames["cost"].groupby(["set", "threads", "estimator"])
     repeats = by.size()
-    medians = by[["fit_seconds", "predict_seconds", "accuracy"]].median()
+    medians = by[[*SECONDS, "accuracy"]].median()
     rows = []
     for (name, n_threads, estimator), row in medians.iterrows():
         ratios = ["", ""]
         if (name, n_threads, BASELINE) in medians.index:
             ratio = row / medians.loc[(name, n_threads, BASELINE)]
-            ratios = [f"{ratio['fit_seconds']:.2f}", f"{ratio['predict_seconds']:.2f}"]
-        rows.append(
-            [
-                f"{name}, {estimator}",
-                n_threads,
-                repeats[(name, n_threads, estimator)],
-                f"{row['fit_seconds']:.1f}",
-                ratios[0],
-                f"{row['predict_seconds']:.2f}",
-                ratios[1],
-                f"{row['accuracy']:.3f}",
-            ]
+            ratios = [f"{ratio[part]:.2f}" for part in SECONDS]
+        repeat = repeats[(name, n_threads, estimator)]
+        fit, predict, accuracy = (
+            f"{value:.{digits}f}" for value, digits in zip(row, (1, 2, 3), strict=True)
         )
+        own = [f"{name}, {estimator}", n_threads, repeat]
+        rows.append([*own, fit, ratios[0], predict, ratios[1], accuracy])
     columns = ["set, estimator", "threads", "repeats", "fit seconds", f"/ {BASELINE}"]
     columns += ["predict seconds", f"/ {BASELINE}", "accuracy"]
     return (
@@ -156,7 +151,7 @@ def summary(frames: Frames) -> str:
     """Seconds and memory on UCI-HAR, beside MiniRocket."""
     frame = frames["cost"]
     frame = frame[frame["set"] == "UCI-HAR"]
-    parts = ["fit_seconds", "predict_seconds"]
+    parts = list(SECONDS)
     seconds = frame.groupby(["estimator", "threads"])[parts].median()
     peaks = frames["memory"].set_index(["set", "estimator"]).loc["UCI-HAR"]
     taken = peaks[["fit_mib", "predict_mib"]].max(axis=1) - peaks["start_mib"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import about, load_split
+from benchmarks.estimators import classifier
 from benchmarks.experiments.ablation import VARIANTS
 from benchmarks.internals import class_scores_of_text, explained
 from benchmarks.memory import peak_mib
@@ -17,29 +18,19 @@ from benchmarks.tables import markdown, spread_of
 
 _RETRIEVED, _AT = 800, 10
 _REBUILT = 500
-MODELS = ("digits", "digits, comma", "everything")
-
-
-def parameters(variant: str) -> dict[str, Any]:
-    """Return parameters of what is compared; all have series written as digits."""
-    from sktext_vq import SeriesVerbalizer
-
-    if variant == "everything":
-        return VARIANTS["everything"]
-    found: dict[str, Any] = {"loss_weights": {"digits": 1.0}}
-    if variant == "digits, comma":
-        found["verbalizer"] = SeriesVerbalizer(separator="comma")
-    return found
+# Both write series as digits.
+MODELS = {
+    "digits": {"loss_weights": {"digits": 1.0}},
+    "everything": VARIANTS["everything"],
+}
 
 
 def evaluate(key: Row, options: Options) -> Row:
     """Fit to the training part, and compare series and texts of the test part."""
-    from sktext_vq import SeriesCaptioner, VQTextClassifier
+    from sktext_vq import SeriesCaptioner
 
     split, known = (load(key["set"], options.data) for load in (load_split, about))
-    model = VQTextClassifier(
-        random_state=key["seed"], **parameters(key["variant"]), **known
-    )
+    model = classifier(key["seed"], **MODELS[key["variant"]], **known)
     start = time.perf_counter()
     model.fit(split.X_train, split.y_train)
     seconds, peak_gib = time.perf_counter() - start, peak_mib() / 2**10
@@ -106,12 +97,12 @@ EXPERIMENT = Experiment(
     sets=("MotionSense",),
     seeds=(0, 1),
     threads=0,
-    isolated=True,  # the peak of its memory is its own
+    isolated=True,  # to measure peak memory
     tables={"crossmodal": table},
     page="# Series and texts\n\n"
     "Mean ± standard deviation over seeds. *Class* of a test series among the "
     'sentences "a person CLASS", a wording that is not trained on: by cosine in '
-    "the workspace, and by the Hellinger affinity of codes. *Series to caption*, "
+    "the embedding space, and by the Hellinger affinity of codes. *Series to caption*, "
     "*text to series*: recall@10 among 800 test series and their captions; chance "
     "is .0125. *Explained*: share of the variance of test series, from their "
     "tokens and by way of digits.\n\n{crossmodal}\n",

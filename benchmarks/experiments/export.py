@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data import load_split
+from benchmarks.estimators import classifier_closed
 from benchmarks.internals import n_features
 from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames, version_of
@@ -45,10 +46,10 @@ def evaluate(key: Row, options: Options) -> Row:
     """Fit, export, and compare with prediction in Python."""
     import onnxruntime
 
-    from sktext_vq import VQTextClassifier, export_onnx
+    from sktext_vq import export_onnx
 
     split, parameters = load_split(key["set"], options.data), SETTINGS[key["settings"]]
-    model = VQTextClassifier(max_epochs=0, random_state=key["seed"], **parameters)
+    model = classifier_closed(key["seed"], **parameters)
     model.fit(split.X_train, split.y_train)
     X = np.asarray(split.X_test, np.float32)
     threads = onnxruntime.SessionOptions()

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from benchmarks.data import about, load_parts
+from benchmarks.estimators import classifier_closed
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
 from benchmarks.tables import markdown
@@ -45,13 +46,11 @@ def stretches_of(tokens: pd.DataFrame) -> list[tuple[int, int, int, int]]:
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
     """Fit, explain test series, and delete what explanations name."""
-    from sktext_vq import VQTextClassifier
-
     name, seed = keys[0]["set"], keys[0]["seed"]
     train, test = load_parts(name, options.data, _MOST_TRAINING_CASES, _CASES)
     X, known = test.X, about(name, options.data)
     rng = np.random.default_rng(seed)
-    model = VQTextClassifier(max_epochs=0, random_state=seed, **known)
+    model = classifier_closed(seed, **known)
     before = model.fit(train.X, train.y).predict_proba(X)
     best = before.argmax(axis=1)
     table = model.explain(X)
@@ -85,7 +84,7 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def table(frames: Frames) -> str:
-    """Drops of probability, and how many times as large they are as random ones."""
+    """Drops of probability, and their ratio to those of random tokens."""
     frame = frames["faithfulness"].drop(columns=["seed", "cases"])
     rows = []
     for key, own in frame.groupby(["set", "deleted"], sort=False).mean().iterrows():

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import about, load_parts
+from benchmarks.estimators import classifier
 from benchmarks.internals import use_of_codes
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
@@ -42,23 +43,20 @@ def compare(names: Sequence[Any], truth: Sequence[Any], seed: int) -> dict[str, 
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
     """Fit, name the codes, and look whether test series agree."""
-    from sktext_vq import VQTextClassifier
-
     name, seed = keys[0]["set"], keys[0]["seed"]
     train, test = load_parts(name, options.data, _MOST_TRAINING_CASES, _MOST_TEST_CASES)
-    model = VQTextClassifier(random_state=seed, **about(name, options.data))
-    model.fit(train.X, train.y)
-    told = model.describe_codes([f"a person {label}" for label in model.classes_])
+    model = classifier(seed, **about(name, options.data)).fit(train.X, train.y)
+    by_text = model.describe_codes([f"a person {label}" for label in model.classes_])
     here, there, channels = use_of_codes(model, test.X, test.y)
     table = model.describe_codes()
     best = model.classes_[there.class_lift.argmax(axis=0)].astype(str).tolist()
     found = (
         (table["phrase"], best),
         (table["class"].astype(str), best),
-        (told["phrase"].str.removeprefix("a person "), best),
+        (by_text["phrase"].str.removeprefix("a person "), best),
         (here.strength(), there.strength()),
         (here.pace(), there.pace()),
-        (here.place(channels), there.place(channels)),
+        (here.channel_words(channels), there.channel_words(channels)),
     )
     for kind, (names, truth) in zip(KINDS, found, strict=True):
         key = {"set": name, "kind": kind, "seed": seed}

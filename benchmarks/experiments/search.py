@@ -1,4 +1,4 @@
-"""Search of long recordings by names of classes, with and without recordings of them.
+"""Search of long recordings for classes by name, seen and unseen ones.
 
 Test series of each person, in the order of the file, are put in a row. Windows of the
 length of the training series are cut from it anew, half over each other, so that many
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from benchmarks.data import about, load_split, spread_by_class
+from benchmarks.estimators import classifier_closed
 from benchmarks.experiments.zero_shot import MOST_CASES
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
@@ -40,15 +41,12 @@ def put_in_rows(X: Any, y: NDArray[Any], subjects: NDArray[Any] | None) -> Any:
 
 
 def evaluate(key: Row, options: Options) -> Row:
-    """Search the recordings of all for a class by its name."""
-    from sktext_vq import VQTextClassifier
-
+    """Search all recordings for a class by name."""
     split, label = load_split(key["set"], options.data), key["class"]
     train = spread_by_class(split.y_train, MOST_CASES)
     if not key["recorded"]:
         train = train[split.y_train[train] != label]
-    known = about(key["set"], options.data)
-    model = VQTextClassifier(max_epochs=0, random_state=0, **known)
+    model = classifier_closed(0, **about(key["set"], options.data))
     windows, classes, persons = put_in_rows(
         split.X_test, split.y_test, split.subjects_test
     )
@@ -72,14 +70,14 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield all classes of a set, with and without recordings of them."""
+    """Yield all classes of a set, each as a seen and as an unseen one."""
     for name in options.sets:
         labels = np.unique(load_split(name, options.data).y_train).tolist()
         yield from grid(**{"set": [name], "class": labels, "recorded": (True, False)})
 
 
 def table(frames: Frames) -> str:
-    """Average precision for each class, with and without recordings of it."""
+    """Write the average precision for each class, seen and unseen."""
     rows = []
     for key, own in frames["search"].groupby(["set", "class"], sort=False):
         own = own.set_index("recorded")

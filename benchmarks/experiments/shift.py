@@ -1,4 +1,4 @@
-"""Other recordings than those of training, few cases, and damaged test series."""
+"""Another data set in tests, few cases, and damaged test series."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from benchmarks.statistics import window_statistics
 from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread_table
 
+Array = NDArray[Any]
 # What both sets of the cross-data tasks have.
 SENSORS = ("gravity", "userAcceleration", "rotationRate")
 CLASSES = ("sitting", "standing", "walking", "walking downstairs", "walking upstairs")
@@ -44,19 +45,20 @@ _GAP = 0.3
 # Changed copies of training series, which baselines get as well.
 AUGMENT = {
     "gain": {"gain": 0.3},
-    "augmented": {"noise": 0.2, "loss": 0.5, "rotation": 60, "gap": 0.4},
+    "augmented": {"noise": 0.2, "dropout": 0.5, "rotation": 60, "gap": 0.4},
 }
 OURS: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours, gravity views alone, gain": {
-        "gravity_views": "alone",
+        "gravity": "replace",
         "augment": AUGMENT["gain"],
     },
     "ours, augmented": {"augment": AUGMENT["augmented"]},
 }
+Change = Callable[[Series, np.random.Generator, Any], Series]
 
 
-def noise(size: float) -> Callable[..., Series]:
+def noise(size: float) -> Change:
     """Make a function that adds noise, in standard deviations of channels."""
 
     def add(X: Series, rng: np.random.Generator, found: Any) -> Series:
@@ -66,7 +68,7 @@ def noise(size: float) -> Callable[..., Series]:
     return add
 
 
-def loss(*sensors: str) -> Callable[..., Series]:
+def loss(*sensors: str) -> Change:
     """Make a function after which sensors read 0."""
 
     def lose(X: Series, rng: np.random.Generator, found: Any) -> Series:
@@ -78,7 +80,7 @@ def loss(*sensors: str) -> Callable[..., Series]:
     return lose
 
 
-def rotation(degrees: float) -> Callable[..., Series]:
+def rotation(degrees: float) -> Change:
     """Make a function that turns devices about an axis that each case draws."""
 
     def turn(X: Series, rng: np.random.Generator, found: Any) -> Series:
@@ -101,26 +103,23 @@ def flip(X: Series, rng: np.random.Generator, found: Any) -> Series:
 
 
 def gap(X: Series, rng: np.random.Generator, found: Any) -> Series:
-    """Leave out a stretch of all channels; first and last timepoint stay."""
+    """Delete a stretch of all channels, but never the first or last timepoint."""
     n_timepoints = X.shape[2]
     size = round(_GAP * n_timepoints)
     start = rng.integers(1, n_timepoints - size, size=(len(X), 1))
-    inside = (np.arange(n_timepoints) >= start) & (
-        np.arange(n_timepoints) < start + size
-    )
+    time = np.arange(n_timepoints)
+    inside = (time >= start) & (time < start + size)
     return np.where(inside[:, None], np.nan, X)
 
 
 def resampled(X: Series, rng: np.random.Generator, found: Any) -> Series:
     """Keep means of pairs of timepoints, and straight lines between them."""
-    n_timepoints = X.shape[2]
-    means = X.reshape(*X.shape[:2], n_timepoints // 2, 2).mean(axis=3)
-    old = np.arange(n_timepoints // 2) * 2 + 0.5
-    new = np.arange(n_timepoints)
+    means = X.reshape(*X.shape[:2], -1, 2).mean(axis=3)
+    old, new = np.arange(means.shape[2]) * 2 + 0.5, np.arange(X.shape[2])
     return np.apply_along_axis(lambda own: np.interp(new, old, own), 2, means)
 
 
-CORRUPTIONS: dict[str, Callable[..., Series]] = {
+CORRUPTIONS: dict[str, Change] = {
     "clean": lambda X, rng, found: X,
     "noise .2": noise(0.2),
     "noise .4": noise(0.4),
@@ -133,36 +132,29 @@ CORRUPTIONS: dict[str, Callable[..., Series]] = {
     "resampled": resampled,
 }
 _BASELINES = ("MiniRocket", "statistics")
+_ADDED = (", vertical and horizontal", ", vertical and horizontal, gain")
 METHODS = {
     "cross-data": (
-        "ours",
-        "ours, gravity views alone, gain",
-        *_BASELINES,
-        *(f"{name}, vertical and horizontal" for name in _BASELINES),
-        *(f"{name}, vertical and horizontal, gain" for name in _BASELINES),
+        *("ours", "ours, gravity views alone, gain", *_BASELINES),
+        *(name + added for added in _ADDED for name in _BASELINES),
     ),
     "few": ("ours", *_BASELINES),
     "corruptions": tuple(
-        name + changes
-        for name in ("ours", *_BASELINES)
-        for changes in ("", ", augmented")
+        name + added for name in ("ours", *_BASELINES) for added in ("", ", augmented")
     ),
 }
 
 
 def tasks(options: Options) -> Iterator[Row]:
     """Yield all tasks; more seeds where they draw few cases."""
-    for group, names in (
-        ("cross-data", CROSS_DATA),
-        ("few", FEW),
-        ("corruptions", CORRUPTIONS),
-    ):
+    groups = {"cross-data": CROSS_DATA, "few": FEW, "corruptions": CORRUPTIONS}
+    for group, names in groups.items():
         seeds = options.seeds or range(6 if group == "few" else 2)
         yield from grid(task=names, method=METHODS[group], seed=seeds)
 
 
 def fit_of(key: Row) -> Hashable:
-    """Return what tells fits apart: that of one seed has all damaged series."""
+    """Return an identifier of the fit: one fit is scored on all damaged series."""
     task = "damage" if key["task"] in CORRUPTIONS else key["task"]
     return task, key["method"], key["seed"]
 
@@ -172,7 +164,7 @@ def axes_of(sensor: str, found: Any) -> list[int]:
     return [found.channel_names.index(f"{sensor}.{axis}") for axis in "xyz"]
 
 
-def shared(X: Series, y: NDArray[np.str_], names: tuple[str, ...]) -> Part:
+def shared(X: Series, y: Array, names: tuple[str, ...]) -> Part:
     """Reduce a part of either set to the channels and classes that both have."""
     cases = np.isin(y, CLASSES)
     channels = dict(zip(names, X[cases].swapaxes(0, 1), strict=True))
@@ -188,8 +180,8 @@ def shared(X: Series, y: NDArray[np.str_], names: tuple[str, ...]) -> Part:
     return Part(np.stack([*total, *rate], axis=1), y[cases], CHANNELS)
 
 
-def draw(y: NDArray[np.str_], sizes: NDArray[Any], seed: int) -> NDArray[np.intp]:
-    """Draw so many cases of each class, which sizes are assigned to at random."""
+def draw(y: Array, sizes: Array, seed: int) -> Array:
+    """Draw cases of each class; sizes are assigned to classes at random."""
     rng = np.random.default_rng(seed)
     sizes = rng.permutation(sizes.astype(int))
     chosen = [
@@ -228,18 +220,10 @@ def test(key: Row, data: str | None) -> Part:
 
 
 def vertical_and_horizontal(X: Series) -> Series:
-    """Describe sensors so that it does not matter how a device was turned.
+    """Return views of sensors that rotations of the device do not change.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_cases, 6, n_timepoints)
-        Acceleration and rotation rate.
-
-    Returns
-    -------
-    ndarray of shape (n_cases, 6, n_timepoints)
-        Of each the part along the mean acceleration, the size of the rest, and its
-        norm.
+    Of acceleration and of rotation rate: the part along the mean acceleration, the norm
+    of the rest, and the norm.
     """
     up = X[:, :3].mean(axis=2)
     up = up / (np.linalg.norm(up, axis=1, keepdims=True) + 1e-12)
@@ -256,12 +240,8 @@ def build(key: Row, channel_names: Any) -> Any:
     method, seed = key["method"], key["seed"]
     weight = "balanced" if key["task"] == "long tail" else None
     if method in OURS:
-        return classifier_closed(
-            seed,
-            channel_names=channel_names,
-            class_weight=weight,
-            **OURS[method],
-        )
+        known = {"channel_names": channel_names, "class_weight": weight}
+        return classifier_closed(seed, **known, **OURS[method])
     name, *options = method.split(", ")
     if name == "MiniRocket":
         model = minirocket(seed, n_jobs=1)
@@ -343,7 +323,7 @@ EXPERIMENT = Experiment(
     tables={"shift": shift_table, "damage": damage_table},
     page="# Shift\n\n"
     "Macro-F1 on test parts, mean ± standard deviation over seeds, which draw the "
-    "training cases.\n\n## Other recordings, and few cases\n\n{shift}\n\n"
+    "training cases.\n\n## Other data sets, and few cases\n\n{shift}\n\n"
     "From one set to the other: the five classes, and total acceleration and "
     "rotation rate, that both have; nothing of the target is fitted to. The "
     "other columns are MotionSense. Its long tail has from 200 to 2 training "

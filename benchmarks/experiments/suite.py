@@ -12,19 +12,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import friedmanchisquare, wilcoxon
 
+from benchmarks import estimators
 from benchmarks.data import LARGE_SETS, SMALL_SETS, load_whole, resample, scores, take
 from benchmarks.data import about as about_set
-from benchmarks.estimators import (
-    BASELINE,
-    ESTIMATORS,
-    OF_AEON,
-    OF_SKTIME,
-    OURS,
-    WITH_PROBABILITIES,
-    build,
-    check_level,
-    warm_up,
-)
+from benchmarks.estimators import BASELINE, ESTIMATORS, OURS
 from benchmarks.figures import draw
 from benchmarks.memory import peak_mib, reset_peak
 from benchmarks.runner import Experiment, Options, Row, grid, names
@@ -55,34 +46,34 @@ NAMES = {
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row | None]:
     """Fit and score one estimator on splits of one set.
 
-    A fit to a few cases comes first. None says that it is done.
+    A fit to a few cases comes first, before None.
     """
     name, estimator = keys[0]["set"], keys[0]["estimator"]
     whole, n_train = load_whole(name, options.data)
     n_threads, about = options.n_threads, about_set(name, options.data)
-    warm_up(estimator, n_threads, whole.X[:n_train], whole.y[:n_train], about)
+    cases = slice(n_train)
+    estimators.warm_up(estimator, n_threads, whole.X[cases], whole.y[cases], about)
     yield None
     for key in keys:
         split = resample(whole.y, n_train, whole.subjects, key["split"])
         parts = [(take(whole.X, cases), whole.y[cases]) for cases in split]
-        model = build(estimator, key["seed"], n_threads, about)
+        model = estimators.build(estimator, key["seed"], n_threads, about)
         found = measure(estimator, model, *parts)
         yield key | {"status": DONE, **found, "threads": n_threads}
 
 
 def measure(estimator: str, model: Any, train: Any, test: Any) -> Row:
-    """Fit and score a model; memory is above what the process had before."""
+    """Fit and score a model; memory is above that of the process before."""
     (X, y), (X_test, y_test) = train, test
-    start_mib = reset_peak()
-    start = time.perf_counter()
+    start_mib, start = reset_peak(), time.perf_counter()
     model.fit(X, y)
     fitted = time.perf_counter()
-    check_level(estimator, model)
+    estimators.check_stage(estimator, model)
     predict_start = time.perf_counter()
     predicted = model.predict(X_test)
     end, peak = time.perf_counter(), peak_mib()
     probabilities = None
-    if estimator in WITH_PROBABILITIES:
+    if estimator in estimators.WITH_PROBABILITIES:
         probabilities = model.predict_proba(X_test)
     return {
         **scores(y_test, predicted, probabilities, np.unique(y)),
@@ -92,30 +83,19 @@ def measure(estimator: str, model: Any, train: Any, test: Any) -> Row:
     }
 
 
-def tasks(options: Options) -> Iterator[Row]:
+def tasks(
+    options: Options, names: Sequence[str] = (*OURS, *estimators.OF_SKTIME)
+) -> Iterator[Row]:
     """Yield official parts and resamples of each set for each estimator."""
-    return grid(
-        set=options.sets,
-        estimator=[*OURS, *OF_SKTIME],
-        split=range(options.settings["resamples"] + 1),
-        seed=options.seeds,
-    )
-
-
-def tasks_of_aeon(options: Options) -> Iterator[Row]:
-    """Yield the same for estimators of aeon."""
-    for key in tasks(options):
-        if key["estimator"] == BASELINE:
-            yield from (key | {"estimator": name} for name in OF_AEON)
+    splits = range(options.settings["resamples"] + 1)
+    return grid(set=options.sets, estimator=names, split=splits, seed=options.seeds)
 
 
 def facts_of_aeon(options: Options) -> Row:
-    """Return the version of aeon, which has an environment of its own."""
+    """Return the version of aeon, which has a separate environment."""
     found = version_of("aeon")
     if found is None:
-        raise SystemExit(
-            "aeon is missing. benchmarks/README.md says how to install it."
-        )
+        raise SystemExit("aeon is missing; see benchmarks/README.md.")
     return {"aeon": found}
 
 
@@ -142,8 +122,8 @@ def report(frames: Frames) -> str:
     for name in _files(frames):
         facts = frames.environment(name)
         facts = {**facts.pop("versions"), **facts}
-        told = [f"{key} {value}" for key, value in facts.items() if value is not None]
-        lines.append(f"- {name}.csv: {', '.join(told)}")
+        parts = [f"{key} {value}" for key, value in facts.items() if value is not None]
+        lines.append(f"- {name}.csv: {', '.join(parts)}")
     return text + "\n## Versions\n\n" + "\n".join(lines)
 
 
@@ -164,8 +144,8 @@ def _comparison(
         by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
         text += (
             f"Means of the {len(by_set)} sets that all have: "
-            f"{', '.join(by_set.index)}.\n\n"
-            f"{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
+            f"{', '.join(by_set.index)}.\n\n{_overall(rows, by_set)}\n\n"
+            f"{_OVERALL_NOTE}\n\n"
         )
         if min(by_set.shape) > 1:
             p = holm(by_set)
@@ -174,16 +154,15 @@ def _comparison(
             figures = frames.folder / "figures"
             for what, path in draw(by_set, p, seconds.sum(), figures, title):
                 text += f"![{what}]({path.relative_to(frames.folder).as_posix()})\n\n"
-    text += _missing(frame, by_split)
     known = dict.fromkeys([*SMALL_SETS, *LARGE_SETS, *frame["set"]])
-    each = spread_table(done, "set", "estimator", "accuracy")
-    each = each.reindex(
+    each = spread_table(done, "set", "estimator", "accuracy").reindex(
         index=pd.Index([name for name in known if name in set(frame["set"])]),
-        columns=[name for name in names if name in each],
+        columns=[name for name in names if name in set(done["estimator"])],
         fill_value="",
     )
     return (
-        f"{text}### Each set\n\n{frame_markdown(each.rename_axis('accuracy'))}\n\n"
+        f"{text}{_missing(frame, by_split)}### Each set\n\n"
+        f"{frame_markdown(each.rename_axis('accuracy'))}\n\n"
         "Mean ± standard deviation over seeds and splits."
     )
 
@@ -191,7 +170,7 @@ def _comparison(
 def _with_shared_splits(by_split: pd.DataFrame) -> pd.DataFrame:
     """Return splits that all estimators have, but for those with the fewest.
 
-    These are left out one by one only where there would be no such split.
+    Leave them out one by one, only if there would not be any split otherwise.
     """
     counts = by_split.notna().sum().sort_values(kind="stable")
     counts = counts[counts > 0]
@@ -390,7 +369,7 @@ SUITE_OF_AEON = replace(
     SUITE,
     name="suite-aeon",
     about="the same of estimators of aeon, in the page of suite",
-    tasks=tasks_of_aeon,
+    tasks=lambda options: tasks(options, tuple(estimators.OF_AEON)),
     facts=facts_of_aeon,
     tables={},
     page="",

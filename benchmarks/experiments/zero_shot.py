@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data import about, load_split, spread_by_class
-from benchmarks.estimators import Rocket
+from benchmarks.estimators import Rocket, classifier_closed
 from benchmarks.experiments.ablation import random_vectors
 from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.statistics import window_statistics
@@ -30,7 +30,8 @@ SETS = {
 }
 MOST_CASES = 150  # of a class, evenly spread, in training and test
 
-Fitted = Callable[[Any, Sequence[str]], NDArray[np.str_]]
+Array, Labels = NDArray[Any], NDArray[np.str_]
+Fitted = Callable[[Any, Sequence[str]], Labels]
 
 
 def class_splits(labels: Sequence[str], name: str) -> list[list[str]]:
@@ -45,15 +46,10 @@ def class_splits(labels: Sequence[str], name: str) -> list[list[str]]:
 
 
 def _ours(**parameters: Any) -> Callable[..., Fitted]:
-    def fit(X: Any, y: NDArray[Any], seed: int, known: dict[str, Any]) -> Fitted:
-        from sktext_vq import VQTextClassifier
+    def fit(X: Any, y: Array, seed: int, known: dict[str, Any]) -> Fitted:
+        model = classifier_closed(seed, **{**known, **parameters}).fit(X, y)
 
-        model = VQTextClassifier(
-            max_epochs=0, random_state=seed, **{**known, **parameters}
-        )
-        model.fit(X, y)
-
-        def predict(X: Any, names: Sequence[str]) -> NDArray[np.str_]:
+        def predict(X: Any, names: Sequence[str]) -> Labels:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "The text of")
                 return model.predict_zero_shot(X, names)
@@ -63,24 +59,20 @@ def _ours(**parameters: Any) -> Callable[..., Fitted]:
     return fit
 
 
-def _of_statistics(X: Any, seed: int) -> Callable[[Any], NDArray[np.floating[Any]]]:
+def _of_statistics(X: Any, seed: int) -> Callable[[Any], Array]:
     return window_statistics
 
 
-def _of_minirocket(X: Any, seed: int) -> Callable[[Any], NDArray[np.floating[Any]]]:
+def _of_minirocket(X: Any, seed: int) -> Callable[[Any], Array]:
     return Rocket(random_state=seed, n_jobs=1).fit(X).transform
 
 
 class Baseline:
     """Linear zero-shot learners on given features, with calibrated stacking.
 
-    Parameters
-    ----------
-    kind : {"eszsl", "to text", "to series"}
-        ESZSL (Romera-Paredes and Torr, ICML 2015); ridge regression from series to
-        texts; kernel ridge regression from texts to means of series.
-    features : callable
-        Makes the function that computes features.
+    `kind` is "eszsl" (Romera-Paredes and Torr, ICML 2015), "to text" (ridge regression
+    from series to texts) or "to series" (kernel ridge regression from texts to means of
+    series); `features` makes the function that computes features.
     """
 
     penalties = (0.01, 0.1, 1.0, 10.0)
@@ -89,9 +81,7 @@ class Baseline:
     def __init__(self, kind: str, features: Callable[..., Any]) -> None:
         self.kind, self.features = kind, features
 
-    def __call__(
-        self, X: Any, y: NDArray[Any], seed: int, known: dict[str, Any]
-    ) -> Fitted:
+    def __call__(self, X: Any, y: Array, seed: int, known: dict[str, Any]) -> Fitted:
         """Fit; penalty and bias come from splits of the seen classes."""
         compute = self.features(X, seed)
         scaler = StandardScaler()
@@ -121,7 +111,7 @@ class Baseline:
         _, penalty, bias = best
         score = self._fit(F, y, texts, labels, penalty)
 
-        def predict(X: Any, names: Sequence[str]) -> NDArray[np.str_]:
+        def predict(X: Any, names: Sequence[str]) -> Labels:
             F = np.clip(scaler.transform(compute(X)), -6, 6)
             scores = score(F, class_vectors(list(names)))
             seen = np.isin(names, labels)
@@ -132,13 +122,8 @@ class Baseline:
         return predict
 
     def _fit(
-        self,
-        F: NDArray[np.float64],
-        y: NDArray[Any],
-        texts: NDArray[np.float64],
-        labels: NDArray[Any],
-        penalty: float,
-    ) -> Callable[..., NDArray[np.float64]]:
+        self, F: Array, y: Array, texts: Array, labels: Array, penalty: float
+    ) -> Callable[..., Array]:
         seen = np.unique(y)
         own = texts[np.searchsorted(labels, seen)]
         middle = own.mean(axis=0)
@@ -160,7 +145,7 @@ class Baseline:
                 across += 0.1 * np.trace(across) / len(T) * np.eye(len(across))
                 mapping = np.linalg.solve(across, mapping.T).T
 
-        def score(F: NDArray[np.float64], texts: NDArray[np.float64]) -> Any:
+        def score(F: Array, texts: Array) -> Any:
             moved = texts - middle
             if self.kind == "to series":
                 return _cosines(F, moved @ T.T @ mapping)
@@ -169,12 +154,12 @@ class Baseline:
         return score
 
 
-def _cosines(A: NDArray[np.float64], B: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cosines(A: Array, B: Array) -> Array:
     A, B = (M / (np.linalg.norm(M, axis=1, keepdims=True) + 1e-12) for M in (A, B))
     return A @ B.T
 
 
-def class_vectors(names: list[str]) -> NDArray[np.float64]:
+def class_vectors(names: list[str]) -> Array:
     """Embed prompts of the packaged bank, the mean of the default forms."""
     from sktext_vq import PromptBank, TextEncoder
 
@@ -184,7 +169,7 @@ def class_vectors(names: list[str]) -> NDArray[np.float64]:
 
 
 def harmonic(
-    predicted: NDArray[Any], y: NDArray[Any], unseen: Sequence[str]
+    predicted: Array, y: Array, unseen: Sequence[str]
 ) -> tuple[float, float, float]:
     """Accuracy on series of seen and of unseen classes, and their harmonic mean."""
     is_new = np.isin(y, unseen)
@@ -274,7 +259,7 @@ EXPERIMENT = Experiment(
     sets=tuple(SETS),
     processes=0,
     tables={"zero_shot": table},
-    page="# Classes without recordings\n\n"
+    page="# Unseen classes\n\n"
     "Accuracy among the unseen classes alone, and the harmonic mean H of "
     "accuracies on test series of seen and of unseen classes, where all classes "
     "are candidates. Mean ± standard deviation over splits of the classes.\n\n"
