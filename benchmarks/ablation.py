@@ -141,7 +141,9 @@ def check_variant(variant: str, model: Any) -> None:
     if model.max_epochs == 0:
         level = "closed form"
     if model.training_stage_ != level:
-        raise RuntimeError(f"{variant} should be {level!r}, but is {model.training_stage_!r}.")
+        raise RuntimeError(
+            f"{variant} should be {level!r}, but is {model.training_stage_!r}."
+        )
     for name, weight in (model.loss_weights or {}).items():
         # "codebook" is no loss: codes that are learned have a loss of their own.
         shown = f"train_{'shape' if name == 'codebook' else name}"

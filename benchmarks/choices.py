@@ -120,7 +120,8 @@ def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
     tokenizer = transformer.features_.tokenizer
     shares = kept_shares(number["kept_share"], kinds)
     most = [
-        int(share * size) for share, size in zip(shares, tokenizer.layout.sizes, strict=True)
+        int(share * size)
+        for share, size in zip(shares, tokenizer.layout.sizes, strict=True)
     ]
     n_summaries = min(most[2], number["max_features"] // 2)
     found = {

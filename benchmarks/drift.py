@@ -15,7 +15,7 @@ from report import write_report
 from sktext_vq import DriftWarning
 from sktext_vq._features.drift import DriftReference, likely_triads, warn_of_drift
 from sktext_vq._features.scaling import Scaler
-from sktext_vq._utils.channels import (find_triads)
+from sktext_vq._utils.channels import find_triads
 from sktext_vq.panel import as_panel
 
 SETS = ("MotionSense", "WISDM-2019-watch")

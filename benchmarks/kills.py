@@ -44,7 +44,9 @@ def fit(folder: Path, n_epochs: int) -> None:
         checkpoint=folder / "state",
         random_state=0,
     ).fit(X, y)
-    found = {name: value.numpy() for name, value in model.network_.model.state_dict().items()}
+    found = {
+        name: value.numpy() for name, value in model.network_.model.state_dict().items()
+    }
     np.savez(folder / "result.npz", probabilities=model.predict_proba(X), **found)
 
 

@@ -29,7 +29,7 @@ _DEALS = 200
 def use_of_codes(model: Any, X: Any, y: NDArray[Any]) -> Any:
     """Measure how series of a test part use the codes, as fit does for training."""
     from sktext_vq._features.selection import FeatureMoments
-    from sktext_vq._interpret.code_statistics import (CodeStatistics)
+    from sktext_vq._interpret.code_statistics import CodeStatistics
     from sktext_vq.panel import as_panel
 
     tokenizer, panel = model.features_.tokenizer, as_panel(X)
@@ -39,7 +39,9 @@ def use_of_codes(model: Any, X: Any, y: NDArray[Any]) -> Any:
         moments.add(features, classes[part], np.zeros_like(classes[part]))
     moments.flush()
     squares = moments.squares[0] / moments.counts[0][:, None].clip(1)
-    return CodeStatistics.from_squares(squares[:, : tokenizer.layout.sizes[0]], tokenizer.layout)
+    return CodeStatistics.from_squares(
+        squares[:, : tokenizer.layout.sizes[0]], tokenizer.layout
+    )
 
 
 def compare(

@@ -112,7 +112,9 @@ class Measured(BaseClassifier):
     def _fit(self, X: Any, y: NDArray[Any]) -> Measured:
         X, y = _series(X), y.astype(np.str_)
         with _cause_kept():
-            self.network_.model = build(self.estimator, self.seed, self.n_threads, self.about)
+            self.network_.model = build(
+                self.estimator, self.seed, self.n_threads, self.about
+            )
             _measured["start_mib"] = reset_peak()
             start = time.perf_counter()
             self.network_.model.fit(X, y)
