@@ -178,7 +178,7 @@ def test_a_training_file_is_read_as_the_other_one_is(
     words = *words, "--case-column", "take", "--label-column", "activity"
     page = tmp_path / "page.html"
     run(capsys, *words, "--output", page, "--training", tmp_path / "old.csv")
-    assert "trained on: " in page.read_text(encoding="utf-8")
+    assert "used in training: " in page.read_text(encoding="utf-8")
 
 
 def test_zero_shot_finds_an_unseen_class_with_reasons(folder, basic_motions, capsys):
@@ -236,12 +236,12 @@ def test_report_is_written(folder, capsys):
     out, _ = run(capsys, *words, "--output", folder / "page.html")
     assert "page.html" in out
     page = (folder / "page.html").read_text(encoding="utf-8")
-    assert "badminton" in page and "no training series were given" in page
+    assert "badminton" in page and "No training series were given" in page
     # Training series of the same file.
     words = *words, "--training", folder / "motions.npz", "--output"
     run(capsys, *words, folder / "page.html")
     page = (folder / "page.html").read_text(encoding="utf-8")
-    assert "no training series were given" not in page and "trained on: " not in page
+    assert "No training series" not in page and "used in training: " not in page
 
 
 def test_failures_say_what_to_do(folder, basic_motions, capsys):
@@ -477,7 +477,7 @@ def test_labels_that_are_numbers_in_one_file_only(tmp_path, capsys):
     assert "labels that are not in the training data: other" in err
     run(capsys, "report", data, "--model", model, "--output", page)
     text = page.read_text(encoding="utf-8")
-    assert "does not know the classes other:" in text
+    assert "Not in the training data: classes other." in text
     assert "<h3>Case take 0 of class 1</h3>" in text
     run(capsys, "predict", data, "--model", model, "--explain", "--against", "1")
 
