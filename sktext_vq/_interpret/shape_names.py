@@ -24,8 +24,8 @@ def shape_words(shape: NDArray[Any]) -> str:
     Returns
     -------
     str
-        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Shapes with a small standard
-        deviation are slight, as in ``"slight fall"``, or ``"nearly flat"``.
+        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Shapes with a small
+        standard deviation are slight, as in ``"slight fall"``, or ``"nearly flat"``.
 
     Examples
     --------
