@@ -2,8 +2,8 @@
 Reading the codebook
 ====================
 
-Features are counts of 64 shapes. This example shows the shapes, the classes and channels
-in which they occur, and how well they reconstruct series.
+Features are counts of 64 shapes. This example shows the shapes, the classes and
+channels in which they occur, and how well they reconstruct series.
 """
 
 # %%
@@ -94,5 +94,5 @@ print(f"{len(names)} features, for example")
 print(*names[:: len(names) // 6], sep="\n")
 
 # %%
-# :func:`~sktext_vq.inspection.write_report` writes the codebook, single cases and scores
-# to one HTML page.
+# :func:`~sktext_vq.inspection.write_report` writes the codebook, single cases and
+# scores to one HTML page.

@@ -32,8 +32,8 @@ pd.DataFrame(
 # %%
 # Texts about series
 # ------------------
-# A captioner describes statistics of a series in sentences. A verbalizer writes a series
-# as digits, from which it can be reconstructed.
+# A captioner describes statistics of a series in sentences. A verbalizer writes a
+# series as digits, from which it can be reconstructed.
 
 data = load("BasicMotions")
 running = np.flatnonzero(data.y_test == "running")[0]

@@ -105,5 +105,5 @@ for name, text in (
 
 # %%
 # Test a wording on labelled series before you rely on it. Results with controls and
-# baselines, on 27 gestures and four other data sets, are in :doc:`/unseen-classes`. With
-# a random vector in place of each name, accuracy is close to chance.
+# baselines, on 27 gestures and four other data sets, are in :doc:`/unseen-classes`.
+# With a random vector in place of each name, accuracy is close to chance.

@@ -43,10 +43,10 @@ print(*(f"{name}: {chance:.3f}" for name, chance in chances.items()), sep="\n")
 # %%
 # Contributions
 # -------------
-# ``label`` is the class to explain, and ``against`` the class to compare with; by default
-# they are the two most probable classes. Positive contributions are evidence for the
-# label. Start and length are in timepoints, ten per second. Rows with start -1 are
-# statistics of a channel.
+# ``label`` is the class to explain, and ``against`` the class to compare with; by
+# default they are the two most probable classes. Positive contributions are evidence
+# for the label. Start and length are in timepoints, ten per second. Rows with start -1
+# are statistics of a channel.
 
 reasons = classifier.explain(case, label="running", against="walking")
 shown = reasons[["channel_name", "start", "length", "phrase", "contribution"]]

@@ -67,7 +67,7 @@ long.head().round(3)
 #    python -m sktext_vq fit train.csv --model model.safetensors --epochs 0
 #    python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
 #
-# Columns ``case``, ``time``, ``label`` and ``subject`` are recognised by their names, and
+# Columns ``case``, ``time``, ``label`` and ``subject`` are recognised by their names;
 # all others are channels. With ``subject``, penalty and temperature are chosen for
 # machines that are not in the training data. ``main`` runs the same commands.
 
