@@ -384,7 +384,8 @@ def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[Any]]:
     numbers: NDArray[Any] = np.arange(tokenizer.layout.n_features)
     for kind in tokenizer.layout.split(numbers):
         blocks = kind[:, :, d].swapaxes(0, 1)
-        yield blocks.reshape(-1, *blocks.shape[2:])
+        # Not -1: there may be no matches at all.
+        yield blocks.reshape(len(VIEWS) * tokenizer.n_channels, *blocks.shape[2:])
 
 
 def _share_out(

@@ -20,6 +20,7 @@ from sktext_vq._formats.values import ValueReader, ValueWriter
 from sktext_vq._training.settings import FitSettings
 from sktext_vq._utils.container import INVALID_CONTENT, FileFormat, pack, unpack
 from sktext_vq._utils.files import check_path, check_target, replace_file
+from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._utils.validation import find_stack_level
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
@@ -140,7 +141,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         else:
             name = content["estimator"]
             state = ValueReader(arrays).decode(content["state"])
-        estimator = from_state(name, state)
+        with torch_defaults():
+            estimator = from_state(name, state)
         device = estimator.device
         if not is_available(device):
             estimator.set_params(device="auto")

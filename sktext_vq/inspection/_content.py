@@ -417,7 +417,7 @@ def training_losses(history: list[dict[str, float]]) -> dict[str, Any] | None:
     """List the losses of each epoch, and draw their logarithms."""
     if not history:
         return None
-    names = {"train_loss": "training", "valid_loss": "held-out"}
+    names = {"train_loss": "training", "valid_loss": "validation"}
     shown = [key for key in names if key in history[0]]
     losses = np.array([[epoch[key] for key in shown] for epoch in history])
     logarithms = np.log(np.maximum(losses, 1e-12))
