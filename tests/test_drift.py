@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sktext_vq import DriftWarning, VQTextClassifier, load, save
-from sktext_vq._features.drift import DriftReference, likely_triads, warn_of_drift
+from sktext_vq._features.drift import warn_of_drift
+from sktext_vq._features.drift_reference import DriftReference, likely_triads
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._utils.channels import find_triads
 from sktext_vq.datasets import available

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from sktext_vq._features.cluster import on_cluster
-from sktext_vq._features.drift import DriftReference, likely_triads
+from sktext_vq._features.drift_reference import DriftReference, likely_triads
 from sktext_vq._features.gravity import (
     Sensors,
     fit_frame,
