@@ -349,7 +349,7 @@ def test_explanation_draws_contributions_on_the_series(fitted, basic_motions, st
                 )
     assert len(display.numbers_) > 5
     below = display.colorbar_.ax.get_xlabel()
-    assert f"speaks for {label}" in below and f"speaks for {other}" in below
+    assert f"evidence for {label}" in below and f"evidence for {other}" in below
 
 
 def test_explanation_of_chosen_classes_and_channels(fitted, basic_motions):
@@ -447,7 +447,7 @@ def test_histograms_are_lifts_of_classes(fitted, basic_motions):
         assert height == pytest.approx(1)
     low, high = display.image_.get_clim()
     assert low == -high
-    assert display.colorbar_.ax.get_ylabel() == "times the mean of classes"
+    assert display.colorbar_.ax.get_ylabel() == "ratio to the mean of classes"
     assert "1" in [text.get_text() for text in display.colorbar_.ax.get_yticklabels()]
     assert_legible(display.figure_)
 
@@ -517,7 +517,7 @@ def test_history_of_held_out_series_shows_the_epoch_that_was_kept():
     assert [text.get_text() for text in legend.get_texts()] == [
         "training",
         "held-out series",
-        "epoch that was kept",
+        "best epoch",
     ]
     assert_legible(display.figure_)
 
@@ -543,7 +543,7 @@ def test_displays_take_the_place_of_axes(fitted, basic_motions):
         assert drawn.figure_ in figure.subfigs
     assert_legible(figure)
     for ax in (axes[0, 0], axes[1, 2]):  # of codebook and history
-        with pytest.raises(ValueError, match="ax was taken"):
+        with pytest.raises(ValueError, match="ax is already used"):
             HistoryDisplay.from_estimator(fitted, ax=ax)
 
 

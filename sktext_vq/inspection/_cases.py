@@ -1,4 +1,4 @@
-"""Single series as a report shows them: tokens on a time line, and what decided."""
+"""Drawings of single series in a report: tokens on a time line, and contributions."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from sktext_vq.inspection._drawing import MAX_POINTS, limits, lines
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
-_MAX_CHANNELS = 32  # drawn of one series
-_OPEN_CHANNELS = 3  # seen without a click
+_MAX_CHANNELS = 32  # channels drawn of a series
+_OPEN_CHANNELS = 3  # channels shown without a click
 _N_DECIDING = 8  # tokens in the table of a series
 _STRONGEST_TINT = 0.5
-_LEAST_NAMED = 0.05  # of the largest contribution
+_LEAST_NAMED = 0.05  # minimum contribution to label, relative to the largest
 _ROOM_FOR_CODE, _ROOM_FOR_SIGNED = 5.5, 11.0  # percent of the width of a phone
-_MANY = 1_000_000  # times as probable: more than that is no more believable
-_MOST_BYTES = 3_500_000  # of all drawings, about
+_MANY = 1_000_000  # maximum ratio of probabilities to show
+_MOST_BYTES = 3_500_000  # approximate size of all drawings
 _BYTES_OF_POINT, _BYTES_OF_CHANNEL = 20, 2500
 
 
 def n_that_fit(panel: Panel, n_examples: int) -> int:
-    """Return how many cases to draw, so that the page stays small enough to open."""
+    """Return the number of cases to draw, limited by the size of the report."""
     n_points = min(panel.n_timepoints, MAX_POINTS) * _BYTES_OF_POINT
     size = min(panel.n_channels, _MAX_CHANNELS) * (n_points + _BYTES_OF_CHANNEL)
     return max(min(n_examples, max(_MOST_BYTES // size, 2)), 0)
 
 
 def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
-    """Take mistakes, up to a half, and right cases; of each kind in turn the surest."""
+    """Choose misclassified cases, up to half, then others; the most probable first."""
     true, probabilities = answers.true, answers.probabilities
     if true is None:
         return list(range(min(n_cases, n_examples)))
@@ -53,7 +53,7 @@ def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
 
 
 def _in_turns(cases: Iterable[int], kinds: Sequence[Any]) -> list[int]:
-    """Order cases so that each kind has its turn, the one that comes first first."""
+    """Order cases so that kinds alternate, in the order of their first case."""
     groups: dict[Any, list[int]] = {}
     for case in cases:
         groups.setdefault(kinds[case], []).append(case)
@@ -72,7 +72,7 @@ def draw_cases(
     codes: list[dict[str, Any]],
     chosen: list[int],
 ) -> list[dict[str, Any]]:
-    """Draw chosen cases with their tokens, and say what decided."""
+    """Draw chosen cases with tokens and contributions."""
     if not chosen:
         return []
     part = panel.take(chosen)
@@ -97,7 +97,7 @@ def draw_cases(
 def _explain(
     estimator: Any, part: Panel, answers: Answers, chosen: list[int]
 ) -> list[pd.DataFrame | None]:
-    """Explain cases: against the true class where that was not found."""
+    """Explain predictions, against the true class if misclassified."""
     right, true = answers.right, answers.true
     if right is None or true is None:
         return [None] * len(chosen)
@@ -117,7 +117,7 @@ def _explain(
 
 
 def _verdict(answers: Answers, case: int) -> dict[str, Any]:
-    """Return the true class of a case, and which ones are likely."""
+    """Return the true class and the most probable classes of a case."""
     known = answers.true is not None
     found: dict[str, Any] = {
         "label": answers.labels[answers.true[case]]
@@ -142,7 +142,7 @@ def _verdict(answers: Answers, case: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _OneCase:
-    """A case, and all that is drawn of it."""
+    """Drawing of a case."""
 
     estimator: VQTextClassifier | VQTextTransformer
     codes: list[dict[str, Any]]
@@ -152,7 +152,7 @@ class _OneCase:
     explained: pd.DataFrame | None
 
     def draw(self) -> dict[str, Any]:
-        """Return its channels, those that count most first, and what decided."""
+        """Return channels, sorted by contribution, and contributions of tokens."""
         names = self.estimator.channel_names_
         placed, rest, decided = self._contributions()
         weight = dict.fromkeys(range(len(names)), 0.0)
@@ -175,7 +175,7 @@ class _OneCase:
     def _contributions(
         self,
     ) -> tuple[dict[tuple[int, ...], float], dict[int, float], dict[str, Any] | None]:
-        """Return those of tokens, those of channels as a whole, and what to say."""
+        """Return contributions of tokens, of channel statistics, and a summary."""
         table = self.explained
         if table is None:
             return {}, {}, None
@@ -211,7 +211,7 @@ class _OneCase:
         )
 
     def _deciding(self, row: Mapping[Any, Any], most: float) -> dict[str, Any]:
-        """Return a row of the table of tokens that decided."""
+        """Return a row of the table of the largest contributions."""
         start, length = int(row["start"]), int(row["length"])
         code = self.codes[int(row["code"])]
         return {
@@ -232,7 +232,7 @@ class _OneCase:
         rest: dict[int, float],
         most: float,
     ) -> dict[str, Any]:
-        """Draw a channel as a line with its tokens."""
+        """Draw a channel with its tokens."""
         values = self.values[channel]
         length = len(values)
         low, high = limits(values)
@@ -243,7 +243,7 @@ class _OneCase:
                 own["start"], own["length"], own["code"], strict=True
             )
         ]
-        # The last token may reach back over the one before.
+        # The last token may overlap the previous token.
         ends = [*(start for _, start, *_ in keys[1:]), length]
         segments = [
             self._segment(key, end, length, placed.get(key), most)
@@ -275,7 +275,7 @@ class _OneCase:
         contribution: float | None,
         most: float,
     ) -> dict[str, Any]:
-        """Where a token is drawn, in percent of the width, and what it says."""
+        """Return position, in percent of the width, and contribution of a token."""
         _, start, lasting, number_of_code = key
         code = self.codes[number_of_code]
         end = min(start + lasting, end)
@@ -304,19 +304,19 @@ class _OneCase:
 
 
 def _room(width: float, least: float) -> str:
-    """Say whether a number fits always, on wide screens only, or never."""
+    """Return whether a number fits: ``"always"``, ``"wide"`` (screens), or ``""``."""
     if width >= least:
         return "always"
     return "wide" if width >= least / 2 else ""
 
 
 def _times(log_odds: float) -> str:
-    """Say how many times as probable, to three digits."""
+    """Format the odds of given log-odds, with three digits."""
     if log_odds > np.log(_MANY):
         return f"over {_MANY:,}"
     return f"{float(f'{np.exp(log_odds):.3g}'):,g}"
 
 
 def signed(value: float) -> str:
-    """Two digits after the point, with a sign that is as wide as plus."""
+    """Format a number with sign and two decimals."""
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

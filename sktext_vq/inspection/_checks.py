@@ -1,4 +1,4 @@
-"""What series are like, and what to be careful about."""
+"""Description of the series of a report, and warnings about scores."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sktext_vq.inspection._content import Answers, number, time
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
-_UNBALANCED = 3  # times as many of the largest class as of the smallest
-_FEW = 5  # cases of a class whose scores are rough
-_NAMED = 5  # names in a list
+_UNBALANCED = 3  # minimum ratio of the largest and smallest class, for a warning
+_FEW = 5  # classes with fewer cases cause a warning
+_NAMED = 5  # maximum number of names in a list
 
 
 def describe_data(
     estimator: VQTextClassifier | VQTextTransformer, panel: Panel, answers: Answers
 ) -> dict[str, Any]:
-    """Measure the series, over all, by channel and by class."""
+    """Summarise the series, in total, by channel and by class."""
     rate = estimator.sampling_rate
     low, high = int(panel.lengths.min()), int(panel.lengths.max())
     lasting = time(high, rate)
@@ -75,27 +75,27 @@ def find_warnings(
     true: NDArray[np.int64] | None,
     case_names: Sequence[str],
 ) -> list[str]:
-    """Say what makes scores or explanations doubtful.
+    """Return warnings about properties that make scores unreliable.
 
     Parameters
     ----------
     names : sequence of str
-        Of the channels.
+        Names of channels.
     panel : Panel
-        The series of the report.
+        Series of the report.
     training : Panel, optional
-        The series that the estimator was fitted to.
+        Training series.
     classes : list of dict
-        Each ``label`` with its ``count``.
+        ``label`` and ``count`` of each class.
     true : ndarray of shape (n_cases,), optional
         Class of each case.
     case_names : sequence of str
-        Of the cases.
+        Names of cases.
 
     Returns
     -------
     list of str
-        A sentence or two each; none where nothing was found.
+        Warnings; may be empty.
     """
     prints = _fingerprints(panel)
     return [
@@ -122,22 +122,21 @@ def _balance(classes: list[dict[str, Any]]) -> list[str]:
     most, least = (pick(there, key=lambda each: each["count"]) for pick in (max, min))
     if most["count"] >= _UNBALANCED * least["count"]:
         found.append(
-            f"Classes are out of balance: {most['count']} series of {most['label']}, "
-            f"{least['count']} of {least['label']}. Look at scores by class, or at "
-            "balanced accuracy, rather than at accuracy."
+            f"Classes are imbalanced: {most['count']} series of {most['label']}, "
+            f"{least['count']} of {least['label']}. Compare scores by class, or "
+            "balanced accuracy, rather than accuracy."
         )
     few = [each["label"] for each in there if each["count"] < _FEW]
     if few:
         found.append(
-            f"Fewer than {_FEW} series of {_list(few)}: scores of so few are rough."
+            f"Fewer than {_FEW} series of {_list(few)}: scores are unreliable."
         )
     return found
 
 
 def _fingerprints(panel: Panel) -> list[bytes]:
-    """Return digests that are the same for series of the same values."""
-    # Single precision, as series of both may have gone through a file; plus 0, as
-    # that makes -0 a 0.
+    """Return digests that are equal for equal series."""
+    # In single precision, since series may come from files; adding 0 turns -0 into 0.
     return [
         blake2b(
             (values[:, :length].astype(np.float32) + np.float32(0)).tobytes()
@@ -162,15 +161,16 @@ def _repeated(
         return _list("cases " + " and ".join(each) for each in named)
 
     found = [
-        f"{n_extra} of {len(prints)} series {'repeats' if n_extra == 1 else 'repeat'} "
-        f"another one: {listed(groups)}. Each counts as often as it is there."
+        f"{n_extra} of {len(prints)} series "
+        f"{'is a duplicate' if n_extra == 1 else 'are duplicates'}: {listed(groups)}. "
+        "Duplicates count in scores."
     ]
     if true is not None:
         at_odds = [each for each in groups if len(set(true[each].tolist())) > 1]
         if at_odds:
             found.append(
-                f"The same series has different labels: {listed(at_odds)}. One of "
-                "them is wrong whatever is predicted."
+                f"Equal series have different labels: {listed(at_odds)}. Check the "
+                "labels, since predictions of equal series are equal."
             )
     return found
 
@@ -185,7 +185,7 @@ def _seen(
         return []
     return [
         f"{len(cases)} of {len(prints)} series {'was' if len(cases) == 1 else 'were'} "
-        f"trained on: cases {_list(cases)}. Scores are better than those of new series."
+        f"trained on: cases {_list(cases)}. Scores on new series will be lower."
     ]
 
 
@@ -195,14 +195,14 @@ def _constant(names: Sequence[str], panel: Panel) -> list[str]:
     found = []
     if always.any():
         which = _list(name for name, each in zip(names, always, strict=True) if each)
-        found.append(f"Constant in every series, so without any shape: {which}.")
+        found.append(f"Constant channels, in all series: {which}.")
     sometimes = [
         f"{name} ({n} of {panel.n_cases})"
         for name, n, each in zip(names, flat.sum(axis=0), always, strict=True)
         if n and not each
     ]
     if sometimes:
-        found.append(f"Constant in some series: {_list(sometimes)}.")
+        found.append(f"Constant channels, in some series: {_list(sometimes)}.")
     return found
 
 
@@ -214,13 +214,13 @@ def _missing(names: Sequence[str], panel: Panel) -> list[str]:
     worst = int(shares.argmax())
     return [
         f"{100 * shares.mean():.2g} % of all values are missing, most in "
-        f"{names[worst]} ({100 * shares[worst]:.2g} %). Gaps are bridged by straight "
-        "lines, and windows of which less than half is there do not count."
+        f"{names[worst]} ({100 * shares[worst]:.2g} %). Gaps are interpolated "
+        "linearly, and windows with less than half of the values are ignored."
     ]
 
 
 def _list(items: Iterable[Any]) -> str:
-    """Name some of them, and say how many more there are."""
+    """Return the first names, and the number of further names."""
     names = list(map(str, items))
     shown = ", ".join(names[:_NAMED])
     more = len(names) - _NAMED

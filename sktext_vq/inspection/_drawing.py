@@ -1,4 +1,4 @@
-"""Series as coordinates of SVG lines, in a box of 1000 by 100."""
+"""Coordinates of series as SVG lines, in a box of 1000 by 100."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 1000, 100
-MAX_POINTS = 600  # more than the width of a line on most screens
+MAX_POINTS = 600  # enough for most screens
 
 
 def limits(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the lowest and highest value to draw, which differ."""
+    """Return different lower and upper limits for drawing values."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if high > low:
         return low, high
-    margin = 1 + abs(low) / 2  # of a constant: enough to tell it from a huge one
+    margin = 1 + abs(low) / 2  # for constants, not lost in rounding of huge values
     return low - margin, high + margin
 
 
 def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
-    """Draw a series as lines, one for each stretch without NaN.
+    """Return lines of a series, one for each stretch without NaN.
 
     Parameters
     ----------
     values : ndarray of shape (n_timepoints,)
-        Each is drawn in the middle of its share of the width. Of more than 600, the
-        lowest and highest of neighbours are kept.
+        Series. With more than 600 timepoints, only minima and maxima of stretches are
+        drawn.
     low, high : float
         Values at the bottom and at the top.
 
     Returns
     -------
     list of str
-        Such as ``"5.0,80.1 15.0,75.0"``.
+        Points of each line, such as ``"5.0,80.1 15.0,75.0"``.
     """
     time = (np.arange(len(values)) + 0.5) * WIDTH / len(values)
     values = np.asarray(values, dtype=np.float64)
     if len(values) > MAX_POINTS:
         time, values = _thin(time, values)
-    # Halved before they are subtracted, as huge values would overflow.
+    # Halved before subtraction, since huge values would overflow.
     share = (values / 2 - low / 2) / (high / 2 - low / 2)
     height = HEIGHT * (0.96 - 0.92 * share)
     found = []
     bounds = np.flatnonzero(np.diff(np.isfinite(values), prepend=False, append=False))
     for start, end in bounds.reshape(-1, 2).tolist():
         points = [f"{time[i]:.1f},{height[i]:.1f}" for i in range(start, end)]
-        # A line of one point is drawn as a dot if it has an end.
+        # A single point is repeated, to be drawn as a dot.
         found.append(" ".join(points if len(points) > 1 else points * 2))
     return found
 
@@ -55,7 +55,7 @@ def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
 def _thin(
     time: NDArray[Any], values: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Keep the lowest and highest value of each stretch, in order of time."""
+    """Return the minimum and maximum of each stretch, in order of time."""
     kept = []
     for part in np.array_split(np.arange(len(values)), MAX_POINTS // 2):
         known = part[np.isfinite(values[part])]

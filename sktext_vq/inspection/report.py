@@ -1,4 +1,4 @@
-"""One HTML page about a fitted estimator: scores, cases, vocabulary, texts."""
+"""HTML report of a fitted estimator: scores, cases, vocabulary and texts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._features.columns import check_column
 from sktext_vq._features.drift import DriftWarning
+from sktext_vq._utils.docs import fill_doc
 from sktext_vq._utils.files import check_target, replace_file
 from sktext_vq._utils.validation import check_count, format_names, label_text
 from sktext_vq._version import __version__
@@ -30,14 +31,15 @@ from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
 
 _STAGES = {
-    "closed form": "Codes are windows of the training series, chosen without training.",
-    "trained": "Codes are windows of the training series. The model around them was "
-    "trained without text.",
-    "trained with text": "Codes are windows of the training series. The model around "
-    "them was trained with texts about these.",
+    "closed form": "Codes are windows of the training series, selected in closed form.",
+    "trained": "Codes are windows of the training series. The network was trained "
+    "without text.",
+    "trained with text": "Codes are windows of the training series. The network was "
+    "trained with text.",
 }
 
 
+@fill_doc
 def write_report(
     estimator: VQTextClassifier | VQTextTransformer,
     X: Any,
@@ -50,54 +52,52 @@ def write_report(
     title: str | None = None,
     n_examples: int = 40,
 ) -> Path:
-    """Write a page about a fitted estimator that any browser shows offline.
+    """Write an HTML report of a fitted estimator.
 
-    The page is one HTML file that refers to no other and reaches no network. It has
-    the scores and what to be careful about; some series with their tokens and what
-    these say for and against the predicted class; the vocabulary; the texts that guided
-    training, and losses. Search, filters and arrow keys need JavaScript, all else reads
-    without. An existing file is replaced once the new one is complete.
+    The report is a single file, which browsers show without network access. It contains
+    scores and warnings, series with tokens and contributions to the predicted class,
+    the vocabulary, training texts and losses. Only search, filters and arrow keys need
+    JavaScript. An existing file is replaced once the new file is complete.
 
     Parameters
     ----------
-    estimator : VQTextClassifier or VQTextTransformer
-        A fitted one. About a transformer there are no scores, and nothing decided.
+    [[estimator]]
+        Reports of transformers have no scores and explanations.
     X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-        Series to score and show. Take some that were not trained on.
+        Series to evaluate and show, which should not be training series.
     y : array-like of shape (n_cases,) or None
-        Their labels. A transformer can do without.
+        Class labels; optional for transformers.
     path : path-like
         File to write.
     X_train : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-        Series that it was fitted to, if they are at hand: those that are in X, too,
-        are found.
+        Training series, to warn of training series in X.
     groups : array-like of shape (n_cases,), optional
         Group of each case, such as the person it comes from, for scores by group.
     case_names : array-like of shape (n_cases,), optional
-        Name of each case. By default those in the index of a data frame, or else
-        numbers from 0.
+        Name of each case. By default names in the index of a data frame, or numbers
+        from 0.
     title : str, optional
-        Heading of the page. By default it names the estimator.
+        Title of the report. By default it names the estimator.
     n_examples : int, default=40
-        Series that are drawn: wrong predictions first, up to a half, of each pair of
-        classes in turn, then right ones of each class in turn. Fewer where the page
-        would get larger than about 4 MB.
+        Maximum number of series to draw: first misclassified series, up to half, of
+        each pair of classes in turn, then other series, of each class in turn. The
+        number is reduced if the report would exceed about 4 MB.
 
     Returns
     -------
     Path
-        The file.
+        Path of the report.
 
     Raises
     ------
     TypeError
-        If estimator is neither of these, y of a classifier is None or mixes types, or
-        `path` or `n_examples` is of another type.
+        If `estimator` is not a VQTextClassifier or VQTextTransformer, y is None for a
+        classifier or mixes types, or `path` or `n_examples` has the wrong type.
     NotFittedError
-        If it is not fitted.
+        If `estimator` is not fitted.
     ValueError
         If X, y, X_train, groups and case_names do not match each other or the
-        estimator, or `n_examples` is below 0.
+        estimator, or `n_examples` is negative.
     OSError
         If the file cannot be written.
 
@@ -133,13 +133,13 @@ def write_report(
         str(each.message) for each in caught if issubclass(each.category, DriftWarning)
     ]
     with warnings.catch_warnings():
-        # The page says so, once.
+        # The report contains the warning.
         warnings.simplefilter("ignore", DriftWarning)
         answers = _answer(estimator, X, y, panel)
         content = _fill(estimator, panel, training, answers, about, drift, n_examples)
     title = title or f"Report of a {type(estimator).__name__}"
     page = _template().render(title=title, **content)
-    # Labels may have half a surrogate pair, which UTF-8 cannot hold.
+    # UTF-8 cannot encode lone surrogates in labels.
     return replace_file(path, page.encode("utf-8", "replace"))
 
 
@@ -152,7 +152,7 @@ def _fill(
     drift: list[str],
     n_examples: int,
 ) -> dict[str, Any]:
-    """Return all that the template asks for, but for the title."""
+    """Return the variables of the template, without the title."""
     data = describe_data(estimator, panel, answers)
     codes = _content.draw_codes(estimator)
     labels = known_labels(estimator)
@@ -164,7 +164,7 @@ def _fill(
         "version": __version__,
         "style": Markup(_read("report.css")),
         "script": Markup(script),
-        # The only script that a browser is to run, whatever labels contain.
+        # Browsers run only this script, whatever labels contain.
         "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
         "model": repr(estimator),
         "stage": estimator.training_stage_,
@@ -207,7 +207,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
-    # For scripts, which take no text for unknown.
+    # For the script, which reads empty values as unknown.
     environment.filters["finite"] = lambda value: value if np.isfinite(value) else ""
     return environment.from_string(_read("report.html"))
 
@@ -215,10 +215,10 @@ def _template() -> jinja2.Template:
 def _answer(
     estimator: VQTextClassifier | VQTextTransformer, X: Any, y: Any, panel: Panel
 ) -> Answers:
-    """Check labels, and predict where the estimator can."""
+    """Check labels, and predict probabilities if the estimator is a classifier."""
     if isinstance(estimator, VQTextClassifier):
         if y is None:
-            raise TypeError("write_report needs y, the labels, to score a classifier.")
+            raise TypeError("write_report needs y, the labels, for scores, got None.")
         labels, true = _check_y(y, panel, estimator.classes_)
         return Answers(labels, true, estimator.predict_proba(X))
     if y is None:
@@ -230,7 +230,8 @@ def _check_training(X_train: Any, panel: Panel) -> Panel:
     training = as_panel(X_train, estimator_name="write_report")
     if training.n_channels != panel.n_channels:
         raise ValueError(
-            f"X_train has {training.n_channels} channels, X has {panel.n_channels}."
+            f"X_train has {training.n_channels} channels, X has {panel.n_channels}. "
+            "The numbers must be equal."
         )
     return training
 
@@ -245,7 +246,7 @@ def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], i
 
 
 def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
-    """Return which cases can be asked for: all, by outcome, by class."""
+    """Return the options of the filter of cases: all, by outcome, by class."""
     if answers.true is None:
         return []
     found = [("all", "all", len(chosen))]
@@ -253,7 +254,7 @@ def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
         n_right = int(answers.right[chosen].sum())
         found += [
             ("wrong", "misclassified", len(chosen) - n_right),
-            ("right", "right", n_right),
+            ("right", "correct", n_right),
         ]
     counts = np.bincount(answers.true[chosen], minlength=len(answers.labels))
     found += [
@@ -270,17 +271,17 @@ def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
 def _check_y(
     y: Any, panel: Panel, classes: NDArray[Any] | None
 ) -> tuple[list[Any], NDArray[np.int64]]:
-    """Return all labels, the classes first, and the index of each case's label."""
+    """Return all labels, known classes first, and the index of each case's label."""
     y = check_column(y, "y", panel).tolist()
     known = [] if classes is None else classes.tolist()
-    # Of a file, labels may be numbers, and text in another one.
+    # A label may be a number in one file and text in another.
     named = {label_text(label): label for label in reversed([*known, *y])}
     labels = list(dict.fromkeys(named[label_text(label)] for label in [*known, *y]))
     position = {label: i for i, label in enumerate(labels)}
     true = np.array([position[named[label_text(label)]] for label in y], dtype=np.int64)
     if known and true.min() >= len(known):
         raise ValueError(
-            "y has none of the classes that the estimator was fitted with: "
+            "y has none of the classes of the estimator, which are "
             f"{format_names(known, 5)}. y has {format_names(labels[len(known) :], 5)}."
         )
     return labels, true

@@ -1,4 +1,4 @@
-"""One series in rows of channels, with its tokens as spans: a base of displays."""
+"""Base class of displays of a series in rows of channels, with tokens as spans."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from sktext_vq.panel import Panel, as_panel
 
 _MAX_CHANNELS = 24
 _AROUND = 1.5  # inches above and below rows
-_LEAST_HEIGHT = 0.4  # of a row, in inches
+_LEAST_HEIGHT = 0.4  # minimum height of a row in inches
 
 
 def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
-    """Return a panel, and one of its cases as another one."""
+    """Return a panel, and a panel of one of its cases."""
     panel = as_panel(X, estimator_name=caller)
     try:
-        if isinstance(case, bool):  # numpy takes it for a mask
+        if isinstance(case, bool):  # would be a mask in numpy
             raise TypeError
         case = operator.index(case)
     except TypeError:
         raise TypeError(
-            f"case must be the index of a case of X, counted from 0, got {case!r}."
+            f"case must be the index of a case, an int counted from 0, got {case!r}."
         ) from None
     if not 0 <= case < panel.n_cases:
         raise ValueError(
@@ -49,7 +49,7 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
 
 
 class SeriesDisplay:
-    """What displays of one series share."""
+    """Base class of displays of one series."""
 
     series: NDArray[Any]
     channel_names: Sequence[str] | None
@@ -63,12 +63,14 @@ class SeriesDisplay:
     spans_: list[Any]
 
     def _make_rows(self, ax: Any, beside: float = 0) -> tuple[list[int], NDArray[Any]]:
-        """Make a row per channel, and a second column `beside` inches wide, if any.
+        """Create a row of axes per channel, with a second column of width `beside`.
 
         Returns
         -------
         channels : list of int
+            Channels to draw.
         rows : ndarray of shape (n_shown, 1 or 2), object
+            Axes.
         """
         n_channels, n_timepoints = self.series.shape
         channels = self.channels
@@ -90,19 +92,19 @@ class SeriesDisplay:
         return list(channels), rows
 
     def _choose_channels(self, n_shown: int) -> Sequence[int]:
-        """Return channels to draw where none are asked for."""
+        """Return the channels to draw by default."""
         return range(n_shown)
 
     def _n_fitting(self, ax: Any) -> int:
-        """Return how many rows have room: a new figure grows with them."""
+        """Return the number of rows that fit into the axes, or the maximum."""
         if not hasattr(ax, "bbox"):
             return _MAX_CHANNELS
-        # Labels may take what is around an Axes.
+        # Labels may use the margins of the axes.
         height = ax.bbox.height / 0.8 / ax.figure.figure.dpi / unit()
         return int(np.clip((height - _AROUND) / _LEAST_HEIGHT, 1, _MAX_CHANNELS))
 
     def _room(self) -> float:
-        """Share of a row's height above a series, for numbers."""
+        """Return the share of the height of a row above the series, for numbers."""
         return min(
             0.4, 0.16 * len(self.axes_) / (inches(self.figure_)[1] / unit() - _AROUND)
         )
@@ -110,7 +112,7 @@ class SeriesDisplay:
     def _draw_series(
         self, row: Any, channel: int, others: Iterable[NDArray[Any]] = ()
     ) -> None:
-        """Draw a channel, in limits that have room for others, and name it."""
+        """Draw and label a channel, with limits that include other series."""
         series = self.series[channel]
         low, high = limits(np.concatenate([series, *others]))
         room = self._room()
@@ -129,7 +131,7 @@ class SeriesDisplay:
     def _draw_spans(
         self, row: Any, tokens: pd.DataFrame, colours: Any, alpha: float | None = None
     ) -> None:
-        """Draw the stretches of tokens, after the series, which sets the limits."""
+        """Draw the spans of tokens, after the series, which sets the limits."""
         from matplotlib.collections import PolyCollection
 
         rate = self.sampling_rate or 1
@@ -145,7 +147,7 @@ class SeriesDisplay:
         row.vlines(starts[1:], bottom, top, color=ink(), alpha=0.4, linewidth=0.5)
 
     def _label(self) -> None:
-        """Label the axis of time, and write the title."""
+        """Label the time axis, and set the title."""
         (n_channels, n_timepoints), n_shown = self.series.shape, len(self.axes_)
         rate = self.sampling_rate or 1
         below = "timepoint" if self.sampling_rate is None else "time in seconds"
@@ -160,7 +162,7 @@ class SeriesDisplay:
             self.figure_.suptitle(wrap(self.title, width, 0.95, 4), **text(0.95))
 
     def _write(self, row: Any, tokens: pd.DataFrame, texts: Iterable[str]) -> None:
-        """Write texts above tokens where they fit, after all has been laid out."""
+        """Write texts above tokens if they fit, after the layout is computed."""
         rate = self.sampling_rate or 1
         box = row.get_window_extent()
         height = box.height / row.figure.figure.dpi

@@ -1,4 +1,4 @@
-"""A series and the tokens that decided."""
+"""Display of a series with contributions of tokens to a prediction."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
@@ -23,56 +24,43 @@ from sktext_vq.inspection.displays._canvas import (
 )
 from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
 
-_LEAST_NAMED = 0.05  # of the largest contribution
-_MANY = 1_000_000  # more than that is no more believable
-_BESIDE = 2.6  # inches of sums by channel
+_LEAST_NAMED = 0.05  # minimum contribution to label, relative to the largest
+_MANY = 1_000_000  # maximum ratio of probabilities to show
+_BESIDE = 2.6  # width of the sums by channel in inches
 
 
+@fill_docs
 class ExplanationDisplay(SeriesDisplay):
-    """One series, with what each of its tokens says for a class against another one.
+    """One series, with contributions of tokens to the log-odds of two classes.
 
-    Make it by :meth:`from_estimator`. Beside each channel is what its tokens sum to,
-    and what its statistics and timepoints between tokens add. Below are sums of what
-    is not drawn, so that all of them are the number in the title.
+    Create it with :meth:`from_estimator`. Beside each channel are the sums over tokens
+    and over statistics, which include timepoints between tokens. Below are the
+    intercept and the sum over hidden channels. All sums add up to the number in the
+    title.
 
     Parameters
     ----------
     series : ndarray of shape (n_channels, n_timepoints)
-        The series.
+        Series to draw.
     contributions : DataFrame
-        Rows of one case, as `explain` of a classifier returns them.
-    channel_names : sequence of str, optional
-        Names of all channels.
-    channels : sequence of int, optional
-        Channels to draw. By default all, or those that contribute most: as many as
-        have room in an Axes, and 24 in a figure of their own.
-    sampling_rate : float, optional
-        Timepoints per second, for an axis in seconds.
-    title : str, optional
-        What is said above.
+        Rows of one case in the result of `explain`.
+    [[series_display]]
 
     Attributes
     ----------
-    axes_ : ndarray of shape (n_shown,), object
-        A row per channel.
+    [[series_attributes]]
     sums_axes_ : ndarray of shape (n_shown,), object
-        Sums, beside each of them.
-    figure_ : Figure or SubFigure
-        What they are in.
-    lines_ : list of Line2D
-        The series, by channel.
-    spans_ : list of PolyCollection
-        Stretches of the tokens of each channel.
+        Axes of the sums of each channel.
     numbers_ : list of Text
-        Contributions, where they count and there was room.
+        Contributions, if not small and if they fit.
     bars_ : list of BarContainer
-        Sums of each channel: of its tokens, then of its statistics.
+        Sums over tokens, then over statistics, by channel.
     colorbar_ : Colorbar
-        What colours mean.
+        Colour scale of contributions.
 
     See Also
     --------
-    TokensDisplay : The same tokens with their shapes.
+    TokensDisplay : A series with the shapes of its tokens.
 
     Examples
     --------
@@ -116,42 +104,35 @@ class ExplanationDisplay(SeriesDisplay):
         channels: Sequence[int | str] | None = None,
         ax: Any = None,
     ) -> ExplanationDisplay:
-        """Explain one case of a panel, and draw it.
+        """Draw the explanation of one case of a panel.
 
         Parameters
         ----------
         estimator : VQTextClassifier
-            A fitted one.
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
-        case : int, default=0
-            Which one, counted from 0.
+            Fitted classifier.
+        [[X]]
+        [[series_arguments]]
         label : object, optional
-            Class to explain; by default the most probable one.
+            Class to explain; by default the most probable class.
         against : object, optional
-            Class to compare with; by default the most probable other one. To see why a
-            case was taken for something else, give its true class.
-        channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all, or those that contribute
-            most: as many as have room in an Axes, and 24 in a figure of their own.
-        ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Class to compare with; by default the most probable other class. Pass the
+            true class to explain a misclassification.
+        [[ax]]
 
         Returns
         -------
         ExplanationDisplay
-            What was drawn.
+            The display.
 
         Raises
         ------
         TypeError
-            If estimator is not a VQTextClassifier, or case is no index.
+            If `estimator` is not a VQTextClassifier, or `case` is not an int.
         NotFittedError
-            If it is not fitted.
+            If `estimator` is not fitted.
         ValueError
-            If X has no such case or channel, does not fit the estimator, or a class is
-            none of training.
+            If `case`, `channels`, `label` or `against` is invalid, or X does not match
+            the estimator.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         if not isinstance(estimator, VQTextClassifier):
@@ -175,18 +156,16 @@ class ExplanationDisplay(SeriesDisplay):
         return display.plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
-        ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+        [[ax]]
 
         Returns
         -------
         ExplanationDisplay
-            Itself.
+            The display.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib.cm import ScalarMappable
@@ -199,7 +178,7 @@ class ExplanationDisplay(SeriesDisplay):
         placed = table["code"] >= 0
         shown = table[placed & table["channel"].isin(channels)]
         most = max(float(shown["contribution"].abs().max()), 1e-9) if len(shown) else 1
-        # What counts little lets the background through, be it light or dark.
+        # Small contributions are transparent, on light and dark backgrounds.
         shades = [
             (PALETTE[1], 0.65),
             (PALETTE[1], 0),
@@ -231,14 +210,14 @@ class ExplanationDisplay(SeriesDisplay):
         )
         self.colorbar_.ax.tick_params(labelsize=points(0.7))
         self._label_colours(table)
-        self.figure_.figure.draw_without_rendering()  # lays out: widths are known
+        self.figure_.figure.draw_without_rendering()  # compute layout and widths
         for row, own in zip(self.axes_, by_row, strict=True):
             counting = own[own["contribution"].abs() >= _LEAST_NAMED * most]
             self._write(row, counting, map(_signed, counting["contribution"]))
         return self
 
     def _sums(self) -> pd.DataFrame:
-        """Sum tokens, and statistics with the rest, by channel; -1 is what all have."""
+        """Return sums over tokens and statistics by channel; -1 is the intercept."""
         table = self.contributions
         kind = np.where(table["code"] >= 0, "tokens", "statistics")
         sums = table.groupby(["channel", kind])["contribution"].sum().unstack()
@@ -246,12 +225,12 @@ class ExplanationDisplay(SeriesDisplay):
         return sums.reindex(every, columns=["tokens", "statistics"]).fillna(0.0)
 
     def _choose_channels(self, n_shown: int) -> Sequence[int]:
-        """Return the channels that contribute most, in their order."""
+        """Return the channels with the largest contributions, sorted by index."""
         size = self._sums().drop(-1).abs().sum(axis=1)
         return sorted(size.sort_values(ascending=False, kind="stable").index[:n_shown])
 
     def _draw_sums(self, row: Any, sums: pd.Series[float], colours: Any) -> None:
-        """Draw what a channel sums to, as bars with numbers."""
+        """Draw the sums of a channel, as bars with numbers."""
         row.axvline(0, color=ink(), linewidth=0.5)
         bars = row.barh(
             range(len(sums)),
@@ -275,10 +254,10 @@ class ExplanationDisplay(SeriesDisplay):
             row.spines[side].set_visible(False)
 
     def _label_sums(self, hidden: pd.DataFrame) -> None:
-        """Say what is drawn, and what channels that are not drawn sum to."""
+        """Set the title, and write intercept and sum of hidden channels."""
         self.sums_axes_[0].set_title("sums of the channel", **text(0.8))
         constant, others = hidden.loc[-1].sum(), hidden.drop(-1)
-        below = [f"{_signed(constant)} holds for all series"]
+        below = [f"{_signed(constant)} intercept"]
         if len(others):
             plural = "s" if len(others) > 1 else ""
             value = _signed(others.to_numpy().sum())
@@ -286,11 +265,11 @@ class ExplanationDisplay(SeriesDisplay):
         self.sums_axes_[-1].set_xlabel("\n".join(below), **text(0.7))
 
     def _label_colours(self, table: pd.DataFrame) -> None:
-        """Say which colour speaks for which class."""
+        """Label the colour bar with the classes."""
         first, width = table.iloc[0], 0.6 * inches(self.figure_)[0]
         sides = [
-            f"\N{LEFTWARDS ARROW} speaks for {first['against']}",
-            f"speaks for {first['label']} \N{RIGHTWARDS ARROW}",
+            f"\N{LEFTWARDS ARROW} evidence for {first['against']}",
+            f"evidence for {first['label']} \N{RIGHTWARDS ARROW}",
         ]
         line = "      contribution      ".join(sides)
         if measure(line, 0.8) > width:
@@ -299,12 +278,12 @@ class ExplanationDisplay(SeriesDisplay):
 
 
 def _signed(value: float) -> str:
-    """Two digits after the point, with a sign that is as wide as plus."""
+    """Format a number with sign and two decimals."""
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _odds(log_odds: float) -> str:
-    """Say what a logarithm of odds means."""
+    """Describe log-odds as a ratio of probabilities."""
     times, more = np.exp(min(abs(log_odds), 20)), "more" if log_odds >= 0 else "less"
     factor = f"{times:.3g}" if times < _MANY else f"over {_MANY:,}"
     return f"{factor} times {more} probable (contributions sum to {log_odds:+.2f})"

@@ -1,4 +1,4 @@
-"""Losses of training."""
+"""Display of training losses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
@@ -21,29 +22,30 @@ from sktext_vq.inspection.displays._canvas import (
 from sktext_vq.transformer import VQTextTransformer
 
 
+@fill_docs
 class HistoryDisplay:
     """Losses of each epoch of training.
 
-    Make it by :meth:`from_estimator`.
+    Create it with :meth:`from_estimator`.
 
     Parameters
     ----------
     history : list of dict
-        Of each epoch, the losses by name: ``train_loss`` and, of series that were held
-        out, ``valid_loss`` are sums over all terms; ``train_text`` and so on are terms.
+        Losses of each epoch, by name: ``train_loss`` and ``valid_loss`` (of held-out
+        series) are weighted sums; ``train_text`` and others are single terms.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_rows, n_columns), object
-        A panel per loss, the sum first; None where there is none.
+        Axes of each loss, the sum first; None for the rest of the grid.
     figure_ : Figure or SubFigure
-        What they are in.
+        Figure that contains the axes.
     lines_ : list of Line2D
-        Losses, by panel: in training, then of held-out series.
+        Losses, by axes: of training series, then of held-out series.
 
     See Also
     --------
-    HistogramsDisplay : What classes look like, trained or not.
+    HistogramsDisplay : Use of codes by classes.
 
     Examples
     --------
@@ -68,53 +70,44 @@ class HistoryDisplay:
     def from_estimator(
         cls, estimator: VQTextClassifier | VQTextTransformer, *, ax: Any = None
     ) -> HistoryDisplay:
-        """Draw the training of an estimator.
+        """Draw the losses of an estimator.
 
         Parameters
         ----------
-        estimator : VQTextClassifier or VQTextTransformer
-            A fitted one, with ``max_epochs`` above 0.
-        ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+        [[estimator]]
+            Requires ``max_epochs`` above 0.
+        [[ax]]
 
         Returns
         -------
         HistoryDisplay
-            What was drawn.
+            The display.
 
-        Raises
-        ------
-        TypeError
-            If estimator is not one of ours.
-        NotFittedError
-            If it is not fitted.
+        [[raises_estimator]]
         ValueError
-            If it was fitted without training.
+            If `estimator` was fitted without training.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
         if not estimator.history_:
             raise ValueError(
-                f"This {type(estimator).__name__} has no history of training, since it "
-                f"is in closed form (max_epochs={estimator.max_epochs}). Fit it with "
-                "max_epochs above 0, with y or text."
+                f"This {type(estimator).__name__} has no training history: it was "
+                f"fitted in closed form (max_epochs={estimator.max_epochs}). Fit it "
+                "with max_epochs above 0, and with y or text."
             )
         return cls(estimator.history_).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
-        ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+        [[ax]]
 
         Returns
         -------
         HistoryDisplay
-            Itself.
+            The display.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
@@ -149,7 +142,7 @@ class HistoryDisplay:
                     handles[name] = lines[0]
             if np.isfinite(sums).any():
                 best = epochs[int(np.nanargmin(sums))]
-                handles["epoch that was kept"] = panel.axvline(
+                handles["best epoch"] = panel.axvline(
                     best, color=ink(), linewidth=0.8, linestyle=":"
                 )
             title = "weighted sum" if term == "loss" else term

@@ -1,4 +1,4 @@
-"""How often classes and phrases use codes."""
+"""Displays of the use of codes by classes and texts."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sktext_vq._features.columns import check_column
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.validation import check_count
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
@@ -25,11 +26,12 @@ from sktext_vq.inspection.displays._canvas import (
 from sktext_vq.panel import as_panel
 from sktext_vq.transformer import VQTextTransformer
 
-_MAX_DOUBLINGS = 4  # lifts are drawn from 1/16 to 16
+_MAX_DOUBLINGS = 4  # lifts are clipped to 1/16 and 16
 
 
+@fill_docs
 class _LiftsDisplay:
-    """Heat map of how much more often than on average each row uses each code."""
+    """Heat map of the share of each code in each row, relative to the mean."""
 
     _rows: str
 
@@ -56,14 +58,14 @@ class _LiftsDisplay:
         labels: Sequence[str],
         n_codes: int,
     ) -> Self:
-        """Compare rows of shares with their mean, and put codes in order."""
+        """Compute lifts of rows of shares, and choose and sort codes."""
         check_count("n_codes", n_codes, least=1)
         mean = shares.mean(axis=0)
         lifts = shares / np.where(mean > 0, mean, 1)
         lifts[:, mean == 0] = 1
         most = 2.0**_MAX_DOUBLINGS
         lifts = np.log2(lifts.clip(1 / most, most))
-        # Codes that tell rows apart by many windows; those of a row side by side.
+        # Codes whose shares differ most between rows, sorted by the row of most lift.
         kept = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:n_codes]
         best = lifts[:, kept]
         codes = kept[np.lexsort((-best.max(axis=0), best.argmax(axis=0)))]
@@ -76,24 +78,22 @@ class _LiftsDisplay:
         )
 
     def plot(self, ax: Any = None, *, cmap: Any = "PuOr_r") -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
-        ax : Axes, optional
-            Where to draw. By default a new figure is made.
-        cmap : str or Colormap, default="PuOr_r"
-            Colours, of which the middle one is for what is as on average.
+        [[single_ax]]
+        [[cmap]]
 
         Returns
         -------
         HistogramsDisplay or PhrasesDisplay
-            Itself.
+            The display.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
-        cmap = plt.get_cmap(cmap)  # or an error, before there is a figure
+        cmap = plt.get_cmap(cmap)  # raises before a figure is created
         if ax is not None:
             check_axes(ax)
         n_rows, n_shown = self.lifts.shape
@@ -121,16 +121,16 @@ class _LiftsDisplay:
         ax.set_xticks(every, [f"{codes[i]}" for i in every], rotation=90, **text(0.65))
         note = "code"
         if self.n_codes is not None and n_shown < self.n_codes:
-            note += f" ({n_shown} of {self.n_codes} are shown)"
+            note += f" ({n_shown} of {self.n_codes} shown)"
         ax.set_xlabel(note, **text(0.9))
         ax.set_title(f"Use of codes by {self._rows}", **text(1))
         self._draw_colour_bar(ax, most)
         return self
 
     def _limit(self) -> float:
-        """Choose where the colours end."""
-        # Among n rows a factor is n at most, but may be nearly 0. The few strongest of
-        # either side shall not make all others pale.
+        """Return the limit of the colour scale."""
+        # With n rows a factor is at most n, but may be nearly 0. Quantiles limit the
+        # effect of a few extreme factors.
         above = self.lifts[self.lifts > 0]
         if not len(above):
             return 1.0
@@ -156,13 +156,13 @@ class _LiftsDisplay:
         ax.set_ylim(self.lifts.shape[0] - 0.5, -1.65)
 
     def _draw_colour_bar(self, ax: Any, most: float) -> None:
-        """Draw the scale as factors."""
+        """Draw the colour bar, labelled with factors."""
         below, above = bool(self.lifts.min() < -most), bool(self.lifts.max() > most)
         extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
         bar = self.colorbar_ = ax.figure.colorbar(
             self.image_,
             ax=ax,
-            use_gridspec=False,  # so that a layout can be chosen later
+            use_gridspec=False,  # compatible with a layout that is set later
             extend=extend[below, above],
             fraction=0.04,
             pad=0.01,
@@ -172,44 +172,26 @@ class _LiftsDisplay:
         ticks = np.arange(-whole, whole + 1) if whole else np.array([-most, 0, most])
         bar.set_ticks(ticks, labels=[factor(tick) for tick in ticks])
         bar.ax.tick_params(labelsize=points(0.7))
-        bar.set_label(f"times the mean of {self._rows}", **text(0.8))
+        bar.set_label(f"ratio to the mean of {self._rows}", **text(0.8))
 
 
+@fill_docs
 class HistogramsDisplay(_LiftsDisplay):
-    """How often classes use codes, next to the mean over classes.
+    """Shares of codes in classes, relative to the mean over classes.
 
-    Make it by :meth:`from_estimator`.
+    Create it with :meth:`from_estimator`.
 
     Parameters
     ----------
     lifts : ndarray of shape (n_classes, n_shown)
-        Logarithms to base 2 of the share of a code in a class, divided by the mean
-        over classes.
+        Base-2 logarithms of the share of a code in a class over the mean of classes.
     labels : sequence of str
         Classes.
-    codes : array-like of shape (n_shown,), optional
-        Numbers of the codes; by default they are counted from 0.
-    shapes : ndarray of shape (n_shown, n_points), optional
-        Their shapes.
-    n_codes : int, optional
-        Codes of the whole vocabulary; by default those that are shown.
-
-    Attributes
-    ----------
-    ax_ : Axes
-        Where it is drawn.
-    figure_ : Figure or SubFigure
-        What that is in.
-    image_ : AxesImage
-        The heat map.
-    shapes_ : LineCollection or None
-        Shapes of the codes that are named below.
-    colorbar_ : Colorbar
-        Its scale, in factors.
+    [[lifts]]
 
     See Also
     --------
-    PhrasesDisplay : The same for texts.
+    PhrasesDisplay : Shares of codes predicted by texts.
 
     Examples
     --------
@@ -238,37 +220,28 @@ class HistogramsDisplay(_LiftsDisplay):
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> HistogramsDisplay:
-        """Draw how often classes use codes.
+        """Draw shares of codes in classes.
 
         Parameters
         ----------
-        estimator : VQTextClassifier or VQTextTransformer
-            A fitted one.
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series.
+        [[estimator]]
+        [[X]]
         y : array-like of shape (n_cases,)
-            Their classes, two at least. They may be others than those of training.
+            Labels of at least two classes, which need not be training classes.
         n_codes : int, default=64
-            Codes that are drawn at most: those whose share differs most between
-            classes. Codes that speak for the same class stand side by side.
-        cmap : str or Colormap, default="PuOr_r"
-            Colours, of which the middle one is for what is as on average.
-        ax : Axes, optional
-            Where to draw. By default a new figure is made.
+            Maximum number of codes to draw, selected by the largest differences of
+            shares between classes and sorted by class.
+        [[cmap]]
+        [[single_ax]]
 
         Returns
         -------
         HistogramsDisplay
-            What was drawn.
+            The display.
 
-        Raises
-        ------
-        TypeError
-            If estimator is not one of ours.
-        NotFittedError
-            If it is not fitted.
+        [[raises_estimator]]
         ValueError
-            If X and y do not match each other or the estimator, or there is but one
+            If X and y do not match each other or the estimator, or y has only one
             class.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
@@ -278,8 +251,8 @@ class HistogramsDisplay(_LiftsDisplay):
         labels, classes = np.unique(true, return_inverse=True)
         if len(labels) < 2:
             raise ValueError(
-                "y needs at least two classes, since each is compared with their mean. "
-                f"It has {labels.tolist()}."
+                "y needs at least two classes, since classes are compared with the "
+                f"mean over classes, got {labels.tolist()}."
             )
         shares = estimator.transform_codes(panel)
         means = np.stack([shares[classes == i].mean(0) for i in range(len(labels))])
@@ -287,41 +260,23 @@ class HistogramsDisplay(_LiftsDisplay):
         return cls._from_shares(estimator, means, names, n_codes).plot(ax, cmap=cmap)
 
 
+@fill_docs
 class PhrasesDisplay(_LiftsDisplay):
-    """How strongly texts speak of codes, next to the mean over texts.
+    """Shares of codes predicted by texts, relative to the mean over texts.
 
-    Make it by :meth:`from_estimator`.
+    Create it with :meth:`from_estimator`.
 
     Parameters
     ----------
     lifts : ndarray of shape (n_texts, n_shown)
-        Logarithms to base 2 of the share of a code that a text tells, divided by the
-        mean over texts.
+        Base-2 logarithms of the predicted share of a code over the mean of texts.
     labels : sequence of str
         Texts.
-    codes : array-like of shape (n_shown,), optional
-        Numbers of the codes; by default they are counted from 0.
-    shapes : ndarray of shape (n_shown, n_points), optional
-        Their shapes.
-    n_codes : int, optional
-        Codes of the whole vocabulary; by default those that are shown.
-
-    Attributes
-    ----------
-    ax_ : Axes
-        Where it is drawn.
-    figure_ : Figure or SubFigure
-        What that is in.
-    image_ : AxesImage
-        The heat map.
-    shapes_ : LineCollection or None
-        Shapes of the codes that are named below.
-    colorbar_ : Colorbar
-        Its scale, in factors.
+    [[lifts]]
 
     See Also
     --------
-    HistogramsDisplay : The same for classes of series.
+    HistogramsDisplay : Shares of codes in classes.
 
     Examples
     --------
@@ -352,49 +307,44 @@ class PhrasesDisplay(_LiftsDisplay):
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> PhrasesDisplay:
-        """Draw how strongly texts speak of codes.
+        """Draw shares of codes predicted by texts.
 
         Parameters
         ----------
-        estimator : VQTextClassifier or VQTextTransformer
-            A fitted one that was trained with text.
+        [[estimator]]
+            Must be trained with text.
         texts : sequence of str, shape (n_texts,)
-            Any wording, two texts at least.
+            At least two texts, in any wording.
         n_codes : int, default=64
-            Codes that are drawn at most: those whose share differs most between texts.
-            Codes that the same text speaks of most stand side by side.
-        cmap : str or Colormap, default="PuOr_r"
-            Colours, of which the middle one is for what is as on average.
-        ax : Axes, optional
-            Where to draw. By default a new figure is made.
+            Maximum number of codes to draw, selected by the largest differences of
+            shares between texts and sorted by text.
+        [[cmap]]
+        [[single_ax]]
 
         Returns
         -------
         PhrasesDisplay
-            What was drawn.
+            The display.
 
-        Raises
-        ------
-        TypeError
-            If estimator is not one of ours, or a text is not a string.
-        NotFittedError
-            If it is not fitted.
+        [[raises_estimator]]
         ValueError
-            If it was not trained with text, a text is empty, or there is but one.
+            If `estimator` was not trained with text, a text is empty, or there is only
+            one text.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
         shares = estimator.transform_text(texts)
         if len(shares) < 2:
             raise ValueError(
-                "texts needs at least two, since each is compared with their mean."
+                "texts needs at least two texts, since texts are compared with the "
+                f"mean over texts, got {len(shares)}."
             )
         display = cls._from_shares(estimator, shares, list(texts), n_codes)
         return display.plot(ax, cmap=cmap)
 
 
 def factor(doublings: float) -> str:
-    """Power of 2 as a factor, such as 1/4, 1 or 1.3."""
+    """Format a power of 2 as a factor, such as 1/4, 1 or 1.3."""
     if doublings < 0 and float(doublings).is_integer():
         return f"1/{2**-doublings:.0f}"
     return f"{2**doublings:.3g}"

@@ -1,4 +1,4 @@
-"""A series and its tokens."""
+"""Display of a series and its tokens."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sktext_vq._interpret.shape_names import shape_words
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
@@ -32,48 +33,34 @@ from sktext_vq.transformer import VQTextTransformer
 _OTHER_COLOUR = "#999999"
 
 
+@fill_docs
 class TokensDisplay(SeriesDisplay):
-    """One series with its tokens: where each shape sits, at which level and scale.
+    """One series with the position, level and scale of each of its tokens.
 
-    Make it by :meth:`from_estimator`.
+    Create it with :meth:`from_estimator`.
 
     Parameters
     ----------
     series : ndarray of shape (n_channels, n_timepoints)
-        The series.
+        Series to draw.
     tokens : DataFrame
-        A row per token, with the columns that `tokens` of an estimator returns. All
-        are drawn, whatever their case.
+        Table of tokens as returned by `tokens` of an estimator. Tokens of all cases are
+        drawn.
     shapes : ndarray of shape (n_codes, n_points)
         Decoded shapes of all codes.
     reconstruction : ndarray of shape (n_channels, n_timepoints), optional
-        The series as its tokens tell it.
-    channel_names : sequence of str, optional
-        Names of all channels.
-    channels : sequence of int, optional
-        Channels to draw. By default all, or the first of them: as many as have room in
-        an Axes, and 24 in a figure of their own.
-    sampling_rate : float, optional
-        Timepoints per second, for an axis in seconds.
-    title : str, optional
-        What is said above.
+        Reconstruction of the series from tokens.
+    [[series_display]]
 
     Attributes
     ----------
-    axes_ : ndarray of shape (n_shown,), object
-        A row per channel.
-    figure_ : Figure or SubFigure
-        What they are in.
-    lines_ : list of Line2D
-        The series, by channel.
+    [[series_attributes]]
     reconstructions_ : list of Line2D
-        The reconstruction, by channel; empty if it was not given.
-    spans_ : list of PolyCollection
-        Stretches of the tokens of each channel.
+        Lines of the reconstruction, by channel; may be empty.
     tokens_ : list of LineCollection
-        The tokens of each channel, as pieces of a series.
+        Lines of the tokens, by channel.
     numbers_ : list of Text
-        Numbers of codes, where there was room.
+        Numbers of codes, if they fit.
 
     See Also
     --------
@@ -126,33 +113,20 @@ class TokensDisplay(SeriesDisplay):
 
         Parameters
         ----------
-        estimator : VQTextClassifier or VQTextTransformer
-            A fitted one.
-        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series. The title says what the
-            case is like among them.
-        case : int, default=0
-            Which one, counted from 0.
-        channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all, or the first
-            of them: as many as have room in an Axes, and 24 in a figure of their own.
-        ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+        [[estimator]]
+        [[X]]
+            The title is a caption of the case relative to these series.
+        [[series_arguments]]
+        [[ax]]
 
         Returns
         -------
         TokensDisplay
-            What was drawn.
+            The display.
 
-        Raises
-        ------
-        TypeError
-            If estimator is not one of ours, or case is no index.
-        NotFittedError
-            If it is not fitted.
+        [[raises_estimator]]
         ValueError
-            If X has no such case or channel, or does not fit the estimator.
+            If `case` or `channels` is invalid, or X does not match the estimator.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
@@ -160,7 +134,7 @@ class TokensDisplay(SeriesDisplay):
         tokens = estimator.tokens(part)
         length = int(panel.lengths[case])
         names = estimator.channel_names_
-        # A single channel needs no name to be told from others.
+        # Captions need no name of a single channel.
         known = None if len(names) == 1 else names
         if estimator.channel_names is not None:
             known = names
@@ -182,18 +156,16 @@ class TokensDisplay(SeriesDisplay):
         return display.plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
-        ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+        [[ax]]
 
         Returns
         -------
         TokensDisplay
-            Itself.
+            The display.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         channels, _ = self._make_rows(ax)
@@ -206,7 +178,7 @@ class TokensDisplay(SeriesDisplay):
             self._draw_channel(row, channel, own, colours)
         self._label()
         self._draw_legend(colours, tokens["code"].nunique() > len(colours))
-        self.figure_.figure.draw_without_rendering()  # lays out: widths are known
+        self.figure_.figure.draw_without_rendering()  # compute layout and widths
         for row, own in zip(self.axes_, by_row, strict=True):
             self._write(row, own, own["code"].astype(str))
         return self
@@ -214,7 +186,7 @@ class TokensDisplay(SeriesDisplay):
     def _draw_channel(
         self, row: Any, channel: int, tokens: pd.DataFrame, colours: Mapping[int, str]
     ) -> None:
-        """Draw a channel, and its tokens as spans and as pieces of it."""
+        """Draw a channel, and its tokens as spans and lines."""
         from matplotlib.collections import LineCollection
 
         rate = self.sampling_rate or 1
@@ -244,7 +216,7 @@ class TokensDisplay(SeriesDisplay):
             )
 
     def _draw_legend(self, colours: Mapping[int, str], has_others: bool) -> None:
-        """Say what colours and lines mean, in as many columns as there is room for."""
+        """Draw the legend below the axes."""
         from matplotlib.lines import Line2D
 
         handles = [Line2D([], [], color=ink(), linewidth=0.8, label="series")]
@@ -273,7 +245,7 @@ class TokensDisplay(SeriesDisplay):
 def _draw_token(
     token: Mapping[Any, Any], shapes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Draw a token as a piece of a series."""
+    """Return the values of a token."""
     code, offset, scale = (
         torch.tensor([token[name]]) for name in ("code", "offset", "scale")
     )
@@ -282,7 +254,7 @@ def _draw_token(
 
 
 def _code_colours(tokens: pd.DataFrame) -> dict[int, str]:
-    """Give colours to the codes that occur most often, the longest of these first."""
+    """Assign colours to the most frequent codes; of ties, to the longest."""
     times = tokens.groupby("code")["length"].agg(["count", "sum"])
     ranked = times.sort_values(["count", "sum"], ascending=False, kind="stable").index
     return dict(zip(map(int, ranked), PALETTE, strict=False))
