@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from sktext_vq._features.drift_changes import MARGINS
 from sktext_vq._features.drift_reference import DriftReference
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._utils.validation import find_stack_level
@@ -80,7 +81,7 @@ def warn_of_drift(
     found = None if reference is None else reference.examine(panel, scaler, names)
     if found is not None:
         kind, what = found
-        if kind in NEARER:
+        if kind in MARGINS:
             parts.append(f"Likely cause: {what}.")
         else:
             parts.append(f"Series differ from training series: {what}.")

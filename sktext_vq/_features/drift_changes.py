@@ -20,6 +20,17 @@ PER_CHANNEL = 5
 # Statistics of a sensor with three axes: correlations, and log-norm of the mean.
 PER_TRIAD = 4
 PAIRS = ((0, 1), (0, 2), (1, 2))
+# Minimum decrease of the log-distance to training cases if a change is undone, beyond
+# the 99th percentile of training cases, and a further decrease for a single case.
+# Decreases for people held out of the training parts of MotionSense and WISDM are
+# smaller.
+MARGINS = {
+    "turned": (0.12, 0.25),
+    "mirrored": (0.12, 0.25),
+    "order": (0.5, 0.0),
+    "units": (0.75, 0.0),
+    "rate": (0.1, 0.1),
+}
 _FACTORS = {
     9.80665: "g in place of m/s^2",
     1 / 9.80665: "m/s^2 in place of g",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sktext_vq._features.drift_changes import (
+    MARGINS,
     PAIRS,
     PER_CHANNEL,
     PER_TRIAD,
@@ -27,18 +28,7 @@ _MOST_ROWS, _MOST_VALUES, _MOST_COMPARED = 400, 2**16, 32
 _NEIGHBOURS, _SHOWN = 3, 3
 _LEAST, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
 _FEWEST_ROWS, _MOST_CHANGED, _USUAL_WIDTH = 16, 200, 40
-# Minimum decrease of the log-distance to training cases if a change is undone, beyond
-# the 99th percentile of training cases, and a further decrease for a single case.
-# Decreases for people held out of the training parts of MotionSense and WISDM are
-# smaller.
-_NEARER = {
-    "turned": (0.12, 0.25),
-    "mirrored": (0.12, 0.25),
-    "order": (0.5, 0.0),
-    "units": (0.75, 0.0),
-    "rate": (0.1, 0.1),
-}
-_KINDS, _LEAST_NEARER = tuple(_NEARER), 0.05
+_KINDS, _LEAST_MARGIN = tuple(MARGINS), 0.05
 # Minimum excess over training cases, as logarithms: of distances, and of gravity.
 _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
 # Maximum range between the 1st and 99th percentile of the logarithm of a sensor's mean,
@@ -207,9 +197,9 @@ class DriftReference:
         gains, kinds = self._gains(rows)
         # Distances vary more with few statistics.
         unsure = max(1.0, _USUAL_WIDTH / rows.shape[1])
-        margin, single = np.array(list(_NEARER.values())).T
+        margin, single = np.array(list(MARGINS.values())).T
         margin = unsure * (margin + single / np.sqrt(len(rows)))
-        limits = few * np.maximum(self.nearer + margin, _LEAST_NEARER)
+        limits = few * np.maximum(self.nearer + margin, _LEAST_MARGIN)
         beyond = gains.mean(axis=0) - limits[kinds]
         best = int(beyond.argmax())
         if beyond[best] <= 0:
