@@ -174,7 +174,7 @@ def test_a_function_as_text_encoder_has_to_be_given_again(tmp_path):
         with pytest.raises(
             ValueError,
             match=r"^Texts were embedded by the function '.*\.embed', which a saved "
-            r"model does not hold: set it again with set_params\(text_encoder=\.{3}\)\.$",
+            r"model does not hold: set it again with set_params\(text_encoder=\.+\)\.$",
         ):
             loaded.predict_zero_shot(X, names)
         loaded.set_params(text_encoder=embed)
@@ -410,7 +410,7 @@ def test_a_file_cannot_choose_what_is_made(name, saved, tmp_path):
         document["state"] = {name: document["state"]}
 
     path = rewritten(saved, tmp_path / "foreign.safetensors", change_kind)
-    with pytest.raises(ValueError, match="content is invalid.*unknown kind"):
+    with pytest.raises(ValueError, match=r"content is invalid.*unknown kind"):
         load(path)
 
 

@@ -24,8 +24,8 @@ def shape_words(shape: NDArray[Any]) -> str:
     Returns
     -------
     str
-            Description such as ``"rise"``, ``"peak, early"`` or ``"wave"``; for shapes with
-        a small standard deviation, such as ``"slight fall"`` or ``"nearly flat"``.
+        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``, and for shapes with a small
+        standard deviation ``"slight fall"`` or ``"nearly flat"``.
 
     Examples
     --------
