@@ -31,6 +31,8 @@ demo: .venv/demo.stamp
 test: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy sktext_vq
 	$(BIN)/python -m pytest -n 2 --durations=25
 
@@ -60,36 +62,25 @@ audit: $(BIN)/python
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 benchmark: .venv/benchmark.stamp
-	$(BIN)/python benchmarks/suite.py --sets BasicMotions ArrowHead GunPoint \
-		ItalyPowerDemand JapaneseVowels OSULeaf --estimators minirocket \
-		multirocket catch22 tsf dtw closed-form classifier --seeds 0 \
-		--results build/benchmark
+	$(BIN)/python -m benchmarks run suite --seeds 0 --results build/benchmark \
+		--sets BasicMotions ArrowHead GunPoint ItalyPowerDemand JapaneseVowels OSULeaf \
+		--only estimator minirocket multirocket catch22 tsf dtw closed-form classifier
 
 results: .venv/benchmark.stamp .venv-aeon/stamp
-	$(BIN)/python benchmarks/choices.py
-	$(BIN)/python benchmarks/suite.py --sets small --seeds 0 1 2 3 4 \
-		--estimators closed-form classifier-closed minirocket
-	$(BIN)/python benchmarks/suite.py --sets small --seeds 0 --estimators classifier \
-		minirocket-calibrated multirocket weasel catch22 tsf dtw
-	$(BIN)/python benchmarks/suite.py --sets large --seeds 0 --processes 1 \
-		--estimators closed-form classifier-closed classifier-named minirocket \
+	$(BIN)/python -m benchmarks run suite --sets small --seeds 0 1 2 3 4 \
+		--only estimator closed-form classifier-closed minirocket
+	$(BIN)/python -m benchmarks run suite --sets small --seeds 0 --only estimator \
+		classifier minirocket-calibrated multirocket weasel catch22 tsf dtw
+	$(BIN)/python -m benchmarks run suite --sets large --seeds 0 --processes 1 \
+		--only estimator closed-form classifier-closed classifier-named minirocket \
 		minirocket-calibrated
-	PYTHONPATH=. .venv-aeon/bin/python benchmarks/suite.py --sets small --seeds 0 \
-		--estimators hydra multirocket-hydra quant rdst weasel2
-	$(BIN)/python benchmarks/crossmodal.py
-	$(BIN)/python benchmarks/ablation.py
-	$(BIN)/python benchmarks/zero_shot.py
-	$(BIN)/python benchmarks/search.py
-	$(BIN)/python benchmarks/faithfulness.py
-	$(BIN)/python benchmarks/naming.py
-	$(BIN)/python benchmarks/shift.py
-	$(BIN)/python benchmarks/gaps.py
-	$(BIN)/python benchmarks/pretrain.py
-	$(BIN)/python benchmarks/cost.py
-	$(BIN)/python benchmarks/export.py
-	$(BIN)/python benchmarks/cluster.py
-	$(BIN)/python benchmarks/report.py
-	$(BIN)/python benchmarks/documents.py
+	PYTHONPATH=. .venv-aeon/bin/python -m benchmarks run suite-aeon --sets small --seeds 0
+	for name in choices crossmodal ablation zero_shot search faithfulness naming shift \
+		gaps pretrain cost memory export cluster; do \
+		$(BIN)/python -m benchmarks run $$name || exit; \
+	done
+	$(BIN)/python -m benchmarks report
+	$(BIN)/python -m benchmarks documents
 
 docs: .venv/docs.stamp
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env -q \

@@ -15,7 +15,7 @@ from report import write_report
 from sktext_vq import DriftWarning
 from sktext_vq._features.drift import DriftReference, likely_triads, warn_of_drift
 from sktext_vq._features.scaling import Scaler
-from sktext_vq._utils.channels import (find_triads)
+from sktext_vq._utils.channels import find_triads
 from sktext_vq.panel import as_panel
 
 SETS = ("MotionSense", "WISDM-2019-watch")
@@ -23,7 +23,7 @@ KEYS = ("set", "people", "names", "fault", "windows", "of")
 VALUES = ("draws", "noticed")
 SIZES = (1, 10, 100)
 
-_DRAWS, _CLEAN_DRAWS = 60, 400
+_DRAWS, _CLEAN_DRAWS = 100, 500
 _GRAVITY = 9.80665
 
 Array = NDArray[np.float64]

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from inspect import signature
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from protocol import take
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import RidgeClassifierCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
-# sktext_vq, sktime and aeon are imported where they are used: whoever measures the
-# memory of one must not have the other in the same process.
+from benchmarks.data import first_by_class, take
+
+# sktext_vq, sktime and aeon are imported where they are used: a process that measures
+# the memory of one must not import the others.
 
 
 class EqualLength(TransformerMixin, BaseEstimator):
     """Stretch series of unequal length to that of the longest training series.
 
-    MiniRocket needs this, by straight lines between timepoints. Arrays, which hold
-    series of equal length, pass through.
+    Straight lines are drawn between timepoints. Arrays pass through.
     """
 
     def fit(self, X: Any, y: Any = None) -> EqualLength:
@@ -47,17 +47,8 @@ class EqualLength(TransformerMixin, BaseEstimator):
 class Rocket(TransformerMixin, BaseEstimator):
     """MiniRocket or MultiRocket of sktime, held by a transformer of scikit-learn.
 
-    When sktime's own one is fitted, it drops every attribute, and with them what
-    pipelines of scikit-learn 1.9 keep there.
-
-    Parameters
-    ----------
-    kind : str, default="MiniRocketMultivariate"
-        Name of the class.
-    n_jobs : int, default=-1
-        Threads.
-    random_state : int, optional
-        Makes fits repeatable.
+    sktime's own drops every attribute when it is fitted, and with them what pipelines
+    of scikit-learn 1.9 keep there.
     """
 
     def __init__(
@@ -79,28 +70,20 @@ class Rocket(TransformerMixin, BaseEstimator):
         self.rocket_ = self._rocket_class(
             n_jobs=self.n_jobs, random_state=self.random_state
         )
-        self.rocket_.fit(self._as_needed(X))
+        self.rocket_.fit(self._converted(X))
         return self
 
     def transform(self, X: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Pool what kernels give."""
-        return self.rocket_.transform(self._as_needed(X)).to_numpy()
+        """Compute features."""
+        return self.rocket_.transform(self._converted(X)).to_numpy()
 
-    def _as_needed(self, X: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        # MultiRocket of sktime 1.2 takes nothing but double precision.
+    def _converted(self, X: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+        # MultiRocket of sktime 1.2 requires double precision.
         return X if self.kind == "MiniRocketMultivariate" else X.astype(np.float64)
 
 
 class OfEqualLength(ClassifierMixin, BaseEstimator):
-    """A classifier of sktime or aeon, for whom series of unequal length are stretched.
-
-    Parameters
-    ----------
-    make : callable
-        Makes the classifier for so many channels and timepoints.
-    in_a_row : bool, default=False
-        Whether channels come one after another, as one.
-    """
+    """A classifier of sktime or aeon, with series of unequal length stretched."""
 
     def __init__(self, make: Callable[[int, int], Any], in_a_row: bool = False) -> None:
         self.make = make
@@ -110,31 +93,27 @@ class OfEqualLength(ClassifierMixin, BaseEstimator):
         """Fit the classifier."""
         self.length_ = EqualLength().fit(X)
         model = self.make(len(X[0]), self.length_.n_timepoints_)
-        self.network_.model = model.fit(self._as_needed(X), y)
-        self.classes_ = self.network_.model.classes_
+        self.model_ = model.fit(self._converted(X), y)
+        self.classes_ = self.model_.classes_
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict classes."""
-        return self.network_.model.predict(self._as_needed(X))
+        return self.model_.predict(self._converted(X))
 
     def predict_proba(self, X: Any) -> NDArray[np.floating[Any]]:
         """Predict probabilities of classes."""
-        return self.network_.model.predict_proba(self._as_needed(X))
+        return self.model_.predict_proba(self._converted(X))
 
-    def _as_needed(self, X: Any) -> NDArray[np.float64]:
-        # WEASEL of sktime 1.2 takes nothing but double precision.
+    def _converted(self, X: Any) -> NDArray[np.float64]:
+        # WEASEL of sktime 1.2 requires double precision.
         X = self.length_.transform(X).astype(np.float64)
         return X.reshape(len(X), 1, -1) if self.in_a_row else X
 
 
-def ridge_on(*steps: Any) -> Pipeline:
-    """Put the head on top that is recommended for MiniRocket."""
-    return make_pipeline(*steps, StandardScaler(), _ridge())
-
-
-def _ridge() -> RidgeClassifierCV:
-    return RidgeClassifierCV(alphas=np.logspace(-1, 5, 13))
+def ridge(**parameters: Any) -> RidgeClassifierCV:
+    """Make the head that the authors of MiniRocket recommend."""
+    return RidgeClassifierCV(alphas=np.logspace(-1, 5, 13), **parameters)
 
 
 # Ours.
@@ -145,121 +124,91 @@ def closed_form(seed: int, **parameters: Any) -> Pipeline:
     from sktext_vq import VQTextTransformer
 
     transformer = VQTextTransformer(max_epochs=0, random_state=seed, **parameters)
-    return make_pipeline(transformer, _ridge())
+    return make_pipeline(transformer, ridge())
 
 
 def classifier(seed: int, **parameters: Any) -> Any:
-    """Return the classifier as it comes, or with what is known of the series."""
+    """Return the classifier."""
     from sktext_vq import VQTextClassifier
 
     return VQTextClassifier(random_state=seed, **parameters)
 
 
-def classifier_closed(seed: int) -> Any:
+def classifier_closed(seed: int, **parameters: Any) -> Any:
     """Return the classifier without training."""
-    return classifier(seed, max_epochs=0)
+    return classifier(seed, max_epochs=0, **parameters)
 
 
-# Those of sktime, with its defaults.
+# Those of sktime and aeon, with their defaults.
 
 
-def minirocket(seed: int, n_jobs: int = -1) -> Pipeline:
-    """MiniRocket as sktime has it."""
-    return ridge_on(EqualLength(), Rocket(n_jobs=n_jobs, random_state=seed))
+def minirocket(
+    seed: int, n_jobs: int = -1, kind: str = "MiniRocketMultivariate"
+) -> Pipeline:
+    """MiniRocket, or another one of its kind."""
+    rocket = Rocket(kind, n_jobs=n_jobs, random_state=seed)
+    return make_pipeline(EqualLength(), rocket, StandardScaler(), ridge())
 
 
 def minirocket_calibrated(seed: int, n_jobs: int) -> Pipeline:
     """MiniRocket whose ridge has probabilities, from scores of held-out folds."""
-    rocket = Rocket(n_jobs=n_jobs, random_state=seed)
-    head = CalibratedClassifierCV(_ridge(), ensemble=False)
-    return make_pipeline(EqualLength(), rocket, StandardScaler(), head)
+    model = minirocket(seed, n_jobs)
+    head = CalibratedClassifierCV(model[-1], ensemble=False)
+    return make_pipeline(*model[:-1], head)
 
 
 def multirocket(seed: int, n_jobs: int) -> Pipeline:
     """MultiRocket."""
-    rocket = Rocket("MultiRocketMultivariate", n_jobs=n_jobs, random_state=seed)
-    return ridge_on(EqualLength(), rocket)
+    return minirocket(seed, n_jobs, "MultiRocketMultivariate")
+
+
+def _of(path: str) -> Callable[[int, int], OfEqualLength]:
+    """Return a function that makes a classifier by the path of its class."""
+
+    def build(seed: int, n_jobs: int) -> OfEqualLength:
+        return OfEqualLength(lambda *_: _make(path, seed, n_jobs))
+
+    return build
+
+
+def _make(path: str, seed: int, n_jobs: int, **parameters: Any) -> Any:
+    """Make a classifier, with a seed and threads if it has such parameters."""
+    module, name = path.rsplit(".", 1)
+    kind = getattr(import_module(module), name)
+    common = {"random_state": seed, "n_jobs": n_jobs}
+    known = signature(kind).parameters
+    return kind(**{k: v for k, v in common.items() if k in known}, **parameters)
 
 
 def weasel(seed: int, n_jobs: int) -> OfEqualLength:
     """WEASEL, and WEASEL+MUSE for several channels."""
-    from sktime.classification.dictionary_based import MUSE, WEASEL
-
+    path = "sktime.classification.dictionary_based."
     return OfEqualLength(
-        lambda n_channels, _: (MUSE if n_channels > 1 else WEASEL)(
-            n_jobs=n_jobs, random_state=seed
+        lambda n_channels, _: _make(
+            path + ("MUSE" if n_channels > 1 else "WEASEL"), seed, n_jobs
         )
     )
 
 
-def catch22(seed: int, n_jobs: int) -> OfEqualLength:
-    """The 22 features of catch22 and a random forest."""
-    from sktime.classification.feature_based import Catch22Classifier
-
-    return OfEqualLength(lambda *_: Catch22Classifier(n_jobs=n_jobs, random_state=seed))
-
-
 def tsf(seed: int, n_jobs: int) -> OfEqualLength:
     """TimeSeriesForest; of channels one after another, with no interval in two."""
-    from sktime.classification.interval_based import TimeSeriesForestClassifier
-
+    path = "sktime.classification.interval_based.TimeSeriesForestClassifier"
     return OfEqualLength(
-        lambda _, n_timepoints: TimeSeriesForestClassifier(
-            inner_series_length=n_timepoints, n_jobs=n_jobs, random_state=seed
-        ),
+        lambda _, length: _make(path, seed, n_jobs, inner_series_length=length),
         in_a_row=True,
     )
 
 
-def dtw(seed: int, n_jobs: int) -> OfEqualLength:
-    """The nearest neighbour by dynamic time warping, which has no use for a seed."""
-    from sktime.classification.distance_based import KNeighborsTimeSeriesClassifier
-
-    return OfEqualLength(lambda *_: KNeighborsTimeSeriesClassifier(n_jobs=n_jobs))
-
-
-# Those of aeon, with its defaults.
-
-
-def hydra(seed: int, n_jobs: int) -> OfEqualLength:
-    """Hydra."""
-    from aeon.classification.convolution_based import HydraClassifier
-
-    return OfEqualLength(lambda *_: HydraClassifier(n_jobs=n_jobs, random_state=seed))
-
-
-def multirocket_hydra(seed: int, n_jobs: int) -> OfEqualLength:
-    """Features of MultiRocket and Hydra."""
-    from aeon.classification.convolution_based import MultiRocketHydraClassifier
-
-    return OfEqualLength(
-        lambda *_: MultiRocketHydraClassifier(n_jobs=n_jobs, random_state=seed)
-    )
-
-
-def quant(seed: int, n_jobs: int) -> OfEqualLength:
-    """QUANT, which has one thread."""
-    from aeon.classification.interval_based import QUANTClassifier
-
-    return OfEqualLength(lambda *_: QUANTClassifier(random_state=seed))
-
-
-def rdst(seed: int, n_jobs: int) -> OfEqualLength:
-    """Random dilated shapelets."""
-    from aeon.classification.shapelet_based import RDSTClassifier
-
-    return OfEqualLength(lambda *_: RDSTClassifier(n_jobs=n_jobs, random_state=seed))
-
-
 def weasel2(seed: int, n_jobs: int) -> OfEqualLength:
-    """WEASEL 2.0, one for each channel; of several the most votes."""
-    from aeon.classification.compose import ClassifierChannelEnsemble
-    from aeon.classification.dictionary_based import WEASEL_V2
+    """WEASEL 2.0, one for each channel; the class with the most votes."""
+    path = "aeon.classification.dictionary_based.WEASEL_V2"
 
     def make(n_channels: int, _: int) -> Any:
-        single = WEASEL_V2(n_jobs=n_jobs, random_state=seed)
+        single = _make(path, seed, n_jobs)
         if n_channels == 1:
             return single
+        from aeon.classification.compose import ClassifierChannelEnsemble
+
         return ClassifierChannelEnsemble(
             [single], channels=["all-split"], random_state=seed
         )
@@ -278,15 +227,17 @@ OF_SKTIME: dict[str, Callable[[int, int], Any]] = {
     "minirocket-calibrated": minirocket_calibrated,
     "multirocket": multirocket,
     "weasel": weasel,
-    "catch22": catch22,
+    "catch22": _of("sktime.classification.feature_based.Catch22Classifier"),
     "tsf": tsf,
-    "dtw": dtw,
+    "dtw": _of("sktime.classification.distance_based.KNeighborsTimeSeriesClassifier"),
 }
 OF_AEON: dict[str, Callable[[int, int], Any]] = {
-    "hydra": hydra,
-    "multirocket-hydra": multirocket_hydra,
-    "quant": quant,
-    "rdst": rdst,
+    "hydra": _of("aeon.classification.convolution_based.HydraClassifier"),
+    "multirocket-hydra": _of(
+        "aeon.classification.convolution_based.MultiRocketHydraClassifier"
+    ),
+    "quant": _of("aeon.classification.interval_based.QUANTClassifier"),
+    "rdst": _of("aeon.classification.shapelet_based.RDSTClassifier"),
     "weasel2": weasel2,
 }
 ESTIMATORS = {**OURS, **OF_SKTIME, **OF_AEON}
@@ -310,12 +261,9 @@ _LEVELS = {
 
 
 def build(
-    estimator: str,
-    seed: int,
-    n_threads: int,
-    about: Mapping[str, Any] | None = None,
+    estimator: str, seed: int, n_threads: int, about: Mapping[str, Any] | None = None
 ) -> Any:
-    """Make an estimator for so many threads.
+    """Make an estimator for a number of threads.
 
     Ours follow `limit_threads`. Only ``classifier-named`` gets what is known `about`
     the series.
@@ -327,50 +275,27 @@ def build(
     return ESTIMATORS[estimator](seed, n_threads)
 
 
-@contextmanager
-def limit_threads(n_threads: int) -> Iterator[None]:
-    """Limit torch and linear algebra; MiniRocket has `n_jobs` for its own part.
-
-    To be entered anew for each fit: numba, when it starts, sets those of torch too.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    with threadpool_limits(n_threads):
-        torch.set_num_threads(n_threads)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-
 def check_level(estimator: str, model: Any) -> None:
-    """Refuse a model that fell back, say to training without text, with a warning."""
+    """Raise if a model fell back, say to training without text, with a warning."""
     if estimator in _LEVELS:
         first = model[0] if isinstance(model, Pipeline) else model
-        if first.training_stage_ != _LEVELS[estimator]:
+        if first.level_ != _LEVELS[estimator]:
             raise RuntimeError(
                 f"{estimator} should be {_LEVELS[estimator]!r}, but is "
-                f"{first.training_stage_!r}."
+                f"{first.level_!r}."
             )
-
-
-def few_of_each(y: NDArray[Any], n_cases: int = 5) -> NDArray[np.intp]:
-    """Pick the first cases of each class."""
-    return np.sort(
-        np.concatenate([np.flatnonzero(y == label)[:n_cases] for label in np.unique(y)])
-    )
 
 
 _warm: set[tuple[str, int]] = set()  # what this process has fitted before
 
 
-def warm_up(estimator: str, n_threads: int, X: Any, y: NDArray[Any]) -> None:
+def warm_up(
+    estimator: str, n_threads: int, X: Any, y: NDArray[Any], about: Any = None
+) -> None:
     """Fit once to a few cases, so that compilers and lazy imports are not timed."""
     if (estimator, n_threads) in _warm:
         return
-    cases = few_of_each(y)
+    cases = first_by_class(y)
     small = take(X, cases)
-    model = build(estimator, 0, n_threads)
-    model.fit(small, y[cases]).predict(small)
+    build(estimator, 0, n_threads, about).fit(small, y[cases]).predict(small)
     _warm.add((estimator, n_threads))

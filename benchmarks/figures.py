@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from estimators import BASELINE, OURS
-from protocol import log
+
+from benchmarks.estimators import BASELINE, OURS
+from benchmarks.store import log
 
 _PACKAGES = ("matplotlib", "scikit_posthocs")
 _NO_DATE: Any = {"Date": None}
@@ -21,27 +22,7 @@ _STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "suite"}
 def draw(
     by_set: pd.DataFrame, p: pd.DataFrame, seconds: pd.Series, folder: Path, title: str
 ) -> list[tuple[str, Path]]:
-    """Draw what the suite found.
-
-    Parameters
-    ----------
-    by_set : DataFrame
-        Accuracies, with a row per set and a column per estimator.
-    p : DataFrame
-        p-values of differences between estimators.
-    seconds : Series
-        Seconds of each estimator.
-    folder : Path
-        Where figures go.
-    title : str
-        What kind of splits they are of.
-
-    Returns
-    -------
-    list of tuple
-        What each figure shows, and its file. None, with a message, if matplotlib or
-        scikit-posthocs is not installed.
-    """
+    """Draw what the suite found."""
     lacking = [name for name in _PACKAGES if not find_spec(name)]
     if lacking:
         log(f"No figures without {' and '.join(lacking)}.")

@@ -78,4 +78,4 @@ mean.round(3)
 # %%
 # The suite that is behind :doc:`/comparison` does this for 16 estimators on 21 sets, in
 # their official parts, with seeds, tests of significance, seconds and memory:
-# ``benchmarks/suite.py``, see :doc:`/generated/benchmarks/README`.
+# ``python -m benchmarks run suite``, see :doc:`/generated/benchmarks/README`.

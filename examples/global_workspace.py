@@ -1,14 +1,13 @@
 """
-Toy model: a global latent workspace with a codebook for slots
-==============================================================
+Toy model: a global latent workspace with a codebook
+====================================================
 
-In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711) either
-modality can be decoded from what any wrote. Here text takes the place of persistence
-images: it writes only codes, a series also where they are. Does text move the cuts?
-
-It is trained twice, without and with text. Printed are, on test series, the class that
-a place is nearest to (a quarter is chance), how well it tells the use of codes and the
-text, and what text changed: half of the borders, by two timepoints, and many codes.
+In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711) both
+modalities share an embedding space, from which either can be decoded. Here a series
+writes codes and their positions, and a text writes codes alone. Does text change where
+series are cut? Printed are, for test series, how often the nearest text is that of the
+true class (chance: .25), how well embeddings predict use of codes and text, and how
+many borders and codes differ between models trained without and with text.
 """
 
 import argparse
@@ -21,44 +20,48 @@ from torch import nn
 
 from sktext_vq import PromptBank, TextEncoder
 from sktext_vq._interpret.shape_names import shape_words
-from sktext_vq._training.texts import encode_texts
 from sktext_vq.datasets import load
-from sktext_vq.nn import ShapeTokenizer, attributes, fusion, losses, segments, text
+from sktext_vq.nn import CodeDecoder, Fusion, TextBranch, losses
+from sktext_vq.nn.auxiliary.joint_losses import cosine_loss
+from sktext_vq.nn.auxiliary.segments import SegmentRefiner, quantise, render
 from sktext_vq.nn.constants import SCALE_FLOOR
-from sktext_vq.nn.windows import (Batch)
+from sktext_vq.nn.segmentation import cut_segments
+from sktext_vq.nn.text_branch import Texts
+from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer
 
 
 class Workspace(nn.Module):
-    """Both sides write codes and hear the other's; `fusion` heads give places here."""
+    """Each branch writes codes and attends to those of the other."""
 
     def __init__(self, codebook, usage, text_dim, dim=48):
         super().__init__()
-        self.codebook, self.read = codebook, text.TextBranch(text_dim, dim)
-        self.borders = attributes.AttributeDecoder(generator=torch.default_generator)
+        self.codebook, self.encode = codebook, TextBranch(text_dim, dim)
+        self.borders = SegmentRefiner(generator=torch.default_generator)
         self.to_z, self.embed = nn.Linear(dim, 8 * 8), nn.Linear(8 + 4, dim)
-        self.to_usage = text.CodeDecoder(dim, usage, 8)
-        self.fusion, self.to_text = fusion.Fusion(dim, dim), nn.Linear(dim, text_dim)
+        self.to_usage = CodeDecoder(dim, usage, 8)
+        self.fusion, self.to_text = Fusion(dim, dim), nn.Linear(dim, text_dim)
         nn.init.zeros_(self.to_usage.to_z.weight)  # starts from the usual usage
 
     def forward(self, series, texts):
-        """Let series write codes, and texts, and broadcast; also draw the series."""
-        found = segments.cut_segments(series, self.codebook.codes.detach())
+        """Encode series and texts as codes, and embed them; also draw the series."""
+        found = cut_segments(series, self.codebook.codes.detach())
         cut = self.borders(series, *found[:2], found.start >= 0)
-        z, code, _ = attributes.quantise(cut.shape, self.codebook, 0.5)
-        drawn, _, _ = attributes.quantise(cut.shape.detach(), self.codebook, 0.5)
+        z, _ = quantise(cut.shape, self.codebook, 0.5)
+        code = torch.cdist(z, self.codebook.codes).argmin(2)
+        drawn, _ = quantise(cut.shape.detach(), self.codebook, 0.5)
         drawn = drawn * (cut.scale[..., None] + SCALE_FLOOR) + cut.offset[..., None]
-        drawn = attributes.render(drawn, *cut[:2], cut.mask, series.shape[1])
+        drawn = render(drawn, *cut[:2], cut.mask, series.shape[1])
         where = torch.stack([cut.start / 100, cut.length / 100, *cut[2:4]], 2)
         series = self.embed(torch.cat([z, where], 2))
-        z = self.to_z(7 * self.read(texts)[0]).view(-1, 8, 8)  # eight for each text
-        z, _, _ = attributes.quantise(z, self.codebook, 0.5)
+        z = self.to_z(7 * self.encode(texts)[0]).view(-1, 8, 8)  # eight for each text
+        z, _ = quantise(z, self.codebook, 0.5)
         texts = self.embed(nn.functional.pad(z, (0, 4)))  # z alone
         every, none = texts.flatten(0, 1).expand(len(series), -1, -1), 0 * series[:4]
-        places = []  # modality dropout: series alone, text alone, series and all texts
+        found = []  # modality dropout: series alone, text alone, series and all texts
         for a, b, keep in (series, every, 0), (none, texts, 1), (series, every, 1):
             known, keep = torch.ones(b.shape[:2]) > 0, torch.full((len(a),), keep) > 0
-            places.append(sum(self.fusion(a, cut.mask[: len(a)], b, known, keep)))
-        return [nn.functional.normalize(p) for p in places], cut, code, drawn
+            found.append(sum(self.fusion(a, cut.mask[: len(a)], b, known, keep)))
+        return [nn.functional.normalize(p) for p in found], cut, code, drawn
 
 
 parser = argparse.ArgumentParser(description="Series and texts that share codes.")
@@ -67,13 +70,13 @@ parser.add_argument("--steps", type=int, default=100, help="of each training")
 options, data = parser.parse_args(), load("BasicMotions")
 names, y = np.unique([data.y_train, data.y_test], return_inverse=True)
 X = np.linalg.norm([data.X_train[:, :3], data.X_test[:, :3]], axis=2)  # acceleration
-series, y = (
-    torch.tensor((X - X[0].mean()) / X[0].std()).float(),
-    torch.tensor(y).view(2, -1),
-)
+series = torch.tensor((X - X[0].mean()) / X[0].std()).float()
+y = torch.tensor(y).view(2, -1)
 wordings, _ = PromptBank().flat(names, ["sentence", "affirmative"])  # 4 of each class
 wordings += ["hitting a shuttlecock", "a sprint", "not moving at all", "a stroll"]
-texts, cuts, parts, r2 = encode_texts(wordings, TextEncoder()), [], [], []
+words, known = map(torch.from_numpy, TextEncoder().tokens(wordings))
+texts = Texts(words, known, torch.arange(len(words))[:, None])  # a sentence each
+cuts, parts, r2 = [], [], []
 for text_weight in (0, 1):
     torch.manual_seed(0)
     tokenizer = ShapeTokenizer(1, 100, 32)
@@ -87,9 +90,9 @@ for text_weight in (0, 1):
         some = texts._replace(sentences=texts.sentences[rows])
         (alone, told, both), _, _, drawn = model(series[0], some)
         sides, true = (alone, told[y[0]], both), some.vectors()[y[0]]
-        # Demi-cycles and translations: first to series, then to text. Contrastive.
+        # Demi-cycles and translations, to series and to text, and contrastive losses.
         codes = [losses.code_loss(model.to_usage(p, book), uses[0]) for p in sides]
-        words = [losses.cosine_loss(model.to_text(p), true) for p in sides]
+        words = [cosine_loss(model.to_text(p), true) for p in sides]
         pairs = [losses.text_loss(p, told, y[0], 0.1) for p in (alone, both)]
         loss = codes[0] + 3 * losses.reconstruction_loss(drawn, series[0])
         optimiser.zero_grad()
@@ -108,7 +111,7 @@ scores = [alone @ told.T, uses[1].sqrt().flatten(1) @ use.T, both @ told.T]
 for name, side in {"series": alone, "text": told[y[1]], "both": both}.items():
     right = (scores.pop(0).argmax(1) == y[1]).float().mean()
     nats = losses.code_loss(model.to_usage(side, book), uses[1])
-    cosine = 1 - losses.cosine_loss(model.to_text(side), unseen.vectors()[y[1]])
+    cosine = 1 - cosine_loss(model.to_text(side), unseen.vectors()[y[1]])
     print(f"{name}: class {right:.2f}, use of codes {nats:.2f} nats, text {cosine:.2f}")
 gap, near = (cuts[2][:, :, None] - cuts[0][:, None]).abs().min(2)
 gap, other = gap[cut.mask], (code != cuts[1].gather(1, near))[cut.mask].sum()
@@ -122,9 +125,7 @@ for axis, part, title in zip(axes, parts, ("without", "with"), strict=True):
     bars = axis.bar(part.start, 7, part.length, -2, align="edge", color=colour, ec="k")
     axis.bar_label(bars, part.code)
     axis.plot(np.arange(100) + 0.5, series[1, 30], "k")
-    axis.set(
-        xlim=(0, 100), ylim=(-2, 5), xlabel="timepoint", ylabel="acceleration (sd)"
-    )
+    axis.set(xlim=(0, 100), ylim=(-2, 5), xlabel="timepoint", ylabel="acceleration")
     axis.set_title(f"Badminton, borders learned {title} text; codes by number", pad=18)
 if options.picture:
     figure.savefig(options.picture)

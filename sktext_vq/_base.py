@@ -9,25 +9,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from sktext_vq._features.columns import check_column, check_weights
 from sktext_vq._features.drift import warn_of_drift
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.input import InputSpec, is_table
-from sktext_vq._features.sensors import check_channel_names, check_sensors
 from sktext_vq._interpret import alignment, code_table, segments
 from sktext_vq._interpret.code_statistics import CodeStatistics
+from sktext_vq._training.arguments import validate_fit
 from sktext_vq._training.checkpoint import Checkpoint
 from sktext_vq._training.data import TrainingData
 from sktext_vq._training.fit import FeatureFit
 from sktext_vq._training.network import Network
 from sktext_vq._training.settings import FitSettings, as_text_encoder
-from sktext_vq._training.texts import check_case_texts
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq._utils.docs import fill_docs
-from sktext_vq._utils.validation import check_text
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
 
@@ -78,58 +74,18 @@ class BaseVQText(BaseEstimator):
         return FitSettings.from_parameters(self.get_params(deep=False))
 
     def _validate_fit(
-        self,
-        X: Any,
-        y: Any,
-        text: Any,
-        *,
-        groups: Any = None,
-        sample_weight: Any = None,
-        init: Any = None,
+        self, X: Any, y: Any, text: Any, *, init: Any = None, **weights: Any
     ) -> tuple[InputSpec, TrainingData]:
-        """Check the arguments of `fit`, and leave out cases of weight 0."""
-        panel = as_panel(X, estimator_name=type(self).__name__)
-        spec = InputSpec.of(X, panel)
-        known_names = check_channel_names(self.channel_names, panel)
-        names = known_names
-        if names is None:
-            names = tuple(f"channel {i}" for i in range(panel.n_channels))
-        sensors = check_sensors(self.gravity, names, is_named=known_names is not None)
-        y = None if y is None else check_column(y, "y", panel)
-        if y is not None:
-            with np.errstate(invalid="ignore"):  # casts NaN before it raises
-                check_classification_targets(y)
-            check_text(np.unique(y), "y")
-        texts = None if text is None else check_case_texts(text, panel.n_cases)
-        groups = None if groups is None else check_column(groups, "groups", panel)
-        weight = check_weights(sample_weight, panel)
-        if weight is not None and not weight.all():
-            cases = np.flatnonzero(weight)
-            panel, weight = panel.take(cases).trim(), weight[cases]
-            y = None if y is None else y[cases]
-            texts = None if texts is None else [texts[i] for i in cases]
-            groups = None if groups is None else groups[cases]
-        if weight is not None:
-            weight = None if np.ptp(weight) == 0 else weight / weight.mean()
-        labels = classes = None
-        if y is not None:
-            labels, classes = np.unique(y, return_inverse=True)
-        spec = spec._replace(
-            n_timepoints=panel.n_timepoints,
-            min_timepoints=int(panel.lengths.min()),
-            column_names=known_names,
-        )
-        return spec, TrainingData(
-            panel,
-            names,
-            sensors,
-            known_names,
-            labels,
-            classes,
-            sample_weight=weight,
-            groups=groups,
-            case_texts=texts,
+        """Check the arguments of `fit`; see `validate_fit`."""
+        return validate_fit(
+            as_panel(X, estimator_name=type(self).__name__),
+            X,
+            y,
+            text,
+            channel_names=self.channel_names,
+            gravity=self.gravity,
             warm_start=None if init is None else self._read_init(init),
+            **weights,
         )
 
     def _read_init(self, init: Any) -> WarmStart:
@@ -380,8 +336,9 @@ class BaseVQText(BaseEstimator):
             A row per code:
 
             - its ``shape`` in words (``"nearly flat"`` if its eight points hardly
-              differ; only segments that hardly vary have such a code), ``usage`` (share of the windows of the training series), and the
-              ``channel`` and ``length`` (in timepoints) in which it is most typical;
+              differ; only segments that hardly vary have such a code), ``usage`` (share
+              of the windows of the training series), and the ``channel`` and ``length``
+              (in timepoints) in which it is most typical;
             - ``attributes``, such as ``"strong, quick, in acc_z"``: whether its
               windows are strong or weak for their channel and length, short or long,
               and mostly of one channel. Empty where they are neither;

@@ -44,9 +44,10 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
     Parameters
     ----------
-    [[parameters]]
+    [[text_parameters]]
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, as in scikit-learn.
+    [[other_parameters]]
 
     Attributes
     ----------
@@ -131,6 +132,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         [[X_train]]
         y : array-like of shape (n_cases,)
             Class labels, of at least two classes.
+        [[text_argument]]
         groups : array-like of shape (n_cases,), optional
             Group of each case, such as the person or machine it comes from. Penalty and
             probabilities are then chosen for groups that training has not seen.
@@ -206,13 +208,11 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         Returns
         -------
-        ndarray of shape (n_cases, n_classes)
-            Columns as in ``classes_``.
+        [[proba]]
 
         Raises
         ------
-        NotFittedError, ValueError
-            As :meth:`predict_proba`.
+        [[raises_X]]
         """
         return log_softmax(self._logits(self.check_X(X)), axis=1)
 
@@ -231,8 +231,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         Raises
         ------
-        NotFittedError, ValueError
-            As :meth:`predict_proba`.
+        [[raises_X]]
         """
         logits = self._logits(self.check_X(X))
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
@@ -276,18 +275,15 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         DataFrame
             Rows of each series by contribution, the largest first: ``case``, ``label``,
             ``against``; ``channel``, ``channel_name``, ``start``, ``length`` and
-            ``code`` of a token as in :meth:`tokens`; a ``phrase`` that describes it; and
-            its ``contribution``. Contributions of a series sum to the log-odds of
+            ``code`` of a token as in :meth:`tokens`; a ``phrase`` that describes it;
+            and its ``contribution``. Contributions of a series sum to the log-odds of
             `label` over `against`. Rows with code -1 are statistics of a channel,
             timepoints between tokens, and the intercept, which is last: the log-odds of
             a series without shapes and with average statistics.
 
         Raises
         ------
-        NotFittedError
-            If `fit` was not called.
-        ValueError
-            If X is not a panel, a class is not a training class, or both are the same.
+        [[raises_X]]
 
         Examples
         --------
@@ -301,13 +297,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         ('standing', 'badminton')
         """
         panel = self.check_X(X)
-        explainer = Explainer(
-            self.features_,
-            self.head_,
-            self._refiner(),
-            self.classes_,
-            self.channel_names_,
-        )
+        parts = self.features_, self.head_, self._refiner()
+        explainer = Explainer(*parts, self.classes_, self.channel_names_)
         return explainer.explain(panel, label, against, self._execution())
 
     def predict_proba_zero_shot(

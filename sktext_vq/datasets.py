@@ -217,23 +217,30 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
             channels = line.split(":")
             if kind:
                 labels.append(_check_label(channels.pop(), kind, declared, place))
-            try:
-                series = np.array([_numbers(channel) for channel in channels])
-            except ValueError as error:
-                raise ValueError(
-                    f"{place} is not a series: channels of the same number of "
-                    "comma-separated values, separated by colons."
-                ) from error
-            if cases and len(series) != len(cases[0]):
-                raise ValueError(
-                    f"{place} has {len(series)} channels, but the first series has "
-                    f"{len(cases[0])}."
-                )
-            cases.append(series)
+            cases.append(_read_series(channels, cases, place))
     if not cases:
         raise ValueError(f"{path} is not a .ts file with series after a line @data.")
     X: Series = np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
     return X, np.array(labels, dtype=np.str_) if kind else None
+
+
+def _read_series(
+    channels: list[str], cases: list[NDArray[np.floating[Any]]], place: str
+) -> NDArray[np.floating[Any]]:
+    """Return the values of a line, with as many channels as earlier cases."""
+    try:
+        series = np.array([_numbers(channel) for channel in channels])
+    except ValueError as error:
+        raise ValueError(
+            f"{place} is not a series: channels of the same number of comma-separated "
+            "values, separated by colons."
+        ) from error
+    if cases and len(series) != len(cases[0]):
+        raise ValueError(
+            f"{place} has {len(series)} channels, but the first series has "
+            f"{len(cases[0])}."
+        )
+    return series
 
 
 def _check_declared(declared: list[str], kind: str, place: str) -> None:
@@ -244,8 +251,9 @@ def _check_declared(declared: list[str], kind: str, place: str) -> None:
         raise ValueError(f"{place} needs the labels of all classes after 'true'.")
     if len({label.lower() for label in declared}) < len(set(declared)):
         raise ValueError(
-            f"{place} declares labels that differ by case alone: {format_names(declared)}. "
-            "Labels are read in lower case; give each its own name."
+            f"{place} declares labels that differ by case alone: "
+            f"{format_names(declared)}. Labels are read in lower case; give each its "
+            "own name."
         )
 
 
@@ -263,8 +271,8 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
     elif label not in declared:
         raise ValueError(
             f"{place} ends in {label!r}, which is not among the labels that the header "
-            f"declares: {format_names(declared)}. End each line in a colon and a label, and "
-            "declare all labels after @classLabel true."
+            f"declares: {format_names(declared)}. End each line in a colon and a "
+            "label, and declare all labels after @classLabel true."
         )
     return label
 

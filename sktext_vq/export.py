@@ -382,9 +382,9 @@ def _count_length(
     yield _summarise(graph, values, n_windows), summaries
 
 
-def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[np.int64]]:
+def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[Any]]:
     """Which features histograms, matches and summaries of a length are, by view."""
-    numbers = np.arange(tokenizer.layout.n_features)
+    numbers: NDArray[Any] = np.arange(tokenizer.layout.n_features)
     for kind in tokenizer.layout.split(numbers):
         blocks = kind[:, :, d].swapaxes(0, 1)
         yield blocks.reshape(-1, *blocks.shape[2:])

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -19,17 +18,22 @@ from scipy.sparse import issparse
 from sklearn.utils._set_output import _get_output_config
 from sklearn.utils.validation import check_array
 
+from sktext_vq._utils.data_frames import (
+    as_frames,
+    channel_names,
+    check_columns,
+    float_dtype,
+    frame_to_numpy,
+    is_frame,
+    split_frame,
+)
+from sktext_vq._utils.numbers import as_numbers, position_phrase
+
 __all__ = ["Panel", "as_panel"]
-
 FloatArray = NDArray[np.floating[Any]]
-
 # Checks look at about this many values at a time, so that their temporary arrays
 # stay at a few MiB however large the panel is.
 _CHUNK_VALUES = 2**20
-
-# Integers beyond are rounded in float64.
-_MAX_INTEGER = 2**53
-
 _ACCEPTED = (
     "an (n_cases, n_timepoints) array, an (n_cases, n_channels, n_timepoints) array, "
     "a list of (n_channels, n_timepoints) arrays, or one of sktime's panel types"
@@ -165,13 +169,13 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
         return X
     names = cases = None
     frames: list[Any] | None
-    if _is_frame(X) and X.index.nlevels > 1 and 0 not in X.shape:
-        cases, frames = _cut(X)
+    if is_frame(X) and X.index.nlevels > 1 and 0 not in X.shape:
+        cases, frames = split_frame(X)
     else:
-        frames = _frames(X)
+        frames = as_frames(X)
     if frames is not None:
-        names = _channel_names(frames)
-        X = [_frame_to_numpy(frame).T for frame in frames]
+        names = channel_names(frames)
+        X = [frame_to_numpy(frame).T for frame in frames]
     if _is_list_of_series(X):
         values = _stack(X, estimator_name)
     else:
@@ -185,7 +189,7 @@ def rows_of_cases(rows: Any, X: Any, transformer: Any) -> Any:
     scikit-learn gives pandas output the index of X, which has several rows for each
     case if it has levels for cases and times.
     """
-    if not (_is_frame(X) and X.index.nlevels > 1):
+    if not (is_frame(X) and X.index.nlevels > 1):
         return rows
     if _get_output_config("transform", transformer)["dense"] != "pandas":
         return rows
@@ -196,11 +200,11 @@ def rows_of_cases(rows: Any, X: Any, transformer: Any) -> Any:
 def _from_array(X: Any, estimator_name: str) -> FloatArray:
     """View or convert an array-like as (n_cases, n_channels, n_timepoints)."""
     dtype: Any = [np.float64, np.float32]
-    if _is_frame(X):
-        _check_columns(X)
-        X = _frame_to_numpy(X)
+    if is_frame(X):
+        check_columns(X)
+        X = frame_to_numpy(X)
     if not issparse(X):  # check_array has the message for sparse input
-        X = _numbers(X)
+        X = as_numbers(X)
         if X.ndim == 0 and X.dtype.kind == "O":
             raise TypeError(
                 f"{estimator_name} takes {_ACCEPTED}, got {type(X[()]).__name__}."
@@ -215,7 +219,7 @@ def _from_array(X: Any, estimator_name: str) -> FloatArray:
                 f"{estimator_name} takes {_ACCEPTED}, got an array with {X.ndim} "
                 f"dimensions of shape {X.shape}. Bring it down to three."
             )
-        dtype = _float_dtype(X.dtype)
+        dtype = float_dtype(X.dtype)
     # scikit-learn's own wording for 1D, sparse and empty input is what people (and
     # its common checks) look for.
     array: FloatArray = check_array(
@@ -274,7 +278,7 @@ def _series(item: Any, case: int) -> FloatArray:
     if issparse(item):
         raise TypeError(f"X has a sparse matrix as case {case}: call its .toarray().")
     try:
-        array = _numbers(item, case)
+        array = as_numbers(item, case)
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
@@ -286,67 +290,7 @@ def _series(item: Any, case: int) -> FloatArray:
             f"X has an array with {array.ndim} dimensions as case {case}. A case in a "
             "list is (n_channels, n_timepoints) or (n_timepoints,)."
         )
-    return array.astype(_float_dtype(array.dtype), copy=False)
-
-
-def _numbers(X: Any, case: int | None = None) -> NDArray[Any]:
-    """Return X as array, refusing what would turn into numbers without a word."""
-    if isinstance(X, np.ma.MaskedArray):
-        raise TypeError(
-            "X is a masked array, whose mask would be lost. "
-            "Call its .filled(numpy.nan) to mark those values as missing."
-        )
-    dtype = getattr(X, "dtype", None)
-    if hasattr(X, "to_numpy") and not isinstance(dtype, np.dtype | None):
-        X = _pandas_to_numpy(X, [dtype])
-    array = np.asarray(X)
-    if array.dtype.kind == "c":
-        raise ValueError(
-            f"Complex data not supported: X{_in_case(case)} has dtype {array.dtype}. "
-            "Use its real and imaginary parts as two channels."
-        )
-    first = () if case is None else (case,)
-    if array.dtype.kind == "O":
-        for index, value in np.ndenumerate(array):
-            if isinstance(value, float) or (case is None and not index):
-                continue
-            _check_object(value, _place((*first, *index)))
-    elif array.dtype.kind not in "biuf":
-        raise ValueError(
-            f"X{_in_case(case)} has dtype {array.dtype}, which is not numeric. "
-            "Convert text and times to numbers first."
-        )
-    elif array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
-        if array.max() > _MAX_INTEGER or array.min() < -_MAX_INTEGER:
-            large = (array > _MAX_INTEGER) | (array < -_MAX_INTEGER)
-            index = tuple(np.argwhere(large)[0].tolist())
-            raise ValueError(_integer_message(array[index], _place((*first, *index))))
-    return array
-
-
-def _check_object(value: Any, place: str) -> None:
-    """Check that an object is a number, None for a missing one, or a series."""
-    if isinstance(value, str | bytes):
-        raise ValueError(_text_message(value, place))
-    if value is None or np.ndim(value) > 0:
-        return
-    if isinstance(value, complex):
-        raise ValueError(f"Complex data not supported: X has {value!r} at {place}.")
-    try:
-        float(value)
-    except (TypeError, OverflowError) as error:
-        raise TypeError(
-            f"X has a {type(value).__name__} at {place}: {error}. Give a number, or "
-            "NaN if it is missing."
-        ) from error
-    if isinstance(value, Integral) and abs(int(value)) > _MAX_INTEGER:
-        raise ValueError(_integer_message(value, place))
-
-
-def _float_dtype(dtype: Any) -> type[np.floating[Any]]:
-    """Float type that holds a numeric type; also brings foreign byte order home."""
-    is_small = dtype.kind == "f" and getattr(dtype, "itemsize", 8) <= 4
-    return np.float32 if is_small else np.float64
+    return array.astype(float_dtype(array.dtype), copy=False)
 
 
 def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
@@ -360,7 +304,7 @@ def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
         infinite = np.isinf(chunk)
         if infinite.any():
             case, channel, timepoint = np.argwhere(infinite)[0].tolist()
-            place = _place((start + case, channel, timepoint))
+            place = position_phrase((start + case, channel, timepoint))
             raise ValueError(
                 f"X contains infinity, at {place}. {estimator_name} takes finite "
                 "values, and NaN for missing ones: replace it by one of these."
@@ -394,139 +338,3 @@ def _is_list_of_series(X: Any) -> bool:
         return False
     first = X[0]  # a ragged list has no numpy.ndim, so lists are told by type
     return isinstance(first, list | tuple) or issparse(first) or np.ndim(first) > 0
-
-
-def _is_frame(X: Any) -> bool:
-    """Whether X is a pandas DataFrame, without importing pandas to find out."""
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(X, pandas.DataFrame)
-
-
-def _frames(X: Any) -> list[Any] | None:
-    """Return a data frame of channels for each case, if X is made of such."""
-    if isinstance(X, list | tuple) and len(X) > 0 and all(map(_is_frame, X)):
-        return list(X)
-    if not _is_frame(X) or 0 in X.shape:
-        return None
-    if getattr(X.iloc[0, 0], "ndim", 0) == 1:
-        return _from_nested(X)
-    return None
-
-
-def _cut(frame: Any) -> tuple[NDArray[Any], list[Any]]:
-    """Cut a data frame with levels for cases and times into one for each case."""
-    if frame.index.nlevels > 2:
-        raise ValueError(
-            f"X has an index of {frame.index.nlevels} levels: it needs two, case and "
-            "time."
-        )
-    if any((codes < 0).any() for codes in frame.index.codes):
-        raise ValueError("X has rows without case or time in its index.")
-    if frame.index.has_duplicates:
-        first = frame.index[frame.index.duplicated()][0]
-        raise ValueError(
-            f"X has case {first[0]!r} at time {first[1]!r} more than once. Give every "
-            "recording a case of its own."
-        )
-    codes, cases = frame.index.get_level_values(0).factorize()
-    times, _ = frame.index.get_level_values(1).factorize(sort=True)
-    frame = frame.iloc[np.lexsort((times, codes))]
-    ends = np.bincount(codes).cumsum()
-    found = [frame.iloc[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
-    return np.asarray(cases), found
-
-
-def _from_nested(X: Any) -> list[Any]:
-    """Turn sktime's data frame, whose cells are series, into a frame for each case."""
-    pandas = sys.modules["pandas"]
-    for (case, channel), cell in np.ndenumerate(X.to_numpy()):
-        if getattr(cell, "ndim", 0) != 1:
-            raise TypeError(
-                f"X is a data frame of series, as sktime's 'nested_univ', but has a "
-                f"{type(cell).__name__} as case {case}, channel {channel} (counted "
-                "from 0). Every cell has to be a series of one dimension."
-            )
-    return [
-        pandas.concat(map(pandas.Series, row), axis=1, keys=X.columns)
-        for row in X.itertuples(index=False, name=None)
-    ]
-
-
-def _channel_names(frames: list[Any]) -> tuple[str, ...] | None:
-    """Return names of columns, which all cases must have in the same order."""
-    columns = list(frames[0].columns)
-    for case, frame in enumerate(frames):
-        # Same channels in another order would go unnoticed as an array.
-        if list(frame.columns) != columns:
-            raise ValueError(
-                f"X has cases with different channels: case {case} has columns "
-                f"{list(frame.columns)} and case 0 has {columns}. Give every case the "
-                "same columns in the same order."
-            )
-    named = all(isinstance(name, str) for name in columns)
-    return tuple(columns) if named and len(set(columns)) == len(columns) else None
-
-
-def _check_columns(frame: Any) -> None:
-    """Check that columns of a data frame can be timepoints, and are not times."""
-    if frame.columns.nlevels > 1:
-        raise ValueError(
-            f"X has columns with {frame.columns.nlevels} levels, "
-            f"{list(frame.columns.names)}. Give it a row per case and time, and a "
-            "column per channel: X.stack(level) moves the level of the times there."
-        )
-    for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
-        if dtype.kind not in "biufcO":
-            raise ValueError(
-                f"X has dtype {dtype} in column {name!r}, which is not numeric. "
-                "Convert it to numbers or leave it out."
-            )
-
-
-def _frame_to_numpy(frame: Any) -> NDArray[Any]:
-    """Return the values of a data frame with every number as it is there."""
-    dtypes = list(frame.dtypes)
-    plain = [isinstance(dtype, np.dtype) and dtype.kind != "O" for dtype in dtypes]
-    if not dtypes or (all(plain) and len(set(dtypes)) == 1):
-        array: NDArray[Any] = frame.to_numpy()
-        return array
-    return _pandas_to_numpy(frame, dtypes)
-
-
-def _pandas_to_numpy(values: Any, dtypes: Sequence[Any]) -> NDArray[Any]:
-    """Return values of pandas, with NaN for NA, and integers that are not rounded."""
-    dtype: Any = object
-    if all(getattr(dtype, "kind", "O") in "bf" for dtype in dtypes):
-        dtype = np.result_type(*{_float_dtype(dtype) for dtype in dtypes})
-    array: NDArray[Any] = values.to_numpy(dtype=dtype, na_value=np.nan)
-    return array
-
-
-def _place(index: Sequence[int]) -> str:
-    """Name a position in a panel, or in the one channel of an array of two axes."""
-    axes = (
-        ("case", "timepoint") if len(index) == 2 else ("case", "channel", "timepoint")
-    )
-    named = (f"{axis} {i}" for axis, i in zip(axes, index, strict=False))
-    return f"{', '.join(named)} (counted from 0)"
-
-
-def _in_case(case: int | None) -> str:
-    """Name a case where there is one."""
-    return "" if case is None else f" in case {case}"
-
-
-def _text_message(value: str | bytes, place: str) -> str:
-    """Word the error for a text among numbers."""
-    return (
-        f"X contains text: {value!r} at {place}. Convert it to a number, or to NaN if "
-        "it is missing."
-    )
-
-
-def _integer_message(value: Any, place: str) -> str:
-    """Word the error for an integer that float64 cannot hold."""
-    return (
-        f"X has the integer {value} at {place}, which is beyond 2**53, so that float64 "
-        "would round it. Subtract an offset first, or convert X to float64 yourself."
-    )

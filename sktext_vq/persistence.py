@@ -97,8 +97,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Nothing in a file is run, and parts that do not fit each other raise an error. No
     other file is read or written: a text encoder that the file names, which may be a
     folder, is looked for when texts are encoded, as in zero-shot prediction or `fit`,
-    and never with code of its own or pickled weights. Set ``text_encoder`` after loading
-    a file of somebody whom you do not trust.
+    and never with code of its own or pickled weights. Set ``text_encoder`` after
+    loading a file of somebody whom you do not trust.
 
     Parameters
     ----------
@@ -142,8 +142,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise _FORMAT.invalid(path, error) from error
     if estimator.device != device:
         warnings.warn(
-            f"The model was made with device={device!r}, which is not available: device "
-            'is now "auto".',
+            f"The model was made with device={device!r}, which is not available: "
+            'device is now "auto".',
             stacklevel=find_stack_level(),
         )
     return estimator

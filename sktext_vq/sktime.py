@@ -8,8 +8,7 @@ it. scikit-learn's own tools, such as GridSearchCV, are for the estimators insid
 from __future__ import annotations
 
 import copy
-import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -26,6 +25,7 @@ except ImportError as error:
         "'sktext_vq[sktime]'. Those of sktext_vq itself do without."
     ) from error
 
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
 
@@ -64,55 +64,26 @@ def all_or_nothing(fit: Fit) -> Fit:
     return cast(Fit, fit_copy)
 
 
-def _with_signature_of(other: Callable[..., None]) -> Callable[[Any], Any]:
-    """Give a constructor the signature of another, which it passes everything on to.
-
-    sktime and scikit-learn read the names and defaults of parameters there.
-    """
-
-    def decorate(init: Any) -> Any:
-        init.__signature__ = inspect.signature(other)
-        return init
-
-    return decorate
+def _small_parameters(**closed_form: Any) -> list[dict[str, Any]]:
+    """Return two small settings, in closed form and trained with text."""
+    small = {"n_codes": 16, "max_features": 500, "random_state": 0}
+    return [
+        {**small, "max_epochs": 0, **closed_form},
+        {**small, "max_epochs": 1, "text_encoder": "hashing"},
+    ]
 
 
-class _Adapter:
-    """What sktime asks of both."""
-
-    _closed_form_params: ClassVar[dict[str, Any]] = {}
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Parameters that sktime's checks make instances with.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored: there is one set for all purposes.
-
-        Returns
-        -------
-        list of dict
-            Two small settings, in closed form and trained with text.
-        """
-        small = {"n_codes": 16, "max_features": 500, "random_state": 0}
-        return [
-            {**small, "max_epochs": 0, **cls._closed_form_params},
-            {**small, "max_epochs": 1, "text_encoder": "hashing"},
-        ]
-
-
-class VQTextSktimeClassifier(_Adapter, BaseClassifier):
+@fill_docs
+class VQTextSktimeClassifier(BaseClassifier):
     """Classify series by histograms of shape tokens, as sktime's classifier.
 
     Holds a :class:`~sktext_vq.VQTextClassifier`, and predicts what that does.
 
     Parameters
     ----------
-    *args, **params
-        Those of :class:`~sktext_vq.VQTextClassifier`, with its names, order and
-        defaults.
+    [[parameters]]
+    class_weight : dict, "balanced" or None, default=None
+        Weights of classes, as in scikit-learn.
 
     Attributes
     ----------
@@ -164,13 +135,60 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
         "capability:class_weight": True,
         "capability:multithreading": True,
     }
-    _closed_form_params: ClassVar[dict[str, Any]] = {"class_weight": "balanced"}
 
-    @_with_signature_of(VQTextClassifier.__init__)
-    def __init__(self, *args: Any, **params: Any) -> None:
-        # Assigns the parameters, and nothing else.
-        VQTextClassifier.__init__(self, *args, **params)
+    def __init__(
+        self,
+        n_codes: int = 64,
+        *,
+        text: Any = "auto",
+        text_encoder: Any = "minilm",
+        prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
+        class_weight: Any = None,
+        max_epochs: int = 20,
+        loss_weights: Mapping[str, float] | None = None,
+        max_features: int = 10_000,
+        channel_names: Sequence[str] | None = None,
+        gravity: Any = "append",
+        augment: Mapping[str, Any] | None = None,
+        sampling_rate: float | None = None,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_codes = n_codes
+        self.text = text
+        self.text_encoder = text_encoder
+        self.prompt_forms = prompt_forms
+        self.class_weight = class_weight
+        self.max_epochs = max_epochs
+        self.loss_weights = loss_weights
+        self.max_features = max_features
+        self.channel_names = channel_names
+        self.gravity = gravity
+        self.augment = augment
+        self.sampling_rate = sampling_rate
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
         super().__init__()
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Return parameters that checks of sktime construct instances with.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Ignored: there is one set for all purposes.
+
+        Returns
+        -------
+        list of dict
+            Two small settings, in closed form and trained with text.
+        """
+        return _small_parameters(class_weight="balanced")
 
     @all_or_nothing
     def fit(self, X: Any, y: Any) -> VQTextSktimeClassifier:
@@ -202,7 +220,8 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
         return self.classifier_.predict_proba(X)
 
 
-class VQTextSktimeTransformer(_Adapter, BaseTransformer):
+@fill_docs
+class VQTextSktimeTransformer(BaseTransformer):
     """Turn series into histograms of shape tokens, as sktime's transformer.
 
     Holds a :class:`~sktext_vq.VQTextTransformer`, and returns what that does, as a
@@ -210,9 +229,7 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
 
     Parameters
     ----------
-    *args, **params
-        Those of :class:`~sktext_vq.VQTextTransformer`, with its names, order and
-        defaults.
+    [[parameters]]
 
     Attributes
     ----------
@@ -265,11 +282,57 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
         "capability:missing_values:removes": True,
     }
 
-    @_with_signature_of(VQTextTransformer.__init__)
-    def __init__(self, *args: Any, **params: Any) -> None:
-        # Assigns the parameters, and nothing else.
-        VQTextTransformer.__init__(self, *args, **params)
+    def __init__(
+        self,
+        n_codes: int = 64,
+        *,
+        text: Any = "auto",
+        text_encoder: Any = "minilm",
+        prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
+        max_epochs: int = 20,
+        loss_weights: Mapping[str, float] | None = None,
+        max_features: int = 10_000,
+        channel_names: Sequence[str] | None = None,
+        gravity: Any = "append",
+        augment: Mapping[str, Any] | None = None,
+        sampling_rate: float | None = None,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_codes = n_codes
+        self.text = text
+        self.text_encoder = text_encoder
+        self.prompt_forms = prompt_forms
+        self.max_epochs = max_epochs
+        self.loss_weights = loss_weights
+        self.max_features = max_features
+        self.channel_names = channel_names
+        self.gravity = gravity
+        self.augment = augment
+        self.sampling_rate = sampling_rate
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
         super().__init__()
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Return parameters that checks of sktime construct instances with.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Ignored: there is one set for all purposes.
+
+        Returns
+        -------
+        list of dict
+            Two small settings, in closed form and trained with text.
+        """
+        return _small_parameters()
 
     @all_or_nothing
     def fit(self, X: Any, y: Any = None) -> VQTextSktimeTransformer:

@@ -38,7 +38,8 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
 
     Parameters
     ----------
-    [[parameters]]
+    [[text_parameters]]
+    [[other_parameters]]
 
     Attributes
     ----------
@@ -125,6 +126,7 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         [[X_train]]
         y : array-like of shape (n_cases,), optional
             Class labels, used to select features and in training.
+        [[text_argument]]
         [[fit_arguments]]
 
         Returns

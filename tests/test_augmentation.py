@@ -53,8 +53,8 @@ def test_noise_is_in_units_of_the_channel(panel):
     )
 
 
-def test_loss_silences_one_whole_sensor(panel):
-    found = copies(panel, loss=0.5)
+def test_dropout_silences_one_whole_sensor(panel):
+    found = copies(panel, dropout=0.5)
     silent = (found == 0).all(axis=2)
     assert 0.35 < silent.any(axis=1).mean() < 0.65
     for axes in TRIADS:
@@ -80,7 +80,7 @@ def test_series_of_unequal_length_and_with_gaps_stay_so():
     X = [rng.normal(size=(7, length)) for length in (20, 50, 35)]
     X[1][2, 10:15] = np.nan
     panel = as_panel(X)
-    augment = {"gain": 0.3, "rotation": 90, "noise": 0.1, "loss": 1, "gap": 0.5}
+    augment = {"gain": 0.3, "rotation": 90, "noise": 0.1, "dropout": 1, "gap": 0.5}
     found = add_copies(panel, TRIADS, augment, np.random.RandomState(0))
     assert found.lengths.tolist() == [20, 20, 50, 50, 35, 35]
     for values, length in zip(found.values, found.lengths, strict=True):
@@ -125,7 +125,7 @@ def test_fit_with_copies_is_repeatable_and_keeps_texts_apart(har_like):
     ("augment", "error", "message"),
     [
         ("noise", TypeError, "a dict .* got a str"),
-        ({"jitter": 1}, ValueError, r"\['jitter'\].*knows \['gain'"),
+        ({"jitter": 1}, ValueError, r"\['jitter'\].*Available: \['copies'"),
         ({"noise": -1}, ValueError, r"augment\['noise'\].*from 0 to 10, got -1"),
         ({"gap": 1.0}, ValueError, r"augment\['gap'\].*from 0 to 0.9"),
         ({"gain": float("nan")}, ValueError, r"augment\['gain'\]"),

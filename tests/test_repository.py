@@ -10,8 +10,10 @@ import sys
 import tomllib
 from pathlib import Path
 
+import grimp
 import portable
 import pytest
+from importlinter import cli
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -111,49 +113,86 @@ def test_tests_are_offline():
         client.connect(("192.0.2.1", 80))
 
 
-def imports(path):
-    """Names of all modules that a file imports, those inside functions included."""
-    # Relative to the folder of the file, in the package.
-    parent = path.relative_to(ROOT).parent.parts
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = parent[: len(parent) + 1 - node.level] if node.level else ()
-            module = ".".join([*base, *filter(None, [node.module])])
-            yield module
-            # "from package import module" imports the module too.
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+def settings_of(tool):
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"][tool]
 
 
-def within(name, packages):
-    return any(
-        name == package or name.startswith(f"{package}.") for package in packages
-    )
+def test_imports_go_one_way():
+    """Layers are listed in pyproject.toml, for every module of the package."""
+    settings = str(ROOT / "pyproject.toml")
+    assert cli.lint_imports(config_filename=settings, no_cache=True) == 0
 
 
-PYTHON_FILES = sorted(PACKAGE.rglob("*.py"))
-NAMES = [path.relative_to(PACKAGE).as_posix() for path in PYTHON_FILES]
+def test_page_lists_the_layers_of_imports():
+    layers = settings_of("importlinter")["contracts"][0]["layers"]
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    listed = re.search(r"<!-- imports -->\n(.*?)<!-- end -->", page, re.DOTALL)
+    lines = [re.sub("`", "", line[2:]) for line in listed[1].splitlines() if line]
+    assert lines == [layer.replace(" | ", ", ") for layer in layers]
 
 
-@pytest.mark.parametrize("path", PYTHON_FILES, ids=NAMES)
-def test_directions_of_import(path):
-    """Networks know arrays, texts know no networks, and faces sit on top."""
-    folder = path.relative_to(PACKAGE).parts[0]
-    names = set(imports(path))
-    if folder == "nn":
-        known = ["torch", "numpy", "sktext_vq.nn"]
-        if path.name == "kernels.py":
-            known.append("numba")
-        for name in names:
-            standard = name.split(".")[0] in sys.stdlib_module_names
-            assert standard or within(name, known), name
-    if folder == "text":
-        assert not [name for name in names if within(name, ["sktext_vq.nn"])]
-    if path.name in ("panel.py", "datasets.py"):
-        assert not [name for name in names if within(name, ["torch", "sktext_vq.nn"])]
-    tops = {"sktime.py", "inspection", "__main__.py", "_demo.py"}
-    tops |= {"_commands.py", "console.py"}
-    if folder not in tops | {"__init__.py"}:
-        above = [f"sktext_vq.{top.removesuffix('.py')}" for top in tops]
-        assert not [name for name in names if within(name, above)]
+def test_networks_need_numpy_and_torch_alone():
+    graph = grimp.build_graph("sktext_vq", include_external_packages=True)
+    for module in graph.find_descendants("sktext_vq.nn"):
+        others = graph.find_modules_directly_imported_by(module)
+        others = {name.split(".")[0] for name in others} - sys.stdlib_module_names
+        if module in ("sktext_vq.nn.compiled", "sktext_vq.nn._numba"):
+            others -= {"numba"}
+        assert others <= {"sktext_vq", "torch", "numpy"}, module
+
+
+def test_size_of_the_package():
+    """Few files on the top floor, and none of more than 450 lines."""
+    top = [path for path in PACKAGE.glob("*.py") if not path.name.startswith("__")]
+    assert len(top) <= 14
+    lines = {path: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert not [path for path, n_lines in lines.items() if n_lines > 450]
+
+
+def trees():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path, ast.parse(path.read_text())
+
+
+def test_classes_have_one_base_of_ours():
+    found = [
+        (node.name, [ast.unparse(base) for base in node.bases])
+        for _, tree in trees()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    ours = {name for name, _ in found}
+    assert not [name for name, bases in found if len(ours & set(bases)) > 1]
+    estimators = dict(found)
+    assert ours & set(estimators["VQTextClassifier"]) == {"BaseVQText"}
+    assert not ours & set(estimators["BaseVQText"])
+
+
+def test_no_method_is_left_to_others():
+    for path, tree in trees():
+        raised = [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+        names = [ast.unparse(node.exc) for node in raised if node.exc]
+        assert not [name for name in names if name.startswith("NotImpl")], path
+
+
+def test_private_attributes_of_estimators_stay_private():
+    """Only the classes themselves use them."""
+    estimators = {"classifier.py", "transformer.py", "_base.py"}
+    private = {
+        node.name
+        for path, tree in trees()
+        if path.name in estimators and path.parent == PACKAGE
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and re.match("_[^_]", node.name)
+    }
+    assert private
+    for path, tree in trees():
+        if path.name not in estimators:
+            read = [
+                node.attr
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Attribute)
+                and node.attr in private
+                and ast.unparse(node.value) not in ("self", "cls")
+            ]
+            assert not read, path

@@ -31,7 +31,6 @@ from sktime.transformations.summarize import SummaryTransformer
 from sktime.utils.estimator_checks import check_estimator
 
 from sktext_vq import (
-    SeriesVerbalizer,
     TextEncoder,
     VQTextClassifier,
     VQTextTransformer,
@@ -111,7 +110,6 @@ def test_parameters_reach_the_wrapped_estimator(adapter, wrapped, har_like):
         "text": "captions",
         "prompt_forms": ("keyword",),
         "loss_weights": {"digits": 0.1},
-        "verbalizer": SeriesVerbalizer(n_timepoints=16),
         "channel_names": ["x", "y", "z"],
         "sampling_rate": 20.0,
         "device": "cpu",

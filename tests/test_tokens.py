@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from sktext_vq.nn import tokenizer as tokens
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
-from sktext_vq.nn.windows import (Batch, cut_windows, dilations, moving_mean)
-from sktext_vq.nn.tokenizer import (ShapeTokenizer)
-from sktext_vq.nn.histograms import (summarise)
+from sktext_vq.nn.histograms import summarise
+from sktext_vq.nn.tokenizer import ShapeTokenizer
+from sktext_vq.nn.windows import Batch, cut_windows, dilations, moving_mean
 
 
 def generator(seed=0):
@@ -105,7 +105,7 @@ def test_histograms_count_every_window_once():
     with torch.inference_mode():
         features = tokenizer(Batch(series))
     assert features.shape == (6, tokenizer.layout.n_features)
-    counts = (tokenizer.histograms(features)[..., :8, :] + 1e-3).square() - 1e-6
+    counts = (tokenizer.layout.split(features)[0][..., :8, :] + 1e-3).square() - 1e-6
     for bins in (counts[..., :4, :], counts[..., 4:, :]):
         # Once in each of the two heads.
         torch.testing.assert_close(bins.sum((-1, -2)), torch.full((6, 2, 2, 4), 2.0))
@@ -124,7 +124,7 @@ def test_padding_changes_nothing():
     # where they are not under a root, whose slope at 0 is steep.
     found, expected = found.clone(), expected.clone()
     for features in (found, expected):
-        counts = tokenizer.histograms(features)[..., :8, :]
+        counts = tokenizer.layout.split(features)[0][..., :8, :]
         counts.copy_((counts + 1e-3).square())
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
@@ -224,7 +224,9 @@ def test_knots_are_quantiles_of_windows_that_count():
 @pytest.mark.parametrize("with_jit", [True, False])
 def test_kernels_that_numba_does_not_compile_are_not_used(with_jit):
     pytest.importorskip("numba")
-    program = "from sktext_vq.nn import tokens; print(tokens._kernels() is not None)"
+    program = (
+        "from sktext_vq.nn import tokenizer; print(tokenizer._kernels() is not None)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program],
         env={**os.environ, "NUMBA_DISABLE_JIT": str(int(not with_jit))},
@@ -253,7 +255,7 @@ def test_bins_share_a_value_between_its_neighbours():
         level = low + share * (high - low)
         with torch.inference_mode():
             features = tokenizer(Batch(level.expand(1, 1, 50)))
-        rows = tokenizer.histograms(features)[0, 0, 0, 0]
+        rows = tokenizer.layout.split(features)[0][0, 0, 0, 0]
         counts = ((rows[:4] + 1e-3).square() - 1e-6).sum(-1)
         expected = torch.zeros(4)
         expected[list(bins)] = torch.tensor([1 - share, share]) * 2  # heads
@@ -265,7 +267,7 @@ def test_values_outside_of_the_knots_are_in_the_last_bins(level, bin):
     tokenizer = fitted(walk(1, 1))
     with torch.inference_mode():
         features = tokenizer(Batch(torch.full((1, 1, 50), level)))
-    rows = tokenizer.histograms(features)[0, 0, 0, 0]
+    rows = tokenizer.layout.split(features)[0][0, 0, 0, 0]
     counts = ((rows[:4] + 1e-3).square() - 1e-6).sum(-1)
     torch.testing.assert_close(counts[bin], torch.tensor(2.0), atol=1e-3, rtol=0)
 

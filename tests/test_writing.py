@@ -1,3 +1,4 @@
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ from sklearn.base import clone
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._training.digits import DigitCodec
-from sktext_vq.nn.text_branch import PATCH, DigitBranch
+from sktext_vq.nn.auxiliary.digits import PATCH, DigitBranch
 from sktext_vq.panel import as_panel
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 
@@ -117,16 +118,6 @@ def test_numbers_of_any_width_are_refused(gappy):
         writer_of(gappy, style="llmtime")
 
 
-def test_fit_refuses_numbers_of_any_width(har_like):
-    classifier = VQTextClassifier(
-        text_encoder="hashing",
-        verbalizer=SeriesVerbalizer(style="llmtime"),
-        loss_weights={"digits": 1.0},
-    )
-    with pytest.raises(ValueError, match='use style="digits"'):
-        classifier.fit(*har_like)
-
-
 # -- words to series -----------------------------------------------------------------
 
 
@@ -143,7 +134,7 @@ def perfect(writer):
     arguments = writer.arguments(TextEncoder("hashing"))
     branch = Perfect(dim=8, z_dim=4, n_heads=1, **arguments)
     return SimpleNamespace(
-        digits=branch,
+        auxiliary={"digits": SimpleNamespace(branch=branch)},
         text=object(),
         decoder=SimpleNamespace(keys=lambda codebook: None),
         tokenizer=SimpleNamespace(codebook=None),
@@ -196,12 +187,13 @@ def trained(request):
         text_encoder="hashing",
         max_epochs=20,
         loss_weights={"digits": 1.0},
-        verbalizer=SeriesVerbalizer(
-            style=request.param, n_timepoints=N_TIMEPOINTS, n_symbols=20
-        ),
         random_state=0,
     )
-    return transformer.fit(smooth(32, 0))
+    style = {"style": request.param, "n_timepoints": N_TIMEPOINTS, "n_symbols": 20}
+    with pytest.MonkeyPatch.context() as patch:
+        verbalizer = partial(SeriesVerbalizer, **style)
+        patch.setattr("sktext_vq._training.network.SeriesVerbalizer", verbalizer)
+        return transformer.fit(smooth(32, 0))
 
 
 def r2(found, series):
@@ -214,7 +206,7 @@ def test_series_are_rebuilt_by_way_of_text(trained):
     found = trained.reconstruct_text(X)
     assert found.shape == X.shape
     assert found.dtype == np.float64
-    verbalizer = trained.get_params()["verbalizer"]
+    verbalizer = trained.network_.digits.verbalizer
     words = clone(verbalizer).fit(smooth(32, 0)).render(X)
     assert 0.7 < r2(found, X) < r2(words, X)
 
@@ -268,26 +260,11 @@ def test_without_training_for_it_nothing_is_written(har_like, params):
         classifier.reconstruct_text(X)
 
 
-def test_own_verbalizer_is_left_as_it_was(har_like):
-    X, y = har_like
-    verbalizer = SeriesVerbalizer(n_timepoints=20)
-    classifier = VQTextClassifier(
-        text_encoder="hashing",
-        max_epochs=1,
-        verbalizer=verbalizer,
-        loss_weights={"digits": 1.0},
-        random_state=0,
-    ).fit(X, y)
-    assert not hasattr(verbalizer, "edges_")
-    assert classifier.reconstruct_text(X).shape == X.shape
-
-
 def test_series_with_gaps_are_learned_from_and_read(gappy):
     transformer = VQTextTransformer(
         text="captions",
         text_encoder="hashing",
         max_epochs=2,
-        verbalizer=SeriesVerbalizer(n_timepoints=16),
         loss_weights={"digits": 1.0},
         random_state=0,
     ).fit(gappy.values)

@@ -169,7 +169,7 @@ def test_labels_that_are_no_words_need_texts(basic_motions):
     data = basic_motions
     y = np.unique(data.y_train, return_inverse=True)[1]
     model = VQTextClassifier(max_epochs=0, random_state=0).fit(data.X_train, y)
-    with pytest.raises(ValueError, match=r"no words.*text=\{label: texts\}"):
+    with pytest.raises(ValueError, match=r"not words.*text=\{label: texts\}"):
         model.predict_zero_shot(data.X_test, ["walking"])
     own = dict(enumerate(ALL))
     model = VQTextClassifier(max_epochs=0, text=own, random_state=0)

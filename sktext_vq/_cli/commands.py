@@ -80,7 +80,7 @@ def fit(options: argparse.Namespace) -> None:
     _say(options, f"classes: {classes}")
     if data.groups is not None:
         _say(options, f"groups: {len(np.unique(data.groups))}")
-    _say(options, f"fitted in {seconds:.0f} s: {classifier.level_}")
+    _say(options, f"fitted in {seconds:.0f} s: {classifier.training_stage_}")
     _say(options, f"saved as {options.model}")
 
 

@@ -40,8 +40,9 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
         if same and not own.equals(cases):
             raise ValueError(
                 f"{name} has the cases of X in its index, in another order than X: "
-                f"{format_names(own, 3)} in place of {format_names(cases, 3)}. {name}.loc[cases] with "
-                "cases = X.index.get_level_values(0).unique() has that order."
+                f"{format_names(own, 3)} in place of {format_names(cases, 3)}. "
+                f"{name}.loc[cases] with cases = X.index.get_level_values(0).unique() "
+                "has that order."
             )
     try:
         array = np.asarray(values)

@@ -35,19 +35,20 @@ _FEWEST_ROWS, _USUAL_WIDTH = 16, 40
 # do: more than those of people do who were held out of the training parts of
 # MotionSense and WISDM.
 _NEARER = {
-    "turned": (0.8, 0.05),
-    "mirrored": (0.8, 0.05),
-    "order": (0.2, 0.0),
+    "turned": (0.75, 0.05),
+    "mirrored": (0.75, 0.05),
+    "order": (0.5, 0.05),
     "units": (1.0, 0.05),
-    "rate": (0.2, 0.0),
+    "rate": (0.2, -0.1),
 }
 # How far beyond training windows, as logarithms: distances, and gravity.
-_FARTHER, _HEAVIER = (0.6, 0.0), (0.75, 0.15)
+_FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
 # How far from the median of training the first and last hundredth of gravity's
 # logarithm may be, for a sensor that has gravity.
 _STEADY = 1.0
-# Share of constant windows in training up to which one is a surprise.
-_CONSTANT = 0.002
+# A constant window is a surprise if this share of training windows at most is constant,
+# and hardly any is so quiet that rounding may make it constant.
+_CONSTANT, _QUIET = 0.002, np.log(2.5 * _LEAST)
 # How far the middle of new series is from that of training, as a factor, if they drift.
 # Test parts of 29 data sets raise no alarm, and times 5 all but PLAID raise one, whose
 # cases differ by a factor of a thousand.
@@ -112,7 +113,8 @@ class DriftReference:
     gravity : ndarray of shape (2, n_triads)
         First and last hundredth of the logarithm of the norm of a sensor's mean.
     constant : ndarray of shape (n_channels,)
-        Share of training windows in which a channel is constant.
+        Share of training windows in which a channel is constant; 1 for channels that
+        are nearly constant in some.
     n_timepoints : int
         Median number of observed timepoints of a training window.
     """
@@ -163,6 +165,8 @@ class DriftReference:
         rows = _standardised(found.rows, centre, spread)
         squares = _squares(rows, rows)
         np.fill_diagonal(squares, np.inf)
+        sizes = found.rows[:, 1 : PER_CHANNEL * panel.n_channels : PER_CHANNEL]
+        quiet = np.quantile(sizes, 0.01, axis=0)
         norms = found.rows[:, PER_CHANNEL * panel.n_channels + 3 :: PER_TRIAD]
         return cls(
             axes,
@@ -173,7 +177,7 @@ class DriftReference:
             rows,
             np.quantile(_distances(squares), (0.5, 1.0)),
             np.quantile(norms, (0.01, 0.99), axis=0),
-            found.constant.mean(axis=0),
+            np.where(quiet > _QUIET, found.constant.mean(axis=0), 1.0),
             int(np.median(found.counts)),
         )
 
@@ -222,7 +226,7 @@ class DriftReference:
         now = self._level(rows)
         if np.median(now) < self.distances[0]:
             return None
-        # Distances of a few statistics vary more, and none below the usual one counts.
+        # Distances of a few statistics vary more.
         unsure = max(1.0, _USUAL_WIDTH / rows.shape[1])
         changes = list_changes(
             tuple(map(tuple, self.triads.tolist())),
@@ -233,11 +237,10 @@ class DriftReference:
             np.stack(each) for each in zip(*(c[3:] for c in changes), strict=True)
         )
         undone = rows[:, index] * factor + add
-        then = self._level(undone.reshape(-1, rows.shape[1]))
-        then = np.maximum(then, self.distances[0]).reshape(len(rows), -1)
+        then = self._level(undone.reshape(-1, rows.shape[1])).reshape(len(rows), -1)
         limits = np.array([_NEARER[change.kind] for change in changes])
         limits = limits[:, 1] + (limits[:, 0] - limits[:, 1]) * few
-        beyond = np.median(now[:, None] - then, axis=0) - unsure * limits
+        beyond = now.mean() - then.mean(axis=0) - unsure * limits
         best = int(beyond.argmax())
         if beyond[best] <= 0:
             return None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +38,7 @@ class Change(NamedTuple):
     kind: str
     channels: tuple[int, ...]
     cause: str
-    index: NDArray[np.int64]
+    columns: NDArray[np.int64]
     factor: Array
     add: Array
 
@@ -47,19 +47,56 @@ class Change(NamedTuple):
 def list_changes(
     triads: Triads, unit: tuple[float, ...], offset: tuple[float, ...]
 ) -> list[Change]:
-    """List what may have been done to series: to one thing at a time."""
-    every = np.arange(len(unit))
-    ones = np.ones(len(unit))
+    """List possible changes of series, one at a time.
 
-    def change(
-        kind: str, cause: str, index: Any, factor: Array, of: Sequence[int] = ()
-    ) -> Change:
-        maps = _undone(triads, np.array(unit), np.array(offset), index, factor)
-        return Change(kind, tuple(of), cause, *maps)
+    Parameters
+    ----------
+    triads : tuple of tuple of int
+        Channels of the axes of each sensor.
+    unit, offset : tuple of float
+        What statistics are relative to; see `DriftReference`.
+    """
+    make = partial(_change, triads, np.array(unit), np.array(offset))
+    rates = [
+        _change_of_rate(make("rate", f"{cause} the sampling rate"), value, len(unit))
+        for value, cause in ((2.0, "twice"), (0.5, "half"))
+    ]
+    return [
+        *_turned(triads, len(unit), make),
+        *_changed(triads, len(unit), make),
+        *rates,
+    ]
 
-    found = []
+
+def _change(
+    triads: Triads,
+    unit: Array,
+    offset: Array,
+    kind: str,
+    cause: str,
+    index: Any = None,
+    factor: Any = None,
+    of: Sequence[int] = (),
+) -> Change:
+    """Return a change that takes other channels, times factors."""
+    index = np.arange(len(unit)) if index is None else index
+    factor = np.ones(len(unit)) if factor is None else factor
+    return Change(kind, tuple(of), cause, *_undone(triads, unit, offset, index, factor))
+
+
+def _change_of_rate(change: Change, value: float, n_channels: int) -> Change:
+    """Return a change that also multiplies the sizes of steps."""
+    for column in (2, 3):
+        change.add[column : PER_CHANNEL * n_channels : PER_CHANNEL] = np.log(value)
+    return change
+
+
+def _turned(
+    triads: Triads, n_channels: int, make: Callable[..., Change]
+) -> Iterator[Change]:
+    """Yield all ways to turn a device, and to exchange or mirror its axes."""
     for order, signs in _turns() if triads else ():
-        index, factor = every.copy(), ones.copy()
+        index, factor = np.arange(n_channels), np.ones(n_channels)
         for axes in triads:
             index[list(axes)] = np.array(axes)[list(order)]
             factor[list(axes)] = signs
@@ -70,27 +107,26 @@ def list_changes(
         )
         how = "the device is turned" if turned else "axes are exchanged or mirrored"
         kind = "turned" if turned else "mirrored"
-        found.append(change(kind, f"{how}, so that {taken} are x, y, z", index, factor))
-    alone = set(every.tolist()) - set(itertools.chain.from_iterable(triads))
+        yield make(kind, f"{how}, so that {taken} are x, y, z", index, factor)
+
+
+def _changed(
+    triads: Triads, n_channels: int, make: Callable[..., Change]
+) -> Iterator[Change]:
+    """Yield exchanges of two sensors, and other units of one."""
+    alone = set(range(n_channels)) - set(itertools.chain.from_iterable(triads))
     sensors = [*map(list, triads), *([c] for c in sorted(alone))]
-    if len(sensors) <= _MAX_SENSORS:
-        for a, b in itertools.combinations(sensors, 2):
-            if len(a) == len(b):
-                index = every.copy()
-                index[a], index[b] = b, a
-                cause = "these channels are exchanged"
-                found.append(change("order", cause, index, ones, [a[0], b[0]]))
-        for sensor in sensors:
-            for value, cause in _FACTORS.items():
-                factor = ones.copy()
-                factor[sensor] = value
-                found.append(change("units", cause, every, factor, sensor))
-    for value, cause in ((2.0, "twice"), (0.5, "half")):
-        rate = change("rate", f"{cause} the sampling rate", every, ones)
-        for column in (2, 3):
-            rate.add[column : PER_CHANNEL * len(unit) : PER_CHANNEL] = np.log(value)
-        found.append(rate)
-    return found
+    if len(sensors) > _MAX_SENSORS:
+        return
+    for a, b in itertools.combinations(sensors, 2):
+        if len(a) == len(b):
+            index = np.arange(n_channels)
+            index[a], index[b] = b, a
+            yield make("order", "these channels are exchanged", index, of=[a[0], b[0]])
+    for sensor, (value, cause) in itertools.product(sensors, _FACTORS.items()):
+        factor = np.ones(n_channels)
+        factor[sensor] = value
+        yield make("units", cause, factor=factor, of=sensor)
 
 
 def _turns() -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:

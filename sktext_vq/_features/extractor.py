@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,13 @@ from tqdm.auto import tqdm
 
 from sktext_vq._features.cluster import on_cluster
 from sktext_vq._features.drift import DriftReference, likely_triads
+from sktext_vq._features.gravity import (
+    Sensors,
+    fit_frame,
+    frame_from_state,
+    frame_state,
+    name_channels,
+)
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._utils.devices import choose_device, to_device
 from sktext_vq._utils.state import (
@@ -35,14 +42,12 @@ from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq.nn.auxiliary import load_module
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
-from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.tokenizer import ShapeTokenizer, cases_per_batch, sample_size
 from sktext_vq.nn.windows import Batch
 from sktext_vq.panel import Panel
 
 _MAX_PADDED = 2**20
-_FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
 _SCALER: dict[str, Spec | None] = {
     "mean": Numbers("float64", ("n_channels",)),
     "scale": Numbers("float64", ("n_channels",), above=0),
@@ -61,12 +66,6 @@ _STATE: dict[str, Spec | None] = {
     "frame": None,
     "tokenizer": None,
 }
-_FRAME: dict[str, Spec | None] = {
-    "triads": None,
-    "replaces_axes": None,
-    "reference": Number(above=-1),
-}
-Sensors = Mapping[str, tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -185,8 +184,8 @@ class FeatureExtractor:
         cases = np.sort(random_state.permutation(panel.n_cases)[:n_sampled])
         with single_thread():
             batch = scaler.batch(panel, cases)
-            frame = _fit_frame(batch, scaler, sensors, replace_axes)
-            channels, axes = _name_channels(channel_names, sensors, frame)
+            frame = fit_frame(batch, scaler, sensors, replace_axes)
+            channels, axes = name_channels(channel_names, sensors, frame)
             triads = list(sensors.values())
             if not triads and not is_named:
                 triads = likely_triads(panel.n_channels)
@@ -203,14 +202,7 @@ class FeatureExtractor:
 
     def get_state(self) -> State:
         """Return configuration and arrays."""
-        tokenizer, frame = self.tokenizer, self.tokenizer.frame
-        described = None
-        if isinstance(frame, GravityFrame):
-            described = {
-                "triads": frame.triads.tolist(),
-                "replaces_axes": frame.alone,
-                "reference": frame.reference,
-            }
+        tokenizer = self.tokenizer
         return {
             "scaler": fields_of(self.scaler),
             "drift": None if self.drift is None else fields_of(self.drift),
@@ -221,7 +213,7 @@ class FeatureExtractor:
             "selected": self.selected,
             "with_matches": tokenizer.layout.with_matches,
             "with_gains": tokenizer.gains is not None,
-            "frame": described,
+            "frame": frame_state(tokenizer.frame),
             "tokenizer": module_arrays(tokenizer),
         }
 
@@ -257,7 +249,7 @@ class FeatureExtractor:
             raise ValueError("features.axes does not fit the rest of the model")
         frame = None
         if state["frame"] is not None:
-            frame = _frame_from_state(state["frame"], n_channels, sizes)
+            frame = frame_from_state(state["frame"], n_channels, sizes)
         n_expected = n_channels
         if frame is not None:
             n_expected = len(frame.others) + frame.n_added
@@ -402,63 +394,3 @@ class FeatureExtractor:
         for axes, own in zip(self.axes, values, strict=True):
             found[list(axes)] += own / len(axes)
         return found
-
-
-def _fit_frame(
-    batch: Batch, scaler: Scaler, sensors: Sensors, replace_axes: bool
-) -> GravityFrame | None:
-    """Return the frame of gravity, or None where no sensor shows the vertical."""
-    if not sensors:
-        if replace_axes:
-            raise ValueError(
-                'gravity="replace" needs sensors with three axes: name them in '
-                "channel_names, such as acc_x, acc_y and acc_z."
-            )
-        return None
-    triads = list(sensors.values())
-    # Squares of huge values would overflow, so axes are scaled to about 1. A power of
-    # two rounds nothing. Other channels are not used.
-    values = np.stack([scaler.mean, scaler.scale])
-    _, power = np.frexp(np.abs(values[:, np.unique(triads)]).max())
-    values = np.ldexp(values, -power).clip(-_FAR_CHANNEL, _FAR_CHANNEL)
-    mean, scale = torch.from_numpy(values.astype(np.float32))
-    frame = GravityFrame(triads, mean, scale, replace_axes)
-    frame.fit(batch)
-    if frame.reference is not None:
-        return frame
-    if replace_axes:
-        raise ValueError(
-            'gravity="replace" needs a sensor that shows the vertical, but the mean of '
-            f"none of {list(sensors)} is steady."
-        )
-    return None
-
-
-def _frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFrame:
-    check_state(state, _FRAME, sizes, "frame")
-    triads = [tuple(each) for each in state["triads"]]
-    is_valid = state["reference"] < len(triads) and all(
-        len(set(axes)) == len(axes) == 3
-        and all(type(axis) is int and 0 <= axis < n_channels for axis in axes)
-        for axes in triads
-    )
-    if not is_valid:
-        raise ValueError("frame.triads does not fit the rest of the model")
-    unit = torch.ones(n_channels)
-    frame = GravityFrame(triads, unit, unit, state["replaces_axes"] is True)
-    frame.reference = state["reference"]
-    return frame
-
-
-def _name_channels(
-    names: Sequence[str], sensors: Sensors, frame: GravityFrame | None
-) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Return names of the tokenizer's channels, and the axes that each is made of."""
-    if frame is None:
-        return tuple(names), tuple((channel,) for channel in range(len(names)))
-    added = [
-        (f"{name} {part}", sensors[name]) for name in sensors for part in frame.parts
-    ]
-    channels = [(names[channel], (channel,)) for channel in frame.others]
-    found, axes = zip(*channels, *added, strict=True)
-    return found, axes

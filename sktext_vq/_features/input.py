@@ -125,9 +125,11 @@ def is_table(X: Any, panel: Panel) -> bool:
     """Return whether X has a row per case and a column per timepoint."""
     if panel.n_channels > 1:
         return False
-    if isinstance(X, list | tuple) and len({*map(len, X)}) > 1:
-        return False  # series of unequal length
-    shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
+    if isinstance(X, list | tuple):
+        lengths = {*map(len, X)}
+        shape = (len(X), *lengths) if len(lengths) == np.ndim(X[0]) == 1 else ()
+    else:
+        shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
     # There may be columns without values after the end of all series.
     n_columns = shape[1] if len(shape) == 2 and shape[0] == panel.n_cases else 0
     return bool(n_columns >= panel.n_timepoints)

@@ -194,7 +194,7 @@ def _input(own: State) -> State:
 def _features(own: State) -> State:
     scaler, tokenizer = own["scaler_"], own["tokenizer_"]
     frame, triads = tokenizer.module("frame"), own["channel_groups_"].values()
-    others = range(own["n_channels_"])
+    others = list(range(own["n_channels_"]))
     described, axes = None, []
     if frame is not None:
         is_alone = frame.parts["alone"]

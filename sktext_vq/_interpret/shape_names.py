@@ -14,19 +14,25 @@ _FLAT_SHAPE = 0.1  # standard deviation; larger ones have 1
 
 
 def shape_words(shape: NDArray[Any]) -> str:
-    """Say in words what a shape of eight points looks like.
+    """Describe a shape in words.
 
     Parameters
     ----------
     shape : ndarray of shape (n_points,)
-        In units of its scale.
+        Shape of a code, such as a row of ``shapes_``.
 
     Returns
     -------
     str
-        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Shapes of small scale are
-        slight, as in ``"slight fall"``, and those of next to none ``"nearly flat"``:
-        what is faster than the eight points is not in them.
+        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Shapes with a small standard
+        deviation are slight, as in ``"slight fall"``, or ``"nearly flat"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sktext_vq._interpret.shape_names import (shape_words)
+    >>> shape_words(np.array([-1.5, -1, -0.6, -0.2, 0.2, 0.6, 1, 1.5]))
+    'rise'
     """
     shape = shape - shape.mean()
     spread = shape.std()

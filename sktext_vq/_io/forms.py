@@ -261,17 +261,17 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
     kind = max(kinds, key=kinds.count)
     if len(columns) > 1 and not any(re.search(r"\d", name) for name in columns):
         raise ValueError(
-            f"{table.path} has no column 'case', and {format_names(columns)} are no timepoints "
-            f"of a table with a row per case. {_WHICH_CASE}, or name columns by the "
-            "numbers of timepoints."
+            f"{table.path} has no column 'case', and {format_names(columns)} are not "
+            f"timepoints of a table with a row per case. {_WHICH_CASE}, or name "
+            "columns by the numbers of timepoints."
         )
     values = numbers(table, columns)
     if kinds.count(kind) < len(kinds):
         name = next(n for n, k in zip(columns, kinds, strict=True) if k != kind)
         raise ValueError(
-            f"{table.path} has a column {name!r}, which is no timepoint as others are: "
-            f"{format_names(columns)}. Leave it out or, if it has classes, name it as the "
-            "label column (--label-column)."
+            f"{table.path} has a column {name!r} that is not a timepoint, unlike the "
+            f"others: {format_names(columns)}. Leave it out or, if it has classes, "
+            "name it as the label column (--label-column)."
         )
     channels = list(dict.fromkeys(channel for channel, _ in split))
     if channels == [None]:
@@ -340,8 +340,8 @@ def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any
     # Values of a first row in place of names are neither sorted nor evenly spaced.
     if (order[1:] < order[:-1]).any() and not np.allclose(steps, steps[0]):
         raise ValueError(
-            f"{table.path} has {format_names(columns)} as names of columns, which are no "
-            "timepoints in order. Put names of columns in the first line."
+            f"{table.path} has {format_names(columns)} as names of columns, which "
+            "are not timepoints in order. Put names of columns in the first line."
         )
     return order
 
@@ -374,8 +374,9 @@ def _check_one_channel(table: Table, columns: list[str]) -> None:
     places = [int(found[0]) for found in numbers if len(found) == 1]
     if len(places) == len(columns) and places != sorted(places):
         raise ValueError(
-            f"{table.path} has {format_names(columns)} as names of columns, which are not in "
-            "the order of their numbers. Use numbers alone, or sort the columns."
+            f"{table.path} has {format_names(columns)} as names of columns, which "
+            "are not in the order of their numbers. Use numbers alone, or sort the "
+            "columns."
         )
 
 

@@ -174,6 +174,11 @@ def read_recordings(
         raise IsADirectoryError(f"{path} is a folder. Give a file of series.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
+    return _read_file(path, part, columns)
+
+
+def _read_file(path: Path, part: str | None, columns: Columns) -> Recordings:
+    """Read a file by the reader of its extension."""
     ending = path.suffix.lower()
     if ending == ".npz":
         return _from_npz(path, part)

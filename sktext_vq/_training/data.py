@@ -244,10 +244,13 @@ def check_classes(
     Raises
     ------
     ValueError
-        If there is only one class or one group, or a weight is invalid.
+        If there are no labels, only one class or one group, or a weight is invalid.
     """
     labels, classes, groups = data.labels, data.classes, data.groups
-    assert labels is not None and classes is not None
+    if labels is None or classes is None:
+        raise ValueError(
+            f"{estimator} requires y to be passed, but the target y is None."
+        )
     if len(labels) < 2:
         raise ValueError(
             f"{estimator} needs at least two classes, but y has only 1 class: "
@@ -268,6 +271,7 @@ def check_classes(
     )
     if not weight.any():
         raise ValueError(
-            f"class_weight must be above 0 for at least one class, got {class_weight!r}."
+            "class_weight must be above 0 for at least one class, got "
+            f"{class_weight!r}."
         )
     return dataclasses.replace(data, class_weight=weight)

@@ -128,7 +128,7 @@ class Network:
         arrays = state["model"]
         with torch.device("meta"):
             model = _empty_model(state, arrays, tokenizer, codec)
-        model.tokenizer = None
+        del model.tokenizer  # whose arrays are with the features
         load_arrays(model, arrays, "network")
         if (
             not (model.scale > 0).all()

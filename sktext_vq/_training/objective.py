@@ -54,8 +54,8 @@ class Objective:
         for name, weight in loss_weights.items():
             if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
                 raise ValueError(
-                    f"loss_weights[{name!r}] must be a finite number of at least 0, got "
-                    f"{weight!r}."
+                    f"loss_weights[{name!r}] must be a finite number of at least 0, "
+                    f"got {weight!r}."
                 )
         own = {name: float(weight) for name, weight in loss_weights.items()}
         return cls({**WEIGHTS, **own})

@@ -179,8 +179,8 @@ def digest(array: NDArray[Any]) -> str:
 def _read_metadata(file_format: FileFormat, data: bytes, path: Path) -> dict[str, str]:
     """Read the head of a safetensors file, and tell what is wrong with it."""
     foreign = ValueError(
-        f"{path} is not a {file_format.name} of sktext_vq: its head is none of a safetensors "
-        "file, or was damaged."
+        f"{path} is not a {file_format.name} of sktext_vq: it does not start with a "
+        "safetensors header, or the header is damaged."
     )
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or not 2 <= size <= _MAX_HEADER or data[8:9] != b"{":

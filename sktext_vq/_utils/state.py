@@ -76,7 +76,9 @@ class Number:
 
     def is_valid(self, value: Any, sizes: Sizes) -> bool:
         """Return whether a value is such a number."""
-        return type(value) is self.kind and self.above < value < self.below
+        if not isinstance(value, int | float) or type(value) is not self.kind:
+            return False
+        return self.above < value < self.below
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ def read_candidates(
     if without and not are_words(without):
         raise ValueError(
             f"The training labels {known} are not words, so candidates cannot be "
-            "compared with them. Give texts about them, text={label: texts}, before fit."
+            "compared with them. Give texts about them before fit: text={label: texts}."
         )
     found = texts_of_classes(known, own, prompt_forms)
     without_texts = names

@@ -1,5 +1,6 @@
-"""Look inside a fitted classifier."""
+"""Displays and reports of fitted estimators."""
 
+from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq.inspection.displays import (
     CodebookDisplay,
     ExplanationDisplay,
@@ -17,5 +18,6 @@ __all__ = [
     "HistoryDisplay",
     "PhrasesDisplay",
     "TokensDisplay",
+    "shape_words",
     "write_report",
 ]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._features.columns import check_column
-from sktext_vq._features.scaling import DriftWarning
+from sktext_vq._features.drift import DriftWarning
 from sktext_vq._utils.files import check_target, replace_file
 from sktext_vq._utils.validation import check_count, format_names, label_text
 from sktext_vq._version import __version__
@@ -29,7 +29,7 @@ from sktext_vq.inspection._content import AboutCases, Answers, known_labels
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
 
-_LEVELS = {
+_STAGES = {
     "closed form": "Codes are windows of the training series, chosen without training.",
     "trained": "Codes are windows of the training series. The model around them was "
     "trained without text.",
@@ -167,8 +167,8 @@ def _fill(
         # The only script that a browser is to run, whatever labels contain.
         "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
         "model": repr(estimator),
-        "level": estimator.level_,
-        "level_means": _LEVELS.get(estimator.level_, ""),
+        "stage": estimator.training_stage_,
+        "stage_means": _STAGES.get(estimator.training_stage_, ""),
         "data": data,
         "warnings": drift
         + find_warnings(
@@ -241,9 +241,7 @@ def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], i
         return {}
     predicted = answers.probabilities.argmax(axis=1)
     cells = [(int(answers.true[case]), int(predicted[case])) for case in chosen]
-    return {
-        cell: case for cell, case in zip(reversed(cells), reversed(chosen), strict=True)
-    }
+    return dict(zip(reversed(cells), reversed(chosen), strict=True))
 
 
 def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:

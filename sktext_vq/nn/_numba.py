@@ -253,7 +253,7 @@ def _finish(
 
 
 @_compiled
-def count_windows(
+def count_windows(  # noqa: C901 (one pass is what makes it fast)
     series: Array,
     valid: Array,
     spacing: int,

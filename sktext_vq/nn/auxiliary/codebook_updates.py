@@ -75,7 +75,7 @@ class CodebookUpdates(AuxiliaryModule):
         vectors : Tensor of shape (n, code_dim)
             What was matched. Rows that are not finite are left out.
         weights : Tensor of shape (n, n_codes)
-            How each vector is shared out over codes: 1 for the code chosen in each
+            How each vector is distributed over codes: 1 for the code chosen in each
             head, or probabilities per head. Rows that are not finite are left out.
         """
         row = _row(branch)

@@ -1,0 +1,362 @@
+"""Every loss and part of the model on and off, forms of text, and controls.
+
+Tasks are `full` (the official training part), `few` (ten cases of each class) and `long
+tail` (class sizes that fall to a hundredth). Not everything is worth its time: `tasks`
+leaves some out if no variants are named. Those that are named are fitted to all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.data import (
+    about,
+    draw_by_class,
+    load_parts,
+    scores,
+    spread_cases,
+    take,
+)
+from benchmarks.estimators import warm_up
+from benchmarks.internals import class_scores_of_text, explained, has_digits
+from benchmarks.runner import Experiment, Options, Row, grid, names
+from benchmarks.store import Frames
+from benchmarks.tables import frame_markdown, markdown, paired, spread, spreads
+
+# BasicMotions has but ten cases of each class, and RacketSports little more.
+SCARCE_SETS = ("MotionSense", "UTD-MHAD-inertial", "NATOPS")
+TASKS = ("full", "few", "long tail")
+_FEW, _IMBALANCE = 10, 100
+_MAX_TEST_CASES, _MAX_REBUILT_CASES = 2000, 300
+_TEXT_DIM = 384  # as of the default encoder
+_CODE_RATE = 0.01  # of codes that are learned
+
+
+def random_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
+    """Stand in for an encoder: a vector that a text always gets, and no meaning."""
+    seeds = [hashlib.sha256(text.encode()).digest()[:8] for text in texts]
+    rows = [
+        np.random.default_rng(int.from_bytes(seed, "big")).normal(size=_TEXT_DIM)
+        for seed in seeds
+    ]
+    return np.stack([row / np.linalg.norm(row) for row in rows])
+
+
+def shuffled_classes(labels: Sequence[str], seed: int) -> dict[str, Any]:
+    """Give every class all the texts of another one."""
+    from sktext_vq import PromptBank
+
+    order = np.random.default_rng(seed).permutation(list(labels)).tolist()
+    prompts = PromptBank().prompts(order)
+    return {
+        label: prompts[other]
+        for label, other in zip(order, order[1:] + order[:1], strict=True)
+    }
+
+
+def shuffled_captions(model: Any, X: Any, seed: int) -> NDArray[np.object_]:
+    """Give every series the caption of a random one."""
+    from sktext_vq import SeriesCaptioner
+
+    captioner = SeriesCaptioner(
+        channel_names=model.channel_names, sampling_rate=model.sampling_rate
+    )
+    return np.random.default_rng(seed).permutation(captioner.fit_transform(X))
+
+
+def _losses(**weights: float) -> dict[str, Any]:
+    return {"loss_weights": weights}
+
+
+def _labels(*forms: str) -> dict[str, Any]:
+    return {"text": "labels", "prompt_forms": forms}
+
+
+_SEGMENTS = {"series": 1.0, "separation": 1.0}
+_EVERYTHING = {
+    **_SEGMENTS,
+    "digits": 1.0,
+    "contrastive": 1.0,
+    "demi_cycle": 1.0,
+    "translation": 1.0,
+    "calibrated": 1.0,
+    "fused": 1.0,
+    "distillation": 1.0,
+    "codebook": _CODE_RATE,
+    "usage": 1.0,
+    "frequency": 1.0,
+}
+BASE = "default"
+# Parameters of VQTextClassifier. A function as `text` gets class labels and the seed.
+VARIANTS: dict[str, dict[str, Any]] = {
+    BASE: {},
+    "no text": {"text": None},
+    "closed form": {"max_epochs": 0},
+    # Losses that are on by default
+    "- class": _losses(**{"class": 0.0}),
+    "- text": _losses(text=0.0),
+    "- codes": _losses(codes=0.0),
+    "- affinity": _losses(affinity=0.0),
+    # Losses that are off by default
+    "+ series, separation": _losses(**_SEGMENTS),
+    "+ digits": _losses(digits=1.0),
+    "+ contrastive": _losses(contrastive=1.0),
+    "+ demi_cycle": _losses(demi_cycle=1.0),
+    "+ translation": _losses(translation=1.0),
+    "+ calibrated": _losses(calibrated=1.0),
+    "+ fused": _losses(fused=1.0),
+    "+ fused, distillation": _losses(fused=1.0, distillation=1.0),
+    "+ codebook": _losses(codebook=_CODE_RATE),
+    "+ codebook, usage": _losses(codebook=_CODE_RATE, usage=1.0),
+    "+ frequency": _losses(frequency=1.0),
+    "everything": _losses(**_EVERYTHING),
+    # Forms of text
+    "keyword": _labels("keyword"),  # little more than the label's own words
+    "sentence": _labels("sentence"),
+    "affirmative": _labels("affirmative"),
+    "negative": _labels("negative"),
+    "attributes": _labels("attributes"),
+    "all forms": _labels(
+        "keyword", "sentence", "affirmative", "negative", "attributes"
+    ),
+    "captions": {"text": "captions"},
+    # Controls
+    "random vectors": {"text_encoder": random_vectors},
+    "shuffled classes": {"text": shuffled_classes},
+    "shuffled captions": {},
+}
+# Texts about single cases, for fit.
+FIT_TEXTS = {"shuffled captions": shuffled_captions}
+CONTROLS = (
+    "no text",
+    "closed form",
+    "keyword",
+    "captions",
+    "random vectors",
+    "shuffled classes",
+    "shuffled captions",
+)
+# What is held against something else than the default, too.
+PAIRS = (
+    ("+ fused, distillation", "+ fused"),
+    ("+ codebook, usage", "+ codebook"),
+    ("shuffled captions", "captions"),
+)
+# With few or rare cases: text, and what changes features or the head of training. The
+# other losses reach neither.
+SCARCE = (
+    BASE,
+    *CONTROLS,
+    "- text",
+    "+ fused, distillation",
+    "+ codebook",
+    "+ frequency",
+    "everything",
+)
+
+
+def draw_cases(y: NDArray[Any], task: str, seed: int) -> NDArray[np.intp]:
+    """Draw the training cases of a task; which classes are rare depends on the seed."""
+    if task == "full":
+        return np.arange(len(y))
+    rng = np.random.default_rng(seed)
+    labels, counts = np.unique(y, return_counts=True)
+    sizes = np.full(len(labels), _FEW)
+    if task == "long tail":
+        falling = counts.max() * _IMBALANCE ** -np.linspace(0, 1, len(labels))
+        sizes = rng.permutation(np.maximum(2, falling.round().astype(int)))
+    return draw_by_class(y, sizes, rng)
+
+
+def tasks(options: Options) -> Iterator[Row]:
+    """Yield what to fit.
+
+    If variants are named, all of it. If not, all variants on the full task, and on the
+    other tasks those of `SCARCE`, on `SCARCE_SETS`.
+    """
+    for row in grid(seed=options.seeds, task=TASKS, variant=VARIANTS, set=options.sets):
+        is_scarce = row["variant"] in SCARCE and row["set"] in SCARCE_SETS
+        if "variant" in options.only or row["task"] == "full" or is_scarce:
+            yield {key: row[key] for key in EXPERIMENT.keys}
+
+
+def evaluate(key: Row, options: Options) -> Row:
+    """Fit one variant, and measure all that it can do."""
+    variant, seed = key["variant"], key["seed"]
+    train, test = load_parts(
+        key["set"], options.data, options.settings["most_cases"], _MAX_TEST_CASES
+    )
+    cases = draw_cases(train.y, key["task"], seed)
+    X, y = take(train.X, cases), train.y[cases]
+    warm_up("classifier", options.n_threads, train.X, train.y)
+    start = time.perf_counter()
+    known = about(key["set"], options.data)
+    model = build(variant, seed, np.unique(y).tolist(), known)
+    make_text = FIT_TEXTS.get(variant)
+    text = None if make_text is None else make_text(model, X, seed)
+    model.fit(X, y, text)
+    fit_seconds = time.perf_counter() - start
+    check_variant(variant, model)
+    row: Row = dict.fromkeys(EXPERIMENT.values, float("nan"))
+    row |= {"cases": len(cases), "fit_seconds": fit_seconds}
+    row |= measure(model, test.X, test.y)
+    return row | {"seconds": time.perf_counter() - start}
+
+
+def build(variant: str, seed: int, labels: Sequence[str], known: dict[str, Any]) -> Any:
+    """Make the classifier of a variant; its head is that of training if it has one."""
+    from sktext_vq import VQTextClassifier
+
+    parameters = dict(VARIANTS[variant])
+    if callable(parameters.get("text")):
+        parameters["text"] = parameters["text"](labels, seed)
+    untaught = parameters.get("max_epochs") == 0
+    untaught |= parameters.get("loss_weights", {}).get("class") == 0
+    head = "ridge" if untaught else "network"
+    return VQTextClassifier(head=head, random_state=seed, **known, **parameters)
+
+
+def check_variant(variant: str, model: Any) -> None:
+    """Raise if a model left out text, or a loss that the variant is about."""
+    level = "trained with text" if model.text is not None else "trained"
+    if model.max_epochs == 0:
+        level = "closed form"
+    if model.level_ != level:
+        raise RuntimeError(f"{variant} should be {level!r}, but is {model.level_!r}.")
+    for name, weight in (model.loss_weights or {}).items():
+        # "codebook" is no loss: codes that are learned have a loss of their own.
+        shown = f"train_{'shape' if name == 'codebook' else name}"
+        if (weight > 0) != any(shown in epoch for epoch in model.history_):
+            raise RuntimeError(f"{variant}: the loss {name!r} does not follow {weight}")
+
+
+def measure(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
+    """Score both heads, text and codes."""
+    found: dict[str, float] = {"epochs": len(model.history_)}
+    for head in ("network", "ridge")[model.head == "ridge" :]:
+        score = scores(y, model.set_params(head=head).predict(X))
+        for kind in ("accuracy", "macro_f1"):
+            found[f"{head}_{kind}"] = score[kind]
+    if model.level_ == "trained with text":
+        found |= class_scores_of_text(model, X, y)
+    for kind in ("signal_perplexity", "text_perplexity", "overlap"):
+        found[kind] = model.codebook_use_.get(kind, float("nan"))
+    few = take(X, spread_cases(len(y), _MAX_REBUILT_CASES))
+    found["explained"] = explained(model, few, model.reconstruct(few))
+    if has_digits(model):
+        found["explained_text"] = explained(model, few, model.reconstruct_text(few))
+    return found
+
+
+# Columns of the tables, what they are called, and whether more is better.
+_SHOWN = {
+    "network_accuracy": ("network accuracy", True),
+    "network_macro_f1": ("network macro-F1", True),
+    "ridge_accuracy": ("ridge accuracy", True),
+    "ridge_macro_f1": ("ridge macro-F1", True),
+    "similarity": ("similarity", True),
+    "affinity": ("affinity", True),
+    "explained": ("explained", True),
+    "signal_perplexity": ("signal perplexity", False),
+    "text_perplexity": ("text perplexity", False),
+    "overlap": ("overlap", False),
+    "epochs": ("epochs", False),
+    "fit_seconds": ("fit seconds", False),
+}
+
+
+def table(frames: Frames) -> str:
+    """Write what losses, parts and texts change on the full task, in short."""
+    frame = frames["ablation"]
+    shown = ("network_accuracy", "ridge_accuracy", "similarity", "fit_seconds")
+    return _differences(frame[frame["task"] == "full"], shown)
+
+
+def all_tables(frames: Frames) -> str:
+    """Write differences of all columns for each task, and means for each set."""
+    frame = frames["ablation"]
+    text = ""
+    for task, own in frame.groupby("task", sort=False):
+        text += f"\n## Task: {task}\n\n{_differences(own)}\n"
+    for (task, name), own in frame.groupby(["task", "set"], sort=False):
+        text += f"\n## {name}, {task}\n\n{_absolute(own)}\n"
+    written = frame.dropna(subset="explained_text")
+    if len(written):
+        by = spreads(written.groupby(["task", "set", "variant"])[["explained_text"]])
+        rows = [[", ".join(key), *row] for key, row in by.iterrows()]
+        text += f"\n## Series by way of text\n\n{markdown(['', 'explained'], rows)}\n"
+    return text
+
+
+def _differences(frame: pd.DataFrame, shown: Sequence[str] = tuple(_SHOWN)) -> str:
+    """Write one row per variant, as paired differences over sets and seeds."""
+    values = frame.set_index(["variant", "set", "seed"])[list(shown)].sort_index()
+    known = set(frame["variant"])
+    rows: list[list[Any]] = []
+    if BASE in known:
+        means = values.loc[BASE].groupby("set").mean()
+        rows.append([BASE, len(means), *(spread(mean) for mean in means.mean())])
+    for name, base in [(name, BASE) for name in VARIANTS if name != BASE] + [*PAIRS]:
+        if not {name, base} <= known:
+            continue
+        cells, n_sets = [], 0
+        for column in shown:
+            both = [values.loc[each, column] for each in (name, base)]
+            by_set = pd.concat(both, axis=1).dropna().groupby("set").mean()
+            pair = paired(by_set.iloc[:, 0], by_set.iloc[:, 1])
+            cell = spread(pair["mean"], pair["error"])
+            if cell and _SHOWN[column][1]:
+                cell += f" ({pair['wins']} / {pair['losses']})"
+            cells.append(cell)
+            n_sets = max(n_sets, int(pair["sets"]))
+        rows.append([name if base == BASE else f"{name} / {base}", n_sets, *cells])
+    return markdown(["variant", "sets", *(_SHOWN[each][0] for each in shown)], rows)
+
+
+def _absolute(frame: pd.DataFrame) -> str:
+    """Write the default and controls, for one task and set."""
+    cells = spreads(frame.groupby("variant")[list(_SHOWN)])
+    names = [name for name in (BASE, *CONTROLS) if name in cells.index]
+    titles = {column: title for column, (title, _) in _SHOWN.items()}
+    return frame_markdown(cells.loc[names].rename(columns=titles))
+
+
+EXPERIMENT = Experiment(
+    name="ablation",
+    about="every loss and part of the model on and off, forms of text, controls",
+    keys=("set", "task", "variant", "seed"),
+    values=names(
+        "cases network_accuracy network_macro_f1 ridge_accuracy ridge_macro_f1 "
+        "similarity affinity signal_perplexity text_perplexity overlap explained "
+        "explained_text epochs fit_seconds seconds"
+    ),
+    tasks=tasks,
+    evaluate=evaluate,
+    sets=("MotionSense", "UTD-MHAD-inertial", "NATOPS", "RacketSports", "BasicMotions"),
+    seeds=(0,),
+    processes=2,
+    threads=0,
+    settings={"most_cases": 600},  # of training parts, evenly spread
+    facts=lambda options: {"most_cases": options.settings["most_cases"]},
+    tables={"ablation": table, "ablation_tables": all_tables},
+    page="# Ablation\n\n"
+    "Network and ridge are the two heads of one fit. Similarity and affinity are "
+    'accuracies of the class found from "a person CLASS", a wording that training '
+    "has not seen, by cosines in the workspace and by use of the codes. Explained "
+    "is the share of the variance of test series that their tokens rebuild. "
+    "Perplexities are shares of the codes. With codes as they are, losses and text "
+    "reach the network head by the epoch that training stops at, and by nothing "
+    "else but distillation.\n\n"
+    f"The row {BASE} has means over sets, all others differences to it: ± is the "
+    "standard error over sets, of means over seeds, and in brackets are sets that "
+    "are better / worse. Rows with / are differences to what follows it.\n"
+    "{ablation_tables}\n"
+    "In tables of a set, ± is the standard deviation over seeds.\n",
+)

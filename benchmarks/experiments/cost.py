@@ -1,0 +1,201 @@
+"""Seconds and memory beside MiniRocket, in one run.
+
+Growth with the data, single series and many windows are measured by asv, see
+`benchmarks/asv`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.data import load_split
+from benchmarks.estimators import BASELINE, build, warm_up
+from benchmarks.experiments.suite import NAMES
+from benchmarks.memory import peak_mib
+from benchmarks.runner import (
+    Experiment,
+    Options,
+    Row,
+    grid,
+    in_new_process,
+    limit_threads,
+)
+from benchmarks.store import Frames
+from benchmarks.tables import markdown
+
+COMPARED = ("classifier-closed", "closed-form", "minirocket")
+_PREDICTIONS = 5  # whose median counts: they are short beside what a machine does else
+
+
+def threads() -> list[int]:
+    """Return numbers of threads that are compared."""
+    return sorted({1, os.cpu_count() or 1})
+
+
+def tasks(options: Options) -> Iterator[Row]:
+    """Yield estimators in turn, several times; each repeat has another seed."""
+    repeats = range(options.settings["repeats"])
+    for row in grid(
+        set=options.sets, repeat=repeats, threads=threads(), estimator=COMPARED
+    ):
+        yield {key: row[key] for key in SPEED.keys}
+
+
+def speed(key: Row, options: Options) -> Row:
+    """Time fit and predict, after a warm-up."""
+    data, n_threads = load_split(key["set"], options.data), key["threads"]
+    with limit_threads(n_threads):
+        warm_up(key["estimator"], n_threads, data.X_train, data.y_train)
+    model = build(key["estimator"], key["repeat"], n_threads)
+    with limit_threads(n_threads):
+        start = time.perf_counter()
+        model.fit(data.X_train, data.y_train)
+        fit_seconds = time.perf_counter() - start
+        seconds = []
+        for _ in range(_PREDICTIONS):
+            start = time.perf_counter()
+            predicted = model.predict(data.X_test)
+            seconds.append(time.perf_counter() - start)
+    return {
+        "seed": key["repeat"],
+        "fit_seconds": fit_seconds,
+        "predict_seconds": float(np.median(seconds)),
+        "accuracy": float(np.mean(predicted == data.y_test)),
+    }
+
+
+def memory(key: Row, options: Options) -> Row:
+    """Measure peaks in a new process, which loads arrays and nothing else."""
+    data = load_split(key["set"], options.data)
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("X_train", "y_train", "X_test"):
+            np.save(Path(folder, f"{part}.npy"), getattr(data, part))
+        (peaks,) = in_new_process(peaks_of, key["estimator"], folder)
+    return {"seed": 0, **peaks}
+
+
+def peaks_of(estimator: str, folder: str) -> Iterator[Row]:
+    """Yield peaks after imports, a warm-up with the data loaded, fit and predict."""
+    n_threads = os.cpu_count() or 1
+    model = build(estimator, 0, n_threads)
+    peaks = {"imports_mib": peak_mib()}
+    X_train, y_train, X_test = (
+        np.load(Path(folder, f"{part}.npy"))
+        for part in ("X_train", "y_train", "X_test")
+    )
+    warm_up(estimator, n_threads, X_train, y_train)
+    peaks["start_mib"] = peak_mib()
+    model.fit(X_train, y_train)
+    peaks["fit_mib"] = peak_mib()
+    model.predict(X_test)
+    peaks["predict_mib"] = peak_mib()
+    yield peaks
+
+
+def sections(frames: Frames) -> str:
+    """Write tables of seconds and of memory."""
+    text = ""
+    if "cost" in frames:
+        text += f"\n## Seconds\n\n{speed_table(frames)}\n"
+    if "memory" in frames:
+        text += f"\n## Memory\n\n{memory_table(frames)}\n"
+    return text
+
+
+def speed_table(frames: Frames) -> str:
+    """Write medians of seconds, and their ratio to those of MiniRocket."""
+    by = frames["cost"].groupby(["set", "threads", "estimator"])
+    repeats = by.size()
+    medians = by[["fit_seconds", "predict_seconds", "accuracy"]].median()
+    rows = []
+    for (name, n_threads, estimator), row in medians.iterrows():
+        ratios = ["", ""]
+        if (name, n_threads, BASELINE) in medians.index:
+            ratio = row / medians.loc[(name, n_threads, BASELINE)]
+            ratios = [f"{ratio['fit_seconds']:.2f}", f"{ratio['predict_seconds']:.2f}"]
+        rows.append(
+            [
+                f"{name}, {estimator}",
+                n_threads,
+                repeats[(name, n_threads, estimator)],
+                f"{row['fit_seconds']:.1f}",
+                ratios[0],
+                f"{row['predict_seconds']:.2f}",
+                ratios[1],
+                f"{row['accuracy']:.3f}",
+            ]
+        )
+    columns = ["set, estimator", "threads", "repeats", "fit seconds", f"/ {BASELINE}"]
+    columns += ["predict seconds", f"/ {BASELINE}", "accuracy"]
+    return (
+        f"{markdown(columns, rows)}\n\nMedians of repeats that took turns, after a "
+        "warm-up. Each repeat has another seed."
+    )
+
+
+def memory_table(frames: Frames) -> str:
+    """Write peaks of memory, in MiB."""
+    frame = frames["memory"]
+    peaks = frame[["imports_mib", "start_mib", "fit_mib", "predict_mib"]].assign(
+        alone=frame["predict_mib"] - frame["start_mib"]
+    )
+    shown = peaks.map("{:.0f}".format)
+    shown.insert(0, "name", frame["set"] + ", " + frame["estimator"])
+    columns = ["peak, MiB", "after imports", "with data, after warm-up", "after fit"]
+    columns += ["after predict", "fit and predict alone"]
+    return markdown(columns, shown.itertuples(index=False))
+
+
+def summary(frames: Frames) -> str:
+    """Seconds and memory on UCI-HAR, beside MiniRocket."""
+    frame = frames["cost"]
+    frame = frame[frame["set"] == "UCI-HAR"]
+    parts = ["fit_seconds", "predict_seconds"]
+    seconds = frame.groupby(["estimator", "threads"])[parts].median()
+    peaks = frames["memory"].set_index(["set", "estimator"]).loc["UCI-HAR"]
+    taken = peaks[["fit_mib", "predict_mib"]].max(axis=1) - peaks["start_mib"]
+    rows = []
+    for name in reversed(COMPARED):
+        cells = []
+        for part in parts:
+            own = seconds.loc[name][part]
+            for values in (own, own / seconds.loc[BASELINE][part]):
+                cells.append(" / ".join(values.map("{:.2f}".format)))
+        rows.append([NAMES[name], *cells, f"{taken[name] / 1024:.1f} GiB"])
+    of = " / ".join(map(str, sorted(frame["threads"].unique())))
+    columns = [f"UCI-HAR, {of} threads"]
+    for part in ("fit", "predict"):
+        columns += [f"{part} seconds", "of MiniRocket's"]
+    return markdown([*columns, "memory"], rows)
+
+
+SPEED = Experiment(
+    name="cost",
+    about="seconds of fit and prediction beside MiniRocket",
+    keys=("set", "estimator", "threads", "repeat"),
+    values=("seed", "fit_seconds", "predict_seconds", "accuracy"),
+    tasks=tasks,
+    evaluate=speed,
+    sets=("UCI-HAR",),
+    threads=None,
+    settings={"repeats": 1},
+    reads=("cost", "memory"),
+    tables={"cost": summary, "cost_sections": sections},
+    page="# Cost\n{cost_sections}",
+)
+MEMORY = Experiment(
+    name="memory",
+    about="peaks of memory beside MiniRocket, in the page of cost",
+    keys=("set", "estimator"),
+    values=("seed", "imports_mib", "start_mib", "fit_mib", "predict_mib"),
+    tasks=lambda options: grid(set=options.sets, estimator=COMPARED),
+    evaluate=memory,
+    sets=("UCI-HAR",),
+    threads=None,
+)

@@ -1,0 +1,119 @@
+"""Explanations put to the test: what is left when the tokens they name are deleted.
+
+Values of the tokens with the largest contributions become missing, and for comparison
+those of random tokens, or of stretches at random places that are as long as the former.
+How much less probable is the class that was predicted?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from benchmarks.data import about, load_parts
+from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.store import Frames
+from benchmarks.tables import markdown
+
+DELETED = (1, 3, 5)
+_MOST_TRAINING_CASES, _CASES = 900, 150
+
+
+def delete(
+    X: NDArray[Any], stretches: list[tuple[int, int, int, int]]
+) -> NDArray[np.float64]:
+    """Make stretches missing: case, channel, start and length of each.
+
+    First and last timepoints stay: a channel needs values, and a series its length.
+    """
+    found = X.astype(np.float64)
+    for case, channel, start, length in stretches:
+        found[case, channel, start : start + length] = np.nan
+    found[..., [0, -1]] = X[..., [0, -1]]
+    return found
+
+
+def stretches_of(tokens: pd.DataFrame) -> list[tuple[int, int, int, int]]:
+    """Return case, channel, start and length of tokens."""
+    columns = ("case", "channel", "start", "length")
+    return list(zip(*(tokens[each] for each in columns), strict=True))
+
+
+def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
+    """Fit, explain test series, and delete what explanations name."""
+    from sktext_vq import VQTextClassifier
+
+    name, seed = keys[0]["set"], keys[0]["seed"]
+    train, test = load_parts(name, options.data, _MOST_TRAINING_CASES, _CASES)
+    X, known = test.X, about(name, options.data)
+    rng = np.random.default_rng(seed)
+    model = VQTextClassifier(max_epochs=0, random_state=seed, **known)
+    before = model.fit(train.X, train.y).predict_proba(X)
+    best = before.argmax(axis=1)
+    table = model.explain(X)
+    tokens = table[table["start"] >= 0]
+    for n in DELETED:
+        named = stretches_of(tokens.groupby("case").head(n))
+        mixed = tokens.sample(frac=1, random_state=seed)
+        anywhere = [
+            (
+                case,
+                rng.integers(X.shape[1]),
+                rng.integers(X.shape[2] - length + 1),
+                length,
+            )
+            for case, _, _, length in named
+        ]
+        drops = [
+            (before - model.predict_proba(delete(X, each)))[np.arange(len(X)), best]
+            for each in (named, stretches_of(mixed.groupby("case").head(n)), anywhere)
+        ]
+        yield {
+            "set": name,
+            "deleted": n,
+            "seed": seed,
+            "cases": len(X),
+            "probability": before.max(axis=1).mean(),
+            "drop": drops[0].mean(),
+            "random_tokens": drops[1].mean(),
+            "random_stretches": drops[2].mean(),
+        }
+
+
+def table(frames: Frames) -> str:
+    """Drops of probability, and how many times as large they are as random ones."""
+    frame = frames["faithfulness"].drop(columns=["seed", "cases"])
+    rows = []
+    for key, own in frame.groupby(["set", "deleted"], sort=False).mean().iterrows():
+        times = [
+            f"{own[control]:.3f} ({own['drop'] / max(own[control], 1e-3):.1f})"
+            for control in ("random_tokens", "random_stretches")
+        ]
+        rows.append([*key, f"{own['probability']:.3f}", f"{own['drop']:.3f}", *times])
+    columns = ["set", "tokens", "probability", "drop"]
+    columns += ["random tokens (times)", "random stretches (times)"]
+    return markdown(columns, rows)
+
+
+EXPERIMENT = Experiment(
+    name="faithfulness",
+    about="explanations: what is left of a prediction without the tokens they name",
+    keys=("set", "deleted", "seed"),
+    values=("cases", "probability", "drop", "random_tokens", "random_stretches"),
+    tasks=lambda options: grid(set=options.sets, deleted=DELETED, seed=options.seeds),
+    evaluate=evaluate,
+    fit=lambda key: (key["set"], key["seed"]),
+    sets=("MotionSense", "UTD-MHAD-inertial", "CricketX"),
+    seeds=(0, 1),
+    processes=0,
+    tables={"faithfulness": table},
+    page="# Explanations\n\n"
+    "How much less probable the predicted class is when the tokens with the "
+    "largest contributions are missing; when as many random tokens are; and when "
+    "stretches at random places are that are as long as the former. Mean over test "
+    "series and seeds.\n\n{faithfulness}\n",
+)

@@ -1,0 +1,93 @@
+"""Channels in the frame of gravity: which sensor defines it, and names of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from sktext_vq._features.scaling import Scaler
+from sktext_vq._utils.state import Number, Sizes, Spec, State, check_state
+from sktext_vq.nn.gravity import GravityFrame
+from sktext_vq.nn.windows import Batch
+
+_FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
+_FRAME: dict[str, Spec | None] = {
+    "triads": None,
+    "replaces_axes": None,
+    "reference": Number(above=-1),
+}
+Sensors = Mapping[str, tuple[int, int, int]]
+
+
+def fit_frame(
+    batch: Batch, scaler: Scaler, sensors: Sensors, replace_axes: bool
+) -> GravityFrame | None:
+    """Return the frame of gravity, or None where no sensor shows the vertical."""
+    if not sensors:
+        if replace_axes:
+            raise ValueError(
+                'gravity="replace" needs sensors with three axes: name them in '
+                "channel_names, such as acc_x, acc_y and acc_z."
+            )
+        return None
+    triads = list(sensors.values())
+    # Squares of huge values would overflow, so axes are scaled to about 1. A power of
+    # two rounds nothing. Other channels are not used.
+    values = np.stack([scaler.mean, scaler.scale])
+    _, power = np.frexp(np.abs(values[:, np.unique(triads)]).max())
+    values = np.ldexp(values, -power).clip(-_FAR_CHANNEL, _FAR_CHANNEL)
+    mean, scale = torch.from_numpy(values.astype(np.float32))
+    frame = GravityFrame(triads, mean, scale, replace_axes)
+    frame.fit(batch)
+    if frame.reference is not None:
+        return frame
+    if replace_axes:
+        raise ValueError(
+            'gravity="replace" needs a sensor that shows the vertical, but the mean of '
+            f"none of {list(sensors)} is steady."
+        )
+    return None
+
+
+def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFrame:
+    check_state(state, _FRAME, sizes, "frame")
+    triads = [tuple(each) for each in state["triads"]]
+    is_valid = state["reference"] < len(triads) and all(
+        len(set(axes)) == len(axes) == 3
+        and all(type(axis) is int and 0 <= axis < n_channels for axis in axes)
+        for axes in triads
+    )
+    if not is_valid:
+        raise ValueError("frame.triads does not fit the rest of the model")
+    unit = torch.ones(n_channels)
+    frame = GravityFrame(triads, unit, unit, state["replaces_axes"] is True)
+    frame.reference = state["reference"]
+    return frame
+
+
+def name_channels(
+    names: Sequence[str], sensors: Sensors, frame: GravityFrame | None
+) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Return names of the tokenizer's channels, and the axes that each is made of."""
+    if frame is None:
+        return tuple(names), tuple((channel,) for channel in range(len(names)))
+    added = [
+        (f"{name} {part}", sensors[name]) for name in sensors for part in frame.parts
+    ]
+    channels = [(names[channel], (channel,)) for channel in frame.others]
+    found, axes = zip(*channels, *added, strict=True)
+    return found, axes
+
+
+def frame_state(frame: Any) -> State | None:
+    """Return the configuration of a frame, or None without one."""
+    if not isinstance(frame, GravityFrame):
+        return None
+    return {
+        "triads": frame.triads.tolist(),
+        "replaces_axes": frame.alone,
+        "reference": frame.reference,
+    }

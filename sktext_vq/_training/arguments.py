@@ -1,0 +1,93 @@
+"""Arguments of `fit`, checked together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+
+from sktext_vq._features.columns import check_column, check_weights
+from sktext_vq._features.input import InputSpec
+from sktext_vq._features.sensors import check_channel_names, check_sensors
+from sktext_vq._training.data import TrainingData
+from sktext_vq._training.texts import check_case_texts
+from sktext_vq._training.warm_start import WarmStart
+from sktext_vq._utils.validation import check_text
+from sktext_vq.panel import Panel
+
+
+def validate_fit(
+    panel: Panel,
+    X: Any,
+    y: Any,
+    text: Any,
+    *,
+    channel_names: Any,
+    gravity: Any,
+    warm_start: WarmStart | None = None,
+    groups: Any = None,
+    sample_weight: Any = None,
+) -> tuple[InputSpec, TrainingData]:
+    """Check the arguments of `fit`, and leave out cases of weight 0.
+
+    Parameters
+    ----------
+    panel : Panel
+        Training series.
+    X : object
+        What the user passed as training series.
+    y, text, groups, sample_weight : object
+        Arguments of `fit`.
+    channel_names, gravity : object
+        Parameters of the estimator.
+    warm_start : WarmStart, optional
+        Fitted model to start from.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid or does not match the series.
+    """
+    spec = InputSpec.of(X, panel)
+    known_names = check_channel_names(channel_names, panel)
+    names = known_names
+    if names is None:
+        names = tuple(f"channel {i}" for i in range(panel.n_channels))
+    sensors = check_sensors(gravity, names, is_named=known_names is not None)
+    y = None if y is None else check_column(y, "y", panel)
+    if y is not None:
+        with np.errstate(invalid="ignore"):  # casts NaN before it raises
+            check_classification_targets(y)
+        check_text(np.unique(y), "y")
+    texts = None if text is None else check_case_texts(text, panel.n_cases)
+    groups = None if groups is None else check_column(groups, "groups", panel)
+    weight = check_weights(sample_weight, panel)
+    if weight is not None and not weight.all():
+        cases = np.flatnonzero(weight)
+        panel, weight = panel.take(cases).trim(), weight[cases]
+        y = None if y is None else y[cases]
+        texts = None if texts is None else [texts[i] for i in cases]
+        groups = None if groups is None else groups[cases]
+    if weight is not None:
+        weight = None if np.ptp(weight) == 0 else weight / weight.mean()
+    labels = classes = None
+    if y is not None:
+        labels, classes = np.unique(y, return_inverse=True)
+    spec = spec._replace(
+        n_timepoints=panel.n_timepoints,
+        min_timepoints=int(panel.lengths.min()),
+        column_names=known_names,
+    )
+    return spec, TrainingData(
+        panel,
+        names,
+        sensors,
+        known_names,
+        labels,
+        classes,
+        sample_weight=weight,
+        groups=groups,
+        case_texts=texts,
+        warm_start=warm_start,
+    )

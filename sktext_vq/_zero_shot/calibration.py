@@ -1,0 +1,220 @@
+"""Calibration of zero-shot scores on seen classes that are treated as unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings, negative_distances
+
+Array = NDArray[np.floating[Any]]
+
+# Share of series of seen classes that should be assigned to seen classes. The share
+# from class splits weighs as much as there are classes, the default as 2 classes.
+_DEFAULT_SHARE, _DEFAULT_SHARE_WEIGHT = 0.8, 2
+_SHARES = np.linspace(0.3, 1, 71)
+_N_DRAWS = 3
+_INVERSE_TEMPERATURES = np.geomspace(0.1, 100, 31)
+_DEFAULT_INVERSE_TEMPERATURE = 3.0
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Cases of a fold, in a space that was fitted without them.
+
+    Parameters
+    ----------
+    centres : ndarray of shape (n_classes, n_dimensions)
+        Centres of classes in that space.
+    cases : ndarray of shape (n_cases, n_dimensions)
+        The cases.
+    classes : ndarray of shape (n_cases,), int64
+        Their classes.
+    """
+
+    centres: Array
+    cases: Array
+    classes: NDArray[np.int64]
+
+
+class Calibration(NamedTuple):
+    """Calibration of the scores of unseen candidates.
+
+    Parameters
+    ----------
+    inverse_temperature : float
+        Factor of negative distances to unseen classes.
+    bias : float
+        Novelty above which a series is more likely to be of an unseen class.
+    bias_scale : float
+        Factor of novelty above the bias in log-odds.
+    """
+
+    inverse_temperature: float
+    bias: float
+    bias_scale: float
+
+
+class _Split(NamedTuple):
+    """Held-out cases where some seen classes are treated as unseen."""
+
+    novelty: Array
+    is_correct: NDArray[np.bool_]
+    is_unseen: NDArray[np.bool_]
+
+
+def calibrate(
+    held_out: Sequence[HeldOut],
+    spreads: Array,
+    views: Array,
+    classes: NDArray[np.int64],
+    unseen: NDArray[np.int64],
+) -> Calibration:
+    """Choose temperature, bias and scale of the bias on seen classes only.
+
+    Parameters
+    ----------
+    held_out : sequence of HeldOut
+        Folds of training cases.
+    spreads : ndarray of shape (n_classes,)
+        Relative distances of series from the centres of their classes.
+    views : ndarray of shape (n_views, n_texts, text_dim)
+        Embeddings of texts: of seen classes, then of candidates.
+    classes : ndarray of int64
+        Seen classes among the candidates.
+    unseen : ndarray of int64
+        Indices of the texts of unseen candidates.
+    """
+    n_classes = len(spreads)
+    gains = np.zeros(len(_SHARES))
+    temperature_losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    scale_losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    for out in _class_splits(n_classes, len(unseen)):
+        parts = []
+        for part in held_out:
+            split, losses = _evaluate(part, spreads, views, out)
+            parts.append(split)
+            temperature_losses += losses
+        if not parts:
+            continue
+        novelty, correct, is_unseen = (
+            np.concatenate(each) for each in zip(*parts, strict=True)
+        )
+        if is_unseen.all() or not is_unseen.any():
+            continue
+        biases = np.quantile(novelty[~is_unseen], _SHARES)
+        gains += _harmonic_accuracy(novelty, correct, is_unseen, biases)
+        margin = novelty - biases[gains.argmax()]
+        for kind, sign in ((is_unseen, 1), (~is_unseen, -1)):
+            logits = sign * _INVERSE_TEMPERATURES[:, None] * margin[kind]
+            scale_losses += np.logaddexp(0, -logits).mean(axis=1)
+    share, scale = _DEFAULT_SHARE, _DEFAULT_INVERSE_TEMPERATURE
+    if gains.any():
+        best = _SHARES[gains >= gains.max() - 1e-9].mean()
+        weight = _DEFAULT_SHARE_WEIGHT
+        share = (n_classes * best + weight * share) / (n_classes + weight)
+        scale = _INVERSE_TEMPERATURES[scale_losses.argmin()]
+    inverse_temperature = _DEFAULT_INVERSE_TEMPERATURE
+    if temperature_losses.any():
+        inverse_temperature = _INVERSE_TEMPERATURES[temperature_losses.argmin()]
+    bias = 0.0
+    if len(classes) and held_out:
+        bias = _choose_bias(held_out, spreads, views, classes, unseen, share)
+    return Calibration(float(inverse_temperature), bias, float(scale))
+
+
+def _evaluate(
+    part: HeldOut, spreads: Array, views: Array, out: NDArray[np.int64]
+) -> tuple[_Split, Array]:
+    """Score held-out cases with some seen classes treated as unseen.
+
+    Returns
+    -------
+    split : _Split
+        Novelty of each case, whether its class is right if it is known whether the case
+        is of an unseen class, and whether it is.
+    losses : ndarray
+        Log-losses among unseen classes for each inverse temperature; 0 if there is
+        nothing to choose.
+    """
+    rest = np.setdiff1d(np.arange(len(spreads)), out)
+    middle = part.centres[rest].mean(axis=0)
+    centres, points = part.centres - middle, part.cases - middle
+    unseen = ClassEmbeddings(views, rest, out, centres[rest], spreads[rest])
+    scores = unseen.negative_distances(points)
+    is_unseen = np.isin(part.classes, out)
+    best_seen = rest[negative_distances(points, centres[rest]).argmax(axis=1)]
+    predicted = np.where(is_unseen, out[scores.argmax(axis=1)], best_seen)
+    split = _Split(
+        unseen.novelty(points, np.arange(len(rest))),
+        predicted == part.classes,
+        is_unseen,
+    )
+    losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    if len(out) > 1 and is_unseen.any():
+        true = np.searchsorted(out, part.classes[is_unseen])
+        losses = _log_losses(scores[is_unseen], true)
+    return split, losses
+
+
+def _harmonic_accuracy(
+    novelty: Array,
+    correct: NDArray[np.bool_],
+    is_unseen: NDArray[np.bool_],
+    biases: Array,
+) -> Array:
+    """Return harmonic means of the accuracies of seen and unseen classes by bias."""
+    is_novel = novelty > biases[:, None]
+    unseen = (is_novel[:, is_unseen] * correct[is_unseen]).mean(axis=1)
+    seen = (~is_novel[:, ~is_unseen] * correct[~is_unseen]).mean(axis=1)
+    return 2 * unseen * seen / np.maximum(unseen + seen, 1e-12)
+
+
+def _choose_bias(
+    held_out: Sequence[HeldOut],
+    spreads: Array,
+    views: Array,
+    classes: NDArray[np.int64],
+    unseen: NDArray[np.int64],
+    share: float,
+) -> float:
+    """Return the novelty below which a share of cases of seen candidates is."""
+    every = np.arange(len(spreads))
+    novelties = []
+    for part in held_out:
+        embeddings = ClassEmbeddings(views, every, unseen, part.centres, spreads)
+        is_asked = np.isin(part.classes, classes)
+        novelties.append(embeddings.novelty(part.cases[is_asked], classes))
+    return float(np.quantile(np.concatenate(novelties), share))
+
+
+def _class_splits(n_classes: int, n_unseen: int) -> list[NDArray[np.int64]]:
+    """Draw seen classes to treat as unseen, in the proportion of unseen ones."""
+    size = round(n_classes * n_unseen / (n_classes + n_unseen))
+    size = min(max(1, size), n_classes - 2)
+    if size < 1:
+        return []
+    orders = [
+        np.random.RandomState(draw).permutation(n_classes) for draw in range(_N_DRAWS)
+    ]
+    return [
+        np.sort(order[start : start + size])
+        for order in orders
+        for start in range(0, n_classes - size + 1, size)
+    ]
+
+
+def _log_losses(scores: Array, classes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the summed log-losses of scores for each inverse temperature."""
+    rows = np.arange(len(classes))
+    return np.array(
+        [
+            -log_softmax(s * scores, axis=1)[rows, classes].sum()
+            for s in _INVERSE_TEMPERATURES
+        ]
+    )

@@ -1,0 +1,623 @@
+"""Experiments of the benchmarks: what they compute, on small cases."""
+
+import json
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator
+
+from benchmarks import __main__ as commands
+from benchmarks import estimators, figures, internals, memory
+from benchmarks.data import resample
+from benchmarks.experiments import (
+    EXPERIMENTS,
+    ablation,
+    choices,
+    cluster,
+    cost,
+    crossmodal,
+    export,
+    faithfulness,
+    gaps,
+    naming,
+    pretrain,
+    shift,
+    suite,
+    zero_shot,
+)
+from benchmarks.runner import Options, grid
+from benchmarks.statistics import window_statistics
+from benchmarks.store import Frames
+from sktext_vq import VQTextClassifier
+
+SET = ("BasicMotions",)
+
+
+def options(name, **changes):
+    experiment = EXPERIMENTS[name]
+    common = {"sets": SET, "seeds": (0,), "settings": experiment.settings}
+    return Options(**{**common, **changes})
+
+
+def run(name, folder, *more):
+    """Run an experiment in this process, and return its rows and its page."""
+    command = ["run", name, "--results", str(folder), "--processes", "1", *more]
+    commands.main(command)
+    page = folder / f"{commands.shown_in(name)}.md"
+    return pd.read_csv(folder / f"{name}.csv"), page.read_text(encoding="utf-8")
+
+
+def frames_of(folder, name, rows, **environment):
+    pd.DataFrame(rows).to_csv(folder / f"{name}.csv", index=False)
+    path = folder / f"{name}.environment.json"
+    path.write_text(json.dumps(environment), encoding="utf-8")
+    return Frames(folder)
+
+
+# -- Suite ---------------------------------------------------------------------------
+
+
+class Recorder(BaseEstimator):
+    """Tells classes by whether the mean is above 0, and keeps what it was given."""
+
+    given: ClassVar[list] = []
+    classes_ = np.array(["a", "b"])
+
+    def fit(self, X, y):
+        self.given.append((X, y))
+        return self
+
+    def predict(self, X):
+        self.given.append((X, None))
+        return np.array(["b" if np.mean(series) > 0 else "a" for series in X])
+
+    def predict_proba(self, X):
+        return np.where(self.predict(X)[:, None] == ["a", "b"], 0.9, 0.1)
+
+
+@pytest.mark.parametrize("name", ["tsf", "dtw"])
+def test_suite_scores_the_split(monkeypatch, tmp_path, name):
+    y = np.array(["a", "b"] * 12)
+    rng = np.random.default_rng(0)
+    X = rng.normal(0.2 * (y == "b")[:, None, None], 1, (24, 2, 9)).astype(np.float32)
+    parts = {"X_train": X[:10], "y_train": y[:10], "X_test": X[10:], "y_test": y[10:]}
+    np.savez(tmp_path / "Set.npz", **parts)
+    monkeypatch.setattr(Recorder, "given", [])
+    monkeypatch.setitem(estimators.ESTIMATORS, name, lambda *_: Recorder())
+    keys = list(grid(set=["Set"], estimator=[name], split=[1], seed=[0]))
+    now = options("suite", data=str(tmp_path))
+    first, row = suite.evaluate(keys, now)
+    assert first is None  # warmed up
+    assert set(row) == {*suite.SUITE.keys, *suite.SUITE.values}
+    train, test = resample(y, 10, None, 1)
+    given = [X for X, y in Recorder.given if len(X) == 10 and y is not None]
+    assert np.array_equal(given[-1], X[train])
+    assert given[-1].dtype == np.float32
+    right = Recorder().predict(X[test]) == y[test]
+    assert row["accuracy"] == right.mean()
+    if name == "dtw":  # its probabilities are 0 and 1
+        assert row["log_loss"] == row["calibration_error"] == ""
+        return
+    assert row["log_loss"] == pytest.approx(-np.log(np.where(right, 0.9, 0.1)).mean())
+    assert row["calibration_error"] == pytest.approx(abs(right.mean() - 0.9))
+
+
+def suite_rows():
+    gains = {"minirocket": 0.0, "closed-form": 0.1, "tsf": -0.1}
+    for name, base in (("GunPoint", 0.8), ("NATOPS", 0.6), ("UCI-HAR", 0.2)):
+        for estimator, gain in gains.items():
+            for seed in (0, 1):
+                is_tsf = estimator == "tsf"
+                yield {
+                    "set": name,
+                    "estimator": estimator,
+                    "split": 0,
+                    "seed": seed,
+                    "status": "done",
+                    "accuracy": base + gain + 0.02 * seed,
+                    "balanced_accuracy": 0.5,
+                    "macro_f1": 0.25,
+                    "log_loss": 1.5 if is_tsf else None,
+                    "calibration_error": 0.125 if is_tsf else None,
+                    "fit_seconds": 1.0,
+                    "predict_seconds": 0.5,
+                    "peak_mib": 9.0 if name == "NATOPS" else 7.0,
+                }
+
+
+def suite_page(folder, frame, name="suite", **only):
+    frames = frames_of(folder, name, frame, versions={"numpy": "2", "aeon": None})
+    return suite.SUITE.markdown(Frames(frames.folder, only))
+
+
+def cells(page, start):
+    """Return the cells of the first row that starts with a text."""
+    line = next(line for line in page.splitlines() if line.startswith(f"| {start} |"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_what_the_suite_lacks_is_in_no_mean_and_named(tmp_path):
+    frame = pd.DataFrame(suite_rows())
+    of_tsf = frame["estimator"] == "tsf"
+    late = of_tsf & (frame["set"] == "UCI-HAR")
+    frame.loc[late, "status"] = "over 60 minutes"
+    frame.loc[late, frame.columns[5:]] = None
+    lacking = of_tsf & (frame["set"] == "GunPoint") & (frame["seed"] == 1)
+    frame.loc[lacking, "status"] = "over 60 minutes"
+    page = suite_page(tmp_path, frame)
+    assert "Means of the 2 sets that all have: GunPoint, NATOPS." in page
+    # A seed that lacks a set is in no mean over sets; the set has what it has.
+    assert cells(page, "tsf")[1:4] == ["1", "3.00", "0.605"]
+    assert "- GunPoint: tsf in part (over 60 minutes)\n" in page
+    assert "- UCI-HAR: tsf (over 60 minutes)\n" in page
+    without = suite_page(tmp_path, frame, estimator=["minirocket", "closed-form"])
+    assert "Means of the 3 sets" in without
+    assert "tsf" not in without
+
+
+def test_resamples_and_rows_of_aeon_are_in_the_page(tmp_path):
+    frame = pd.DataFrame(suite_rows())
+    again = frame.assign(split=2, accuracy=frame["accuracy"] - 0.1)
+    suite_page(tmp_path, pd.concat([frame, again[again["estimator"] != "tsf"]]))
+    other = frame[frame["estimator"] == "minirocket"].assign(estimator="quant")
+    page = suite_page(tmp_path, other, "suite-aeon")
+    official, resamples = page.split("## Resamples")
+    assert cells(official, "quant")[2] == "2.50"
+    assert cells(resamples, "closed-form")[3] == "0.543 ± 0.014"
+    assert "- all sets: tsf, quant (not run)\n" in resamples
+    assert "- suite-aeon.csv: numpy 2" in resamples
+
+
+def test_pairs_are_tested_by_signed_ranks_and_holm():
+    base = np.linspace(0.5, 0.9, 6)
+    better = base + np.linspace(0.01, 0.06, 6)
+    p = suite.holm(pd.DataFrame({"a": better, "b": base, "c": base - 1e-9}))
+    # Six of six are 2 / 2**6. Three tests for the least, and no less for the next.
+    assert p.loc["a", "b"] == p.loc["b", "a"] == pytest.approx(3 / 32)
+    assert p.loc["b", "c"] == 1
+    assert np.array_equal(np.diag(p), [1, 1, 1])
+
+
+def test_figures_are_drawn_if_their_packages_are_there(tmp_path, monkeypatch, capsys):
+    by_set = pd.DataFrame(
+        {"closed-form": [0.9, 0.8, 0.7], "minirocket": [0.8, 0.8, 0.6], "tsf": 0.5}
+    )
+    seconds = pd.Series({"closed-form": 3.0, "minirocket": 2.0, "tsf": 40.0})
+    given = (by_set, suite.holm(by_set), seconds, tmp_path / "figures", "Official")
+    with monkeypatch.context() as patch:
+        patch.setattr(figures, "find_spec", lambda name: None)
+        assert figures.draw(*given) == []
+    assert "No figures without matplotlib" in capsys.readouterr().err
+    pytest.importorskip("scikit_posthocs")
+    found = [path.read_text() for _, path in figures.draw(*given)]
+    assert len(found) == 3
+    assert all("closed-form" in text and "minirocket" in text for text in found)
+
+
+# -- Choices -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("n_codes", "32"),
+        ("codes_per_head", "32"),
+        ("bins", "8"),
+        ("kept_share", "1/5"),
+        ("kinds", "no matches"),
+        ("kinds", "histograms"),
+    ],
+)
+def test_choices_take_effect(option, value, basic_motions):
+    defaults = internals.defaults()
+    X, y = basic_motions.X_train[::4, :1], basic_motions.y_train[::4]
+    parameters = {} if internals.constants(option, value) else {option: int(value)}
+    with internals.changed(option, value):
+        changed = estimators.closed_form(0, **parameters)[0].fit(X, y)
+        internals.check_choice(changed, {**defaults, option: value})
+        with pytest.raises(RuntimeError, match="Expected"):
+            internals.check_choice(changed, defaults)
+    assert internals.defaults() == defaults
+    internals.check_choice(estimators.closed_form(0)[0].fit(X, y), defaults)
+
+
+def test_a_constant_that_was_renamed_is_missed(monkeypatch):
+    monkeypatch.setattr(internals, "constants", lambda *_: {"NO_SUCH_CONSTANT": 1})
+    with (
+        pytest.raises(AttributeError, match="NO_SUCH_CONSTANT"),
+        internals.changed("bins", "8"),
+    ):
+        pass
+
+
+def test_all_choices_but_the_defaults_are_tried():
+    now = internals.defaults()
+    keys = list(choices.tasks(options("choices")))
+    assert len(keys) == 1 + sum(map(len, internals.OPTIONS.values())) - len(now)
+    key = next(key for key in keys if key["value"] == "histograms")
+    row = choices.evaluate(key, options("choices"))
+    assert row["accuracy"] > 0.8
+
+
+# -- Ablation ------------------------------------------------------------------------
+
+
+def test_tasks_draw_cases_of_all_classes():
+    y = np.repeat(["a", "b", "c"], [300, 400, 4])
+    assert np.array_equal(ablation.draw_cases(y, "full", 0), np.arange(704))
+    few = ablation.draw_cases(y, "few", 0)
+    assert np.unique(y[few], return_counts=True)[1].tolist() == [10, 10, 4]
+    orders = set()
+    for seed in range(6):
+        cases = ablation.draw_cases(y, "long tail", seed)
+        assert len(set(cases)) == len(cases)
+        counts = np.unique(y[cases], return_counts=True)[1].tolist()
+        orders.add(tuple(counts))
+        # 400, 40 and 4 in some order, where a class has as many.
+        for count, there in zip(counts, (300, 400, 4), strict=True):
+            assert count in {4, 40, there}
+    assert len(orders) > 1
+
+
+def test_ablation_leaves_out_what_is_not_named():
+    sets = EXPERIMENTS["ablation"].sets
+    tasks = [
+        tuple(key.values())
+        for key in ablation.tasks(options("ablation", sets=sets, seeds=(0, 1)))
+    ]
+    assert len(tasks) == len(set(tasks))
+    assert ("MotionSense", "full", "+ fused", 0) in tasks
+    assert ("RacketSports", "few", "default", 0) not in tasks
+    assert ("NATOPS", "few", "+ fused", 0) not in tasks
+    assert ("NATOPS", "few", "captions", 1) in tasks
+    only = {"variant": ["+ fused"]}
+    named = ablation.tasks(options("ablation", sets=sets, only=only))
+    assert sum(key["variant"] == "+ fused" for key in named) == 5 * 3
+
+
+def test_random_vectors_know_nothing_but_the_text():
+    one, other, again = ablation.random_vectors(["a", "b", "a"])
+    assert np.array_equal(one, again)
+    assert np.linalg.norm(one) == pytest.approx(1)
+    assert abs(one @ other) < 0.3
+
+
+def test_shuffled_classes_keep_no_text_of_their_own():
+    from sktext_vq import PromptBank
+
+    labels = ["jogging", "sitting", "walking"]
+    prompts = PromptBank().prompts(labels)
+    shuffled = ablation.shuffled_classes(labels, 0)
+    assert sorted(shuffled) == labels
+    for label, texts in shuffled.items():
+        assert texts in [prompts[other] for other in labels if other != label]
+
+
+def test_variants_do_what_they_are_named_for():
+    known = set(ablation.VARIANTS)
+    assert {*ablation.SCARCE, *ablation.CONTROLS, *ablation.FIT_TEXTS} <= known
+    assert {name for pair in ablation.PAIRS for name in pair} <= known
+    model = ablation.build("- class", 0, ["a", "b"], {})
+    assert (model.head, model.loss_weights) == ("ridge", {"class": 0})
+    model.level_, model.history_ = "trained with text", [{"train_class": 1.0}]
+    with pytest.raises(RuntimeError, match="the loss 'class' does not follow 0"):
+        ablation.check_variant("- class", model)
+    model.set_params(loss_weights={"codebook": 0.01})
+    with pytest.raises(RuntimeError, match="the loss 'codebook' does not follow"):
+        ablation.check_variant("+ codebook", model)
+    model.level_ = "trained"
+    with pytest.raises(RuntimeError, match="'trained with text', but is 'trained'"):
+        ablation.check_variant("- class", model)
+
+
+def test_ablation_of_a_small_set(tmp_path, monkeypatch):
+    monkeypatch.setitem(ablation.VARIANTS[ablation.BASE], "max_epochs", 1)
+    monkeypatch.setattr(ablation, "warm_up", lambda *_: None)
+    variants = ("--only", "variant", "default", "closed form", "--only", "task", "full")
+    more = ("--sets", *SET, "--set", "most_cases=20", *variants)
+    frame, page = run("ablation", tmp_path, *more)
+    frame = frame.set_index("variant")
+    assert (frame["cases"] == 20).all()
+    assert frame["epochs"].tolist() == [1, 0]
+    assert (frame["explained"] > 0.8).all()
+    scored = ["network_accuracy", "similarity", "affinity", "text_perplexity"]
+    assert frame.loc["default", scored].between(0, 1).all()
+    assert frame.loc["closed form", scored].isna().all()
+    assert (frame["ridge_accuracy"] > 0.8).all()
+    assert "nan" not in page
+    facts = json.loads((tmp_path / "ablation.environment.json").read_text())
+    assert facts["most_cases"] == 20
+
+
+# -- Unseen classes and other recordings ---------------------------------------------
+
+
+def test_class_splits_are_different_and_repeatable():
+    labels = [f"class {i}" for i in range(27)]
+    splits = zero_shot.class_splits(labels, "UTD-MHAD-inertial")
+    assert splits == zero_shot.class_splits(labels, "UTD-MHAD-inertial")
+    assert len({tuple(split) for split in splits}) == 10
+    assert {len(split) for split in splits} == {5}
+    # Of six classes there are fifteen pairs: all of them.
+    assert len(zero_shot.class_splits(labels[:6], "UCI-HAR")) == 15
+
+
+def test_harmonic_mean_by_hand():
+    y = np.array(["a", "a", "b", "b"])
+    found = zero_shot.harmonic(np.array(["a", "b", "b", "b"]), y, ["b"])
+    assert found == (0.5, 1.0, pytest.approx(2 / 3))
+    assert zero_shot.harmonic(np.array(["b"] * 4), y, ["b"])[2] == 0
+
+
+def test_window_statistics():
+    X = np.random.default_rng(0).normal(size=(20, 3, 64))
+    found = window_statistics(X)
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found[:, :3], X.mean(axis=2))
+    correlations = [np.corrcoef(case)[0, 1] for case in X]
+    np.testing.assert_allclose(found[:, -3], correlations, atol=1e-4)
+    assert np.isfinite(window_statistics(np.ones((2, 1, 8)))).all()
+
+
+@pytest.mark.parametrize("method", ["ours", "to series, statistics"])
+def test_methods_find_an_unseen_class(method, tmp_path):
+    more = ("--sets", *SET, "--only", "method", method)
+    frame, page = run("zero_shot", tmp_path, *more)
+    assert frame["unseen"].tolist() == ["badminton", "running", "standing", "walking"]
+    assert (frame["unseen_only"] == 1).all()  # there is but one
+    assert frame["seen"].mean() > 0.5
+    assert frame["unseen_of_all"].max() > 0.5
+    assert cells(page, "chance")[1] == "1.000"
+
+
+@pytest.mark.parametrize("kind", ["eszsl", "to text", "to series"])
+def test_baselines_use_texts(kind, monkeypatch):
+    """Classes on a line, with texts on a line too."""
+    monkeypatch.setattr(
+        zero_shot,
+        "class_vectors",
+        lambda names: np.array([[float(name), 1.0] for name in names]),
+    )
+    rng = np.random.default_rng(0)
+    classes = np.repeat([0, 1, 2, 4, 5, 6], 20)
+    X = (classes[:, None] + 0.3 * rng.normal(size=(120, 8)))[:, None]
+    baseline = zero_shot.Baseline(kind, lambda X, seed: lambda X: X[:, 0])
+    predict = baseline(X, classes.astype(str), 0, {})
+    new = np.repeat([-2, 9], 20)
+    found = predict(
+        (new[:, None] + 0.3 * rng.normal(size=(40, 8)))[:, None], ["-2", "9"]
+    )
+    assert (found == new.astype(str)).mean() > 0.9
+
+
+def test_damage_is_what_it_is_called():
+    sensors = ("gravity", "rotationRate", "userAcceleration")
+    names = [f"{sensor}.{axis}" for sensor in sensors for axis in "xyz"]
+    X = np.random.default_rng(0).normal(size=(10, 9, 128))
+    found = SimpleNamespace(channel_names=tuple(names), X_train=X)
+
+    def damaged(kind):
+        return shift.CORRUPTIONS[kind](X, np.random.default_rng(1), found)
+
+    assert (damaged("gyroscope lost")[:, 3:6] == 0).all()
+    np.testing.assert_array_equal(damaged("gyroscope lost")[:, :3], X[:, :3])
+    assert (damaged("accelerometer lost")[:, [0, 1, 2, 6, 7, 8]] == 0).all()
+    missing = np.isnan(damaged("gap of 30 %"))
+    assert (missing.sum(axis=2) == 38).all()
+    assert np.isfinite(internals.fill_gaps(damaged("gap of 30 %"))).all()
+    added = damaged("noise .4") - X
+    np.testing.assert_allclose(added.std(axis=(0, 2)) / X.std(axis=(0, 2)), 0.4, 0.1)
+    turned = damaged("rotation 90")
+    np.testing.assert_allclose(
+        np.linalg.norm(turned[:, 3:6], axis=1), np.linalg.norm(X[:, 3:6], axis=1)
+    )
+    flipped = damaged("axis flipped")
+    np.testing.assert_array_equal(flipped[:, ::3], -X[:, ::3])
+    assert damaged("resampled").std() < X.std()
+
+
+def test_upright_views_do_not_see_turns():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(5, 6, 64))
+    X[:, 2] += 5
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    turn *= np.linalg.det(turn)
+    other = np.concatenate([turn @ X[:, :3], turn @ X[:, 3:]], axis=1)
+    np.testing.assert_allclose(
+        shift.vertical_and_horizontal(other), shift.vertical_and_horizontal(X)
+    )
+
+
+@pytest.fixture
+def two_sensor_sets(tmp_path):
+    """Save small sets with the channels and classes of MotionSense and UCI-HAR."""
+    axes = [f"{sensor}.{axis}" for sensor in shift.SENSORS for axis in "xyz"]
+    other = ["body_acc", "body_gyro", "total_acc"]
+    names = {
+        "MotionSense": axes,
+        "UCI-HAR": [f"{sensor}_{axis}" for sensor in other for axis in "xyz"],
+    }
+    rng = np.random.default_rng(0)
+    for name, channels in names.items():
+        labels = [*shift.CLASSES, "jogging" if name == "MotionSense" else "laying"]
+        y = np.repeat(labels, 4)
+        X = rng.normal(np.repeat(np.arange(6), 4)[:, None, None], 1, (24, 9, 24))
+        parts = {"X_train": X, "y_train": y, "X_test": X, "y_test": y}
+        np.savez(tmp_path / f"{name}.npz", channel_names=channels, **parts)
+    return tmp_path
+
+
+@pytest.mark.parametrize("method", ["ours", "statistics, augmented"])
+def test_shift_between_sets_and_by_damage(method, two_sensor_sets, monkeypatch):
+    monkeypatch.setattr(shift, "_WHERE_DAMAGED", np.full(6, 3))
+    tasks = ("clean", "gap of 30 %", "MotionSense to UCI-HAR")
+    more = ("--data", str(two_sensor_sets), "--seeds", "0")
+    only = ("--only", "method", method, "--only", "task", *tasks)
+    frame, page = run("shift", two_sensor_sets, *more, *only)
+    assert set(frame["task"]) == set(tasks if method == "ours" else tasks[:2])
+    assert frame["accuracy"].between(0.3, 1).all()
+    assert "nan" not in page
+
+
+def test_gaps_are_in_test_parts_and_in_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(gaps, "_MOST_CASES", 20)
+    more = ("--sets", *SET, "--seeds", "0", "--only", "method", "ours")
+    frame, page = run("gaps", tmp_path, *more)
+    assert (frame["training"] == "clean").sum() == len(gaps.GAPS)
+    assert len(frame) == 2 * len(gaps.GAPS) - 1
+    assert (frame["accuracy"] > 0.5).all()
+    assert page.count(" / ") == 3
+
+
+def test_pretraining_reads_no_test_part_of_its_source(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(16, 1, 20)), np.repeat(["walking", "running"], 8)
+    parts = {"X_train": X, "y_train": y, "X_test": X + 100, "y_test": y}
+    np.savez(tmp_path / "UCI-HAR.npz", **parts)
+    seen = []
+    monkeypatch.setattr("sktext_vq.pretrain", lambda panels, **_: seen.extend(panels))
+    pretrain.source.__wrapped__("without labels", str(tmp_path))
+    np.testing.assert_array_equal(np.concatenate(seen), X)
+
+
+def test_pretraining_is_held_against_the_same_without():
+    for method, (parameters, kind) in pretrain.METHODS.items():
+        base, _, pretrained = method.partition(", ")
+        assert bool(pretrained) == (kind is not None)
+        assert pretrain.METHODS[base] == (parameters, None)
+
+
+# -- Others on a small set -----------------------------------------------------------
+
+
+def test_pretraining_search_and_explanations_of_a_small_set(tmp_path):
+    key = {"set": "BasicMotions", "method": "closed form", "seed": 0}
+    assert pretrain.evaluate(key, options("pretrain"))["labels"] == 40
+    only = ("--only", "class", "walking")
+    frame, _ = run("search", tmp_path, "--sets", *SET, *only)
+    assert frame["recorded"].tolist() == [True, False]
+    assert frame["average_precision"][0] > 0.9 > frame["average_precision"][1]
+    assert (frame["least"] <= frame["average_precision"]).all()
+
+
+def test_explanations_of_a_small_set(tmp_path):
+    frame, page = run("faithfulness", tmp_path, "--sets", *SET, "--seeds", "0")
+    assert frame["deleted"].tolist() == list(faithfulness.DELETED)
+    assert frame["probability"].between(0.5, 1).all()
+    assert page.count("| BasicMotions |") == 3
+
+
+def test_names_are_counted_and_dealt_anew():
+    names = ["a", None, "b", float("nan"), "b"]
+    found = naming.compare(names, ["a", "a", "a", "b", "b"], 0)
+    assert (found["codes"], found["named"]) == (5, 3)
+    assert found["right"] == pytest.approx(2 / 3)
+    assert found["by_chance"] == pytest.approx(4 / 9, abs=0.1)
+    assert np.isnan(naming.compare([None], ["a"], 0)["right"])
+
+
+def short(*args, **parameters):
+    parameters |= {"max_epochs": 2, "text_encoder": "hashing"}
+    return VQTextClassifier(*args, **parameters)
+
+
+def test_names_and_crossmodal_of_a_small_set(monkeypatch):
+    """Digits hardly learn in two epochs; what is measured is what it is called."""
+    monkeypatch.setattr("sktext_vq.VQTextClassifier", short)
+    keys = list(grid(set=SET, kind=naming.KINDS, seed=[0]))
+    rows = list(naming.evaluate(keys, options("naming")))
+    assert [row["kind"] for row in rows] == list(naming.KINDS)
+    assert all(row["codes"] == rows[0]["codes"] >= row["named"] for row in rows)
+    key = {"set": "BasicMotions", "variant": "digits", "seed": 0}
+    row = crossmodal.evaluate(key, options("crossmodal"))
+    assert set(row) == set(EXPERIMENTS["crossmodal"].values)
+    assert row["epochs"] == 2
+    assert row["series_to_caption"] > 0.5  # ten of forty are chance
+
+
+def test_files_of_models_are_measured(tmp_path, monkeypatch):
+    tiny = {"tiny": {"n_codes": 16, "max_features": 50}}
+    monkeypatch.setattr(export, "SETTINGS", tiny)
+    monkeypatch.setattr(export, "_REPEATS", 2)
+    frame, _ = run("export", tmp_path, "--sets", *SET)
+    (row,) = frame.to_dict("records")
+    assert row["features"] == 50 and 5_000 < row["bytes"] < 100_000
+    assert 0 < row["onnx_ms"] < row["python_ms"]
+    assert row["onnx_accuracy"] == row["accuracy"] > 0.8
+
+
+def test_backends_take_turns_at_the_same_tasks(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "N_CODES", (8,))
+    monkeypatch.setattr(cluster, "N_FOLDS", 2)
+    more = ("--set", "windows=50", "--only", "backend", cluster.ALONE)
+    frame, _ = run("cluster", tmp_path, *more)
+    assert frame["task"].tolist() == list(cluster.TASKS)
+    assert frame["cases"].tolist() == [80, 50]
+    assert frame["equal"].all()
+
+
+# -- Cost ----------------------------------------------------------------------------
+
+
+def test_cost_of_a_small_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(cost.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(cost, "in_new_process", lambda call, *args: call(*args))
+    more = ("--sets", *SET, "--only", "estimator", "classifier-closed")
+    frame, page = run("cost", tmp_path, *more, "--set", "repeats=2")
+    assert frame["repeat"].tolist() == [0, 1]
+    assert (frame[["fit_seconds", "predict_seconds"]] > 0).all(axis=None)
+    assert "## Memory" not in page
+    frame, page = run("memory", tmp_path, *more)
+    assert frame["imports_mib"][0] <= frame["fit_mib"][0] <= frame["predict_mib"][0]
+    assert "## Seconds" in page and "## Memory" in page
+
+
+def test_peak_of_memory_grows_with_what_is_used():
+    before = memory.peak_mib()
+    used = np.ones(2**24)  # 128 MiB
+    assert memory.peak_mib() >= max(before, used.nbytes / 2**20)
+
+
+# -- asv -----------------------------------------------------------------------------
+
+
+def test_panels_have_any_size():
+    from benchmarks.asv.panels import tiles
+
+    X, y = tiles(50, 8, 150)
+    assert X.shape == (50, 8, 150)
+    assert len(y) == 50
+    # The same case twice, and the same channel twice, are not the same numbers.
+    assert not np.allclose(X[0], X[40])
+    assert not np.allclose(X[:, 0], X[:, 6])
+
+
+def test_asv_benchmarks_run(monkeypatch):
+    import torch
+
+    from benchmarks.asv import growth, many_windows, one_series
+
+    for name in ("one_thread",):
+        monkeypatch.setattr(growth, name, lambda: None)
+        monkeypatch.setattr(one_series, name, lambda: None)
+    monkeypatch.setattr(growth, "BASE", {"cases": 20, "channels": 1, "timepoints": 24})
+    monkeypatch.setattr(one_series, "N_SERIES", 20)
+    encoder = one_series.EncoderOfVQShapesSize()
+    encoder.setup(8)
+    counts = encoder.histograms()
+    assert counts.shape == (20, 512)
+    assert (counts.sum(dim=1) == 64).all()
+    assert torch.equal(encoder.histograms(), counts)  # nothing is dropped at random
+    for kind, given in (
+        (growth.Growth, ("cases", 1)),
+        (one_series.Tokens, (16,)),
+        (many_windows.ManyWindows, (400,)),
+    ):
+        benchmark = kind()
+        benchmark.setup(*given)
+        for name in dir(benchmark):
+            if name.startswith(("time_", "peakmem_")):
+                getattr(benchmark, name)(*given)
