@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from sktext_vq import VQTextTransformer
 from sktext_vq._interpret.segments import token_arrays
-from sktext_vq.nn.codebook import Codebook
-from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
-from sktext_vq.nn.segment_refiner import (
+from sktext_vq.nn import AttributeDecoder
+from sktext_vq.nn.auxiliary.segments import (
     MIN_LENGTH,
     REACH,
-    AttributeDecoder,
     quantise,
     render,
     sample_windows,
 )
+from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 from sktext_vq.nn.segmentation import cut_segments, decode
 from sktext_vq.nn.windows import cut_windows
 from sktext_vq.panel import as_panel
@@ -219,7 +219,7 @@ def test_gradients_are_finite_everywhere(n_timepoints):
     decoder = wild(AttributeDecoder(generator=seeded()), 0.1)
     codebook = fitted_codebook(walks(2, 40))
     tokens = decoder(series, start, length, mask)
-    points, _, soft = quantise(tokens.shape, codebook, 0.5)
+    points, soft = quantise(tokens.shape, codebook, 0.5)
     pieces = points * tokens.scale.unsqueeze(2) + tokens.offset.unsqueeze(2)
     drawn = render(pieces, tokens.start, tokens.length, mask, n_timepoints)
     loss = (drawn - series).square().mean() + soft.square().mean()
@@ -235,7 +235,8 @@ def test_gradients_are_finite_everywhere(n_timepoints):
 def test_shapes_are_replaced_by_codes_but_keep_their_gradient():
     codebook = fitted_codebook(walks(4, 60))
     shape = torch.randn(3, 5, N_POINTS, generator=seeded(), requires_grad=True)
-    points, index, soft = quantise(shape, codebook, 0.5)
+    points, soft = quantise(shape, codebook, 0.5)
+    index = (points.unsqueeze(2) == codebook.codes).all(3).int().argmax(2)
     assert torch.equal(points, codebook.codes[index])
     distance = torch.cdist(shape.flatten(0, 1), codebook.codes).detach()
     found = distance.gather(1, index.view(-1, 1)).squeeze(1)

@@ -347,7 +347,7 @@ def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, alway
     if lost == "history":
         content["numbers"] = {}
     else:
-        start = {"weights": "model.enter"}.get(lost, lost)
+        start = {"weights": "model.projection"}.get(lost, lost)
         arrays = {name: each for name, each in arrays.items() if start not in name}
     path.write_bytes(pack(_FORMAT, content, arrays))
     with pytest.raises(ValueError, match=r"state is damaged: its content is invalid"):
@@ -357,13 +357,15 @@ def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, alway
 @pytest.mark.parametrize(
     "change",
     [
-        lambda content, arrays: nan(arrays, "model.enter.weight"),
+        lambda content, arrays: nan(arrays, "model.projection.weight"),
         lambda content, arrays: nan(arrays, average(arrays)),
         lambda content, arrays: shorter(arrays, average(arrays)),
         lambda content, arrays: shorter(arrays, "model.mean"),
-        lambda content, arrays: arrays["model.kept"].__iadd__(10**6),
+        lambda content, arrays: arrays["model.selected"].__iadd__(10**6),
         lambda content, arrays: arrays.pop(average(arrays)),
-        lambda content, arrays: arrays.update({"best.enter.weight": np.ones((2, 2))}),
+        lambda content, arrays: arrays.update(
+            {"best.projection.weight": np.ones((2, 2))}
+        ),
         lambda content, arrays: arrays.update(generator=np.zeros(10, np.uint8)),
         lambda content, arrays: content["numbers"].update(misses="3"),
         lambda content, arrays: content["numbers"].update(best_epoch=10**9),

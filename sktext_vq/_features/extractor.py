@@ -39,9 +39,9 @@ from sktext_vq._utils.state import (
 )
 from sktext_vq._utils.threads import Result, in_threads, single_thread
 from sktext_vq._utils.torch_defaults import torch_defaults
+from sktext_vq.nn.auxiliary import load_module
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
-from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.tokenizer import ShapeTokenizer, cases_per_batch, sample_size
 from sktext_vq.nn.windows import Batch
@@ -260,9 +260,8 @@ class FeatureExtractor:
                 with_matches=state["with_matches"] is True,
             )
             if state["with_gains"] is True:
-                tokenizer.gains = FrequencyGains()
+                tokenizer.gains = load_module("frequency_gains").FrequencyGains()
         load_arrays(tokenizer, state["tokenizer"], "tokenizer")
-        tokenizer.codebook.clear()
         if frame is not None and frame.triads.tolist() != state["frame"]["triads"]:
             raise ValueError("frame.triads does not fit the rest of the model")
         tokenizer.requires_grad_(False)

@@ -26,6 +26,20 @@ _PARAMETERS = (
     *("max_features", "channel_names", "augment", "sampling_rate", "random_state"),
     *("device", "n_jobs", "verbose"),
 )
+# Prefixes of the names of weights that were renamed.
+_WEIGHTS = {
+    "kept": "selected",
+    "enter.": "projection.",
+    "leave.": "back_projection.",
+    "text.enter.": "text.input_projection.",
+    "text.leave.": "text.output_projection.",
+    "memory.sharpness": "memory.inverse_temperature",
+    "attributes.": "auxiliary.segments.refiner.",
+    "digits.": "auxiliary.digits.branch.",
+    "fusion.": "auxiliary.cross_attention.fusion.",
+    "embed.": "auxiliary.cross_attention.token_projection.",
+    "channel.": "auxiliary.cross_attention.channel_embedding.",
+}
 
 
 @dataclass
@@ -228,8 +242,15 @@ def _network(own: State) -> State:
         "history": own["history_"],
         "codebook_use": own["codebook_use_"],
         "prompts": own["prompts_"],
-        "model": arrays,
+        "model": {_renamed(name): array for name, array in arrays.items()},
     }
+
+
+def _renamed(name: str) -> str:
+    for prefix, new in _WEIGHTS.items():
+        if name.startswith(prefix):
+            return new + name.removeprefix(prefix)
+    return name
 
 
 def _digits(writer: _Record) -> State:
