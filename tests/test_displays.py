@@ -162,7 +162,7 @@ def test_windows_of_codes_are_real_and_match(fitted, basic_motions):
         assert errors[0] < np.square(shape).mean()
         for row in own[own["length"].isin([8, 16])].to_dict("records"):
             piece = X[row["case"], row["channel"], row["start"] :][: row["length"]]
-            points = (piece - row["offset"]) / row["scale"]
+            points = (piece - row["offset"]) / row["scale"] * shape.std()
             points = points.reshape(8, -1).mean(axis=1)
             n_found += np.isclose(windows, points, atol=1e-6).all(axis=1).sum()
     assert n_found > 10
@@ -629,7 +629,11 @@ def test_matplotlib_is_imported_only_to_draw():
         (TokensDisplay, {"channels": [6]}, r"indices from 0 to 5, got \[6\]"),
         (TokensDisplay, {"channels": []}, "channels must be some of"),
         (ExplanationDisplay, {"case": 40}, "case must be from 0 to 39"),
-        (ExplanationDisplay, {"label": "flying"}, "'flying' is no class of training"),
+        (
+            ExplanationDisplay,
+            {"label": "flying"},
+            "'flying' is not a class of the training",
+        ),
         (HistogramsDisplay, {"n_codes": 0}, "n_codes must be at least 1"),
     ],
 )
@@ -653,6 +657,8 @@ def test_input_that_does_not_fit(fitted, basic_motions, har_like):
     closed = VQTextTransformer(16, max_epochs=0, random_state=0).fit(har_like[0])
     with pytest.raises(ValueError, match="not trained with text"):
         PhrasesDisplay.from_estimator(closed, TEXTS)
-    with pytest.raises(ValueError, match=r"closed form \(max_epochs=0\)\. Fit it with"):
+    with pytest.raises(
+        ValueError, match=r"closed form \(max_epochs=0\)\. Set max_epochs"
+    ):
         HistoryDisplay.from_estimator(closed)
     assert not plt.get_fignums()

@@ -313,7 +313,7 @@ def _find_windows(
     Returns
     -------
     list of ndarray of shape (n_windows_i, n_points)
-        For each code, the best first: eight means, with offset 0 and scale 1.
+        For each code, the best first: eight means, with the scale of the shape.
     """
     panel = spread(as_panel(X, estimator_name="CodebookDisplay"))
     n_points = shapes.shape[1]
@@ -331,7 +331,10 @@ def _find_windows(
         pieces = panel.values[case, channel, start + np.arange(length)]
         # Each timepoint is divided into n_points equal parts, so that every point has
         # the same number of parts.
-        parts = np.repeat((pieces - offset) / scale, n_points, axis=1)
+        # The scale of a token is its standard deviation, also where that of the shape
+        # is small.
+        size = shapes[part["code"]].std(axis=1)[:, None]
+        parts = np.repeat((pieces - offset) / scale * size, n_points, axis=1)
         drawn[rows] = parts.reshape(len(rows), n_points, length).mean(axis=2)
     error = np.square(drawn - shapes[table["code"]]).mean(axis=1)
     best = table.assign(error=error).dropna().sort_values("error", kind="stable")
