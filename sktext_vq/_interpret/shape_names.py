@@ -30,7 +30,7 @@ def shape_words(shape: NDArray[Any]) -> str:
     Examples
     --------
     >>> import numpy as np
-    >>> from sktext_vq._interpret.shape_names import (shape_words)
+    >>> from sktext_vq.inspection import shape_words
     >>> shape_words(np.array([-1.5, -1, -0.6, -0.2, 0.2, 0.6, 1, 1.5]))
     'rise'
     """

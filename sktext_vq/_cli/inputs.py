@@ -1,0 +1,163 @@
+"""Models, series, labels and texts that commands read."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sktext_vq._cli.outputs import choose_verbosity, print_note
+from sktext_vq._io.read import check_ending
+from sktext_vq._utils.files import check_target, check_writable
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.persistence import load
+from sktext_vq.recordings import Recordings, read_recordings
+
+
+def open_model(options: argparse.Namespace) -> tuple[Any, Recordings]:
+    if options.output is not None:  # before the work
+        check_output(options.output, options)
+        if options.command != "report" and not options.json:
+            check_ending(options.output)
+    model = load(options.model)
+    if not isinstance(model, VQTextClassifier):
+        raise ValueError(f"{options.model} is a transformer, not a classifier.")
+    model.verbose = choose_verbosity(options)
+    return model, read_matching(model, options.data, "test", options)
+
+
+def check_output(output: Path, options: argparse.Namespace) -> None:
+    """Check that a file can be written, and is not one of the files to read."""
+    check_target(output)
+    given = vars(options)
+    paths = [given.get(name) for name in ("data", "texts", "training")]
+    if options.command != "fit":
+        paths.append(options.model)
+    elif options.text_encoder not in ("minilm", "hashing"):
+        paths.append(Path(options.text_encoder))
+    for path in paths:
+        if path is not None and _is_part(output, path):
+            raise ValueError(
+                f"{output} is the same file as {path}, which this command reads: give "
+                "another file to write."
+                if path.is_file()
+                else f"{output} is a file of {path}, which this command reads: give "
+                "another file to write."
+            )
+    check_writable(output)
+
+
+def _is_part(file: Path, path: Path) -> bool:
+    """Return whether a file is the same as another one, or in a folder."""
+    try:
+        if path.is_dir():
+            return file.exists() and file.resolve().is_relative_to(path.resolve())
+        return file.samefile(path)
+    except (OSError, ValueError):  # one of them is not there
+        return False
+
+
+def read_part(path: Path, part: str, options: argparse.Namespace) -> Recordings:
+    return read_recordings(
+        path,
+        part=part,
+        label_column=options.label_column,
+        case_column=options.case_column,
+        time_column=options.time_column,
+        subject_column=options.subject_column,
+        ignore_columns=options.ignore,
+    )
+
+
+def read_matching(
+    model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
+) -> Recordings:
+    """Read series, with channels in the order of training where both have names."""
+    data, names = read_part(path, part, options), model.channel_names_
+    own = list(data.channel_names or ())
+    unnamed = [f"channel {i}" for i in range(len(names))]
+    if not own or own == names or names == unnamed:
+        return data
+    order = _match_names(names, own)
+    if max(order) < 0 and len(own) == len(names):
+        # They may have been given to `fit`, in place of those of the file.
+        print_note(
+            options,
+            f"warning: channel names of {path} are not those of the model. Channels "
+            "are matched by position: "
+            + ", ".join(f"{a} as {b}" for a, b in zip(own, names, strict=True)),
+        )
+        return data
+    lacking = [name for name, at in zip(names, order, strict=True) if at < 0]
+    if lacking:
+        raise ValueError(
+            f"{path} has no channels {lacking}, which the model was trained with. "
+            f"Its channels are {own}."
+        )
+    left_out = [name for i, name in enumerate(own) if i not in order]
+    if left_out:
+        print_note(options, f"channels ignored by the model: {', '.join(left_out)}")
+    X = (
+        [series[order] for series in data.X]
+        if isinstance(data.X, list)
+        else data.X[:, order]
+    )
+    return replace(data, X=X, channel_names=tuple(names))
+
+
+def _match_names(names: Sequence[str], own: Sequence[str]) -> list[int]:
+    """Return the position of each name, ignoring case; -1 if it is missing."""
+    found = [own.index(name) if name in own else -1 for name in names]
+    folded = [_fold(name) for name in own]
+    wanted = [_fold(name) for name in names]
+    for i, name in enumerate(wanted):
+        # If names of a file differ in case only, they have to be equal.
+        if found[i] < 0 and wanted.count(name) == folded.count(name) == 1:
+            found[i] = folded.index(name)
+    return found
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name.strip().casefold())
+
+
+def read_labels(data: Recordings, options: argparse.Namespace) -> NDArray[Any]:
+    if data.y is None:
+        raise ValueError(
+            f"{options.data} has no labels. In a table they are read from column "
+            f"{options.label_column or 'label'!r}; use --label-column to change it."
+        )
+    return data.y
+
+
+def read_texts(path: Path | None) -> dict[str, Any] | None:
+    """Read texts about classes."""
+    if path is None:
+        return None
+    try:
+        texts = json.loads(
+            path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats
+        )
+    except RecursionError:
+        raise ValueError(f"{path} has too many levels of brackets.") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not a valid JSON file: {error}") from error
+    if not isinstance(texts, dict) or not texts:
+        raise ValueError(f"{path} must be a JSON object from labels to texts.")
+    return texts
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a dict of the pairs of a JSON object, and check that keys are unique."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {repeated!r} occurs more than once.")
+    return found

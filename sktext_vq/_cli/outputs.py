@@ -1,0 +1,100 @@
+"""Tables, JSON and notes that commands write."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sktext_vq._cli import console
+from sktext_vq._io.read import write_table
+from sktext_vq._utils.files import replace_file
+from sktext_vq.recordings import Recordings
+
+_SHOWN = 20  # rows of a table on a terminal
+
+
+def name_cases(data: Recordings, n_cases: int) -> list[Any]:
+    return list(range(n_cases)) if data.cases is None else data.cases
+
+
+def choose_verbosity(options: argparse.Namespace) -> int:
+    # No progress bars in files and pipes.
+    return int(not options.quiet and console.is_terminal(sys.stderr))
+
+
+def print_result(options: argparse.Namespace, *lines: str) -> None:
+    if not options.quiet:
+        console.show(*lines)
+
+
+def print_note(options: argparse.Namespace, *lines: str) -> None:
+    """Print messages to standard error, apart from results."""
+    if not options.quiet:
+        console.note(*lines)
+
+
+def show_table(table: pd.DataFrame, options: argparse.Namespace) -> None:
+    """Write a table to a file, as JSON, or for reading on a terminal."""
+    if options.json:
+        return write_json(table.to_dict("records"), options)
+    if options.output is not None:
+        write_table(table, options.output)
+        print_note(options, f"written to {options.output}")
+    elif console.is_terminal(sys.stdout):
+        shown = table.head(_SHOWN).rename(columns=console.escape)
+        shown = shown.map(
+            lambda value: console.escape(value) if isinstance(value, str) else value
+        )
+        with pd.option_context("display.width", 0, "display.max_colwidth", 60):
+            print(shown.to_string(index=False))
+        if len(table) > _SHOWN:
+            print(
+                f"... {len(table) - _SHOWN} more rows; use --output FILE to write all"
+            )
+    else:
+        table.to_csv(console.output(), index=False, lineterminator="\n")
+
+
+def write_json(content: Any, options: argparse.Namespace) -> None:
+    text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+    # Line ends are between strings only, and JSON escapes those within.
+    text = re.sub(r"[^\n -~]", _escape_for_json, text)
+    if options.output is not None:
+        replace_file(options.output, (text + "\n").encode())
+        print_note(options, f"written to {options.output}")
+        return
+    output = console.output()
+    try:
+        text.encode(output.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(json.loads(text), indent=1)
+    print(text, file=output)
+
+
+def _escape_for_json(found: re.Match[str]) -> str:
+    """Escape a character that a terminal may act on, or that UTF-8 cannot hold."""
+    character = found[0]
+    is_shown = console.escape(character) == character
+    return character if is_shown else f"\\u{ord(character):04x}"
+
+
+def _plain(value: Any) -> Any:
+    """Convert values of numpy and pandas to those of JSON, which has no NaN."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | None) else str(value)
