@@ -187,7 +187,7 @@ def train(
         ("finite", CheckLoss()),
         ("terms", LogLosses()),
     ]
-    if weights["codebook"]:
+    if weights["codebook"] and "codebook_updates" in model.auxiliary:
         callbacks.append(("commit", UpdateCodebook()))
     if verbose and processes.is_first:
         callbacks.append(("progress", ProgressBar()))
