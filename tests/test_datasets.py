@@ -217,7 +217,7 @@ def test_names_that_are_not_there(tmp_path):
         load("basicmotions")
     with pytest.raises(ValueError, match=r"no data set '\.\./GunPoint'"):
         load("../GunPoint", tmp_path)
-    with pytest.raises(ValueError, match="does not exist: .*nowhere"):
+    with pytest.raises(ValueError, match=r"does not exist: .*nowhere"):
         load("GunPoint", tmp_path / "nowhere")
 
 

@@ -167,8 +167,8 @@ def test_a_function_as_text_encoder_has_to_be_given_again(tmp_path):
         np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
         with pytest.raises(
             ValueError,
-            match=r"^The text encoder is the function '.*\.embed', which is not saved with "
-            r"the model\. Set it again with set_params\(text_encoder=\.{3}\)\.$",
+            match=r"^The text encoder is the function '.*\.embed', which is not saved "
+            r"with the model\. Set it again with set_params\(text_encoder=\.{3}\)\.$",
         ):
             loaded.predict_zero_shot(X, names)
         loaded.set_params(text_encoder=embed)
@@ -352,8 +352,8 @@ def test_a_file_of_a_newer_version_says_so(saved, tmp_path):
     path = rewritten(saved, tmp_path / "newer.safetensors", change)
     with pytest.raises(
         ValueError,
-        match=r"newer\.safetensors was written by a newer version of sktext_vq: its format "
-        r"version is .* reads format versions up to .*\. Upgrade sktext_vq\.$",
+        match=r"newer\.safetensors was written by a newer version of sktext_vq: its "
+        r"format version is .* reads format versions up to .*\. Upgrade sktext_vq\.$",
     ):
         load(path)
 
@@ -749,7 +749,7 @@ def test_a_file_does_not_choose_paths(tmp_path):
     touched = [name for _, name in events if str(tmp_path) in name]
     assert touched == [str(path)]
     # What is named is read only where somebody asks for texts.
-    with pytest.raises(OSError, match="Text encoder .* cannot be loaded"):
+    with pytest.raises(OSError, match=r"Text encoder .* cannot be loaded"):
         loaded.predict_zero_shot(panel(2), ["running", "jumping"])
     assert sorted(tmp_path.rglob("*")) == before
 
