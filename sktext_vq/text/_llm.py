@@ -7,8 +7,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["rephrase", "text_generator", "write_prompts"]
-
 Generator = Callable[[str], str]
 
 _ASK = {
