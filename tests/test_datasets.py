@@ -213,9 +213,11 @@ def test_folder_goes_before_packaged(tmp_path, arrays):
 
 
 def test_names_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match=r"no data set 'basicmotions'.*BasicMotions"):
+    with pytest.raises(
+        ValueError, match=r"Unknown data set 'basicmotions'.*BasicMotions"
+    ):
         load("basicmotions")
-    with pytest.raises(ValueError, match=r"no data set '\.\./GunPoint'"):
+    with pytest.raises(ValueError, match=r"Unknown data set '\.\./GunPoint'"):
         load("../GunPoint", tmp_path)
     with pytest.raises(ValueError, match=r"does not exist: .*nowhere"):
         load("GunPoint", tmp_path / "nowhere")

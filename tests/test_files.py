@@ -805,7 +805,7 @@ def test_other_endings_are_refused(name, tmp_path):
 
 
 def test_a_file_has_to_be_there(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file .*missing\.csv"):
+    with pytest.raises(FileNotFoundError, match=r"missing\.csv does not exist"):
         read_recordings(tmp_path / "missing.csv")
     with pytest.raises(IsADirectoryError, match="is a folder"):
         read_recordings(str(tmp_path))
