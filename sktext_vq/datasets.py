@@ -128,7 +128,7 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
         names = ", ".join(sources) or "none"
         hint = "" if find_spec("sktime") else ", or install sktime and its data sets"
         raise ValueError(
-            f"There is no data set {name!r}. Available: {names}. Set the parameter "
+            f"Unknown data set {name!r}. Available: {names}. Set the parameter "
             f"data or the environment variable {_FOLDER_VARIABLE} to a folder of .npz "
             f"or .ts files{hint}."
         )

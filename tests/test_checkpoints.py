@@ -325,10 +325,10 @@ def test_damaged_and_foreign_files_are_refused_and_kept(har_like, done, tmp_path
     changed[int(rng.integers(len(good) // 2, len(good)))] ^= 255
     for content, message in (
         (bytes(changed), "damaged.*Remove it"),
-        (good[:-10], "cut off"),
+        (good[:-10], "truncated"),
         (b"", "not a checkpoint"),
         (pickle.dumps({}), "not a checkpoint"),
-        (save(fitted, tmp_path / "model").read_bytes(), "no checkpoint"),
+        (save(fitted, tmp_path / "model").read_bytes(), "not a checkpoint"),
     ):
         done.write_bytes(content)
         with pytest.raises(ValueError, match=message):

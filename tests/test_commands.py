@@ -263,7 +263,9 @@ def test_failures_say_what_to_do(folder, basic_motions, capsys):
     )
     assert not (folder / "new").exists()
     words = "predict", data, "--model", model, "--output"
-    assert "must end in .csv" in failure(capsys, *words, folder / "table.xlsx")
+    assert "extension .csv or .parquet" in failure(
+        capsys, *words, folder / "table.xlsx"
+    )
     assert "does not exist" in failure(capsys, *words, folder / "no" / "table.csv")
 
 

@@ -95,7 +95,9 @@ def test_npz_errors(tmp_path, arrays):
         with pytest.raises(ValueError, match=rf"{name}\.npz is damaged, or not"):
             load(name, tmp_path)
     np.savez(tmp_path / "Uneven.npz", **arrays | {"y_test": np.array(["a", "b"])})
-    with pytest.raises(ValueError, match="needs arrays X_test and y_test of the same"):
+    with pytest.raises(
+        ValueError, match="needs arrays X_test and y_test with the same"
+    ):
         load("Uneven", tmp_path)
     del arrays["y_train"]
     np.savez(tmp_path / "Less.npz", **arrays)
@@ -137,16 +139,19 @@ def test_ts_without_labels(tmp_path):
         ("1,2\n3,4\n", "not a .ts file"),
         (TS_HEADER, "not a .ts file"),
         ("@timeStamps true\n@data\n(0,1),(1,2)\n", "time stamps"),
-        (TS_HEADER + "1,2:3:a\n", "Line 6 of .*Tiny.ts is not a series"),
-        (TS_HEADER + "1,2:a\n1,two:b\n", "Line 7 of .*Tiny.ts is not a series"),
+        (TS_HEADER + "1,2:3:a\n", "Line 6 of .*Tiny.ts is not a valid series"),
+        (TS_HEADER + "1,2:a\n1,two:b\n", "Line 7 of .*Tiny.ts is not a valid series"),
         (TS_HEADER + "1,2:a\n1,2:3,4\n", "Line 7 of .* ends in '3,4', .*not among"),
         (TS_HEADER + "1,2,3\n", "Line 6 of .* ends in '1,2,3'"),
         (TS_HEADER + "1,2:\n", "Line 6 of .* ends in ''"),
         (TS_HEADER + "1,2:c\n", r"ends in 'c', .*declares: 'a', 'b'\."),
         (TS_HEADER + "1,2:a\n1,2:3,4:b\n", "Line 7 of .* has 2 channels, .* has 1"),
         (TS_HEADER + "1,2\0:a\n", "Line 6 of .* NUL"),
-        ("@classLabel true Ab aB\n@data\n1,2:Ab\n", "Line 1 .* differ by case alone"),
-        ("@classLabel true\n@data\n1,2:a\n", "Line 1 .* needs the labels"),
+        (
+            "@classLabel true Ab aB\n@data\n1,2:Ab\n",
+            "Line 1 .* differ only in upper and lower case",
+        ),
+        ("@classLabel true\n@data\n1,2:a\n", "Line 1 .* must list all class labels"),
         ("@targetLabel true\n@data\n1,2:3,4\n", "Line 3 .*'3,4', .*not a number"),
         (
             TS_HEADER.replace("a b", "\xe4 \xf6").encode("latin-1") + b"1,2:\xe4\n",
@@ -182,9 +187,9 @@ def test_npz_labels_are_alike_in_both_parts(tmp_path, arrays):
     assert (dataset.y_train.tolist(), dataset.y_test.tolist()) == (["7", "8"], ["7"])
     for labels, expected in (
         (np.array(["\xe4".encode(), b"a"]), None),
-        (np.array([b"\xe4", b"a"]), "not UTF-8"),
-        (np.array([1, np.nan]), "no y_train for case 1"),
-        (np.array(["a", ""]), "no y_train for case 1"),
+        (np.array([b"\xe4", b"a"]), "invalid UTF-8"),
+        (np.array([1, np.nan]), "missing y_train for case 1"),
+        (np.array(["a", ""]), "missing y_train for case 1"),
     ):
         np.savez(tmp_path / "Tiny.npz", **arrays | {"y_train": labels})
         if expected is None:
@@ -208,11 +213,13 @@ def test_folder_goes_before_packaged(tmp_path, arrays):
 
 
 def test_names_that_are_not_there(tmp_path):
-    with pytest.raises(ValueError, match=r"no data set 'basicmotions'.*BasicMotions"):
+    with pytest.raises(
+        ValueError, match=r"Unknown data set 'basicmotions'.*BasicMotions"
+    ):
         load("basicmotions")
-    with pytest.raises(ValueError, match=r"no data set '\.\./GunPoint'"):
+    with pytest.raises(ValueError, match=r"Unknown data set '\.\./GunPoint'"):
         load("../GunPoint", tmp_path)
-    with pytest.raises(ValueError, match="nowhere, is not there"):
+    with pytest.raises(ValueError, match=r"does not exist: .*nowhere"):
         load("GunPoint", tmp_path / "nowhere")
 
 
@@ -240,5 +247,5 @@ def test_damaged_npz_files_are_refused(tmp_path, change):
     elif change == "array":
         np.save(path.with_suffix(".npy"), np.zeros(3))
         path.with_suffix(".npy").rename(path)
-    with pytest.raises(ValueError, match=r"own\.npz (is damaged|needs one number)"):
+    with pytest.raises(ValueError, match=r"own\.npz (is damaged|must have one number)"):
         load("own", tmp_path)

@@ -120,11 +120,11 @@ def test_what_cannot_be_exported_is_an_error_and_the_file_stays(tmp_path, monkey
     path.write_text("as it was")
     X, y = worn(n_timepoints=7)
     classifier = VQTextClassifier(**SMALL)
-    with pytest.raises(TypeError, match="Of a Pipeline, export the step"):
+    with pytest.raises(TypeError, match="For a Pipeline, export this step"):
         export_onnx(make_pipeline(classifier), path)
     with pytest.raises(NotFittedError):
         export_onnx(classifier, path)
-    with pytest.raises(ValueError, match=r"series of 7 timepoints.* 8 at least"):
+    with pytest.raises(ValueError, match=r"series of 7 timepoints.* at least 8"):
         export_onnx(classifier.fit(X, y), path)
     classifier.fit(*worn())
     monkeypatch.setitem(sys.modules, "onnx", None)

@@ -314,7 +314,7 @@ def frame(**columns):
         (
             [np.ones((2, 3)), np.ones(3)],
             ValueError,
-            r"mixes arrays of 2 and 1 dim.* \(3,\)\. Give every case the shape "
+            r"mixes arrays of 2 and 1 dim.* \(3,\)\. Reshape all cases to "
             r"\(n_channels, n_timepoints\)\.$",
         ),
         ([np.ones(3), np.ones((1, 3))], ValueError, "mixes arrays of 1 and 2 dim"),
@@ -336,7 +336,7 @@ def frame(**columns):
             with_value("2.5"),
             ValueError,
             r"text: '2.5' at case 2, channel 1, timepoint 3 \(counted from 0\)\. "
-            r"Convert it to a number, or to NaN if it is missing\.$",
+            r"Convert it to a number, or to NaN for a missing value\.$",
         ),
         (with_value(b"2.5"), ValueError, "text: b'2.5' at case 2"),
         (
@@ -348,7 +348,7 @@ def frame(**columns):
             with_value({}),
             TypeError,
             r"^X has a dict at case 2, channel 1, timepoint 3 \(counted from 0\): "
-            r".*argument must be .*\. Give a number, or NaN if it is missing\.$",
+            r".*argument must be .*\. Use a number, or NaN for a missing value\.$",
         ),
         (cube().astype(str), ValueError, "^X has dtype <U.*not numeric"),
         (cube().astype(complex), ValueError, "Complex data not supported: X has dtype"),
@@ -359,8 +359,8 @@ def frame(**columns):
         (
             frame(b=pd.to_datetime(["2020", "2021"])),
             ValueError,
-            r"column 'b', which is not numeric\. Convert it to numbers or leave it "
-            r"out\.$",
+            r"column 'b', which is not numeric\. Convert the column to numbers or "
+            r"remove it\.$",
         ),
         (frame(b=[1.0, np.inf]), ValueError, "case 1, channel 0, timepoint 1"),
         (frame(b=[1j, 2.0]), ValueError, "Complex data not supported"),
@@ -375,8 +375,8 @@ def frame(**columns):
         (
             np.ma.masked_equal(np.eye(3), 0),
             TypeError,
-            r"^X is a masked array, whose mask would be lost\. Call its "
-            r"\.filled\(numpy\.nan\) to mark those values as missing\.$",
+            r"^X is a masked array, whose mask would be lost\. Use X"
+            r"\.filled\(numpy\.nan\) to mark values as missing\.$",
         ),
         ([np.ma.masked_equal(np.eye(3), 0)], TypeError, "filled"),
     ],
@@ -426,20 +426,18 @@ def test_frames_that_could_be_misread_are_refused():
     X = to_sktime("pd-multiindex")(cube())
     with pytest.raises(
         ValueError,
-        match=r"case 1 at time 2 more than once\. Give every recording a case of its "
-        r"own\.$",
+        match=r"case 1 at time 2 more than once\. Use a separate case for each "
+        r"recording\.$",
     ):
         as_panel(pd.concat([X.loc[[(1, 2)]], X]))
     with pytest.raises(
-        ValueError, match=r"index of 3 levels: it needs two, case and time\.$"
+        ValueError, match=r"index of 3 levels\. A data frame of series needs two"
     ):
         as_panel(X.set_index(X.columns[0], append=True))
     for level in (0, 1):
         keys = [X.index.get_level_values(each).astype(float) for each in (0, 1)]
         keys[level] = keys[level].where(np.arange(len(X)) != 3)
-        with pytest.raises(
-            ValueError, match=r"^X has rows without case or time in its"
-        ):
+        with pytest.raises(ValueError, match=r"^X has missing cases or times in its"):
             as_panel(X.set_axis(pd.MultiIndex.from_arrays(keys)))
 
 
@@ -464,9 +462,9 @@ def test_cells_of_nested_frames_that_are_no_series(cell):
     nested.iat[2, 1] = cell
     with pytest.raises(
         TypeError,
-        match=rf"^X is a data frame of series, as sktime's 'nested_univ', but has a "
-        rf"{type(cell).__name__} as case 2, channel 1 \(counted from 0\)\. Every cell "
-        r"has to be a series of one dimension\.$",
+        match=rf"^X is a nested data frame \(sktime's 'nested_univ'\), but has a "
+        rf"{type(cell).__name__} as case 2, channel 1 \(counted from 0\)\. All cells "
+        r"must be one-dimensional series\.$",
     ):
         as_panel(nested)
 
@@ -499,7 +497,7 @@ def test_sktime_columns_out_of_order():
     with pytest.raises(
         ValueError,
         match=r"case 2 has columns \['y', 'x', 'z'\] and case 0 has \['x', 'y', 'z'\]"
-        r"\. Give every case the same columns in the same order\.$",
+        r"\. All cases need the same columns in the same order\.$",
     ):
         as_panel(X)
 

@@ -173,8 +173,8 @@ def test_a_function_as_text_encoder_has_to_be_given_again(tmp_path):
         np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
         with pytest.raises(
             ValueError,
-            match=r"^Texts were embedded by the function '.*\.embed', which a saved "
-            r"model does not hold: set it again with set_params\(text_encoder=\.+\)\.$",
+            match=r"^The text encoder is the function '.*\.embed', which is not saved "
+            r"with the model\. Set it again with set_params\(text_encoder=\.{3}\)\.$",
         ):
             loaded.predict_zero_shot(X, names)
         loaded.set_params(text_encoder=embed)
@@ -204,8 +204,8 @@ def test_a_model_of_a_gpu_loads_where_there_is_none(tmp_path, monkeypatch):
     path = save(model, tmp_path / "model.safetensors")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     message = (
-        r"^The model was made with device='cuda', which is not available: device "
-        r'is now "auto"\.$'
+        r"^The model was saved with device='cuda', which is not available: device is "
+        r'set to "auto"\.$'
     )
     with pytest.warns(UserWarning, match=message):
         loaded = load(path)
@@ -286,7 +286,7 @@ def test_no_missing_end_goes_unnoticed(saved, tmp_path):
     n_sizes = 100 if in_long_run() else 50
     for size in np.linspace(0, len(data) - 1, n_sizes).astype(int):
         path.write_bytes(data[:size])
-        with pytest.raises(ValueError, match=r"cut off|not a model"):
+        with pytest.raises(ValueError, match=r"truncated|not a model"):
             load(path)
     path.write_bytes(data + b"more")
     with pytest.raises(ValueError, match="damaged"):
@@ -298,10 +298,10 @@ def sized(header):
 
 
 FOREIGN = (
-    "is not a model of sktext_vq: its head is none of a safetensors file, or was "
-    "damaged."
+    "is not a model of sktext_vq: it does not start with a safetensors header, or the "
+    "header is damaged."
 )
-CUT = "is damaged: it was cut off. Save the model again."
+CUT = "is damaged: it is truncated. Save the model again."
 
 
 @pytest.mark.parametrize(
@@ -321,11 +321,11 @@ CUT = "is damaged: it was cut off. Save the model again."
         (lambda data: data[:-1], CUT),
         (
             lambda data: sized(b'{"__metadata__": {"format": "pt"}}'),
-            "is a safetensors file, but no model of sktext_vq.",
+            "is a safetensors file, but not a model of sktext_vq.",
         ),
         (
             lambda data: data.replace(b"written_by", b"written_bi"),
-            "is damaged: its description does not match its checksum. Save the model "
+            "is damaged: its metadata do not match their checksum. Save the model "
             "again.",
         ),
     ],
@@ -358,8 +358,8 @@ def test_a_file_of_a_newer_version_says_so(saved, tmp_path):
     path = rewritten(saved, tmp_path / "newer.safetensors", change)
     with pytest.raises(
         ValueError,
-        match=r"newer\.safetensors was written by a newer sktext_vq, in version 3 of "
-        r"the format, and this is .* reads up to version 2: upgrade sktext_vq\.$",
+        match=r"newer\.safetensors was written by a newer version of sktext_vq: its "
+        r"format version is .* reads format versions up to .*\. Upgrade sktext_vq\.$",
     ):
         load(path)
 
@@ -382,7 +382,7 @@ def test_tensors_and_their_description_have_to_match(saved, tmp_path):
         del document["sha256"][next(iter(document["sha256"]))]
 
     path = rewritten(saved, tmp_path / "other.safetensors", change)
-    with pytest.raises(ValueError, match="damaged: it has other tensors than its"):
+    with pytest.raises(ValueError, match="damaged: its tensors are not those in its"):
         load(path)
 
     def swap(document, metadata):
@@ -476,10 +476,10 @@ def test_files_of_other_kinds_are_refused(tmp_path):
         with pytest.raises(ValueError, match="not a model"):
             load(path)
     path.write_bytes(safetensors.numpy.save({"x": np.zeros(3)}))
-    with pytest.raises(ValueError, match=r"not a model|no model of sktext_vq"):
+    with pytest.raises(ValueError, match="not a model"):
         load(path)
     path.write_bytes(safetensors.numpy.save({"x": np.zeros(3)}, {"format": "pt"}))
-    with pytest.raises(ValueError, match="no model of sktext_vq"):
+    with pytest.raises(ValueError, match="not a model of sktext_vq"):
         load(path)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "missing")
@@ -572,9 +572,9 @@ def test_a_random_state_goes_on_after_loading(tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (object(), r"\.verbose is a object, which a saved model cannot hold: <object"),
-        ([{"a": object()}], r"\.verbose\[0\]\.a is a object"),
-        (np.ones(2, complex), r"\.verbose has dtype complex128, which a saved model"),
+        (object(), r"\.verbose cannot be saved: it is a object, <object"),
+        ([{"a": object()}], r"\.verbose\[0\].*a.* cannot be saved: it is a object"),
+        (np.ones(2, complex), r"\.verbose cannot be saved: its dtype is complex128"),
         (
             len,
             r"\.verbose is a builtin_function_or_method, .*with set_params, or use "
@@ -839,7 +839,7 @@ def test_a_file_does_not_choose_paths(tmp_path):
     touched = [name for _, name in events if str(tmp_path) in name]
     assert touched == [str(path)]
     # What is named is read only where somebody asks for texts.
-    with pytest.raises(OSError, match="No text encoder"):
+    with pytest.raises(OSError, match=r"Text encoder .* cannot be loaded"):
         loaded.predict_zero_shot(panel(2), ["running", "jumping"])
     assert sorted(tmp_path.rglob("*")) == before
 

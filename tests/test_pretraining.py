@@ -238,10 +238,10 @@ def test_panels_that_are_none_are_named():
         pretrain(X)
     with pytest.raises(ValueError, match="panels is empty"):
         pretrain([])
-    with pytest.raises(ValueError, match="at least 1 for each of 2 panels"):
+    with pytest.raises(ValueError, match="at least the number of panels, 2"):
         pretrain([X, X], most_series=1)
     broken = X.copy()
     broken[3, 1, 5] = np.inf
     with pytest.raises(ValueError, match="infinity, at case 3") as told:
         pretrain([X, broken], **CLOSED)
-    assert "panel 1" in told.value.__notes__[0]
+    assert "panels[1]" in told.value.__notes__[0]

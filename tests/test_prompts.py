@@ -349,8 +349,8 @@ def test_files_bring_texts_back(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("not json", "not a JSON file"),
-        ("[1]", "holds no texts by label"),
-        ('{"a": "x", "a": "y"}', "'a' is given twice"),
+        ("[1]", "does not contain texts by label"),
+        ('{"a": "x", "a": "y"}', "'a' is repeated"),
         ('{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}', "newer"),
         ('{"a": []}', "No texts for label 'a'"),
     ],
@@ -366,10 +366,10 @@ def test_bad_files_are_said(content: str, message: str, tmp_path: Path) -> None:
     ("labels", "error", "message"),
     [
         ("walking", TypeError, "sequence of strings"),
-        ([1], TypeError, "give texts"),
+        ([1], TypeError, "Provide texts"),
         (["a", " "], ValueError, "empty"),
-        (["a", "a"], ValueError, "given twice"),
-        ([], ValueError, "no labels"),
+        (["a", "a"], ValueError, "repeated"),
+        ([], ValueError, "labels is empty"),
     ],
 )
 def test_bad_labels_are_said(labels: Any, error: type[Exception], message: str) -> None:
@@ -384,10 +384,10 @@ def test_bad_labels_are_said(labels: Any, error: type[Exception], message: str) 
         ({"a": 3}, TypeError, "Texts of label 'a' must be strings"),
         ({"a": ["x", None]}, TypeError, "must be strings"),
         ({"a": ""}, ValueError, "empty"),
-        ({"a": ["x", "x"]}, ValueError, "given twice: 'x'"),
+        ({"a": ["x", "x"]}, ValueError, "repeated: 'x'"),
         ({"a": {"poem": "x"}}, ValueError, "Unknown form"),
         ({"a": {}}, ValueError, "No texts"),
-        ({"walk": "x", "Walking": "y"}, ValueError, "in two spellings"),
+        ({"walk": "x", "Walking": "y"}, ValueError, "in another spelling"),
     ],
 )
 def test_bad_texts_are_said(texts: Any, error: type[Exception], message: str) -> None:

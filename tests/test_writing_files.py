@@ -78,7 +78,7 @@ def test_no_writer_replaces_a_fifo(writer, model, tmp_path, monkeypatch):
     )  # told before any work
     path = tmp_path / "out.csv"
     os.mkfifo(path)
-    with pytest.raises(OSError, match=r"out\.csv is a FIFO.*Give another path"):
+    with pytest.raises(OSError, match=r"out\.csv is a FIFO.*Use another path"):
         WRITERS[writer](model, path)
     assert stat.S_ISFIFO(path.lstat().st_mode)
     assert [each.name for each in tmp_path.iterdir()] == ["out.csv"]

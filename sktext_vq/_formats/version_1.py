@@ -121,7 +121,7 @@ def read(
     own = estimator.parts
     if own.get("head") == "network":
         raise ValueError(
-            'the model was fitted with head="network", which is no longer supported'
+            'the model was fitted with head="network", which has been removed'
         )
     state = {
         "parameters": _parameters(estimator),

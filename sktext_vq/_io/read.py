@@ -169,7 +169,7 @@ def read_recordings(
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a file.")
     if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}.")
+        raise FileNotFoundError(f"The file {path} does not exist.")
     return _read_file(path, part, columns)
 
 

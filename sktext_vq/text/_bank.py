@@ -18,25 +18,6 @@ from sktext_vq._utils.files import check_target, replace_file
 
 from ._labels import composed, label_key, signs, split_words, stems
 
-__all__ = [
-    "FORMS",
-    "SCALES",
-    "Prompts",
-    "affirmed",
-    "check_bank",
-    "check_form",
-    "check_labels",
-    "clauses_of",
-    "contained_entry",
-    "find_entries",
-    "is_known",
-    "named_entry",
-    "nearest_name",
-    "packaged_bank",
-    "read_bank",
-    "write_bank",
-]
-
 #: Forms of prompts.
 FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
 
@@ -119,9 +100,6 @@ def check_bank(bank: Any) -> dict[str, Prompts]:
     return checked
 
 
-# -- files ------------------------------------------------------------------------
-
-
 def read_bank(path: str | os.PathLike[str]) -> dict[str, Prompts]:
     """Read texts from a JSON file; see `PromptBank.from_json`."""
     content = Path(path).read_bytes()
@@ -158,9 +136,6 @@ def write_bank(path: str | os.PathLike[str], entries: Mapping[str, Any]) -> Path
     except UnicodeEncodeError:  # unpaired surrogate
         content = json.dumps(data, indent=1).encode()
     return replace_file(check_target(path), content + b"\n")
-
-
-# -- the packaged bank ------------------------------------------------------------
 
 
 @lru_cache(maxsize=1)

@@ -10,20 +10,6 @@ import numpy.typing as npt
 
 from ._series import FloatPanel
 
-__all__ = [
-    "MISSING",
-    "bin_centres",
-    "gaussian_edges",
-    "llmtime_scale",
-    "parse_fixed",
-    "parse_llmtime",
-    "piecewise_means",
-    "to_bins",
-    "uniform_edges",
-    "write_fixed",
-    "write_llmtime",
-]
-
 IntPanel = npt.NDArray[np.int64]
 
 #: Code of a missing value.
@@ -182,9 +168,6 @@ def step_centres(codes: IntPanel, offset: FloatPanel, step: FloatPanel) -> Float
     known = np.where(codes == MISSING, 0, codes)
     centres = offset[None, :, None] + (known + 0.5) * step[None, :, None]
     return np.where(codes == MISSING, np.nan, centres)
-
-
-# -- words ------------------------------------------------------------------------
 
 
 def write_fixed(

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from ._labels import composed
 
-__all__ = ["HASHING_DIM", "call_function", "hash_words", "look_up", "normalise"]
-
 FloatArray = npt.NDArray[np.float32]
 
 #: Dimension of ``TextEncoder("hashing")``, the same as for MiniLM.

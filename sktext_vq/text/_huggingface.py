@@ -19,16 +19,6 @@ import numpy.typing as npt
 from .._utils.forks import limit_threads_after_fork
 from .._utils.torch_defaults import torch_defaults
 
-__all__ = [
-    "MINILM_SHA256",
-    "encode",
-    "find_weights",
-    "import_torch",
-    "load_pretrained",
-    "quiet_library",
-    "reason",
-]
-
 FloatArray = npt.NDArray[np.float32]
 
 #: Checksum of the weights that ``TextEncoder("minilm")`` was tested with

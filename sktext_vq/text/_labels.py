@@ -7,17 +7,6 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Any
 
-__all__ = [
-    "are_words_only",
-    "as_phrase",
-    "composed",
-    "gerund_phrase",
-    "label_key",
-    "signs",
-    "split_words",
-    "stems",
-]
-
 # Words without information about the class.
 _GENERIC = frozenset(
     "activity beat category class classe cls cluster condition event exercise gesture "

@@ -7,19 +7,17 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-__all__ = ["rephrase", "text_generator", "write_prompts"]
-
 Generator = Callable[[str], str]
 
 _ASK = {
     "keyword": "Write one or two words that name the class '{label}' in sensor data.",
-    "sentence": "Write one plain sentence that says what happens during '{label}'.",
+    "sentence": "Write one plain sentence about what happens during '{label}'.",
     "affirmative": (
         "Write three different sentences that describe '{label}' as a motion sensor "
         "would feel it: body part, rhythm, strength, posture. One sentence a line."
     ),
     "negative": (
-        "Write two sentences that say what '{label}' is not and what does not happen "
+        "Write two sentences about what '{label}' is not and what does not happen "
         "during it. One sentence a line."
     ),
     "attributes": (

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from ..panel import as_panel
 
-__all__ = ["FloatPanel", "check_series"]
-
 FloatPanel = npt.NDArray[np.float64]
 
 

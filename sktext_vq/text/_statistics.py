@@ -14,8 +14,6 @@ from sktext_vq._utils.channels import group_channels
 from ._labels import as_phrase
 from ._series import FloatPanel
 
-__all__ = ["channel_groups", "fill_gaps", "statistics"]
-
 _MEANINGS = {
     "acc": "acceleration",
     "accel": "acceleration",

@@ -10,8 +10,6 @@ from typing import Any
 from ._bank import SCALES, clauses_of
 from ._labels import are_words_only, as_phrase, gerund_phrase, stems
 
-__all__ = ["guess_attributes", "prompts"]
-
 # Clauses on scales by word stem, in the wording of the packaged bank.
 _HINTS: dict[str, tuple[tuple[str, str], ...]] = {}
 # Scales of manner, on which hints override the packaged entry of an activity. On other

@@ -179,8 +179,6 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    # -- fitting ------------------------------------------------------------------
-
     def _check_params(self) -> None:
         if self.channel_names is not None:
             if isinstance(self.channel_names, str):
@@ -193,8 +191,6 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             raise ValueError(f"sampling_rate must be a positive number, got {rate!r}.")
         if self.n_sentences is not None and self.n_sentences < 1:
             raise ValueError(f"n_sentences must be at least 1, got {self.n_sentences}.")
-
-    # -- words --------------------------------------------------------------------
 
     def _describe(self, found: dict[str, Any], case: int) -> list[str]:
         scored: list[tuple[float, str]] = []

@@ -12,8 +12,8 @@ from ._bank import check_form, check_labels
 from .encoders import TextEncoder
 from .prompts import PromptBank, describe
 
-# If more classes are described by templates only, their prompts have the first form
-# only: encoding takes most of the time, and templates add little to a name.
+# With more classes without an entry in a bank, only prompts of the first form are used:
+# encoding takes most of the time, and templates add little information to a name.
 _MAX_TEMPLATES = 100
 
 

@@ -251,8 +251,6 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = []
         return tags
 
-    # -- parameters ---------------------------------------------------------------
-
     def _check_params(self) -> None:
         if not (
             isinstance(self.model, (str, os.PathLike, Mapping)) or callable(self.model)
@@ -274,8 +272,6 @@ class TextEncoder(TransformerMixin, BaseEstimator):
                 "cache requires a model with a name, because vectors are stored by "
                 "name. Set cache=None for a function or a dict."
             )
-
-    # -- unique texts to vectors --------------------------------------------------
 
     def _cached(self, unique: list[str]) -> FloatArray:
         if self.cache is None:

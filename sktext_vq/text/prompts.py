@@ -358,8 +358,6 @@ class PromptBank(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    # -- look-up ------------------------------------------------------------------
-
     def _look_up(self, names: Sequence[str]) -> Iterator[_Known]:
         """Yield the texts and attributes of each label."""
         own = {label_key(name): texts for name, texts in self._own().items()}

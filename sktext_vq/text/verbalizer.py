@@ -139,7 +139,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
     def restore(
         self, n_channels: int, n_features: int, edges: npt.NDArray[np.float64]
     ) -> None:
-        """Set the bins that an earlier `fit` learned, for a style with bins.
+        """Set the bins learned by an earlier `fit`, for the styles digits and sax.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For bad parameters, or edges that do not fit them.
+            If a parameter is invalid, or the shape or order of `edges`.
         """
         self._check_params()
         n_bins = self.n_symbols if self.style == "sax" else 10**self.n_digits
@@ -212,8 +212,6 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         ndarray of shape (n, c, n_timepoints), dtype float64
         """
         return self.read_codes(self.codes(X))
-
-    # -- between series and strings: codes ----------------------------------------
 
     def codes(self, X: Any) -> npt.NDArray[np.int64]:
         """Convert series to bin indices.
