@@ -387,7 +387,7 @@ def test_warnings_tell_what_is_doubtful():
     for said, expected in zip(
         found,
         [
-            "There are no series of c3.",
+            "Classes without series: c3.",
             "imbalanced: 14 series of c0, 1 of c2",
             "Fewer than 5 series of c2",
             "2 of 20 series are duplicates: cases 2 and 7 and 11.",
@@ -405,7 +405,7 @@ def test_warnings_tell_what_is_doubtful():
 def test_nothing_doubtful_is_said_to_be_so(fitted, basic_motions, tmp_path):
     X, y = basic_motions.X_test, basic_motions.y_test
     text, _ = write(fitted, X, y, tmp_path)
-    assert "None: classes are balanced, there are no duplicates, no constant" in text
+    assert "None: classes are balanced, no duplicates, no constant" in text
     assert "no training series were given" in text
     text, _ = write(fitted, X, y, tmp_path, X_train=basic_motions.X_train)
     assert "no training series, no constant" in text

@@ -31,8 +31,8 @@ _NEIGHBOURS = 3
 _LEAST, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
 _FEWEST_ROWS, _USUAL_WIDTH = 16, 40
 # Minimum decrease of the log-distance to training cases if a change is undone, for one
-# case and for many diverse cases. Decreases for people held out of the training parts
-# of MotionSense and WISDM are smaller.
+# case and for many diverse cases. Decreases are smaller for held-out people in the
+# training parts of MotionSense and WISDM.
 _NEARER = {
     "turned": (0.75, 0.05),
     "mirrored": (0.75, 0.05),
@@ -182,15 +182,7 @@ class DriftReference:
     def examine(
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Return how new cases differ from training cases, or None.
-
-        Returns
-        -------
-        kind : str
-            Kind of the difference, such as ``"units"``.
-        what : str
-            Description of the difference.
-        """
+        """Return kind and description of a difference from training cases, or None."""
         cases = spread_cases(panel.n_cases, _MOST_COMPARED)
         found = _statistics(panel, cases, scaler, self.triads, self.unit, self.offset)
         whole = 2 * found.counts >= self.n_timepoints
@@ -299,18 +291,7 @@ def warn_of_drift(
     """Warn if new series differ from training series.
 
     Scale and offset of channels are compared over all series, and statistics of single
-    cases with those of training cases.
-
-    Parameters
-    ----------
-    panel : Panel
-        New series.
-    scaler : Scaler
-        Scaler of the training series.
-    reference : DriftReference, optional
-        Statistics of training cases; None in models of early versions.
-    names : sequence of str
-        Names of channels.
+    cases with those of training cases. `reference` is None in models of early versions.
     """
     parts = []
     drifted = _other_scales(panel, scaler)

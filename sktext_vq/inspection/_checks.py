@@ -77,25 +77,7 @@ def find_warnings(
 ) -> list[str]:
     """Return warnings about properties that make scores unreliable.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names of channels.
-    panel : Panel
-        Series of the report.
-    training : Panel, optional
-        Training series.
-    classes : list of dict
-        ``label`` and ``count`` of each class.
-    true : ndarray of shape (n_cases,), optional
-        Class of each case.
-    case_names : sequence of str
-        Names of cases.
-
-    Returns
-    -------
-    list of str
-        Warnings; may be empty.
+    `names` are names of channels, and `classes` have a ``label`` and ``count`` each.
     """
     prints = _fingerprints(panel)
     return [
@@ -116,7 +98,7 @@ def _balance(classes: list[dict[str, Any]]) -> list[str]:
     absent = [each["label"] for each in classes if not each["count"]]
     found = []
     if absent:
-        found.append(f"There are no series of {_list(absent)}.")
+        found.append(f"Classes without series: {_list(absent)}.")
     if not there:
         return found
     most, least = (pick(there, key=lambda each: each["count"]) for pick in (max, min))

@@ -21,20 +21,10 @@ def limits(values: NDArray[Any]) -> tuple[float, float]:
 
 
 def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
-    """Return lines of a series, one for each stretch without NaN.
+    """Return lines, such as ``"5.0,80.1 15.0,75.0"``, for each stretch without NaN.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_timepoints,)
-        Series. With more than 600 timepoints, only minima and maxima of stretches are
-        drawn.
-    low, high : float
-        Values at the bottom and at the top.
-
-    Returns
-    -------
-    list of str
-        Points of each line, such as ``"5.0,80.1 15.0,75.0"``.
+    With more than 600 timepoints, only minima and maxima of stretches are drawn. `low`
+    and `high` are the values at the bottom and at the top.
     """
     time = (np.arange(len(values)) + 0.5) * WIDTH / len(values)
     values = np.asarray(values, dtype=np.float64)

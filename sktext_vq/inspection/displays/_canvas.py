@@ -77,17 +77,7 @@ def spread(panel: Panel) -> Panel:
 def take(ax: Any, size: tuple[float, float]) -> Any:
     """Create a figure, or a subfigure in place of an Axes.
 
-    Parameters
-    ----------
-    ax : Axes or None
-        Axes to replace.
-    size : (float, float)
-        Size of a new figure in inches, for a font size of 10 points.
-
-    Returns
-    -------
-    Figure or SubFigure
-        Figure without Axes.
+    The size of a new figure is in inches, for a font size of 10 points.
     """
     import matplotlib.pyplot as plt
     from matplotlib.gridspec import GridSpecFromSubplotSpec

@@ -65,12 +65,7 @@ class SeriesDisplay:
     def _make_rows(self, ax: Any, beside: float = 0) -> tuple[list[int], NDArray[Any]]:
         """Create a row of axes per channel, with a second column of width `beside`.
 
-        Returns
-        -------
-        channels : list of int
-            Channels to draw.
-        rows : ndarray of shape (n_shown, 1 or 2), object
-            Axes.
+        Returns the channels to draw, and axes of shape (n_shown, 1) or (n_shown, 2).
         """
         n_channels, n_timepoints = self.series.shape
         channels = self.channels

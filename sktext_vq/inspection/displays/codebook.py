@@ -291,24 +291,10 @@ def _find_windows(
     shapes: NDArray[np.float64],
     n_windows: int,
 ) -> list[NDArray[np.float64]]:
-    """Find the segments that match each code best.
+    """Return at most `n_windows` segments for each code, the best match first.
 
-    Parameters
-    ----------
-    estimator : VQTextClassifier or VQTextTransformer
-        Fitted estimator.
-    X : panel of series
-        Series to search.
-    shapes : ndarray of shape (n_codes, n_points)
-        Shapes of the codes.
-    n_windows : int
-        Maximum number of windows per code.
-
-    Returns
-    -------
-    list of ndarray of shape (n_windows_i, n_points)
-        Windows of each code, the best first, averaged to n_points, with offset 0 and
-        scale 1.
+    Segments are averaged to the number of points of the shapes, with offset 0 and
+    scale 1.
     """
     panel = spread(as_panel(X, estimator_name="CodebookDisplay"))
     n_points = shapes.shape[1]
