@@ -353,7 +353,7 @@ class FeatureExtractor:
         return features
 
     def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Distribute values by tokenizer channel, the first axis, over input channels."""
+        """Distribute values of tokenizer channels, axis 0, over input channels."""
         n_channels = 1 + max(max(axes) for axes in self.axes)
         n_channels = max(n_channels, len(self.scaler.mean))
         found = np.zeros((n_channels, *values.shape[1:]))
