@@ -142,23 +142,7 @@ class BaseVQText(BaseEstimator):
         network: Network | None,
         statistics: CodeStatistics | None,
     ) -> None:
-        """Set fitted attributes, from `fit` or a file; for internal use.
-
-        Parameters
-        ----------
-        spec : InputSpec
-            Shape and names of the training series.
-        channel_names : list of str
-            Names of the channels.
-        sensors : dict
-            Channels of the axes of each sensor.
-        extractor : FeatureExtractor
-            Extractor of the features.
-        network : Network or None
-            Trained network.
-        statistics : CodeStatistics or None
-            Frequencies of codes in the training series.
-        """
+        """Set fitted attributes, from `fit` or a file; for internal use."""
         self.input_ = spec
         self.n_features_in_ = spec.n_features_in
         self.__dict__.pop("feature_names_in_", None)

@@ -96,9 +96,9 @@ def test_labels_in_another_order_than_cases_are_refused(har_like):
     frame = frame.rename(index=dict(enumerate(cases)), level=0)
     labels = pd.Series(y, cases)
     assert classifier().fit(frame, labels).score(frame, y) > 0.9
-    with pytest.raises(ValueError, match="y has the cases of X in its index, in anoth"):
+    with pytest.raises(ValueError, match="index of y has the cases of X in another"):
         classifier().fit(frame, labels.sort_index())
-    with pytest.raises(ValueError, match="groups has the cases of X in its index"):
+    with pytest.raises(ValueError, match="index of groups has the cases of X"):
         classifier().fit(frame, y, groups=labels.sort_index())
 
 
@@ -113,13 +113,13 @@ def test_axes_that_are_likely_to_be_swapped_are_told(har_like):
 
 def test_a_table_of_channels_is_told_from_one_of_timepoints(har_like):
     table = as_frame(har_like[0], ["acc_x", "acc_y", "acc_z"]).reset_index(drop=True)
-    with pytest.warns(UserWarning, match="read_recordings makes a panel"):
+    with pytest.warns(UserWarning, match="a panel with .*read_recordings"):
         transformer().fit(table)
 
 
 def test_one_series_is_told_from_a_panel(har_like):
     X, y = har_like
-    with pytest.raises(ValueError, match=r"a single series\? Pass X\[None\]"):
+    with pytest.raises(ValueError, match=r"a single series, pass X\[None\]"):
         classifier().fit(X, y).predict(X[0])
 
 
@@ -307,7 +307,7 @@ def test_series_without_movement_have_codes_that_are_described(har_like, recwarn
 @pytest.mark.parametrize(
     ("y", "error", "message"),
     [
-        (np.array(["a", 1] * 12, dtype=object), TypeError, "types, int and str"),
+        (np.array(["a", 1] * 12, dtype=object), TypeError, "sorted: int and str"),
         (np.array([None, "a"] * 12, dtype=object), ValueError, "for case 0"),
         ([1.0, np.nan] * 12, ValueError, "for case 1"),
         (np.array(["a", np.nan] * 12, dtype=object), ValueError, "for case 1"),

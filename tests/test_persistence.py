@@ -577,8 +577,8 @@ def test_a_random_state_goes_on_after_loading(tmp_path):
         (np.ones(2, complex), r"\.verbose cannot be saved: its dtype is complex128"),
         (
             len,
-            r"\.verbose is a builtin_function_or_method, .*with set_params, or use "
-            r"pickle\.$",
+            r"\.verbose cannot be saved: it is a builtin_function_or_method, .*with "
+            r"set_params, or use pickle\.$",
         ),
     ],
 )

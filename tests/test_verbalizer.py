@@ -316,7 +316,13 @@ def test_damaged_strings_are_errors_unless_asked(damaged: str) -> None:
     ("style", "separator", "text", "codes", "fault"),
     [
         ("digits", "blank", "1 2 3 4", [12, 34, None], "2 values instead of 3"),
-        ("digits", "blank", "1 2 3 4 5", [12, 34, None], "2 values and an incomplete value"),
+        (
+            "digits",
+            "blank",
+            "1 2 3 4 5",
+            [12, 34, None],
+            "2 values and an incomplete value",
+        ),
         (
             "digits",
             "blank",

@@ -52,16 +52,8 @@ def add_copies(
 ) -> Panel:
     """Return a panel in which changed copies follow each series.
 
-    Parameters
-    ----------
-    panel : Panel
-        Unchanged series.
-    triads : sequence of (int, int, int)
-        Channels of the axes of each sensor; every other channel is a separate sensor.
-    augment : mapping
-        Sizes of changes; see :class:`~sktext_vq.VQTextClassifier`.
-    random_state : RandomState
-        Draws the changes.
+    Channels outside of `triads` are separate sensors. See
+    :class:`~sktext_vq.VQTextClassifier` for the sizes in `augment`.
     """
     single = sorted(set(range(panel.n_channels)) - {c for axes in triads for c in axes})
     sensors = [list(axes) for axes in triads] + [[channel] for channel in single]

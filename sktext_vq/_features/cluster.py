@@ -30,18 +30,8 @@ def map_parts(
 ) -> NDArray[Any]:
     """Compute an array with a row per case, on a cluster if one is configured.
 
-    Parameters
-    ----------
-    function : callable
-        Returns the rows of a panel; rows must not depend on other cases.
-    panel : Panel
-        All cases.
-    n_jobs : int or None
-        Number of jobs; 1 computes in this process.
-
-    Returns
-    -------
-    ndarray of shape (n_cases, ...)
+    The function returns the rows of a panel, which must not depend on other cases. With
+    `n_jobs` of 1, the array is computed in this process.
     """
     if n_jobs == 1 or not on_cluster() or _in_task():
         return function(panel)

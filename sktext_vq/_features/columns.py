@@ -15,16 +15,7 @@ from sktext_vq.panel import Panel
 
 
 def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
-    """Check an argument with one value per case, and return it as an array.
-
-    Parameters
-    ----------
-    values : array-like of shape (n_cases,)
-        Labels, groups or weights.
-    name : str
-        Name of the argument, for messages.
-    panel : Panel
-        Series.
+    """Check an argument with one value per case, and return an array.
 
     Raises
     ------

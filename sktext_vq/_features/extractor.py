@@ -215,14 +215,7 @@ class FeatureExtractor:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> FeatureExtractor:
-        """Build an extractor from `get_state`.
-
-        Parameters
-        ----------
-        state : dict
-            Result of `get_state`.
-        sizes : Sizes
-            Known sizes, which include the number of channels of the input.
+        """Build an extractor from `get_state`, for an input of known `sizes`.
 
         Raises
         ------
@@ -313,18 +306,9 @@ class FeatureExtractor:
     ) -> Iterator[tuple[slice, Result]]:
         """Yield results of a function of all features, for consecutive cases.
 
-        Threads compute features and call the function, with limited memory.
-
-        Parameters
-        ----------
-        function : callable
-            Function of a slice of cases and features of shape (n_cases, n_features).
-        panel : Panel
-            Series.
-        execution : Execution
-            Device and threads.
-        task : str
-            Title of the progress bar.
+        Threads compute features of shape (n_cases, n_features) and call the function
+        with a slice of cases and features, with limited memory. The progress bar has
+        the title `task`.
         """
         device, n_threads = execution.torch_device, execution.n_threads
         tokenizer = self.tokenizer
@@ -359,12 +343,7 @@ class FeatureExtractor:
         return self.map(lambda part, features: features, panel, execution, task)
 
     def transform(self, panel: Panel, execution: Execution) -> NDArray[np.float32]:
-        """Compute the selected features of all cases.
-
-        Returns
-        -------
-        ndarray of shape (n_cases, n_selected), float32
-        """
+        """Compute the selected features, of shape (n_cases, n_selected)."""
         selected = self.selected
         assert selected is not None
         features = np.empty((panel.n_cases, len(selected)), np.float32)
@@ -377,16 +356,7 @@ class FeatureExtractor:
         return features
 
     def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Distribute values of tokenizer channels equally over their input channels.
-
-        Parameters
-        ----------
-        values : ndarray of shape (n_tokenizer_channels, ...)
-
-        Returns
-        -------
-        ndarray of shape (n_channels, ...)
-        """
+        """Distribute values of tokenizer channels, axis 0, over input channels."""
         n_channels = 1 + max(max(axes) for axes in self.axes)
         n_channels = max(n_channels, len(self.scaler.mean))
         found = np.zeros((n_channels, *values.shape[1:]))

@@ -66,15 +66,6 @@ class InputSpec(NamedTuple):
     def check(self, panel: Panel, X: Any, estimator: str) -> None:
         """Check number and names of the channels of new series.
 
-        Parameters
-        ----------
-        panel : Panel
-            New series.
-        X : object
-            Argument of the user.
-        estimator : str
-            Class name of the estimator, for messages.
-
         Raises
         ------
         ValueError

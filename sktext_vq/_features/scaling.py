@@ -71,10 +71,7 @@ class Scaler:
     def sizes(self, panel: Panel, most: int) -> NDArray[np.float64]:
         """Return standard deviations and root mean squares of some series.
 
-        Returns
-        -------
-        ndarray of shape (2, n_cases, n_channels)
-            In units of `scale`.
+        The shape is (2, n_cases, n_channels), and the unit is `scale`.
         """
         cases = spread_cases(panel.n_cases, most)
         sizes = np.empty((2, len(cases), panel.n_channels))
@@ -101,25 +98,12 @@ class Scaler:
     def batch(
         self, panel: Panel, cases: slice | NDArray[Any], n_timepoints: int = N_POINTS
     ) -> Batch:
-        """Standardise some cases and fill gaps.
+        """Standardise some cases and fill gaps, as float32 on the CPU.
 
         Gaps are interpolated linearly between observed neighbours, and filled with the
         nearest observed value at the ends. Mostly filled windows are ignored later.
-
-        Parameters
-        ----------
-        panel : Panel
-            Series in the units of the input.
-        cases : slice or ndarray of int
-            Cases to standardise.
-        n_timepoints : int, default=8
-            Length to which shorter series are padded with their last value, so that
-            rounding does not depend on the length of other series.
-
-        Returns
-        -------
-        Batch
-            Series as float32 on the CPU.
+        Series shorter than `n_timepoints` are padded with their last value, so that
+        rounding does not depend on the length of other series.
         """
         values = self.standardise(panel, cases)
         short = n_timepoints - values.shape[2]

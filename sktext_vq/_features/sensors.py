@@ -16,12 +16,7 @@ from sktext_vq.panel import Panel
 def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | None:
     """Check and return the names of all channels, or None without names.
 
-    Parameters
-    ----------
-    channel_names : sequence of str or None
-        Parameter of the estimator; None uses the column names of X, if any.
-    panel : Panel
-        Training series.
+    By default, the column names of X are used, if any.
 
     Raises
     ------
@@ -64,14 +59,7 @@ def check_sensors(
 ) -> dict[str, tuple[int, int, int]]:
     """Check and return the channels of the axes of each sensor.
 
-    Parameters
-    ----------
-    gravity : str, mapping or None
-        Parameter of the estimator.
-    names : sequence of str
-        Names of all channels.
-    is_named : bool
-        Whether the user gave names of channels.
+    Axes are recognised by names if the user gave names, `is_named`.
 
     Raises
     ------

@@ -19,32 +19,16 @@ _MAX_KEPT_VALUES = 2**26
 
 
 class FeatureConsumer(Protocol):
-    """Protocol of objects that process features in batches.
+    """Protocol of objects that process features in batches."""
 
-    Attributes
-    ----------
-    cases : ndarray of int64
-        Indices of the cases to process, ascending.
-    """
-
-    cases: NDArray[np.int64]
+    cases: NDArray[np.int64]  # indices of the cases to process, ascending
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Process features of ``cases[rows]``, of shape (n_rows, n_features)."""
 
 
 class FeatureReader:
-    """Compute the features of a panel for several consumers in one pass.
-
-    Parameters
-    ----------
-    extractor : FeatureExtractor
-        Extractor of the features.
-    panel : Panel
-        Training series.
-    execution : Execution
-        Device and threads.
-    """
+    """Compute the features of a panel for several consumers in one pass."""
 
     def __init__(
         self, extractor: FeatureExtractor, panel: Panel, execution: Execution
@@ -86,20 +70,7 @@ class FeatureReader:
 
 
 class ColumnConsumer:
-    """Collect some features of some cases.
-
-    Parameters
-    ----------
-    cases : ndarray of int64
-        Indices of the cases, ascending.
-    columns : ndarray of int64
-        Indices of the features.
-
-    Attributes
-    ----------
-    values : ndarray of shape (n_cases, n_columns), float32
-        Collected features.
-    """
+    """Collect some features, as ``values`` of shape (n_cases, n_columns)."""
 
     def __init__(self, cases: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -117,15 +88,7 @@ class ColumnConsumer:
 
 
 class UsageConsumer:
-    """Collect frequencies of codes.
-
-    Parameters
-    ----------
-    extractor : FeatureExtractor
-        Extractor of the features.
-    cases : ndarray of int64
-        Indices of the cases, ascending.
-    """
+    """Collect frequencies of codes."""
 
     def __init__(self, extractor: FeatureExtractor, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -146,23 +109,8 @@ class UsageConsumer:
 class MomentConsumer:
     """Collect statistics for the selection of features.
 
-    Parameters
-    ----------
-    extractor : FeatureExtractor
-        Extractor of the features.
-    cases : ndarray of int64
-        Indices of the cases, ascending.
-    classes : ndarray of shape (n_cases,), int64
-        Class of each case; 0 without classes.
-    folds : ndarray of shape (n_cases,), int64
-        Fold of each case.
-    weight : ndarray of shape (n_cases,), optional
-        Weight of each case.
-
-    Attributes
-    ----------
-    shares : ndarray of shape (n_cases, n_codes)
-        Share of each code in the windows of a series.
+    Without classes, `classes` is 0. After the pass, ``shares`` of shape (n_cases,
+    n_codes) are the shares of each code in the windows of a series.
     """
 
     def __init__(

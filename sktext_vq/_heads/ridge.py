@@ -123,21 +123,10 @@ class RidgeHead:
         folds: Iterable[tuple[FeatureTable, FeatureTable]],
         class_weight: Array | None = None,
     ) -> RidgeHead:
-        """Fit to the features of all training cases.
+        """Fit to the features of all training cases, standardised by `scaler`.
 
-        Parameters
-        ----------
-        table : FeatureTable
-            All training cases, with features standardised by `scaler`.
-        scaler : FeatureScaler
-            Scaler of the features.
-        n_classes : int
-            Number of classes.
-        folds : iterable of (FeatureTable, FeatureTable)
-            Training and held-out cases of each fold, not standardised. Features must be
-            selected without the held-out cases, so that scores are comparable.
-        class_weight : ndarray of shape (n_classes,), optional
-            Weights of classes.
+        `folds` are training and held-out cases of each fold, not standardised, with
+        features selected without the held-out cases, so that scores are comparable.
         """
         offset, root = np.zeros(n_classes), None
         if class_weight is not None:
@@ -267,12 +256,7 @@ def _held_out_scores(
     feature_weight: NDArray[np.float32],
     class_weight: Array | None,
 ) -> NDArray[np.float64]:
-    """Return scores of held-out cases for all penalties, by one eigendecomposition.
-
-    Returns
-    -------
-    ndarray of shape (n_penalties, n_cases, n_classes)
-    """
+    """Return scores of held-out cases, of shape (n_penalties, n_cases, n_classes)."""
     scaler = FeatureScaler.fit(train.values, feature_weight)
     known, new = scaler(train.values), scaler(test)
     targets = train.targets(n_classes).astype(np.float64)

@@ -67,18 +67,8 @@ class CodeStatistics:
     ) -> CodeStatistics:
         """Compute statistics of codes from moments of features.
 
-        Parameters
-        ----------
-        moments : FeatureMoments
-            Sums and squares of all features by class.
-        layout : FeatureLayout
-            Positions of the histograms.
-        labels : ndarray of shape (n_classes,), optional
-            Class labels.
-        shares : ndarray of shape (n_cases, n_codes), optional
-            Share of each code in the windows of each series.
-        classes : ndarray of shape (n_cases,), int64, optional
-            Class of each case.
+        `shares` of shape (n_cases, n_codes) and `classes` of shape (n_cases,) are the
+        shares of codes in each series and its class, for `separation`.
         """
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
@@ -146,15 +136,7 @@ class CodeStatistics:
 
 
 def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None]:
-    """Return the side of the ordered bins with most weight for each code, or None.
-
-    Parameters
-    ----------
-    weights : ndarray of shape (n_bins, n_codes)
-        Nonnegative weights; all 0 for codes that do not occur.
-    low, high : str
-        Names of the sides.
-    """
+    """Return the side of the bins with most weight, `low`, `high` or None, by code."""
     total = weights.sum(axis=0)
     centre = np.linspace(0, 1, len(weights)) @ weights / np.where(total > 0, total, 1)
     centre = np.where(total > 0, centre, 0.5)

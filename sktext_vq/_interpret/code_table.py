@@ -126,17 +126,7 @@ def describe_codes(
 def name_codes_by_text(
     table: pd.DataFrame, texts: Sequence[str], shares: NDArray[np.float64]
 ) -> None:
-    """Add the text with the largest share of each code as a name, in place.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Result of `describe_codes`.
-    texts : sequence of str
-        Names to choose from.
-    shares : ndarray of shape (n_texts, n_codes)
-        Share of each code for each text.
-    """
+    """Add the text with the largest share of each code as a name, in place."""
     if len(shares) < 2:
         raise ValueError("texts needs at least two phrases to choose from.")
     shares = shares / np.maximum(shares.sum(axis=0), 1e-12)

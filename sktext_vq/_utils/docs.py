@@ -90,8 +90,8 @@ Raises
 NotFittedError
     If `fit` was not called.
 ValueError
-    If there are no candidates, if a candidate occurs twice, or if the labels of
-    training classes are not words and there are no texts about these classes.
+    If `candidate_labels` is empty, if a candidate occurs twice, or if the labels of
+    training classes are not words and these classes have no texts.
 TypeError
     If a candidate or its text is not a string.
 """,

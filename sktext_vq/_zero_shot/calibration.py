@@ -131,16 +131,10 @@ def calibrate(
 def _evaluate(
     part: HeldOut, spreads: Array, views: Array, out: NDArray[np.int64]
 ) -> tuple[_Split, Array]:
-    """Score held-out cases with some seen classes treated as unseen.
+    """Score held-out cases with the seen classes `out` treated as unseen.
 
-    Returns
-    -------
-    split : _Split
-        For each case, novelty, whether the prediction is correct given that the case
-        is known to be seen or unseen, and whether the case is of an unseen class.
-    losses : ndarray
-        Log-losses among unseen classes for each inverse temperature; 0 without unseen
-        cases or with one unseen class.
+    Predictions are correct or not given that cases are known to be seen or unseen. Also
+    returns log-losses among unseen classes for each inverse temperature.
     """
     rest = np.setdiff1d(np.arange(len(spreads)), out)
     middle = part.centres[rest].mean(axis=0)

@@ -59,10 +59,7 @@ class CandidateTexts:
     def warnings(self, views: NDArray[np.float64]) -> list[str]:
         """Return warnings about the candidates.
 
-        Parameters
-        ----------
-        views : ndarray of shape (n_views, n_classes, text_dim)
-            Embeddings of the texts.
+        `views`, of shape (n_views, n_classes, text_dim), are embeddings of the texts.
         """
         return [
             *_doubts_of_names(self.known, self.names, self.without_texts),
@@ -86,18 +83,7 @@ def read_candidates(
 ) -> CandidateTexts:
     """Check candidates, and collect the texts of candidates and training classes.
 
-    Parameters
-    ----------
-    candidates : sequence of str, or dict
-        Names of candidates, or a dict from names to texts or None.
-    labels : sequence of str
-        Training classes.
-    texts : mapping
-        Texts of the user about training classes.
-    prompt_forms : sequence of str
-        Forms of prompts.
-    called : str, default="candidate_labels"
-        Name of the argument, for messages.
+    Messages use `called` as the name of the argument.
 
     Raises
     ------

@@ -175,19 +175,7 @@ class ZeroShotSpace:
         return scores - logsumexp(scores, axis=1, keepdims=True)
 
     def cosines(self, points: Array, views: Array) -> NDArray[np.float64]:
-        """Return cosines of series and predicted centres of candidates.
-
-        Parameters
-        ----------
-        points : ndarray of shape (n_cases, n_dimensions)
-            Series in the space.
-        views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
-            As in `score`.
-
-        Returns
-        -------
-        ndarray of shape (n_cases, n_candidates)
-        """
+        """Return cosines of series and predicted centres of candidates; see `score`."""
         embeddings = self._embed_classes(views).embeddings
         size = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(
             embeddings, axis=1
@@ -195,21 +183,10 @@ class ZeroShotSpace:
         return points @ embeddings.T / np.maximum(size, 1e-12)
 
     def reasons(self, points: Array, views: Array) -> tuple[Array, Array]:
-        """Return contributions of seen classes to the similarity of series and texts.
+        """Return similarities of candidates and of series to each seen class.
 
-        Parameters
-        ----------
-        points : ndarray of shape (n_cases, n_dimensions)
-            Series in the space.
-        views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
-            As in `score`.
-
-        Returns
-        -------
-        in_text : ndarray of shape (n_candidates, n_classes)
-        in_series : ndarray of shape (n_cases, n_classes)
-            Similarities to each seen class; their product is the contribution of the
-            class to the score of a candidate.
+        Shapes are (n_candidates, n_classes) and (n_cases, n_classes). The product is
+        the contribution of the class to the score of a candidate; see `score`.
         """
         middle = self.centres.mean(axis=0)
         centred = self.centres - middle
@@ -219,17 +196,9 @@ class ZeroShotSpace:
         return self._embed_classes(views).coef, toward
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
-        """Return similarities of the texts of candidates and seen classes.
+        """Return similarities of texts, of shape (n_candidates, n_classes).
 
-        Parameters
-        ----------
-        views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
-            As in `score`.
-
-        Returns
-        -------
-        ndarray of shape (n_candidates, n_classes)
-            Kernel of centred texts; positive for similar texts.
+        The kernel of centred texts is positive for similar texts.
         """
         return self._embed_classes(views).across
 

@@ -174,13 +174,7 @@ class ZeroShotRecognizer:
         return np.array(candidates.names, dtype=object)[best]
 
     def caption(self, probabilities: NDArray[np.float64]) -> NDArray[Any]:
-        """Describe series by the most probable class and attributes.
-
-        Parameters
-        ----------
-        probabilities : ndarray of shape (n_cases, n_classes)
-            Probabilities of the training classes.
-        """
+        """Describe series by the most probable class and attributes."""
         candidates = self.read([self.labels[0]])
         known = candidates.known
         texts = [each for each in candidates.texts if each[1] < len(known)]
