@@ -2,16 +2,16 @@
 Benchmarking with sktime
 ========================
 
-``sktext_vq.sktime`` has both estimators as sktime's own, for its pipelines and
-benchmarks. Here ``ClassificationBenchmark`` compares one with three others on three
-small data sets. Put your own data and estimators in their place.
+``sktext_vq.sktime`` contains adapters of both estimators for sktime's pipelines and
+benchmarks. In this example, ``ClassificationBenchmark`` compares the classifier with
+three others on three small data sets.
 """
 
 # %%
 # Estimators
 # ----------
-# All parameters are those of :class:`~sktext_vq.VQTextClassifier`. What was fitted is
-# in ``classifier_``, with all that can be looked at.
+# Parameters are those of :class:`~sktext_vq.VQTextClassifier`. The fitted classifier is
+# the attribute ``classifier_``.
 
 import time
 
@@ -41,8 +41,8 @@ codes[["shape", "usage", "length", "class", "lift"]].round(2)
 # %%
 # The benchmark
 # -------------
-# sktime clones, fits and scores each estimator in each fold of the training parts. Of
-# ArrowHead there are 36 series, so expect noise.
+# sktime clones, fits and scores each estimator in each fold of the training data.
+# ArrowHead has only 36 training series, so its results are noisy.
 
 benchmark = ClassificationBenchmark()
 for name, estimator in estimators.items():
@@ -58,8 +58,7 @@ results = benchmark.run()
 print(f"{len(results)} runs of 4 folds in {time.perf_counter() - start:.0f} s")
 
 # %%
-# Accuracy, mean over folds. The lines in the figure are one standard deviation over
-# folds; a lead that is shorter than these is none.
+# Mean accuracy over folds. Error bars are one standard deviation over folds.
 
 kinds = ("mean", "std")
 mean, spread = (
@@ -76,6 +75,6 @@ plt.show()
 mean.round(3)
 
 # %%
-# The suite that is behind :doc:`/comparison` does this for 16 estimators on 21 sets, in
-# their official parts, with seeds, tests of significance, seconds and memory:
+# The results in :doc:`/comparison` are from 16 estimators on 21 data sets with their
+# official splits, with several seeds, significance tests, time and memory:
 # ``python -m benchmarks run suite``, see :doc:`/generated/benchmarks/README`.

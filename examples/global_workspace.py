@@ -22,8 +22,9 @@ from sktext_vq import PromptBank, TextEncoder
 from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq.datasets import load
 from sktext_vq.nn import CodeDecoder, Fusion, TextBranch, losses
+from sktext_vq.nn.auxiliary.joint_losses import cosine_loss
+from sktext_vq.nn.auxiliary.segments import SegmentRefiner, quantise, render
 from sktext_vq.nn.constants import SCALE_FLOOR
-from sktext_vq.nn.segment_refiner import AttributeDecoder, quantise, render
 from sktext_vq.nn.segmentation import cut_segments
 from sktext_vq.nn.text_branch import Texts
 from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer
@@ -35,7 +36,7 @@ class Workspace(nn.Module):
     def __init__(self, codebook, usage, text_dim, dim=48):
         super().__init__()
         self.codebook, self.encode = codebook, TextBranch(text_dim, dim)
-        self.borders = AttributeDecoder(generator=torch.default_generator)
+        self.borders = SegmentRefiner(generator=torch.default_generator)
         self.to_z, self.embed = nn.Linear(dim, 8 * 8), nn.Linear(8 + 4, dim)
         self.to_usage = CodeDecoder(dim, usage, 8)
         self.fusion, self.to_text = Fusion(dim, dim), nn.Linear(dim, text_dim)
@@ -45,14 +46,15 @@ class Workspace(nn.Module):
         """Encode series and texts as codes, and embed them; also draw the series."""
         found = cut_segments(series, self.codebook.codes.detach())
         cut = self.borders(series, *found[:2], found.start >= 0)
-        z, code, _ = quantise(cut.shape, self.codebook, 0.5)
-        drawn, _, _ = quantise(cut.shape.detach(), self.codebook, 0.5)
+        z, _ = quantise(cut.shape, self.codebook, 0.5)
+        code = torch.cdist(z, self.codebook.codes).argmin(2)
+        drawn, _ = quantise(cut.shape.detach(), self.codebook, 0.5)
         drawn = drawn * (cut.scale[..., None] + SCALE_FLOOR) + cut.offset[..., None]
         drawn = render(drawn, *cut[:2], cut.mask, series.shape[1])
         where = torch.stack([cut.start / 100, cut.length / 100, *cut[2:4]], 2)
         series = self.embed(torch.cat([z, where], 2))
         z = self.to_z(7 * self.encode(texts)[0]).view(-1, 8, 8)  # eight for each text
-        z, _, _ = quantise(z, self.codebook, 0.5)
+        z, _ = quantise(z, self.codebook, 0.5)
         texts = self.embed(nn.functional.pad(z, (0, 4)))  # z alone
         every, none = texts.flatten(0, 1).expand(len(series), -1, -1), 0 * series[:4]
         found = []  # modality dropout: series alone, text alone, series and all texts
@@ -90,7 +92,7 @@ for text_weight in (0, 1):
         sides, true = (alone, told[y[0]], both), some.vectors()[y[0]]
         # Demi-cycles and translations, to series and to text, and contrastive losses.
         codes = [losses.code_loss(model.to_usage(p, book), uses[0]) for p in sides]
-        words = [losses.cosine_loss(model.to_text(p), true) for p in sides]
+        words = [cosine_loss(model.to_text(p), true) for p in sides]
         pairs = [losses.text_loss(p, told, y[0], 0.1) for p in (alone, both)]
         loss = codes[0] + 3 * losses.reconstruction_loss(drawn, series[0])
         optimiser.zero_grad()
@@ -109,7 +111,7 @@ scores = [alone @ told.T, uses[1].sqrt().flatten(1) @ use.T, both @ told.T]
 for name, side in {"series": alone, "text": told[y[1]], "both": both}.items():
     right = (scores.pop(0).argmax(1) == y[1]).float().mean()
     nats = losses.code_loss(model.to_usage(side, book), uses[1])
-    cosine = 1 - losses.cosine_loss(model.to_text(side), unseen.vectors()[y[1]])
+    cosine = 1 - cosine_loss(model.to_text(side), unseen.vectors()[y[1]])
     print(f"{name}: class {right:.2f}, use of codes {nats:.2f} nats, text {cosine:.2f}")
 gap, near = (cuts[2][:, :, None] - cuts[0][:, None]).abs().min(2)
 gap, other = gap[cut.mask], (code != cuts[1].gather(1, near))[cut.mask].sum()

@@ -2,16 +2,15 @@
 Long recordings
 ===============
 
-A recording of twenty minutes is no case of a panel. Here is one of a smart watch in
-four activities, of one of which, badminton, there are no recordings in training. What
-goes on in it, from when to when, and where does somebody run?
+Segment a long recording of a smart watch into activities, one of which, badminton, is
+not in the training data. Then find the windows that match a sentence.
 """
 
 # %%
 # A recording
 # -----------
-# Test series are put in a row to make a long one, so that it is known what is done
-# when.
+# Test series are concatenated to a recording, so that the activity at each time is
+# known.
 
 from itertools import pairwise
 
@@ -38,30 +37,30 @@ recording, truth = np.concatenate(parts, axis=1), np.array(labels)
 print(recording.shape, "channels and timepoints")
 
 # %%
-# The classifier knows windows of ten seconds, and nothing of badminton.
+# The classifier is fitted to windows of ten seconds, without badminton.
 
 recorded = data.y_train != UNSEEN
 model = VQTextClassifier(max_epochs=0, random_state=0)
 model.fit(data.X_train[recorded], data.y_train[recorded])
-print("recorded:", *model.classes_)
+print("training classes:", *model.classes_)
 
 # %%
-# What goes on
-# ------------
-# :func:`~sktext_vq.recordings.segment` cuts the recording into windows, has them
-# judged, and finds the most probable sequence of classes, in which changes are rare.
-# With ``candidate_labels``, classes without recordings take part. Where a window next
-# to a change is unsure, it is a transition.
+# Segments
+# --------
+# :func:`~sktext_vq.recordings.segment` classifies the windows of the recording, and
+# finds the most probable sequence of classes, in which changes are rare. With
+# ``candidate_labels``, classes may be unseen. A window next to a change with a low
+# probability is a transition.
 
 table = segment(model, recording, LENGTH, STEP, candidate_labels=ACTIVITIES)
 print(table.to_string(index=False))
 
 # %%
-# Where a sentence fits
-# ---------------------
-# :func:`~sktext_vq.recordings.cut_windows` copies nothing, and ``search`` ranks windows
-# by how well a sentence fits them. Average precision is 1 if all windows of running
-# come first.
+# Search
+# ------
+# :func:`~sktext_vq.recordings.cut_windows` returns a view without copying, and
+# ``search`` ranks windows by their similarity to a sentence. Average precision is 1 if
+# all windows of running come first.
 
 windows = cut_windows(recording, LENGTH, STEP)
 ranked = model.search(windows, SENTENCE)
@@ -73,7 +72,7 @@ print(f"average precision of {SENTENCE!r}: {precision:.2f}", end="")
 print(f", by chance {is_running.mean():.2f}")
 
 # %%
-# Both on a time line.
+# Segments and scores over time.
 
 names = [*ACTIVITIES, *table["label"][table["transition"]].unique()]
 cycle = plt.style.library["tableau-colorblind10"]["axes.prop_cycle"]
@@ -94,11 +93,11 @@ handles = [plt.Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
 lines.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 1.4), ncols=4)
 middles = (np.arange(len(scores)) * STEP + LENGTH / 2) / 10
 curve.plot(middles, scores, color="black")
-curve.set(xlabel="seconds", ylabel="fit", title=f'"{SENTENCE}"')
+curve.set(xlabel="seconds", ylabel="score", title=f'"{SENTENCE}"')
 plt.show()
 
 # %%
-# A caption goes the other way: windows in words.
+# ``caption`` describes windows in words.
 
 for window in (5, 45):
     print(f"at {middles[window]:.0f} s:", model.caption(windows[[window]])[0])

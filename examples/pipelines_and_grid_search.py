@@ -2,14 +2,14 @@
 Pipelines and grid search
 =========================
 
-:class:`~sktext_vq.VQTextTransformer` makes features, and any classifier of scikit-learn
-can use them. Here: a pipeline, its parameters chosen by cross-validation, and what a
-linear model makes of features that have names.
+:class:`~sktext_vq.VQTextTransformer` computes features for any classifier of
+scikit-learn. This example shows a pipeline, the choice of its parameters by
+cross-validation, and the weights of named features.
 """
 
 # %%
-# Power demand of Italy, a day in 24 values. Is it a day of winter (October to March) or
-# of summer? 67 days to learn from, and 1,029 to test.
+# Power demand of Italy, with 24 values per day. Classes are winter (October to March)
+# and summer. There are 67 training and 1,029 test days.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,7 +28,7 @@ y_train, y_test = ([names[y] for y in part] for part in (data.y_train, data.y_te
 # %%
 # A pipeline
 # ----------
-# Features come scaled for linear models, so there is nothing between the two steps.
+# Features are scaled for linear models, so no scaler is needed.
 
 pipeline = Pipeline(
     [
@@ -41,10 +41,9 @@ print(f"accuracy: {pipeline.fit(data.X_train, y_train).score(data.X_test, y_test
 # %%
 # Grid search
 # -----------
-# Parameters of both steps, in one grid. The vocabulary is fitted anew in every fold, so
-# that no fold is scored by codes that were chosen with its series. ``memory=`` of
-# :class:`~sklearn.pipeline.Pipeline` keeps the tokens of a fold for all values of
-# ``C``.
+# One grid with parameters of both steps. The codebook is fitted in every fold without
+# the held-out series. ``memory=`` of :class:`~sklearn.pipeline.Pipeline` caches the
+# features of a fold for all values of ``C``.
 
 grid = {"tokens__n_codes": [4, 16, 64], "clf__C": [0.0001, 0.001, 0.01, 1]}
 search = GridSearchCV(pipeline, grid, cv=4).fit(data.X_train, y_train)
@@ -56,12 +55,12 @@ results = pd.DataFrame(search.cv_results_).pivot(
 results.round(3)
 
 # %%
-# Too strong a penalty harms, and the rest is noise: with 67 days, one day is .015. The
-# defaults come from cross-validation on 19 data sets, see :doc:`/benchmarks`, and often
-# there is nothing to search.
+# A strong penalty reduces accuracy; other differences are noise: with 67 days, one day
+# is .015. Defaults were chosen by cross-validation on 19 data sets, see
+# :doc:`/benchmarks`, so often no search is needed.
 #
-# The classifier chooses its own penalty in ``fit``, and needs no pipeline. It can be
-# cross-validated like any other.
+# :class:`~sktext_vq.VQTextClassifier` chooses its penalty in ``fit``, and needs no
+# pipeline.
 
 classifier = VQTextClassifier(max_epochs=0, random_state=0)
 scores = cross_val_score(classifier, data.X_train, y_train, cv=4)
@@ -70,8 +69,8 @@ print(f"{scores.mean():.3f} ± {scores.std() / 2:.3f}")
 # %%
 # Features with names
 # -------------------
-# ``set_output`` makes data frames of features. The largest weights of the logistic
-# regression say what winter is to it.
+# With ``set_output``, features are data frames. Below are the largest weights of the
+# logistic regression.
 
 tokens = VQTextTransformer(max_epochs=0, random_state=0)
 tokens.set_output(transform="pandas")
@@ -80,7 +79,7 @@ model = LogisticRegression(max_iter=1000).fit(features, y_train)
 weights = pd.Series(model.coef_[0], features.columns).sort_values()
 
 shown = pd.concat([weights[:5], weights[-5:]])
-shown.index = [name.removeprefix("channel 0: ") for name in shown.index]
+shown.index = [name.removeprefix("channel 0 | ") for name in shown.index]
 axis = shown.plot.barh(
     figsize=(8, 3.2), color=np.where(shown > 0, "tab:blue", "tab:orange")
 )

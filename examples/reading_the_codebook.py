@@ -2,13 +2,12 @@
 Reading the codebook
 ====================
 
-The features are counts of shapes, and there are only 64 of these. This page shows them
-all: what they look like, in which class and channel they turn up, and how well they
-tell a series.
+Features are counts of 64 shapes. This example shows the shapes, the classes and
+channels in which they occur, and how well they reconstruct series.
 """
 
 # %%
-# The closed form on smart-watch series of four activities.
+# Fit in closed form to smart-watch series of four activities.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,19 +27,17 @@ classifier = VQTextClassifier(
 # %%
 # The shapes
 # ----------
-# A code is a shape of eight points, with mean 0 and in units of its own scale. Codes
-# are real windows of training series, and the grey lines are windows of test series
-# that are nearest to them. Above each is the class that it speaks for, and the bar is
-# its usage.
+# A code is a shape of eight points, with mean 0 and in units of its scale. Codes are
+# windows of training series. Thin lines are the best matching windows of test series.
+# Titles show the class with the highest lift, and bars the usage.
 
 CodebookDisplay.from_estimator(classifier, data.X_test, n_codes=18)
 plt.show()
 
 # %%
-# The same as a table. *Lift* is how many times as often a code occurs in that class as
-# on average over classes: 1 says nothing. *Channel* and *length* are where it is most
-# typical. The *phrase* is a name, with a *confidence*; where evidence is thin there is
-# none.
+# The same as a table. *Lift* is the share of a code in the class divided by its mean
+# share over classes. *Channel* and *length* are those in which it is most typical. The
+# *phrase* is a name with a *confidence*; it is missing if the evidence is insufficient.
 
 codes = classifier.describe_codes().sort_values("lift", ascending=False)
 columns = ["shape", "channel", "length", "class", "lift", "phrase", "confidence"]
@@ -49,20 +46,19 @@ codes[columns].head(8).round(2)
 # %%
 # Which class uses which codes
 # ----------------------------
-# A row per class, a column per code. What is brown in a row occurs more often there
-# than on average, what is purple less often. Rows that look alike are classes that are
-# hard to tell apart by shapes alone; level, size and length of tokens count beside
-# these.
+# A row per class, a column per code. Brown codes occur more often in a class than on
+# average, purple codes less often. Classes with similar rows are hard to distinguish by
+# shapes only; features also depend on level, scale and length of tokens.
 
 HistogramsDisplay.from_estimator(classifier, data.X_test, data.y_test, n_codes=32)
 plt.show()
 
 # %%
-# Where they are
-# --------------
-# ``tokens`` cuts each channel into the segments that rebuild it best, by dynamic
+# Tokens of a series
+# ------------------
+# ``tokens`` cuts each channel into the segments that reconstruct it best, by dynamic
 # programming. Offset and scale are in the units of the channel, start and length in
-# timepoints, of which there are ten in a second.
+# timepoints, ten per second.
 
 walking = np.flatnonzero(data.y_test == "walking")
 tokens = classifier.tokens(data.X_test[walking[:1]])
@@ -75,11 +71,10 @@ TokensDisplay.from_estimator(
 plt.show()
 
 # %%
-# How much is lost
-# ----------------
-# ``reconstruct`` draws series from tokens alone. Above is the share of the variance
-# that it explains, by channel. What tokens leave out is mostly what eight points cannot
-# follow, and what was noise.
+# Reconstruction
+# --------------
+# ``reconstruct`` draws series from tokens only. The share of explained variance is
+# printed for each channel. Tokens omit fast changes and noise.
 
 rebuilt = classifier.reconstruct(data.X_test)
 error = ((data.X_test - rebuilt) ** 2).mean(axis=(0, 2))
@@ -92,13 +87,12 @@ print(f"{data.X_test.size} values, {n_tokens} tokens")
 # %%
 # Names of features
 # -----------------
-# What the ridge sees has names, too: those of a :class:`~sktext_vq.VQTextTransformer`
-# in a pipeline say channel, code, what is counted, and the length of its windows.
+# Names of features contain channel, code, statistic, and length of the windows.
 
 names = classifier.get_feature_names_out()
-print(f"{len(names)} features, such as")
+print(f"{len(names)} features, for example")
 print(*names[:: len(names) // 6], sep="\n")
 
 # %%
-# All of this, with single cases and scores, comes as one HTML page from
-# :func:`~sktext_vq.inspection.write_report`.
+# :func:`~sktext_vq.inspection.write_report` writes the codebook, single cases and
+# scores to one HTML page.

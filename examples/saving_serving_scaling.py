@@ -2,15 +2,15 @@
 Saving, serving, scaling
 ========================
 
-A fitted model is one file without code. It answers requests without ``transformers`` or
-sktime, and time grows with the number of series, and not faster.
+A fitted model is saved to one file without code. Prediction needs neither
+``transformers`` nor sktime, and its time is linear in the number of series.
 """
 
 # %%
 # Save and load
 # -------------
-# The file is of the format safetensors, with a checksum of each part. To read it runs
-# no code that is in it, which is what a pickle would do.
+# The file has the format safetensors, with a checksum of each part. Unlike a pickle, it
+# runs no code when it is loaded.
 
 import json
 import tempfile
@@ -35,7 +35,7 @@ same = model.predict_proba(data.X_test) == classifier.predict_proba(data.X_test)
 print("same probabilities:", same.all())
 
 # %%
-# A damaged file is an error that says so.
+# A damaged file raises an error.
 
 damaged = bytearray(path.read_bytes())
 damaged[-1] ^= 1
@@ -48,9 +48,8 @@ except ValueError as error:
 # %%
 # Serve
 # -----
-# Load once, and answer many times. What comes in is checked as in training: a request
-# with a wrong number of channels is an error that says what is wrong. This function is
-# all that a web service has to call.
+# Load the model once, and predict for each request. Input is checked: for example, a
+# wrong number of channels raises an error. A web service would call this function.
 
 
 def answer(request: str) -> str:
@@ -75,8 +74,8 @@ print(f"{(time.perf_counter() - start) / 20 * 1000:.0f} ms for one series")
 # %%
 # Scale
 # -----
-# Many series at once are faster than one by one. Prediction works in batches of bounded
-# size, and keeps no features. Training series are repeated here to make many.
+# Prediction of many series at once is faster than one by one. It works in batches of
+# bounded size. Here, training series are repeated to get many series.
 
 sizes = [50, 200, 800, 3200]
 many = np.concatenate([data.X_train] * (max(sizes) // len(data.X_train) + 1))
@@ -96,15 +95,14 @@ axis.legend()
 plt.show()
 
 # %%
-# ``n_jobs`` says how many threads share out the cases, as joblib counts them; results
-# do not depend on it. The default is as many as torch may use, or as the context says.
+# ``n_jobs`` is the number of threads, as in joblib; results do not depend on it. The
+# default is the number of threads of torch, or that of joblib's context.
 
 with_two = sktext_vq.load(path).set_params(n_jobs=2)
 print("same with two threads:", (with_two.predict(many) == model.predict(many)).all())
 
 # %%
-# ``max_features`` bounds what a case takes in fitting: 10,000 features are 40 KB.
-# Vocabulary, choice of features and penalty come from a sample, however many series
-# there are; 100,000 windows of 9 x 128 take half a minute on two threads, see
-# :doc:`/benchmarks`. Files larger than memory, clusters, and devices without Python are
-# on a page of their own: :doc:`/scale`.
+# ``max_features`` limits the memory per case in fitting: 10,000 features are 40 KB.
+# Codebook, selection of features and penalty use a sample of the series. Prediction of
+# 100,000 windows of 9 x 128 takes half a minute on two threads, see :doc:`/benchmarks`.
+# For files larger than memory, clusters, and devices without Python, see :doc:`/scale`.

@@ -2,15 +2,15 @@
 Text and prompts
 ================
 
-Text guides training, and prediction takes series alone. This page shows where texts
-come from, what a model makes of them, and what they do not do: raise accuracy.
+Text is used in training only; prediction needs series only. This example shows the
+sources of text, what a model does with text, and that text does not raise accuracy.
 """
 
 # %%
 # Texts about classes
 # -------------------
-# Labels that are words are looked up in a bank of prompts. What the bank does not know
-# is made of templates, and own texts go before both.
+# Labels that are words are looked up in a prompt bank. For unknown labels, prompts are
+# made from templates. Your own texts take precedence over both.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,8 +32,8 @@ pd.DataFrame(
 # %%
 # Texts about series
 # ------------------
-# A captioner says in sentences what statistics tell, and a verbalizer writes a series
-# as digits, which can be read back.
+# A captioner describes statistics of a series in sentences. A verbalizer writes a
+# series as digits, from which it can be reconstructed.
 
 data = load("BasicMotions")
 running = np.flatnonzero(data.y_test == "running")[0]
@@ -49,7 +49,9 @@ print(written.ravel()[0])
 
 figure, axis = plt.subplots(figsize=(8, 2.4), layout="constrained")
 axis.plot(data.X_test[running, 0], color="grey", label="acc_x")
-axis.step(np.arange(25) * 4 + 2, back[0, 0], where="mid", label="as read back")
+axis.step(
+    np.arange(25) * 4 + 2, back[0, 0], where="mid", label="reconstructed from digits"
+)
 axis.set(xlabel="timepoint")
 axis.legend()
 plt.show()
@@ -57,8 +59,8 @@ plt.show()
 # %%
 # Training with text
 # ------------------
-# Few epochs are enough here. All labels are words, so that class prompts and captions
-# both guide training.
+# A few epochs are enough here. All labels are words, so class prompts and captions are
+# both used.
 
 options = {
     "channel_names": data.channel_names,
@@ -68,7 +70,7 @@ options = {
 }
 classifier = VQTextClassifier(**options).fit(data.X_train, data.y_train)
 print(
-    f"{classifier.training_stage_}, of each class beginning with:",
+    f"{classifier.training_stage_}; first text of each class:",
     *classifier.prompts_,
     sep="\n",
 )
@@ -76,8 +78,8 @@ print(
 # %%
 # Sentences and series
 # --------------------
-# Both have a place in one workspace, and ``similarity`` is the cosine of the two. The
-# sentences below were not in training.
+# Both are mapped to a joint embedding space, and ``similarity`` returns cosines. The
+# sentences below were not used in training.
 
 sentences = {
     "standing": "somebody does not move at all",
@@ -105,28 +107,27 @@ plt.show()
 # %%
 # Sentences and codes
 # -------------------
-# Text has no place in time, but it can say which shapes there are. ``transform_text``
-# tells the expected share of each code, and the display compares it between texts: the
-# same picture as that of classes in
-# :ref:`sphx_glr_auto_examples_reading_the_codebook.py`.
+# Text has no position in time, but describes which shapes occur. ``transform_text``
+# returns the expected share of each code, and the display compares texts. The display
+# of classes in :ref:`sphx_glr_auto_examples_reading_the_codebook.py` is similar.
 
 # sphinx_gallery_thumbnail_number = 2
 PhrasesDisplay.from_estimator(classifier, list(sentences.values()), n_codes=32)
 plt.show()
 
 # %%
-# Codes can be named by sentences, as well: each by the one that speaks of it most, if
-# it does so much more than the others.
+# Codes can be named by sentences: each code by the sentence that uses it most, if the
+# evidence is sufficient.
 
 named = classifier.describe_codes(list(sentences.values())).dropna(subset="phrase")
 named[["shape", "class", "lift", "phrase", "confidence"]].head(6).round(2)
 
 # %%
-# What text does not do
-# ---------------------
-# Histograms and ridge do not see text: predictions are those of a model without any. On
-# all data sets that we have tried, no text has raised the accuracy on classes that have
-# recordings; see :doc:`/what-text-gives`.
+# Text and accuracy
+# -----------------
+# Histograms and ridge do not depend on text: predictions are those of a model without
+# text. Text did not raise the accuracy on training classes on any data set; see
+# :doc:`/what-text-gives`.
 
 plain = VQTextClassifier(**{**options, "text": None}).fit(data.X_train, data.y_train)
 rows = {
@@ -139,7 +140,7 @@ pd.DataFrame(
             (classifier.classes_[found.argmax(axis=1)] == data.y_test).mean()
             for found in rows.values()
         ],
-        "largest change of a probability": [
+        "largest difference of a probability": [
             np.abs(found - rows["without"]).max() for found in rows.values()
         ],
     },

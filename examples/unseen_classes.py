@@ -1,16 +1,16 @@
 """
-Classes without recordings
-==========================
+Unseen classes
+==============
 
-Recognise an activity that nobody has recorded, from a sentence about it. It works where
-recorded classes span what the sentence tells, and badly elsewhere: this page shows
-both.
+Recognise a class without training data by a sentence about it (zero-shot
+classification). It works if the training classes cover the properties that the sentence
+describes. This example shows where it works and where it does not.
 """
 
 # %%
 # Fit without a class
 # -------------------
-# All recordings of walking are left out.
+# All cases of walking are left out.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,14 +28,14 @@ classifier = VQTextClassifier(
     random_state=0,
 )
 classifier.fit(data.X_train[recorded], data.y_train[recorded])
-print("recorded:", *classifier.classes_)
+print("training classes:", *classifier.classes_)
 
 # %%
-# Say what it is
-# --------------
-# Candidates are names, or a dict from names to a sentence or several. Names of recorded
-# classes stand for these, and for None there are texts of the bank. The new class has a
-# name that says little, and a sentence of ours.
+# Describe the class
+# ------------------
+# Candidates are names, or a dict from names to one or several texts. Names of training
+# classes stand for these classes, and None for the texts of the prompt bank. The unseen
+# class has an uninformative name and our own sentence.
 
 candidates = {
     "badminton": None,
@@ -48,16 +48,16 @@ truth = np.where(data.y_test == "walking", "going to work", data.y_test)
 pd.crosstab(truth, found, rownames=["true"], colnames=["found"])
 
 # %%
-# What is that based on? ``describe_candidates`` says which recorded classes a candidate
-# takes after, by what is said of it: the sentence, and attributes of the activity that
-# the sentence names.
+# ``describe_candidates`` returns the texts of each candidate, and the training classes
+# that it is most similar to. Texts are the sentence, and attributes of the activity in
+# the sentence.
 
 described = classifier.describe_candidates(candidates)
 print(*described["texts"].iloc[-1], sep="\n")
 described[["candidate", "seen", "nearest", "cosine", "like"]].round(2)
 
 # %%
-# And ``explain_zero_shot`` says for each series what speaks for the choice.
+# ``explain_zero_shot`` returns reasons for each series.
 
 walking = np.flatnonzero(data.y_test == "walking")
 reasons = classifier.explain_zero_shot(data.X_test[walking[:3]], candidates)
@@ -65,14 +65,14 @@ pd.set_option("display.max_colwidth", 90)
 reasons[["label", "probability", "second", "like", "reasons"]].round(2)
 
 # %%
-# How far to trust it
-# -------------------
-# Each of the four classes is left out in turn, and all four names are candidates. With
-# three recorded classes there is little to learn from. Nothing that is recorded tells
-# what a class without movement looks like, so that standing is hardly found.
+# Reliability
+# -----------
+# Each of the four classes is left out in turn, and all four names are candidates. Three
+# training classes are few to learn from. For example, they do not show how a class
+# without movement differs, so standing is hardly recognised.
 
 names = sorted(set(data.y_test.tolist()))
-shares = pd.DataFrame(index=names, columns=["left out class", "recorded classes"])
+shares = pd.DataFrame(index=names, columns=["unseen class", "training classes"])
 for name in names:
     kept = data.y_train != name
     classifier.fit(data.X_train[kept], data.y_train[kept])
@@ -81,15 +81,15 @@ for name in names:
     shares.loc[name] = right[is_unseen].mean(), right[~is_unseen].mean()
 
 axis = shares.astype(float).plot.bar(figsize=(7, 3), rot=0, ylim=(0, 1))
-axis.set(xlabel="class without recordings", ylabel="share recognised")
+axis.set(xlabel="unseen class", ylabel="share recognised")
 axis.axhline(0.25, color="black", lw=0.8, ls=":")
 axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 axis.figure.set_layout_engine("constrained")
 plt.show()
 
 # %%
-# Wording matters as well. With running left out, its name finds most of it, a sentence
-# that names it under another name less, and one that only describes it nothing.
+# Wording matters. With running left out, its name is recognised best, a sentence that
+# names the activity less, and a sentence that only describes it not at all.
 
 recorded = data.y_train != "running"
 classifier.fit(data.X_train[recorded], data.y_train[recorded])
@@ -101,9 +101,9 @@ for name, text in (
 ):
     candidates = {"badminton": None, "standing": None, "walking": None, name: text}
     found = classifier.predict_zero_shot(data.X_test[is_running], candidates)
-    print(f"{name} ({text}): {(found == name).mean():.0%} of running found")
+    print(f"{name} ({text}): {(found == name).mean():.0%} of running recognised")
 
 # %%
-# So try a wording on series of which you know what they are. Figures with controls and
-# baselines, on 27 gestures and four other sets, are in :doc:`/unseen-classes`. With a
-# random vector in place of each name, hardly more is found than by chance.
+# Test a wording on labelled series before you rely on it. Results with controls and
+# baselines, on 27 gestures and four other data sets, are in :doc:`/unseen-classes`.
+# With a random vector in place of each name, accuracy is close to chance.

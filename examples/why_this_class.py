@@ -2,18 +2,17 @@
 Why was this case misclassified?
 ================================
 
-``explain`` says which tokens decided between two classes, and how much. What it says is
-exact: contributions sum to the logarithm of the odds of both. Here it finds out why
-somebody who walks is taken for somebody who runs.
+``explain`` returns the contribution of each token to the log-odds of two classes.
+Contributions are exact: they sum to the log-odds. In this example, a window of walking
+is classified as running.
 """
 
 # %%
-# A case that goes wrong
-# ----------------------
-# A classifier of smart-watch recordings puts all test series into the right class. So
-# one is spoilt: somebody walks for ten seconds, and runs for four of them, to catch a
-# bus. The label says walking. With data of your own, take a case of
-# ``np.flatnonzero(classifier.predict(X) != y)``.
+# A misclassified case
+# --------------------
+# The classifier predicts all test series correctly, so this example changes one:
+# four seconds of running replace a part of ten seconds of walking. With your own data,
+# choose a case of ``np.flatnonzero(classifier.predict(X) != y)``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,37 +41,35 @@ chances = dict(zip(classifier.classes_.tolist(), found, strict=True))
 print(*(f"{name}: {chance:.3f}" for name, chance in chances.items()), sep="\n")
 
 # %%
-# What decided
-# ------------
-# ``label`` is the class to explain, ``against`` the one to compare it with; by default
-# they are the most probable two. A positive contribution speaks for the label. Start
-# and length are in timepoints, of which there are ten in a second. Rows with start -1
-# are in no place: statistics of a channel as a whole.
+# Contributions
+# -------------
+# ``label`` is the class to explain, and ``against`` the class to compare with; by
+# default they are the two most probable classes. Positive contributions are evidence
+# for the label. Start and length are in timepoints, ten per second. Rows with start -1
+# are statistics of a channel.
 
 reasons = classifier.explain(case, label="running", against="walking")
 shown = reasons[["channel_name", "start", "length", "phrase", "contribution"]]
 shown.head(8).round(2)
 
 # %%
-# At the other end is what speaks for walking. The last row is no reason, but what
-# reasons are added to: the same for all series.
+# The last rows are evidence for walking, and the intercept.
 
 shown.tail(5).round(2)
 
 # %%
-# Nothing is left out: the sum is the logarithm of how many times as probable running
-# is.
+# Contributions sum to the log-odds of running over walking.
 
 odds = chances["running"] / chances["walking"]
 print(f"sum of contributions {reasons['contribution'].sum():.4f}")
-print(f"logarithm of the odds {np.log(odds):.4f}")
+print(f"log-odds {np.log(odds):.4f}")
 
 # %%
-# On the time line
-# ----------------
-# What is orange speaks for running, what is blue for walking, the stronger the more.
-# Bars beside are sums of each channel; those of the channels that are not drawn are
-# below. The running was put in from 3 to 7 s, which the classifier was not told.
+# Contributions over time
+# -----------------------
+# Orange tokens are evidence for running, blue tokens for walking. Bars show the sums of
+# each channel; the sum of channels that are not drawn is below. The part with running
+# is from 3 to 7 s.
 
 ExplanationDisplay.from_estimator(
     classifier,
@@ -84,10 +81,10 @@ ExplanationDisplay.from_estimator(
 plt.show()
 
 # %%
-# Was it that?
-# ------------
-# An explanation can be put to the test: take away what it names, and see what becomes
-# of the probability. Stretches of four seconds become missing, one after the other.
+# Test of the explanation
+# -----------------------
+# Does the probability change if the explained part is removed? Here, stretches of four
+# seconds are set to missing values, one after the other.
 
 chosen = list(classifier.classes_).index("running")
 print("missing        probability of running")
@@ -98,10 +95,9 @@ for start in range(0, 61, 10):
     print(f"{start / 10:.0f} to {start / 10 + 4:2.0f} s{probability:12.3f}")
 
 # %%
-# The answer
-# ----------
-# Why was this case misclassified? The table has it in words: tokens with their places,
-# and statistics that are higher or lower than usual.
+# Summary in words
+# ----------------
+# Tokens with their positions, and statistics that are higher or lower than average.
 
 tokens = reasons[reasons["start"] >= 0]
 middle = (tokens["start"] + tokens["length"] / 2) / data.sampling_rate
@@ -119,10 +115,10 @@ for reason in reasons[is_named].head(6).itertuples():
     print(f"{reason.contribution:+.1f}  {where}{reason.phrase}")
 
 # %%
-# So it was the four seconds of running, not the six of walking: they are livelier, and
-# a whole series gets one class. Where activities change within a recording, cut it up,
-# as in :ref:`sphx_glr_auto_examples_long_recording.py`.
+# The four seconds of running determine the prediction, since they have more movement,
+# and a series gets one class. If activities change within a recording, use shorter
+# windows, as in :ref:`sphx_glr_auto_examples_long_recording.py`.
 #
-# Over many cases of three data sets, taking away the tokens that ``explain`` names
-# lowers the probability 1.3 to 5.6 times as much as taking away random ones, see
+# Over many cases of three data sets, removing the tokens with the largest contributions
+# lowers the probability 1.3 to 5.6 times as much as removing random tokens, see
 # :doc:`/benchmarks`.

@@ -2,16 +2,15 @@
 Your own files
 ==============
 
-From a table on disk to a model and back, in Python and on the command line. Tables come
-in two common forms: *long*, with a row per case and timepoint, and *wide*, with a row
-per case. Both are made here, so that you see what they look like; put your own in their
-place.
+From a table on disk to a model and predictions, in Python and on the command line.
+There are two common layouts of tables: *long*, with a row per case and timepoint, and
+*wide*, with a row per case. This example generates both.
 """
 
 # %%
-# A small study, made up: two machines run smoothly or with a loose part, and a sensor
-# with two channels records 60 to 90 values at a time. Series differ in length, and some
-# values are missing. Neither needs any care.
+# Simulated data: two machines run smoothly or with a loose part. A sensor with two
+# channels measures 60 to 90 values per case. Series have unequal lengths, and some
+# values are missing; both are supported.
 
 import tempfile
 from pathlib import Path
@@ -31,7 +30,7 @@ rng = np.random.default_rng(0)
 
 
 def record(case: int) -> pd.DataFrame:
-    """Make one recording: vibration, and current, of which some values are lost."""
+    """Simulate a case: vibration, and current with missing values."""
     state = ["smooth running", "loose part"][case % 2]
     time = np.arange(rng.integers(60, 91))
     vibration = np.sin(time / 2 + rng.uniform(0, 6)) + rng.normal(0, 0.4, len(time))
@@ -54,63 +53,62 @@ def record(case: int) -> pd.DataFrame:
 
 long = pd.concat([record(case) for case in range(60)], ignore_index=True)
 new = long["case"].isin([f"run {case}" for case in range(40, 60)])
-long[~new].round(3).to_csv(folder / "recordings.csv", index=False)
+long[~new].round(3).to_csv(folder / "train.csv", index=False)
 long[new].round(3).to_csv(folder / "new.csv", index=False)
 long.head().round(3)
 
 # %%
 # On the command line
 # -------------------
-# Without any Python, in a shell:
+# In a shell:
 #
 # .. code-block:: console
 #
-#    python -m sktext_vq fit recordings.csv --model model.safetensors --epochs 0
+#    python -m sktext_vq fit train.csv --model model.safetensors --epochs 0
 #    python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
 #
-# Columns ``case``, ``time``, ``label`` and ``subject`` are known by their names, and
-# all others are channels. With ``subject``, penalty and probabilities are chosen for
-# machines that training has not seen. ``main`` below is what a shell would run.
+# Columns ``case``, ``time``, ``label`` and ``subject`` are recognised by their names;
+# all others are channels. With ``subject``, penalty and temperature are chosen for
+# machines that are not in the training data. ``main`` runs the same commands.
 
 model, classes = str(folder / "model.safetensors"), str(folder / "classes.csv")
-main(["fit", str(folder / "recordings.csv"), "--model", model, "--epochs", "0"])
+main(["fit", str(folder / "train.csv"), "--model", model, "--epochs", "0"])
 main(["predict", str(folder / "new.csv"), "--model", model, "--output", classes])
 predicted = pd.read_csv(classes)
 predicted.head().round(2)
 
 # %%
-# Labels in the file of new recordings were not used but to say how many were found.
-# They are only there to check; a file without that column works as well.
+# Labels of the new file are used only to print the accuracy; the column is optional.
 
 truth = long[new].groupby("case", sort=False)["label"].first()
 right = predicted.set_index("case")["label"] == truth
-print(f"{right.mean():.0%} of {len(right)} labels found")
+print(f"accuracy {right.mean():.0%} ({right.sum()} of {len(right)})")
 
 # %%
 # The same in Python
 # ------------------
-# ``read_recordings`` makes a panel of such files, and of data frames. Columns with your
-# own names are told by ``case_column="recording"`` and so on, here and, as
-# ``--case-column recording``, on the command line.
+# ``read_recordings`` converts files and data frames to a panel. Other column names are
+# set by parameters such as ``case_column="run"``, or on the command line by
+# ``--case-column run``.
 
-own = long.rename(columns={"case": "recording", "label": "state"})
-mine = read_recordings(own[~new], case_column="recording", label_column="state")
+own = long.rename(columns={"case": "run", "label": "state"})
+mine = read_recordings(own[~new], case_column="run", label_column="state")
 classifier = VQTextClassifier(
     max_epochs=0, channel_names=mine.channel_names, random_state=0
 )
 classifier.fit(mine.X, mine.y, groups=mine.groups)
 
 # %%
-# A data frame with the index ``(case, time)`` can be X as it is. Its columns name the
-# channels. The model that the command line has written can be read as well.
+# A data frame with the index ``(case, time)`` is a panel; its columns are channels.
+# ``load`` reads the model that the command line has saved.
 
 X_new = long[new].set_index(["case", "time"])[["vibration", "current"]]
 print("same classes:", (classifier.predict(X_new) == predicted["label"]).all())
 print(sktext_vq.load(model).channel_names_)
 
 # %%
-# Two recordings, and how sure the classifier is. What tells them apart are the short,
-# strong swings of the vibration.
+# Two cases with their probabilities. They differ in the short, strong peaks of the
+# vibration.
 
 probability = classifier.predict_proba(X_new)[:, 0]
 figure, axes = plt.subplots(2, sharex=True, figsize=(8, 3.6), layout="constrained")
@@ -128,9 +126,9 @@ plt.show()
 # %%
 # Wide tables
 # -----------
-# A row per case, and a column per timepoint. With one channel, columns are numbers, or
-# end in one; with several, the name of the channel comes first, as in ``acc_x_0,
-# acc_x_1, ..., acc_y_0``. The first hour of a day's power demand is column 0 here.
+# A row per case, and a column per timepoint. With one channel, column names are numbers
+# or end in numbers; with several channels, the channel name comes first, as in
+# ``acc_x_0, acc_x_1, ..., acc_y_0``. Here, a row is the power demand of a day.
 
 power = load("ItalyPowerDemand")
 wide = pd.DataFrame(power.X_train[:, 0])
@@ -142,7 +140,7 @@ wide.iloc[:3, [0, 1, 2, 3, -3, -2, -1]].round(2)
 main(["fit", str(folder / "days.csv"), "--model", model, "--epochs", "0"])
 
 # %%
-# In Python, the columns of values are X: an array or data frame of the shape
+# In Python, X is an array or data frame of the values, of shape
 # ``(n_cases, n_timepoints)``.
 
 days = VQTextClassifier(max_epochs=0, random_state=0)
@@ -151,5 +149,5 @@ X_test, y_test = power.X_test[:, 0], np.where(power.y_test == "1", "winter", "su
 print(f"accuracy on 1,029 other days: {days.score(X_test, y_test):.3f}")
 
 # %%
-# Also read are a third form, *tidy*, with a row per value, and files ``.npz``, ``.ts``,
-# ``.parquet`` and compressed ``.csv.gz``; :doc:`/command-line` has all of it.
+# A third layout, *tidy*, has a row per value. Other supported files are ``.npz``,
+# ``.ts``, ``.parquet`` and ``.csv.gz``; see :doc:`/command-line`.

@@ -1,4 +1,4 @@
-"""Classify sensor series by readable shape tokens, guided by text in training."""
+"""Time-series classification with interpretable shape tokens and text supervision."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ __all__ = [
     "save",
 ]
 
-# Imported when they are first used (PEP 562): torch and scikit-learn take seconds.
+# Imported on first access (PEP 562), because importing torch takes seconds.
 _MODULES = {
     "_features.drift": ["DriftWarning"],
     "classifier": ["VQTextClassifier"],
@@ -60,10 +60,10 @@ _SUBMODULES = {
     "transformer",
 }
 
-if not TYPE_CHECKING:  # type checkers would take every name for defined
+if not TYPE_CHECKING:  # otherwise type checkers accept any attribute name
 
     def __getattr__(name: str) -> Any:
-        """Import a public name, or a module, at its first use."""
+        """Import a public name or submodule when it is first accessed."""
         if name in _HOMES:
             found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
         elif name in _SUBMODULES:
@@ -75,5 +75,5 @@ if not TYPE_CHECKING:  # type checkers would take every name for defined
 
 
 def __dir__() -> list[str]:
-    """List public names and modules, imported or not."""
+    """List public names and submodules, whether imported or not."""
     return sorted({*globals(), *__all__, *_SUBMODULES})

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Words after the name of the program; by default those of this process.
+        Arguments of the command line; by default those of this process.
 
     Returns
     -------
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises
     ------
     SystemExit
-        With code 2 for wrong usage, and 0 for ``--help`` and ``--version``.
+        With code 2 for invalid usage, and 0 for ``--help`` and ``--version``.
 
     Examples
     --------
@@ -47,26 +47,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Run a command, and say in a line what it failed for."""
+    """Run a command; print one line if it fails."""
     try:
-        # Here, as it takes seconds, which --help need not.
+        # Imported here, since --help would have to wait for seconds.
         from sktext_vq._cli import commands
 
         getattr(commands, options.command.replace("-", "_"))(options)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        # Who read our output, such as `head`, has seen enough.
+        # The reader of the output, such as `head`, has ended.
         console.discard(sys.stdout)
         return 1
     except (ArithmeticError, ImportError, OSError, TypeError, ValueError) as error:
         message = " ".join(str(error).split())
     except MemoryError:
-        message = "There is not enough memory."
-    except RuntimeError as error:  # torch has no other one for this
+        message = "Not enough memory."
+    except RuntimeError as error:  # raised by torch
         if "allocate memory" not in str(error):
             raise
-        message = "There is not enough memory."
+        message = "Not enough memory."
     else:
         return 0
     console.note(f"sktext_vq {options.command}: {message}")

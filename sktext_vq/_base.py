@@ -30,18 +30,18 @@ from sktext_vq.text import TextEncoder
 
 @fill_docs
 class BaseVQText(BaseEstimator):
-    """Shared fitting and methods; see the public classes for parameters.
+    """Base class of the estimators; see the public classes for parameters.
 
     Attributes
     ----------
     input_ : InputSpec
         Shape and names of the training series.
     features_ : FeatureExtractor
-        Computes the features.
+        Extractor of the features.
     network_ : Network or None
         Trained network; None for the closed form.
     code_statistics_ : CodeStatistics or None
-        How often series use codes; None for models of early versions.
+        Frequencies of codes in the training series; None in models of early versions.
     """
 
     n_codes: Any
@@ -62,7 +62,7 @@ class BaseVQText(BaseEstimator):
     channel_groups_: dict[str, tuple[int, int, int]]
 
     def _execution(self) -> Execution:
-        """Return where features are computed."""
+        """Return device, threads and verbosity for computing features."""
         return Execution(self.device, self.n_jobs, self.verbose)
 
     def _encoder(self) -> TextEncoder:
@@ -99,7 +99,7 @@ class BaseVQText(BaseEstimator):
         n_codes = init.features_.layout.n_codes
         if n_codes != self.n_codes:
             raise ValueError(
-                f"init has {n_codes} codes, and n_codes is {self.n_codes}: the numbers "
+                f"init has {n_codes} codes, but n_codes={self.n_codes}. The numbers "
                 f"must be equal. Set n_codes={n_codes}."
             )
         network, statistics = init.network_, init.code_statistics_
@@ -121,7 +121,7 @@ class BaseVQText(BaseEstimator):
         )
 
     def _store(self, spec: InputSpec, data: TrainingData, fitted: FeatureFit) -> None:
-        """Set the fitted attributes that transformer and classifier share."""
+        """Set the fitted attributes shared by transformer and classifier."""
         sample = fitted.sample
         statistics = CodeStatistics.fit(
             sample.moments,
@@ -142,7 +142,7 @@ class BaseVQText(BaseEstimator):
         network: Network | None,
         statistics: CodeStatistics | None,
     ) -> None:
-        """Set fitted parts, from a fit or from a file; for internal use.
+        """Set fitted attributes, from `fit` or a file; for internal use.
 
         Parameters
         ----------
@@ -153,11 +153,11 @@ class BaseVQText(BaseEstimator):
         sensors : dict
             Channels of the axes of each sensor.
         extractor : FeatureExtractor
-            Computes features.
+            Extractor of the features.
         network : Network or None
             Trained network.
         statistics : CodeStatistics or None
-            How often series use codes.
+            Frequencies of codes in the training series.
         """
         self.input_ = spec
         self.n_features_in_ = spec.n_features_in
@@ -173,19 +173,15 @@ class BaseVQText(BaseEstimator):
         self.code_statistics_ = statistics
 
     def check_X(self, X: Any) -> Panel:
-        """Check series as prediction does, and return them as a panel.
+        """Check series as in prediction, and return them as a panel.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
         Panel
             The series.
 
-        Raises
-        ------
         [[raises_X]]
 
         Warns
@@ -216,7 +212,7 @@ class BaseVQText(BaseEstimator):
 
     @property
     def training_stage_(self) -> str:
-        """How codes and network were made."""
+        """How codes and network were fitted."""
         check_is_fitted(self)
         if self.network_ is None:
             return "closed form"
@@ -230,74 +226,70 @@ class BaseVQText(BaseEstimator):
 
     @property
     def codebook_use_(self) -> dict[str, float]:
-        """Usage of the codes by both branches after training."""
+        """Evenness and agreement of the use of codes by both branches."""
         check_is_fitted(self)
         return {} if self.network_ is None else self.network_.codebook_use
 
     @property
     def prompts_(self) -> list[str] | None:
-        """Texts that the network was trained with; the first of each class."""
+        """Texts that the network was trained with; of prompts, the first by class."""
         check_is_fitted(self)
         return None if self.network_ is None else self.network_.prompts
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Return names of the features by channel, code, statistic, and duration.
+        """Return names of the features.
 
         Parameters
         ----------
         input_features : array-like of str, optional
-            Ignored, as features are not made of single input features.
+            Ignored.
 
         Returns
         -------
         ndarray of shape (n_features,) of str objects
-            Such as ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``, ``"acc_x | code 17 |
-            matches in the top 3% | 0.32 s"`` (share of windows that the code matches
-            better than 97 % of the training windows) or ``"acc_x change | median of
-            scales | 0.32 s"``. Names are unique. Characters of channel names that
-            LightGBM or XGBoost reject become blanks.
+            Unique names with channel, code or statistic, and duration, for example
+            ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``, ``"acc_x | code 17 | matches
+            in the top 3% | 0.32 s"`` (share of windows that the code matches better
+            than 97 % of the training windows) or ``"acc_x change | median of scales |
+            0.32 s"``. In channel names, blanks replace characters that LightGBM or
+            XGBoost do not accept.
         """
         check_is_fitted(self)
         return code_table.feature_names(self.features_, self.sampling_rate)
 
     def transform_codes(self, X: Any) -> NDArray[np.float64]:
-        """Return the share of each code, over all channels and lengths.
+        """Return the share of each code over all channels and window lengths.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_codes)
-            Share of each code in the windows of a series; rows sum to 1. Every window
-            counts once in each head of the codebook.
+            Share of each code in the windows of a series; rows sum to 1. Each window
+            counts once per head of the codebook.
         """
         panel = self.check_X(X)
         return code_table.code_shares(panel, self.features_, self._execution())
 
     def tokens(self, X: Any) -> pd.DataFrame:
-        """Cut series into segments, each with the shape that rebuilds it best.
+        """Segment series, and return the best-matching code of each segment.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
         DataFrame
-            A row per token, by case, channel and time: ``case``, ``channel`` (both
-            counted from 0), ``start`` and ``length`` in timepoints, ``code``, and
-            ``offset`` and ``scale`` in the units of the channel: a token is the shape
-            of its code, drawn with a standard deviation of ``scale`` around its offset.
-            Tokens of a channel cover it once unless borders were trained; then tokens
-            may overlap or leave gaps.
+            A row per token, sorted by case, channel and time: ``case`` and ``channel``,
+            counted from 0; ``start`` and ``length`` in timepoints; ``code``; ``offset``
+            and ``scale``, the mean and standard deviation of the token in the units of
+            the channel. Tokens of a channel neither overlap nor leave gaps, unless
+            segment borders were trained.
         """
         panel = self.check_X(X)
         return segments.token_table(panel, self.features_, self._refiner())
 
     def reconstruct(self, X: Any) -> NDArray[np.float64]:
-        """Rebuild series from their tokens alone.
+        """Reconstruct series from their tokens.
 
         Parameters
         ----------
@@ -308,9 +300,9 @@ class BaseVQText(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
-            In the units of X. NaN past the end of a series. A table is drawn up to its
-            last case; a case ends with its last token, and a channel without any token
-            is NaN.
+            Series in the units of X; NaN after the end of a series. From a table, cases
+            up to the largest index are reconstructed; a case ends with its last token,
+            and a channel without tokens is NaN.
         """
         check_is_fitted(self)
         if segments.is_token_table(X):
@@ -322,34 +314,34 @@ class BaseVQText(BaseEstimator):
         return None if self.network_ is None else self.network_.refiner
 
     def describe_codes(self, texts: Sequence[str] | None = None) -> pd.DataFrame:
-        """Describe the codes.
+        """Describe shape, use and name of each code.
 
         Parameters
         ----------
         texts : sequence of str, optional
-            Phrases to choose names from, at least two, for an estimator that was
-            trained with text. By default names are classes.
+            At least two phrases to choose names from, for an estimator that was trained
+            with text. By default names are classes.
 
         Returns
         -------
         DataFrame
             A row per code:
 
-            - its ``shape`` in words (``"nearly flat"`` if its eight points hardly
-              differ; only segments that hardly vary have such a code), ``usage`` (share
-              of the windows of the training series), and the ``channel`` and ``length``
-              (in timepoints) in which it is most typical;
-            - ``attributes``, such as ``"strong, quick, in acc_z"``: whether its
-              windows are strong or weak for their channel and length, short or long,
-              and mostly of one channel. Empty where they are neither;
-            - if it was fitted with classes, the ``class`` that uses it most, with its
-              ``lift``: its share in windows of this class over the mean share;
-            - with classes or texts, its name as ``phrase``, missing where evidence is
-              insufficient, and the ``confidence`` in it, from 0 to 1. For a class, the
+            - ``shape`` in words (``"nearly flat"`` if the eight points hardly differ,
+              for segments that hardly vary), ``usage`` (share of the windows of the
+              training series), and the most typical ``channel`` and ``length`` (in
+              timepoints);
+            - ``attributes``, such as ``"strong, quick, in acc_z"``: whether windows are
+              strong or weak for their channel and length, short or long, and mostly of
+              one channel; empty if none applies;
+            - if fitted with classes, the ``class`` with the highest share of the code,
+              and ``lift``, the ratio of this share to the mean over classes;
+            - with classes or texts, a name as ``phrase`` (missing if evidence is
+              insufficient) and its ``confidence`` from 0 to 1. For a class, this is the
               probability that a series of the class has more of the code than a series
               of the closest other class, less 1.64 standard errors; a name needs at
-              least .55. For a text, its share in the use of the code by all texts
-              (:meth:`transform_text`); a name needs at least twice the mean.
+              least .55. For a text, it is the share of this text in the use of the code
+              by all texts (:meth:`transform_text`); a name needs twice the mean.
 
         Raises
         ------
@@ -358,8 +350,9 @@ class BaseVQText(BaseEstimator):
         TypeError
             If a text is not a string.
         ValueError
-            If `texts` are given to an estimator that was not trained with text, if a
-            text is empty or the only one, or if an early version saved the model.
+            If `texts` are given but the estimator was not trained with text, if there
+            are fewer than two texts or a text is empty, or if the model was saved by an
+            early version.
         """
         check_is_fitted(self)
         table = code_table.describe_codes(self.code_statistics_, self.features_)
@@ -368,26 +361,19 @@ class BaseVQText(BaseEstimator):
         return table
 
     def transform_text(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return how texts use the codes, as :meth:`transform_codes` does for series.
+        """Return the shares of codes that texts predict for series.
 
         Parameters
         ----------
-        texts : sequence of str, shape (n_texts,)
-            Any wording: descriptions of classes or of single series.
+        [[texts]]
 
         Returns
         -------
         ndarray of shape (n_texts, n_codes)
-            Expected share of each code in series like these; rows sum to 1.
+            Expected share of each code in series described by the text, comparable to
+            :meth:`transform_codes`; rows sum to 1.
 
-        Raises
-        ------
-        NotFittedError
-            If `fit` was not called.
-        ValueError
-            If the model was not trained with text, or a text is empty.
-        TypeError
-            If a text is not a string.
+        [[raises_texts]]
         """
         check_is_fitted(self)
         return alignment.transform_text(texts, self.network_, self._encoder())
@@ -398,23 +384,15 @@ class BaseVQText(BaseEstimator):
         Parameters
         ----------
         [[X]]
-        texts : sequence of str, shape (n_texts,)
-            Any wording: descriptions of classes or of single series.
+        [[texts]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_texts)
             Cosines, from -1 to 1.
 
-        Raises
-        ------
-        NotFittedError
-            If `fit` was not called.
-        ValueError
-            If the model was not trained with text, X is not a panel with the channels
-            of the training series, or a text is empty.
-        TypeError
-            If a text is not a string.
+        [[raises_texts]]
+            Also if X is not a panel with the channels of the training series.
         """
         return alignment.similarity(
             self.check_X(X),
@@ -426,29 +404,26 @@ class BaseVQText(BaseEstimator):
         )
 
     def reconstruct_text(self, X: Any) -> NDArray[np.float64]:
-        """Rebuild series by way of text.
+        """Reconstruct series through the text branch.
 
-        Each channel is written as digits. The text branch reads them, keeps only how
-        well codes match, and writes them again. Needs ``loss_weights={"digits": ...}``
-        in training.
+        The text branch encodes each channel, written as digits, to matches with codes,
+        and decodes digits from these matches. Needs ``loss_weights={"digits": ...}``.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
-            In the units of X, linearly interpolated between the written values. NaN
-            past the end of a series, and where digits are not a number.
+            Series in the units of X, interpolated linearly between decoded values. NaN
+            after the end of a series, and where digits are not a number.
 
         Raises
         ------
         NotFittedError
             If `fit` was not called.
         ValueError
-            If the model was not trained to write digits, or X is not a panel with the
-            channels of the training series.
+            If the estimator was trained without the loss ``"digits"``, or X is not a
+            panel with the channels of the training series.
         """
         return alignment.reconstruct_text(self.check_X(X), self.network_)
 

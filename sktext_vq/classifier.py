@@ -38,9 +38,9 @@ Candidates = Sequence[str] | Mapping[str, Any]
 class VQTextClassifier(ClassifierMixin, BaseVQText):
     """Classify series by histograms of shape tokens.
 
-    The codes and features of :class:`VQTextTransformer`, and a ridge classifier whose
-    penalty and probabilities are cross-validated. Text is used in training only:
-    prediction needs series alone.
+    A ridge classifier with cross-validated penalty and calibrated probabilities uses
+    the codes and features of :class:`VQTextTransformer`. Text is used in training
+    only: `predict` needs only series.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     See Also
     --------
     VQTextTransformer : Histograms for any classifier.
-    pretrain : Learn codes from several panels.
+    pretrain : Fit codes to several panels.
 
     Examples
     --------
@@ -125,17 +125,17 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         init: Any = None,
         checkpoint: Any = None,
     ) -> VQTextClassifier:
-        """Learn codes, features and classifier.
+        """Fit codes, features and classifier.
 
         Parameters
         ----------
         [[X_train]]
         y : array-like of shape (n_cases,)
-            Class labels, of at least two classes.
+            Labels of at least two classes.
         [[text_argument]]
         groups : array-like of shape (n_cases,), optional
-            Group of each case, such as the person or machine it comes from. Penalty and
-            probabilities are then chosen for groups that training has not seen.
+            Group of each case, such as the person or machine it comes from, for
+            cross-validation of penalty and probabilities by groups.
         [[fit_arguments]]
 
         Returns
@@ -143,8 +143,6 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         VQTextClassifier
             The fitted estimator.
 
-        Raises
-        ------
         [[raises_fit]]
         """
         with torch_defaults():
@@ -179,58 +177,47 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probability of each class.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_classes)
-            Rows sum to 1; columns as in ``classes_``.
+            Rows sum to 1; columns in the order of ``classes_``.
 
-        Raises
-        ------
         [[raises_X]]
 
         Notes
         -----
-        The same call on the same machine returns the same bits. For other batches,
-        threads and kernels of BLAS, probabilities are equal to 1e-9; see :doc:`/scale`.
+        The same call on the same machine returns identical values. With other batches,
+        threads and BLAS kernels, probabilities agree to 1e-9; see :doc:`/scale`.
         """
         return softmax(self._logits(self.check_X(X)), axis=1)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the logarithm of the probability of each class.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
-        [[proba]]
+        ndarray of shape (n_cases, n_classes)
+            Columns in the order of ``classes_``.
 
-        Raises
-        ------
         [[raises_X]]
         """
         return log_softmax(self._logits(self.check_X(X)), axis=1)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Return the score of each class, the largest of which is predicted.
+        """Return scores of the classes; the class with the largest is predicted.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_classes), or (n_cases,) if there are two classes
-            Logarithms of probabilities up to a constant per case. With two classes,
-            log-odds of ``classes_[1]``.
+            Log-probabilities up to a constant per case. With two classes, log-odds of
+            ``classes_[1]``.
 
-        Raises
-        ------
         [[raises_X]]
         """
         logits = self._logits(self.check_X(X))
@@ -239,17 +226,13 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
         ndarray of shape (n_cases,)
-            Labels.
+            Predicted labels.
 
-        Raises
-        ------
         [[raises_X]]
         """
         logits = self._logits(self.check_X(X))
@@ -260,29 +243,28 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return map_parts(predict, panel, self.n_jobs)
 
     def explain(self, X: Any, label: Any = None, against: Any = None) -> pd.DataFrame:
-        """Distribute the log-odds of two classes over tokens, without a remainder.
+        """Decompose the log-odds of two classes into contributions of tokens.
 
         Parameters
         ----------
         [[X]]
         label : object, optional
-            Class to explain; by default the most probable one of each series.
+            Class to explain; by default the most probable class of each series.
         against : object, optional
-            Class to compare with; by default the most probable other one.
+            Class to compare with; by default the most probable other class.
 
         Returns
         -------
         DataFrame
-            Rows of each series by contribution, the largest first: ``case``, ``label``,
-            ``against``; ``channel``, ``channel_name``, ``start``, ``length`` and
-            ``code`` of a token as in :meth:`tokens`; a ``phrase`` that describes it;
-            and its ``contribution``. Contributions of a series sum to the log-odds of
-            `label` over `against`. Rows with code -1 are statistics of a channel,
-            timepoints between tokens, and the intercept, which is last: the log-odds of
-            a series without shapes and with average statistics.
+            A row per token, sorted by contribution within each series: ``case``,
+            ``label``, ``against``; ``channel``, ``channel_name``, ``start``, ``length``
+            and ``code`` of the token as in :meth:`tokens`; a description of the token
+            as ``phrase``; and ``contribution``. Contributions of a series sum to the
+            log-odds of `label` over `against`, without a remainder. Rows with code -1
+            are statistics of a channel, timepoints between tokens, and, in the last
+            row, the intercept: the log-odds of a series without shapes and with average
+            statistics.
 
-        Raises
-        ------
         [[raises_X]]
 
         Examples
@@ -304,34 +286,28 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict_proba_zero_shot(
         self, X: Any, candidate_labels: Candidates
     ) -> NDArray[np.float64]:
-        """Return probabilities of candidate classes, some or all of them unseen.
+        """Return probabilities of candidate classes, which may be unseen classes.
 
-        Parameters
-        ----------
-        [[X]]
-        [[candidate_labels]]
+        [[parameters_candidates]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_candidates)
             Rows sum to 1; columns in the order of the candidates.
 
-        Raises
-        ------
         [[raises_zero_shot]]
 
         Warns
         -----
         UserWarning
-            Once, if texts of candidates are not similar to those of any training class
-            or equal to each other, if a name is similar to a known one, or if there is
-            only one candidate.
+            If texts of candidates are equal or dissimilar to the texts of all training
+            classes, if a name resembles a known name, or if there is only one
+            candidate.
 
         Notes
         -----
-        Embeddings of unseen classes are predicted from their texts by kernel ridge
-        regression. If candidates are both seen and unseen, calibrated stacking (Chao et
-        al., ECCV 2016) balances the two.
+        Kernel ridge regression predicts embeddings of unseen classes from their texts.
+        Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
 
         Examples
         --------
@@ -350,27 +326,22 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return self.zero_shot_.predict_proba(series, candidates, views)
 
     def predict_zero_shot(self, X: Any, candidate_labels: Candidates) -> NDArray[Any]:
-        """Return the most probable candidate class; some or all may be unseen.
+        """Return the most probable candidate class, which may be an unseen class.
 
-        Parameters
-        ----------
-        [[X]]
-        [[candidate_labels]]
+        [[parameters_candidates]]
 
         Returns
         -------
         ndarray of shape (n_cases,) of str
-            Names of candidates.
+            Names of the predicted candidates.
 
-        Raises
-        ------
         [[raises_zero_shot]]
         """
         proba = self.predict_proba_zero_shot(X, candidate_labels)
         return np.array(list(candidate_labels))[proba.argmax(axis=1)]
 
     def search(self, X: Any, text: str) -> pd.DataFrame:
-        """Rank series by how well a text fits them.
+        """Rank series by similarity to a text.
 
         Parameters
         ----------
@@ -381,12 +352,10 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         DataFrame
-            A row per series, the best first: ``case``, and ``score``: the probability
-            of the training class of that name; for any other text, the cosine of series
-            and text in the embedding space.
+            A row per series, the highest score first, with ``case`` and ``score``. The
+            score is the probability of the training class with this name or, for any
+            other text, the cosine of series and text in the joint embedding space.
 
-        Raises
-        ------
         [[raises_zero_shot]]
         """
         check_is_fitted(self)
@@ -402,18 +371,16 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         ----------
         [[X]]
         texts : sequence of str, optional
-            Sentences to choose from. By default a caption is composed.
+            Sentences to choose from. By default captions are composed.
 
         Returns
         -------
         ndarray of shape (n_cases,) of str objects
-            The sentence of `texts` with the highest cosine, as in :meth:`search`. By
-            default the training class and, on each scale such as strength or rhythm,
-            the attribute that is more probable than all others together. The
-            probability of an attribute is that of the classes that have it.
+            Sentence with the highest cosine, as in :meth:`search`. By default the
+            training class and, on scales such as strength or rhythm, the attribute with
+            probability above 0.5 each. The probability of an attribute is the sum over
+            the classes that have the attribute.
 
-        Raises
-        ------
         [[raises_zero_shot]]
         """
         check_is_fitted(self)
@@ -425,31 +392,26 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return self.zero_shot_.choose_text(series, texts, self._encoder())
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
-        """Return the most probable candidates, and reasons for the choice.
+        """Return the most probable candidates with reasons.
 
-        Parameters
-        ----------
-        [[X]]
-        [[candidate_labels]]
+        [[parameters_candidates]]
 
         Returns
         -------
         DataFrame
-            A row per series: ``case``; ``label`` and its ``probability``; ``second``,
-            the next best candidate, and ``second_probability``; ``like``, the most
-            probable training class; and ``reasons``, the most important first: for an
-            unseen label up to three training classes that both the series and the texts
-            of the label are similar to, or both dissimilar.
+            A row per series: ``case``; ``label`` and ``probability``; ``second``, the
+            second most probable candidate, and ``second_probability``; ``like``, the
+            most probable training class; and ``reasons``, the most important first. For
+            an unseen label, reasons are up to three training classes that series and
+            label texts are both similar to, or both dissimilar to.
 
-        Raises
-        ------
         [[raises_zero_shot]]
         """
         series, candidates, views = self._embed(X, candidate_labels)
         return self.zero_shot_.explain(series, candidates, views)
 
     def describe_candidates(self, candidate_labels: Candidates) -> pd.DataFrame:
-        """Return the texts of candidate classes, and the classes similar to them.
+        """Return the texts of candidate classes and the most similar training classes.
 
         Parameters
         ----------
@@ -458,13 +420,11 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         DataFrame
-            A row per candidate: ``candidate``; ``seen``, whether it is a training
-            class; ``texts``, all texts about it; ``nearest``, the training class with
-            the most similar prompts, and their ``cosine``; ``like``, up to three
-            training classes that it is most similar to.
+            A row per candidate: ``candidate``; ``seen``, whether the candidate is a
+            training class; ``texts``; ``nearest``, the training class with the most
+            similar prompts, and their ``cosine``; ``like``, up to three of the most
+            similar training classes.
 
-        Raises
-        ------
         [[raises_zero_shot]]
         """
         check_is_fitted(self)

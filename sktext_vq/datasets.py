@@ -1,4 +1,4 @@
-"""Named data sets: those that come with sktime, and files in a folder."""
+"""Loaders for data sets that are installed with sktime or stored in a folder."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ Series = NDArray[np.floating[Any]] | list[NDArray[np.floating[Any]]]
 
 _FOLDER_VARIABLE = "SKTEXT_VQ_DATA"
 
-# The classification sets in an installation of sktime; anything else that it can load
-# would be a download.
+# Classification data sets installed with sktime; loaders of others download files.
 _PACKAGED = (
     "ACSF1",
     "ArrowHead",
@@ -36,10 +35,9 @@ _PACKAGED = (
     "PLAID",
 )
 
-# What files of the .ts format have no field for. BasicMotions: a smart watch's
-# accelerometer and gyroscope, one value each tenth of a second, says its description.
-# The order of the two shows in the data: channels 3 to 5 have mean 0 and come in the
-# fixed steps of a gyroscope. Units are not documented.
+# Metadata that .ts files do not contain. BasicMotions was recorded at 10 Hz by the
+# accelerometer and gyroscope of a smart watch. The order of the sensors follows from
+# the data: channels 3 to 5 have mean 0 and the resolution of a gyroscope.
 _FACTS: dict[str, dict[str, Any]] = {
     "BasicMotions": {
         "channel_names": ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"),
@@ -50,29 +48,29 @@ _FACTS: dict[str, dict[str, Any]] = {
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Series with labels, split into training and test cases.
+    """Labelled series, split into training and test data.
 
     Attributes
     ----------
     name : str
         Name of the data set.
     X_train, X_test : ndarray of shape (n_cases, n_channels, n_timepoints) or list
-        Series. Where they differ in length, both are lists of arrays of shape
+        Series. If lengths differ, both are lists of arrays of shape
         (n_channels, n_timepoints_i).
     y_train, y_test : ndarray of str, shape (n_cases,)
         Class labels.
     subjects_train, subjects_test : ndarray of shape (n_cases,), optional
-        Who each series was recorded from.
+        Subject of each series.
     channel_names : tuple of str, optional
         Names of the channels.
     units : tuple of str, optional
         Units of the channels.
     sampling_rate : float, optional
-        Timepoints per second, in Hz.
+        Sampling rate in Hz.
 
     See Also
     --------
-    load : Load a data set by its name.
+    load : Load a data set by name.
     """
 
     name: str
@@ -88,33 +86,33 @@ class Dataset:
 
 
 def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
-    """Load a data set by its name.
+    """Load a data set by name.
 
     Parameters
     ----------
     name : str
-        A name that `available` lists.
+        Name of the data set; see `available`.
     data : path-like, optional
-        Folder with ``NAME.npz`` files, or pairs ``NAME_TRAIN.ts`` and
-        ``NAME_TEST.ts``, which may be in a subfolder ``NAME``. By default the folder
-        that the environment variable ``SKTEXT_VQ_DATA`` names, if any. Files in the
-        folder go before sets of the same name that come with sktime.
+        Folder with files ``NAME.npz``, or ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``,
+        which may be in a subfolder ``NAME``. The default is the environment variable
+        ``SKTEXT_VQ_DATA``, if set. Files in the folder take precedence over data sets
+        of the same name in sktime.
 
     Returns
     -------
     Dataset
-        Series, labels, and what is known of subjects and channels.
+        Series, labels and metadata.
 
     Raises
     ------
     ValueError
-        If there is no such data set, or its files are not what they should be.
+        If the data set is not found, or its files are invalid.
 
     Notes
     -----
-    A ``.npz`` file has arrays ``X_train``, ``y_train``, ``X_test`` and ``y_test``, and
-    may have ``subject_train``, ``subject_test``, ``channel_names``, ``units`` and
-    ``sampling_rate_hz``. Pickled objects in it are refused.
+    A ``.npz`` file contains arrays ``X_train``, ``y_train``, ``X_test`` and ``y_test``,
+    and optionally ``subject_train``, ``subject_test``, ``channel_names``, ``units`` and
+    ``sampling_rate_hz``. Pickled objects raise an error.
 
     Examples
     --------
@@ -128,21 +126,22 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
     sources = _sources(data)
     if not isinstance(name, str) or name not in sources:
         names = ", ".join(sources) or "none"
-        hint = "" if find_spec("sktime") else ", or install sktime for those it has"
+        hint = "" if find_spec("sktime") else ", or install sktime and its data sets"
         raise ValueError(
-            f"There is no data set {name!r}. Available: {names}. Give a folder of .npz "
-            f"or .ts files as data, or in {_FOLDER_VARIABLE}{hint}."
+            f"There is no data set {name!r}. Available: {names}. Set the parameter "
+            f"data or the environment variable {_FOLDER_VARIABLE} to a folder of .npz "
+            f"or .ts files{hint}."
         )
     return sources[name]()
 
 
 def available(data: str | os.PathLike[str] | None = None) -> list[str]:
-    """List the names that can be loaded.
+    """Return the names of available data sets.
 
     Parameters
     ----------
     data : path-like, optional
-        Folder of data sets, as for `load`.
+        Folder of data sets, as in `load`.
 
     Returns
     -------
@@ -159,7 +158,7 @@ def available(data: str | os.PathLike[str] | None = None) -> list[str]:
 
 
 def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | None]:
-    r"""Read one file of the ``.ts`` format of the UEA and UCR archives.
+    r"""Read a ``.ts`` file, the format of the UEA and UCR archives.
 
     Parameters
     ----------
@@ -169,16 +168,16 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
     Returns
     -------
     X : ndarray of shape (n_cases, n_channels, n_timepoints) or list of ndarray
-        Series; a list of (n_channels, n_timepoints_i) arrays if they differ in length.
+        Series; a list of (n_channels, n_timepoints_i) arrays if lengths differ.
     y : ndarray of str, shape (n_cases,), or None
-        Class labels, or targets of a regression as text, if the file has any. They are
-        in lower case, as sktime's own reader returns them.
+        Class labels in lower case, as in sktime, or regression targets as text. None
+        if the file has no labels.
 
     Raises
     ------
     ValueError
-        If the file is not such a file or not UTF-8, has time stamps, or has labels
-        that its header does not declare or that differ by case alone.
+        If the file is not a valid ``.ts`` file in UTF-8, has time stamps, or has labels
+        that its header does not declare or that differ only in upper and lower case.
 
     Examples
     --------
@@ -208,7 +207,7 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
             if not in_data:
                 key, *values = line.split()
                 if key == "@timestamps" and values[:1] == ["true"]:
-                    raise ValueError(f"{path} has time stamps, which are not read.")
+                    raise ValueError(f"{path} has time stamps: not supported.")
                 if key in ("@classlabel", "@targetlabel") and values[:1] == ["true"]:
                     kind, declared = key, values[1:]
                     _check_declared(content.decode().split()[2:], kind, place)
@@ -219,7 +218,7 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
                 labels.append(_check_label(channels.pop(), kind, declared, place))
             cases.append(_read_series(channels, cases, place))
     if not cases:
-        raise ValueError(f"{path} is not a .ts file with series after a line @data.")
+        raise ValueError(f"{path} is not a .ts file: no series after a line @data.")
     X: Series = np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
     return X, np.array(labels, dtype=np.str_) if kind else None
 
@@ -227,13 +226,13 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
 def _read_series(
     channels: list[str], cases: list[NDArray[np.floating[Any]]], place: str
 ) -> NDArray[np.floating[Any]]:
-    """Return the values of a line, with as many channels as earlier cases."""
+    """Parse the values of a line, and check the number of channels."""
     try:
         series = np.array([_numbers(channel) for channel in channels])
     except ValueError as error:
         raise ValueError(
-            f"{place} is not a series: channels of the same number of comma-separated "
-            "values, separated by colons."
+            f"{place} is not a valid series. Channels must be separated by colons and "
+            "have the same number of comma-separated values."
         ) from error
     if cases and len(series) != len(cases[0]):
         raise ValueError(
@@ -244,21 +243,20 @@ def _read_series(
 
 
 def _check_declared(declared: list[str], kind: str, place: str) -> None:
-    """Check the labels that a header declares."""
+    """Check the labels declared in a header."""
     if kind == "@targetlabel":
         return
     if not declared:
-        raise ValueError(f"{place} needs the labels of all classes after 'true'.")
+        raise ValueError(f"{place} must list all class labels after 'true'.")
     if len({label.lower() for label in declared}) < len(set(declared)):
         raise ValueError(
-            f"{place} declares labels that differ by case alone: "
-            f"{format_names(declared)}. Labels are read in lower case; give each its "
-            "own name."
+            f"{place} declares labels that differ only in upper and lower case: "
+            f"{format_names(declared)}. Labels are read in lower case: rename them."
         )
 
 
 def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
-    """Return a label that the header declares, or a target that is a number."""
+    """Return a declared label or a numeric target; raise if it is neither."""
     label = label.strip()
     if kind == "@targetlabel":
         try:
@@ -286,7 +284,7 @@ SAVE_AS_UTF_8 = "Save the file as UTF-8 text."
 
 
 def fault_of_text(line: bytes) -> str | None:
-    """Return why a line is not text in UTF-8, if it is not."""
+    """Return the reason why a line is not valid UTF-8 text, or None."""
     try:
         line.decode()
     except UnicodeDecodeError as error:
@@ -306,32 +304,32 @@ def about_cases(
 def about_cases(
     values: NDArray[Any] | None, name: str, n_cases: int, path: Path
 ) -> NDArray[Any] | None:
-    """Return what an array says of each case, in plain types."""
+    """Return an array with one value per case as integers or strings."""
     if values is None:
         return None
     if values.shape != (n_cases,):
         raise ValueError(
-            f"{path} has {n_cases} cases, but its {name} has shape {values.shape}: it "
-            "needs one for each case."
+            f"{path} has {n_cases} cases, but its {name} has shape {values.shape}: "
+            f"expected ({n_cases},)."
         )
     is_text = values.dtype.kind in "US"
     missing = np.char.str_len(values) == 0 if is_text else values != values
     if missing.any():
         raise ValueError(
-            f"{path} has no {name} for case {missing.argmax()} (counted from 0)."
+            f"{path} has a missing {name} for case {missing.argmax()} (counted from 0)."
         )
     try:
         return plain(values)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} has {name} that is not UTF-8: {error}.") from error
+        raise ValueError(f"{path} has invalid UTF-8 in {name}: {error}.") from error
 
 
 def plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Return whole numbers as such, and all else as strings."""
+    """Convert integral numbers to integers and other values to strings."""
     if values.dtype.kind in "iu":
         return values
     if values.dtype.kind == "f":
-        # Past this, neighbours among whole numbers are the same float.
+        # Beyond 2**53 different integers may be the same float.
         is_whole = (values == np.trunc(values)) & (np.abs(values) < 2**53)
         if is_whole.all():
             return values.astype(np.int64)
@@ -339,16 +337,16 @@ def plain(values: NDArray[Any]) -> NDArray[Any]:
         return np.char.decode(values, "utf-8")
     texts = values.astype(np.str_)
     if values.dtype.kind == "O" and any(str(each).endswith("\0") for each in values):
-        raise ValueError("Labels and subjects must not end in a NUL character.")
+        raise ValueError("Labels and subjects must not end with a NUL character.")
     return texts
 
 
 def _sources(
     data: str | os.PathLike[str] | None,
 ) -> dict[str, Callable[[], Dataset]]:
-    """Return what loads each available data set, in the order of names."""
+    """Return the loading function of each available data set, sorted by name."""
     sources: dict[str, Callable[[], Dataset]] = {}
-    sktime = find_spec("sktime")  # found without the seconds that importing it takes
+    sktime = find_spec("sktime")  # importing sktime would take seconds
     if sktime is not None and sktime.submodule_search_locations:
         packaged = Path(sktime.submodule_search_locations[0], "datasets", "data")
         for name in _PACKAGED:
@@ -360,7 +358,7 @@ def _sources(
     if data:
         folder = Path(data)
         if not folder.is_dir():
-            raise ValueError(f"The folder of data sets, {folder}, is not there.")
+            raise ValueError(f"The folder of data sets does not exist: {folder}.")
         for train in (*folder.glob("*_TRAIN.ts"), *folder.glob("*/*_TRAIN.ts")):
             name = train.name.removesuffix("_TRAIN.ts")
             if train.parent == folder or train.parent.name == name:
@@ -371,7 +369,7 @@ def _sources(
 
 
 def _load_ts(name: str, folder: Path) -> Dataset:
-    """Load a pair of .ts files."""
+    """Load the .ts files of training and test data."""
     X_train, y_train = read_ts(folder / f"{name}_TRAIN.ts")
     X_test, y_test = read_ts(folder / f"{name}_TEST.ts")
     if y_train is None or y_test is None:
@@ -384,28 +382,28 @@ def _load_ts(name: str, folder: Path) -> Dataset:
 
 def _load_npz(path: Path) -> Dataset:
     """Load an .npz file."""
-    # numpy leaves files open that it cannot read.
+    # numpy does not close invalid files.
     with path.open("rb") as opened:
         try:
             file = np.load(opened, allow_pickle=False)
             arrays = {key: file[key] for key in file.files}
-        except Exception as error:  # of zipfile, zlib, struct, numpy, ...
+        except Exception as error:  # from zipfile, zlib, struct, numpy, ...
             raise ValueError(
                 f"{path} is damaged, or not an .npz file without pickled objects: "
-                f"{error}"
+                f"{error}."
             ) from error
     for split in ("train", "test"):
         X, y = (arrays.get(f"{name}_{split}") for name in "Xy")
         if X is None or y is None or X.ndim == 0 or X.shape[:1] != y.shape:
             raise ValueError(
-                f"{path} needs arrays X_{split} and y_{split} of the same number of "
-                f"cases. It has {', '.join(arrays) or 'nothing'}."
+                f"{path} needs arrays X_{split} and y_{split} with the same number of "
+                f"cases. Arrays in the file: {', '.join(arrays) or 'none'}."
             )
         labels = about_cases(y, f"y_{split}", len(X), path)
         arrays[f"y_{split}"] = labels.astype(np.str_)
     rate = arrays.get("sampling_rate_hz")
     if rate is not None and (rate.size != 1 or rate.dtype.kind not in "iuf"):
-        raise ValueError(f"{path} needs one number as sampling rate, got {rate!r}.")
+        raise ValueError(f"{path} must have one number as sampling rate, got {rate!r}.")
     return Dataset(
         name=path.stem,
         X_train=arrays["X_train"],
@@ -421,5 +419,5 @@ def _load_npz(path: Path) -> Dataset:
 
 
 def _names(array: NDArray[Any] | None) -> tuple[str, ...] | None:
-    """Return an array of names as tuple, if there is one."""
+    """Convert an optional array of names to a tuple."""
     return None if array is None else tuple(map(str, array.tolist()))

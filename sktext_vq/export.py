@@ -1,4 +1,4 @@
-"""Fitted estimators to ONNX: prediction from sensors, without Python or torch."""
+"""Export of fitted estimators to ONNX."""
 
 from __future__ import annotations
 
@@ -32,37 +32,36 @@ from sktext_vq.transformer import VQTextTransformer
 
 __all__ = ["export_onnx"]
 
-# Of 2021: every runtime that is still looked after reads these.
+# Versions of 2021, which all maintained runtimes support.
 _OPSET, _IR_VERSION = 15, 8
 
 
 def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
-    """Write what predicts from sensors alone to one ONNX file.
+    """Export a fitted estimator to an ONNX file.
 
-    The file takes series as they come, in the units of training, and needs a runtime
-    for ONNX: neither this package nor torch, and not even Python.
+    The file computes predictions from raw series, in the units of the training data.
+    It requires an ONNX runtime only, neither Python nor this package.
 
     Parameters
     ----------
     estimator : VQTextClassifier or VQTextTransformer
-        A fitted one, of series of eight timepoints at least.
+        Estimator fitted on series of at least 8 timepoints.
     path : path-like
-        File to write, such as ``model.onnx``. One that is there is replaced once the
-        new one is complete, and stays as it is if anything fails.
+        File to write, such as ``model.onnx``. An existing file is replaced atomically.
 
     Returns
     -------
     Path
-        The file.
+        Path of the file.
 
     Raises
     ------
     TypeError
-        If the estimator is of another class.
+        If the estimator has another class.
     NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
     ValueError
-        If it was fitted on series of less than eight timepoints.
+        If the estimator was fitted on series of fewer than 8 timepoints.
     ImportError
         If onnx is not installed.
     OSError
@@ -70,30 +69,28 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
 
     See Also
     --------
-    save : Write all of an estimator, for use in Python.
+    save : Save a complete estimator, for use in Python.
 
     Notes
     -----
-    The input is ``series``, float32 of shape (n_cases, n_channels, n_timepoints): any
-    number of cases, also 0, and as many channels and timepoints as in training (of
-    training series of unequal length the longest has as many). A runtime refuses
-    others. Gaps are not bridged as they are in Python: a series with NaN or infinity
-    gets NaN, and one that is shorter cannot be filled up.
+    The input ``series`` is a float32 tensor of shape (n_cases, n_channels,
+    n_timepoints). The number of cases is free; channels and timepoints are those of the
+    training data (the longest series, if lengths differ). Missing values and shorter
+    series are not supported: the output for a series with NaN or infinity is NaN.
 
-    The output is ``probabilities`` of shape (n_cases, n_classes) or, of a transformer,
-    ``features`` of shape (n_cases, n_features), both float32. They are those of
-    `predict_proba` and `transform` but for rounding. Rounding also decides where a
-    window is as near to two codes, or matches a code exactly as well as a window in
-    training that sets what counts as a good match. Series of few different values, such
-    as states or counts, have many such windows: their probabilities differed by up to
-    .04, where those of measurements differ by less than .00001.
+    The output is ``probabilities`` of shape (n_cases, n_classes) for a classifier and
+    ``features`` of shape (n_cases, n_features) for a transformer, both float32. They
+    equal `predict_proba` and `transform` up to rounding. Rounding also breaks ties, as
+    where a window has the same distance to two codes. Series with few distinct values,
+    such as states or counts, have many ties: their probabilities differed by up to
+    0.04, those of measurements by less than 0.00001.
 
-    Metadata of the file are ``classes``, a list of the labels in the order of
-    probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, where it is
-    known; and ``written_by``.
+    The metadata of the file are ``classes``, the labels in the order of the
+    probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, if known; and
+    ``written_by``.
 
-    Memory grows with cases, by about 8 bytes for each channel, timepoint, code and
-    case. Some dozens at a time are as fast as more.
+    Memory is about 8 bytes per case, channel, timepoint and code. Batches of some dozen
+    cases are as fast as larger batches.
 
     Examples
     --------
@@ -115,16 +112,16 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     """
     if not isinstance(estimator, VQTextClassifier | VQTextTransformer):
         raise TypeError(
-            "export_onnx takes a VQTextClassifier or VQTextTransformer, got "
-            f"{type(estimator).__name__}. Of a Pipeline, export the step that is one."
+            "export_onnx expects a VQTextClassifier or VQTextTransformer, got "
+            f"{type(estimator).__name__}. For a Pipeline, export this step only."
         )
     check_is_fitted(estimator)
     path = check_target(path)
     if estimator.n_timepoints_ < N_POINTS:
         raise ValueError(
             f"This {type(estimator).__name__} was fitted on series of "
-            f"{estimator.n_timepoints_} timepoints. ONNX files are for series of "
-            f"{N_POINTS} at least: continue them by their last value, and fit again."
+            f"{estimator.n_timepoints_} timepoints. Export to ONNX requires at least "
+            f"{N_POINTS}: pad the series with their last value and fit again."
         )
     graph = _Graph()
     with torch_defaults(), torch.no_grad():
@@ -133,14 +130,14 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
 
 
 class _Graph:
-    """An ONNX graph that grows by a node at a time."""
+    """Builder of an ONNX graph."""
 
     def __init__(self) -> None:
         try:
             import onnx
         except ImportError as error:
             raise ImportError(
-                "export_onnx needs onnx: pip install 'sktext_vq[onnx]'."
+                "export_onnx requires onnx: pip install 'sktext_vq[onnx]'."
             ) from error
         self._onnx = onnx
         self._nodes: list[Any] = []
@@ -149,7 +146,7 @@ class _Graph:
         self._names = map("v{}".format, count())
 
     def end(self, kind: str, name: str, *shape: str | int) -> str:
-        """Declare one of the ``"inputs"`` or ``"outputs"``, float32."""
+        """Declare a float32 tensor of the graph's ``"inputs"`` or ``"outputs"``."""
         info = self._onnx.helper.make_tensor_value_info(
             name, self._onnx.TensorProto.FLOAT, shape
         )
@@ -157,13 +154,13 @@ class _Graph:
         return name
 
     def add(self, operator: str, *inputs: Any, name: str = "", **options: Any) -> str:
-        """Add a node with one output, and return the name of that."""
+        """Add a node with one output and return the name of the output."""
         return self.split(operator, *inputs, names=[name], **options)[0]
 
     def split(
         self, operator: str, *inputs: Any, names: list[str], **options: Any
     ) -> list[str]:
-        """Add a node with outputs of these names, where they have any."""
+        """Add a node and return the names of its outputs; "" is a new name."""
         sources = [
             each if isinstance(each, str) else self._constant(each) for each in inputs
         ]
@@ -173,11 +170,11 @@ class _Graph:
         return outputs
 
     def cast(self, value: Any, kind: str) -> str:
-        """Turn values into ``"FLOAT"`` or ``"DOUBLE"``."""
+        """Cast values to ``"FLOAT"`` or ``"DOUBLE"``."""
         return self.add("Cast", value, to=getattr(self._onnx.TensorProto, kind))
 
     def _constant(self, value: Any) -> str:
-        """Name of an array; Python's numbers are float32."""
+        """Add a constant, float32 for Python numbers, and return its name."""
         if isinstance(value, torch.Tensor):
             value = value.numpy()
         array = np.asarray(value, None if hasattr(value, "dtype") else np.float32)
@@ -189,7 +186,7 @@ class _Graph:
         return str(self._constants[key].name)
 
     def to_bytes(self, metadata: dict[str, str]) -> bytes:
-        """Check the graph, and return the file."""
+        """Check the graph and serialise it."""
         onnx = self._onnx
         graph = onnx.helper.make_graph(
             self._nodes,
@@ -210,7 +207,7 @@ class _Graph:
 
 
 def _metadata(estimator: Any) -> dict[str, str]:
-    """Say what a reader of the file has to know beside its numbers."""
+    """Return the metadata of the file."""
     found = {
         "written_by": f"sktext_vq {__version__}",
         "channel_names": json.dumps(estimator.channel_names_),
@@ -223,7 +220,7 @@ def _metadata(estimator: Any) -> dict[str, str]:
 
 
 def _predict(graph: _Graph, estimator: Any) -> None:
-    """Add all steps from series to probabilities or features."""
+    """Add all nodes from series to probabilities or features."""
     extractor = estimator.features_
     tokenizer, selected = extractor.tokenizer, extractor.selected
     shape = (estimator.n_channels_, estimator.n_timepoints_)
@@ -239,7 +236,7 @@ def _predict(graph: _Graph, estimator: Any) -> None:
     found = graph.add("Clip", scaled, -CLIP, CLIP)
     if isinstance(weight, tuple):
         coef, intercept = weight
-        # Kept in single precision, which halves the file, and summed in double.
+        # Stored in single precision to save space, summed in double precision.
         double = (graph.cast(found, "DOUBLE"), graph.cast(coef, "DOUBLE"))
         scores = graph.add("Add", graph.add("MatMul", *double), intercept)
         found = graph.cast(graph.add("Softmax", scores, axis=1), "FLOAT")
@@ -247,7 +244,7 @@ def _predict(graph: _Graph, estimator: Any) -> None:
     else:
         found = graph.add("Mul", found, weight)
         output = graph.end("outputs", "features", "n_cases", len(selected))
-    # 0 but for series with gaps, which would else get numbers that mean nothing.
+    # Adds 0, or NaN for series with missing values.
     gaps = graph.add("Sub", series, series)
     gaps = graph.add("ReduceMean", gaps, axes=[2], keepdims=0)
     gaps = graph.add("ReduceMean", gaps, axes=[1], keepdims=1)
@@ -255,9 +252,9 @@ def _predict(graph: _Graph, estimator: Any) -> None:
 
 
 def _last_step(estimator: Any) -> tuple[FeatureScaler, Any]:
-    """Return the scaler of selected features, and weights of the scaled features.
+    """Return the scaler and the weights of the selected features.
 
-    Weights are a matrix and an intercept where there are classes.
+    The weights of a classifier are a matrix and an intercept.
     """
     if not isinstance(estimator, VQTextClassifier):
         scaler = estimator.feature_scaler_
@@ -268,7 +265,7 @@ def _last_step(estimator: Any) -> tuple[FeatureScaler, Any]:
 
 
 def _standardise(graph: _Graph, series: str, scaler: Any) -> str:
-    """As `Scaler.batch` does where nothing is missing."""
+    """Add nodes for `Scaler.batch` without missing values."""
     found = graph.add("Sub", graph.cast(series, "DOUBLE"), scaler.mean[:, None])
     found = graph.add("Div", found, scaler.scale[:, None])
     found = graph.add("Clip", found, np.float64(-FARTHEST), np.float64(FARTHEST))
@@ -278,7 +275,7 @@ def _standardise(graph: _Graph, series: str, scaler: Any) -> str:
 def _add_channels(
     graph: _Graph, series: str, frame: GravityFrame, n_timepoints: int
 ) -> str:
-    """As `GravityFrame.forward` does where nothing is missing."""
+    """Add nodes for `GravityFrame.forward` without missing values."""
     add = graph.add
     raw = add("Add", add("Mul", series, frame.scale[:, None]), frame.mean[:, None])
     vectors = add("Gather", raw, frame.triads, axis=1)  # case, sensor, axis, timepoint
@@ -309,7 +306,7 @@ def _add_channels(
 def _count(
     graph: _Graph, series: str, tokenizer: ShapeTokenizer, n_timepoints: int
 ) -> tuple[str, NDArray[np.int64]]:
-    """Features as of `ShapeTokenizer.forward`, in another order, and that order."""
+    """Add nodes for `ShapeTokenizer.forward`; return features and their indices."""
     add = graph.add
     if tokenizer.gains is not None:  # linear in the series
         series = add("MatMul", series, tokenizer.gains(torch.eye(n_timepoints)))
@@ -333,9 +330,9 @@ def _count(
 def _count_length(
     graph: _Graph, views: str, tokenizer: ShapeTokenizer, d: int, n_timepoints: int
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Yield the features of windows of one length, and their numbers.
+    """Yield the features of windows of one length, and the indices of the features.
 
-    Windows are the last axis of everything, which runtimes are fastest along.
+    Windows are the last axis of all tensors, which is fastest in runtimes.
     """
     add, dilation = graph.add, tokenizer.dilations[d]
     n_series = len(VIEWS) * tokenizer.n_channels
@@ -343,7 +340,7 @@ def _count_length(
     means = views
     if dilation > 1:
         means = add("AveragePool", views, kernel_shape=[dilation])
-    # Cuts windows many times as fast as an index does, and is as exact.
+    # Cuts windows; faster than Gather and equally exact.
     cut = np.tile(np.eye(N_POINTS, dtype=np.float32)[:, None], (n_series, 1, 1))
     points = add("Conv", means, cut, dilations=[dilation], group=n_series)
     points = add("Reshape", points, np.array([0, n_series, N_POINTS, n_windows]))
@@ -353,7 +350,7 @@ def _count_length(
     floored = add("Add", scale, SCALE_FLOOR)
     codes, n_heads = tokenizer.codebook.codes, tokenizer.codebook.n_heads
     n_codes = len(codes)
-    # With a last row of ones, as in `Windows.points`.
+    # The last row is ones, as in `Windows.points`.
     points = add("Div", add("Concat", shape, floored, axis=2), floored)
     half_norm = 0.5 * codes.square().sum(1, keepdim=True)
     scores = add("MatMul", torch.cat([codes, -half_norm], dim=1), points)
@@ -383,17 +380,18 @@ def _count_length(
 
 
 def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[Any]]:
-    """Which features histograms, matches and summaries of a length are, by view."""
+    """Yield indices of histogram, match and summary features of one window length."""
     numbers: NDArray[Any] = np.arange(tokenizer.layout.n_features)
     for kind in tokenizer.layout.split(numbers):
         blocks = kind[:, :, d].swapaxes(0, 1)
-        yield blocks.reshape(-1, *blocks.shape[2:])
+        # Not -1: there may be no matches at all.
+        yield blocks.reshape(len(VIEWS) * tokenizer.n_channels, *blocks.shape[2:])
 
 
 def _share_out(
     graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int, n_windows: int
 ) -> str:
-    """Share windows out over bins: case, view and channel, bin, window."""
+    """Add nodes that distribute windows over bins: (case, series, bin, window)."""
     add = graph.add
     kinds = (tokenizer.level_knots, tokenizer.scale_knots)
     knots = torch.stack([kind[:, d].flatten(0, 1) for kind in kinds], dim=1)
@@ -401,9 +399,9 @@ def _share_out(
     ramps = add("Sub", add("Unsqueeze", values, np.array([3])), low)
     ramps = add("Clip", add("Div", ramps, width), 0.0, 1.0)
     n_series, n_kinds, n_ramps = low.shape[:3]
-    # No size is inferred, which takes cases.
+    # No size is -1, so that inputs without cases work.
     ramps = add("Reshape", ramps, np.array([0, n_series, n_kinds * n_ramps, n_windows]))
-    # A bin has what a ramp has more than the next one; the first ramp is all ones.
+    # A bin is the difference of successive ramps; the first ramp is all ones.
     difference = np.eye(n_ramps + 1, n_ramps, -1) - np.eye(n_ramps + 1, n_ramps)
     difference = np.kron(np.eye(n_kinds), difference).astype(np.float32)
     whole = np.tile(np.eye(n_ramps + 1, 1, dtype=np.float32), (n_kinds, 1))
@@ -411,7 +409,7 @@ def _share_out(
 
 
 def _summarise(graph: _Graph, values: str, n_windows: int) -> str:
-    """Mean, deviation and quantiles over the last axis, as `nn.tokens.summarise`."""
+    """Add nodes for mean, standard deviation and quantiles over the last axis."""
     add = graph.add
     mean = add("ReduceMean", values, axes=[3])
     moved = add("Sub", values, mean)

@@ -1,7 +1,6 @@
-"""Every accepted kind of input becomes one `Panel`: values, and where series end.
+"""Conversion of all supported inputs to a `Panel`.
 
-This module knows numpy and scikit-learn only. pandas is never imported, since a
-data frame can only arrive where pandas is loaded already.
+pandas is never imported here: if X is a data frame, pandas is already loaded.
 """
 
 from __future__ import annotations
@@ -31,8 +30,7 @@ from sktext_vq._utils.numbers import as_numbers, position_phrase
 
 __all__ = ["Panel", "as_panel"]
 FloatArray = NDArray[np.floating[Any]]
-# Checks look at about this many values at a time, so that their temporary arrays
-# stay at a few MiB however large the panel is.
+# Number of values to check at a time, which limits temporary arrays to a few MiB.
 _CHUNK_VALUES = 2**20
 _ACCEPTED = (
     "an (n_cases, n_timepoints) array, an (n_cases, n_channels, n_timepoints) array, "
@@ -42,24 +40,24 @@ _ACCEPTED = (
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """A set of series as one array, with NaN where there is no value.
+    """Collection of series in one array, padded with NaN.
 
     Attributes
     ----------
     values : ndarray of shape (n_cases, n_channels, n_timepoints)
-        Of type float32 or float64. NaN marks what is missing or past the end of a
-        series. May share memory with what it was made from: do not write to it.
+        Values of dtype float32 or float64. Missing values and padding are NaN. The
+        array may share memory with the input and must not be modified.
     lengths : ndarray of shape (n_cases,), dtype int64
-        Timepoints of each series, up to the last one at which any channel has a
-        value. From there on all channels are NaN.
+        Number of timepoints of each series, up to the last timepoint at which any
+        channel has a value.
     channel_names : tuple of str, optional
-        Names of columns, if it was made from data frames that have some.
+        Names of the channels, if the input has named columns.
     cases : ndarray of shape (n_cases,), optional
-        Names of cases, if it was made from a data frame whose index has some.
+        Names of the cases, if the input has an index with cases.
 
     See Also
     --------
-    as_panel : Make a panel from an array, list or data frame.
+    as_panel : Convert an array, list or data frame to a panel.
 
     Examples
     --------
@@ -81,78 +79,76 @@ class Panel:
 
     @property
     def n_channels(self) -> int:
-        """Number of channels, the same for all series."""
+        """Number of channels."""
         return int(self.values.shape[1])
 
     @property
     def n_timepoints(self) -> int:
-        """Number of timepoints of the array, at least that of the longest series."""
+        """Number of timepoints of the array, including padding."""
         return int(self.values.shape[2])
 
     def take(self, cases: Any) -> Panel:
-        """Return some of the cases, by their indices, as a panel."""
+        """Return a panel of the selected cases."""
         names = None if self.cases is None else self.cases[cases]
         return Panel(self.values[cases], self.lengths[cases], self.channel_names, names)
 
     def trim(self) -> Panel:
-        """Return the panel up to the end of its longest series."""
+        """Return the panel without padding after the longest series."""
         return replace(self, values=self.values[:, :, : self.lengths.max()])
 
     @cached_property
     def has_gaps(self) -> bool:
-        """Whether any value is missing or any series ends early."""
+        """Whether any value is missing or any series is padded."""
         if (self.lengths < self.n_timepoints).any():
             return True
         return any(np.isnan(chunk).any() for _, chunk in _chunks(self.values))
 
 
 def spread_cases(n_cases: int, most: int) -> NDArray[np.int64]:
-    """Return indices of at most so many cases, at equal distances, ascending."""
+    """Return at most `most` evenly spaced case indices in ascending order."""
     return np.linspace(0, n_cases - 1, min(n_cases, most)).astype(np.int64)
 
 
 def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
-    """Turn any accepted kind of series data into a panel.
+    """Convert time-series data to a panel.
 
-    Float arrays are not copied, and the input is never written to.
+    Float arrays are not copied, and the input is never modified.
 
     Parameters
     ----------
     X : array-like, list, DataFrame or Panel
         One of
 
-        - array of shape (n_cases, n_timepoints): one channel;
+        - array of shape (n_cases, n_timepoints) with one channel;
         - array of shape (n_cases, n_channels, n_timepoints);
         - list or tuple of arrays of shape (n_channels, n_timepoints_i) or
           (n_timepoints_i,), which may differ in length;
-        - numeric pandas DataFrame, a row per case and a column per timepoint;
-        - DataFrame with a column per channel and an index of two levels: case, and
-          time of any kind. Cases are in the order of their first rows, and sorted by
-          time;
+        - numeric pandas DataFrame with one row per case and one column per timepoint;
+        - DataFrame with one column per channel and a MultiIndex (case, time). Cases
+          keep the order of their first rows; rows of a case are sorted by time;
         - list of DataFrames of shape (n_timepoints_i, n_channels);
-        - sktime's panel types: those above, and ``nested_univ``, a data frame whose
-          cells are series: a row per case and a column per channel.
+        - sktime's nested data frame (``nested_univ``) with one row per case and one
+          column per channel, whose cells are series.
 
-        float32 and float64 are kept, float16 becomes float32, and other numbers
-        become float64. NaN is a missing value; where all channels of a series are
-        NaN up to the end of the array, the series is over. Timepoints after the end
-        of the longest series are left out.
+        float32 and float64 are kept, float16 is converted to float32, and other
+        numeric types to float64. NaN is a missing value; trailing timepoints at
+        which all channels are NaN are padding.
     estimator_name : str, default="the estimator"
-        Who is asking, for error messages.
+        Name of the calling estimator for error messages.
 
     Returns
     -------
     Panel
-        The values, and the length of each series.
+        Values and the length of each series.
 
     Raises
     ------
     ValueError
-        If X is empty, has infinite, complex or text values, a channel without any
-        value, a shape that is not a panel, columns with several levels, or integers
-        beyond 2**53, which float64 would round. The message says where.
+        If X is empty, has an invalid shape or MultiIndex columns, or contains
+        infinity, complex numbers, text, integers beyond 2**53, or a channel with
+        missing values only. The message contains the position.
     TypeError
-        If X is sparse or not a container of numbers.
+        If X is sparse or not numeric.
 
     Examples
     --------
@@ -184,10 +180,9 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
 
 
 def rows_of_cases(rows: Any, X: Any, transformer: Any) -> Any:
-    """Return the output of a transformer with the cases of X as its index.
+    """Return the output of a transformer, indexed by case if it is a data frame.
 
-    scikit-learn gives pandas output the index of X, which has several rows for each
-    case if it has levels for cases and times.
+    scikit-learn would use the index of X, which may have several rows per case.
     """
     if not (is_frame(X) and X.index.nlevels > 1):
         return rows
@@ -198,30 +193,29 @@ def rows_of_cases(rows: Any, X: Any, transformer: Any) -> Any:
 
 
 def _from_array(X: Any, estimator_name: str) -> FloatArray:
-    """View or convert an array-like as (n_cases, n_channels, n_timepoints)."""
+    """Convert an array-like to shape (n_cases, n_channels, n_timepoints)."""
     dtype: Any = [np.float64, np.float32]
     if is_frame(X):
         check_columns(X)
         X = frame_to_numpy(X)
-    if not issparse(X):  # check_array has the message for sparse input
+    if not issparse(X):  # check_array raises the error for sparse input
         X = as_numbers(X)
         if X.ndim == 0 and X.dtype.kind == "O":
             raise TypeError(
-                f"{estimator_name} takes {_ACCEPTED}, got {type(X[()]).__name__}."
+                f"{estimator_name} expects {_ACCEPTED}, got {type(X[()]).__name__}."
             )
         if X.shape == (0,):
             raise ValueError(
-                f"Found array with 0 sample(s): X is empty. {estimator_name} needs at "
-                "least 1 case."
+                f"Found array with 0 sample(s): X is empty. {estimator_name} requires "
+                "at least 1 case."
             )
         if X.ndim > 3:
             raise ValueError(
-                f"{estimator_name} takes {_ACCEPTED}, got an array with {X.ndim} "
-                f"dimensions of shape {X.shape}. Bring it down to three."
+                f"{estimator_name} expects {_ACCEPTED}, got an array with {X.ndim} "
+                f"dimensions of shape {X.shape}. Reshape X to three dimensions."
             )
         dtype = float_dtype(X.dtype)
-    # scikit-learn's own wording for 1D, sparse and empty input is what people (and
-    # its common checks) look for.
+    # scikit-learn's common checks expect its messages for 1D, sparse and empty input.
     array: FloatArray = check_array(
         X,
         dtype=dtype,
@@ -236,14 +230,14 @@ def _from_array(X: Any, estimator_name: str) -> FloatArray:
     for axis, what in ((1, "channels"), (2, "timepoints")):
         if array.shape[axis] == 0:
             raise ValueError(
-                f"X has 0 {what}: its shape is {array.shape}, read as (n_cases, "
-                f"n_channels, n_timepoints). {estimator_name} needs at least 1."
+                f"X has 0 {what}: its shape (n_cases, n_channels, n_timepoints) is "
+                f"{array.shape}. {estimator_name} requires at least 1."
             )
     return array
 
 
 def _stack(X: Sequence[Any], estimator_name: str) -> FloatArray:
-    """Pad a list of series to one array, with NaN past the end of each."""
+    """Pad a list of series with NaN and stack them in one array."""
     series = [_series(item, case) for case, item in enumerate(X)]
     first = series[0]
     for case, array in enumerate(series):
@@ -251,17 +245,17 @@ def _stack(X: Sequence[Any], estimator_name: str) -> FloatArray:
             raise ValueError(
                 f"X mixes arrays of {first.ndim} and {array.ndim} dimensions: case 0 "
                 f"has shape {first.shape} and case {case} has shape {array.shape}. "
-                "Give every case the shape (n_channels, n_timepoints)."
+                "Reshape all cases to (n_channels, n_timepoints)."
             )
         if 0 in array.shape:
             raise ValueError(
                 f"X has an empty series: case {case} has shape {array.shape}. "
-                f"{estimator_name} needs at least 1 timepoint: leave the case out."
+                f"{estimator_name} requires at least 1 timepoint: remove the case."
             )
         if array.ndim == 2 and len(array) != len(first):
             raise ValueError(
                 f"X has cases with different channels: case {case} has {len(array)} "
-                f"and case 0 has {len(first)}. Give every case the same channels, and "
+                f"and case 0 has {len(first)}. All cases need the same channels and "
                 "the shape (n_channels, n_timepoints)."
             )
     n_channels = 1 if first.ndim == 1 else len(first)
@@ -274,27 +268,30 @@ def _stack(X: Sequence[Any], estimator_name: str) -> FloatArray:
 
 
 def _series(item: Any, case: int) -> FloatArray:
-    """Return one element of a list as float array of one or two dimensions."""
+    """Convert one element of a list to a float array of one or two dimensions."""
     if issparse(item):
-        raise TypeError(f"X has a sparse matrix as case {case}: call its .toarray().")
+        raise TypeError(
+            f"X has a sparse matrix as case {case}. Convert it with .toarray()."
+        )
     try:
         array = as_numbers(item, case)
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
         raise ValueError(
-            f"X has channels of different length in case {case}. Pad them with NaN."
+            f"X has channels of different length in case {case}. Pad them with NaN "
+            "to the same length."
         ) from error
     if array.ndim not in (1, 2):
         raise ValueError(
-            f"X has an array with {array.ndim} dimensions as case {case}. A case in a "
-            "list is (n_channels, n_timepoints) or (n_timepoints,)."
+            f"X has an array with {array.ndim} dimensions as case {case}. Arrays in a "
+            "list must have shape (n_channels, n_timepoints) or (n_timepoints,)."
         )
     return array.astype(float_dtype(array.dtype), copy=False)
 
 
 def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
-    """Refuse infinities and empty channels, and return the length of each series."""
+    """Return the length of each series; raise on infinity and on empty channels."""
     n_cases, _, n_timepoints = values.shape
     lengths = np.full(n_cases, n_timepoints, dtype=np.int64)
     for start, chunk in _chunks(values):
@@ -306,16 +303,16 @@ def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
             case, channel, timepoint = np.argwhere(infinite)[0].tolist()
             place = position_phrase((start + case, channel, timepoint))
             raise ValueError(
-                f"X contains infinity, at {place}. {estimator_name} takes finite "
-                "values, and NaN for missing ones: replace it by one of these."
+                f"X contains infinity, at {place}. {estimator_name} requires finite "
+                "values, or NaN for missing values: replace infinity by NaN."
             )
         empty = ~finite.any(axis=2)
         if empty.any():
             case, channel = np.argwhere(empty)[0].tolist()
             raise ValueError(
                 f"X has a channel without any value: case {start + case}, channel "
-                f"{channel} is all NaN (counted from 0). Leave out the case or the "
-                "channel, or fill it."
+                f"{channel} is all NaN (counted from 0). Remove the case or the "
+                "channel, or impute the values."
             )
         backwards = finite[:, :, ::-1].any(axis=1)
         lengths[start : start + len(chunk)] -= np.argmax(backwards, axis=1)
@@ -330,11 +327,11 @@ def _chunks(values: FloatArray) -> Iterator[tuple[int, FloatArray]]:
 
 
 def _is_list_of_series(X: Any) -> bool:
-    """Whether X is a sequence of arrays, rather than an array or a list of numbers."""
+    """Return whether X is a sequence of series rather than of numbers."""
     is_list = isinstance(X, list | tuple)
-    # Lists of unequal arrays also arrive packed in an object array.
+    # Series of unequal length may also be elements of an object array.
     is_packed = isinstance(X, np.ndarray) and X.dtype.kind == "O" and X.ndim == 1
     if not (is_list or is_packed) or len(X) == 0:
         return False
-    first = X[0]  # a ragged list has no numpy.ndim, so lists are told by type
+    first = X[0]  # numpy.ndim fails for ragged lists, so check the type of lists
     return isinstance(first, list | tuple) or issparse(first) or np.ndim(first) > 0

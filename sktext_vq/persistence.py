@@ -1,4 +1,4 @@
-"""Fitted estimators to files and back: safetensors and JSON, no code."""
+"""Saving and loading of fitted estimators as safetensors and JSON, without pickle."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sktext_vq._formats.values import ValueReader, ValueWriter
 from sktext_vq._training.settings import FitSettings
 from sktext_vq._utils.container import INVALID_CONTENT, FileFormat, pack, unpack
 from sktext_vq._utils.files import check_path, check_target, replace_file
+from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._utils.validation import find_stack_level
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
@@ -29,42 +30,41 @@ _FORMAT = FileFormat("model", "sktext_vq", FORMAT_VERSION, "Save the model again
 
 
 def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
-    """Write a fitted estimator to one file.
+    """Save a fitted estimator to a file.
 
     Parameters
     ----------
     estimator : VQTextClassifier or VQTextTransformer
-        Fitted estimator. For pipelines and other estimators use pickle.
+        Fitted estimator. For pipelines and other estimators use joblib.
     path : path-like
-        File to write, such as ``model.safetensors``. An existing file is replaced once
-        the new one is complete, and is left as it is if anything fails.
+        File to write, such as ``model.safetensors``. An existing file is replaced
+        atomically and keeps its permissions; symbolic links are followed.
 
     Returns
     -------
     Path
-        The file. One that is replaced keeps its permissions; symbolic links are
-        followed.
+        Path of the file.
 
     Raises
     ------
     TypeError
-        If the estimator has another class, or a parameter that a file cannot hold.
+        If the estimator has another class, or a parameter that cannot be saved.
     NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
     OSError
         If the file cannot be written.
 
     See Also
     --------
-    load : Read such a file.
+    load : Load a saved estimator.
 
     Notes
     -----
-    The file is a safetensors file: arrays as tensors, and all else as JSON in its
-    metadata, with a SHA-256 of every part. The same model gives the same file, byte by
-    byte. Weights of a text encoder are not in it, only its name; a function as text
-    encoder has to be set again after loading. The ``cache`` of a
-    :class:`~sktext_vq.TextEncoder` is not saved, since it is a path on this machine.
+    The file format is safetensors: arrays are stored as tensors, other values as JSON
+    in the metadata, each with a SHA-256 checksum. Files of equal models are identical.
+    The weights of a text encoder are not saved, only its name. A function as text
+    encoder must be set again after loading. The ``cache`` of a
+    :class:`~sktext_vq.TextEncoder` is not saved, because it is a local path.
 
     Examples
     --------
@@ -80,8 +80,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     name = type(estimator).__name__
     if ESTIMATORS.get(name) is not type(estimator):
         raise TypeError(
-            f"save takes a VQTextClassifier or VQTextTransformer, got a {name}. For "
-            "others, such as a Pipeline, use joblib."
+            f"save expects a VQTextClassifier or VQTextTransformer, got a {name}. For "
+            "other estimators, such as a Pipeline, use joblib."
         )
     check_is_fitted(estimator)
     path = check_target(path)
@@ -92,13 +92,9 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
 
 
 def load(path: str | os.PathLike[str]) -> Any:
-    """Read an estimator that `save` wrote.
+    """Load an estimator saved by `save`.
 
-    Nothing in a file is run, and parts that do not fit each other raise an error. No
-    other file is read or written: a text encoder that the file names, which may be a
-    folder, is looked for when texts are encoded, as in zero-shot prediction or `fit`,
-    and never with code of its own or pickled weights. Set ``text_encoder`` after
-    loading a file of somebody whom you do not trust.
+    Loading executes no code of the file, and reads or writes no other file.
 
     Parameters
     ----------
@@ -108,22 +104,34 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     VQTextClassifier or VQTextTransformer
-        Fitted, with the same predictions. If the device of the model is unavailable,
-        ``device`` is set to ``"auto"``, with a warning.
+        Fitted estimator with the same predictions as the saved one. If its device is
+        not available, ``device`` is set to ``"auto"``.
 
     Raises
     ------
     ValueError
-        If the file is damaged or truncated, is of another kind, or was written by a
-        newer version; the message says which.
+        If the file is damaged, truncated, not a model file, or was written by a newer
+        version.
     TypeError
         If `path` is not a path.
     OSError
         If the file does not exist or cannot be read.
 
+    Warns
+    -----
+    UserWarning
+        If the device of the model is not available.
+
     See Also
     --------
-    save : Write such a file, with an example.
+    save : Save an estimator, with an example.
+
+    Notes
+    -----
+    The text encoder that is named in the file, which may be a local folder, is loaded
+    when texts are encoded, as in `fit` or zero-shot prediction. Code and pickled
+    weights in the folder are not used. After loading a file from an untrusted source,
+    set ``text_encoder`` explicitly.
     """
     path = check_path(path)
     content, arrays, version = unpack(_FORMAT, path.read_bytes(), path)
@@ -133,7 +141,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         else:
             name = content["estimator"]
             state = ValueReader(arrays).decode(content["state"])
-        estimator = from_state(name, state)
+        with torch_defaults():
+            estimator = from_state(name, state)
         device = estimator.device
         if not is_available(device):
             estimator.set_params(device="auto")
@@ -142,8 +151,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise _FORMAT.invalid(path, error) from error
     if estimator.device != device:
         warnings.warn(
-            f"The model was made with device={device!r}, which is not available: "
-            'device is now "auto".',
+            f"The model was saved with device={device!r}, which is not available: "
+            'device is set to "auto".',
             stacklevel=find_stack_level(),
         )
     return estimator

@@ -1,4 +1,4 @@
-"""One vocabulary from several panels, to be reused on others."""
+"""Pretraining of one codebook on several panels."""
 
 from __future__ import annotations
 
@@ -21,58 +21,56 @@ __all__ = ["pretrain"]
 def pretrain(
     panels: Sequence[Any], *, most_series: int = 1024, **parameters: Any
 ) -> VQTextTransformer:
-    """Learn one vocabulary from several panels without labels.
+    """Learn one codebook from several unlabelled panels.
 
-    Panels may differ in channels, lengths and units: each channel is a series of its
-    own, standardised within its panel.
+    Panels may differ in channels, lengths and units: each channel is treated as a
+    univariate series, standardised within its panel.
 
     Parameters
     ----------
     panels : list of panels
-        Each of a kind that :func:`~sktext_vq.panel.as_panel` takes, such as an array of
-        shape (n_cases, n_channels, n_timepoints).
+        Panels in any format that :func:`~sktext_vq.panel.as_panel` accepts, such as
+        arrays of shape (n_cases, n_channels, n_timepoints).
     most_series : int, default=1024
-        How many series of one channel are learned from, drawn at random: as many from
-        each panel, or all that it has.
+        Maximum number of univariate series to learn from. They are drawn at random, in
+        equal numbers from each panel.
     **parameters
-        Those of :class:`~sktext_vq.VQTextTransformer`. ``channel_names`` is for one
-        channel.
+        Parameters of :class:`~sktext_vq.VQTextTransformer`. ``channel_names`` has one
+        name.
 
     Returns
     -------
     VQTextTransformer
-        Fitted to series of one channel. Give it to ``fit(..., init=...)`` of another
-        estimator with as many codes.
+        Transformer fitted on univariate series. Pass it as `init` to `fit` of another
+        estimator with the same ``n_codes``.
 
     Raises
     ------
     ValueError
-        If there are no panels, one of them is none, or a parameter is off.
+        If `panels` is empty, or a panel or parameter is invalid.
     TypeError
-        If `panels` is a panel itself or no list, or a parameter is of another type.
+        If `panels` is not a list, or a parameter has an invalid type.
 
     Notes
     -----
-    What ``fit(X, y, init=fitted)`` takes over:
+    ``fit(X, y, init=fitted)`` reuses
 
-    - the codes. They are matched as before, so features mean the same;
-    - if `fitted` was trained and ``max_epochs`` is above 0: the weights of the network
-      that do not depend on channels, classes or features; those of features of
-      the histograms that both keep; those of channels; those of classes that both have.
-      Where names of channels are not the same, weights of features and channels are
-      means over the channels. What reads words is taken over if ``text_encoder`` is the
-      same.
+    - the codes, so that features keep their meaning;
+    - if `fitted` was trained and ``max_epochs`` is positive, weights of the network:
+      those that do not depend on channels, classes or features, and those of channels,
+      classes and histogram features that both estimators have. If channel names
+      differ, weights of features and channels are averaged over channels. The text
+      branch is reused if ``text_encoder`` is the same.
 
-    Everything else comes from X and y alone: how channels are standardised, levels and
-    scales of histograms, which features are kept, prompts and captions, the ridge
-    classifier, and what predicts classes without recordings. The series of `fitted`
-    are not seen again, and nothing keeps the network from forgetting them.
+    Everything else is fitted to X and y: standardisation, histogram bins, feature
+    selection, prompts, captions, the ridge classifier, and zero-shot prediction. The
+    series that `fitted` was trained on are not used again.
 
     References
     ----------
     Wen et al., "Abstracted shapes as tokens - a generalizable and interpretable model
-    for time-series classification", NeurIPS 2024, pretrain on single channels of many
-    data sets, too.
+    for time-series classification", NeurIPS 2024, also pretrain on single channels of
+    many data sets.
 
     Examples
     --------
@@ -90,7 +88,7 @@ def pretrain(
     """
     if hasattr(panels, "shape") or isinstance(panels, Panel):
         raise TypeError(
-            "panels must be a list of panels, got one panel: pretrain([X]) takes it."
+            "panels must be a list of panels, got one panel. Use pretrain([X])."
         )
     given: Any = panels
     if not isinstance(given, Sequence):
@@ -98,11 +96,11 @@ def pretrain(
             f"panels must be a list of panels, got a {type(given).__name__}."
         )
     if len(panels) == 0:
-        raise ValueError("panels is empty: there is nothing to learn from.")
+        raise ValueError("panels is empty: at least 1 panel is required.")
     check_count("most_series", most_series, least=1)
     if most_series < len(panels):
         raise ValueError(
-            f"most_series must be at least 1 for each of {len(panels)} panels, got "
+            f"most_series must be at least the number of panels, {len(panels)}, got "
             f"{most_series}."
         )
     transformer = VQTextTransformer(**parameters)
@@ -113,7 +111,7 @@ def pretrain(
         try:
             panel = as_panel(each, estimator_name="pretrain")
         except (TypeError, ValueError) as error:
-            error.add_note(f"This is about panel {number}, counted from 0.")
+            error.add_note(f"The error is in panels[{number}].")
             raise
         series += _draw(panel, most_series // len(panels), random_state)
     return transformer.fit(series)
@@ -122,7 +120,7 @@ def pretrain(
 def _draw(
     panel: Panel, most: int, random_state: np.random.RandomState
 ) -> list[NDArray[np.float32]]:
-    """Draw single channels of cases, standardised."""
+    """Draw univariate series from a panel and standardise them."""
     scaler = Scaler.fit(panel)
     drawn = random_state.permutation(panel.n_cases * panel.n_channels)[:most]
     cases, channels = np.divmod(np.sort(drawn), panel.n_channels)

@@ -1,4 +1,4 @@
-"""Recordings: read from tables and files, cut into windows, joined to segments."""
+"""Reading of recordings, division into windows, and segmentation."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ def cut_windows(
     recording : array-like of shape (n_channels, n_timepoints) or (n_timepoints,)
         One long series.
     length : int
-        Timepoints of a window.
+        Number of timepoints of a window.
     step : int, optional
-        Timepoints from one start to the next; by default half of the length.
+        Number of timepoints between the starts of successive windows. The default is
+        half of `length`.
 
     Returns
     -------
     ndarray of shape (n_windows, n_channels, length)
-        A read-only view where the recording is an array: nothing is copied. What is
-        left at the end is in no window.
+        Windows; a read-only view if the recording is an array. An incomplete window at
+        the end is dropped.
 
     Raises
     ------
     ValueError
-        If the recording has another shape, or is shorter than a window.
+        If the recording has an invalid shape or is shorter than a window.
     TypeError
-        If length or step is not a whole number.
+        If `length` or `step` is not an integer.
 
     Examples
     --------
@@ -66,14 +67,14 @@ def cut_windows(
         )
     for name, value in (("length", length), ("step", step)):
         if not (isinstance(value, Integral) or (name == "step" and value is None)):
-            raise TypeError(f"{name} must be a number of timepoints, got {value!r}.")
+            raise TypeError(f"{name} must be an integer, got {value!r}.")
     step = max(1, length // 2) if step is None else step
     if length < 1 or step < 1:
         raise ValueError(f"length and step must be at least 1, got {length}, {step}.")
     if values.shape[1] < length:
         raise ValueError(
-            f"The recording has {values.shape[1]} timepoints, fewer than a window of "
-            f"{length}. Recordings have shape (n_channels, n_timepoints)."
+            f"The recording has {values.shape[1]} timepoints, fewer than the window "
+            f"length {length}. Its shape must be (n_channels, n_timepoints)."
         )
     windows = np.lib.stride_tricks.sliding_window_view(values, length, axis=1)
     return windows[:, ::step].transpose(1, 0, 2)
@@ -89,48 +90,50 @@ def segment(
     stay: float = 0.95,
     least: float = 0.6,
 ) -> pd.DataFrame:
-    """Say what goes on in a long recording, and from when to when.
+    """Segment a long recording by class.
 
     Parameters
     ----------
     classifier : estimator
-        A fitted classifier of windows with ``predict_proba`` and ``classes_``.
+        Fitted classifier of windows with ``predict_proba`` and ``classes_``.
     recording : array-like of shape (n_channels, n_timepoints) or (n_timepoints,)
         One long series.
     length : int
-        Timepoints of a window, as in training.
+        Number of timepoints of a window, as in training.
     step : int, optional
-        Timepoints from one window to the next; by default half of the length.
+        Number of timepoints between the starts of successive windows. The default is
+        half of `length`.
     candidate_labels : sequence of str, or dict, optional
-        Classes to look for, with or without recordings of them in training; see
-        :meth:`~sktext_vq.VQTextClassifier.predict_proba_zero_shot`. By default those
-        of training.
+        Candidate classes, which may be unseen in training; see
+        :meth:`~sktext_vq.VQTextClassifier.predict_proba_zero_shot`. The default is
+        the training classes.
     stay : float, default=0.95
-        Probability that the next window is of the same class.
+        Probability that the next window has the same class.
     least : float, default=0.6
-        Where the class of a window next to a change has less than this probability
-        by the window alone, it is a transition.
+        Windows at a change of class are transitions if the probability of the class
+        in the single window is below this threshold.
 
     Returns
     -------
     DataFrame
-        A row per segment in order of time, without gaps: ``start`` and ``end`` in
-        timepoints (the end is not in it), ``label``, ``probability`` (mean over its
-        windows), and ``transition``, which is True between two classes: the label of
-        such is both with an arrow between.
+        One row per segment, in order of time and without gaps: ``start`` and ``end``
+        (exclusive) in timepoints, ``label``, ``probability`` (mean over the windows of
+        the segment), and ``transition``, True for segments between two classes, whose
+        label has the form ``"a -> b"``.
 
     Raises
     ------
     ValueError
-        If the recording is no array of channels or shorter than a window, or `stay`
-        or `least` are no probabilities.
+        If the recording has an invalid shape or is shorter than a window, or if `stay`
+        or `least` is not in [0, 1).
     TypeError
-        If the classifier is none, or length or step is not a whole number.
+        If `classifier` has no method to predict probabilities, or `length` or `step` is
+        not an integer.
 
     Notes
     -----
-    The most probable sequence of classes by the algorithm of Viterbi (IEEE Trans. Inf.
-    Theory, 1967), with one probability of staying for all classes.
+    The most probable sequence of classes is found by the Viterbi algorithm (IEEE Trans.
+    Inf. Theory, 1967), with the same probability `stay` for all classes.
 
     Examples
     --------
@@ -155,7 +158,7 @@ def segment(
     needed = "predict_proba" if candidate_labels is None else "predict_proba_zero_shot"
     if isinstance(classifier, type) or not hasattr(classifier, needed):
         raise TypeError(
-            f"classifier must be a fitted one that has {needed}, got {classifier!r}."
+            f"classifier must be a fitted estimator with {needed}, got {classifier!r}."
         )
     windows = cut_windows(recording, length, step)
     step = max(1, length // 2) if step is None else step
@@ -167,7 +170,7 @@ def segment(
         labels = list(candidate_labels)
     path = _most_probable_path(np.log(np.maximum(found, 1e-12)), stay)
     own = found[np.arange(len(path)), path]
-    # A window stands for the timepoints around its middle.
+    # A window is assigned the timepoints around its centre.
     n_timepoints = np.shape(recording)[-1]
     middles = np.arange(len(path)) * step + length / 2
     borders = ((middles[:-1] + middles[1:]) / 2).round().astype(int)
@@ -200,7 +203,7 @@ def segment(
 
 
 def _most_probable_path(scores: NDArray[np.float64], stay: float) -> NDArray[np.intp]:
-    """Find the best sequence of classes, (n_windows,), by Viterbi's algorithm."""
+    """Return the most probable sequence of class indices by the Viterbi algorithm."""
     n_windows, n_classes = scores.shape
     with np.errstate(divide="ignore"):
         move = np.log((1 - stay) / max(n_classes - 1, 1))

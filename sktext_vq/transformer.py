@@ -21,20 +21,19 @@ from sktext_vq.panel import Panel, rows_of_cases
 
 __all__ = ["VQTextTransformer"]
 
-# Variance of all features together: suits penalties of about 1, the default of linear
-# models.
+# Total variance of the features, for penalties of about 1 as usual in linear models.
 _VARIANCE = 100.0
 
 
 @fill_docs
 class VQTextTransformer(TransformerMixin, BaseVQText):
-    """Turn a panel of series into histograms of shape tokens.
+    """Transform a panel of series to histograms of shape tokens.
 
-    Windows of every dyadic length are matched with a small codebook of shapes. A
-    histogram counts, for each channel, how often a shape occurs at which level and
-    scale. Codes are real windows of the training series. Training brings series
-    and texts about them into one workspace; see `similarity` and `transform_text`.
-    Text guides training only: `transform` takes series alone.
+    Windows of every dyadic length are matched with a small codebook of shapes, which
+    are windows of the training series. Histograms count, for each channel, how often a
+    shape occurs by level and scale. Training maps series and texts to a joint embedding
+    space; see `similarity` and `transform_text`. Text is used in training only:
+    `transform` needs only series.
 
     Parameters
     ----------
@@ -48,17 +47,17 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
     See Also
     --------
     VQTextClassifier : The same model with a classifier on top.
-    pretrain : Learn codes from several panels.
+    pretrain : Fit codes to several panels.
 
     Notes
     -----
-    Series are standardised by channel. Missing values are NaN: windows of which less
-    than half was observed are left out, unless a series has no others, and other gaps
-    are bridged by straight lines. Series shorter than eight timepoints are continued by
-    their last value.
+    Channels are standardised. Missing values are NaN: windows with less than half of
+    the values observed are ignored, unless a series has no other windows, and remaining
+    gaps are interpolated linearly. Series with fewer than eight timepoints are padded
+    with their last value.
 
-    The vocabulary follows VQShape (Wen et al., NeurIPS 2024) in its tokens, which have
-    a code, offset, scale, start and length; here the last four are exact.
+    Tokens have a code, offset, scale, start and length, as in VQShape (Wen et al.,
+    NeurIPS 2024); here all but the code are exact.
 
     Examples
     --------
@@ -119,7 +118,7 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         init: Any = None,
         checkpoint: Any = None,
     ) -> VQTextTransformer:
-        """Learn codes and features.
+        """Fit codes and features.
 
         Parameters
         ----------
@@ -134,8 +133,6 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         VQTextTransformer
             The fitted estimator.
 
-        Raises
-        ------
         [[raises_fit]]
         """
         with torch_defaults():
@@ -156,27 +153,19 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Count tokens.
+        """Compute scaled histograms of tokens and summary statistics.
 
-        Parameters
-        ----------
-        [[X]]
+        [[parameters_X]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_features), float32
             Square roots of the frequencies of codes, best matches of codes, and
-            summaries of levels and scales. Their zero is the mean of the training
-            series. Scaled for linear models: at most three standard deviations from
-            there, with the same variance in each feature of histograms, in each
-            summary, and in both kinds as a whole.
+            summaries of levels and scales. Features are standardised on the training
+            series, clipped at three standard deviations, and weighted so that
+            histograms and summaries have the same total variance.
 
-        Raises
-        ------
-        NotFittedError
-            If `fit` was not called.
-        ValueError
-            If X is no panel, or not one of the channels that were fitted.
+        [[raises_X]]
         """
         panel = self.check_X(X)
         compute = partial(
@@ -187,7 +176,7 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = []  # float32, whatever comes in
+        tags.transformer_tags.preserves_dtype = []  # always float32
         return tags
 
 

@@ -171,6 +171,12 @@ def panels(draw, n_channels=None, most_cases=10):
         if np.dtype(dtype).kind in "mM":
             X = np.nan_to_num(X, posinf=0, neginf=0).clip(-1e9, 1e9)
         X = X.astype(dtype)
+    return draw(forms(X, rng))
+
+
+@st.composite
+def forms(draw, X, rng):
+    """A form in which users could have series."""
     form = draw(st.sampled_from(FORMS))
     if form == "3d":
         layout = draw(st.sampled_from(LAYOUTS))
@@ -186,7 +192,7 @@ def panels(draw, n_channels=None, most_cases=10):
     if form == "flat list":
         return [x[0] for x in X]
     if form == "unequal":
-        ends = rng.integers(draw(st.integers(0, 1)), n_timepoints + 1, n_cases)
+        ends = rng.integers(draw(st.integers(0, 1)), X.shape[2] + 1, len(X))
         return [x[:, :end] for x, end in zip(X, ends, strict=True)]
     if form == "nested":
         return X.tolist()

@@ -4,21 +4,22 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sktext_vq import VQTextTransformer
 from sktext_vq._interpret.segments import token_arrays
-from sktext_vq.nn.codebook import Codebook
-from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
-from sktext_vq.nn.segment_refiner import (
+from sktext_vq.nn import AttributeDecoder
+from sktext_vq.nn.auxiliary.segments import (
     MIN_LENGTH,
     REACH,
-    AttributeDecoder,
     quantise,
     render,
     sample_windows,
 )
+from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 from sktext_vq.nn.segmentation import cut_segments, decode
 from sktext_vq.nn.windows import cut_windows
 from sktext_vq.panel import as_panel
@@ -98,12 +99,19 @@ def test_what_is_drawn_is_sampled_again():
     assert torch.equal(drawn[0, 18:46], series[0, 18:46])
 
 
+def points_of(codes, code, offset, scale, length):
+    """Points of a token, whose scale is the standard deviation of its line."""
+    line = F.interpolate(codes[None, None, code], size=int(length), mode="linear")
+    deviation = line.std(correction=0)
+    return codes[code] * (scale / deviation if deviation > 0 else 0) + offset
+
+
 def test_drawing_agrees_with_decoding_at_whole_borders():
     codes = torch.randn(5, N_POINTS, generator=seeded())
     for length in (1, 3, 4, 7, 8, 12, 40):
         code, offset, scale = torch.tensor([2]), torch.tensor([1.5]), torch.ones(1) / 3
         decoded = decode(code, offset, scale, length, codes)
-        points = codes[code] / 3 + 1.5
+        points = points_of(codes, 2, 1.5, 1 / 3, length)[None]
         start, size = torch.tensor([[2.0]]), torch.tensor([[float(length)]])
         drawn = render(
             points[None], start, size, torch.ones(1, 1, dtype=torch.bool), length + 5
@@ -211,7 +219,7 @@ def test_gradients_are_finite_everywhere(n_timepoints):
     decoder = wild(AttributeDecoder(generator=seeded()), 0.1)
     codebook = fitted_codebook(walks(2, 40))
     tokens = decoder(series, start, length, mask)
-    points, _, soft = quantise(tokens.shape, codebook, 0.5)
+    points, soft = quantise(tokens.shape, codebook, 0.5)
     pieces = points * tokens.scale.unsqueeze(2) + tokens.offset.unsqueeze(2)
     drawn = render(pieces, tokens.start, tokens.length, mask, n_timepoints)
     loss = (drawn - series).square().mean() + soft.square().mean()
@@ -227,7 +235,8 @@ def test_gradients_are_finite_everywhere(n_timepoints):
 def test_shapes_are_replaced_by_codes_but_keep_their_gradient():
     codebook = fitted_codebook(walks(4, 60))
     shape = torch.randn(3, 5, N_POINTS, generator=seeded(), requires_grad=True)
-    points, index, soft = quantise(shape, codebook, 0.5)
+    points, soft = quantise(shape, codebook, 0.5)
+    index = (points.unsqueeze(2) == codebook.codes).all(3).int().argmax(2)
     assert torch.equal(points, codebook.codes[index])
     distance = torch.cdist(shape.flatten(0, 1), codebook.codes).detach()
     found = distance.gather(1, index.view(-1, 1)).squeeze(1)
@@ -316,8 +325,10 @@ def test_reconstruction_draws_moved_tokens_as_training_does(har_like):
             k: torch.from_numpy(v[found["channel"] == channel])
             for k, v in found.items()
         }
-        points = codes[part["code"]] * part["scale"].unsqueeze(1)
-        points = points + part["offset"].unsqueeze(1)
+        tokens = zip(
+            *(part[k] for k in ("code", "offset", "scale", "length")), strict=True
+        )
+        points = torch.stack([points_of(codes, *token) for token in tokens])
         start, length = part["start"].float(), part["length"].float()
         mask = torch.ones(1, len(start), dtype=torch.bool)
         drawn = render(points[None], start[None], length[None], mask, X.shape[2])

@@ -7,6 +7,7 @@ import os
 import pickle
 import signal
 import sys
+from functools import partial
 from threading import Timer
 
 import numpy as np
@@ -17,7 +18,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
 
 from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
-from sktext_vq._training.checkpoint import _FORMAT, Checkpoint, fingerprint
+from sktext_vq._training.checkpoint import _FORMAT, Checkpoint
+from sktext_vq._training.fingerprint import fingerprint
 from sktext_vq._training.trainer import _Net
 from sktext_vq._utils.container import pack, unpack
 from sktext_vq.nn import DualBranchModel, ShapeTokenizer
@@ -101,8 +103,8 @@ def test_a_fit_goes_on_bit_for_bit_after_any_epoch(
         path = tmp_path / f"{n_writes}.safetensors"
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
             kill_after(patch, min(n_writes, len(expected.history_) + 2))
-            classifier(checkpoint=path, **parameters).fit(X, y)
-        same(classifier(checkpoint=path, **parameters).fit(X, y), expected, X)
+            classifier(**parameters).fit(X, y, checkpoint=path)
+        same(classifier(**parameters).fit(X, y, checkpoint=path), expected, X)
 
 
 def test_early_stopping_goes_on_where_it_was(tmp_path, always_due):
@@ -116,30 +118,31 @@ def test_early_stopping_goes_on_where_it_was(tmp_path, always_due):
         path = tmp_path / f"{n_writes}.safetensors"
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
             kill_after(patch, n_writes)
-            classifier(checkpoint=path, **parameters).fit(X, y)
-        same(classifier(checkpoint=path, **parameters).fit(X, y), expected, X)
+            classifier(**parameters).fit(X, y, checkpoint=path)
+        same(classifier(**parameters).fit(X, y, checkpoint=path), expected, X)
 
 
 def test_a_transformer_goes_on_too(har_like, tmp_path, always_due, monkeypatch):
     X, _ = har_like
     parameters = SMALL | {"text_encoder": "hashing", "max_epochs": 2}
     expected = VQTextTransformer(**parameters).fit(X)
-    model = VQTextTransformer(checkpoint=tmp_path / "state", **parameters)
+    model = VQTextTransformer(**parameters)
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, 2)
-        model.fit(X)
+        model.fit(X, checkpoint=tmp_path / "state")
     texts = ["a slow rhythm", "fast"]
     np.testing.assert_array_equal(
-        model.fit(X).similarity(X, texts), expected.similarity(X, texts)
+        model.fit(X, checkpoint=tmp_path / "state").similarity(X, texts),
+        expected.similarity(X, texts),
     )
 
 
 def test_what_has_ended_is_not_trained_again(har_like, tmp_path, monkeypatch):
     X, y = har_like
     path = tmp_path / "state"
-    first = classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
+    first = classifier(**WITHOUT_TEXT).fit(X, y, checkpoint=path)
     n_steps = count_calls(monkeypatch, DualBranchModel, "forward")
-    again = classifier(checkpoint=str(path), n_jobs=1, **WITHOUT_TEXT).fit(X, y)
+    again = classifier(n_jobs=1, **WITHOUT_TEXT).fit(X, y, checkpoint=str(path))
     assert n_steps == [0]
     same(again, first, X)
     path.unlink()
@@ -149,7 +152,7 @@ def test_what_has_ended_is_not_trained_again(har_like, tmp_path, monkeypatch):
 
 def test_a_checkpoint_changes_nothing_about_the_model(har_like, tmp_path):
     X, y = har_like
-    found = classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT).fit(X, y)
+    found = classifier(**WITHOUT_TEXT).fit(X, y, checkpoint=tmp_path / "state")
     same(found, classifier(**WITHOUT_TEXT).fit(X, y), X)
 
 
@@ -164,7 +167,7 @@ def test_writing_takes_little_of_the_time(har_like, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Checkpoint, "write", noting)
     monkeypatch.setattr("sktext_vq._training.checkpoint._clock", lambda: next(clock))
-    classifier(checkpoint=tmp_path / "state", max_epochs=45, text=None).fit(*har_like)
+    classifier(max_epochs=45, text=None).fit(*har_like, checkpoint=tmp_path / "state")
     assert written == [0, 20, 40, 45]
 
 
@@ -184,8 +187,8 @@ def fit_and_keep(path, X, y, delay=None):
 
     Checkpoint.write = write_and_die  # in this process alone
     parameters = {"max_epochs": 60, "text": None}
-    model = classifier(checkpoint=path, **parameters).fit(X, y)
-    save(model.set_params(checkpoint=None), f"{path}.model")
+    model = classifier(**parameters).fit(X, y, checkpoint=path)
+    save(model, f"{path}.model")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork")
@@ -226,7 +229,7 @@ def test_killed_at_any_moment_a_fit_ends_as_if_it_had_not_been(
 @pytest.fixture
 def done(har_like, tmp_path):
     path = tmp_path / "state"
-    classifier(checkpoint=path, **WITHOUT_TEXT).fit(*har_like)
+    classifier(**WITHOUT_TEXT).fit(*har_like, checkpoint=path)
     return path
 
 
@@ -241,30 +244,38 @@ def done(har_like, tmp_path):
 )
 def test_a_fit_with_other_parameters_is_told_which(change, message, har_like, done):
     before = done.read_bytes()
-    model = classifier(**({"checkpoint": done} | WITHOUT_TEXT | change))
+    model = classifier(**WITHOUT_TEXT | change)
     with pytest.raises(ValueError, match=f"another fit: {message}.*remove it"):
-        model.fit(*har_like)
+        model.fit(*har_like, checkpoint=done)
     assert done.read_bytes() == before
 
 
 def test_a_fit_to_other_data_is_told_which(har_like, done):
     X, y = har_like
-    model = classifier(checkpoint=done, **WITHOUT_TEXT)
+    fit = partial(classifier(**WITHOUT_TEXT).fit, checkpoint=done)
     other = X.copy()
     other[3, 1, 7] += 1e-9
     with pytest.raises(ValueError, match=r"fit: X \(of shape .*\) has other content\."):
-        model.fit(other, y)
+        fit(other, y)
     with pytest.raises(ValueError, match=r"X was of shape \(24, 3, 40\), now .*23"):
-        model.fit(X[1:], y[1:])
+        fit(X[1:], y[1:])
     with pytest.raises(ValueError, match=r"fit: y \(24 labels of 3 classes\) has"):
-        model.fit(X, np.roll(y, 1))
+        fit(X, np.roll(y, 1))
+    with pytest.raises(ValueError, match="sample_weight of fit was None, now"):
+        fit(X, y, sample_weight=np.arange(1, 25))
     with pytest.raises(ValueError, match="groups of fit was None, now it is given"):
-        model.fit(X, y, groups=np.arange(24) % 4)
+        fit(X, y, groups=np.arange(24) % 4)
     with pytest.raises(ValueError, match="fit: init was None, now it is a model"):
-        model.fit(X, y, init=classifier(max_epochs=0).fit(X, y))
+        fit(X, y, init=classifier(max_epochs=0).fit(X, y))
     # Folds are other data, and must not take each other's state for theirs.
     with pytest.raises(ValueError, match="another fit: X"):
-        cross_val_score(model, X, y, cv=2, error_score="raise")
+        cross_val_score(
+            classifier(**WITHOUT_TEXT),
+            *(X, y),
+            cv=2,
+            params={"checkpoint": done},
+            error_score="raise",
+        )
 
 
 def test_a_training_that_starts_otherwise_is_refused(har_like, done, monkeypatch):
@@ -276,7 +287,7 @@ def test_a_training_that_starts_otherwise_is_refused(har_like, done, monkeypatch
 
     monkeypatch.setattr(torch.Tensor, "normal_", otherwise)
     with pytest.raises(ValueError, match="starts from other numbers"):
-        classifier(checkpoint=done, **WITHOUT_TEXT).fit(*har_like)
+        classifier(**WITHOUT_TEXT).fit(*har_like, checkpoint=done)
 
 
 def test_facts_do_not_depend_on_the_process_or_on_types():
@@ -297,18 +308,18 @@ def test_facts_do_not_depend_on_the_process_or_on_types():
 
 
 def test_a_checkpoint_needs_a_seed(har_like, tmp_path):
-    model = classifier(checkpoint=tmp_path / "state", random_state=None)
+    model = classifier(random_state=None)
     with pytest.raises(ValueError, match="random_state to be an int"):
-        model.fit(*har_like)
+        model.fit(*har_like, checkpoint=tmp_path / "state")
 
 
 # -- damage, and places that cannot be written ---------------------------------------
 
 
 def test_damaged_and_foreign_files_are_refused_and_kept(har_like, done, tmp_path):
-    model = classifier(checkpoint=done, **WITHOUT_TEXT)
+    model = classifier(**WITHOUT_TEXT)
     good = done.read_bytes()
-    fitted = model.fit(*har_like)
+    fitted = model.fit(*har_like, checkpoint=done)
     rng = np.random.default_rng(0)
     changed = bytearray(good)
     changed[int(rng.integers(len(good) // 2, len(good)))] ^= 255
@@ -321,7 +332,7 @@ def test_damaged_and_foreign_files_are_refused_and_kept(har_like, done, tmp_path
     ):
         done.write_bytes(content)
         with pytest.raises(ValueError, match=message):
-            model.fit(*har_like)
+            model.fit(*har_like, checkpoint=done)
         assert done.read_bytes() == content
 
 
@@ -331,28 +342,30 @@ def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, alway
     path = tmp_path / "state"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, 3)
-        classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
-    content, arrays = unpack(_FORMAT, path.read_bytes(), path)
+        classifier(**WITHOUT_TEXT).fit(X, y, checkpoint=path)
+    content, arrays, _ = unpack(_FORMAT, path.read_bytes(), path)
     if lost == "history":
         content["numbers"] = {}
     else:
-        start = {"weights": "model.enter"}.get(lost, lost)
+        start = {"weights": "model.projection"}.get(lost, lost)
         arrays = {name: each for name, each in arrays.items() if start not in name}
     path.write_bytes(pack(_FORMAT, content, arrays))
-    with pytest.raises(ValueError, match=r"state is damaged: its description is off"):
-        classifier(checkpoint=path, **WITHOUT_TEXT).fit(X, y)
+    with pytest.raises(ValueError, match=r"state is damaged: its content is invalid"):
+        classifier(**WITHOUT_TEXT).fit(X, y, checkpoint=path)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda content, arrays: nan(arrays, "model.enter.weight"),
+        lambda content, arrays: nan(arrays, "model.projection.weight"),
         lambda content, arrays: nan(arrays, average(arrays)),
         lambda content, arrays: shorter(arrays, average(arrays)),
         lambda content, arrays: shorter(arrays, "model.mean"),
-        lambda content, arrays: arrays["model.kept"].__iadd__(10**6),
+        lambda content, arrays: arrays["model.selected"].__iadd__(10**6),
         lambda content, arrays: arrays.pop(average(arrays)),
-        lambda content, arrays: arrays.update({"best.enter.weight": np.ones((2, 2))}),
+        lambda content, arrays: arrays.update(
+            {"best.projection.weight": np.ones((2, 2))}
+        ),
         lambda content, arrays: arrays.update(generator=np.zeros(10, np.uint8)),
         lambda content, arrays: content["numbers"].update(misses="3"),
         lambda content, arrays: content["numbers"].update(best_epoch=10**9),
@@ -365,11 +378,11 @@ def test_a_state_that_lacks_something_is_refused(lost, har_like, tmp_path, alway
 )
 def test_a_state_that_does_not_fit_is_refused(change, state_of_epoch, har_like):
     path, state = state_of_epoch
-    content, arrays = unpack(_FORMAT, state, path)
+    content, arrays, _ = unpack(_FORMAT, state, path)
     change(content, arrays)
     path.write_bytes(pack(_FORMAT, content, arrays))
-    with pytest.raises(ValueError, match=r"state is damaged: its description is off"):
-        classifier(**WITHOUT_TEXT, checkpoint=path).fit(*har_like)
+    with pytest.raises(ValueError, match=r"state is damaged: its content is invalid"):
+        classifier(**WITHOUT_TEXT).fit(*har_like, checkpoint=path)
 
 
 def average(arrays):
@@ -389,7 +402,7 @@ def state_of_epoch(har_like, tmp_path, always_due):
     path = tmp_path / "state"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         kill_after(patch, 3)
-        classifier(checkpoint=path, **WITHOUT_TEXT).fit(*har_like)
+        classifier(**WITHOUT_TEXT).fit(*har_like, checkpoint=path)
     return path, path.read_bytes()
 
 
@@ -408,14 +421,14 @@ def fail_to_write(monkeypatch, times):
 
 def test_a_full_disk_is_told_before_the_first_epoch(har_like, tmp_path, monkeypatch):
     n_steps = count_calls(monkeypatch, DualBranchModel, "forward")
-    model = classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT)
+    fit = partial(classifier(**WITHOUT_TEXT).fit, checkpoint=tmp_path / "state")
     message = r"No space left.*state"
     with monkeypatch.context() as patch, pytest.raises(OSError, match=message):
         fail_to_write(patch, 0)
-        model.fit(*har_like)
+        fit(*har_like)
     assert n_steps == [0]
     assert not list(tmp_path.iterdir())
-    model.fit(*har_like)
+    fit(*har_like)
     assert n_steps[0] >= 4  # in as many epochs
 
 
@@ -423,13 +436,13 @@ def test_a_disk_that_fills_up_costs_one_epoch(
     har_like, tmp_path, monkeypatch, always_due
 ):
     X, y = har_like
-    model = classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT)
+    fit = partial(classifier(**WITHOUT_TEXT).fit, checkpoint=tmp_path / "state")
     with monkeypatch.context() as patch, pytest.raises(OSError, match="space") as told:
         fail_to_write(patch, 3)
-        model.fit(X, y)
+        fit(X, y)
     assert "fit again" in told.value.__notes__[0]
     assert [each.name for each in tmp_path.iterdir()] == ["state"]
-    same(model.fit(X, y), classifier(**WITHOUT_TEXT).fit(X, y), X)
+    same(fit(X, y), classifier(**WITHOUT_TEXT).fit(X, y), X)
 
 
 def test_places_that_cannot_be_written_are_told_at_once(
@@ -444,10 +457,10 @@ def test_places_that_cannot_be_written_are_told_at_once(
         (tmp_path / "no" / "state", FileNotFoundError),
     ):
         with pytest.raises(error):
-            classifier(checkpoint=path).fit(*har_like)
+            classifier().fit(*har_like, checkpoint=path)
     monkeypatch.setattr(os, "open", deny)
     with pytest.raises(PermissionError, match=r"denied.*state"):
-        classifier(checkpoint=tmp_path / "state").fit(*har_like)
+        classifier().fit(*har_like, checkpoint=tmp_path / "state")
     assert not list(tmp_path.iterdir())
     assert n_fits == [0]  # before any work
     classifier(max_epochs=0).fit(*har_like)
@@ -491,10 +504,10 @@ def test_what_ends_training_leaves_the_model_of_the_epochs_before(
     expected = classifier(max_epochs=2, **WITHOUT_TEXT).fit(X, y)
     stop_in_epoch(monkeypatch, 3, error)
     with pytest.warns(kind, match=message) as caught:
-        model = classifier(head="network", **WITHOUT_TEXT).fit(X, y)
+        model = classifier(**WITHOUT_TEXT).fit(X, y)
     assert caught[0].filename == __file__  # where fit was called
     assert len(model.history_) == 2
-    same(model.set_params(head="ridge"), expected, X)
+    same(model, expected, X)
     assert (model.predict(X) == y).mean() > 0.9
 
 
@@ -521,10 +534,10 @@ def test_an_interrupted_fit_goes_on_at_the_next_call(
     har_like, tmp_path, monkeypatch, always_due
 ):
     X, y = har_like
-    model = classifier(checkpoint=tmp_path / "state", **WITHOUT_TEXT)
+    fit = partial(classifier(**WITHOUT_TEXT).fit, checkpoint=tmp_path / "state")
     for _ in range(2):  # the second time, right after it went on
         with monkeypatch.context() as patch, pytest.warns(UserWarning, match="interr"):
             stop_in_epoch(patch, 3, interrupt)
-            model.fit(X, y)
+            model = fit(X, y)
         same(model, classifier(max_epochs=2, **WITHOUT_TEXT).fit(X, y), X)
-    same(model.fit(X, y), classifier(**WITHOUT_TEXT).fit(X, y), X)
+    same(fit(X, y), classifier(**WITHOUT_TEXT).fit(X, y), X)

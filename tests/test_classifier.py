@@ -162,7 +162,7 @@ def split_and_features(monkeypatch):
     seen = {}
 
     def spy(model, batches, **kwargs):
-        seen.update(kwargs, kept=model.kept.tolist())
+        seen.update(kwargs, kept=model.selected.tolist())
         return []
 
     def fit(X, y):

@@ -89,7 +89,8 @@ def test_predict_writes_classes_and_probabilities(folder, basic_motions, capsys)
     columns = [f"probability of {c}" for c in ("badminton", "running", "standing")]
     np.testing.assert_allclose(table[columns], expected)
     right = (table["label"] == basic_motions.y_test).mean()
-    assert f"{right:.1%} of 40 labels of the file found" in err
+    n_right = (table["label"] == basic_motions.y_test).sum()
+    assert f"accuracy: {100 * right:.1f} % ({n_right} of 40)" in err
     out, _ = run(capsys, *words)
     assert out == (folder / "found.csv").read_text()
     out, _ = run(capsys, *words, "--json", "--quiet")
@@ -110,7 +111,7 @@ def test_predict_explains(folder, basic_motions, capsys):
         assert set(own["label"]) == {model.predict(X)[case]}
         assert own["contribution"].sum() == pytest.approx(rows["contribution"].sum())
         top = rows.loc[rows["contribution"].abs().nlargest(3).index]
-        assert own["phrase"].tolist()[-1] == "all else" and len(own) == 4
+        assert own["phrase"].tolist()[-1] == "remainder" and len(own) == 4
         assert set(own["phrase"][:3]) == set(top["phrase"])
         placed, at = own.dropna(subset="code"), top[top["code"] >= 0]
         assert sorted(placed["start"]) == sorted(at["start"])
@@ -119,16 +120,16 @@ def test_predict_explains(folder, basic_motions, capsys):
     out, _ = run(capsys, *words, "--against", "running", "--json", "--quiet")
     rows = json.loads(out)
     assert {row["against"] for row in rows if row["case"] == 0} == {"running"}
-    assert [row["start"] for row in rows if row["phrase"] == "all else"] == [None] * 2
+    assert [row["start"] for row in rows if row["phrase"] == "remainder"] == [None] * 2
     assert all(isinstance(row["code"], int) for row in rows if row["start"] is not None)
-    assert "'sitting' is no class" in failure(capsys, *words, "--against", "sitting")
+    assert "'sitting' is not a class" in failure(capsys, *words, "--against", "sitting")
     assert "needs --explain" in failure(capsys, *words[:-1], "--against", "running")
 
 
-def test_predict_says_which_labels_the_model_does_not_know(folder, capsys):
+def test_predict_reports_unknown_labels(folder, capsys):
     words = "predict", folder / "motions.npz", "--model", folder / "model"
     _, err = run(capsys, *words)
-    assert "10 series are of classes that the model does not know: walking" in err
+    assert "10 series have labels that are not in the training data: walking" in err
     _, err = run(capsys, *words, "--quiet")
     assert not err
 
@@ -159,7 +160,7 @@ def test_columns_of_a_table_may_have_any_names_and_order(
     expected = load(folder / "model").predict_proba(X).max(axis=1)
     found = [row["probability"] for row in json.loads(out)]
     np.testing.assert_allclose(found, expected)
-    assert "channels that the model does not know: mass" in err
+    assert "channels ignored by the model: mass" in err
     table.drop(columns="gyro_x").to_csv(tmp_path / "new.csv", index=False)
     assert "has no channels ['gyro_x'], which the model" in failure(capsys, *words)
 
@@ -177,37 +178,39 @@ def test_a_training_file_is_read_as_the_other_one_is(
     words = *words, "--case-column", "take", "--label-column", "activity"
     page = tmp_path / "page.html"
     run(capsys, *words, "--output", page, "--training", tmp_path / "old.csv")
-    assert "trained on: " in page.read_text(encoding="utf-8")
+    assert "used in training: " in page.read_text(encoding="utf-8")
 
 
-def test_zero_shot_finds_a_class_without_recordings_and_says_why(
-    folder, basic_motions, capsys
-):
+def test_zero_shot_finds_an_unseen_class_with_reasons(folder, basic_motions, capsys):
     words = "zero-shot", folder / "motions.npz", "--model", folder / "model"
     labels = "badminton, running, standing, walking"
     out, err = run(capsys, *words, "--labels", labels, "--output", folder / "new.csv")
     assert not out
-    assert "walking: not recorded; takes after" in err
+    assert "walking: unseen class, similar to" in err
     assert "A person is walking on level ground." in err
-    assert "standing: recorded" in err
+    assert "standing: training class" in err
     table = pd.read_csv(folder / "new.csv")
     assert (table["label"] == basic_motions.y_test).mean() > 0.6
     right = table["label"] == basic_motions.y_test
-    assert f"{right.mean():.1%} of 40 labels of the file found" in err
-    n_new = right[basic_motions.y_test == "walking"].sum()
-    assert f"of walking, not recorded: {n_new} of 10" in err
-    assert "no candidates" not in err
+    assert f"accuracy: {100 * right.mean():.1f} % ({right.sum()} of 40)" in err
+    new = right[basic_motions.y_test == "walking"]
+    share = f"{100 * new.mean():.1f} % ({new.sum()} of 10)"
+    assert f"accuracy on walking (unseen): {share}" in err
+    assert "among the candidates" not in err
     new = table[table["label"] == "walking"]
     assert len(new) and new["reasons"].str.contains("series and text are ").all()
     known = table[table["label"] == "standing"]
-    assert known["reasons"].str.contains("recorded").all()
+    assert known["reasons"].str.contains("training class").all()
     out, err = run(capsys, *words, "--labels", labels, "--json", "--quiet")
     assert not err
     found = json.loads(out)
     assert [row["label"] for row in found["cases"]] == table["label"].tolist()
     assert found["candidates"][3]["candidate"] == "walking"
     _, err = run(capsys, *words, "--labels", "standing, walking")
-    assert "20 series are of classes that are no candidates: badminton, running" in err
+    assert (
+        "20 series have labels that are not among the candidates: badminton, running"
+        in err
+    )
 
 
 def test_zero_shot_takes_own_texts(folder, capsys):
@@ -225,7 +228,7 @@ def test_zero_shot_takes_own_texts(folder, capsys):
     assert "A person jumps over a rope." in err
     path.write_text("[1]")
     assert "JSON object" in failure(capsys, *words, "--texts", path)
-    assert "no candidates" in failure(capsys, *words, "--labels", " , ")
+    assert "No candidates" in failure(capsys, *words, "--labels", " , ")
 
 
 def test_report_is_written(folder, capsys):
@@ -233,12 +236,12 @@ def test_report_is_written(folder, capsys):
     out, _ = run(capsys, *words, "--output", folder / "page.html")
     assert "page.html" in out
     page = (folder / "page.html").read_text(encoding="utf-8")
-    assert "badminton" in page and "no training series were given" in page
+    assert "badminton" in page and "No training series were given" in page
     # Training series of the same file.
     words = *words, "--training", folder / "motions.npz", "--output"
     run(capsys, *words, folder / "page.html")
     page = (folder / "page.html").read_text(encoding="utf-8")
-    assert "no training series were given" not in page and "trained on: " not in page
+    assert "No training series" not in page and "used in training: " not in page
 
 
 def test_failures_say_what_to_do(folder, basic_motions, capsys):
@@ -443,7 +446,7 @@ def test_warnings_are_lines_of_their_own(toy, monkeypatch, capsys):
     ("text", "said"),
     [
         ("[" * 100_000 + "]" * 100_000, "too many levels"),
-        ('{"slow": "a", "fast": "b", "slow": "c"}', "'slow' is there more than once"),
+        ('{"slow": "a", "fast": "b", "slow": "c"}', "'slow' occurs more than once"),
     ],
 )
 def test_texts_that_cannot_be_meant(text, said, toy, capsys):
@@ -459,7 +462,7 @@ def test_texts_that_cannot_be_meant(text, said, toy, capsys):
         *("--sampling-rate=0", "--sampling-rate=inf", "--sampling-rate=nan"),
     ],
 )
-def test_numbers_out_of_range_are_wrong_usage(option, toy, capsys):
+def test_numbers_out_of_range_are_invalid_usage(option, toy, capsys):
     with pytest.raises(SystemExit) as exit:
         main(["fit", str(toy / "toy.csv"), "--model", str(toy / "new"), option])
     assert exit.value.code == 2
@@ -471,10 +474,10 @@ def test_labels_that_are_numbers_in_one_file_only(tmp_path, capsys):
     data = write_csv(tmp_path / "a.csv", np.array(["1", "2", "3", "other"] * 3))
     page = tmp_path / "page.html"
     _, err = run(capsys, "predict", data, "--model", model, "--json")
-    assert "classes that the model does not know: other" in err
+    assert "labels that are not in the training data: other" in err
     run(capsys, "report", data, "--model", model, "--output", page)
     text = page.read_text(encoding="utf-8")
-    assert "does not know the classes other:" in text
+    assert "Not in the training data: classes other." in text
     assert "<h3>Case take 0 of class 1</h3>" in text
     run(capsys, "predict", data, "--model", model, "--explain", "--against", "1")
 

@@ -232,7 +232,7 @@ def test_bad_parameters_are_refused_in_fit(estimator, har_like, params, error, m
 @pytest.mark.parametrize(
     ("weight", "message"),
     [
-        ([np.nan] + [1] * 23, "sample_weight has no value for case 0"),
+        ([np.nan] + [1] * 23, "sample_weight contains NaN or None, first for case 0"),
         ([-1] + [1] * 23, "Negative values"),
         ([np.inf] + [1] * 23, "infinity"),
         ([0] * 24, "at least one non-zero"),

@@ -318,7 +318,7 @@ def test_explanation_draws_contributions_on_the_series(fitted, basic_motions, st
     tokens = table[table["code"] >= 0]
     label, other = table["label"][0], table["against"][0]
     assert display.title.startswith(f"Case 12. {label} against {other}: ")
-    assert f"contributions sum to {table['contribution'].sum():+.2f}" in display.title
+    assert f"log-odds {table['contribution'].sum():+.2f}" in display.title
     most = tokens["contribution"].abs().max()
     for channel, panel in enumerate(display.axes_):
         np.testing.assert_array_equal(
@@ -349,7 +349,7 @@ def test_explanation_draws_contributions_on_the_series(fitted, basic_motions, st
                 )
     assert len(display.numbers_) > 5
     below = display.colorbar_.ax.get_xlabel()
-    assert f"speaks for {label}" in below and f"speaks for {other}" in below
+    assert f"evidence for {label}" in below and f"evidence for {other}" in below
 
 
 def test_explanation_of_chosen_classes_and_channels(fitted, basic_motions):
@@ -420,7 +420,7 @@ def test_small_codes_are_drawn_larger_and_say_so():
     assert limits[0][0] == pytest.approx(5 * limits[2][0])
     marks = [[text.get_text() for text in panel.texts] for panel in display.axes_.flat]
     assert ["5:1" in each for each in marks] == [False, False, True, False]
-    assert "5:1 or 20:1: drawn" in display.figure_.get_supxlabel()
+    assert "5:1 or 20:1: enlarged" in display.figure_.get_supxlabel()
     assert_legible(display.figure_)
 
 
@@ -499,7 +499,7 @@ def test_history_has_a_panel_per_loss(fitted, style):
         assert line.get_ydata().tolist() == losses
 
 
-def test_history_of_held_out_series_shows_the_epoch_that_was_kept():
+def test_history_of_held_out_series_shows_the_best_epoch():
     history = [
         {"dur": 0.1, "train_loss": 3.0, "valid_loss": 4.0, "train_text": 1.0},
         {"dur": 0.1, "train_loss": 2.0, "valid_loss": 3.0},
@@ -516,8 +516,8 @@ def test_history_of_held_out_series_shows_the_epoch_that_was_kept():
     (legend,) = display.figure_.legends
     assert [text.get_text() for text in legend.get_texts()] == [
         "training",
-        "held-out series",
-        "epoch that was kept",
+        "validation",
+        "best epoch",
     ]
     assert_legible(display.figure_)
 

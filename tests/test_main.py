@@ -34,7 +34,7 @@ def test_demo_shows_what_it_found(demo):
         )
         assert float(row[1]) > 0.8
     assert re.search(r"walking recognised +\d+% +\d+ of 10\n", text)
-    assert re.search(r"three others recognised +\d+% +\d+ of 30\n", text)
+    assert re.search(r"other three classes recognised +\d+% +\d+ of 30\n", text)
     assert re.search(r"0\.0 s +\d\.\d s +\d+  \w+", text)
     assert "A person is walking on level ground." in text
     assert "report.html" in text
@@ -62,7 +62,7 @@ def test_demo_says_what_is_missing(monkeypatch, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert not out
     assert err == (
-        "sktext_vq demo: The demo needs sktime and numba, for data and for "
+        "sktext_vq demo: The demo needs sktime and numba for its data and the "
         "comparison: pip install 'sktext_vq[sktime]'\n"
     )
 

@@ -14,14 +14,17 @@ from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.numpy
 import torch
 from conftest import in_long_run
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 from sktext_vq import TextEncoder, VQTextClassifier, VQTextTransformer, load, save
+from sktext_vq._formats.values import ValueReader, ValueWriter
 from sktext_vq._utils.container import pack
 from sktext_vq.persistence import _FORMAT, FORMAT_VERSION
 
@@ -74,9 +77,10 @@ def same(left, right, X):
     [
         {},
         {"channel_names": CHANNELS, "augment": {"gain": 0.3}, "sampling_rate": 20.0},
-        {"gravity": {"acc": (0, 1, 2)}, "gravity": "replace"},
+        {"gravity": {"acc": (0, 1, 2)}},
+        {"channel_names": CHANNELS, "gravity": "replace"},
         {"max_epochs": 2},
-        {"max_epochs": 2, "head": "network", "class_weight": "balanced"},
+        {"max_epochs": 2, "class_weight": "balanced"},
         {
             "max_epochs": 2,
             "loss_weights": {
@@ -89,7 +93,10 @@ def same(left, right, X):
         },
         {"text": {"walking": ["to walk", "a slow gait"], "running": "to run"}},
     ],
-    ids=["closed", "named", "gravity", "trained", "network", "all parts", "texts"],
+    ids=[
+        *("closed", "named", "gravity", "replaced", "trained", "weighted"),
+        *("all parts", "texts"),
+    ],
 )
 def test_loaded_classifier_predicts_bit_for_bit_the_same(parameters, tmp_path):
     X = panel()
@@ -148,7 +155,6 @@ def test_labels_of_any_kind_come_back_as_they_were(y, tmp_path):
 
 
 def test_names_of_columns_come_back(tmp_path):
-    pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(panel()[:, 0], columns=[f"t{i}" for i in range(48)])
     loaded = load(save(small().fit(frame, labels()), tmp_path / "m.safetensors"))
     assert loaded.predict(frame).shape == (24,)
@@ -168,7 +174,7 @@ def test_a_function_as_text_encoder_has_to_be_given_again(tmp_path):
         with pytest.raises(
             ValueError,
             match=r"^Texts were embedded by the function '.*\.embed', which a saved "
-            r"model does not hold: give it anew by set_params\(text_encoder=\.{3}\)\.$",
+            r"model does not hold: set it again with set_params\(text_encoder=\.+\)\.$",
         ):
             loaded.predict_zero_shot(X, names)
         loaded.set_params(text_encoder=embed)
@@ -198,8 +204,8 @@ def test_a_model_of_a_gpu_loads_where_there_is_none(tmp_path, monkeypatch):
     path = save(model, tmp_path / "model.safetensors")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     message = (
-        r"^The model was made with device='cuda', which is not here: device is now "
-        r'"auto"\.$'
+        r"^The model was made with device='cuda', which is not available: device "
+        r'is now "auto"\.$'
     )
     with pytest.warns(UserWarning, match=message):
         loaded = load(path)
@@ -352,8 +358,8 @@ def test_a_file_of_a_newer_version_says_so(saved, tmp_path):
     path = rewritten(saved, tmp_path / "newer.safetensors", change)
     with pytest.raises(
         ValueError,
-        match=r"newer\.safetensors was written by a newer sktext_vq, in version 2 of "
-        r"the format, and this is .* reads up to version 1: upgrade sktext_vq\.$",
+        match=r"newer\.safetensors was written by a newer sktext_vq, in version 3 of "
+        r"the format, and this is .* reads up to version 2: upgrade sktext_vq\.$",
     ):
         load(path)
 
@@ -394,47 +400,70 @@ def test_tensors_and_their_description_have_to_match(saved, tmp_path):
 @pytest.mark.parametrize("name", ["system", "os.system", "Pipeline", "object", "eval"])
 def test_a_file_cannot_choose_what_is_made(name, saved, tmp_path):
     def change(document, metadata):
-        document["objects"][-1][0] = name
+        document["estimator"] = name
 
     path = rewritten(saved, tmp_path / "foreign.safetensors", change)
-    with pytest.raises(ValueError, match="description is off"):
+    with pytest.raises(ValueError, match="content is invalid"):
+        load(path)
+
+    def change_kind(document, metadata):
+        document["state"] = {name: document["state"]}
+
+    path = rewritten(saved, tmp_path / "foreign.safetensors", change_kind)
+    with pytest.raises(ValueError, match=r"content is invalid.*unknown kind"):
         load(path)
 
 
 @pytest.mark.parametrize(
-    ("estimator", "why"),
+    ("state", "why"),
     [
-        (3, "it holds no estimator"),
-        ({"weird": 1}, r"its description is off: LookupError\(\"unknown kind 'weird'"),
-        ({"object": 1, "set": []}, "its description is off: ValueError"),
+        (3, "ValueError.*is not a description of a part"),
+        ({"weird": 1}, r"LookupError\(\"unknown kind 'weird'"),
+        ({"dict": [], "set": []}, "ValueError"),
+        ({"dict": []}, "ValueError.*lacks"),
     ],
 )
-def test_what_is_no_estimator_is_refused(estimator, why, saved, tmp_path):
+def test_what_is_no_estimator_is_refused(state, why, saved, tmp_path):
     def change(document, metadata):
-        document["estimator"] = estimator
+        document["state"] = state
 
     path = rewritten(saved, tmp_path / "other.safetensors", change)
-    with pytest.raises(ValueError, match=f"is damaged: {why}.*Save the model"):
+    with pytest.raises(ValueError, match=f"content is invalid: {why}.*Save the model"):
         load(path)
+
+
+def entries(document, *names):
+    """Return the pairs of an entry of a state."""
+    pairs = document["state"]["dict"]
+    for name in names:
+        pairs = dict(pairs)[name]["dict"]
+    return pairs
+
+
+def put(document, value, *names):
+    """Change an entry of a state."""
+    (pair,) = (p for p in entries(document, *names[:-1]) if p[0] == names[-1])
+    pair[1] = value
 
 
 def test_parameters_of_later_versions_have_their_defaults(saved, tmp_path):
     def change(document, metadata):
-        del document["objects"][0][1]["gravity_views"]
+        pairs = entries(document, "parameters")
+        pairs.remove(["gravity", "append"])
 
     path = rewritten(saved, tmp_path / "earlier.safetensors", change)
     loaded = load(path)
-    assert loaded.gravity_views == "beside"
+    assert loaded.gravity == "append"
     same(loaded, load(saved), panel(seed=1))
 
 
-@pytest.mark.parametrize("part", ["sha256", "objects", "estimator"])
+@pytest.mark.parametrize("part", ["sha256", "state", "estimator"])
 def test_a_description_that_lacks_a_part_is_refused(part, saved, tmp_path):
     def change(document, metadata):
         del document[part]
 
     path = rewritten(saved, tmp_path / "lacking.safetensors", change)
-    why = re.escape(f"{path} is damaged: its description is off")
+    why = re.escape(f"{path} is damaged: its content is invalid")
     with pytest.raises(ValueError, match=why):
         load(path)
 
@@ -456,11 +485,15 @@ def test_files_of_other_kinds_are_refused(tmp_path):
         load(tmp_path / "missing")
 
 
-def test_values_of_every_kind_come_back_as_they_were(tmp_path, recwarn):
-    model = small().fit(panel(), labels())
-    rng = np.random.default_rng(0)
-    square = rng.normal(size=(3, 4))
-    frozen = torch.nn.Parameter(torch.arange(3.0), requires_grad=False)
+def round_trip(value):
+    """Write a value as a file does, and read it back."""
+    writer = ValueWriter()
+    node = json.loads(json.dumps(writer.encode(value, "value")))
+    return ValueReader(writer.arrays).decode(node)
+
+
+def test_values_of_every_kind_come_back_as_they_were():
+    square = np.random.default_rng(0).normal(size=(3, 4))
     arrays = [
         *(square, np.asfortranarray(square), square[:, ::2], square.T, square > 0),
         *(square.astype(">f4"), np.arange(3, dtype=np.uint8), np.zeros((0, 2))),
@@ -469,50 +502,90 @@ def test_values_of_every_kind_come_back_as_they_were(tmp_path, recwarn):
         np.array([[1], [2]], dtype="timedelta64[s]"),
     ]
     plain = [None, True, 3, 2.5, "text", [1, [2]], (1, (2,)), {1: "a", "b": (2,)}, {3}]
-    model.odd_ = [*plain, np.inf, -np.inf, np.nan, np.float32(0.5), np.int8(3)]
-    model.odd_ += [np.bool_(True), Path("a/b"), frozenset({4})]
-    model.arrays_, model.twice_ = arrays, (square, frozen, frozen)
-    model.tensors_ = [torch.ones(2, 3).T, torch.zeros(2, requires_grad=True)]
-    loaded = load(save(model, tmp_path / "model"))
-    assert loaded.odd_[:9] == plain
-    assert list(map(type, loaded.odd_[:9])) == list(map(type, plain))
-    assert loaded.odd_[9:11] == [np.inf, -np.inf]
-    assert np.isnan(loaded.odd_[11])
-    assert loaded.odd_[12:] == [0.5, 3, True, str(Path("a/b")), {4}]
-    for found, expected in zip(loaded.arrays_, arrays, strict=True):
-        assert found.dtype == expected.dtype.newbyteorder("=")
-        np.testing.assert_array_equal(found, expected)
-        assert found.flags.writeable
+    odd = [*plain, np.inf, -np.inf, np.nan, np.float32(0.5), np.int8(3)]
+    odd += [np.bool_(True), Path("a/b"), frozenset({4})]
+    found = round_trip(odd)
+    assert found[:9] == plain
+    assert list(map(type, found[:9])) == list(map(type, plain))
+    assert found[9:11] == [np.inf, -np.inf]
+    assert np.isnan(found[11])
+    assert found[12:] == [0.5, 3, True, str(Path("a/b")), {4}]
+    loaded = round_trip(arrays)
+    for array, expected in zip(loaded, arrays, strict=True):
+        assert array.dtype == expected.dtype.newbyteorder("=")
+        np.testing.assert_array_equal(array, expected)
+        assert array.flags.writeable
     # Rounding of products depends on the order in memory.
-    assert loaded.arrays_[1].flags.f_contiguous
-    assert loaded.arrays_[0].flags.c_contiguous
-    assert loaded.twice_[0] is loaded.arrays_[0]
-    assert loaded.twice_[1] is loaded.twice_[2]
-    assert isinstance(loaded.twice_[1], torch.nn.Parameter)
-    assert not loaded.twice_[1].requires_grad
-    for found, expected in zip(loaded.tensors_, model.tensors_, strict=True):
-        assert torch.equal(found, expected)
-        assert found.requires_grad == expected.requires_grad
-    assert loaded.device == "auto"
-    assert not recwarn
+    assert loaded[1].flags.f_contiguous
+    assert loaded[0].flags.c_contiguous
+
+
+@pytest.mark.parametrize(
+    "channel_names",
+    [
+        pd.Index(CHANNELS),
+        pd.Series(CHANNELS),
+        np.array(CHANNELS),
+        tuple(CHANNELS),
+    ],
+    ids=["index", "series", "array", "tuple"],
+)
+def test_parameters_of_a_loaded_model_can_be_used(channel_names, tmp_path):
+    names = ["walking", "running"]
+    texts = {np.str_("walking"): ["to walk"], "running": np.array(["to run"])}
+    model = small(
+        channel_names=channel_names,
+        text=texts,
+        text_encoder=TextEncoder("hashing", batch_size=8),
+        class_weight={"walking": np.float64(2), "running": 1},
+        n_codes=np.int64(16),
+        sampling_rate=np.float32(20),
+        n_jobs=1,
+    ).fit(panel(), labels())
+    loaded = load(save(model, tmp_path / "model"))
+    for other in (loaded, clone(loaded).fit(panel(), labels())):
+        np.testing.assert_array_equal(
+            other.predict_proba(panel()), model.predict_proba(panel())
+        )
+        np.testing.assert_array_equal(
+            other.predict_proba_zero_shot(panel(), names),
+            model.predict_proba_zero_shot(panel(), names),
+        )
+    assert loaded.channel_names_ == CHANNELS
+    loaded.set_params(n_codes=32, text=None).fit(panel(), labels())
+    assert len(loaded.codebook_) == 32
+
+
+def test_a_random_state_goes_on_after_loading(tmp_path):
+    random_state = np.random.RandomState(3)
+    random_state.normal()  # one more is kept for the next call
+    model = small(random_state=random_state).fit(panel(), labels())
+    loaded = load(save(model, tmp_path / "model"))
+    assert loaded.random_state.normal() == random_state.normal()
+    first, second = (each.fit(panel(), labels()) for each in (model, loaded))
+    np.testing.assert_array_equal(first.codebook_, second.codebook_)
+    np.testing.assert_array_equal(
+        first.predict_proba(panel(seed=1)), second.predict_proba(panel(seed=1))
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (object(), r"\.odd_ is a object, which a saved model cannot hold: <object"),
-        ([{"a": object()}], r"\.odd_\[0\]\['a'\] is a object"),
-        (np.ones(2, complex), r"\.odd_ has dtype complex128, which no file can hold"),
+        (object(), r"\.verbose is a object, which a saved model cannot hold: <object"),
+        ([{"a": object()}], r"\.verbose\[0\]\.a is a object"),
+        (np.ones(2, complex), r"\.verbose has dtype complex128, which a saved model"),
         (
             len,
-            r"\.odd_ is a builtin_function_or_method, .*set_params, or use pickle\.$",
+            r"\.verbose is a builtin_function_or_method, .*with set_params, or use "
+            r"pickle\.$",
         ),
     ],
 )
 def test_values_that_no_file_holds_are_named(value, message, tmp_path):
     model = small().fit(panel(), labels())
-    model.odd_ = value
-    with pytest.raises(TypeError, match="^VQTextClassifier" + message):
+    model.verbose = value
+    with pytest.raises(TypeError, match=r"^VQTextClassifier\.parameters" + message):
         save(model, tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
@@ -544,7 +617,7 @@ def test_what_cannot_be_saved_is_refused(tmp_path):
     with pytest.raises(OSError, match="does not exist"):
         save(model, tmp_path / "no" / "model.safetensors")
     model.verbose = object()
-    with pytest.raises(TypeError, match=r"VQTextClassifier\.verbose"):
+    with pytest.raises(TypeError, match=r"VQTextClassifier\.parameters\.verbose"):
         save(model, path)
     assert not list(tmp_path.iterdir())
 
@@ -652,15 +725,18 @@ def changes(document, arrays):
 
         return lambda: (changed(document, where, put), arrays)
 
-    for where in nodes({key: document[key] for key in ("objects", "estimator")}):
+    for where in nodes({key: document[key] for key in ("state", "estimator")}):
         own = at(document, where)
         for value in other_values(own):
             yield f"{where} = {value!r}"[:200], with_value(where, value)
+        lack = partial(changed, document, where, operator.delitem)
+        yield f"without {where}", lambda lack=lack: (lack(), arrays)
         if isinstance(where[-1], str):
-            lack = partial(changed, document, where, operator.delitem)
-            yield f"without {where}", lambda lack=lack: (lack(), arrays)
             beside = (*where[:-1], "predict")
             yield f"predict beside {where}", with_value(beside, own)
+        elif isinstance(own, list) and len(own) == 2 and isinstance(own[0], str):
+            value = ["predict", own[1]]
+            yield f"predict for {where}", with_value(where, value)
     for name, array in arrays.items():
         for other in other_arrays(array):
             new = np.ascontiguousarray(other).reshape(np.shape(other))
@@ -675,7 +751,6 @@ def trained(tmp_path_factory):
         max_epochs=1,
         loss_weights=losses | {"series": 1.0},
         channel_names=CHANNELS,
-        head="network",
         random_state=np.random.RandomState(0),
     ).fit(panel(), labels())
     path = tmp_path_factory.mktemp("trained") / "model.safetensors"
@@ -728,24 +803,39 @@ sktext_vq.save(sktext_vq.load(sys.argv[1]), sys.argv[2])
 def test_a_file_does_not_choose_paths(tmp_path):
     encoder = TextEncoder("hashing", cache=str(tmp_path / "cache"))
     model = small(text_encoder=encoder).fit(panel(), labels())
-    model.checkpoint = tmp_path / "state"
     path = save(model, tmp_path / "model")
     assert str(tmp_path).encode() not in path.read_bytes()
-    assert encoder.cache and model.checkpoint  # which stay as they are
+    assert encoder.cache  # which stays as it is
 
     def change(document, metadata):
-        for name, parts in document["objects"]:
-            if name == "TextEncoder":
-                parts |= {"cache": f"{tmp_path}/other", "model": f"{tmp_path}/weights"}
-            if name == "VQTextClassifier":
-                parts["checkpoint"] = f"{tmp_path}/other"
+        (node,) = (
+            value
+            for name, value in entries(document, "parameters")
+            if name == "text_encoder"
+        )
+        pairs = node["text_encoder"]["dict"]
+        (model,) = (pair for pair in pairs if pair[0] == "model")
+        model[1] = f"{tmp_path}/weights"
 
-    rewritten(path, path, change)
+    def add_cache(document, metadata):
+        for name, value in entries(document, "parameters"):
+            if name == "text_encoder":
+                value["text_encoder"]["dict"].append(["cache", f"{tmp_path}/other"])
+
+    def add_checkpoint(document, metadata):
+        entries(document, "parameters").append(["checkpoint", f"{tmp_path}/other"])
+
     before = sorted(tmp_path.rglob("*"))
+    for add in (add_cache, add_checkpoint):
+        other = rewritten(path, tmp_path / "other", add)
+        with pytest.raises(ValueError, match="content is invalid"):
+            load(other)
+        other.unlink()
+    rewritten(path, path, change)
     with watched() as events:
         loaded = load(path)
         loaded.predict_proba(panel(2))
-    assert loaded.checkpoint is None and loaded.text_encoder.cache is None
+    assert loaded.text_encoder.cache is None
     touched = [name for _, name in events if str(tmp_path) in name]
     assert touched == [str(path)]
     # What is named is read only where somebody asks for texts.
@@ -754,22 +844,39 @@ def test_a_file_does_not_choose_paths(tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_declared_lengths_take_no_memory(saved, tmp_path):
-    import tracemalloc
-
-    document, arrays = taken_apart(saved)
-    wide = copy.deepcopy(document)
-    wide["objects"][0][1]["note_"] = {"items": [["a"], "<U300000000", [1]]}
-    long = copy.deepcopy(document)
-    long["objects"][0][1]["n_timepoints_"] = 2 * 10**8
-    for changed_one in (wide, long):
-        path = sealed_again(tmp_path / "model", changed_one, arrays)
-        tracemalloc.start()
-        with pytest.raises(ValueError, match="is damaged"):
-            load(path)
-        _, most = tracemalloc.get_traced_memory()
-        tracemalloc.stop()
-        assert most < 50e6
+def test_declared_sizes_take_no_memory(trained, tmp_path):
+    sizes = [
+        (("parameters", "verbose"), {"items": [["a"], "<U300000000", [1]]}),
+        (("features", "n_timepoints"), 2 * 10**8),
+        (("features", "n_timepoints"), 10**300),
+        (("features", "n_codes"), 2**20 - 1),
+        (("features", "channels"), ["x"] * 10**5),
+        (("network", "n_classes"), 2**20 - 1),
+        (("network", "text_dim"), 2**20 - 1),
+        (("network", "digits", "parameters", "n_digits"), 6),
+        (("network", "digits", "parameters", "n_timepoints"), 10**9),
+    ]
+    paths = [trained]
+    for number, (entry, value) in enumerate(sizes):
+        document, arrays = taken_apart(trained)
+        put(document, value, *entry)
+        paths.append(sealed_again(tmp_path / f"{number}", document, arrays))
+    code = """
+import resource, sys, sktext_vq
+sktext_vq.load(sys.argv[1])
+limit = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+with open("/proc/self/statm") as file:
+    size = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**26, resource.RLIM_INFINITY))
+for path in sys.argv[2:]:
+    try:
+        sktext_vq.load(path)
+    except ValueError as error:
+        assert "is damaged" in str(error)
+    else:
+        sys.exit(f"{path} was read")
+"""
+    subprocess.run([sys.executable, "-c", code, *paths], check=True)
 
 
 @pytest.mark.parametrize(

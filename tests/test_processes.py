@@ -20,9 +20,10 @@ index = PartialState(cpu=True).process_index
 data = np.load(f"{folder}/data.npz")
 same = {"n_codes": 16, "max_features": 60, "device": "accelerate", "n_jobs": 1}
 
-def fit(name, random_state=0, **parameters):
+def fit(name, random_state=0, checkpoint=None, **parameters):
     model = VQTextClassifier(random_state=random_state, **same, **parameters)
-    save(model.fit(data["X"], data["y"]), f"{folder}/{name} {index}")
+    model.fit(data["X"], data["y"], checkpoint=checkpoint)
+    save(model, f"{folder}/{name} {index}")
 
 fit("plain", text=None, max_epochs=3)
 own = {"text_encoder": "hashing", "loss_weights": {"codebook": 0.1, "digits": 1.0}}

@@ -116,7 +116,7 @@ def test_page_has_what_the_model_says(fitted, basic_motions, tmp_path):
         if isinstance(row["phrase"], str):
             assert f"“{row['phrase']}”, confidence {row['confidence']:.2f}" in card
         else:
-            assert "no name: evidence too thin" in card
+            assert "no name: insufficient evidence" in card
         assert f"{row['lift']:.2g} times the average in {row['class']}" in card
     assert 0 < codes["phrase"].isna().sum() < 64
     # Six channels of all cases, and the losses.
@@ -152,7 +152,7 @@ def test_cases_say_which_tokens_decided(fitted, basic_motions, tmp_path):
             for row in top[:8].to_dict("records")
         ]
         total = signed(table["contribution"].sum())
-        assert f"together {total}, so “{label}” is " in article
+        assert f"log-odds {total}, so “{label}” is " in article
         # Each token has its contribution where it is drawn.
         drawn = re.findall(r"<title>[^<]*: (.\d+\.\d\d)</title>", article)
         assert len(drawn) == len(tokens)
@@ -226,8 +226,8 @@ def test_one_channel_of_30_points_and_numbers_as_classes(tmp_path):
     classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:10], y[:10])
     text, _ = write(classifier, X[10:], y[10:], tmp_path, n_examples=2)
     assert text.count('<article class="case told"') == 2
-    assert "No text guided the training" in text
-    assert "the vocabulary is the closed form" in text
+    assert "Training used no text" in text
+    assert "None: closed form." in text
     assert "of class 0</h3>" in text
     # Timepoints, as nothing says how long one takes.
     assert "From left to right: 30 timepoints" in text
@@ -263,7 +263,7 @@ def test_classes_that_the_model_does_not_know(fitted, basic_motions, tmp_path):
     y = basic_motions.y_test.astype(object)
     y[:5] = "swimming"
     text, _ = write(fitted, basic_motions.X_test, y, tmp_path)
-    assert "does not know the classes swimming" in text
+    assert "Not in the training data: classes swimming." in text
     assert "<dd>0.875</dd>" in text or "<dd>0.850</dd>" in text
 
 
@@ -273,14 +273,16 @@ def test_transformers_have_no_scores(labels, basic_motions, tmp_path):
     transformer = VQTextTransformer(16, max_epochs=0, random_state=0)
     transformer.fit(X, y if labels else None)
     text, page = write(transformer, X, y if labels else None, tmp_path)
-    assert "10 series, told by 16 shapes" in text
+    assert "10 series, with a codebook of 16 shapes" in text
     assert "Report of a VQTextTransformer" in text
-    for part in ("Accuracy", "Confusion", "predicted", "Why ", "speaks for"):
+    for part in ("Accuracy", "Confusion", "predicted", "Why ", "evidence for"):
         assert part not in text
     assert text.count('<article class="case"') == 10
     assert ("of class walking</h3>" in text) == labels
     assert ("Series by class" in text) == labels
-    assert ("no name: evidence too thin" in text or "confidence 0." in text) == labels
+    assert (
+        "no name: insufficient evidence" in text or "confidence 0." in text
+    ) == labels
     drawings = [a for _, a in page.attributes if a.get("role") == "img"]
     assert len(drawings) == 16 + 10 * 6
 
@@ -310,7 +312,9 @@ def test_mistakes_among_many_classes_are_listed(many):
     text, predicted, y = many(60)
     assert len(text) < 500_000 and "Confusion matrix" not in text
     pairs = Counter(zip(y[predicted != y], predicted[predicted != y], strict=True))
-    listed = text[text.index("<caption>Mistakes that") :].partition("</table>")[0]
+    listed = text[text.index("<caption>Most frequent errors") :].partition("</table>")[
+        0
+    ]
     rows = re.findall(
         r">(activity \d+)</th>\s*<td>(?:<a [^>]*>)?(\d)(?:</a>)?</td>"
         r'<td>\d+ %</td><td class="words">(activity \d+)<',
@@ -359,13 +363,13 @@ def test_names_of_cases_come_from_the_index_of_a_frame(tmp_path):
     # Numbers that are text elsewhere are the same labels.
     text, _ = write(classifier, X, y.astype(str), tmp_path, X_train=X.loc[names[:2]])
     assert "<h3>Case walk 3 of class 2</h3>" in text
-    assert "trained on: cases walk 0, walk 1." in text
-    assert "does not know" not in text
+    assert "used in training: cases walk 0, walk 1." in text
+    assert "Not in the training data" not in text
     with pytest.raises(ValueError, match="groups"):
         write_report(classifier, X, y, tmp_path / "report.html", groups=[1])
 
 
-def test_warnings_tell_what_is_doubtful():
+def test_warnings_about_series():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 3, 30))
     X[:, 0] = 1.0
@@ -387,13 +391,13 @@ def test_warnings_tell_what_is_doubtful():
     for said, expected in zip(
         found,
         [
-            "There are no series of c3.",
-            "out of balance: 14 series of c0, 1 of c2",
+            "No series of class c3.",
+            "unbalanced: 14 series of c0, 1 of c2",
             "Fewer than 5 series of c2",
-            "2 of 20 series repeat another one: cases 2 and 7 and 11.",
-            "same series has different labels: cases 2 and 7 and 11.",
-            "2 of 20 series were trained on: cases 8, 9.",
-            "Constant in every series, so without any shape: dead.",
+            "2 of 20 series are duplicates: cases 2 and 7 and 11.",
+            "Equal series have different labels: cases 2 and 7 and 11.",
+            "2 of 20 series were used in training: cases 8, 9.",
+            "Constant in every series: dead.",
             "Constant in some series: b (1 of 20).",
             "0.56 % of all values are missing, most in c (1.7 %)",
         ],
@@ -402,15 +406,17 @@ def test_warnings_tell_what_is_doubtful():
         assert expected in said
 
 
-def test_nothing_doubtful_is_said_to_be_so(fitted, basic_motions, tmp_path):
+def test_absence_of_warnings_is_reported(fitted, basic_motions, tmp_path):
     X, y = basic_motions.X_test, basic_motions.y_test
     text, _ = write(fitted, X, y, tmp_path)
-    assert "None: classes are in balance, no series is there twice, no channel" in text
-    assert "no training series were given" in text
+    assert (
+        "None: classes are balanced, there are no duplicate series, no constant" in text
+    )
+    assert "No training series were given" in text
     text, _ = write(fitted, X, y, tmp_path, X_train=basic_motions.X_train)
-    assert "none was trained on" in text
+    assert "no duplicate series, no training series, no constant" in text
     text, _ = write(fitted, X, y, tmp_path, X_train=X[:3])
-    assert "3 of 40 series were trained on: cases 0, 1, 2." in text
+    assert "3 of 40 series were used in training: cases 0, 1, 2." in text
     with pytest.raises(ValueError, match="X_train has 1 channels, X has 6"):
         write_report(fitted, X, y, tmp_path / "report.html", X_train=X[:, 0])
 

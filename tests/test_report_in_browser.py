@@ -194,7 +194,7 @@ def test_cases_are_shown_one_at_a_time(open_page):
     assert status(page, ".browser").endswith("of class running, predicted standing")
     page.get_by_label("Show").select_option(label="class walking (2)")
     for _ in range(2):
-        assert "of class walking, right" in status(page, ".browser")
+        assert "of class walking, correct" in status(page, ".browser")
         page.get_by_role("button", name="Next case").click()
 
 

@@ -5,12 +5,11 @@ import torch.nn.functional as F
 
 from sktext_vq import VQTextClassifier
 from sktext_vq._training.texts import encode_texts
+from sktext_vq.nn.auxiliary.digits import PATCH, DigitBranch
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.text_branch import (
-    PATCH,
     ClassMemory,
     CodeDecoder,
-    DigitBranch,
     TextBranch,
     Texts,
 )
@@ -67,7 +66,7 @@ def test_gradients_stay_finite_beside_padding_of_nan(branch, texts):
     words[~texts.known] = float("nan")
     branch(texts._replace(words=words))[0][:, 0].sum().backward()
     assert all(weight.grad.isfinite().all() for weight in branch.parameters())
-    assert (branch.enter[0].weight.grad != 0).any()
+    assert (branch.input_projection[0].weight.grad != 0).any()
 
 
 def test_more_padding_does_not_move_a_text(branch, texts):

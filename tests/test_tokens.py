@@ -150,7 +150,7 @@ def test_compiled_code_counts_as_torch_does(
         batch = Batch(series * observed, observed, lengths)
     with torch.inference_mode():
         found = tokenizer(batch)
-        monkeypatch.setattr(tokens, "_kernels", lambda: None)
+        monkeypatch.setattr(tokens, "load_kernels", lambda: None)
         expected = tokenizer(batch)
     assert found.shape == expected.shape == (20, tokenizer.layout.n_features)
     # A window as near to one code as to another may go to either.
@@ -225,7 +225,8 @@ def test_knots_are_quantiles_of_windows_that_count():
 def test_kernels_that_numba_does_not_compile_are_not_used(with_jit):
     pytest.importorskip("numba")
     program = (
-        "from sktext_vq.nn import tokenizer; print(tokenizer._kernels() is not None)"
+        "from sktext_vq.nn.compiled import load_kernels\n"
+        "print(load_kernels() is not None)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -278,7 +279,7 @@ def test_training_features_are_those_of_prediction_and_have_gradients(monkeypatc
     found, error = tokenizer.train_forward(Batch(series), 0.5, first=0, step=1)
     with torch.inference_mode():
         compiled = tokenizer(Batch(series)).clone()
-        monkeypatch.setattr(tokens, "_kernels", lambda: None)
+        monkeypatch.setattr(tokens, "load_kernels", lambda: None)
         expected = tokenizer(Batch(series))
     torch.testing.assert_close(found.detach(), expected.clone(), atol=1e-4, rtol=0)
     # Compiled code sums in another order, which shows under a root that is steep at 0.

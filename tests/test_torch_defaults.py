@@ -71,7 +71,7 @@ def everything(X, y, folder):
     weights = {"digits": 1.0, "codebook": 0.1, "fused": 1.0, "series": 1.0}
     classifier = VQTextClassifier(**small).fit(X, y)
     model = load(save(classifier, folder / "model.safetensors"))
-    network = VQTextClassifier(head="network", loss_weights=weights, **small)
+    network = VQTextClassifier(loss_weights=weights, **small)
     network.fit(X, y, init=classifier)
     transformer = VQTextTransformer(n_jobs=2, **small).fit(X, y)
     export_onnx(model, folder / "model.onnx")
@@ -109,7 +109,7 @@ def expected(data, tmp_path_factory):
     return everything(*data, tmp_path_factory.mktemp("expected"))
 
 
-@pytest.mark.filterwarnings("ignore:.*is taken for a class", "ignore:The text of")
+@pytest.mark.filterwarnings("ignore:.*is treated as an unseen", "ignore:The text of")
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_settings_of_the_caller_change_nothing(setting, data, expected, tmp_path):
     with SETTINGS[setting]():

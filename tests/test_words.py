@@ -43,7 +43,9 @@ def found(path):
     pieces = prose_of(text) if path.suffix == ".py" else [(1, text)]
     for pattern, better in words_not_to_use().items():
         for line, piece in pieces:
-            for match in re.finditer(pattern.replace(" ", r"\s+"), piece, re.IGNORECASE):
+            for match in re.finditer(
+                pattern.replace(" ", r"\s+"), piece, re.IGNORECASE
+            ):
                 at = line + piece[: match.start()].count("\n")
                 where = f"{path.relative_to(ROOT)}:{at}"
                 yield f"{where}: {match.group()!r}; better: {better}"

@@ -374,10 +374,10 @@ def head_predicts(classifier, X):
     """Return the classes that the head of the network predicts."""
     model = classifier.network_.model
     panel, execution = classifier.check_X(X), classifier._execution()
-    features = classifier.features_.select(model.kept.numpy())
+    features = classifier.features_.select(model.selected.numpy())
     picked = torch.from_numpy(features.transform(panel, execution))
     with torch.inference_mode():
-        logits = model.class_head(model.standardise_picked(picked))
+        logits = model.class_head(model.standardise(picked))
     return classifier.classes_[logits.argmax(dim=1).numpy()]
 
 

@@ -8,7 +8,7 @@ from sklearn.base import clone
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._training.digits import DigitCodec
-from sktext_vq.nn.text_branch import PATCH, DigitBranch
+from sktext_vq.nn.auxiliary.digits import PATCH, DigitBranch
 from sktext_vq.panel import as_panel
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 
@@ -134,7 +134,7 @@ def perfect(writer):
     arguments = writer.arguments(TextEncoder("hashing"))
     branch = Perfect(dim=8, z_dim=4, n_heads=1, **arguments)
     return SimpleNamespace(
-        digits=branch,
+        auxiliary={"digits": SimpleNamespace(branch=branch)},
         text=object(),
         decoder=SimpleNamespace(keys=lambda codebook: None),
         tokenizer=SimpleNamespace(codebook=None),

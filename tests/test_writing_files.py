@@ -35,7 +35,7 @@ def model():
 
 def train(model, path):
     parameters = model.get_params() | {"max_epochs": 1, "text": None}
-    VQTextClassifier(**parameters | {"checkpoint": path}).fit(*toy())
+    VQTextClassifier(**parameters).fit(*toy(), checkpoint=path)
 
 
 WRITERS = {
@@ -73,7 +73,9 @@ def special(kind, path):
 @posix
 @pytest.mark.parametrize("writer", list(WRITERS))
 def test_no_writer_replaces_a_fifo(writer, model, tmp_path, monkeypatch):
-    monkeypatch.setattr("sktext_vq._base.Scaler.fit", None)  # told before any work
+    monkeypatch.setattr(
+        "sktext_vq._features.scaling.Scaler.fit", None
+    )  # told before any work
     path = tmp_path / "out.csv"
     os.mkfifo(path)
     with pytest.raises(OSError, match=r"out\.csv is a FIFO.*Give another path"):
@@ -221,9 +223,9 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
     code = """
 import os, sys
 from pathlib import Path
-from sktext_vq import _output
-_output.os.fsync = lambda number: os.kill(os.getpid(), 9)
-_output.replace_file(Path(sys.argv[1]), b"half")
+from sktext_vq._utils import files
+files.os.fsync = lambda number: os.kill(os.getpid(), 9)
+files.replace_file(Path(sys.argv[1]), b"half")
 """
     subprocess.run([sys.executable, "-c", code, path], check=False)
     (left,) = os.listdir(tmp_path)

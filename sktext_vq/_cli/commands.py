@@ -1,4 +1,4 @@
-"""What the commands of ``python -m sktext_vq`` do, each by its name."""
+"""Commands of ``python -m sktext_vq``, one function each."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def fit(options: argparse.Namespace) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Write the class of every series of a file, with probabilities, or why."""
+    """Write the class of every series with probabilities, or contributions."""
     if options.against is not None and not options.explain:
         raise ValueError("--against needs --explain.")
     model, data = _open(options)
@@ -104,13 +104,13 @@ def predict(options: argparse.Namespace) -> None:
         table[f"probability of {label}"] = column
     _write(table, options)
     _note_found(table["label"], data, options)
-    _note_unknown(data, model.classes_, "the model does not know", options)
+    _note_unknown(data, model.classes_, "that are not in the training data", options)
 
 
 def _explain(
     model: VQTextClassifier, data: Recordings, options: argparse.Namespace
 ) -> pd.DataFrame:
-    """Return the tokens that count most for the class of each series."""
+    """Return the largest contributions to the class of each series."""
     table = model.explain(data.X, against=_class_of(model, options.against))
     by_size = (
         table["contribution"]
@@ -121,7 +121,7 @@ def _explain(
     table["counts"] = by_size <= options.top
     rest = table[~table["counts"]].groupby(["case", "label", "against"], as_index=False)
     rest = rest.agg(contribution=("contribution", "sum"))
-    rest = rest.assign(channel=-1, start=-1, length=0, code=-1, phrase="all else")
+    rest = rest.assign(channel=-1, start=-1, length=0, code=-1, phrase="remainder")
     table = pd.concat([table[table["counts"]], rest])
     table = table.sort_values("case", kind="stable", ignore_index=True)
     names = np.array([*model.channel_names_, None], dtype=object)
@@ -144,17 +144,17 @@ def _explain(
 
 
 def _class_of(model: VQTextClassifier, name: str | None) -> Any:
-    """Return the class that a word names; classes may be numbers."""
+    """Return the class with a name; classes may be numbers."""
     if name is None:
         return None
     named = {label_text(label): label for label in model.classes_.tolist()}
     if name not in named:
-        raise ValueError(f"--against {name!r} is no class of the model: {[*named]}.")
+        raise ValueError(f"--against {name!r} is not a class of the model: {[*named]}.")
     return named[name]
 
 
 def report(options: argparse.Namespace) -> None:
-    """Write a page about a model and the series of a file."""
+    """Write an HTML report about a model and the series of a file."""
     from sktext_vq.inspection import write_report
 
     model, data = _open(options)
@@ -177,19 +177,19 @@ def report(options: argparse.Namespace) -> None:
 
 
 def zero_shot(options: argparse.Namespace) -> None:
-    """Choose among classes that may have no recordings, and say why."""
+    """Classify among candidates, which may be unseen, and write reasons."""
     model, data = _open(options)
     texts = _read_texts(options.texts) or {}
     names = [each.strip() for each in (options.labels or "").split(",")]
     names = [name for name in names if name] or list(texts)
     if not names:
-        raise ValueError("There are no candidates: name some by --labels or --texts.")
+        raise ValueError("No candidates given. Use --labels or --texts.")
     candidates: Any = names
     if texts:
         unknown = sorted(set(texts) - set(names))
         if unknown:
             raise ValueError(
-                f"{options.texts} has texts about {unknown}, which --labels lacks."
+                f"{options.texts} has texts about {unknown}, which are not in --labels."
             )
         candidates = {name: texts.get(name) for name in names}
     table = model.explain_zero_shot(data.X, candidates)
@@ -204,13 +204,13 @@ def zero_shot(options: argparse.Namespace) -> None:
             options,
         )
     else:
-        # Beside the table, and not in it where that goes to a file or a pipe.
+        # To standard error, so that a file or a pipe gets the table only.
         for row in described.to_dict("records"):
             _note(options, *_describe(row))
         table["reasons"] = ["; ".join(reasons) for reasons in table["reasons"]]
         _write(table, options)
     _note_found(table["label"], data, options, described.loc[~described["seen"]])
-    _note_unknown(data, names, "are no candidates", options)
+    _note_unknown(data, names, "that are not among the candidates", options)
 
 
 def _note_found(
@@ -219,24 +219,26 @@ def _note_found(
     options: argparse.Namespace,
     unseen: pd.DataFrame | None = None,
 ) -> None:
-    """Say how many labels of the file were found, and of each unseen class."""
+    """Print the accuracy, if the file has labels, and that of each unseen class."""
     if data.y is None:
         return
     labels = _texts_of(data.y)
     right = _texts_of(found) == labels
-    _note(options, f"{right.mean():.1%} of {len(right)} labels of the file found")
+    _note(options, _accuracy("accuracy", right))
     for name in [] if unseen is None else unseen["candidate"]:
         own = labels == name
         if own.any():
-            _note(
-                options, f"of {name}, not recorded: {right[own].sum()} of {own.sum()}"
-            )
+            _note(options, _accuracy(f"accuracy on {name} (unseen)", right[own]))
+
+
+def _accuracy(name: str, right: NDArray[np.bool_]) -> str:
+    return f"{name}: {100 * right.mean():.1f} % ({right.sum()} of {len(right)})"
 
 
 def _note_unknown(
     data: Recordings, known: Any, why: str, options: argparse.Namespace
 ) -> None:
-    """Say which labels of the file cannot be found."""
+    """Print which labels of the file cannot be predicted."""
     if data.y is None:
         return
     labels = _texts_of(data.y)
@@ -245,24 +247,24 @@ def _note_unknown(
         classes = ", ".join(sorted(set(unknown.tolist())))
         _note(
             options,
-            f"{len(unknown)} series are of classes that {why}: {classes}",
+            f"{len(unknown)} series have labels {why}: {classes}",
         )
 
 
 def _texts_of(labels: Iterable[Any]) -> NDArray[np.str_]:
-    """Return how labels are written, to compare those of different files."""
+    """Return labels as text, to compare those of different files."""
     return np.array([label_text(label) for label in labels], dtype=np.str_)
 
 
 def _describe(row: dict[Any, Any]) -> list[str]:
-    """Say in some lines what is known of a candidate."""
+    """Describe a candidate in one or two lines."""
     if row["seen"]:
-        return [f"{row['candidate']}: recorded"]
-    like = ", ".join(row["like"]) or "none of the recorded classes"
+        return [f"{row['candidate']}: training class"]
+    like = ", ".join(row["like"]) or "none of the training classes"
     said = "; ".join(row["texts"][:4])
     return [
-        f"{row['candidate']}: not recorded; takes after {like}",
-        f"    said of it: {said}{' ...' if len(row['texts']) > 4 else ''}",
+        f"{row['candidate']}: unseen class, similar to {like}",
+        f"    texts: {said}{' ...' if len(row['texts']) > 4 else ''}",
     ]
 
 
@@ -279,7 +281,7 @@ def _open(options: argparse.Namespace) -> tuple[Any, Recordings]:
 
 
 def _check_output(output: Path, options: argparse.Namespace) -> None:
-    """Check that a file can be written, and is none of those that are read."""
+    """Check that a file can be written, and is not one of the files to read."""
     check_target(output)
     given = vars(options)
     paths = [given.get(name) for name in ("data", "texts", "training")]
@@ -300,7 +302,7 @@ def _check_output(output: Path, options: argparse.Namespace) -> None:
 
 
 def _is_part(file: Path, path: Path) -> bool:
-    """Return whether a file is another one under any name, or in a folder."""
+    """Return whether a file is the same as another one, or in a folder."""
     try:
         if path.is_dir():
             return file.exists() and file.resolve().is_relative_to(path.resolve())
@@ -335,20 +337,20 @@ def _read_for(
         # They may have been given to `fit`, in place of those of the file.
         _note(
             options,
-            f"warning: {path} has other names of channels than the model: they are "
-            "taken in their order, "
+            f"warning: channel names of {path} are not those of the model. Channels "
+            "are matched by position: "
             + ", ".join(f"{a} as {b}" for a, b in zip(own, names, strict=True)),
         )
         return data
     lacking = [name for name, at in zip(names, order, strict=True) if at < 0]
     if lacking:
         raise ValueError(
-            f"{path} has no channels {lacking}, which the model was trained "
-            f"with. It has {own}."
+            f"{path} has no channels {lacking}, which the model was trained with. "
+            f"Its channels are {own}."
         )
     left_out = [name for i, name in enumerate(own) if i not in order]
     if left_out:
-        _note(options, f"channels that the model does not know: {', '.join(left_out)}")
+        _note(options, f"channels ignored by the model: {', '.join(left_out)}")
     X = (
         [series[order] for series in data.X]
         if isinstance(data.X, list)
@@ -358,12 +360,12 @@ def _read_for(
 
 
 def _match_names(names: Sequence[str], own: Sequence[str]) -> list[int]:
-    """Return where each name is among others, -1 for nowhere. Cases may differ."""
+    """Return the position of each name, ignoring case; -1 if it is missing."""
     found = [own.index(name) if name in own else -1 for name in names]
     folded = [_fold(name) for name in own]
     wanted = [_fold(name) for name in names]
     for i, name in enumerate(wanted):
-        # Where names differ in nothing else, only equal ones are the same.
+        # If names of a file differ in case only, they have to be equal.
         if found[i] < 0 and wanted.count(name) == folded.count(name) == 1:
             found[i] = folded.index(name)
     return found
@@ -376,14 +378,14 @@ def _fold(name: str) -> str:
 def _labels(data: Recordings, options: argparse.Namespace) -> NDArray[Any]:
     if data.y is None:
         raise ValueError(
-            f"{options.data} has no labels. In a table they are in column "
-            f"{options.label_column or 'label'!r}, which --label-column changes."
+            f"{options.data} has no labels. In a table they are read from column "
+            f"{options.label_column or 'label'!r}; use --label-column to change it."
         )
     return data.y
 
 
 def _read_texts(path: Path | None) -> dict[str, Any] | None:
-    """Read what is said of classes."""
+    """Read texts about classes."""
     if path is None:
         return None
     try:
@@ -400,12 +402,12 @@ def _read_texts(path: Path | None) -> dict[str, Any] | None:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a dictionary of the pairs of a JSON object, whose last value wins."""
+    """Make a dict of the pairs of a JSON object, and check that keys are unique."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]
         repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {repeated!r} is there more than once.")
+        raise ValueError(f"the key {repeated!r} occurs more than once.")
     return found
 
 
@@ -414,7 +416,7 @@ def _cases(data: Recordings, n_cases: int) -> list[Any]:
 
 
 def _progress(options: argparse.Namespace) -> int:
-    # Bars are for people, not for files and pipes.
+    # No progress bars in files and pipes.
     return int(not options.quiet and console.is_terminal(sys.stderr))
 
 
@@ -424,13 +426,13 @@ def _say(options: argparse.Namespace, *lines: str) -> None:
 
 
 def _note(options: argparse.Namespace, *lines: str) -> None:
-    """Say something beside a result on standard output."""
+    """Print messages to standard error, apart from results."""
     if not options.quiet:
         console.note(*lines)
 
 
 def _write(table: pd.DataFrame, options: argparse.Namespace) -> None:
-    """Write a table as the options say: to a file, as JSON, or to be read."""
+    """Write a table to a file, as JSON, or for reading on a terminal."""
     if options.json:
         return _write_json(table.to_dict("records"), options)
     if options.output is not None:
@@ -444,7 +446,9 @@ def _write(table: pd.DataFrame, options: argparse.Namespace) -> None:
         with pd.option_context("display.width", 0, "display.max_colwidth", 60):
             print(shown.to_string(index=False))
         if len(table) > _SHOWN:
-            print(f"... {len(table) - _SHOWN} more; --output FILE has all of them")
+            print(
+                f"... {len(table) - _SHOWN} more rows; use --output FILE to write all"
+            )
     else:
         table.to_csv(console.output(), index=False, lineterminator="\n")
 
@@ -473,7 +477,7 @@ def _escape_for_json(found: re.Match[str]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Turn values of numpy and pandas into those of JSON, which has no NaN."""
+    """Convert values of numpy and pandas to those of JSON, which has no NaN."""
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -1,4 +1,4 @@
-"""What the commands print: readable in any encoding, harmless on any terminal."""
+"""Output of the commands, safe for any encoding and terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BIDIRECTIONAL = (
 
 
 class Interrupted(BaseException):
-    """Ctrl-C. Not a KeyboardInterrupt, at which training keeps what it has so far."""
+    """Ctrl-C. Unlike KeyboardInterrupt, it does not end in a partly trained model."""
 
 
 def escape(text: Any) -> str:
@@ -49,12 +49,12 @@ def note(*lines: Any) -> None:
     try:
         for line in lines:
             print(escape(line), file=sys.stderr)
-    except OSError:  # nobody reads it, which does not harm the results
+    except OSError:  # closed by its reader; results do not depend on it
         discard(sys.stderr)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a person may be looking."""
+    """Return whether a stream is a terminal."""
     return stream is not None and stream.isatty()
 
 
@@ -72,7 +72,7 @@ def output() -> TextIO:
 
 
 def discard(stream: TextIO | None) -> None:
-    """Drop what a broken stream has not written, else Python complains at its end."""
+    """Drop what a broken stream has not written, which Python would report at exit."""
     if stream is not None:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -80,11 +80,10 @@ def discard(stream: TextIO | None) -> None:
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Escape what the encoding of a stream lacks, and survive streams that are closed.
+    """Escape characters that the encoding of a stream lacks, and reopen closed streams.
 
-    Closed ones are opened again on the null device as far as the system is concerned:
-    else the next file to be opened would have the number of standard error, and get
-    what libraries print there.
+    Closed streams are opened on the null device. Otherwise the next file to be opened
+    would get the descriptor of standard error, and the output of libraries.
     """
     for number in range(3):
         try:
@@ -109,7 +108,7 @@ def standard_streams() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[None]:
-    """Raise `Interrupted` at Ctrl-C, where that would be a KeyboardInterrupt."""
+    """Raise `Interrupted` at Ctrl-C in place of KeyboardInterrupt."""
 
     def stop(number: int, frame: Any) -> None:
         raise Interrupted
@@ -127,7 +126,7 @@ def interrupts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def warnings_as_notes(say: Callable[[str], None]) -> Iterator[None]:
-    """Say the messages of warnings, without lines of code."""
+    """Print messages of warnings without lines of code."""
 
     def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
         say(f"warning: {' '.join(str(message).split())}")

@@ -1,4 +1,4 @@
-"""What ``python -m sktext_vq demo`` does."""
+"""Demo: ``python -m sktext_vq demo``."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def run_demo(
     report : path-like
         HTML file to write.
     left_out : str, default="walking"
-        Class to recognise without recordings.
+        Class to leave out of training and to recognise by text.
     say : callable, default=print
         Takes the text to show.
     progress : bool, default=False
-        Whether to show on standard error what is going on.
+        Whether to show progress on standard error.
     max_epochs : int, default=20
-        Of each training.
+        Maximum number of epochs of each training.
     text_encoder : object, default="minilm"
         Encoder of prompts.
 
@@ -68,7 +68,7 @@ def run_demo(
     missing = [name for name in ("sktime", "numba") if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"The demo needs {' and '.join(missing)}, for data and for comparison: "
+            f"The demo needs {' and '.join(missing)} for its data and the comparison: "
             "pip install 'sktext_vq[sktime]'"
         )
     report = check_target(report)  # before a minute of work
@@ -77,7 +77,7 @@ def run_demo(
     params = {
         "channel_names": data.channel_names,
         "sampling_rate": data.sampling_rate,
-        # Not verbose by itself: its counts of texts are no progress.
+        # Not verbose: its progress bars would mix with those of training.
         "text_encoder": TextEncoder(text_encoder),
         "max_epochs": max_epochs,
         "random_state": 0,
@@ -86,23 +86,23 @@ def run_demo(
     n_cases, n_channels, n_timepoints = np.shape(data.X_train)
     classes = np.unique(data.y_train).tolist()
     say(
-        f"BasicMotions: {n_cases} series to train on and {len(data.y_test)} to test, "
-        f"{n_channels} channels,\n{n_timepoints} timepoints, from a smart watch; "
-        f"{', '.join(classes)}.\nIt comes with sktime, and it is easy."
+        f"BasicMotions: {n_cases} training and {len(data.y_test)} test series of a "
+        f"smart watch, {n_channels} channels,\n{n_timepoints} timepoints; classes "
+        f"{', '.join(classes)}.\nThe data set comes with sktime and is easy."
     )
-    # One thread, as MiniRocket has: for data as small as this, more are no faster, and
-    # on a busy machine they wait for each other at every step.
+    # One thread, as MiniRocket uses: more threads are not faster on small data, and
+    # wait for each other on a busy machine.
     with threadpool_limits(1):
-        say("\n1. Classify, beside MiniRocket on the same series\n")
+        say("\n1. Classification, compared with MiniRocket on the same series\n")
         classifier = _compare(data, params, say, progress)
-        say("\n2. Texts that guided training\n")
+        say("\n2. Texts used in training\n")
         for label, forms in PromptBank().prompts(classes).items():
             say(f"  {label:<10} {forms['sentence'][0]}")
-        say("\n3. Recognise a class without recordings\n")
+        say("\n3. Recognising an unseen class\n")
         _zero_shot(data, params, left_out, say)
-        say("\n4. Read a series\n")
+        say("\n4. Tokens of a series\n")
         _read(data, classifier, say)
-        title = "BasicMotions: what a smart watch says about four activities"
+        title = "BasicMotions: four activities, recorded by a smart watch"
         write_report(
             classifier,
             data.X_test,
@@ -112,12 +112,12 @@ def run_demo(
             title=title,
         )
     say(f"\n5. Report: open {report} in a browser.")
-    say(f"\nAll of this took {time.perf_counter() - begin:.0f} s.")
+    say(f"\nTotal time: {time.perf_counter() - begin:.0f} s.")
     return report
 
 
 def _note(text: str, progress: bool) -> None:
-    """Tell on standard error what takes time."""
+    """Print what takes time to standard error."""
     if progress:
         print(f"  {text} ...", file=sys.stderr, flush=True)
 
@@ -126,7 +126,7 @@ def _compare(
     data: Dataset, params: dict[str, Any], say: Callable[..., None], progress: bool
 ) -> VQTextClassifier:
     """Fit and score three models; return the classifier."""
-    # Imported here, so that the rest of the package does without sktime.
+    # Imported here, since only the demo needs sktime.
     from sktime.transformations.panel.rocket import MiniRocketMultivariate
 
     few = np.asarray(data.X_train, dtype=np.float32)[:2]
@@ -161,9 +161,8 @@ def _compare(
             f"{predicted - fitted:7.1f} s{start_up:8.1f} s"
         )
     say(
-        "\nAll on one thread. Start-up comes once in a process and is counted apart:\n"
-        "loading MiniLM, which encodes texts, and compiling by numba, which keeps\n"
-        "what it has compiled of ours for the next time.\n"
+        "\nOne thread. Start-up is needed once per process: loading MiniLM, the text\n"
+        "encoder, and compiling by numba, which is cached for sktext_vq.\n"
         "The Pipeline is\n\n"
         f"{_PIPELINE}"
     )
@@ -176,8 +175,8 @@ class _MiniRocket:
     def __init__(self) -> None:
         from sktime.transformations.panel.rocket import MiniRocketMultivariate
 
-        # Not in one Pipeline with it: sktime's `fit` resets all attributes, those
-        # included that scikit-learn 1.9 sets on steps and removes afterwards.
+        # Not in a Pipeline with the ridge: sktime's `fit` resets all attributes, among
+        # them those that scikit-learn 1.9 sets on steps and removes afterwards.
         self.features = MiniRocketMultivariate(random_state=0)
         self.ridge = make_pipeline(
             StandardScaler(), RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))
@@ -194,7 +193,7 @@ class _MiniRocket:
 def _zero_shot(
     data: Dataset, params: dict[str, Any], left_out: str, say: Callable[..., None]
 ) -> None:
-    """Fit without a class, and look for it by its name."""
+    """Fit without a class, and recognise it by its name."""
     classes = np.unique(data.y_train).tolist()
     seen = data.y_train != left_out
     classifier = VQTextClassifier(**params)
@@ -203,15 +202,15 @@ def _zero_shot(
     right = predicted == data.y_test
     unseen = data.y_test == left_out
     say(
-        f"Fitted on the other classes. No recording of {left_out} is needed, only the\n"
-        "name: the package has texts for it. All four names are candidates.\n\n"
+        f"Fitted to the other three classes. For {left_out}, only the name is given;\n"
+        "the package has texts for it. All four names are candidates.\n\n"
         f"{_recognised(left_out, right[unseen])}\n"
-        f"{_recognised('the three others', right[~unseen])}"
+        f"{_recognised('the other three classes', right[~unseen])}"
     )
 
 
 def _recognised(what: str, right: NDArray[np.bool_]) -> str:
-    """Say how many are right."""
+    """Format the share of right predictions."""
     what += " recognised"
     return f"  {what:<34}{right.mean():4.0%}{right.sum():5} of {len(right)}"
 
@@ -219,7 +218,7 @@ def _recognised(what: str, right: NDArray[np.bool_]) -> str:
 def _read(
     data: Dataset, classifier: VQTextClassifier, say: Callable[..., None]
 ) -> None:
-    """Show the first tokens of a series, and what is known of their codes."""
+    """Print the first tokens of a series with their codes."""
     case = int(np.flatnonzero(data.y_test == "running")[0])
     tokens = classifier.tokens(np.asarray(data.X_test)[[case]])
     codes = classifier.describe_codes()
@@ -229,7 +228,7 @@ def _read(
     say(
         f"Test series {case} ({data.y_test[case]}), channel {name}: the first "
         f"{min(_N_TOKENS, len(tokens))} of {len(tokens)} tokens\n\n"
-        "  from        to   code  shape              most common in"
+        "  from        to   code  shape              most frequent in"
     )
     for token in tokens.head(_N_TOKENS).to_dict("records"):
         begin, end = token["start"] / rate, (token["start"] + token["length"]) / rate

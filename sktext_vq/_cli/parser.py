@@ -13,80 +13,80 @@ from sktext_vq._version import __version__
 _MOST_CODES = 65_536
 
 _DESCRIPTION = """\
-Classify sensor series by readable shape tokens, guided by text in training.
+Classify sensor series by interpretable shape tokens, with zero-shot classification by
+text.
 
-Start with the demo: it takes less than a minute and downloads nothing. Then fit a
-model to a file of labelled series, and use it on others.
+Start with the demo, which takes less than a minute and downloads nothing. Then fit a
+model to a file of labelled series, and use it on other files.
 """
 _DEMO = """\
 Train on a small data set that comes with sktime: a smart watch in four
 activities. The demo
 
-  - classifies, beside MiniRocket on the same series;
-  - does the same in a scikit-learn Pipeline;
-  - recognises a class without recordings, by texts about its name alone;
-  - shows the tokens of a series, and what their codes look like;
-  - writes a report, one HTML page that any browser shows offline.
+  - compares accuracy and time with MiniRocket on the same series;
+  - fits the transformer in a scikit-learn Pipeline;
+  - recognises an unseen class by texts about its name;
+  - prints the tokens of a series with the shapes of their codes;
+  - writes a report, one HTML page that can be read offline.
 """
 _FIT = """\
-Fit a classifier to labelled series and save it, as one file that holds no code.
-Names of channels such as acc_x, acc_y, acc_z, and the sampling rate, help; where the
-file has them they are taken from there. Labels that are words guide training. With
-groups or subjects in the file, choices are made for people that are not in it.
+Fit a classifier to labelled series and save it to one file, which contains no code.
+Channel names such as acc_x, acc_y, acc_z and the sampling rate are read from the file
+if it has them. Labels that are words are used as text in training. If the file has
+groups or subjects, penalty and temperature are chosen for people who are not in it.
 """
 _PREDICT = """\
-Write the class of every series, with probabilities, as CSV to standard output or to
-a file. If the file of series has labels, say how many were found.
+Write the class of every series with probabilities, as CSV, to standard output or to a
+file. If the file has labels, print the accuracy.
 
-With --explain, write why instead: the tokens of each series that count most. A row has
-the contribution of a token to the logarithm of how many times as probable the class
-"label" is as the class "against", which by default is the most probable other one; what
-the shape looks like; and its channel, start, length (in timepoints) and code. Positive
-contributions speak for the class. Levels and scales of a channel as a whole have no
-start, and neither has "all else", with which the rows of a series sum to the logarithm.
+With --explain, write the tokens of each series that contribute most. A row contains the
+contribution of a token to the log-odds of the class "label" over the class "against"
+(by default the most probable other class), its shape in words, channel, start and
+length in timepoints, and code. Statistics of a channel and the row "remainder" have no
+start. Contributions of a series sum to the log-odds.
 """
 _REPORT = """\
-Write an HTML page about a model: scores on the series of a file and what to be careful
-about, series with the tokens that decided, the vocabulary, and the texts that guided
-training.
+Write an HTML page about a model: scores on the series of a file, warnings, series with
+the contributions of their tokens, the codebook, and the texts used in training.
 """
 _ZERO_SHOT = """\
-Choose for every series among classes of which some or all had no recordings in
-training, by what is said about them, and say why: what is known of each candidate,
-which recorded classes it takes after, and which of them speak for the choice. If the
-file of series has labels, say how many were found.
+Classify series among candidate classes, some or all of which may be unseen (without
+training data), by texts about them. Prints the texts of each candidate and the training
+classes that it is most similar to, and writes reasons for each series. If the file has
+labels, prints the accuracy.
 """
 _FILES = """\
 files of series:
-  .npz      arrays X (cases, channels, timepoints) and, if there are any, y, subject,
+  .npz      arrays X (cases, channels, timepoints) and optionally y, subject,
             channel_names and sampling_rate; or X_train, y_train, X_test, y_test, ...,
-            of which fit takes the first part and other commands the second.
-            .npy is X alone. Pickled objects are refused
-  .ts       the format of the UEA and UCR archives
-  .csv      or .tsv, .txt, .csv.gz, .parquet: a table in one of three forms, told by
-            its columns:
+            of which fit reads the first part and other commands the second.
+            .npy contains X only. Pickled objects are not read
+  .ts       format of the UEA and UCR archives
+  .csv      also .tsv, .txt, .csv.gz, .parquet: a table in one of three layouts, which
+            is detected by its columns:
             long  a row per case and timepoint: case, time, and a column per channel
             wide  a row per case, and a column per timepoint: 0, 1, 2, ...; with
                   several channels acc_x_0, acc_x_1, ..., acc_y_0, ...
             tidy  a row per value: case, channel, time, value
-            Columns label and subject may be there, too. If yours have other names,
-            say so: --case-column recording --label-column activity
-            Lengths may differ in long and tidy tables; empty cells are missing values
+            Columns label and subject are optional. Set other column names by
+            options, such as --case-column window --label-column activity
+            Series of long and tidy tables may have unequal lengths; empty cells are
+            missing values
 """
 _EXAMPLES = """\
 examples:
   python -m sktext_vq demo
-  python -m sktext_vq fit recordings.csv --model model.safetensors
+  python -m sktext_vq fit train.csv --model model.safetensors
   python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
   python -m sktext_vq predict new.csv --model model.safetensors --explain
   python -m sktext_vq report new.csv --model model.safetensors --output report.html
   python -m sktext_vq zero-shot new.csv --model model.safetensors \\
       --labels "jumping rope, cycling"
 
-"python -m sktext_vq fit --help" tells which files are read.
+"python -m sktext_vq fit --help" describes the file formats.
 
 exit codes:
-  0 done, 1 failed, 2 wrong usage, 130 interrupted
+  0 success, 1 failure, 2 invalid usage, 130 interrupted
 """
 
 
@@ -118,46 +118,52 @@ def make_parser() -> argparse.ArgumentParser:
         "--left-out",
         choices=("badminton", "running", "standing", "walking"),
         default="walking",
-        help="class that is recognised without recordings (default: %(default)s)",
+        help="class to leave out of training (default: %(default)s)",
     )
-    demo.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    demo.add_argument("--quiet", action="store_true", help="print errors only")
     _add_fit(commands)
     for name, text, about in (
-        ("predict", "say which class series are of", _PREDICT),
-        ("report", "write a page about a model", _REPORT),
-        ("zero-shot", "choose among classes without recordings", _ZERO_SHOT),
+        ("predict", "write the class of each series", _PREDICT),
+        ("report", "write an HTML report about a model", _REPORT),
+        ("zero-shot", "classify among unseen classes", _ZERO_SHOT),
     ):
         command = _add_command(commands, name, text, about)
         if name == "report":
             command.add_argument(
-                "--output", type=Path, metavar="HTML", required=True, help="page to be"
+                "--output",
+                type=Path,
+                metavar="HTML",
+                required=True,
+                help="HTML file to write",
             )
             command.add_argument(
                 "--training",
                 type=Path,
                 metavar="DATA",
-                help="file that the model was fitted to; series that are in both files "
-                "make scores too good, and are listed",
+                help="file of the training series; series that are in both files are "
+                "listed, since they make scores too high",
             )
             continue
         command.add_argument(
             "--output", type=Path, metavar="FILE", help="file to write the table to"
         )
-        command.add_argument("--json", action="store_true", help="JSON, not CSV")
+        command.add_argument(
+            "--json", action="store_true", help="write JSON in place of CSV"
+        )
         if name == "predict":
             _add_explain(command)
         if name == "zero-shot":
             command.add_argument(
                 "--labels",
                 metavar="NAMES",
-                help='candidates with commas between, such as "jumping rope, cycling"',
+                help='candidates, separated by commas: "jumping rope, cycling"',
             )
-            _add_texts(command, "candidates, which --labels may leave out then")
+            _add_texts(command, "candidates; by default these are the candidates")
     return parser
 
 
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
-    """Return what turns a word into a whole number within bounds."""
+    """Return a function that converts an argument to an int within bounds."""
     wanted = f"of at least {least}" if most is None else f"from {least} to {most}"
 
     def parse(text: str) -> int:
@@ -175,7 +181,7 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def _rate(text: str) -> float:
-    """Turn a word into a sampling rate."""
+    """Convert an argument to a sampling rate."""
     try:
         value = float(text)
     except ValueError:
@@ -188,7 +194,7 @@ def _rate(text: str) -> float:
 
 
 def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
-    """Add a command that reads a file of series, and uses a model."""
+    """Add a command with a file of series and a model."""
     command = commands.add_parser(
         name,
         help=text,
@@ -202,25 +208,25 @@ def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
         type=Path,
         metavar="MODEL",
         required=True,
-        help=f"file of the model{', to be written' if name == 'fit' else ''}",
+        help=f"model file{' to write' if name == 'fit' else ''}",
     )
     for what, text in (
-        ("label", "has the classes"),
-        ("case", "tells which rows are of one recording"),
-        ("time", "tells when rows were recorded"),
-        ("subject", "tells from whom"),
+        ("label", "of classes"),
+        ("case", "that identifies the case of each row"),
+        ("time", "of times"),
+        ("subject", "that identifies the person or machine of each row"),
     ):
         command.add_argument(
             f"--{what}-column",
             metavar="NAME",
-            help=f"column of a table that {text} (default: {what})",
+            help=f"column {text} (default: {what})",
         )
     command.add_argument(
         "--ignore",
         metavar="NAME",
         action="append",
         default=[],
-        help="column of a table to leave out; may be given more than once",
+        help="column to ignore; may be repeated",
     )
     command.add_argument("--quiet", action="store_true", help="print results only")
     return command
@@ -231,25 +237,25 @@ def _add_texts(command: Any, whose: str) -> None:
         "--texts",
         type=Path,
         metavar="JSON",
-        help=f"JSON file from names to a text or a list of texts about {whose}",
+        help=f"JSON object from names to a text or a list of texts about {whose}",
     )
 
 
 def _add_explain(command: Any) -> None:
     command.add_argument(
-        "--explain", action="store_true", help="write which tokens decided"
+        "--explain", action="store_true", help="write contributions of tokens"
     )
     command.add_argument(
         "--against",
         metavar="CLASS",
-        help="with --explain: tell why it is not this class",
+        help="with --explain: class to compare with",
     )
     command.add_argument(
         "--top",
         metavar="N",
         type=_whole(1),
         default=5,
-        help="with --explain: tokens of each series (default: %(default)s)",
+        help="with --explain: number of tokens per series (default: %(default)s)",
     )
 
 
@@ -260,7 +266,7 @@ def _add_fit(commands: Any) -> None:
         "--channel-names",
         metavar="NAMES",
         type=lambda text: [name.strip() for name in text.split(",")],
-        help="with commas between, such as acc_x,acc_y,acc_z",
+        help="channel names, separated by commas: acc_x,acc_y,acc_z",
     )
     command.add_argument(
         "--sampling-rate", metavar="HZ", type=_rate, help="timepoints per second"
@@ -270,15 +276,15 @@ def _add_fit(commands: Any) -> None:
         metavar="N",
         type=_whole(0),
         default=20,
-        help="most epochs of training, which gives search and similarity; 0 takes "
-        "seconds and predicts as well (default: %(default)s)",
+        help="maximum number of epochs of training, which search by text needs; 0 "
+        "takes seconds, with the same predictions (default: %(default)s)",
     )
     command.add_argument(
         "--codes",
         metavar="N",
         type=_whole(2, _MOST_CODES),
         default=64,
-        help="shapes in the codebook (default: %(default)s)",
+        help="number of codes (default: %(default)s)",
     )
     command.add_argument(
         "--text-encoder",
@@ -291,5 +297,5 @@ def _add_fit(commands: Any) -> None:
         metavar="N",
         type=_whole(0, 2**32 - 1),
         default=0,
-        help="(default: %(default)s)",
+        help="random state (default: %(default)s)",
     )

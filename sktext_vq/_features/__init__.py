@@ -1,1 +1,1 @@
-"""From a panel of series to a table of features."""
+"""Computation of features from panels of series."""

@@ -1,4 +1,4 @@
-"""Changed copies of training series: what sensors worn by others may do."""
+"""Augmentation: randomly changed copies of training series."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from sktext_vq.panel import Panel
 
-# Largest values that make sense.
+# Maximum sizes.
 _MAX_SIZES = {"gain": 2.0, "rotation": 180.0, "noise": 10.0, "dropout": 1.0, "gap": 0.9}
 
 
@@ -22,8 +22,8 @@ def check_augment(augment: Any) -> None:
         return
     if not isinstance(augment, Mapping):
         raise TypeError(
-            "augment must be a dict from kinds of changes to their size, or None, got "
-            f"a {type(augment).__name__}."
+            "augment must be a dict from names of changes to sizes, or None, got a "
+            f"{type(augment).__name__}."
         )
     unknown = sorted(set(augment) - {*_MAX_SIZES, "copies"}, key=str)
     if unknown:
@@ -50,14 +50,14 @@ def add_copies(
     augment: Mapping[str, Any],
     random_state: np.random.RandomState,
 ) -> Panel:
-    """Return series, each followed by its changed copies.
+    """Return a panel in which changed copies follow each series.
 
     Parameters
     ----------
     panel : Panel
-        Series as they are.
+        Unchanged series.
     triads : sequence of (int, int, int)
-        Axes of each sensor; each other channel is a sensor by itself.
+        Channels of the axes of each sensor; every other channel is a separate sensor.
     augment : mapping
         Sizes of changes; see :class:`~sktext_vq.VQTextClassifier`.
     random_state : RandomState
@@ -83,7 +83,7 @@ def _changed(
     n_cases, _, n_timepoints = values.shape
     angle = np.deg2rad(augment.get("rotation", 0))
     if angle and triads:
-        # A device turns all of its sensors.
+        # All sensors of a device are rotated together.
         axes = random_state.normal(size=(n_cases, 3))
         axes /= np.linalg.norm(axes, axis=1, keepdims=True)
         angles = random_state.uniform(0, angle, size=(n_cases, 1))
@@ -112,7 +112,7 @@ def _changed(
         start = random_state.uniform(size=n_cases) * (panel.lengths - size)
         time = np.arange(n_timepoints)
         inside = (time >= start[:, None]) & (time < (start + size)[:, None])
-        # Series keep their length: first and last timepoint stay.
+        # The first and last timepoint are kept, and so is the length of the series.
         inside &= (time > 0) & (time < panel.lengths[:, None] - 1)
         values[np.broadcast_to(inside[:, None], values.shape)] = np.nan
     return values

@@ -1,4 +1,4 @@
-"""Prediction shared out over the machines of a cluster by joblib."""
+"""Prediction on a cluster with joblib."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from sktext_vq.panel import Panel
 
 _OF_ONE_MACHINE = ("loky", "multiprocessing", "sequential", "threading")
-# Cases in a task: enough to be worth sending, and few enough to wait in memory.
+# Minimum and maximum number of cases in a task, for overhead and memory.
 _LEAST, _MOST = 64, 1024
 _TASKS_PER_WORKER = 4
 
 
 def on_cluster() -> bool:
-    """Whether joblib's context names a backend of more than one machine."""
+    """Return whether the joblib backend runs on several machines."""
     backend, _ = get_active_backend()
     return type(backend) not in [BACKENDS[name] for name in _OF_ONE_MACHINE]
 
@@ -28,16 +28,16 @@ def on_cluster() -> bool:
 def map_parts(
     function: Callable[[Panel], NDArray[Any]], panel: Panel, n_jobs: int | None
 ) -> NDArray[Any]:
-    """Compute an array with a row per case, on a cluster if there is one.
+    """Compute an array with a row per case, on a cluster if one is configured.
 
     Parameters
     ----------
     function : callable
-        Takes a panel. The row of a case does not depend on the other cases.
+        Returns the rows of a panel; rows must not depend on other cases.
     panel : Panel
         All cases.
     n_jobs : int or None
-        1 stays here.
+        Number of jobs; 1 computes in this process.
 
     Returns
     -------
@@ -49,7 +49,7 @@ def map_parts(
     size = int(np.clip(-(-panel.n_cases // n_at_once), _LEAST, _MOST))
     parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
     rows = None
-    # Not all at once: parts would be read, and results wait, in memory.
+    # Tasks are sent in groups, to limit the memory for parts and results.
     with Parallel(n_jobs=n_jobs) as pool:
         for start in range(0, len(parts), n_at_once):
             sent = parts[start : start + n_at_once]
@@ -75,7 +75,7 @@ def _compute(
 
 
 def _in_task() -> bool:
-    """Whether this is a task of dask already, which has dask as its context again."""
+    """Return whether this process runs a dask task, whose context is dask too."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return False

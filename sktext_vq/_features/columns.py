@@ -1,4 +1,4 @@
-"""Arguments of fit with one value for each case: labels, groups and weights."""
+"""Checks of arguments with one value per case: labels, groups and weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sktext_vq.panel import Panel
 
 
 def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
-    """Return one value for each case as an array.
+    """Check an argument with one value per case, and return it as an array.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
     ValueError
         If values have another length, shape or order than cases, or are missing.
     TypeError
-        If values have different types.
+        If types of values are mixed.
     """
     own = getattr(values, "index", None)
     if panel.cases is not None and isinstance(own, pd.Index):
@@ -39,38 +39,37 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
         same = len(own) == len(cases) and not len(own.symmetric_difference(cases))
         if same and not own.equals(cases):
             raise ValueError(
-                f"{name} has the cases of X in its index, in another order than X: "
-                f"{format_names(own, 3)} in place of {format_names(cases, 3)}. "
-                f"{name}.loc[cases] with cases = X.index.get_level_values(0).unique() "
-                "has that order."
+                f"The index of {name} has the cases of X in another order: "
+                f"{format_names(own, 3)}, but X has {format_names(cases, 3)}. Pass "
+                f"{name}.loc[cases] with cases = X.index.get_level_values(0).unique()."
             )
     try:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(
-            f"{name} has elements of different length: give one value for each case."
+            f"{name} has elements of different length. Pass one value for each case."
         ) from error
     if array.size == 0:
-        raise ValueError(f"{name} is empty: give one value for each case.")
+        raise ValueError(f"{name} is empty. Pass one value for each case.")
     if array.ndim not in (1, 2) or array.dtype.kind == "V":
         raise ValueError(
-            f"{name} should be a 1d array, one value for each case, got an array of "
-            f"shape {array.shape} and dtype {array.dtype}."
+            f"{name} should be a 1d array with one value for each case, got an array "
+            f"of shape {array.shape} and dtype {array.dtype}."
         )
     column = np.asarray(column_or_1d(values, warn=True))
     missing = pd.isna(column)
     if missing.any():
         raise ValueError(
-            f"{name} has no value for case {missing.argmax()} (counted from 0): input "
-            f"{name} contains NaN or None. Leave the case out, or name it."
+            f"Input {name} contains NaN or None, first for case {missing.argmax()} "
+            "(counted from 0). Remove the case, or set a value."
         )
     try:
         np.unique(column)
     except TypeError as error:
         kinds = sorted({type(value).__name__ for value in column.tolist()})
         raise TypeError(
-            f"{name} has values of different types, {' and '.join(kinds)}, which have "
-            "no order: turn all into strings, say."
+            f"{name} has values of different types that cannot be sorted: "
+            f"{' and '.join(kinds)}. Convert all values to one type, such as str."
         ) from error
     if len(column) != panel.n_cases:
         raise ValueError(
@@ -81,7 +80,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
 
 
 def check_weights(sample_weight: Any, panel: Panel) -> NDArray[np.float64] | None:
-    """Return the weight of each case, or None without weights.
+    """Check weights, and return the weight of each case, or None.
 
     Raises
     ------
@@ -97,7 +96,7 @@ def check_weights(sample_weight: Any, panel: Panel) -> NDArray[np.float64] | Non
     )
     if not (np.isfinite(weight).all() and weight.any()):
         raise ValueError(
-            "sample_weight must be finite, and above 0 for at least one case: Sample "
-            "weights must contain at least one non-zero number."
+            "Sample weights must contain at least one non-zero number, and all must be "
+            "finite."
         )
     return weight

@@ -1,68 +1,34 @@
-"""Comparison of new series with those of training: units, rate, orientation, order."""
+"""Warnings of series that differ from the training series."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sktext_vq._features.drift_changes import (
-    PAIRS,
-    PER_CHANNEL,
-    PER_TRIAD,
-    list_changes,
-)
+from sktext_vq._features.drift_changes import MARGINS
+from sktext_vq._features.drift_reference import DriftReference
 from sktext_vq._features.scaling import Scaler
-from sktext_vq._utils.state import Number, Numbers, Sizes, Spec, State, check_state
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.panel import Panel, spread_cases
 
-Array = NDArray[np.floating[Any]]
-
-# At most so many training windows are kept, with so many values, and so many new
-# windows are compared, evenly spread.
-_MOST_ROWS, _MOST_VALUES, _MOST_COMPARED = 400, 2**16, 32
 _MOST_SIZES = 512
-_NEIGHBOURS = 3
-_LEAST, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
-_FEWEST_ROWS, _USUAL_WIDTH = 16, 40
-# How much nearer to training (logarithm of the distance) windows have to come if a
-# change is undone, for one window, and for many ones that differ as those of training
-# do: more than those of people do who were held out of the training parts of
-# MotionSense and WISDM.
-_NEARER = {
-    "turned": (0.75, 0.05),
-    "mirrored": (0.75, 0.05),
-    "order": (0.5, 0.05),
-    "units": (1.0, 0.05),
-    "rate": (0.2, -0.1),
-}
-# How far beyond training windows, as logarithms: distances, and gravity.
-_FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
-# How far from the median of training the first and last hundredth of gravity's
-# logarithm may be, for a sensor that has gravity.
-_STEADY = 1.0
-# A constant window is a surprise if this share of training windows at most is constant,
-# and hardly any is so quiet that rounding may make it constant.
-_CONSTANT, _QUIET = 0.002, np.log(2.5 * _LEAST)
-# How far the middle of new series is from that of training, as a factor, if they drift.
-# Test parts of 29 data sets raise no alarm, and times 5 all but PLAID raise one, whose
-# cases differ by a factor of a thousand.
+# Minimum factor between the medians of new and training series for drift. Test parts of
+# 29 data sets do not warn; multiplied by 5, all warn except PLAID, whose cases differ
+# by a factor of a thousand.
 _DRIFT = 3.0
-_LEAST_SIZE = 1e-4  # in standard deviations of training: below is rounding
+_LEAST_SIZE = 1e-4  # in standard deviations of training; smaller sizes are rounding
 _SHOWN = 3
 
 
 class DriftWarning(UserWarning):
-    """New series are unlike all series of training.
+    """Warning that new series differ from all training series.
 
-    A changed unit or sampling rate, a device that is worn another way, a channel that
-    is swapped, or a sensor that is dead are usual reasons, and the message says which
-    one is likely. Predictions are made as if there were none.
+    Common causes are another unit or sampling rate, another orientation of the device,
+    swapped channels, or a dead sensor. The message names the likely cause. Predictions
+    are made without a correction.
 
     Examples
     --------
@@ -79,238 +45,27 @@ class DriftWarning(UserWarning):
     """
 
 
-_STATE: dict[str, Spec | None] = {
-    "triads": Numbers("int64", ("n_triads", 3), above=-1, below="n_channels"),
-    "unit": Numbers("float64", ("n_channels",), above=0),
-    "offset": Numbers("float64", ("n_channels",)),
-    "centre": Numbers("float64", ("n_statistics",)),
-    "spread": Numbers("float64", ("n_statistics",), above=0),
-    "rows": Numbers("float32", ("n_rows", "n_statistics")),
-    "distances": Numbers("float64", (2,)),
-    "gravity": Numbers("float64", (2, "n_triads")),
-    "constant": Numbers("float64", ("n_channels",)),
-    "n_timepoints": Number(above=0),
-}
-
-
-@dataclass(frozen=True)
-class DriftReference:
-    """Statistics of single training windows, to compare new ones with.
-
-    Parameters
-    ----------
-    triads : ndarray of shape (n_triads, 3)
-        Channels of the axes of each sensor.
-    unit, offset : ndarray of shape (n_channels,)
-        What statistics are relative to; the same for the axes of a sensor.
-    centre, spread : ndarray of shape (n_statistics,)
-        Of training windows.
-    rows : ndarray of shape (n_rows, n_statistics), float32
-        Standardised statistics of some training windows.
-    distances : ndarray of shape (2,)
-        Median and maximum of the logarithms of distances of training windows to the
-        nearest others.
-    gravity : ndarray of shape (2, n_triads)
-        First and last hundredth of the logarithm of the norm of a sensor's mean.
-    constant : ndarray of shape (n_channels,)
-        Share of training windows in which a channel is constant; 1 for channels that
-        are nearly constant in some.
-    n_timepoints : int
-        Median number of observed timepoints of a training window.
-    """
-
-    triads: NDArray[np.int64]
-    unit: Array
-    offset: Array
-    centre: Array
-    spread: Array
-    rows: Array
-    distances: Array
-    gravity: Array
-    constant: Array
-    n_timepoints: int
-
-    @classmethod
-    def from_state(cls, state: State, sizes: Sizes) -> DriftReference:
-        """Build a reference from its fields; see `FeatureExtractor.from_state`."""
-        found = cls(**check_state(state, _STATE, Sizes(sizes), "drift"))
-        n_statistics = PER_CHANNEL * len(found.unit) + PER_TRIAD * len(found.triads)
-        if found.rows.shape[1] != n_statistics:
-            raise ValueError("drift.rows does not fit the rest of the model")
-        return found
-
-    @classmethod
-    def fit(
-        cls,
-        panel: Panel,
-        scaler: Scaler,
-        triads: Sequence[tuple[int, int, int]] = (),
-    ) -> DriftReference | None:
-        """Keep statistics of training windows, evenly spread; None for very few."""
-        axes = np.array(triads, np.int64).reshape(-1, 3)
-        unit, offset = scaler.scale.copy(), scaler.mean.copy()
-        for each in axes:
-            # Relative to the largest one, so that squares of 1e300 are finite.
-            peak = scaler.scale[each].max()
-            unit[each] = peak * np.sqrt(np.square(scaler.scale[each] / peak).mean())
-            offset[each] = 0.0
-        width = PER_CHANNEL * panel.n_channels + PER_TRIAD * len(axes)
-        most = min(_MOST_ROWS, _MOST_VALUES // width)
-        if min(most, panel.n_cases) < _FEWEST_ROWS:
-            return None
-        cases = spread_cases(panel.n_cases, most)
-        found = _statistics(panel, cases, scaler, axes, unit, offset)
-        low, centre, high = np.quantile(found.rows, (0.1, 0.5, 0.9), axis=0)
-        spread = np.maximum((high - low) / 2.56, 0.05)
-        rows = _standardised(found.rows, centre, spread)
-        squares = _squares(rows, rows)
-        np.fill_diagonal(squares, np.inf)
-        sizes = found.rows[:, 1 : PER_CHANNEL * panel.n_channels : PER_CHANNEL]
-        quiet = np.quantile(sizes, 0.01, axis=0)
-        norms = found.rows[:, PER_CHANNEL * panel.n_channels + 3 :: PER_TRIAD]
-        return cls(
-            axes,
-            unit,
-            offset,
-            centre,
-            spread,
-            rows,
-            np.quantile(_distances(squares), (0.5, 1.0)),
-            np.quantile(norms, (0.01, 0.99), axis=0),
-            np.where(quiet > _QUIET, found.constant.mean(axis=0), 1.0),
-            int(np.median(found.counts)),
-        )
-
-    def examine(
-        self, panel: Panel, scaler: Scaler, names: Sequence[str]
-    ) -> tuple[str, str] | None:
-        """Say what is unlike training in new windows, if anything is.
-
-        Returns
-        -------
-        kind : str
-        what : str
-            A sentence.
-        """
-        cases = spread_cases(panel.n_cases, _MOST_COMPARED)
-        found = _statistics(panel, cases, scaler, self.triads, self.unit, self.offset)
-        whole = 2 * found.counts >= self.n_timepoints
-        if not whole.any():
-            return None  # statistics of a few timepoints are too uncertain
-        rows = found.rows[whole]
-        few = self._fewness(rows)
-        kind, what = self._undo(rows, few, names) or ("", "")
-        if not kind:
-            share = found.constant[whole].mean(axis=0)
-            dead = np.flatnonzero((share >= 0.5) & (self.constant <= _CONSTANT))
-            # With few training windows, more new ones have to be constant.
-            if len(dead) and whole.sum() * len(self.rows) >= 100:
-                listed = ", ".join(repr(names[c]) for c in dead[:_SHOWN])
-                return "constant", f"{listed} constant, as in no training window"
-        return (kind, what) if kind else self._size(rows, few, names)
-
-    def _fewness(self, rows: Array) -> float:
-        """Return 1 for one window or very similar ones, and less for many others.
-
-        Windows of one person and activity are hardly better than a single one.
-        """
-        z = _standardised(rows, self.centre, self.spread).clip(-_USUAL, _USUAL)
-        usual = self.rows.clip(-_USUAL, _USUAL).var(axis=0).mean()
-        variety = min(1.0, float(z.var(axis=0).mean() / max(usual, 1e-12)))
-        return float(1 / np.sqrt(1 + (len(rows) - 1) * variety**4))
-
-    def _undo(
-        self, rows: Array, few: float, names: Sequence[str]
-    ) -> tuple[str, str] | None:
-        """Find a change without which windows would be nearer to training."""
-        now = self._level(rows)
-        if np.median(now) < self.distances[0]:
-            return None
-        # Distances of a few statistics vary more.
-        unsure = max(1.0, _USUAL_WIDTH / rows.shape[1])
-        changes = list_changes(
-            tuple(map(tuple, self.triads.tolist())),
-            tuple(self.unit.tolist()),
-            tuple(self.offset.tolist()),
-        )
-        index, factor, add = (
-            np.stack(each) for each in zip(*(c[3:] for c in changes), strict=True)
-        )
-        undone = rows[:, index] * factor + add
-        then = self._level(undone.reshape(-1, rows.shape[1])).reshape(len(rows), -1)
-        limits = np.array([_NEARER[change.kind] for change in changes])
-        limits = limits[:, 1] + (limits[:, 0] - limits[:, 1]) * few
-        beyond = now.mean() - then.mean(axis=0) - unsure * limits
-        best = int(beyond.argmax())
-        if beyond[best] <= 0:
-            return None
-        change = changes[best]
-        what = change.cause
-        if change.channels:
-            shown = ", ".join(repr(names[c]) for c in change.channels[:_SHOWN])
-            what = f"{shown}: {what}"
-        return change.kind, what
-
-    def _size(
-        self, rows: Array, few: float, names: Sequence[str]
-    ) -> tuple[str, str] | None:
-        """Compare gravity, and how far windows are from those of training."""
-        low, high = self.gravity
-        norm = np.median(rows[:, PER_CHANNEL * len(self.unit) + 3 :: PER_TRIAD], axis=0)
-        one, many = _HEAVIER
-        margin = many + (one - many) * few
-        away = np.maximum(norm - high, low - norm)
-        if (wrong := np.flatnonzero((away > margin) & (high - low < _STEADY))).size:
-            t = wrong[away[wrong].argmax()]
-            axes, side = self.triads[t], high if norm[t] > high[t] else low
-            now, then = np.exp((norm[t], side[t])) * self.unit[axes[0]]
-            return "gravity", (
-                f"{', '.join(repr(names[c]) for c in axes)}: the mean has size "
-                f"{now:.3g}, beyond {then:.3g} in training, as with another unit"
-            )
-        one, many = _FARTHER
-        unsure = max(1.0, np.sqrt(_USUAL_WIDTH / rows.shape[1]))
-        margin = unsure * (many + (one - many) * few)
-        if np.median(self._level(rows)) > self.distances[1] + margin:
-            z = np.median(np.abs((rows - self.centre) / self.spread), axis=0)
-            channel = int(z[: PER_CHANNEL * len(self.unit)].argmax()) // PER_CHANNEL
-            return "far", f"{names[channel]!r} above all is like in no training window"
-        return None
-
-    def _level(self, rows: Array) -> Array:
-        """Logarithm of the distance to the nearest training windows."""
-        rows = _standardised(rows, self.centre, self.spread)
-        return _distances(_squares(rows, self.rows))
-
-
-def likely_triads(n_channels: int) -> list[tuple[int, int, int]]:
-    """Take channels without names for the axes of sensors, if their number allows."""
-    if n_channels % 3:
-        return []
-    return [(i, i + 1, i + 2) for i in range(0, n_channels, 3)]
-
-
 def warn_of_drift(
     panel: Panel,
     scaler: Scaler,
     reference: DriftReference | None,
     names: Sequence[str],
 ) -> None:
-    """Warn of new series that are unlike those of training.
+    """Warn if new series differ from training series.
 
-    Scale and offset of channels are compared over all series, and single windows with
-    those of training.
+    Scale and offset of channels are compared over all series, and statistics of single
+    cases with those of training cases.
 
     Parameters
     ----------
     panel : Panel
         New series.
     scaler : Scaler
-        Of the training series.
+        Scaler of the training series.
     reference : DriftReference, optional
-        Missing in old files.
+        Statistics of training cases; None in models of early versions.
     names : sequence of str
-        Of channels.
+        Names of channels.
     """
     parts = []
     drifted = _other_scales(panel, scaler)
@@ -326,26 +81,25 @@ def warn_of_drift(
     found = None if reference is None else reference.examine(panel, scaler, names)
     if found is not None:
         kind, what = found
-        if kind in _NEARER:
-            parts.append(f"Likely cause, since it brings series near training: {what}.")
+        if kind in MARGINS:
+            parts.append(f"Likely cause: {what}.")
         else:
-            parts.append(f"Single series differ from those of training: {what}.")
+            parts.append(f"Series differ from training series: {what}.")
     if parts:
         warnings.warn(
-            f"{' '.join(parts)} Check units, sampling rate, how the device was worn, "
-            "and the order of channels; predictions may be wrong.",
+            f"{' '.join(parts)} Check units, sampling rate, orientation of the device "
+            "and order of channels; predictions may be wrong.",
             DriftWarning,
             stacklevel=find_stack_level(),
         )
 
 
 def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
-    """Find channels whose scale or offset is not that of training.
+    """Return channels whose scale or offset differs from training.
 
-    New series drift together: the middle of their sizes is far from that of training,
-    and the largest of them (or the smallest) are beyond the largest there, so that
-    series of a single class, or a single one, are no reason. The fewer there are, the
-    farther beyond they have to be.
+    The median size of new series has to be far from the training median, and large
+    quantiles (or small ones) have to exceed those of training. A single series or class
+    is therefore not sufficient. Thresholds are higher for few series.
     """
     if scaler.usual is None:
         return np.zeros(0, np.int64)
@@ -357,7 +111,7 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
     )
     larger = middle > _DRIFT * half
     larger &= high > np.maximum((1 + 3 * few) * most_of, 10 * few * most)
-    # Single series may well be still, and have a small offset.
+    # Single series may be at rest, with a small offset.
     low = np.maximum(low, 10 * few * _LEAST_SIZE)
     smaller = (_DRIFT * middle < half) & (_DRIFT * high < nine_tenths)
     smaller &= ((1 + 3 * few) * low < hundredth) & (10 * few * low < least)
@@ -365,84 +119,12 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
 
 
 def _compare(panel: Panel, scaler: Scaler, channel: int, name: str) -> str:
-    """Say what scale and offset of a channel are, and what they were."""
+    """Describe scale and offset of a channel, in new series and in training."""
     values = panel.values[spread_cases(panel.n_cases, _MOST_SIZES), channel]
     unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
     values = values.astype(np.float64) / unit
     mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
     return (
-        f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, where "
-        f"training had {scaler.mean[channel]:.3g} and {scaler.scale[channel]:.3g}"
+        f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, but "
+        f"{scaler.mean[channel]:.3g} and {scaler.scale[channel]:.3g} in training"
     )
-
-
-class _Statistics(NamedTuple):
-    rows: Array
-    counts: NDArray[np.int64]
-    constant: NDArray[np.bool_]
-
-
-def _statistics(
-    panel: Panel,
-    cases: NDArray[np.int64],
-    scaler: Scaler,
-    triads: NDArray[np.int64],
-    unit: Array,
-    offset: Array,
-) -> _Statistics:
-    """Describe windows by a few numbers for each channel and sensor."""
-    z = scaler.standardise(panel, cases)
-    observed = np.isfinite(z)
-    counts = observed.sum(axis=2)
-    z[~observed] = 0.0
-    mean = z.sum(axis=2) / np.maximum(counts, 1)
-    z -= mean[:, :, None]
-    z[~observed] = 0.0
-    constant = np.abs(z).max(axis=2) <= 1e-9 * (1 + np.abs(mean))
-    z *= (scaler.scale / unit)[:, None]
-    level = (mean * scaler.scale + (scaler.mean - offset)) / unit
-    size = _root(z, observed)
-    step, both = np.diff(z, axis=2), observed[:, :, 1:] & observed[:, :, :-1]
-    first = _root(step, both)
-    second = _root(np.diff(step, axis=2), both[:, :, 1:] & both[:, :, :-1])
-    third = (np.square(z) * z).sum(axis=2) / np.maximum(counts, 1)
-    parts = [
-        level,
-        np.log(size + _LEAST),
-        np.log((first + _LEAST) / (size + _LEAST)),
-        np.log((second + _LEAST) / (first + _LEAST)),
-        np.cbrt(third) / (size + _LEAST),
-    ]
-    found = [np.stack(parts, axis=2).reshape(len(z), -1)]
-    for axes in triads:
-        for i, j in PAIRS:
-            a, b = axes[i], axes[j]
-            n = np.maximum(np.minimum(counts[:, a], counts[:, b]), 1)
-            product = (z[:, a] * z[:, b]).sum(axis=1) / n
-            found.append(product[:, None] / (size[:, [a]] * size[:, [b]] + _LEAST**2))
-        norm = np.linalg.norm(level[:, axes], axis=1, keepdims=True)
-        found.append(np.log(norm + 10 * _LEAST))
-    return _Statistics(np.concatenate(found, axis=1), counts.min(axis=1), constant)
-
-
-def _root(values: Array, seen: NDArray[np.bool_]) -> Array:
-    """Root of the mean square of what is seen."""
-    total = np.einsum("nct,nct,nct->nc", values, values, seen.astype(np.float64))
-    return np.sqrt(total / np.maximum(seen.sum(axis=2), 1))
-
-
-def _standardised(rows: Array, centre: Array, spread: Array) -> Array:
-    rows = np.clip((rows - centre) / spread, -_FARTHEST, _FARTHEST)
-    return rows.astype(np.float32)
-
-
-def _squares(a: Array, b: Array) -> Array:
-    """Mean squared differences of rows."""
-    found = np.square(a).sum(axis=1)[:, None] + np.square(b).sum(axis=1) - 2 * a @ b.T
-    return np.maximum(found / a.shape[1], 1e-6)
-
-
-def _distances(squares: Array) -> Array:
-    """Logarithm of the distance to the nearest rows."""
-    near = np.partition(squares, _NEIGHBOURS - 1, axis=1)[:, :_NEIGHBOURS]
-    return np.log(near.mean(axis=1)) / 2

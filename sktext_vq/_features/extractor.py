@@ -1,4 +1,4 @@
-"""From a panel to features: standardised, in a gravity frame, and tokenised."""
+"""Extraction of features: standardisation, gravity frame, tokens and selection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from sktext_vq._features.cluster import on_cluster
-from sktext_vq._features.drift import DriftReference, likely_triads
+from sktext_vq._features.drift_reference import DriftReference, likely_triads
 from sktext_vq._features.gravity import (
     Sensors,
     fit_frame,
@@ -39,9 +39,9 @@ from sktext_vq._utils.state import (
 )
 from sktext_vq._utils.threads import Result, in_threads, single_thread
 from sktext_vq._utils.torch_defaults import torch_defaults
+from sktext_vq.nn.auxiliary import load_module
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
-from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.tokenizer import ShapeTokenizer, cases_per_batch, sample_size
 from sktext_vq.nn.windows import Batch
@@ -70,16 +70,12 @@ _STATE: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class Execution:
-    """Where features are computed.
+    """Device, threads and verbosity for computing features.
 
     Parameters
     ----------
-    device : str
-        Parameter of the estimator.
-    n_jobs : int or None
-        Parameter of the estimator.
-    verbose : int
-        1 shows a progress bar.
+    device, n_jobs, verbose
+        Parameters of the estimator.
     """
 
     device: str = "auto"
@@ -93,7 +89,7 @@ class Execution:
 
     @property
     def n_threads(self) -> int:
-        """Number of threads that share out the cases."""
+        """Number of threads among which cases are distributed."""
         if self.torch_device != "cpu":
             return 1
         if on_cluster():  # joblib would count the threads of all machines
@@ -111,19 +107,19 @@ class FeatureExtractor:
     Parameters
     ----------
     scaler : Scaler
-        Standardises channels.
+        Scaler of the channels.
     tokenizer : ShapeTokenizer
-        Fitted; its gravity frame, if any, adds or replaces channels.
+        Fitted tokenizer, whose gravity frame, if any, adds or replaces channels.
     n_timepoints : int
-        Length to which shorter series are continued.
+        Length to which shorter series are padded.
     channels : tuple of str
         Names of the channels of the tokenizer.
     axes : tuple of tuple of int
-        Channels of the input that each channel of the tokenizer is made of.
+        Input channels from which each channel of the tokenizer is computed.
     selected : ndarray of int64, optional
         Indices of the selected features, ascending.
     drift : DriftReference, optional
-        Statistics of training windows that new series are compared with.
+        Statistics of training cases, to detect drift in new series.
     """
 
     scaler: Scaler
@@ -149,7 +145,7 @@ class FeatureExtractor:
         generator: torch.Generator,
         codebook: Codebook | None = None,
     ) -> FeatureExtractor:
-        """Learn scales of channels, codes, and bins of histograms.
+        """Fit scales of channels, codes, and bins of histograms.
 
         Parameters
         ----------
@@ -166,13 +162,13 @@ class FeatureExtractor:
         replace_axes : bool, default=False
             Whether channels in the frame of gravity replace the axes of sensors.
         with_matches : callable
-            Return whether there is room for matches in a layout that has them.
+            Returns whether the selection has room for the matches of a layout.
         random_state : RandomState
-            Draws the cases that statistics are read from.
+            Generator for the sample of cases from which statistics are computed.
         generator : torch.Generator
-            Draws codes and windows.
+            Generator for codes and windows.
         codebook : Codebook, optional
-            Codes to take over. By default, windows become codes.
+            Codes to reuse. By default, codes are windows of the series.
 
         Returns
         -------
@@ -224,14 +220,14 @@ class FeatureExtractor:
         Parameters
         ----------
         state : dict
-            From `get_state`.
+            Result of `get_state`.
         sizes : Sizes
-            With the number of channels of the input.
+            Known sizes, which include the number of channels of the input.
 
         Raises
         ------
         ValueError
-            If entries are missing or do not fit each other.
+            If entries are missing or inconsistent.
         """
         check_state(state, _STATE, sizes, "features")
         scaler = Scaler(**check_state(state["scaler"], _SCALER, sizes, "scaler"))
@@ -255,16 +251,19 @@ class FeatureExtractor:
             n_expected = len(frame.others) + frame.n_added
         if n_tokenized != n_expected:
             raise ValueError("features.channels does not fit the rest of the model")
-        tokenizer = ShapeTokenizer(
-            n_tokenized,
-            state["n_timepoints"],
-            state["n_codes"],
-            frame,
-            with_matches=state["with_matches"] is True,
-        )
-        if state["with_gains"] is True:
-            tokenizer.gains = FrequencyGains()
+        with torch.device("meta"):  # takes no memory, whatever sizes a file declares
+            tokenizer = ShapeTokenizer(
+                n_tokenized,
+                state["n_timepoints"],
+                state["n_codes"],
+                frame,
+                with_matches=state["with_matches"] is True,
+            )
+            if state["with_gains"] is True:
+                tokenizer.gains = load_module("frequency_gains").FrequencyGains()
         load_arrays(tokenizer, state["tokenizer"], "tokenizer")
+        if frame is not None and frame.triads.tolist() != state["frame"]["triads"]:
+            raise ValueError("frame.triads does not fit the rest of the model")
         tokenizer.requires_grad_(False)
         selected = state["selected"]
         n_features = tokenizer.layout.n_features
@@ -282,12 +281,12 @@ class FeatureExtractor:
         )
 
     def select(self, selected: NDArray[np.int64]) -> FeatureExtractor:
-        """Return an extractor of selected features."""
+        """Return a copy that computes selected features."""
         return replace(self, selected=selected)
 
     @property
     def layout(self) -> FeatureLayout:
-        """Where each feature is."""
+        """Positions of features."""
         return self.tokenizer.layout
 
     @property
@@ -297,12 +296,12 @@ class FeatureExtractor:
         return codes
 
     def batch(self, panel: Panel, cases: slice) -> Batch:
-        """Return standardised series, as long as those that features are made of."""
+        """Return standardised series, padded as for features."""
         return self.scaler.batch(panel, cases, self._padded_length(panel))
 
     def _padded_length(self, panel: Panel) -> int:
-        """Return the length to which series are continued."""
-        # That of the training series, but not any length that a file may declare.
+        """Return the length to which series are padded."""
+        # Limited, since a file may declare any length.
         return max(panel.n_timepoints, min(self.n_timepoints, _MAX_PADDED))
 
     def map(
@@ -312,14 +311,14 @@ class FeatureExtractor:
         execution: Execution,
         task: str,
     ) -> Iterator[tuple[slice, Result]]:
-        """Yield what a function returns for all features of consecutive cases.
+        """Yield results of a function of all features, for consecutive cases.
 
-        Threads compute features and call the function, in bounded memory.
+        Threads compute features and call the function, with limited memory.
 
         Parameters
         ----------
         function : callable
-            Takes a slice of cases and features of shape (n_cases, n_features).
+            Function of a slice of cases and features of shape (n_cases, n_features).
         panel : Panel
             Series.
         execution : Execution
@@ -356,7 +355,7 @@ class FeatureExtractor:
     def batches(
         self, panel: Panel, execution: Execution, task: str
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield all features of consecutive cases, in bounded memory."""
+        """Yield all features of consecutive cases, with limited memory."""
         return self.map(lambda part, features: features, panel, execution, task)
 
     def transform(self, panel: Panel, execution: Execution) -> NDArray[np.float32]:
@@ -371,14 +370,14 @@ class FeatureExtractor:
         features = np.empty((panel.n_cases, len(selected)), np.float32)
 
         def write(part: slice, every: NDArray[np.float32]) -> None:
-            # Unlike mode="raise", this needs no copy; all indices are in range.
+            # mode="clip" avoids the copy of mode="raise"; all indices are valid.
             np.take(every, selected, axis=1, out=features[part], mode="clip")
 
         deque(self.map(write, panel, execution, "tokens"), maxlen=0)
         return features
 
     def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Share values of tokenizer channels over the channels of the input.
+        """Distribute values of tokenizer channels equally over their input channels.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Channels in the frame of gravity: which sensor defines it, and names of channels."""
+"""Gravity frame: choice of the sensor that shows the vertical, names of channels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sktext_vq._utils.state import Number, Sizes, Spec, State, check_state
 from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.windows import Batch
 
-_FAR_CHANNEL = 1e30  # in units of the axes of sensors; float32 can hold it
+_FAR_CHANNEL = 1e30  # maximum in units of the axes of sensors, for float32
 _FRAME: dict[str, Spec | None] = {
     "triads": None,
     "replaces_axes": None,
@@ -25,17 +25,17 @@ Sensors = Mapping[str, tuple[int, int, int]]
 def fit_frame(
     batch: Batch, scaler: Scaler, sensors: Sensors, replace_axes: bool
 ) -> GravityFrame | None:
-    """Return the frame of gravity, or None where no sensor shows the vertical."""
+    """Return the gravity frame, or None if no sensor shows the vertical."""
     if not sensors:
         if replace_axes:
             raise ValueError(
-                'gravity="replace" needs sensors with three axes: name them in '
-                "channel_names, such as acc_x, acc_y and acc_z."
+                'gravity="replace" needs sensors with three axes. Name their channels '
+                "in channel_names, such as acc_x, acc_y and acc_z."
             )
         return None
     triads = list(sensors.values())
-    # Squares of huge values would overflow, so axes are scaled to about 1. A power of
-    # two rounds nothing. Other channels are not used.
+    # Axes are scaled to about 1, since squares of huge values would overflow, and by a
+    # power of two to avoid rounding. Other channels are not used.
     values = np.stack([scaler.mean, scaler.scale])
     _, power = np.frexp(np.abs(values[:, np.unique(triads)]).max())
     values = np.ldexp(values, -power).clip(-_FAR_CHANNEL, _FAR_CHANNEL)
@@ -46,13 +46,14 @@ def fit_frame(
         return frame
     if replace_axes:
         raise ValueError(
-            'gravity="replace" needs a sensor that shows the vertical, but the mean of '
-            f"none of {list(sensors)} is steady."
+            'gravity="replace" needs a sensor that shows the vertical, such as an '
+            f"accelerometer. The mean vectors of {list(sensors)} vary too much."
         )
     return None
 
 
 def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFrame:
+    """Build a gravity frame from `frame_state`."""
     check_state(state, _FRAME, sizes, "frame")
     triads = [tuple(each) for each in state["triads"]]
     is_valid = state["reference"] < len(triads) and all(
@@ -71,7 +72,7 @@ def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFram
 def name_channels(
     names: Sequence[str], sensors: Sensors, frame: GravityFrame | None
 ) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Return names of the tokenizer's channels, and the axes that each is made of."""
+    """Return names of the tokenizer's channels, and the input channels of each."""
     if frame is None:
         return tuple(names), tuple((channel,) for channel in range(len(names)))
     added = [
@@ -83,7 +84,7 @@ def name_channels(
 
 
 def frame_state(frame: Any) -> State | None:
-    """Return the configuration of a frame, or None without one."""
+    """Return the configuration of a gravity frame, or None for other frames."""
     if not isinstance(frame, GravityFrame):
         return None
     return {

@@ -16,9 +16,9 @@ from sktext_vq._utils.channels import find_triads
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.panel import Panel
 
-# Names that sktime gives to channels without names.
+# Names of unnamed channels in sktime.
 _GENERIC_NAME = re.compile(r"(var|dim)_\d+")
-# Series shorter than this share of the shortest training series raise a warning.
+# Relative to the shortest training series; shorter series cause a warning.
 _SHORT = 0.5
 
 
@@ -32,9 +32,9 @@ class InputSpec(NamedTuple):
     column_names : tuple of str or None
         Names of channels, if X consists of data frames or `channel_names` is given.
     n_features_in : int
-        Timepoints of a table of one channel; else channels.
+        Number of timepoints of a table with one channel; otherwise, of channels.
     feature_names_in : ndarray of str or None
-        Column names of such a table.
+        Column names of a table with one channel.
     """
 
     n_channels: int
@@ -46,7 +46,7 @@ class InputSpec(NamedTuple):
 
     @classmethod
     def of(cls, X: Any, panel: Panel) -> InputSpec:
-        """Describe training series, and warn of tables that are likely transposed."""
+        """Describe training series, and warn if axes are likely swapped."""
         n_features, names = panel.n_channels, None
         if is_table(X, panel):
             probe = BaseEstimator()
@@ -71,9 +71,9 @@ class InputSpec(NamedTuple):
         panel : Panel
             New series.
         X : object
-            What the user passed.
+            Argument of the user.
         estimator : str
-            Name of the class of the estimator, for messages.
+            Class name of the estimator, for messages.
 
         Raises
         ------
@@ -88,7 +88,7 @@ class InputSpec(NamedTuple):
         if panel.n_channels != self.n_channels:
             series = (self.n_channels, self.n_timepoints)
             is_series = getattr(X, "shape", None) == series
-            advice = " Is X a single series? Pass X[None], a panel of one."
+            advice = " If X is a single series, pass X[None], a panel with one case."
             raise ValueError(
                 f"X has {panel.n_channels} channels, but {estimator} was fitted with "
                 f"{self.n_channels} channels.{advice if is_series else ''}"
@@ -108,13 +108,13 @@ class InputSpec(NamedTuple):
         known = self.column_names
         if not known or not columns or known == columns:
             return
-        # Arrays that sktime converts get generic names, in their order.
+        # Channels of arrays converted by sktime have generic names, in order.
         for names in (known, columns):
             is_generic = all(map(_GENERIC_NAME.fullmatch, names))
             if is_generic and [*names] == sorted(names, key=_trailing_number):
                 return
         lacking = [name for name in known if name not in columns]
-        what = f"lacks {lacking}" if lacking else "has them in another order"
+        what = f"lacks {lacking}" if lacking else "has another order"
         raise ValueError(
             f"X has columns {list(columns)}, but {estimator} was fitted with "
             f"{list(known)}: X {what}. Columns must be the same, in the same order."
@@ -130,7 +130,7 @@ def is_table(X: Any, panel: Panel) -> bool:
         shape = (len(X), *lengths) if len(lengths) == np.ndim(X[0]) == 1 else ()
     else:
         shape = X.shape if hasattr(X, "shape") else np.asarray(X).shape
-    # There may be columns without values after the end of all series.
+    # Columns after the end of all series may be empty.
     n_columns = shape[1] if len(shape) == 2 and shape[0] == panel.n_cases else 0
     return bool(n_columns >= panel.n_timepoints)
 
@@ -140,23 +140,23 @@ def _trailing_number(name: str) -> int:
 
 
 def _warn_of_axes(X: Any, panel: Panel) -> None:
-    """Warn of tables whose rows or columns are likely to be something else."""
+    """Warn if timepoints and channels, or timepoints and columns, may be swapped."""
     if panel.n_channels > panel.n_timepoints:
         warnings.warn(
             f"X has {panel.n_channels} channels of {panel.n_timepoints} timepoints. "
-            "Its axes are cases, channels, timepoints; if the last two are the other "
-            "way around, call X.transpose(0, 2, 1).",
+            "The axes of X are cases, channels, timepoints. If the last two are "
+            "swapped, pass X.transpose(0, 2, 1).",
             stacklevel=find_stack_level(),
         )
     columns = getattr(X, "columns", ()) if panel.channel_names is None else ()
     names = [name for name in columns if isinstance(name, str)]
-    # Names such as x_0, x_1, y_0 and y_1 are those of two channels.
+    # Names such as x_0, x_1, y_0 and y_1 belong to two channels.
     kinds = Counter(re.sub(r"\d+", "0", name) for name in names)
     several = len(kinds) > 1 and len({*kinds.values()}) == 1 and len(kinds) < len(names)
     if several or find_triads(names):
         warnings.warn(
-            f"X has columns {list(columns)[:6]}, each row of which is read as a case "
-            "and each column as a timepoint of one channel. If columns are channels, "
-            "sktext_vq.recordings.read_recordings makes a panel of the table.",
+            f"X has columns {list(columns)[:6]}. Rows are read as cases and columns as "
+            "timepoints of one channel. If columns are channels, convert the table to "
+            "a panel with sktext_vq.recordings.read_recordings.",
             stacklevel=find_stack_level(),
         )

@@ -1,4 +1,4 @@
-"""From a panel to batches that the networks take: standardised, without gaps."""
+"""Standardisation of channels, and interpolation of missing values."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.windows import Batch
 from sktext_vq.panel import Panel, spread_cases
 
-# Standard deviations: far outside of the training range, and what float32 can square.
+# Maximum in standard deviations, so that squares are finite in float32.
 FARTHEST = 1e15
 _CHUNK_VALUES = 2**20
 
-# What is usual: quantiles over training series, of these many at most.
+# Quantiles over training series, and the maximum number of series to use.
 _LEVELS = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
 _MOST_USUAL = 2048
 
@@ -32,8 +32,8 @@ class Scaler:
     mean, scale : ndarray of shape (n_channels,), dtype float64
         In the units of the input. The scale of a constant channel is 1.
     usual : ndarray of shape (2, 7, n_channels), optional
-        Quantiles over training series of their standard deviation, and of the root of
-        their mean square about `mean`, both in units of `scale`. Missing in old files.
+        Quantiles, over training series, of the standard deviation and of the root mean
+        square about `mean`, in units of `scale`. None in models of early versions.
     """
 
     mean: NDArray[np.float64]
@@ -42,10 +42,10 @@ class Scaler:
 
     @classmethod
     def fit(cls, panel: Panel) -> Scaler:
-        """Take mean and standard deviation of each channel, chunk by chunk."""
+        """Compute mean and standard deviation of each channel, in chunks."""
         size = max(1, _CHUNK_VALUES // (panel.n_channels * panel.n_timepoints))
         chunks = [panel.values[i : i + size] for i in range(0, panel.n_cases, size)]
-        # Values are divided by the largest one, so that squares of 1e300 are finite.
+        # Divided by the largest absolute value, so that squares of 1e300 are finite.
         peak = np.zeros(panel.n_channels)
         for chunk in chunks:
             np.fmax(peak, np.nanmax(np.abs(chunk), axis=(0, 2)), out=peak)
@@ -62,7 +62,7 @@ class Scaler:
             )
         scale = np.sqrt(squares / counts)
         rounding = 10 * np.finfo(panel.values.dtype).eps
-        scale[scale <= rounding] = 1.0  # constant, but for rounding
+        scale[scale <= rounding] = 1.0  # constant except for rounding
         scaler = cls(mean * unit, scale * unit)
         sizes = scaler.sizes(panel, _MOST_USUAL)
         usual = np.quantile(sizes, _LEVELS, axis=1).swapaxes(0, 1)
@@ -101,26 +101,25 @@ class Scaler:
     def batch(
         self, panel: Panel, cases: slice | NDArray[Any], n_timepoints: int = N_POINTS
     ) -> Batch:
-        """Standardise some cases and fill their gaps.
+        """Standardise some cases and fill gaps.
 
-        Gaps are filled along straight lines between observed neighbours, and with
-        the nearest observed value at the ends; windows that are mostly filled are
-        left out later.
+        Gaps are interpolated linearly between observed neighbours, and filled with the
+        nearest observed value at the ends. Mostly filled windows are ignored later.
 
         Parameters
         ----------
         panel : Panel
             Series in the units of the input.
         cases : slice or ndarray of int
-            Which ones.
+            Cases to standardise.
         n_timepoints : int, default=8
-            Shorter series are continued by their last value, so that rounding does
-            not depend on how long the other series are.
+            Length to which shorter series are padded with their last value, so that
+            rounding does not depend on the length of other series.
 
         Returns
         -------
         Batch
-            float32 on the CPU.
+            Series as float32 on the CPU.
         """
         values = self.standardise(panel, cases)
         short = n_timepoints - values.shape[2]
@@ -145,7 +144,7 @@ class Scaler:
     def batches(
         self, panel: Panel, size: int, n_timepoints: int = N_POINTS
     ) -> Iterator[tuple[slice, Batch]]:
-        """Yield consecutive batches of at most ``size`` cases and where they are."""
+        """Yield slices of at most `size` consecutive cases, and their batches."""
         for start in range(0, panel.n_cases, size):
             cases = slice(start, start + size)
             yield cases, self.batch(panel, cases, n_timepoints)

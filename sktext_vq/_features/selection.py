@@ -1,4 +1,4 @@
-"""Which features of a histogram are worth keeping."""
+"""Selection and scaling of features."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sktext_vq._utils.state import Numbers, Sizes, Spec, State, check_state
 from sktext_vq.nn.layout import FeatureLayout
 
 _WAITING_VALUES = 2**23
-# Shares of histograms, matches and summaries to select where there are classes: chosen
-# on the training parts of 19 data sets (benchmarks/results/choices.csv).
+# Shares of histograms, matches and summaries to select with classes, chosen on the
+# training parts of 19 data sets (benchmarks/results/choices.csv).
 _SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
 CLIP = 3.0  # standard deviations
 _CHUNK = 512
@@ -27,12 +27,12 @@ _SCALER_STATE: dict[str, Spec | None] = {
 
 
 class FeatureMoments:
-    """Sums and squares of features by fold and class, gathered batch by batch.
+    """Sums and squares of features by fold and class, computed in batches.
 
     Parameters
     ----------
     n_features, n_classes, n_folds : int
-        Sizes. Folds are parts of the cases that statistics may leave out.
+        Numbers of features, classes and folds. Statistics can leave out a fold.
     """
 
     def __init__(self, n_features: int, n_classes: int, n_folds: int) -> None:
@@ -48,7 +48,7 @@ class FeatureMoments:
         folds: NDArray[np.int64],
         weight: NDArray[np.floating[Any]] | None = None,
     ) -> None:
-        """Add cases with features of shape (n, n_features), with weights if given."""
+        """Add cases with features of shape (n_cases, n_features)."""
         if weight is None:
             weight = np.ones(len(features), np.float32)
         # Few large products are faster than many small ones.
@@ -57,7 +57,7 @@ class FeatureMoments:
             self.flush()
 
     def flush(self) -> None:
-        """Take in cases that wait for more."""
+        """Add the cases that are waiting to be processed together."""
         if not self._waiting:
             return
         parts = zip(*self._waiting, strict=True)
@@ -71,7 +71,7 @@ class FeatureMoments:
         self.squares += (member @ np.square(features)).reshape(self.sums.shape)
 
     def mean_and_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return mean and standard deviation over all cases; the latter is not 0."""
+        """Return mean and standard deviation, which is 1 for constant features."""
         n_cases = self.counts.sum()
         mean = self.sums.sum((0, 1)) / n_cases
         variance = self.squares.sum((0, 1)) / n_cases - mean**2
@@ -80,20 +80,21 @@ class FeatureMoments:
         return mean.astype(np.float32), scale.astype(np.float32)
 
     def scores(self, left_out: int | None = None) -> NDArray[np.float64]:
-        """F statistic of a one-way analysis of variance for each feature.
+        """Return the F statistic of each feature in a one-way analysis of variance.
 
-        As :func:`sklearn.feature_selection.f_classif`, but the features of all cases
-        are never in memory together.
+        Like :func:`sklearn.feature_selection.f_classif`, but without all cases in
+        memory.
 
         Parameters
         ----------
         left_out : int, optional
-            A fold that is not used.
+            Fold to leave out.
 
         Returns
         -------
         ndarray of shape (n_features,)
-            0 for features that do not vary. The variance, if there is one class.
+            F statistics, or variances if there is only one class; 0 for constant
+            features.
         """
         folds = np.arange(len(self.counts)) != left_out
         counts = self.counts[folds].sum(axis=0)
@@ -104,7 +105,7 @@ class FeatureMoments:
         n_cases, n_seen = counts.sum(), len(counts)
         middle = sums.sum(axis=0) ** 2 / n_cases
         total = squares - middle
-        # What is left of a constant after rounding is not variance.
+        # The remainder of a constant after rounding is not variance.
         total[total <= 1e-6 * squares] = 0
         if n_seen < 2 or n_cases <= n_seen:
             return np.maximum(total, 0)
@@ -117,11 +118,12 @@ class FeatureMoments:
 
 @dataclass(frozen=True)
 class FeatureScaler:
-    """Standardise features, clip what is far out, and weigh them.
+    """Standardise, clip and weight features.
 
     Parameters
     ----------
     mean, scale, weight : ndarray of shape (n_features,), float32
+        Mean, standard deviation and weight of each feature.
     """
 
     mean: NDArray[np.float32]
@@ -132,7 +134,7 @@ class FeatureScaler:
     def fit(
         cls, features: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> FeatureScaler:
-        """Take mean and standard deviation of each feature."""
+        """Compute mean and standard deviation of each feature."""
         mean = features.mean(axis=0, dtype=np.float64)
         scale = features.std(axis=0, dtype=np.float64)
         scale[scale < 1e-6] = 1.0
@@ -152,17 +154,16 @@ class FeatureScaler:
         return found
 
     def scale_in_place(self, features: NDArray[np.float32]) -> None:
-        """Scale features where they are, some cases at a time."""
+        """Scale features in place, in chunks of cases."""
         for start in range(0, len(features), _CHUNK):
             part = features[start : start + _CHUNK]
             part[:] = self(part)
 
 
 def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
-    """Weights that give features of each kind the same variance in all.
+    """Return weights, of mean square 1, with which all kinds have the same variance.
 
-    Their mean square is 1. A linear model with a penalty on its weights would otherwise
-    hardly look at kinds of few features.
+    Otherwise a penalised linear model would hardly use kinds with few features.
     """
     sizes = np.array(n_of_kind)
     share = sizes.sum() / (np.count_nonzero(sizes) * np.maximum(sizes, 1))
@@ -171,16 +172,16 @@ def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Selection:
-    """Selected features, and those selected without each fold.
+    """Selected features, for all cases and without each fold.
 
     Parameters
     ----------
     features : ndarray of int64
         Indices of the selected features, ascending.
     n_of_kind : tuple of int
-        Numbers of histograms, matches and summaries among them, with or without a fold.
+        Numbers of selected histograms, matches and summaries, the same for all folds.
     without_fold : tuple of ndarray of int64
-        For each fold, the features selected without its cases.
+        For each fold, features selected without the cases of this fold.
     """
 
     features: NDArray[np.int64]
@@ -194,7 +195,7 @@ class Selection:
 
 
 def count_wanted(layout: FeatureLayout, has_classes: bool) -> list[int]:
-    """Return how many features of each kind to select if `max_features` has room."""
+    """Return the numbers of features to select of each kind, before `max_features`."""
     return [
         int(size * (share if has_classes else share > 0))
         for size, share in zip(layout.sizes, _SELECTED_SHARES, strict=True)
@@ -211,21 +212,21 @@ def select_features(
 ) -> Selection:
     """Select the features with the highest scores of each kind.
 
-    Scores are F statistics of a one-way analysis of variance, or variances where there
-    are no classes.
+    Scores are F statistics of a one-way analysis of variance, or variances without
+    classes.
 
     Parameters
     ----------
     moments : FeatureMoments
         Statistics of the features of some cases.
     layout : FeatureLayout
-        Where features of each kind are.
+        Positions of features of each kind.
     max_features : int
         Maximum number of features to select.
     has_classes : bool
         Whether cases have classes.
     n_folds : int, default=0
-        Number of folds without each of which features are selected again.
+        Number of folds; features are also selected without each fold.
 
     Returns
     -------
@@ -244,8 +245,7 @@ def select_features(
 
     scores = moments.scores()
     if not has_classes:
-        # Best matches have another unit than histograms: variances are compared within
-        # each of the two.
+        # Histograms and best matches have different units.
         histograms = layout.split(scores)[0]
         for kind in (histograms[..., :-1, :], histograms[..., -1, :]):
             np.divide(kind, max(kind.mean(), 1e-12), out=kind)
@@ -256,11 +256,10 @@ def select_features(
 def assign_folds(
     classes: NDArray[np.int64], n_folds: int, groups: NDArray[Any] | None = None
 ) -> NDArray[np.int64]:
-    """Share out the cases of each class over folds, groups or neighbours together.
+    """Assign the cases of each class to folds, with groups or neighbours together.
 
-    Rows next to each other are often of the same person or recording. Parted at random
-    they would make held-out cases look easier than those to come; where the order says
-    nothing, blocks are as good as any parts.
+    Neighbouring rows are often from the same person or recording, so random folds would
+    underestimate errors on new cases. If the order is random, so are blocks.
     """
     folds = np.zeros(len(classes), np.int64)
     if groups is not None:
@@ -277,7 +276,7 @@ def assign_folds(
 
 
 def keep_best(scores: NDArray[np.floating[Any]], n_kept: int) -> NDArray[np.int64]:
-    """Return indices of the best features in ascending order, ties to the first."""
+    """Return indices of the highest scores, ascending; of ties, the first."""
     n_left = len(scores) - n_kept
     if n_left <= 0:
         return np.arange(len(scores))

@@ -1,4 +1,4 @@
-"""Names of channels, and the sensors that their axes form."""
+"""Checks of channel names and sensors with three axes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sktext_vq.panel import Panel
 
 
 def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | None:
-    """Return the names of all channels, or None where no names are known.
+    """Check and return the names of all channels, or None without names.
 
     Parameters
     ----------
     channel_names : sequence of str or None
-        Parameter of the estimator; None for names of columns.
+        Parameter of the estimator; None uses the column names of X, if any.
     panel : Panel
         Training series.
 
@@ -28,7 +28,7 @@ def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | N
     TypeError
         If `channel_names` is not a list of names.
     ValueError
-        If names are not unique, or their number or order is not that of X.
+        If names are not unique, or number or order of names does not match X.
     """
     known = panel.channel_names if channel_names is None else channel_names
     if known is None:
@@ -41,8 +41,8 @@ def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | N
         advice = ""
         if len(names) == panel.n_timepoints:
             advice = (
-                f" X has {panel.n_timepoints} timepoints: its axes must be cases, "
-                "channels, timepoints. X.transpose(0, 2, 1) swaps the last two."
+                f" X has {panel.n_timepoints} timepoints. The axes of X must be cases, "
+                "channels, timepoints; X.transpose(0, 2, 1) swaps the last two."
             )
         wanted = f"{n_channels} different names, one for each channel of X"
         raise ValueError(
@@ -53,8 +53,8 @@ def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | N
     columns = list(panel.channel_names or names)
     if names != columns and sorted(names) == sorted(columns):
         raise ValueError(
-            f"channel_names has the columns of X in another order: {names} in place of "
-            f"{columns}. Use the order of the columns, or leave it out."
+            f"channel_names has the columns of X in another order: {names}, but X has "
+            f"{columns}. Use the order of X, or omit channel_names."
         )
     return tuple(names)
 
@@ -62,7 +62,7 @@ def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | N
 def check_sensors(
     gravity: Any, names: Sequence[str], *, is_named: bool
 ) -> dict[str, tuple[int, int, int]]:
-    """Return the channels of the axes of each sensor.
+    """Check and return the channels of the axes of each sensor.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def check_sensors(
     names : sequence of str
         Names of all channels.
     is_named : bool
-        Whether names come from the user.
+        Whether the user gave names of channels.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Features of the training series, computed once for all that need them."""
+"""Computation of the features of training series in one pass for several consumers."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from sktext_vq._features.selection import FeatureMoments
 from sktext_vq.nn.usage import pool_groups, share_of_codes
 from sktext_vq.panel import Panel
 
-# Features that are kept in memory rather than computed again: a quarter of a gigabyte.
+# Maximum number of feature values to keep in memory (256 MiB) for another pass.
 _MAX_KEPT_VALUES = 2**26
 
 
 class FeatureConsumer(Protocol):
-    """Reads the features of some cases, batch by batch.
+    """Protocol of objects that process features in batches.
 
     Attributes
     ----------
     cases : ndarray of int64
-        The cases, ascending.
+        Indices of the cases to process, ascending.
     """
 
     cases: NDArray[np.int64]
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Read features of ``cases[rows]``, of shape (n_rows, n_features)."""
+        """Process features of ``cases[rows]``, of shape (n_rows, n_features)."""
 
 
 class FeatureReader:
@@ -39,7 +39,7 @@ class FeatureReader:
     Parameters
     ----------
     extractor : FeatureExtractor
-        Computes all features.
+        Extractor of the features.
     panel : Panel
         Training series.
     execution : Execution
@@ -55,9 +55,9 @@ class FeatureReader:
         self._kept: list[tuple[slice, NDArray[np.float32]]] = []
 
     def feed(self, task: str, *consumers: FeatureConsumer) -> None:
-        """Compute features of the cases of all consumers, once each.
+        """Compute the features of each case once, and pass them to its consumers.
 
-        Features of all cases are kept in memory for the next pass where they are few.
+        Features of all cases are kept in memory for the next pass if they are few.
         """
         cases = np.unique(np.concatenate([each.cases for each in consumers]))
         for where, features in self._batches(cases, task):
@@ -91,13 +91,14 @@ class ColumnConsumer:
     Parameters
     ----------
     cases : ndarray of int64
-        The cases, ascending.
+        Indices of the cases, ascending.
     columns : ndarray of int64
         Indices of the features.
 
     Attributes
     ----------
     values : ndarray of shape (n_cases, n_columns), float32
+        Collected features.
     """
 
     def __init__(self, cases: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
@@ -106,7 +107,7 @@ class ColumnConsumer:
         self.values = np.empty((len(cases), len(columns)), np.float32)
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Read features of ``cases[rows]``."""
+        """Store features of ``cases[rows]``."""
         first, last = rows[0], rows[-1] + 1
         if last - first == len(rows):  # without a copy
             out = self.values[first:last]
@@ -116,14 +117,14 @@ class ColumnConsumer:
 
 
 class UsageConsumer:
-    """Collect how often series use the codes.
+    """Collect frequencies of codes.
 
     Parameters
     ----------
     extractor : FeatureExtractor
-        Knows where histograms are.
+        Extractor of the features.
     cases : ndarray of int64
-        The cases, ascending.
+        Indices of the cases, ascending.
     """
 
     def __init__(self, extractor: FeatureExtractor, cases: NDArray[np.int64]) -> None:
@@ -132,25 +133,25 @@ class UsageConsumer:
         self._parts: list[torch.Tensor] = []
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Read features of ``cases[rows]``."""
+        """Store frequencies of codes in ``cases[rows]``."""
         usage = self._tokenizer.usage(torch.from_numpy(features))
         self._parts.append(pool_groups(usage))
 
     @property
     def values(self) -> torch.Tensor:
-        """Usage, of shape (n_cases, n_groups, n_heads, n_levels, codes_per_head)."""
+        """Frequencies by case, group of windows, head, level and code of the head."""
         return torch.cat(self._parts)
 
 
 class MomentConsumer:
-    """Collect the statistics that features are selected by.
+    """Collect statistics for the selection of features.
 
     Parameters
     ----------
     extractor : FeatureExtractor
-        Knows where histograms are.
+        Extractor of the features.
     cases : ndarray of int64
-        The cases, ascending.
+        Indices of the cases, ascending.
     classes : ndarray of shape (n_cases,), int64
         Class of each case; 0 without classes.
     folds : ndarray of shape (n_cases,), int64
@@ -182,7 +183,7 @@ class MomentConsumer:
         self._tokenizer = extractor.tokenizer
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Read features of ``cases[rows]``."""
+        """Add features of ``cases[rows]`` to the statistics."""
         weight = None if self._weight is None else self._weight[rows]
         self._moments.add(features, self.classes[rows], self.folds[rows], weight)
         usage = self._tokenizer.usage(torch.from_numpy(features)).flatten(3)

@@ -1,4 +1,4 @@
-"""State of fitted estimators: what a model file holds, and estimators from it."""
+"""Conversion of fitted estimators to the state in a model file, and back."""
 
 from __future__ import annotations
 
@@ -54,13 +54,7 @@ _INPUT: dict[str, Spec | None] = {
 
 
 def get_state(estimator: Any) -> State:
-    """Return parameters and fitted parts of an estimator as plain values and arrays.
-
-    Parameters
-    ----------
-    estimator : VQTextClassifier or VQTextTransformer
-        Fitted estimator.
-    """
+    """Return parameters and fitted parts of an estimator as plain values and arrays."""
     network, statistics = estimator.network_, estimator.code_statistics_
     columns = estimator.input_.column_names
     state = {
@@ -93,9 +87,9 @@ def from_state(name: str, state: Any) -> Any:
     Parameters
     ----------
     name : str
-        Name of its class.
+        Name of the class.
     state : object
-        From `get_state`, perhaps changed by somebody.
+        State from `get_state`; not trusted.
 
     Returns
     -------
@@ -104,7 +98,7 @@ def from_state(name: str, state: Any) -> Any:
     Raises
     ------
     ValueError
-        If parts of the state are missing or do not fit each other.
+        If parts of the state are missing or inconsistent.
     """
     cls = ESTIMATORS[name]
     is_classifier = cls is VQTextClassifier
@@ -116,7 +110,7 @@ def from_state(name: str, state: Any) -> Any:
     statistics = None
     if is_classifier:
         labels = _check_labels(state["classes"], "classes")
-        sizes["n_classes"] = len(labels)
+        sizes |= {"n_classes": len(labels), "n_labels": len(labels)}
     extractor = FeatureExtractor.from_state(state["features"], sizes)
     layout = extractor.layout
     sizes |= {
@@ -126,10 +120,17 @@ def from_state(name: str, state: Any) -> Any:
     }
     if state["code_statistics"] is not None:
         statistics = CodeStatistics.from_state(state["code_statistics"], sizes)
-        if statistics.labels is not None:
-            found = _check_labels(statistics.labels, "code_statistics.labels")
-            if labels is not None and found.tolist() != labels.tolist():
-                raise ValueError("code_statistics.labels are not those of classes")
+        known = statistics.labels
+        if known is not None:
+            _check_labels(known, "code_statistics.labels")
+            if labels is not None and known.tolist() != labels.tolist():
+                raise ValueError("code_statistics.labels differ from classes")
+        elif labels is not None:
+            raise ValueError("code_statistics lacks labels")
+        sizes["n_labels"] = 0 if known is None else len(known)
+        # Where only some cases were examined, the last classes may be missing.
+        if not 1 <= len(statistics.windows) <= max(1, sizes["n_labels"]):
+            raise ValueError("code_statistics.windows is inconsistent with the classes")
     network = None
     if state["network"] is not None:
         network = Network.from_state(state["network"], sizes, extractor.tokenizer)
@@ -163,7 +164,7 @@ def is_available(device: str) -> bool:
 
 
 def _with_parameters(cls: type, parameters: Any) -> Any:
-    """Return an estimator with checked parameters."""
+    """Build an estimator from untrusted parameters."""
     if not isinstance(parameters, dict):
         raise ValueError("parameters is not a dict")
     estimator = cls(**parameters)
@@ -176,15 +177,19 @@ def _read_input(state: Any, sizes: Sizes) -> InputSpec:
     check_state(state, _INPUT, sizes, "input")
     n_channels, names = state["n_channels"], state["feature_names_in"]
     if sizes.setdefault("n_channels", n_channels) != n_channels:
-        raise ValueError("input.n_channels does not fit the rest of the model")
+        raise ValueError("input.n_channels is inconsistent with the rest of the model")
+    if state["n_features_in"] != n_channels and (
+        n_channels > 1 or state["n_features_in"] < state["n_timepoints"]
+    ):
+        raise ValueError("input.n_features_in is inconsistent with n_channels")
     if not Strings("n_channels", optional=True).is_valid(state["column_names"], sizes):
-        raise ValueError("input.column_names does not fit the rest of the model")
+        raise ValueError("input.column_names is inconsistent with n_channels")
     if names is not None and not (
         isinstance(names, np.ndarray)
         and names.shape == (state["n_features_in"],)
         and all(isinstance(each, str) for each in names)
     ):
-        raise ValueError("input.feature_names_in does not fit the rest of the model")
+        raise ValueError("input.feature_names_in is inconsistent with n_features_in")
     columns = state["column_names"]
     columns = None if columns is None else tuple(columns)
     return InputSpec(**{**state, "column_names": columns})
@@ -197,13 +202,13 @@ def _read_sensors(state: State, sizes: Sizes) -> dict[str, tuple[int, int, int]]
         if not is_valid or not all(
             type(axis) is int and 0 <= axis < sizes["n_channels"] for axis in axes
         ):
-            raise ValueError("sensors do not fit the rest of the model")
+            raise ValueError("sensors are inconsistent with n_channels")
         found[name] = tuple(axes)
     return found
 
 
 def _check_labels(labels: Any, name: str) -> NDArray[Any]:
-    """Return labels, which are unique and sorted."""
+    """Check that labels are unique and sorted, and return them."""
     is_valid = (
         isinstance(labels, np.ndarray)
         and labels.ndim == 1
@@ -217,5 +222,5 @@ def _check_labels(labels: Any, name: str) -> NDArray[Any]:
         and np.unique(labels).tolist() == labels.tolist()
     )
     if not is_valid:
-        raise ValueError(f"{name} are not sorted, unique labels of at least 2 classes")
+        raise ValueError(f"{name} must be sorted, unique labels of at least 2 classes")
     return labels

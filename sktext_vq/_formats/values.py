@@ -1,4 +1,4 @@
-"""Parameters and states as JSON, with arrays beside it."""
+"""Encoding of parameters and states as JSON and arrays."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq.text import SeriesVerbalizer, TextEncoder
+from sktext_vq.text import TextEncoder
 
 # Maximum bytes of an array of strings, unless the strings themselves are longer.
 _MAX_PADDED = 2**24
@@ -19,29 +20,23 @@ _ENCODER_PARAMETERS = ("model", "batch_size", "device", "max_length", "verbose")
 
 
 class UnsavedFunction:
-    """Placeholder for a function, which a file cannot hold.
-
-    Parameters
-    ----------
-    name : str
-        Name of the function.
-    """
+    """Placeholder for a function, which cannot be saved."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
     def __call__(self, texts: Any) -> Any:
-        """Raise an error that names the function."""
+        """Raise an error with the name of the function."""
         raise ValueError(
-            f"Texts were embedded by the function {self.name!r}, which a saved model "
-            "does not hold: set it again with set_params(text_encoder=...)."
+            f"The text encoder is the function {self.name!r}, which is not saved with "
+            "the model. Set it again with set_params(text_encoder=...)."
         )
 
 
 class ValueWriter:
-    """Encode values as JSON, and collect arrays that JSON refers to.
+    """Encode values as JSON with references to arrays.
 
-    A value without a JSON type becomes a dict with one entry: its kind and content.
+    A value without a JSON type is encoded as a dict ``{kind: content}``.
 
     Attributes
     ----------
@@ -58,14 +53,14 @@ class ValueWriter:
         Parameters
         ----------
         value : object
-            Plain value, container, array, encoder of texts or random state.
+            Plain value, container, array, text encoder or random state.
         where : str
-            Name of the value, for messages and names of arrays.
+            Name of the value, for error messages and names of arrays.
 
         Raises
         ------
         TypeError
-            If a file cannot hold the value.
+            If the value cannot be saved.
         """
         if value is None or isinstance(value, bool | np.bool_):
             return None if value is None else bool(value)
@@ -87,6 +82,8 @@ class ValueWriter:
                 for key, v in value.items()
             ]
             return {"dict": pairs}
+        if isinstance(value, pd.Index | pd.Series):
+            value = value.to_numpy()
         if isinstance(value, np.ndarray):
             return self._array(value, where)
         return self._object(value, where)
@@ -94,21 +91,18 @@ class ValueWriter:
     def _object(self, value: Any, where: str) -> Any:
         if isinstance(value, np.random.RandomState):
             return {"random_state": self.encode(value.get_state(legacy=False), where)}
-        if isinstance(value, TextEncoder):
-            # Not the folder of its cache: a file must not choose paths to use.
+        if type(value) is TextEncoder:
+            # Without `cache`, so that a file cannot choose paths.
             parameters = {name: getattr(value, name) for name in _ENCODER_PARAMETERS}
             return {"text_encoder": self.encode(parameters, where)}
-        if isinstance(value, SeriesVerbalizer):
-            parameters = value.get_params(deep=False)
-            return {"verbalizer": self.encode(parameters, where)}
         if isinstance(value, UnsavedFunction):
             return {"function": value.name}
         if callable(value) and where.endswith((".text_encoder", ".model")):
             name = getattr(value, "__qualname__", type(value).__name__)
             return {"function": name}
         raise TypeError(
-            f"{where} is a {type(value).__name__}, which a saved model cannot hold: "
-            f"{value!r}. Set it to a plain value with set_params, or use pickle."
+            f"{where} cannot be saved: it is a {type(value).__name__}, {value!r}. Set "
+            "the parameter to a plain value with set_params, or use pickle."
         )
 
     def _array(self, array: NDArray[Any], where: str) -> Any:
@@ -123,12 +117,10 @@ class ValueWriter:
         return {"array": self._add(array, where)}
 
     def _add(self, array: NDArray[Any], where: str) -> list[Any]:
-        """Keep an array; return its name, and whether it is kept transposed."""
+        """Add an array; return its name and whether it is stored transposed."""
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-            raise TypeError(
-                f"{where} has dtype {array.dtype}, which a saved model cannot hold."
-            )
-        # Another order in memory would change the rounding of matrix products.
+            raise TypeError(f"{where} cannot be saved: its dtype is {array.dtype}.")
+        # The memory order is kept because it affects rounding of matrix products.
         transposed = array.flags.f_contiguous and not array.flags.c_contiguous
         rows = array.T if transposed else array
         name = f"{len(self.arrays)} {where}"
@@ -137,14 +129,14 @@ class ValueWriter:
 
 
 class ValueReader:
-    """Decode JSON that `ValueWriter` wrote.
+    """Decode the output of `ValueWriter`.
 
     Parameters
     ----------
     arrays : dict of str to ndarray
         Arrays by name.
     **decoders : callable
-        Functions that decode the content of more kinds, or of kinds in another way.
+        Functions to decode the content of a kind, in addition to the built-in ones.
     """
 
     def __init__(
@@ -189,16 +181,13 @@ class ValueReader:
     def _decode_text_encoder(self, node: Any) -> TextEncoder:
         parameters = self.decode(node)
         if parameters.keys() != set(_ENCODER_PARAMETERS):
-            raise LookupError("a text encoder has other parameters")
+            raise LookupError("a text encoder has missing or unknown parameters")
         return TextEncoder(**parameters)
-
-    def _decode_verbalizer(self, node: Any) -> SeriesVerbalizer:
-        return SeriesVerbalizer(**self.decode(node))
 
     def _decode_random_state(self, state: Any) -> np.random.RandomState:
         random_state = np.random.RandomState()
         decoded = self.decode(state)
-        # NumPy reads memory at this position without a check.
+        # NumPy does not check the bounds of this position.
         if not 0 <= decoded["state"]["pos"] <= len(decoded["state"]["key"]):
             raise ValueError("a random state has an invalid position")
         random_state.set_state(decoded)
@@ -210,7 +199,7 @@ class ValueReader:
 
     def _decode_time(self, value: list[Any]) -> NDArray[Any]:
         if not re.fullmatch(r"[<>=]?[mM]8(\[\w+\])?", value[2]):
-            raise TypeError(f"{value[2]!r} is not a type of times")
+            raise TypeError(f"{value[2]!r} is not a datetime or timedelta dtype")
         return self._decode_array(value[:2]).view(value[2])
 
     def _decode_items(self, value: list[Any]) -> NDArray[Any]:
@@ -222,8 +211,8 @@ class ValueReader:
             return array.reshape(shape)
         found = re.fullmatch(r"[<>=]?U([0-9]{1,9})", dtype)
         if not found or not all(isinstance(item, str) for item in items):
-            raise TypeError(f"{dtype!r} is not a type of strings")
+            raise TypeError(f"{dtype!r} is not a string dtype")
         longest = max(map(len, items), default=0)
         if 4 * len(items) * int(found[1]) > max(_MAX_PADDED, 4 * longest * len(items)):
-            raise ValueError(f"strings of type {dtype!r} are not that long")
+            raise ValueError(f"dtype {dtype!r} is too long for its strings")
         return np.array(items, dtype).reshape(shape)

@@ -1,7 +1,7 @@
-"""Model files of version 1, read as states of version 2.
+"""Conversion of model files of format version 1 to states of version 2.
 
-Version 1 holds the attributes of every object under the name of its class. What each
-attribute is today is written here once, so that classes and attributes can be renamed.
+A file of version 1 contains the attributes of every object by class name. The names
+in this module are those of version 1 and do not change with the code.
 """
 
 from __future__ import annotations
@@ -26,17 +26,31 @@ _PARAMETERS = (
     *("max_features", "channel_names", "augment", "sampling_rate", "random_state"),
     *("device", "n_jobs", "verbose"),
 )
+# Prefixes of the names of weights that were renamed.
+_WEIGHTS = {
+    "kept": "selected",
+    "enter.": "projection.",
+    "leave.": "back_projection.",
+    "text.enter.": "text.input_projection.",
+    "text.leave.": "text.output_projection.",
+    "memory.sharpness": "memory.inverse_temperature",
+    "attributes.": "auxiliary.segments.refiner.",
+    "digits.": "auxiliary.digits.branch.",
+    "fusion.": "auxiliary.cross_attention.fusion.",
+    "embed.": "auxiliary.cross_attention.token_projection.",
+    "channel.": "auxiliary.cross_attention.channel_embedding.",
+}
 
 
 @dataclass
 class _Record:
-    """Object of a file: the name of its class, and its attributes."""
+    """Class name and attributes of an object in the file."""
 
     name: str
     parts: dict[str, Any] = field(default_factory=dict)
 
     def arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
-        """Return weights and persistent buffers of a module, by name."""
+        """Return parameters and persistent buffers of a module by name."""
         skipped = self.parts.get("_non_persistent_buffers_set", ())
         found = {}
         for table in ("_parameters", "_buffers"):
@@ -49,7 +63,7 @@ class _Record:
         return found
 
     def module(self, name: str) -> _Record | None:
-        """Return a part of a module."""
+        """Return a submodule."""
         found: _Record | None = self.parts["_modules"].get(name)
         return found
 
@@ -59,7 +73,7 @@ class _Record:
 
 
 class _Objects:
-    """Decode the objects of a file."""
+    """Decoder of the objects in a file."""
 
     def __init__(self, objects: list[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         self._objects = objects
@@ -78,7 +92,7 @@ class _Objects:
     def _record(self, index: int) -> _Record:
         if index not in self._made:
             name, parts = self._objects[index]
-            # Before its parts, which may refer to it.
+            # Added before its parts, which may refer to the record.
             self._made[index] = _Record(str(name))
             self._made[index].parts = {
                 str(key): self.decode(value) for key, value in parts.items()
@@ -89,14 +103,14 @@ class _Objects:
 def read(
     content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> tuple[str, State]:
-    """Return the class and the state of the estimator in a file of version 1.
+    """Return the class name and the state of an estimator from a version 1 file.
 
     Parameters
     ----------
     content : mapping
-        JSON of the file.
+        JSON content of the file.
     arrays : mapping of str to ndarray
-        Arrays of the file.
+        Arrays in the file.
 
     Raises
     ------
@@ -107,7 +121,7 @@ def read(
     own = estimator.parts
     if own.get("head") == "network":
         raise ValueError(
-            'it was fitted with head="network", which this version does not have'
+            'the model was fitted with head="network", which is no longer supported'
         )
     state = {
         "parameters": _parameters(estimator),
@@ -160,7 +174,7 @@ def _text_encoder(encoder: Any) -> Any:
     if encoder.name == "UnsavedFunction":
         return UnsavedFunction(str(encoder.parts["name"]))
     if encoder.name != "TextEncoder":
-        raise TypeError(f"a {encoder.name} is not an encoder of texts")
+        raise TypeError(f"{encoder.name} is not a text encoder")
     parameters = encoder.take(*_ENCODER_PARAMETERS)
     return TextEncoder(**{**parameters, "model": _text_encoder(parameters["model"])})
 
@@ -170,7 +184,7 @@ def _input(own: State) -> State:
     return {
         "n_channels": own["n_channels_"],
         "n_timepoints": own["n_timepoints_"],
-        "min_timepoints": own.get("_shortest", 0),  # early files do not have it
+        "min_timepoints": own.get("_shortest", 0),  # missing in early files
         "column_names": None if columns is None else list(columns),
         "n_features_in": own["n_features_in_"],
         "feature_names_in": own.get("feature_names_in_"),
@@ -228,8 +242,15 @@ def _network(own: State) -> State:
         "history": own["history_"],
         "codebook_use": own["codebook_use_"],
         "prompts": own["prompts_"],
-        "model": arrays,
+        "model": {_renamed(name): array for name, array in arrays.items()},
     }
+
+
+def _renamed(name: str) -> str:
+    for prefix, new in _WEIGHTS.items():
+        if name.startswith(prefix):
+            return new + name.removeprefix(prefix)
+    return name
 
 
 def _digits(writer: _Record) -> State:
@@ -246,7 +267,7 @@ def _digits(writer: _Record) -> State:
 
 def _code_statistics(own: State) -> State | None:
     statistics = own.get("_use")
-    if statistics is None:  # early files do not have it
+    if statistics is None:  # missing in early files
         return None
     return {
         **statistics.take("windows", "scales"),

@@ -1,1 +1,1 @@
-"""From features to scores of classes."""
+"""Classification heads: class scores from features."""

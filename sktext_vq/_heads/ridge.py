@@ -30,7 +30,8 @@ Array = NDArray[np.floating[Any]]
 
 # Relative to the number of features, which is the mean diagonal of their Gram matrix.
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
-_DEFAULT_PENALTY, _DEFAULT_SHARPNESS = 0.1, 3.0  # where nothing can be held out
+# Without held-out cases.
+_DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 _CHUNK = 512
 _STATE: dict[str, Spec | None] = {
     "scaler": None,
@@ -49,7 +50,7 @@ class FeatureTable:
     Parameters
     ----------
     values : ndarray of shape (n_cases, n_features), float32
-        Features.
+        Features of the cases.
     classes : ndarray of shape (n_cases,), int64
         Index of the class of each case.
     weight : ndarray of shape (n_cases,), optional
@@ -76,34 +77,34 @@ class FeatureTable:
 class RidgeHead:
     """Ridge classifier with cross-validated penalty and temperature.
 
-    Targets are 1 for the class of a case and -1 for the others. Probabilities are a
-    softmax over scores times an inverse temperature, which minimises the log-loss of
-    scores of held-out cases (temperature scaling, Guo et al., ICML 2017). The penalty
-    is the one whose scores of held-out cases are closest to their targets: minimising
-    log-loss instead selects penalties that are too strong where folds are small.
+    Targets are 1 for the class of a case and -1 for other classes. Probabilities are
+    the softmax of scores times an inverse temperature that minimises the log-loss of
+    held-out cases (temperature scaling, Guo et al., ICML 2017). The penalty minimises
+    the squared error of scores of held-out cases; the penalty with the lowest log-loss
+    is too large if folds are small.
 
     Parameters
     ----------
     scaler : FeatureScaler
-        Standardises features.
+        Scaler of the features.
     coef : ndarray of shape (n_features, n_classes)
         Coefficients of standardised features.
     intercept : ndarray of shape (n_classes,)
         Intercepts of the scores.
     penalty : float
-        Penalty per feature. It grows with the number of cases: cases of a fold are
-        more like each other than new series are like the training series.
+        Penalty per feature, proportional to the number of cases, because cases of a
+        fold are more similar to each other than new series to the training series.
     inverse_temperature : float
         Factor of the scores in the logits.
     offset : ndarray of shape (n_classes,)
-        Summand of the logits.
+        Constants added to the logits.
 
     Notes
     -----
-    Weights of classes count half in the squared errors, by their square roots, and half
-    in the probabilities, as offsets (logit adjustment, Menon et al., ICLR 2021). Either
-    alone is worse where some classes have only a few cases: errors of these are soon 0,
-    whatever their weight.
+    Square roots of class weights apply to squared errors, and logarithms of the square
+    roots are offsets of the logits (logit adjustment, Menon et al., ICLR 2021). Either
+    alone is worse for classes with few cases, whose training errors are soon 0 whatever
+    the weight.
     """
 
     scaler: FeatureScaler
@@ -127,14 +128,14 @@ class RidgeHead:
         Parameters
         ----------
         table : FeatureTable
-            All training cases, with features that `scaler` has standardised.
+            All training cases, with features standardised by `scaler`.
         scaler : FeatureScaler
             Scaler of the features.
         n_classes : int
             Number of classes.
         folds : iterable of (FeatureTable, FeatureTable)
-            Training and held-out cases of each fold, not standardised. Features have
-            to be selected without the held-out cases, or scores do not compare.
+            Training and held-out cases of each fold, not standardised. Features must be
+            selected without the held-out cases, so that scores are comparable.
         class_weight : ndarray of shape (n_classes,), optional
             Weights of classes.
         """
@@ -171,7 +172,7 @@ class RidgeHead:
         check_state(state, _STATE, sizes, "head")
         scaler = FeatureScaler.from_state(state["scaler"], sizes)
         offset = state["offset"]
-        # A class of weight 0 is never predicted: its offset is -inf.
+        # The offset of a class with weight 0, which is never predicted, is -inf.
         is_valid = (
             isinstance(offset, np.ndarray)
             and offset.dtype == np.float64
@@ -190,9 +191,9 @@ class RidgeHead:
         return coef, self.inverse_temperature * self.intercept + self.offset
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Score of each class, of shape (n_cases, n_classes)."""
-        # One row at a time: products of many rows are rounded differently from those of
-        # few. In torch, whose threads the threads that call this have limited.
+        """Return scores of the classes, of shape (n_cases, n_classes)."""
+        # Row by row, since rounding of matrix products depends on the number of rows.
+        # With torch, whose number of threads is limited in calling threads.
         coef = torch.from_numpy(self.coef.T.copy())
         rows = [
             coef.mv(row)
@@ -204,12 +205,12 @@ class RidgeHead:
         return torch.stack(rows).numpy() + self.intercept
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Logarithm of probabilities up to a constant per case, of the same shape."""
+        """Return log-probabilities up to a constant per case, shaped like scores."""
         scores: NDArray[np.float64] = self.inverse_temperature * self.scores(features)
         return scores + self.offset
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Probability of each class, of shape (n_cases, n_classes)."""
+        """Return probabilities of the classes, of shape (n_cases, n_classes)."""
         return softmax(self.logits(features), axis=1)
 
 
@@ -232,10 +233,10 @@ def _cross_validate(
     offset: Array,
     class_weight: Array | None,
 ) -> tuple[float, float | None, float]:
-    """Return the best penalty, for how many cases, and the factor that goes with it."""
+    """Return the best penalty, its mean number of cases, and inverse temperature."""
     scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
-        # A class that is not in the other part cannot be found.
+        # A class without training cases in the fold cannot be predicted.
         known = np.isin(test.classes, train.classes)
         if not known.any():
             continue
@@ -248,7 +249,7 @@ def _cross_validate(
         own = test.weights(class_weight)
         case_weights.append(np.ones(known.sum()) if own is None else own[known])
     if not scores:
-        return _DEFAULT_PENALTY, None, _DEFAULT_SHARPNESS
+        return _DEFAULT_PENALTY, None, _DEFAULT_INVERSE_TEMPERATURE
     every = np.concatenate(scores, axis=1)
     labels, case_weight = np.concatenate(classes), np.concatenate(case_weights)
     errors = np.square(every - _targets(labels, n_classes)).mean(axis=2)
@@ -266,7 +267,7 @@ def _held_out_scores(
     feature_weight: NDArray[np.float32],
     class_weight: Array | None,
 ) -> NDArray[np.float64]:
-    """Scores of held-out cases by all penalties, from one eigendecomposition.
+    """Return scores of held-out cases for all penalties, by one eigendecomposition.
 
     Returns
     -------
@@ -303,11 +304,11 @@ def _targets(classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
 def _fit_inverse_temperature(
     scores: Array, classes: NDArray[np.int64], weight: Array, offset: Array
 ) -> float:
-    """Return the factor of scores with the smallest log-loss."""
-    counted = weight > 0  # the others may be of classes that cannot be found
+    """Return the inverse temperature with the smallest log-loss."""
+    counted = weight > 0  # classes with weight 0 cannot be predicted
     scores, classes, weight = scores[counted], classes[counted], weight[counted]
     if not len(scores):
-        return _DEFAULT_SHARPNESS
+        return _DEFAULT_INVERSE_TEMPERATURE
 
     def loss(log_factor: float) -> float:
         each = log_softmax(np.exp(log_factor) * scores + offset, axis=1)

@@ -41,11 +41,11 @@ def similarity(
     embedded, _ = embed_texts(texts, network, encoder, {"text"})
     assert network is not None
     model = network.model
-    selected = extractor.select(model.kept.numpy())
+    selected = extractor.select(model.selected.numpy())
     features = torch.from_numpy(selected.transform(panel, execution))
     with single_thread(), torch.inference_mode():
         parts = [
-            model.place(model.standardise_picked(part)) @ embedded.T
+            model.embed_series(model.standardise(part)) @ embedded.T
             for part in features.split(1024)
         ]
     return torch.cat(parts).numpy().astype(np.float64).clip(-1, 1)
@@ -88,7 +88,7 @@ def embed_texts(
     if (
         network is None
         or network.model.text is None
-        or not network.model.parts & losses
+        or not network.model.active_losses & losses
     ):
         raise ValueError(
             "The model was not trained with text: fit it with max_epochs above 0, text "
@@ -99,7 +99,7 @@ def embed_texts(
     with single_thread(), torch.inference_mode():
         for start in range(0, len(checked), _TEXTS_AT_ONCE):
             part = checked[start : start + _TEXTS_AT_ONCE]
-            vectors, log_usage = network.model.read(encode_texts(part, encoder))
+            vectors, log_usage = network.model.embed_text(encode_texts(part, encoder))
             embedded.append(vectors)
             usages.append(log_usage.exp())
     return torch.cat(embedded), torch.cat(usages)

@@ -1,4 +1,4 @@
-"""Names of codes: the class that uses them, and words for strength, pace and place."""
+"""Statistics of codes in training series, and attributes of codes in words."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ _STATE: dict[str, Spec | None] = {
     "separation": Numbers("float64", ("n_codes",), optional=True),
     "labels": None,
 }
-_ERRORS = 1.64  # standard errors that leave 5 % below
-# Distance of a share from what it would be on average, from which on it has a name.
+_ERRORS = 1.64  # standard errors, for a one-sided 95 % bound
+# Minimum distance from the middle of the bins, and minimum lift, for an attribute.
 _LEAST_SHIFT = 0.08
 _LEAST_CHANNEL_LIFT = 1.25
 
 
 @dataclass(frozen=True)
 class CodeStatistics:
-    """How often series use codes, and which kinds of windows these are.
+    """Frequencies of codes by class, channel, length and scale.
 
     Parameters
     ----------
     windows : ndarray of shape (n_classes, n_channels, n_lengths, n_codes)
-        Mean share of each code in the windows of a channel and length.
+        Mean share of each code in the windows of a class, channel and length.
     scales : ndarray of shape (SCALE_BINS, n_codes)
-        Share of the windows of a code by scale, the weakest first.
+        Share of the windows of a code by scale, the smallest first.
     separation : ndarray of shape (n_codes,), optional
-        How surely series of the class of most lift have more of a code than others.
+        Confidence that series of the class with the largest lift have more of a code
+        than series of other classes; see `separate`.
     labels : ndarray of shape (n_classes,), optional
         Class labels.
     """
@@ -64,14 +65,14 @@ class CodeStatistics:
         shares: NDArray[np.float64] | None = None,
         classes: NDArray[np.int64] | None = None,
     ) -> CodeStatistics:
-        """Compute statistics from those of features of training series.
+        """Compute statistics of codes from moments of features.
 
         Parameters
         ----------
         moments : FeatureMoments
             Sums and squares of all features by class.
         layout : FeatureLayout
-            Where histograms are among the features.
+            Positions of the histograms.
         labels : ndarray of shape (n_classes,), optional
             Class labels.
         shares : ndarray of shape (n_cases, n_codes), optional
@@ -91,8 +92,8 @@ class CodeStatistics:
     @classmethod
     def _from_histograms(cls, squares: NDArray[np.float64]) -> CodeStatistics:
         """Compute statistics from mean squares of histograms by class and block."""
-        frequencies = squares[:, :, 0]  # the series, not its changes
-        # Level bins of a code share out its windows, and so do scale bins.
+        frequencies = squares[:, :, 0]  # of the series, not of differences
+        # The level bins of a code sum to all windows of the code, as do scale bins.
         windows = frequencies[:, :, :, :LEVEL_BINS].sum(axis=3)
         scales = frequencies[:, :, :, LEVEL_BINS:][:, :, :, :SCALE_BINS]
         scales = scales.sum(axis=(0, 1, 2))
@@ -109,34 +110,34 @@ class CodeStatistics:
 
     @property
     def by_code(self) -> NDArray[np.float64]:
-        """Mean share of each code, of shape (n_codes,), not 0."""
+        """Mean share of each code, of shape (n_codes,), greater than 0."""
         return np.maximum(self.windows.mean(axis=(0, 1, 2)), 1e-12)
 
     @property
     def class_lift(self) -> NDArray[np.float64]:
-        """How many times the mean over classes, of shape (n_classes, n_codes)."""
+        """Share over the mean of all classes, of shape (n_classes, n_codes)."""
         return self.windows.mean(axis=(1, 2)) / self.by_code
 
     @property
     def channel_lift(self) -> NDArray[np.float64]:
-        """How many times the mean over channels, of shape (n_channels, n_codes)."""
+        """Share over the mean of all channels, of shape (n_channels, n_codes)."""
         return self.windows.mean(axis=(0, 2)) / self.by_code
 
     @property
     def length_lift(self) -> NDArray[np.float64]:
-        """How many times the mean over lengths, of shape (n_lengths, n_codes)."""
+        """Share over the mean of all lengths, of shape (n_lengths, n_codes)."""
         return self.windows.mean(axis=(0, 1)) / self.by_code
 
     def strength(self) -> list[str | None]:
-        """Say which codes have weak or strong windows, for their channel and length."""
+        """Return ``"weak"``, ``"strong"`` or None for the scale of each code."""
         return _sides(self.scales, "weak", "strong")
 
     def pace(self) -> list[str | None]:
-        """Say which codes are found in short windows, and which in long ones."""
+        """Return ``"quick"``, ``"slow"`` or None for the window length of each code."""
         return _sides(self.length_lift, "quick", "slow")
 
     def channel_words(self, channels: Sequence[str]) -> list[str | None]:
-        """Say in which channel a code is found, where it is found in one."""
+        """Return the main channel of each code, or None for codes of many channels."""
         lift = self.channel_lift
         return [
             channels[best] if most >= _LEAST_CHANNEL_LIFT else None
@@ -145,12 +146,12 @@ class CodeStatistics:
 
 
 def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None]:
-    """Name what has most of its weight on one side of bins in order.
+    """Return the side of the ordered bins with most weight for each code, or None.
 
     Parameters
     ----------
     weights : ndarray of shape (n_bins, n_codes)
-        None of them where a code does not occur, which is on neither side.
+        Nonnegative weights; all 0 for codes that do not occur.
     low, high : str
         Names of the sides.
     """
@@ -170,21 +171,23 @@ def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None
 def separate(
     shares: NDArray[np.float64], classes: NDArray[np.int64], best: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """How surely series of a class have more of a code than those of any other class.
+    """Return the confidence that series of a class have more of a code than others.
 
     Parameters
     ----------
     shares : ndarray of shape (n_cases, n_codes)
+        Share of each code in each series.
     classes : ndarray of shape (n_cases,)
+        Class of each series.
     best : ndarray of shape (n_codes,)
-        The class of each code.
+        Class with which each code is associated.
 
     Returns
     -------
     ndarray of shape (n_codes,)
-        Chance that a series of the class has more of it than one of another class, for
-        the class of which this is least: the area under the ROC curve, less 1.64
-        standard errors by Mann and Whitney (1947). 0 if there is no other class.
+        Probability that a series of the class has more of the code than a series of
+        another class, minimum over the other classes: the area under the ROC curve,
+        less 1.64 standard errors (Mann and Whitney, 1947). 0 without other classes.
     """
     counts = np.bincount(classes)
     found = np.zeros(len(best))

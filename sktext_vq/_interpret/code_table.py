@@ -1,4 +1,4 @@
-"""Codes and features in words."""
+"""Tables and names of codes and features."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SUMMARIES = [
     f"{name} of {kind}" for kind in ("levels", "scales") for name in _STATISTICS
 ]
 _VIEWS = ("", " change")
-# LightGBM and XGBoost reject these in names of features; "|" separates parts.
+# Not supported in feature names by LightGBM and XGBoost; "|" separates parts.
 _SPECIAL = re.compile(r'[\s:,|"<>{}\[\]]+')
 
 
@@ -89,8 +89,8 @@ def describe_codes(
     """Return a table of the codes; see `BaseVQText.describe_codes`."""
     if statistics is None:
         raise ValueError(
-            "This model was saved by an early version, which did not keep how codes "
-            "are used. Fit it again to describe them; it predicts as before."
+            "This model was saved by an early version without statistics of codes. Fit "
+            "it again to describe the codes; prediction works without."
         )
     layout, channels = extractor.layout, extractor.channels
     channel = statistics.channel_lift.argmax(axis=0)
@@ -126,16 +126,16 @@ def describe_codes(
 def name_codes_by_text(
     table: pd.DataFrame, texts: Sequence[str], shares: NDArray[np.float64]
 ) -> None:
-    """Name the codes of a table by the texts that use them most.
+    """Add the text with the largest share of each code as a name, in place.
 
     Parameters
     ----------
     table : DataFrame
-        From `describe_codes`; names are added in place.
+        Result of `describe_codes`.
     texts : sequence of str
         Names to choose from.
     shares : ndarray of shape (n_texts, n_codes)
-        How texts use the codes.
+        Share of each code for each text.
     """
     if len(shares) < 2:
         raise ValueError("texts needs at least two phrases to choose from.")
@@ -151,7 +151,7 @@ def _add_names(
     confidence: NDArray[np.float64],
     min_confidence: float,
 ) -> None:
-    """Give each code its best name if confidence in it is sufficient."""
+    """Add names with sufficient confidence to a table of codes."""
     table["phrase"] = [
         str(names[i]) if value >= min_confidence else None
         for i, value in zip(best, confidence, strict=True)
@@ -160,7 +160,7 @@ def _add_names(
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Return names without special characters, all of them different."""
+    """Return unique names without special characters."""
     found: dict[str, None] = {}
     for name in names:
         plain = _SPECIAL.sub(" ", name).strip() or "channel"
@@ -173,7 +173,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _durations(lengths: Sequence[int], sampling_rate: float | None) -> list[str]:
-    """Return lengths of windows in words, with enough digits to distinguish them."""
+    """Return lengths of windows as strings, with enough digits to be unique."""
     if sampling_rate is None:
         return [f"{length} timepoints" for length in lengths]
     for digits in range(3, 18):

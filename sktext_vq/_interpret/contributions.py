@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -25,9 +25,11 @@ from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.attribution import attribute
 from sktext_vq.nn.constants import N_QUANTILES
-from sktext_vq.nn.segment_refiner import AttributeDecoder
 from sktext_vq.nn.windows import Batch
 from sktext_vq.panel import Panel
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.auxiliary.segments import SegmentRefiner
 
 _STATISTICS = (
     "level",
@@ -65,7 +67,7 @@ class Explainer:
 
     extractor: FeatureExtractor
     head: RidgeHead
-    refiner: AttributeDecoder | None
+    refiner: SegmentRefiner | None
     labels: NDArray[Any]
     channel_names: Sequence[str]
 

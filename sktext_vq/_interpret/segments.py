@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from sktext_vq._features.extractor import FeatureExtractor
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._utils.threads import single_thread
-from sktext_vq.nn.segment_refiner import AttributeDecoder
 from sktext_vq.nn.segmentation import Segments, cut_segments, decode, match
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.panel import Panel
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.auxiliary.segments import SegmentRefiner
 
 _BATCH_VALUES = 2**19  # cut at a time
 COLUMNS = ["case", "channel", "start", "length", "code", "offset", "scale"]
@@ -27,7 +29,7 @@ def token_arrays(
     panel: Panel,
     scaler: Scaler,
     tokenizer: ShapeTokenizer,
-    attributes: AttributeDecoder | None = None,
+    refiner: SegmentRefiner | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Cut all series into segments.
 
@@ -37,7 +39,7 @@ def token_arrays(
         Series in the units of the input.
     scaler : Scaler
     tokenizer : ShapeTokenizer
-    attributes : AttributeDecoder, optional
+    refiner : SegmentRefiner, optional
         Moves the borders of segments, which are then rounded to timepoints. Code,
         offset and scale are those of the segment within the rounded borders.
 
@@ -55,8 +57,8 @@ def token_arrays(
         ends = torch.from_numpy(panel.lengths[where].repeat(n_channels))
         with torch.inference_mode():
             segments = cut_segments(series, codes, ends)
-            if attributes is not None:
-                start, length = _move(series, segments, ends, attributes)
+            if refiner is not None:
+                start, length = _move(series, segments, ends, refiner)
                 segments = match(series, start, length, codes)
         row, column = (segments.start >= 0).nonzero(as_tuple=True)
         case, channel = np.divmod(row.numpy(), n_channels)
@@ -73,11 +75,11 @@ def _move(
     series: torch.Tensor,
     segments: Segments,
     ends: torch.Tensor,
-    attributes: AttributeDecoder,
+    refiner: SegmentRefiner,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Move borders of segments, to whole timepoints and in order of time."""
     mask = segments.start >= 0
-    moved = attributes(series, segments.start, segments.length, mask, ends)
+    moved = refiner(series, segments.start, segments.length, mask, ends)
     end = ends.unsqueeze(1)
     start = moved.start.round().long().minimum(end - 1)
     stop = (moved.start + moved.length).round().long().maximum(start + 1)
@@ -126,7 +128,7 @@ def draw(
 
 
 def token_table(
-    panel: Panel, extractor: FeatureExtractor, refiner: AttributeDecoder | None
+    panel: Panel, extractor: FeatureExtractor, refiner: SegmentRefiner | None
 ) -> pd.DataFrame:
     """Return the tokens of series in the units of the series, as `tokens` does."""
     with single_thread():
@@ -161,7 +163,7 @@ def draw_table(tokens: pd.DataFrame, extractor: FeatureExtractor) -> NDArray[Any
 
 
 def reconstruct(
-    panel: Panel, extractor: FeatureExtractor, refiner: AttributeDecoder | None
+    panel: Panel, extractor: FeatureExtractor, refiner: SegmentRefiner | None
 ) -> NDArray[Any]:
     """Rebuild series from their tokens, as `BaseVQText.reconstruct` does."""
     with single_thread():

@@ -1,4 +1,4 @@
-"""Words for the shapes of codes."""
+"""Descriptions of the shapes of codes in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sktext_vq.nn.segmentation import SMALL_SHAPE
 
 FLAT = "nearly flat"
-_FLAT_SHAPE = 0.1  # standard deviation; larger ones have 1
+_FLAT_SHAPE = 0.1  # maximum standard deviation; that of other shapes is about 1
 
 
 def shape_words(shape: NDArray[Any]) -> str:
@@ -24,8 +24,8 @@ def shape_words(shape: NDArray[Any]) -> str:
     Returns
     -------
     str
-        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Shapes with a small standard
-        deviation are slight, as in ``"slight fall"``, or ``"nearly flat"``.
+        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``, and for shapes with a small
+        standard deviation ``"slight fall"`` or ``"nearly flat"``.
 
     Examples
     --------
@@ -40,15 +40,14 @@ def shape_words(shape: NDArray[Any]) -> str:
         return FLAT
     points = shape / spread
     words = _form(points)
-    # Much of the scale of a window whose shape is small is its floor.
+    # The scale of windows with small shapes is mostly the minimum scale.
     return words if spread >= SMALL_SHAPE else f"slight {words}"
 
 
 def _form(points: NDArray[Any]) -> str:
-    """Say what a shape of mean 0 and scale 1 looks like."""
+    """Describe a shape with mean 0 and standard deviation 1."""
     n_points = len(points)
     steps = np.diff(points)
-    # Turns count where the series really goes back, not where it trembles.
     turns = _turning_points(points, 0.6)
     jump = int(np.abs(steps).argmax())
     if abs(steps[jump]) > 0.75 * np.abs(steps).sum() and len(turns) == 0:
@@ -66,7 +65,7 @@ def _form(points: NDArray[Any]) -> str:
 
 
 def _turning_points(points: NDArray[Any], least: float) -> list[int]:
-    """Where a series turns by at least so much, both before and after."""
+    """Return indices of extrema with changes of at least `least` on both sides."""
     turns: list[int] = []
     extreme, direction = 0, 0
     for i in range(1, len(points)):

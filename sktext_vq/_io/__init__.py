@@ -1,1 +1,1 @@
-"""Files and tables, read as recordings and panels."""
+"""Reading and writing of files and tables."""

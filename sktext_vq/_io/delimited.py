@@ -1,4 +1,4 @@
-"""Tables from delimited text and Parquet files, with errors that name the line."""
+"""Reading of tables from delimited text and parquet files."""
 
 from __future__ import annotations
 
@@ -42,15 +42,15 @@ def read_parquet(path: Path, columns: Columns) -> Table:
 
 
 def needs_pyarrow(path: Path) -> ImportError:
-    """Return the error to raise without pyarrow."""
+    """Return the error to raise if pyarrow is missing."""
     return ImportError(
-        f"{path} is a parquet file, which pandas needs pyarrow for: pip install "
-        "pyarrow, or use a .csv file."
+        f"{path} is a parquet file, which requires pyarrow: pip install pyarrow, or "
+        "use a .csv file."
     )
 
 
 def read_text(path: Path, columns: Columns) -> Table:
-    """Read a file of lines."""
+    """Read a delimited text file."""
     _check_text(path)
     separator, names, skipped = _read_names(path)
     as_is = {*CASE, *columns.names("case"), *INDEX, *columns.names("label")}
@@ -59,7 +59,7 @@ def read_text(path: Path, columns: Columns) -> Table:
         as_is |= {*CHANNEL}
     words = {name for name in names if name.lower() in as_is}
     with blame(path, "a table"), warnings.catch_warnings():
-        # Cells in columns without a name would be lost.
+        # pandas drops cells in columns without a name.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         frame = pd.read_csv(
             path,
@@ -71,17 +71,17 @@ def read_text(path: Path, columns: Columns) -> Table:
             encoding="utf-8-sig",
             compression="gzip" if is_gzip(path) else None,
             skipinitialspace=True,
-            # Neither case nor label 01 is 1.
+            # Cases and labels are text: 01 and 1 are different.
             dtype=dict.fromkeys(words, str),
             keep_default_na=False,
             na_values={name: [""] if name in words else MISSING for name in names},
-            # The same numbers as in an .npz file, to the last bit.
+            # Exactly the same numbers as in an .npz file.
             float_precision="round_trip",
             low_memory=False,
         )
     for number, name in enumerate(names, start=1):
         if name.startswith(UNNAMED):
-            # Separators at the ends of lines make such a column.
+            # Separators at the ends of lines add an empty column.
             if frame[name].notna().any():
                 raise ValueError(f"{path} has no name for column {number}.")
             frame = frame.drop(columns=name)
@@ -91,7 +91,7 @@ def read_text(path: Path, columns: Columns) -> Table:
 
 
 def _refuse_comments(table: Table) -> None:
-    """Refuse lines of text among the rows, which would be cases of missing values."""
+    """Raise an error if there are comment lines among the rows."""
     first = table.frame.iloc[:, 0]
     if pd.api.types.is_numeric_dtype(first) or table.frame.shape[1] < 2:
         return
@@ -100,13 +100,13 @@ def _refuse_comments(table: Table) -> None:
         starts = starts & table.frame.iloc[:, 1:].isna().all(axis=1).to_numpy()
     if starts.any():
         raise ValueError(
-            f"{table.path} has a comment among the rows, in "
+            f"{table.path} has a comment between rows, in "
             f"{table.place(int(starts.argmax()))}. Remove the line."
         )
 
 
 def _check_text(path: Path) -> None:
-    """Check that a file has text that pandas reads as it is."""
+    """Check that a file is UTF-8 text without NUL characters."""
     opened = gzip.open(path) if is_gzip(path) else path.open("rb")
     with blame(path, "a table"), opened as file:
         lines = enumerate(map(fault_of_text, file), start=1)
@@ -116,7 +116,7 @@ def _check_text(path: Path) -> None:
 
 
 def _read_names(path: Path) -> tuple[str, list[str], int]:
-    """Return what separates cells, names of columns, and how many lines to skip."""
+    """Return the separator, the column names, and the number of lines to skip."""
     with blame(path, "a table"), open_text(path) as file:
         separator, skipped = _read_head(file)
         file.seek(0)
@@ -127,22 +127,22 @@ def _read_names(path: Path) -> tuple[str, list[str], int]:
     if not names:
         raise ValueError(f"{path} is empty.")
     names = [name.strip() for name in names]
-    names[0] = names[0].removeprefix("# ")  # as numpy.savetxt writes it
+    names[0] = names[0].removeprefix("# ")  # written by numpy.savetxt
     for i, name in enumerate(names):
         if not name and i:
             names[i] = f"{UNNAMED}{i}"
         elif name in names[:i]:
             raise ValueError(
-                f"{path} has more than one column {name!r}. Give each a name of its "
-                "own, in the first line."
+                f"{path} has more than one column {name!r}. Give columns unique names "
+                "in the first line."
             )
     return separator, names, skipped
 
 
 def _read_head(file: TextIO) -> tuple[str, int]:
-    """Return what separates cells, and how many lines are before the names.
+    """Return the separator and the number of lines before the column names.
 
-    These are a line such as ``sep=;``, which spreadsheets write, and comments.
+    Lines before the names are comments, or ``sep=;`` as written by spreadsheets.
     """
     separator, skipped, comment = None, 0, ""
     for number, line in enumerate(file, start=1):
@@ -153,7 +153,7 @@ def _read_head(file: TextIO) -> tuple[str, int]:
         elif line.strip():
             if separator is None:
                 separator = max(",;\t", key=line.count)
-            # The last comment has the names if it has as many cells as the next line.
+            # The last comment has the names if its number of cells is that of the row.
             if comment and 0 < comment.count(separator) == line.count(separator):
                 skipped = before
             break
@@ -161,20 +161,20 @@ def _read_head(file: TextIO) -> tuple[str, int]:
 
 
 _MORE_CELLS = (
-    "Names have to be in the first line, and numbers need a decimal point where commas "
-    "separate cells."
+    "Column names must be in the first line, and numbers need a decimal point if "
+    "commas separate cells."
 )
 
 
 @contextmanager
 def blame(path: Path, kind: str) -> Iterator[None]:
-    """Say which file it was that could not be read."""
+    """Raise errors of a block as ValueError with the path of the file."""
     try:
         yield
     except pd.errors.ParserWarning as error:
         raise ValueError(
-            f"{path} has rows with more cells than the first line has names. Name all "
-            f"columns. {_MORE_CELLS}"
+            f"{path} has rows with more cells than there are column names in the first "
+            f"line. Name all columns. {_MORE_CELLS}"
         ) from error
     except pd.errors.ParserError as error:
         raise ValueError(
@@ -182,8 +182,8 @@ def blame(path: Path, kind: str) -> Iterator[None]:
         ) from error
     except ImportError:
         raise
-    except Exception as error:  # of zipfile, zlib, struct, pyarrow, csv, ...
-        # Those of the system know the file; others are about what is in it.
+    except Exception as error:  # from zipfile, zlib, struct, pyarrow, csv, ...
+        # Errors of the operating system already contain the path.
         if isinstance(error, OSError) and error.filename is not None:
             raise
         raise ValueError(f"{path} is damaged, or not {kind}: {error}") from error

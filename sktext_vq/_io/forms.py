@@ -1,4 +1,4 @@
-"""Panels of series from tables in long, wide or tidy form."""
+"""Conversion of tables in long, wide or tidy form to series."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sktext_vq._io.times import (
 from sktext_vq._utils.validation import format_names
 from sktext_vq.datasets import plain
 
-_MANY = 20  # steps, all of which are upwards in a time, and by chance in no channel
+_MANY = 20  # minimum number of increasing steps to suspect a column of times
 _DATE = re.compile(r"\d+([.:/-]\d+){2,}.*")  # 31.12.2025, 09:00:00
 
 
@@ -34,7 +34,7 @@ def from_table(table: Table) -> Recordings:
     if not len(frame):
         raise ValueError(f"{table.path} has no rows.")
     label = table.find_about("label")
-    # A column of labels is that alone, whatever its name says.
+    # The label column has no other role, whatever its name.
     rest = replace(table, frame=frame.drop(columns=label or []))
     case, time, subject = map(rest.find_about, ("case", "time", "subject"))
     channel, value = rest.find(CHANNEL), rest.find(("value",))
@@ -45,8 +45,8 @@ def from_table(table: Table) -> Recordings:
             rest.refuse_missing(case)
         if time is not None:
             raise ValueError(
-                f"{table.path} has a column {time!r}, but each row is a case of its "
-                f"own. {_WHICH_CASE}, or leave out {time!r}. It has "
+                f"{table.path} has a column {time!r}, but each row is a separate case. "
+                f"{_WHICH_CASE}, or remove {time!r}. Columns: "
                 f"{format_names(frame.columns)}."
             )
         X, wide_names = _wide(rest)
@@ -90,7 +90,7 @@ def _without_ignored(table: Table) -> Table:
         found = found or table.find((name.strip().lower(),))
         if found is None:
             raise ValueError(
-                f"{table.path} has no column {name!r} to ignore. It has "
+                f"{table.path} has no column {name!r} to ignore. Columns: "
                 f"{format_names(table.frame.columns)}."
             )
         names.append(found)
@@ -98,13 +98,13 @@ def _without_ignored(table: Table) -> Table:
 
 
 _WHICH_CASE = (
-    "Say which column tells the rows of a recording from those of others "
-    "(case_column, --case-column)"
+    "Set case_column (--case-column) to the column that identifies the recording of "
+    "each row"
 )
 
 
 def _value_columns(table: Table) -> list[str]:
-    """Return names of columns that are not about the case, the time or the row."""
+    """Return the names of columns of values."""
     known = table.columns.about
     names = [name for name in table.frame.columns if name.lower() not in known]
     if not names:
@@ -119,7 +119,7 @@ def _long(
     codes: NDArray[np.intp],
     times: NDArray[Any] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return values of a long table and the case of each row, sorted."""
+    """Return the values of a long table and the case code of each row, sorted."""
     case, time = columns
     values = numbers(table, names)
     if time is None or times is None:
@@ -136,12 +136,12 @@ def _long(
 def _warn_of_columns(
     table: Table, values: NDArray[np.float64], codes: Any, names: list[str]
 ) -> None:
-    """Warn of channels that look like times, people or classes."""
+    """Warn about channels that look like times, subjects or labels."""
     within = codes[1:] == codes[:-1]
     if not within.any():
         return
     starts = np.r_[True, ~within]
-    # An infinity is refused later, by those who take the series.
+    # Infinity raises an error later, in `as_panel`.
     with np.errstate(invalid="ignore", over="ignore"):
         steps = np.diff(values, axis=0)[within]
         same = (steps == 0).all(axis=0) & (np.ptp(values[starts], axis=0) > 0)
@@ -153,9 +153,9 @@ def _warn_of_columns(
         if is_so.any():
             found = format_names(np.array(names, dtype=object)[is_so])
             warnings.warn(
-                f"{table.path} has {found} among the channels, with {what}. If this is "
-                f"no sensor, say what it is ({options}) or leave it out "
-                "(ignore_columns, --ignore).",
+                f"{table.path} has {found} among the channels, with {what}. If this "
+                f"column is not a sensor, name it in {options}, or ignore it with "
+                "ignore_columns (--ignore).",
                 stacklevel=4,
             )
 
@@ -163,9 +163,9 @@ def _warn_of_columns(
 def _in_order(
     table: Table, times: Times, streams: NDArray[np.intp], can_pass_midnight: bool
 ) -> Times:
-    """Add days to times of day past midnight, and warn of times that go back.
+    """Add days to times of day after midnight, and warn if times decrease.
 
-    Times are followed in the order of the rows, within each of `streams`.
+    Times are compared in the order of the rows, within each of `streams`.
     """
     order = np.argsort(streams, kind="stable")
     values, within = times.values[order], np.diff(streams[order]) == 0
@@ -183,11 +183,11 @@ def _in_order(
         values = np.empty_like(values)
         values[order] = times.values[order] + days * times.day
         return replace(times, values=values)
-    # Rows from the last to the first are sorted like any others.
+    # Rows in descending order are valid.
     if times.is_clock and (midnight.any() or not back[within].all()):
         raise ValueError(
             f"{table.path} has times of day in column {times.name!r} that go back "
-            f"within a case, in {place}, so that the day is unknown. Give times with "
+            f"within a case, in {place}, so that the day is unknown. Use times with "
             "dates, or sort the rows by time."
         )
     warnings.warn(
@@ -206,7 +206,7 @@ def _tidy(
     codes: NDArray[np.intp],
     times: NDArray[Any] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], list[str]]:
-    """Return what `_long` does, and names of the channels, of a row per value."""
+    """Return the values, case codes and channel names of a tidy table, sorted."""
     case, channel, value, time = columns
     table.refuse_missing(channel)
     channels, names = pd.factorize(table.frame[channel])
@@ -222,7 +222,7 @@ def _tidy(
     if time is not None and repeated.any():
         about = [(time, "time"), (channel, "channel"), (case, "case")]
         _refuse_repeated(table, order[1:][repeated], about)
-    # A channel without a value where others have one misses it.
+    # A channel is missing at a time at which only other channels have a value.
     values = np.full((int(is_new.sum()), len(names)), np.nan)
     values[np.cumsum(is_new) - 1, channels] = found[order]
     return values, codes[is_new], [str(name) for name in names]
@@ -235,16 +235,16 @@ def _refuse_repeated(
     what = " of ".join(f"{word} {table.frame[name].iloc[row]}" for name, word in about)
     raise ValueError(
         f"{table.path} has {what} more than once, again in {table.place(row)}. If the "
-        "clock is coarse, ignore the column of times to keep the order of the rows "
-        "(ignore_columns, --ignore). If rows are repeated, drop them. If they are of "
-        f"several recordings: {_WHICH_CASE.lower()}."
+        "time resolution is too low, ignore the column of times to keep the order of "
+        "rows (ignore_columns, --ignore). If rows are duplicates, remove them. "
+        f"{_WHICH_CASE} if the rows are from several recordings."
     )
 
 
 def _cut(
     values: NDArray[np.float64], codes: NDArray[np.intp]
 ) -> NDArray[np.float64] | list[NDArray[np.float64]]:
-    """Cut sorted rows into the series of each case."""
+    """Split sorted rows into the series of each case."""
     lengths = np.bincount(codes)
     if (lengths == lengths[0]).all():
         X = values.reshape(len(lengths), lengths[0], -1).transpose(0, 2, 1)
@@ -254,7 +254,7 @@ def _cut(
 
 
 def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
-    """Return the series of a table with a row per case, and names of channels."""
+    """Return the series and channel names of a table with one row per case."""
     columns = _value_columns(table)
     split = [_split(name) for name in columns]
     kinds = [tuple(map(type, each)) for each in split]
@@ -262,16 +262,16 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
     if len(columns) > 1 and not any(re.search(r"\d", name) for name in columns):
         raise ValueError(
             f"{table.path} has no column 'case', and {format_names(columns)} are not "
-            f"timepoints of a table with a row per case. {_WHICH_CASE}, or name "
-            "columns by the numbers of timepoints."
+            f"timepoints of a table with one row per case. {_WHICH_CASE}, or use the "
+            "numbers of timepoints as column names."
         )
     values = numbers(table, columns)
     if kinds.count(kind) < len(kinds):
         name = next(n for n, k in zip(columns, kinds, strict=True) if k != kind)
         raise ValueError(
             f"{table.path} has a column {name!r} that is not a timepoint, unlike the "
-            f"others: {format_names(columns)}. Leave it out or, if it has classes, "
-            "name it as the label column (--label-column)."
+            f"other columns: {format_names(columns)}. Ignore it with ignore_columns "
+            "(--ignore) or, if it has labels, set label_column (--label-column)."
         )
     channels = list(dict.fromkeys(channel for channel, _ in split))
     if channels == [None]:
@@ -296,7 +296,7 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
             if (channel, time) not in places:
                 raise ValueError(
                     f"{table.path} has no column for timepoint {time} of channel "
-                    f"{channel!r}, as it has for other channels. Add it, with empty "
+                    f"{channel!r}, unlike other channels. Add the column, with empty "
                     "cells for missing values."
                 )
             order.append(places[channel, time])
@@ -306,82 +306,81 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
 
 
 def _warn_of_points(table: Table, columns: list[str]) -> None:
-    """Warn of names whose point may separate channel and timepoint, or be a decimal."""
+    """Warn about names such as ``x_0.5``, whose point may be a decimal point."""
     name = next((name for name in columns if re.search(r"\d\.\d+$", name)), None)
     if name is not None:
         channel, time = _split(name)
         warnings.warn(
             f"{table.path} has a column {name!r}, which is read as timepoint {time} of "
-            f"channel {channel!r}. If it has a time with a decimal point, number the "
-            "timepoints instead.",
+            f"channel {channel!r}. If the name is a time with a decimal point, number "
+            "the timepoints instead.",
             stacklevel=5,
         )
 
 
 def _split(name: str) -> tuple[str | None, Any]:
-    """Split the name of a column into channel and timepoint, as far as it has any."""
+    """Split a column name into channel and timepoint, or None if it has none."""
     try:
         return None, float(name)
     except ValueError:
         if _DATE.fullmatch(name):
             return None, None
-        # A channel ends in a letter, or a separator is between it and the number.
+        # A channel ends with a letter, or a separator precedes the number.
         match = re.fullmatch(r"(.*[^\W\d_]|.+(?=[_.]))[_.]?(\d+)", name)
     return (match[1], int(match[2])) if match else (None, None)
 
 
 def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any:
-    """Return the order of columns of one channel."""
+    """Return the order of the columns of a single channel."""
     if None in times:
         _check_one_channel(table, columns)
         return np.arange(len(times))
     order = np.argsort(times, kind="stable")
     steps = np.diff(np.array(times)[order])
-    # Values of a first row in place of names are neither sorted nor evenly spaced.
+    # Values of a first row without names are neither sorted nor evenly spaced.
     if (order[1:] < order[:-1]).any() and not np.allclose(steps, steps[0]):
         raise ValueError(
-            f"{table.path} has {format_names(columns)} as names of columns, which "
-            "are not timepoints in order. Put names of columns in the first line."
+            f"{table.path} has {format_names(columns)} as column names, which are not "
+            "timepoints in order. Write column names in the first line."
         )
     return order
 
 
 def _warn_of_timepoints(table: Table, times: Any) -> None:
-    """Warn if timepoints in names of columns are missing or not evenly spaced."""
+    """Warn if timepoints in column names are missing or unevenly spaced."""
     steps = np.diff(times)
     if not len(steps):
         return
     usual, is_regular, longest = regularity(steps)
     if not is_regular or steps[longest] > PAUSE * usual:
         warnings.warn(
-            f"{table.path} has uneven times as names of columns: after "
-            f"{times[longest]:g} comes {times[longest + 1]:g}, while the median of "
-            f"steps is {usual:.6g}. {UNEVEN}",
+            f"{table.path} has uneven times as column names: {times[longest]:g} is "
+            f"followed by {times[longest + 1]:g}, but the median step is {usual:.6g}. "
+            f"{UNEVEN}",
             stacklevel=5,
         )
 
 
 def _check_one_channel(table: Table, columns: list[str]) -> None:
-    """Check that names of columns differ in their numbers alone, and are in order."""
+    """Check that column names differ only in their numbers and are in order."""
     other = [name for name in columns if _frame_of(name) != _frame_of(columns[0])]
     if other:
         raise ValueError(
             f"{table.path} has columns {columns[0]!r} and {other[0]!r}, whose channels "
-            "and timepoints are unknown. Use names such as acc_x_0, acc_x_1, or a row "
-            "per case and timepoint."
+            "and timepoints are unknown. Use names such as acc_x_0, acc_x_1, or a "
+            "table with one row per case and timepoint."
         )
     numbers = [re.findall(r"\d+", name) for name in columns]
     places = [int(found[0]) for found in numbers if len(found) == 1]
     if len(places) == len(columns) and places != sorted(places):
         raise ValueError(
-            f"{table.path} has {format_names(columns)} as names of columns, which "
-            "are not in the order of their numbers. Use numbers alone, or sort the "
-            "columns."
+            f"{table.path} has {format_names(columns)} as column names, which are not "
+            "in the order of their numbers. Use numbers only, or sort the columns."
         )
 
 
 def _frame_of(name: str) -> str:
-    """Return what a name of a column has around its numbers."""
+    """Return a column name with its numbers replaced by 0."""
     return re.sub(r"\d+", "0", name)
 
 
@@ -391,17 +390,17 @@ def _about_cases(
     codes: Any = None,
     cases: Any = None,
 ) -> dict[str, Any]:
-    """Return what columns say of each case, which has to be one thing."""
+    """Return the label and subject of each case, which must be unique in a case."""
     found = {}
     for kind, name in columns.items():
         if name is None:
             continue
         column = table.frame[name]
         if column.isna().all():
-            continue  # a column to be filled in
+            continue  # not filled in yet
         table.refuse_missing(name)
         if codes is not None:
-            # The last write stays, so the rows are turned around to find the first.
+            # Reversed, because the last assignment to a case is kept.
             first = np.empty(len(cases), dtype=np.intp)
             first[codes[::-1]] = np.arange(len(codes))[::-1]
             ids, _ = pd.factorize(column)
@@ -411,8 +410,8 @@ def _about_cases(
                 case = codes[row]
                 raise ValueError(
                     f"{table.path} has more than one {name!r} for case {cases[case]}: "
-                    f"{column.iloc[first[case]]} at first and {column.iloc[row]} in "
-                    f"{table.place(row)}. Give every recording a case of its own."
+                    f"{column.iloc[first[case]]} first and {column.iloc[row]} in "
+                    f"{table.place(row)}. Use a separate case for each recording."
                 )
             column = column.iloc[first]
         found[kind] = _plain_column(column, is_text=table.separator is not None)
@@ -420,10 +419,10 @@ def _about_cases(
 
 
 def _plain_column(column: pd.Series[Any], is_text: bool) -> NDArray[Any]:
-    """Return labels or subjects in plain types.
+    """Return labels or subjects as integers or strings.
 
-    Cells of a text file are integers if all of them are written as such; else 01 and 1
-    would be the same label.
+    Cells of a text file are integers only if all have the canonical form of integers,
+    so that 01 and 1 stay different labels.
     """
     if not is_text:
         if pd.api.types.is_integer_dtype(column):

@@ -1,4 +1,4 @@
-"""Panels of series from single files, and tables to files."""
+"""Reading of series from files, and writing of tables."""
 
 from __future__ import annotations
 
@@ -39,91 +39,88 @@ def read_recordings(
     subject_column: str | None = None,
     ignore_columns: Sequence[str] = (),
 ) -> Recordings:
-    r"""Read a panel of series from a file or a data frame.
+    r"""Read series from a file or a data frame.
 
     Parameters
     ----------
     source : path-like or DataFrame
-        File to read, whose ending tells what it is, or a table; see the notes. A table
-        is a data frame of pandas, or one that converts to it: of polars, or an Arrow
-        table.
+        File to read, or a table: a pandas or polars data frame, or an Arrow table. The
+        format of a file is determined by its extension; see the notes.
     part : {"train", "test"}, optional
-        What to take of an ``.npz`` file in two parts. Only needed if it has both.
+        Part of an ``.npz`` file to read. Required if the file has both parts.
     label_column, case_column, time_column, subject_column : str, optional
-        Columns of a table that have the classes, that tell which rows belong to one
-        recording, when they were recorded, and from whom; if they have none of the
-        usual names, which are listed below.
+        Names of the columns of a table that contain the class label, the recording,
+        the time and the subject of each row. By default columns with one of the names
+        below are used.
     ignore_columns : sequence of str, default=()
-        Columns of a table to leave out.
+        Columns of a table to ignore.
 
     Returns
     -------
     Recordings
-        Series, labels, and what is known of subjects, channels and cases.
+        Series, labels and metadata.
 
     Raises
     ------
     ValueError
-        If the file is damaged, of another format, or not what it should be.
+        If the file is damaged, has an unsupported extension, or has invalid content.
     TypeError
-        If `source` is neither, or a column is not named by a str.
+        If `source` is not a path or table, or the name of a column is not a str.
     OSError
-        If there is no such file, or it cannot be opened.
+        If the file does not exist or cannot be opened.
     ImportError
-        If it is a parquet file, or a table that converts by pyarrow, and pyarrow is
-        not installed.
+        If `source` requires pyarrow, which is not installed.
 
     Warns
     -----
     UserWarning
-        If a channel of a long table looks like a person, a class or a time, if times
-        go back from row to row, or if they are not evenly spaced, as at a pause.
+        If a channel of a long table looks like a subject, label or time, or if times
+        decrease within a case or are unevenly spaced.
 
     Notes
     -----
-    ``.npz`` has arrays ``X`` and, if there are any, ``y`` and ``subject`` or
-    ``groups``; or the same with ``_train`` and ``_test`` behind each name. It may have
-    ``channel_names`` and ``sampling_rate`` or ``sampling_rate_hz``. ``.npy`` is ``X``
-    alone and stays on disk until it is used. Pickled objects are refused.
+    ``.npz`` files contain an array ``X`` and optionally ``y`` and ``subject`` or
+    ``groups``, or the same names with the suffixes ``_train`` and ``_test``.
+    ``channel_names`` and ``sampling_rate`` (or ``sampling_rate_hz``) are optional.
+    ``.npy`` files contain ``X`` and are memory-mapped. Pickled objects raise an error.
 
     ``.ts`` is the format of the UEA and UCR archives.
 
-    ``.csv``, ``.tsv``, ``.txt`` (with commas, semicolons or tabs between cells, also
-    compressed as ``.csv.gz``) and ``.parquet`` are tables. Which of three forms a
-    table has is told by its columns:
+    ``.csv``, ``.tsv``, ``.txt`` (separated by commas, semicolons or tabs; also
+    compressed, as ``.csv.gz``) and ``.parquet`` files are tables. The columns of a
+    table determine its form:
 
-    - *tidy*, a row per value, if there are ``case``, ``channel`` and ``value``.
-      ``time`` is the only other column that is read;
-    - *long*, a row per case and timepoint, if there is a ``case`` that repeats. There
-      may be ``time``, and all other columns are channels;
-    - *wide*, a row per case, otherwise. Other columns are timepoints: of one channel
-      if their names are numbers or times, else of the channel before
-      the last ``_`` or ``.``, as in ``acc_x_0, acc_x_1, ..., acc_y_0``, sorted by
-      number. ``case`` may be there as a name.
+    - *tidy*, one row per value, if there are columns ``case``, ``channel`` and
+      ``value``. ``time`` is optional; other columns are ignored;
+    - *long*, one row per case and timepoint, if there is a column ``case`` with
+      repeated values. ``time`` is optional; other columns are channels;
+    - *wide*, one row per case, otherwise. ``case`` is optional; other columns are
+      timepoints. If all names are numbers or times, there is one channel. Names such as
+      ``acc_x_0, acc_x_1, ..., acc_y_0`` have the channel before the last ``_`` or ``.``
+      and are sorted by number.
 
-    The sampling rate is told by times that are dates or have a name such as ``time_s``
-    or ``seconds``, where they are regular.
+    The sampling rate is derived from regular times if they are dates or their column
+    has a name such as ``time_s`` or ``seconds``.
 
-    Any form may have ``label`` and ``subject``, which are the same in all rows of a
-    case. Rows are sorted by time within a case, or keep their order where there is no
-    time. Cases and channels are in the order in which they first appear. Empty cells
-    are missing values, and so are ``NA``, ``NaN``, ``null`` or ``?`` among numbers.
+    Columns ``label`` and ``subject`` are optional and must be constant within a case.
+    Rows of a case are sorted by time, if there is a time. Cases and channels are in
+    order of first appearance. Empty cells are missing values, and in numeric columns
+    also ``NA``, ``NaN``, ``null`` and ``?``.
 
-    Labels, subjects and names of cases are the text of the file, so that ``01`` and
-    ``1``, or ``1E1`` and ``10``, are different. If all labels of a file are integers
-    as Python writes them, ``y`` has integers, and subjects alike. Channels are numbers
-    with a decimal point; integers beyond 2**53 raise an error, as float64 would round
-    them.
+    Labels, subjects and cases are text: ``01`` and ``1`` are different. If all labels
+    of a file are integers in canonical form, ``y`` has an integer dtype; the same holds
+    for subjects. Values of channels are numbers with a decimal point. Integers beyond
+    2**53, which float64 would round, raise an error.
 
     Times are numbers, dates with the year first, or times of day or durations such as
-    ``23:59:59.5``. Times of day that pass midnight belong to the next day. All
-    timepoints of a case are taken as evenly spaced.
+    ``23:59:59.5``. Times of day after midnight belong to the next day. Timepoints of a
+    case are assumed to be evenly spaced.
 
-    Text files are UTF-8. Comments before the names of columns, which start with ``#``,
-    and a line such as ``sep=;`` are skipped.
+    Text files must be UTF-8. Comments, which start with ``#``, and a line such as
+    ``sep=;`` before the column names are skipped.
 
-    Names of columns may be in upper case, and these mean the same. Where a table has
-    several of them the first counts, and the others are not read:
+    Column names are not case-sensitive. The first name of a line that is found is used,
+    and columns with the other names are ignored:
 
     - ``case``, ``case_id``, ``instance``, ``instances``;
     - ``channel``, ``channel_id``, ``dim_id``;
@@ -131,8 +128,7 @@ def read_recordings(
     - ``label``, ``class``, ``target``;
     - ``subject``, ``subject_id``, ``group``, ``groups``.
 
-    A column ``index``, or a first one without name, holds names of rows as pandas
-    writes them, and no values.
+    A column ``index``, or a first column without a name, contains row names.
 
     Examples
     --------
@@ -171,14 +167,14 @@ def read_recordings(
         )
     path = check_path(source)
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder. Give a file of series.")
+        raise IsADirectoryError(f"{path} is a folder, not a file.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     return _read_file(path, part, columns)
 
 
 def _read_file(path: Path, part: str | None, columns: Columns) -> Recordings:
-    """Read a file by the reader of its extension."""
+    """Read a file in the format of its extension."""
     ending = path.suffix.lower()
     if ending == ".npz":
         return _from_npz(path, part)
@@ -193,39 +189,39 @@ def _read_file(path: Path, part: str | None, columns: Columns) -> Recordings:
     if ending in _TEXT_TABLES:
         return from_table(read_text(path, columns))
     raise ValueError(
-        f"{path} has none of the endings that tell what a file is: {_ENDINGS}."
+        f"{path} has an unsupported file extension {ending!r}. Supported: {_ENDINGS}."
     )
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a table to a file, which is there as a whole or not at all.
+    """Write a table to a file atomically.
 
     Parameters
     ----------
     table : DataFrame
-        Columns to write. The index is left out.
+        Table to write, without its index.
     path : path-like
-        A ``.csv`` or ``.parquet`` file. An existing one is replaced.
+        A ``.csv`` or ``.parquet`` file. An existing file is replaced.
 
     Returns
     -------
     Path
-        The file.
+        Path of the file.
 
     Raises
     ------
     ValueError
-        If the path has another ending.
+        If the path has another extension.
     OSError
         If the file cannot be written.
     ImportError
-        If it is a parquet file and pyarrow is not installed.
+        If the file is a parquet file and pyarrow is not installed.
     """
     path = check_target(path)
     ending = check_ending(path)
     if ending == ".csv":
         text = table.to_csv(index=False, lineterminator="\n")
-        # Labels may have half a surrogate pair, which UTF-8 cannot hold.
+        # Labels may contain unpaired surrogates, which UTF-8 cannot encode.
         return replace_file(path, text.encode("utf-8", "replace"))
     buffer = io.BytesIO()
     try:
@@ -236,10 +232,10 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
 
 
 def check_ending(path: Path) -> str:
-    """Return the ending of a table to be written, or refuse it."""
+    """Return the extension of a table to write; raise if it is not supported."""
     ending = path.suffix.lower()
     if ending not in (".csv", ".parquet"):
-        raise ValueError(f"{path} must end in .csv or .parquet.")
+        raise ValueError(f"{path} must have the extension .csv or .parquet.")
     return ending
 
 
@@ -247,12 +243,12 @@ def check_ending(path: Path) -> str:
 
 
 def _from_npz(path: Path, part: str | None) -> Recordings:
-    # numpy leaves files open that it cannot read.
+    # numpy does not close invalid files.
     with path.open("rb") as opened:
         with blame(path, "an .npz file without pickled objects"):
             file = np.load(opened, allow_pickle=False)
         if isinstance(file, np.ndarray):
-            raise ValueError(f"{path} is a single array: end its name in .npy.")
+            raise ValueError(f"{path} is a single array: rename the file to .npy.")
         end = _end_of_names(file.files, part, path)
 
         def find(*names: str) -> NDArray[Any] | None:
@@ -270,7 +266,7 @@ def _from_npz(path: Path, part: str | None) -> Recordings:
             f"{names.shape}."
         )
     if rate is not None and (rate.size != 1 or rate.dtype.kind not in "iuf"):
-        raise ValueError(f"{path} needs one number as sampling rate, got {rate!r}.")
+        raise ValueError(f"{path} must have one number as sampling rate, got {rate!r}.")
     return Recordings(
         X,
         about_cases(y, "y", len(X), path),
@@ -281,21 +277,20 @@ def _from_npz(path: Path, part: str | None) -> Recordings:
 
 
 def _end_of_names(names: list[str], part: str | None, path: Path) -> str:
-    """Return what stands behind names of arrays: nothing, or the part."""
+    """Return the suffix of array names: "", "_train" or "_test"."""
     if "X" in names:
         return ""
     parts = [each for each in ("train", "test") if f"X_{each}" in names]
     if part is None and len(parts) == 2:
         raise ValueError(
-            f"{path} has a training and a test part. Choose one: part='train' or "
-            "part='test'."
+            f"{path} has a training and a test part. Set part='train' or part='test'."
         )
     if part is None and parts:
         return f"_{parts[0]}"
     if part not in parts:
         wanted = f"X or X_{part}" if part else "X, X_train or X_test"
         raise ValueError(
-            f"{path} needs an array {wanted}. It has {', '.join(names) or 'nothing'}."
+            f"{path} has no array {wanted}. Arrays: {', '.join(names) or 'none'}."
         )
     return f"_{part}"
 
@@ -304,15 +299,15 @@ def _from_npy(path: Path) -> Recordings:
     with blame(path, "an .npy file without pickled objects"):
         X = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(X, np.ndarray):
-        raise ValueError(f"{path} has several arrays: end its name in .npz.")
+        raise ValueError(f"{path} has several arrays: rename the file to .npz.")
     return Recordings(_check_X(X, path))
 
 
 def _check_X(X: Any, path: Path) -> NDArray[Any]:
-    """Return an array of three axes."""
+    """Return X with shape (n_cases, n_channels, n_timepoints)."""
     if X.ndim not in (2, 3) or X.dtype.kind not in "biuf":
         raise ValueError(
-            f"{path} needs numbers of shape (n_cases, n_channels, n_timepoints) or "
-            f"(n_cases, n_timepoints) as X, got {X.dtype} of shape {X.shape}."
+            f"{path}: X must be numeric with shape (n_cases, n_channels, n_timepoints) "
+            f"or (n_cases, n_timepoints), got {X.dtype} with shape {X.shape}."
         )
     return cast(NDArray[Any], X[:, np.newaxis] if X.ndim == 2 else X)

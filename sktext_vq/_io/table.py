@@ -1,4 +1,4 @@
-"""Tables with roles of columns, and the numbers and names in them."""
+"""Tables with roles of columns."""
 
 from __future__ import annotations
 
@@ -16,48 +16,46 @@ from numpy.typing import NDArray
 
 from sktext_vq._utils.validation import format_names
 
-# Usual names of columns that say what a row is about, in any case of letters. The
-# first that a table has counts; the others are not read, so that no class gets among
-# the values.
+# Default column names by role, in lower case. The first name found in a table is used;
+# columns with the other names are ignored, so that labels never become values.
 CASE = ("case", "case_id", "instance", "instances")
 CHANNEL = ("channel", "channel_id", "dim_id")
 _TIME = ("time", "timepoint", "timepoints", "timestamp", "reading_id")
 _LABEL = ("label", "class", "target")
 SUBJECT = ("subject", "subject_id", "group", "groups")
-# Where pandas writes the names of rows. The empty name can only be the first column's.
+# Columns in which pandas writes row names; only a first column can have an empty name.
 INDEX = ("index", "")
-_MAX_INTEGER = 2**53  # beyond it, float64 rounds whole numbers
-# Numbers such as 0,25 or 1.234,5, which pandas takes for 25 nanoseconds, or for text.
+_MAX_INTEGER = 2**53  # float64 rounds larger integers
+# Numbers such as 0,25 or 1.234,5, which pandas reads as 25 nanoseconds or as text.
 _COMMA = re.compile(r"\s*[-+]?[\d.' ]*,[\d.,' ]*(e[-+]?\d+)?\s*", re.IGNORECASE)
-# Cells that are missing values. Among labels, `null` or `None` may be a class.
+# Missing values in numeric columns. In label columns, `null` or `None` may be a class.
 MISSING = ("", *"? NA N/A n/a #N/A <NA> nan NaN NAN null NULL None".split())
-UNNAMED = "\0"  # starts what stands in for the missing name of a column
+UNNAMED = "\0"  # prefix of placeholders for missing column names
 
 
 @dataclass(frozen=True, eq=False)
 class Recordings:
-    """Series of one file, and what it tells of them.
+    """Series of a file or table, with labels and metadata.
 
     Attributes
     ----------
     X : ndarray of shape (n_cases, n_channels, n_timepoints) or list
-        Series. Where they differ in length, a list of arrays of shape (n_channels,
+        Series. If lengths differ, a list of arrays of shape (n_channels,
         n_timepoints_i).
     y : ndarray of shape (n_cases,), optional
-        Labels: integers, or else strings as they are in the file.
+        Labels, as integers or strings.
     groups : ndarray of shape (n_cases,), optional
-        Who each series was recorded from: integers, or else strings as they are in
-        the file.
+        Subject of each series, as integers or strings.
     channel_names : tuple of str, optional
         Names of the channels.
     sampling_rate : float, optional
-        Timepoints per second, in Hz.
+        Sampling rate in Hz.
     cases : list of str, optional
-        Names of the cases, as the file has them.
+        Names of the cases.
 
     See Also
     --------
-    read_recordings : Read a panel of series from a file.
+    read_recordings : Read series from a file or a data frame.
     """
 
     X: NDArray[Any] | list[NDArray[Any]]
@@ -70,7 +68,7 @@ class Recordings:
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table are about what; None for the usual names."""
+    """Roles of the columns of a table; None for the default names."""
 
     label: str | None = None
     case: str | None = None
@@ -79,22 +77,22 @@ class Columns:
     ignored: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Refuse what is no name of a column."""
+        """Check the types of column names."""
         for what in _WHATS:
             name = getattr(self, what)
             if not (name is None or isinstance(name, str)):
                 raise TypeError(
-                    f"{what}_column must be the name of a column, a str, got {name!r}."
+                    f"{what}_column must be a str, the name of a column, got {name!r}."
                 )
         names: Any = self.ignored
         is_list = np.iterable(names) and not isinstance(names, str)
         if not (is_list and all(isinstance(name, str) for name in names)):
             raise TypeError(
-                f"ignore_columns must be a list of names of columns, got {names!r}."
+                f"ignore_columns must be a list of column names, got {names!r}."
             )
 
     def names(self, what: str) -> tuple[str, ...]:
-        """Return names in lower case that a column may have."""
+        """Return the possible names of a column, in lower case."""
         usual = {
             "label": _LABEL,
             "case": CASE,
@@ -108,7 +106,7 @@ class Columns:
 
     @property
     def about(self) -> set[str]:
-        """All names in lower case of columns that are no values."""
+        """All names of columns without values, in lower case."""
         given = {each for what in _WHATS for each in self.names(what)}
         return given | {*CASE, *_TIME, *_LABEL, *SUBJECT, *INDEX}
 
@@ -118,42 +116,42 @@ _WHATS = ("label", "case", "time", "subject")
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """A table, and where its rows are in the file."""
+    """Table with the position of its rows in the file."""
 
     frame: pd.DataFrame
     path: Path | str
     columns: Columns
-    separator: str | None = None  # None without lines
-    skipped: int = 0  # lines before the names of columns
+    separator: str | None = None  # None if the file is not a text file
+    skipped: int = 0  # number of lines before the column names
 
     def find(self, names: tuple[str, ...]) -> str | None:
-        """Return the column of the first of some names that is there."""
+        """Return the first column with one of the names, or None."""
         columns = by_lower_case(self.frame.columns)
         return next((columns[name] for name in names if name in columns), None)
 
     def find_about(self, what: str) -> str | None:
-        """Return the column that is about something, which has to be there if given."""
+        """Return the column with a role; raise if a column given by name is missing."""
         given, names = getattr(self.columns, what), self.columns.names(what)
         if given in self.frame.columns:
             return str(given)
         found = self.find(names)
         if found is None and len(names) == 1:
             raise ValueError(
-                f"{self.path} has no column {given!r} for {what}s. It has "
+                f"{self.path} has no column {given!r} for {what}s. Columns: "
                 f"{format_names(self.frame.columns)}."
             )
         return found
 
     def place(self, row: int) -> str:
-        """Say where a row is, counting from 1 as editors do."""
+        """Return the position of a row for messages, counted from 1."""
         if self.separator is None:
             return f"row {row + 1}"
         assert isinstance(self.path, Path)
-        # Blank lines and line breaks within quotes put lines and rows out of step.
+        # Because of blank lines and quoted line breaks, lines differ from rows.
         with open_text(self.path) as file:
             for _ in range(self.skipped):
                 next(file)
-            start, row = 1, row + 1  # the names are a row, too
+            start, row = 1, row + 1  # the column names are the first row
             reader = csv.reader(file, delimiter=self.separator)
             for cells in reader:
                 if not is_blank(cells):
@@ -164,12 +162,12 @@ class Table:
         return f"line {self.skipped + start}"
 
     def refuse_missing(self, name: str) -> None:
-        """Refuse empty cells in a column that needs none."""
+        """Raise an error if a column has empty cells."""
         missing = self.frame[name].isna().to_numpy()
         if missing.any():
             raise ValueError(
                 f"{self.path} has no {name!r} in {self.place(int(missing.argmax()))}. "
-                "Fill the cell, or leave out the column or the row."
+                "Fill the cell, or remove the column or the row."
             )
 
 
@@ -181,7 +179,7 @@ def row_names(table: Table, case: str | None) -> list[str] | None:
 
 
 def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
-    """Return columns as numbers, or say which cell is none."""
+    """Convert columns to numbers; raise an error with the position of invalid cells."""
     frame = table.frame[names]
     converted = {}
     for name in names:
@@ -196,15 +194,15 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 cell += table.place(row)
                 refuse_comma(text.iloc[row], cell)
                 raise ValueError(
-                    f"{cell}, which is no number. Leave the cell empty if the value is "
-                    "missing. If the column is no channel, say what it has "
-                    "(label_column, subject_column, case_column; --label-column, ...) "
-                    "or leave it out (ignore_columns, --ignore)."
+                    f"{cell}, which is not a number. Leave the cell empty if the value "
+                    "is missing. If the column is not a channel, set label_column, "
+                    "subject_column or case_column (--label-column, ...), or ignore it "
+                    "(ignore_columns, --ignore)."
                 )
             converted[name] = numbers
         if pd.api.types.is_complex_dtype(numbers):
             raise ValueError(f"{table.path} has complex numbers in column {name!r}.")
-        # Not by abs, as that of the smallest int64 is negative.
+        # Without abs, which is negative for the smallest int64.
         huge = (numbers > _MAX_INTEGER) | (numbers < -_MAX_INTEGER)
         huge = huge.fillna(False).to_numpy(bool)
         if huge.any():
@@ -214,31 +212,31 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 row = int(huge.argmax())
                 raise ValueError(
                     f"{table.path} has {column.iloc[row]} in column {name!r}, "
-                    f"{table.place(row)}: as float64, integers beyond 2**53 are "
-                    "rounded. Subtract an offset first, or leave the column out "
-                    "(ignore_columns, --ignore)."
+                    f"{table.place(row)}: float64 rounds integers beyond 2**53. "
+                    "Subtract an offset first, or ignore the column (ignore_columns, "
+                    "--ignore)."
                 )
     values = frame.assign(**converted).to_numpy(np.float64, na_value=np.nan)
     return cast(NDArray[np.float64], values)
 
 
 def refuse_comma(text: str, cell: str) -> None:
-    """Say that a comma is why a cell is not a number."""
+    """Raise an error if a cell is a number with a comma."""
     if _COMMA.fullmatch(text):
         raise ValueError(
             f"{cell}, with a comma. Write numbers with a decimal point and without "
-            "separators of thousands, or give a data frame "
+            "thousands separators, or pass a data frame "
             "(pandas.read_csv(..., decimal=',', thousands='.'))."
         )
 
 
 def by_lower_case(columns: Any) -> dict[str, str]:
-    """Return the first column of each name, by the name in lower case."""
+    """Return the first column with each name, by name in lower case."""
     return {name.lower(): name for name in reversed(list(columns))}
 
 
 def to_frame(source: Any) -> pd.DataFrame | None:
-    """Return a table of pandas, polars, Arrow or the like as a data frame."""
+    """Convert a table of pandas, polars or Arrow to a pandas data frame."""
     if isinstance(source, pd.DataFrame):
         return source
     if isinstance(source, type):
@@ -253,27 +251,27 @@ def to_frame(source: Any) -> pd.DataFrame | None:
 
 
 def as_table(frame: pd.DataFrame, name: Path | str, columns: Columns) -> Table:
-    """Turn a data frame into a table, with the index among the columns."""
+    """Convert a data frame to a table, with its index as columns."""
     if frame.columns.nlevels > 1:
         raise ValueError(
-            f"{name} has columns of {frame.columns.nlevels} levels. Give a row per "
-            "case and timepoint (DataFrame.stack), or names of columns such as acc_x_0."
+            f"{name} has columns with {frame.columns.nlevels} levels. Use one row per "
+            "case and timepoint (DataFrame.stack), or column names such as acc_x_0."
         )
-    # Cases and times are in the index of sktime's panels.
+    # The index of sktime's panels has cases and times.
     if not isinstance(frame.index, pd.RangeIndex) or frame.index.name:
         frame = frame.reset_index(allow_duplicates=True)
     frame = frame.set_axis([str(each) for each in frame.columns], axis=1)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise ValueError(
-            f"{name} has more than one column {twice[0]!r}. Give each a name of its "
-            "own, those of the index included."
+            f"{name} has more than one column {twice[0]!r}. Names of columns and index "
+            "levels must be unique."
         )
     return Table(frame, name, columns)
 
 
 def is_blank(cells: list[str]) -> bool:
-    """Whether a line is one that pandas skips."""
+    """Return whether pandas skips a line."""
     return not cells or (len(cells) == 1 and not cells[0].strip())
 
 
@@ -284,5 +282,5 @@ def open_text(path: Path) -> TextIO:
 
 
 def is_gzip(path: Path) -> bool:
-    """Whether a file is compressed, by its name."""
+    """Return whether a file has the extension of compressed files."""
     return path.suffix.lower() == ".gz"

@@ -1,4 +1,4 @@
-"""Times of rows: their units, order, and sampling rate."""
+"""Times of rows: units, order and sampling rate."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from numpy.typing import NDArray
 
 from sktext_vq._io.table import Table, refuse_comma
 
-PAUSE = 1.5  # median steps, from which on timepoints are missing
+PAUSE = 1.5  # steps longer than this multiple of the median are pauses
 
 # Names of times in seconds, such as time_s or Time (sec).
 _SECONDS = re.compile(r"(.*[\W_])?(s|sec|secs|seconds?)\W*", re.IGNORECASE)
-# Sampling is regular if so many steps are so near to the median.
+# Sampling is regular if this share of steps has at most this relative deviation.
 _REGULAR, _JITTER = 0.9, 0.1
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of pandas' times
 _DAY = 24 * 3600
-# What pandas.to_timedelta would read as another time: 11:59:59 PM, 1 000.
+# Text that pandas.to_timedelta misreads, such as 11:59:59 PM or 1 000.
 _NOT_A_DURATION = r"(?i)[ap]\.?m\.?$|,|^[^:a-z]*$"
 _ZONE = r"(?i):.*(?:z|[-+]\d\d(?::?\d\d)?)$"
 
 
 def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float | None:
-    """Return timepoints per second, if times are in known units and regular.
+    """Return the sampling rate in Hz if times are regular and in known units.
 
     Warn if timepoints are missing or not evenly spaced.
     """
     order = np.lexsort((times.values, codes))
     within = codes[order][1:] == codes[order][:-1]
     steps = np.diff(times.values[order])
-    # Channels of a tidy table share times.
+    # Rows of a tidy table with the same time are different channels.
     rows, steps = order[1:][within & (steps > 0)], steps[within & (steps > 0)]
     if not len(steps):
         return None
@@ -55,13 +55,13 @@ def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float 
 
 
 UNEVEN = (
-    "Timepoints are taken as evenly spaced. Make a case of each part between pauses, "
-    "or resample to even times."
+    "Timepoints are assumed to be evenly spaced. Split the series at pauses into "
+    "separate cases, or resample it to even times."
 )
 
 
 def regularity(steps: NDArray[Any]) -> tuple[float, bool, int]:
-    """Return the median of steps, whether most are near to it, and the longest."""
+    """Return the median step, whether steps are regular, and the longest step."""
     usual = float(np.median(steps))
     is_usual = np.abs(steps - usual) < _JITTER * usual
     return usual, bool(is_usual.mean() > _REGULAR), int(steps.argmax())
@@ -72,25 +72,25 @@ class Times:
     """Times of the rows of a table."""
 
     name: str
-    values: NDArray[Any]  # numbers that sort like the times
-    seconds: float | None = None  # of their unit, if that is known
+    values: NDArray[Any]  # numbers in the order of the times
+    seconds: float | None = None  # duration of one unit, if known
     is_clock: bool = False  # times of day without a date
 
     @property
     def day(self) -> int:
-        """A day in the unit of times of day."""
+        """Number of units in a day."""
         assert self.seconds is not None
         return round(_DAY / self.seconds)
 
 
 def read_times(table: Table, name: str) -> Times:
-    """Return times as numbers that sort like them, and their unit."""
+    """Convert a column of times to numbers with a unit."""
     table.refuse_missing(name)
     column = found = table.frame[name]
     if not (pd.api.types.is_numeric_dtype(column) or column.dtype.kind in "mM"):
         found = _parse_times(table, column)
     if not pd.api.types.is_numeric_dtype(found):
-        # pandas' types with time zones have the same kind.
+        # pandas dtypes with time zones also have kind "M".
         values, seconds = found.astype(np.int64).to_numpy(), _UNITS[found.dt.unit]
         is_clock = found.dtype.kind == "m"
         is_clock = is_clock and bool(
@@ -105,13 +105,13 @@ def read_times(table: Table, name: str) -> Times:
 
 
 def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
-    """Read text as numbers, dates, or durations, whichever fits all cells."""
+    """Parse text as numbers, dates or durations, whichever is valid for all cells."""
     text = column.astype(str)
     numbers = pd.to_numeric(text, errors="coerce")
     if numbers.notna().all():
-        # Integers that no type of numpy holds are objects.
+        # Integers beyond the range of int64 have dtype object.
         return numbers.astype(float) if numbers.dtype == object else numbers
-    # Fractions of seconds may have a comma; pandas would take them for seconds.
+    # Fractions of seconds may have a comma, which pandas misreads.
     text = text.str.replace(r"(:\d\d),(\d+)", r"\1.\2", regex=True)
     dates = pd.to_datetime(text, errors="coerce", format="ISO8601", utc=True)
     if dates.notna().all():
@@ -119,9 +119,10 @@ def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
         if has_zone.any() and not has_zone.all():
             row = int((has_zone != has_zone[0]).argmax())
             raise ValueError(
-                f"{table.path} has times with a time zone and without one in column "
+                f"{table.path} has times with and without a time zone in column "
                 f"{column.name!r}: {column.iloc[row]!r} in {table.place(row)} after "
-                f"{column.iloc[row - 1]!r}. Give all of them a zone, or none."
+                f"{column.iloc[row - 1]!r}. Add the time zone to all times, or remove "
+                "it."
             )
         return dates
     is_other = text.str.contains(_NOT_A_DURATION, regex=True).to_numpy(bool)
@@ -134,7 +135,7 @@ def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
 def _refuse_times(
     table: Table, column: pd.Series[Any], wrong: NDArray[np.bool_]
 ) -> None:
-    """Say which cell is not a time, if any."""
+    """Raise an error with the first cell that is not a time, if any."""
     if not wrong.any():
         return
     row = int(wrong.argmax())
@@ -142,6 +143,6 @@ def _refuse_times(
     cell = f"{table.path} has {text!r} in column {column.name!r}, {table.place(row)}"
     refuse_comma(text, cell)
     raise ValueError(
-        f"{cell}, which is neither a number nor a time such as 2024-05-31 21:00:00 or "
-        "21:00:00 (year first, 24 hours)."
+        f"{cell}, which is not a number or a time such as 2024-05-31 21:00:00 or "
+        "21:00:00 (year first, 24-hour clock)."
     )

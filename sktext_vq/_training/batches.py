@@ -11,20 +11,25 @@ from torch import Tensor
 
 from sktext_vq._features.scaling import Scaler
 from sktext_vq._training.texts import TrainingTexts
+from sktext_vq.nn.batches import (
+    DigitBatch,
+    SegmentBatch,
+    SignalFeatures,
+    TrainingBatch,
+)
 from sktext_vq.nn.constants import LEVEL_BINS, TRAINING_STEP
-from sktext_vq.nn.model import Segmented, Signal, Step, Written
 from sktext_vq.nn.text_branch import Texts
 from sktext_vq.panel import Panel
 
-# Cases of a step that are cut into segments, and series that are written as digits.
-_MAX_SEGMENTED, _MAX_WRITTEN = 32, 64
+# Cases of a batch with segments, and series with digits.
+_MAX_SEGMENTED, _MAX_WITH_DIGITS = 32, 64
 _WORD_DROPOUT = 0.1
 _TEXT_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
-class WrittenSeries:
-    """Series written as digits, and cut into patches.
+class SeriesDigits:
+    """Series as digits, cut into patches.
 
     Parameters
     ----------
@@ -34,7 +39,7 @@ class WrittenSeries:
         False past the end.
     case : Tensor of shape (n_series,), int64
     group : Tensor of shape (n_series,), int64
-        Which group of channels they are of.
+        Group of channels of each series.
     """
 
     words: Tensor
@@ -53,7 +58,7 @@ class BatchBuilder:
     panel, scaler
         Series, and how to standardise them.
     usage : Tensor of shape (n_cases, n_groups, n_heads, n_symbols)
-    picked : Tensor of shape (n_cases, n_kept), optional
+    selected : Tensor of shape (n_cases, n_selected), optional
         Standardised features; None where they change while codes are learned.
     classes : Tensor of shape (n_cases,), optional
     texts : TrainingTexts, optional
@@ -62,7 +67,7 @@ class BatchBuilder:
         is padding, which comes last.
     segmented : ndarray of int
         Cases that were cut, ascending.
-    written : WrittenSeries, optional
+    digits : SeriesDigits, optional
     generator : torch.Generator
         For everything that is drawn in training.
     """
@@ -70,43 +75,46 @@ class BatchBuilder:
     panel: Panel
     scaler: Scaler
     usage: Tensor
-    picked: Tensor | None
+    selected: Tensor | None
     classes: Tensor | None
     texts: TrainingTexts | None
     segments: tuple[Tensor, Tensor] | None
     segmented: NDArray[np.int64]
-    written: WrittenSeries | None
+    digits: SeriesDigits | None
     generator: torch.Generator
 
-    def step(self, cases: Tensor, training: bool) -> Step:
-        """Put together what a step on some cases looks at."""
-        signal = batch = None
-        first = 0
-        if self.picked is not None:
-            signal = Signal(self.picked[cases], self.usage[cases])
+    def build(self, cases: Tensor, training: bool) -> TrainingBatch:
+        """Build the batch of some cases."""
+        signal = series = None
+        first_window = 0
+        if self.selected is not None:
+            signal = SignalFeatures(self.selected[cases], self.usage[cases])
         else:
-            batch = self.scaler.batch(self.panel, cases.numpy())
+            series = self.scaler.batch(self.panel, cases.numpy())
             if training:
                 draw = torch.randint(TRAINING_STEP, (1,), generator=self.generator)
-                first = int(draw)
-        step = Step(
-            signal,
-            batch,
-            first,
-            None if self.classes is None else self.classes[cases],
-        )
-        step = self.add_texts(step, cases, training)
+                first_window = int(draw)
+        classes = None if self.classes is None else self.classes[cases]
+        batch = TrainingBatch(signal, series, first_window, classes)
+        batch = self._add_texts(batch, cases, training)
         if self.segments is not None:
-            step = self._add_segments(step, cases, training)
-        if self.written is not None:
-            step = self._add_written(step, cases, training)
-        return step
+            batch = self._add_segments(batch, cases, training)
+        if self.digits is not None:
+            batch = self._add_digits(batch, cases, training)
+        return batch
 
-    def add_texts(self, step: Step, cases: Tensor, training: bool) -> Step:
+    def build_for_usage(self, cases: Tensor) -> TrainingBatch:
+        """Build a batch of series and texts, to measure how they use the codes."""
+        series = self.scaler.batch(self.panel, cases.numpy())
+        return self._add_texts(TrainingBatch(None, series), cases, training=False)
+
+    def _add_texts(
+        self, batch: TrainingBatch, cases: Tensor, training: bool
+    ) -> TrainingBatch:
         """Add a text of each class, and the texts of the cases, if there are any."""
         known_texts = self.texts
         if known_texts is None:
-            return step
+            return batch
         owner = known_texts.class_of_text
         if len(owner):
             firsts = np.unique(owner, return_index=True)[1]
@@ -115,17 +123,17 @@ class BatchBuilder:
                 draw = torch.rand(len(firsts), generator=self.generator)
                 counts = torch.from_numpy(np.bincount(owner))
                 rows = rows + (draw * counts).long()
-            step = step._replace(
+            batch = batch._replace(
                 class_texts=self._texts(rows, training), class_rows=rows
             )
         own = torch.from_numpy(known_texts.case_text)[cases]
         if (own >= 0).any():
             unique, caption_of = own.clamp_min(0).unique(return_inverse=True)
-            step = step._replace(
+            batch = batch._replace(
                 captions=self._texts(unique, training),
                 caption_of=torch.where(own >= 0, caption_of, -1),
             )
-        return step
+        return batch
 
     def _texts(self, rows: Tensor, training: bool) -> Texts:
         """Pick texts, with the sentences that they have, and leave out some words."""
@@ -141,13 +149,15 @@ class BatchBuilder:
             known = known & ~dropped
         return Texts(every.words[used], known, torch.where(sentences >= 0, inverse, -1))
 
-    def _add_segments(self, step: Step, cases: Tensor, training: bool) -> Step:
+    def _add_segments(
+        self, batch: TrainingBatch, cases: Tensor, training: bool
+    ) -> TrainingBatch:
         assert self.segments is not None
         row = np.searchsorted(self.segmented, cases.numpy())
         row = row.clip(max=len(self.segmented) - 1)
         here = np.flatnonzero(self.segmented[row] == cases.numpy())[:_MAX_SEGMENTED]
         if len(here) == 0:
-            return step
+            return batch
         n_channels = self.panel.n_channels
         chosen = torch.from_numpy(row[here])
         start, length = (
@@ -156,38 +166,40 @@ class BatchBuilder:
         )
         known = start >= 0
         most = int(known.sum(2).max())
-        batch = self.scaler.batch(self.panel, cases.numpy()[here])
+        series = self.scaler.batch(self.panel, cases.numpy()[here])
         keep = torch.rand(len(here), generator=self.generator) >= _TEXT_DROPOUT
-        return step._replace(
-            segmented=Segmented(
-                batch.series,
+        return batch._replace(
+            segments=SegmentBatch(
+                series.series,
                 start[..., :most],
                 length[..., :most],
                 known[..., :most],
-                batch.observed,
+                series.observed,
                 torch.from_numpy(self.panel.lengths[cases.numpy()[here]]),
                 torch.from_numpy(here),
-            ),
-            keep_text=keep if training else torch.ones_like(keep),
+                keep if training else torch.ones_like(keep),
+            )
         )
 
-    def _add_written(self, step: Step, cases: Tensor, training: bool) -> Step:
-        written = self.written
-        assert written is not None
-        rows = torch.isin(written.case, cases).nonzero()[:, 0]
+    def _add_digits(
+        self, batch: TrainingBatch, cases: Tensor, training: bool
+    ) -> TrainingBatch:
+        digits = self.digits
+        assert digits is not None
+        rows = torch.isin(digits.case, cases).nonzero()[:, 0]
         if training:
             rows = rows[torch.randperm(len(rows), generator=self.generator)]
-        rows = rows[:_MAX_WRITTEN]
+        rows = rows[:_MAX_WITH_DIGITS]
         if len(rows) == 0:
-            return step
-        n_patches = written.words.shape[1]
-        usage = self.usage[written.case[rows], written.group[rows]]
+            return batch
+        n_patches = digits.words.shape[1]
+        usage = self.usage[digits.case[rows], digits.group[rows]]
         usage = usage.unflatten(2, (LEVEL_BINS, -1)).sum(2)
-        return step._replace(
-            written=Written(
-                written.words[rows].flatten(0, 1),
-                written.digits[rows].flatten(0, 1),
-                written.known.repeat(len(rows), 1),
+        return batch._replace(
+            digits=DigitBatch(
+                digits.words[rows].flatten(0, 1),
+                digits.digits[rows].flatten(0, 1),
+                digits.known.repeat(len(rows), 1),
                 usage.repeat_interleave(n_patches, dim=0),
             )
         )

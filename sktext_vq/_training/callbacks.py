@@ -56,12 +56,7 @@ class UpdateCodebook(Callback):
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
     ) -> None:
         if training:
-            net.observe(batch)
-            net.module_.tokenizer.codebook.commit(
-                net.weights["codebook"],
-                net.batches.generator,
-                quotas={"signal": 1, "text": 1},
-            )
+            net.update_codebook(batch)
 
 
 class ProgressBar(Callback):

@@ -94,14 +94,14 @@ class TrainingData:
                 [labels.astype(str).tolist(), classes.tolist()],
                 f"{len(classes)} labels of {len(labels)} classes",
             )
-        for name, each in (("text", self.case_texts), ("groups", self.groups)):
+        for name, each in (
+            ("text", self.case_texts),
+            ("groups", self.groups),
+            ("sample_weight", self.sample_weight),
+        ):
             found[f"{name} of fit"] = fingerprint(
                 None if each is None else np.asarray(each).astype(str).tolist(),
                 None if each is None else "given",
-            )
-        if self.sample_weight is not None:
-            found["sample_weight of fit"] = fingerprint(
-                self.sample_weight.tolist(), "given"
             )
         start = self.warm_start
         found["init"] = fingerprint(None)

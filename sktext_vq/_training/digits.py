@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sktext_vq._training.batches import WrittenSeries
+from sktext_vq._training.batches import SeriesDigits
 from sktext_vq._utils.state import (
     Number,
     Numbers,
@@ -20,13 +20,14 @@ from sktext_vq._utils.state import (
     State,
     check_state,
 )
+from sktext_vq.nn.auxiliary.digits import PATCH
 from sktext_vq.nn.model import DualBranchModel
-from sktext_vq.nn.text_branch import PATCH
 from sktext_vq.panel import Panel
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 from sktext_vq.text._digits import LETTERS
 
 _PATCHES_AT_ONCE = 4096
+_MAX_WRITTEN = 2**20  # values that a file may declare a series to be written as
 _STATE: dict[str, Spec | None] = {
     "parameters": None,
     "n_channels": Number(above=0),
@@ -71,6 +72,8 @@ class DigitCodec:
         """Build a codec from `get_state`; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "digits")
         verbalizer = SeriesVerbalizer(**state["parameters"])
+        if verbalizer.n_timepoints >= _MAX_WRITTEN:
+            raise ValueError("digits.n_timepoints does not fit the rest of the model")
         verbalizer.restore(state["n_channels"], state["n_features"], state["edges"])
         if state["n_channels"] != sizes["n_channels"]:
             raise ValueError("digits.n_channels does not fit the rest of the model")
@@ -139,12 +142,12 @@ class DigitCodec:
 
     def examples(
         self, panel: Panel, cases: NDArray[np.int64], n_groups: int
-    ) -> WrittenSeries:
+    ) -> SeriesDigits:
         """Write the series of some cases as examples for training."""
         words, digits, known = self.write(panel.take(cases))
         n_channels = panel.n_channels
         channel = torch.arange(n_channels).repeat(len(cases))
-        return WrittenSeries(
+        return SeriesDigits(
             words,
             digits,
             known,
@@ -166,14 +169,14 @@ class DigitCodec:
         ndarray of shape (n_cases, n_channels, n_values)
             In the units of the series; NaN where the digits are no number.
         """
-        assert model.digits is not None and model.text is not None
+        branch: Any = model.auxiliary["digits"].branch
         words, digits, known = self.write(panel)
         keys = model.decoder.keys(model.tokenizer.codebook)
         parts = []
         with torch.inference_mode():
             for patches in words.flatten(0, 1).split(_PATCHES_AT_ONCE):
-                numbers, missing, _ = model.digits(patches, model.text, keys)
-                parts.append(model.digits.write(numbers, missing)[1])
+                numbers, missing, _ = branch(patches, model.text, keys)
+                parts.append(branch.write(numbers, missing)[1])
         found = torch.cat(parts).view_as(digits)
         codes = (found * self._places).sum(3)
         # A number of which a digit is missing is missing.

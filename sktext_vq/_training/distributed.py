@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from sktext_vq._utils.devices import DISTRIBUTED, accelerate_state
-from sktext_vq.nn.codebook import Codebook
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.auxiliary.codebook_updates import CodebookUpdates
 
 
 class Processes:
@@ -114,10 +116,10 @@ class Processes:
                 own = torch.zeros_like(weight) if weight.grad is None else weight.grad
                 weight.grad = self._reduce(own, "mean")
 
-    def share_matches(self, codebook: Codebook) -> None:
-        """Let a codebook see what those of all processes have matched."""
+    def share_matches(self, updates: CodebookUpdates) -> None:
+        """Add what all processes have matched with the codes."""
         if self.count > 1:
-            codebook.gather(partial(self._reduce, reduction="sum"), self._cat)
+            updates.gather(partial(self._reduce, reduction="sum"), self._cat)
 
     def _reduce(self, value: Tensor, reduction: str) -> Tensor:
         from accelerate.utils import reduce

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,10 +16,9 @@ from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.table import FeatureReader, UsageConsumer
 from sktext_vq._training.batches import BatchBuilder
 from sktext_vq._training.data import TrainingData, TrainingFeatures, TrainingSplit
-from sktext_vq._training.digits import DigitCodec
 from sktext_vq._training.objective import Objective
 from sktext_vq._training.texts import TrainingTexts
-from sktext_vq._training.trainer import observe, train
+from sktext_vq._training.trainer import train
 from sktext_vq._utils.state import (
     Number,
     Sizes,
@@ -30,22 +29,25 @@ from sktext_vq._utils.state import (
     load_arrays,
     module_arrays,
 )
-from sktext_vq.nn.frequency_gains import FrequencyGains
+from sktext_vq.nn.constants import LEVEL_BINS
 from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.nn.model import DualBranchModel
-from sktext_vq.nn.segment_refiner import AttributeDecoder
 from sktext_vq.nn.segmentation import cut_segments
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.panel import Panel, spread_cases
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 
+if TYPE_CHECKING:
+    from sktext_vq._training.digits import DigitCodec
+    from sktext_vq.nn.auxiliary.segments import SegmentRefiner
+
 # Features of the training cases are kept in memory: at most half a gigabyte of them.
 _MAX_TRAINING_VALUES = 2**27
 # Where codes are learned, every step matches windows anew: few cases suffice.
 _MAX_LEARNED_CASES = 2048
-# Cases that are cut into segments, or written as digits, for training.
+# Training cases with segments, or with digits.
 _MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
-_MAX_WRITTEN_CASES = 1024
+_MAX_CASES_WITH_DIGITS = 1024
 # Cases that usage of the codebook is measured on.
 _MAX_OBSERVED_CASES = 256
 
@@ -91,11 +93,13 @@ class Network:
         model = self.model
         arrays = module_arrays(model)
         return {
-            "losses": sorted(model.parts),
+            "losses": sorted(model.active_losses),
             "n_classes": 0
             if model.class_head is None
             else len(model.class_head.weight),
-            "text_dim": 0 if model.text is None else model.text.enter[0].in_features,
+            "text_dim": 0
+            if model.back_projection is None
+            else model.back_projection.out_features,
             "digits": None if self.digits is None else self.digits.get_state(),
             "history": self.history,
             "codebook_use": self.codebook_use,
@@ -113,37 +117,48 @@ class Network:
     ) -> Network:
         """Build a network from `get_state`; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "network")
-        rows = [*state["history"], state["codebook_use"]]
-        for row in rows:
-            if not all(isinstance(row[name], int | float) for name in row):
-                raise ValueError("network.history is invalid")
+        history, use = state["history"], state["codebook_use"]
+        if not (isinstance(history, list) and all(map(_is_record, [*history, use]))):
+            raise ValueError("network.history is not a list of losses")
+        has_text = state["text_dim"] > 0
+        if has_text != (state["prompts"] is not None):
+            raise ValueError("network.prompts does not fit the rest of the model")
+        n_classes = state["n_classes"]
+        if n_classes not in (0, sizes.get("n_labels", n_classes)):
+            raise ValueError("network.n_classes does not fit the rest of the model")
         codec = None
         if state["digits"] is not None:
+            from sktext_vq._training.digits import DigitCodec
+
             codec = DigitCodec.from_state(state["digits"], sizes)
+            if not has_text:
+                raise ValueError("network.digits does not fit the rest of the model")
         arrays = state["model"]
         with torch.device("meta"):
             model = _empty_model(state, arrays, tokenizer, codec)
-        model.tokenizer = None
+        del model.tokenizer  # whose arrays are with the features
         load_arrays(model, arrays, "network")
-        if (
-            not (model.scale > 0).all()
-            or model.kept.max() >= tokenizer.layout.n_features
-        ):
-            raise ValueError("network.kept does not fit the rest of the model")
+        selected = model.selected
+        is_valid = 0 <= selected.min() and selected.max() < tokenizer.layout.n_features
+        if not (is_valid and (model.scale > 0).all()):
+            raise ValueError("network.selected does not fit the rest of the model")
         model.tokenizer = tokenizer
         model.requires_grad_(False)
         return cls(
             model.eval(),
             codec,
-            state["history"],
-            state["codebook_use"],
+            history,
+            use,
             state["prompts"],
         )
 
     @property
-    def refiner(self) -> AttributeDecoder | None:
+    def refiner(self) -> SegmentRefiner | None:
         """Learned borders of segments, if they were trained."""
-        refiner: AttributeDecoder | None = self.model.attributes
+        if "segments" not in self.model.auxiliary:
+            return None
+        segments: Any = self.model.auxiliary["segments"]
+        refiner: SegmentRefiner = segments.refiner
         return refiner
 
 
@@ -201,6 +216,8 @@ class NetworkTrainer:
         split, tokenizer = self.split, self.extractor.tokenizer
         codec = None
         if "digits" in self.losses:
+            from sktext_vq._training.digits import DigitCodec
+
             codec = DigitCodec(SeriesVerbalizer().fit(self.data.panel))
         model = self._build(features, codec)
         weight = self.data.sample_weight
@@ -221,8 +238,8 @@ class NetworkTrainer:
         if self.objective.learns_features and model.memory is not None:
             model.memory.usage = self._class_means(self._read_usage().flatten(3))
         chosen = spread_cases(len(split.train_cases), _MAX_OBSERVED_CASES)
-        observe(model, batches, torch.from_numpy(split.train_cases[chosen]), "cpu")
-        tokenizer.codebook.commit(0.0, self.generator)
+        cases = torch.from_numpy(split.train_cases[chosen])
+        model.update_usage(batches.build_for_usage(cases), self.generator)
         prompts = None if self.texts is None else self.texts.shown
         return Network(model, codec, history, tokenizer.codebook.metrics(), prompts)
 
@@ -240,8 +257,6 @@ class NetworkTrainer:
                 torch.from_numpy(texts.class_of_text),
                 self._class_means(features.usage.flatten(3)),
             )
-        if self.objective.weights["frequency"] > 0:
-            tokenizer.gains = FrequencyGains()
         tokenizer.requires_grad_(self.objective.learns_features)
         tokenizer.codebook.requires_grad_(self.objective.weights["codebook"] > 0)
         class_weight = None
@@ -257,8 +272,10 @@ class NetworkTrainer:
             class_weight=class_weight,
             text_dim=0 if texts is None else texts.texts.words.shape[2],
             memory=memory,
-            digits=None if codec is None else codec.arguments(self.text_encoder),
-            parts=self.losses,
+            active_losses=self.losses,
+            options=(
+                {} if codec is None else {"digits": codec.arguments(self.text_encoder)}
+            ),
             generator=self.generator,
         )
         if data.warm_start is not None:
@@ -275,15 +292,15 @@ class NetworkTrainer:
     ) -> BatchBuilder:
         panel, classes = self.data.panel, self.data.classes
         segmented = np.zeros(0, np.int64)
-        segments = written = None
-        if model.attributes is not None:
+        segments = digits = None
+        if "segments" in model.auxiliary:
             segmented, segments = self._segments(panel)
         if codec is not None:
-            chosen = self.split.spread(_MAX_WRITTEN_CASES)
-            written = codec.examples(panel, chosen, features.usage.shape[1])
+            chosen = self.split.spread(_MAX_CASES_WITH_DIGITS)
+            digits = codec.examples(panel, chosen, features.usage.shape[1])
         if features.values is not None:
             for part in features.values.split(1024):
-                part.copy_(model.standardise_picked(part))
+                part.copy_(model.standardise(part))
         return BatchBuilder(
             panel,
             self.extractor.scaler,
@@ -293,7 +310,7 @@ class NetworkTrainer:
             self.texts,
             segments,
             segmented,
-            written,
+            digits,
             self.generator,
         )
 
@@ -343,6 +360,14 @@ class NetworkTrainer:
         return torch.stack(means)
 
 
+def _is_record(row: Any) -> bool:
+    """Return whether an object is a dict of numbers by name."""
+    return isinstance(row, dict) and all(
+        isinstance(name, str) and isinstance(value, int | float)
+        for name, value in row.items()
+    )
+
+
 def _empty_model(
     state: State,
     arrays: Mapping[str, NDArray[Any]],
@@ -354,9 +379,14 @@ def _empty_model(
     if unknown:
         raise ValueError(f"network.losses has unknown losses {sorted(unknown)}")
     n_classes, text_dim = state["n_classes"], state["text_dim"]
-    n_kept = len(arrays["kept"])
+    n_selected = len(arrays["selected"])
     n_groups, n_heads, n_levels, size = arrays["decoder.log_usage"].shape
-    memory = digits = class_weight = None
+    codebook = tokenizer.codebook
+    wanted = (codebook.n_heads, LEVEL_BINS, codebook.n_codes // codebook.n_heads)
+    if (n_heads, n_levels, size) != wanted or n_groups not in (1, tokenizer.n_channels):
+        raise ValueError("network.decoder does not fit the rest of the model")
+    memory = class_weight = None
+    options = {}
     if "memory.owner" in arrays:
         owner = arrays["memory.owner"]
         if not (len(owner) and 0 <= owner.min() and owner.max() < n_classes):
@@ -367,21 +397,22 @@ def _empty_model(
             torch.zeros(n_classes, n_groups, n_heads, n_levels * size),
         )
     if codec is not None:
-        digits = {"symbols": torch.zeros(codec.base + 2, text_dim), **codec.sizes}
+        symbols = torch.zeros(codec.base + 2, text_dim)
+        options["digits"] = {"symbols": symbols, **codec.sizes}
     if "class_weight" in arrays:
         class_weight = torch.zeros(n_classes)
     return DualBranchModel(
         tokenizer,
-        torch.zeros(n_kept, dtype=torch.int64),
-        torch.zeros(n_kept),
-        torch.zeros(n_kept),
+        torch.zeros(n_selected, dtype=torch.int64),
+        torch.zeros(n_selected),
+        torch.zeros(n_selected),
         torch.zeros(n_groups, n_heads, n_levels, size),
         n_classes=n_classes,
         class_weight=class_weight,
         text_dim=text_dim,
         memory=memory,
-        digits=digits,
-        parts=set(state["losses"]),
+        active_losses=set(state["losses"]),
+        options=options,
         generator=None,
     )
 

@@ -68,7 +68,6 @@ class Objective:
     def active(self, *, has_text: bool, has_classes: bool) -> set[str]:
         """Return the names of the losses that the data allow to compute."""
         names = {name for name, weight in self.weights.items() if weight > 0}
-        names -= {"codebook"}  # not a loss, but the size of an update of the codes
         if not has_text:
             names -= NEED_TEXT
         if not has_classes:

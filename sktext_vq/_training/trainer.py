@@ -32,7 +32,8 @@ from sktext_vq._training.distributed import Processes
 from sktext_vq._training.fingerprint import digest_of_tensors, tensors_of
 from sktext_vq._utils.devices import choose_device, to_device
 from sktext_vq._utils.validation import find_stack_level
-from sktext_vq.nn.model import DualBranchModel, Step
+from sktext_vq.nn.batches import TrainingBatch
+from sktext_vq.nn.model import DualBranchModel
 
 _CODE_RATE, _RATE = 3e-2, 1e-3
 _STEPS = 8  # per epoch at least, where there are cases enough
@@ -40,7 +41,7 @@ _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 128, 8, 2**17
 
 
 class _Cases(Dataset[int]):
-    """Indices of cases; what a step looks at is put together when it is needed."""
+    """Indices of cases; batches are built when they are needed."""
 
     def __init__(self, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -81,20 +82,30 @@ class _Net(NeuralNet):
         step = super().validation_step(self._prepare(part, False), **fit_params)
         return {**step, "loss": self.processes.mean(step["loss"])}
 
-    def infer(self, x: Step, **fit_params: Any) -> Any:
+    def infer(self, x: TrainingBatch, **fit_params: Any) -> Any:
         return self.module_(x)  # a named tuple would be taken for several arguments
 
-    def _prepare(self, cases: Tensor, training: bool) -> tuple[Step, Tensor]:
-        """Return what a step looks at, on the device, and which cases it is about."""
-        return to_device(self.batches.step(cases, training), self.device), cases
+    def _prepare(self, cases: Tensor, training: bool) -> tuple[TrainingBatch, Tensor]:
+        """Return the batch of some cases, on the device, and the cases."""
+        return to_device(self.batches.build(cases, training), self.device), cases
 
-    def observe(self, cases: Tensor) -> None:
-        """Let the codebook see what both branches match with it."""
+    def update_codebook(self, cases: Tensor) -> None:
+        """Update the codes by what both branches match with them."""
+        model, generator = self.module_, self.batches.generator
+        updates = model.auxiliary["codebook_updates"]
         part, share = self.processes.part(cases)
-        with self.processes.draw_alike(self.batches.generator):
+        with self.processes.draw_alike(generator):
             if share:
-                observe(self.module_, self.batches, part, self.device)
-        self.processes.share_matches(self.module_.tokenizer.codebook)
+                batch = to_device(self.batches.build_for_usage(part), self.device)
+                for match in model.matches(batch, generator):
+                    updates.observe(*match)
+        self.processes.share_matches(updates)
+        updates.commit(
+            model.tokenizer.codebook,
+            self.weights["codebook"],
+            generator,
+            quotas={"signal": 1, "text": 1},
+        )
 
     def get_loss(
         self, y_pred: dict[str, Tensor], y_true: Tensor, *args: Any, **kwargs: Any
@@ -107,15 +118,6 @@ class _Net(NeuralNet):
             return next(self.module_.parameters()).sum() * 0
         losses = [self.weights[name] * term for name, term in y_pred.items()]
         return torch.stack(losses).sum() * self._share
-
-
-def observe(
-    model: DualBranchModel, batches: BatchBuilder, cases: Tensor, device: str
-) -> None:
-    """Let the codebook see what both branches match with it."""
-    step = Step(None, batches.scaler.batch(batches.panel, cases.numpy()))
-    step = batches.add_texts(step, cases, training=False)
-    model.observe(to_device(step, device), batches.generator)
 
 
 def train(
@@ -244,7 +246,7 @@ def train(
 def _batch_size(batches: BatchBuilder, n_cases: int) -> int:
     """Return how many cases a step looks at."""
     size = int(np.clip(n_cases // _STEPS, _MIN_BATCH, _MAX_BATCH))
-    if batches.picked is None:  # windows of all series of a batch are in memory
+    if batches.selected is None:  # windows of all series of a batch are in memory
         n_values = batches.panel.n_channels * batches.panel.n_timepoints
         size = max(1, min(size, _BATCH_VALUES // n_values))
     return size

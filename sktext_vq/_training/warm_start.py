@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from sktext_vq._training.fingerprint import fingerprint
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 
-# Modules that process word vectors: useful only with the same text encoder.
-_TEXT_MODULES = ("text.", "leave.", "digits.", "memory.")
 _MAX_INDEX = 2**20  # of dilations, and of features within a block
 
 
@@ -84,25 +82,32 @@ class WarmStart:
         columns = _FeatureMatch(model, source, same_channels)
         for name in target_params.keys() & source_params.keys():
             new, known = target_params[name], source_params[name]
-            if name == "enter.weight":
-                new.copy_(columns.transfer(known))
-            elif name.startswith("class_head."):
-                values = columns.transfer(known) if name.endswith("weight") else known
-                new[rows] = values[source_rows]
-            elif "_head." in name:  # of classes, in cross-attention
-                new[rows] = known[source_rows]
-            elif name.startswith("decoder.to_z."):
-                if not same_channels:
-                    known = _mean_over_groups(known, source, model, new.dim())
-                new.copy_(known)
-            elif name == "channel.weight":
-                if not same_channels:
-                    known = known.mean(dim=0, keepdim=True)
-                new.copy_(known.expand_as(new))
-            elif name.startswith(_TEXT_MODULES) and not same_text_encoder:
+            depends_on = _dependencies(model, name)
+            if "text" in depends_on and not same_text_encoder:
                 continue
+            if "features" in depends_on:
+                known = columns.transfer(known)
+            if "groups" in depends_on and not same_channels:
+                known = _mean_over_groups(known, source, model, new.dim())
+            if "channels" in depends_on and not same_channels:
+                known = known.mean(dim=0, keepdim=True).expand_as(new)
+            if "classes" in depends_on:
+                new[rows] = known[source_rows]
             elif new.shape == known.shape:
                 new.copy_(known)
+
+
+def _dependencies(model: nn.Module, name: str) -> set[str]:
+    """Return what a parameter depends on, from the tables of its modules."""
+    found: set[str] = set()
+    path = name.split(".")
+    for i in range(len(path)):
+        own = ".".join(path[i:])
+        module = model.get_submodule(".".join(path[:i]))
+        for part, dependencies in getattr(module, "DEPENDS_ON", {}).items():
+            if part == "" or own == part or own.startswith(f"{part}."):
+                found |= dependencies
+    return found
 
 
 def _mean_over_groups(
@@ -149,7 +154,7 @@ class _FeatureMatch:
 def _feature_keys(model: DualBranchModel, with_channel: bool) -> NDArray[np.int64]:
     """Return a number for each feature; those of equal kind, view, ... are equal."""
     layout = model.tokenizer.layout
-    where = layout.locate(model.kept.numpy())
+    where = layout.locate(model.selected.numpy())
     dilation = np.array(layout.dilations)[where.length]
     parts = [where.kind, where.view, dilation, where.item]
     sizes = [3, layout.blocks[1], _MAX_INDEX, _MAX_INDEX]

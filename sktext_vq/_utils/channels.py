@@ -1,4 +1,4 @@
-"""Sensors and axes in the names of channels."""
+"""Sensors and axes in channel names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE
 
 
 def split_axis(name: str) -> tuple[str, str] | None:
-    """Return sensor and axis of a channel, or None if its name has no axis.
+    """Split a channel name into sensor and axis.
 
     Parameters
     ----------
@@ -20,7 +20,7 @@ def split_axis(name: str) -> tuple[str, str] | None:
     Returns
     -------
     tuple of (str, str) or None
-        The name of the sensor as it is written, and ``"x"``, ``"y"`` or ``"z"``.
+        Sensor and axis (``"x"``, ``"y"`` or ``"z"``); None if the name has no axis.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def split_axis(name: str) -> tuple[str, str] | None:
 
 
 def stands_apart(name: str) -> bool:
-    """Return whether the axis is more than the last letter of a word.
+    """Return whether the axis is separate from the word before it.
 
     True for ``acc_x``, ``accX`` and ``x acc``; False for ``galaxy`` and ``accx``.
     """
@@ -45,7 +45,7 @@ def stands_apart(name: str) -> bool:
 
 
 def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
-    """Find sensors of three axes by the names of their channels.
+    """Find triaxial sensors by the names of their channels.
 
     Parameters
     ----------
@@ -54,9 +54,8 @@ def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
 
     Returns
     -------
-    dict
-        From the name of a sensor to the indices of its axes x, y and z. Sensors that
-        lack an axis are left out.
+    dict of {str: tuple of int}
+        Channel indices of the axes x, y and z by sensor.
 
     Examples
     --------
@@ -76,7 +75,7 @@ def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
 
 
 def group_channels(names: Sequence[str]) -> dict[str, list[int]]:
-    """Group the channels that are axes of one sensor, in order of appearance.
+    """Group channels that are axes of the same sensor, in order of appearance.
 
     Parameters
     ----------
@@ -85,9 +84,8 @@ def group_channels(names: Sequence[str]) -> dict[str, list[int]]:
 
     Returns
     -------
-    dict
-        From the name of a sensor, or of a channel that is not an axis, to the indices
-        of its channels.
+    dict of {str: list of int}
+        Channel indices by sensor. A channel without an axis is a separate group.
 
     Examples
     --------

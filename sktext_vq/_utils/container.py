@@ -1,4 +1,4 @@
-"""Files of tensors and JSON that tell when they were damaged, and run no code."""
+"""Safetensors files with JSON metadata and checksums."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sktext_vq._version import __version__
 
 _MAX_HEADER = 100_000_000  # bytes; safetensors has the same limit
-# What a description that is something else than it should be ends in.
+# Errors that invalid content may raise.
 INVALID_CONTENT = (
     *(ArithmeticError, AttributeError, LookupError),
     *(RecursionError, TypeError, ValueError),
@@ -29,18 +29,18 @@ INVALID_CONTENT = (
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A kind of file.
+    """File format.
 
     Parameters
     ----------
     name : str
-        What it is to users, such as "model".
+        Name for messages, such as "model".
     mark : str
-        What tells it from other safetensors files.
+        Identifier of the format in the metadata.
     version : int
-        Of the format: files of newer ones are refused.
+        Latest supported version of the format.
     advice : str
-        What to do about a damaged one.
+        What to do if a file is damaged, for error messages.
     """
 
     name: str
@@ -49,11 +49,11 @@ class FileFormat:
     advice: str
 
     def damaged(self, path: Path, why: str) -> ValueError:
-        """Make the error that says so."""
+        """Return the error for a damaged file."""
         return ValueError(f"{path} is damaged: {why}. {self.advice}")
 
     def invalid(self, path: Path, error: Exception) -> ValueError:
-        """Make the error about a description that cannot be followed."""
+        """Return the error for a file with invalid content."""
         return self.damaged(path, f"its content is invalid: {error!r}")
 
 
@@ -62,19 +62,15 @@ def pack(
     content: Mapping[str, Any],
     arrays: Mapping[str, NDArray[Any]],
 ) -> bytes:
-    """Put arrays and what JSON can hold into the bytes of one file.
+    """Serialise JSON content and arrays to the bytes of a file.
 
     Parameters
     ----------
     file_format : FileFormat
     content : mapping
-        Without the keys "written_by" and "sha256".
+        JSON content without the keys "written_by" and "sha256".
     arrays : mapping of str to ndarray
-        In C order.
-
-    Returns
-    -------
-    bytes
+        Arrays in C order.
     """
     document = json.dumps(
         {
@@ -98,39 +94,31 @@ def pack(
 
 
 def _in_order(data: bytes) -> bytes:
-    """Write the head of a safetensors file anew, whose metadata have no fixed order."""
+    """Sort the metadata in the header of a safetensors file."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # numbers start at multiples of 8 bytes
+    text += b" " * (-len(text) % 8)  # aligns the arrays to 8 bytes
     return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def unpack(
     file_format: FileFormat, data: bytes, path: Path
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]], int]:
-    """Take the bytes of a file apart.
+    """Read the JSON content, arrays and format version from the bytes of a file.
 
     Parameters
     ----------
     file_format : FileFormat
     data : bytes
     path : Path
-        Where they are from, for errors.
-
-    Returns
-    -------
-    content : dict
-    arrays : dict of str to ndarray
-        Writable.
-    version : int
-        Version of the format.
+        Path of the file, for error messages.
 
     Raises
     ------
     ValueError
-        If the file is damaged or cut off, is of another kind, or was written by a
+        If the file is damaged, truncated, has another format, or was written by a
         newer version.
     """
     metadata = _read_metadata(file_format, data, path)
@@ -139,15 +127,15 @@ def unpack(
     if not 1 <= version <= file_format.version:
         if version > file_format.version:
             raise ValueError(
-                f"{path} was written by a newer sktext_vq, in version {version} of the "
-                f"format, and this is {__version__}, which reads up to "
-                f"version {file_format.version}: upgrade sktext_vq."
+                f"{path} was written by a newer version of sktext_vq: its format "
+                f"version is {version}, but sktext_vq {__version__} reads format "
+                f"versions up to {file_format.version}. Upgrade sktext_vq."
             )
         raise file_format.damaged(path, f"its version is {text!r}")
     document = metadata.get("document", "")
     found = hashlib.sha256(document.encode("utf-8", "replace")).hexdigest()
     if found != metadata.get("document_sha256"):
-        raise file_format.damaged(path, "its description does not match its checksum")
+        raise file_format.damaged(path, "its metadata do not match their checksum")
     try:
         arrays = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -158,26 +146,24 @@ def unpack(
     except INVALID_CONTENT as error:
         raise file_format.invalid(path, error) from error
     if arrays.keys() != digests.keys():
-        raise file_format.damaged(
-            path, "it has other tensors than its description says"
-        )
+        raise file_format.damaged(path, "its tensors are not those in its metadata")
     for name, array in arrays.items():
         if digest(array) != digests[name]:
             raise file_format.damaged(
                 path, f"its tensor {name!r} does not match its checksum"
             )
-    # What was read cannot be written to, and starts at any byte.
+    # Arrays from safetensors are read-only and unaligned, so copy them.
     return content, {name: array.copy() for name, array in arrays.items()}, version
 
 
 def digest(array: NDArray[Any]) -> str:
-    """SHA-256 of the type, shape and values of an array."""
+    """Return the SHA-256 checksum of the dtype, shape and values of an array."""
     head = f"{array.dtype.str} {array.shape} "
     return hashlib.sha256(head.encode() + array.tobytes()).hexdigest()
 
 
 def _read_metadata(file_format: FileFormat, data: bytes, path: Path) -> dict[str, str]:
-    """Read the head of a safetensors file, and tell what is wrong with it."""
+    """Read and check the metadata of a safetensors file."""
     foreign = ValueError(
         f"{path} is not a {file_format.name} of sktext_vq: it does not start with a "
         "safetensors header, or the header is damaged."
@@ -186,7 +172,7 @@ def _read_metadata(file_format: FileFormat, data: bytes, path: Path) -> dict[str
     if len(data) < 8 or not 2 <= size <= _MAX_HEADER or data[8:9] != b"{":
         raise foreign
     if len(data) < 8 + size:
-        raise file_format.damaged(path, "it was cut off")
+        raise file_format.damaged(path, "it is truncated")
     try:
         header = json.loads(data[8 : 8 + size])
         metadata = header.pop("__metadata__")
@@ -195,10 +181,10 @@ def _read_metadata(file_format: FileFormat, data: bytes, path: Path) -> dict[str
         raise foreign from None
     if not isinstance(metadata, dict) or metadata.get("format") != file_format.mark:
         raise ValueError(
-            f"{path} is a safetensors file, but no {file_format.name} of sktext_vq."
+            f"{path} is a safetensors file, but not a {file_format.name} of sktext_vq."
         )
     if not all(isinstance(value, str) for value in metadata.values()):
         raise file_format.damaged(path, "its metadata are not strings")
     if len(data) < 8 + size + max(ends, default=0):
-        raise file_format.damaged(path, "it was cut off")
+        raise file_format.damaged(path, "it is truncated")
     return metadata

@@ -1,4 +1,4 @@
-"""Data frames of pandas as arrays, without importing pandas."""
+"""Conversion of pandas data frames to arrays, without importing pandas."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 
 
 def float_dtype(dtype: Any) -> type[np.floating[Any]]:
-    """Float type that holds a numeric type; also brings foreign byte order home."""
+    """Return the float dtype, in native byte order, for values of a numeric dtype."""
     is_small = dtype.kind == "f" and getattr(dtype, "itemsize", 8) <= 4
     return np.float32 if is_small else np.float64
 
 
 def is_frame(X: Any) -> bool:
-    """Whether X is a pandas DataFrame, without importing pandas to find out."""
+    """Return whether X is a pandas DataFrame, without importing pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(X, pandas.DataFrame)
 
 
 def as_frames(X: Any) -> list[Any] | None:
-    """Return a data frame of channels for each case, if X is made of such."""
+    """Return one data frame per case, or None if X has another format."""
     if isinstance(X, list | tuple) and len(X) > 0 and all(map(is_frame, X)):
         return list(X)
     if not is_frame(X) or 0 in X.shape:
@@ -34,19 +34,19 @@ def as_frames(X: Any) -> list[Any] | None:
 
 
 def split_frame(frame: Any) -> tuple[NDArray[Any], list[Any]]:
-    """Cut a data frame with levels for cases and times into one for each case."""
+    """Split a data frame with index levels (case, time) by case."""
     if frame.index.nlevels > 2:
         raise ValueError(
-            f"X has an index of {frame.index.nlevels} levels: it needs two, case and "
-            "time."
+            f"X has an index of {frame.index.nlevels} levels. A data frame of series "
+            "needs two levels, case and time."
         )
     if any((codes < 0).any() for codes in frame.index.codes):
-        raise ValueError("X has rows without case or time in its index.")
+        raise ValueError("X has missing cases or times in its index.")
     if frame.index.has_duplicates:
         first = frame.index[frame.index.duplicated()][0]
         raise ValueError(
-            f"X has case {first[0]!r} at time {first[1]!r} more than once. Give every "
-            "recording a case of its own."
+            f"X has case {first[0]!r} at time {first[1]!r} more than once. Use a "
+            "separate case for each recording."
         )
     codes, cases = frame.index.get_level_values(0).factorize()
     times, _ = frame.index.get_level_values(1).factorize(sort=True)
@@ -57,14 +57,14 @@ def split_frame(frame: Any) -> tuple[NDArray[Any], list[Any]]:
 
 
 def _from_nested(X: Any) -> list[Any]:
-    """Turn sktime's data frame, whose cells are series, into a frame for each case."""
+    """Convert sktime's nested data frame to one data frame per case."""
     pandas = sys.modules["pandas"]
     for (case, channel), cell in np.ndenumerate(X.to_numpy()):
         if getattr(cell, "ndim", 0) != 1:
             raise TypeError(
-                f"X is a data frame of series, as sktime's 'nested_univ', but has a "
+                f"X is a nested data frame (sktime's 'nested_univ'), but has a "
                 f"{type(cell).__name__} as case {case}, channel {channel} (counted "
-                "from 0). Every cell has to be a series of one dimension."
+                "from 0). All cells must be one-dimensional series."
             )
     return [
         pandas.concat(map(pandas.Series, row), axis=1, keys=X.columns)
@@ -73,14 +73,14 @@ def _from_nested(X: Any) -> list[Any]:
 
 
 def channel_names(frames: list[Any]) -> tuple[str, ...] | None:
-    """Return names of columns, which all cases must have in the same order."""
+    """Return the channel names; raise if cases have different columns."""
     columns = list(frames[0].columns)
     for case, frame in enumerate(frames):
-        # Same channels in another order would go unnoticed as an array.
+        # Another order of the channels would not be noticed later.
         if list(frame.columns) != columns:
             raise ValueError(
                 f"X has cases with different channels: case {case} has columns "
-                f"{list(frame.columns)} and case 0 has {columns}. Give every case the "
+                f"{list(frame.columns)} and case 0 has {columns}. All cases need the "
                 "same columns in the same order."
             )
     named = all(isinstance(name, str) for name in columns)
@@ -88,23 +88,24 @@ def channel_names(frames: list[Any]) -> tuple[str, ...] | None:
 
 
 def check_columns(frame: Any) -> None:
-    """Check that columns of a data frame can be timepoints, and are not times."""
+    """Check that a data frame has numeric columns and no MultiIndex columns."""
     if frame.columns.nlevels > 1:
         raise ValueError(
             f"X has columns with {frame.columns.nlevels} levels, "
-            f"{list(frame.columns.names)}. Give it a row per case and time, and a "
-            "column per channel: X.stack(level) moves the level of the times there."
+            f"{list(frame.columns.names)}. Use one row per case and time and one "
+            "column per channel: move the level of times to the index by "
+            "X.stack(level)."
         )
     for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
         if dtype.kind not in "biufcO":
             raise ValueError(
                 f"X has dtype {dtype} in column {name!r}, which is not numeric. "
-                "Convert it to numbers or leave it out."
+                "Convert the column to numbers or remove it."
             )
 
 
 def frame_to_numpy(frame: Any) -> NDArray[Any]:
-    """Return the values of a data frame with every number as it is there."""
+    """Convert a data frame to an array without rounding."""
     dtypes = list(frame.dtypes)
     plain = [isinstance(dtype, np.dtype) and dtype.kind != "O" for dtype in dtypes]
     if not dtypes or (all(plain) and len(set(dtypes)) == 1):
@@ -114,7 +115,7 @@ def frame_to_numpy(frame: Any) -> NDArray[Any]:
 
 
 def pandas_to_numpy(values: Any, dtypes: Sequence[Any]) -> NDArray[Any]:
-    """Return values of pandas, with NaN for NA, and integers that are not rounded."""
+    """Convert pandas values to an array, NA to NaN, without rounding integers."""
     dtype: Any = object
     if all(getattr(dtype, "kind", "O") in "bf" for dtype in dtypes):
         dtype = np.result_type(*{float_dtype(dtype) for dtype in dtypes})

@@ -1,4 +1,4 @@
-"""Torch devices: which one to use, and tensors on it."""
+"""Choice of the torch device."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-DISTRIBUTED = "accelerate"  # the device of processes that train together
+DISTRIBUTED = "accelerate"  # device of distributed training
 
 
 def choose_device(device: Any) -> str:
-    """Return the device of this process for the parameter of an estimator."""
+    """Return the torch device for the parameter `device` of an estimator."""
     if device not in ("auto", DISTRIBUTED):
         return str(device)
     usual = "cuda" if torch.cuda.is_available() else "cpu"
@@ -19,7 +19,7 @@ def choose_device(device: Any) -> str:
         return usual
     try:
         state = accelerate_state()
-    except ImportError:  # predictions do not need it
+    except ImportError:  # accelerate is not needed for prediction
         return usual
     return str(state.device) if state.num_processes > 1 else usual
 
@@ -31,7 +31,7 @@ def accelerate_state() -> Any:
 
 
 def to_device(value: Any, device: str) -> Any:
-    """Bring tensors to a device, and those in named tuples."""
+    """Move a tensor, or the tensors in a named tuple, to a device."""
     if isinstance(value, Tensor):
         return value.to(device)
     if isinstance(value, tuple) and hasattr(value, "_fields"):

@@ -1,4 +1,4 @@
-"""Parts of docstrings that several methods share."""
+"""Parts of docstrings that several classes or methods share."""
 
 from __future__ import annotations
 
@@ -15,13 +15,22 @@ X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
 """,
     "X_train": """
 X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-    Training series; see :func:`~sktext_vq.panel.as_panel` for all kinds.
+    Training series; see :func:`~sktext_vq.panel.as_panel` for accepted types.
 """,
-    "proba": """
-ndarray of shape (n_cases, n_classes)
-    Columns as in ``classes_``.
+    "parameters_X": """
+Parameters
+----------
+[[X]]
+""",
+    "parameters_candidates": """
+Parameters
+----------
+[[X]]
+[[candidate_labels]]
 """,
     "raises_X": """
+Raises
+------
 NotFittedError
     If `fit` was not called.
 ValueError
@@ -29,145 +38,240 @@ ValueError
 """,
     "text_argument": """
 text : array-like of shape (n_cases,) of str, optional
-    Text about each case, which replaces other text. It describes the series: a text
-    that names the class gives away what is to be learned.
+    Description of each series, used in training in place of other texts. A
+    description that names the class leaks the label.
 """,
     "fit_arguments": """
 sample_weight : array-like of shape (n_cases,), optional
-    Weights of cases in training, in the selection of features and in the
-    classifier. Only their ratios matter. Cases of weight 0 are ignored, and so is a
-    class that has no others.
+    Weights of cases in training, in feature selection and in the classifier. Only
+    ratios of weights matter. Cases of weight 0 are ignored, and so are classes in
+    which all cases have weight 0.
 init : VQTextTransformer or VQTextClassifier, optional
-    Fitted estimator with the same number of codes to start from: fitted to other
-    series, perhaps with other channels, such as :func:`~sktext_vq.pretrain`
-    returns; or to earlier series, to continue with new people. May be the estimator
-    itself. See Notes of :func:`~sktext_vq.pretrain` for what is taken over.
+    Fitted estimator with the same `n_codes`, for a warm start: the result of
+    :func:`~sktext_vq.pretrain`, whose channels may differ, or an estimator fitted
+    to earlier series, which may be this estimator. See the Notes of
+    :func:`~sktext_vq.pretrain` for what is reused.
 checkpoint : path-like, optional
-    File that training writes its state to, for long training. After each epoch, or
-    a few if these are fast, it is replaced as a whole. If `fit` was killed, the
-    same call resumes from there, on the same machine with the same result. The file
-    remains: once training has ended, `fit` reads its result from the file. Remove
-    it to train again. Needs an int as `random_state`.
+    File for the state of training, for long fits. The file is replaced atomically
+    after each epoch, or every few epochs if epochs are fast. If `fit` was killed,
+    the same call resumes from the file, with the same result on the same machine.
+    The file remains after training, and `fit` then reads the result from the file;
+    remove the file to train again. Requires an int as `random_state`.
 """,
     "raises_fit": """
+Raises
+------
 ValueError
-    If X is not a panel or another argument does not match it, if there is only one
-    class or group to classify, if a parameter or weight is invalid, or `checkpoint`
-    is damaged or the file of another fit. The estimator is then as it was before
-    the call.
+    If X is not a panel or another argument does not match X; if there are fewer
+    than two classes or groups to classify; if a parameter or weight is invalid; or
+    if `checkpoint` is damaged or belongs to another fit. The estimator is then
+    unchanged.
 NotFittedError
     If `init` is not fitted.
 TypeError
     If `init` is not a VQTextTransformer or VQTextClassifier, or a parameter has the
     wrong type.
 FloatingPointError
-    If losses are not finite in the first epoch of training. Later, a
-    ``ConvergenceWarning`` is raised, and the weights of an earlier epoch are kept.
-    The same holds, with a warning, if training is interrupted (Ctrl-C).
+    If losses are not finite in the first epoch of training. In later epochs, a
+    ``ConvergenceWarning`` is issued, and the best weights so far are restored, as
+    after a keyboard interrupt, which also issues a warning.
 OSError
     If `checkpoint` cannot be written.
 """,
     "candidate_labels": """
 candidate_labels : sequence of str, or dict
-    Names of classes, or a dict from names to a text or a list of texts about each (None
-    for the texts of the bank). Names of training classes stand for these classes,
-    whatever their texts are. Candidates may change from call to call.
+    Names of classes, or a dict from names to a text or a list of texts about each
+    class (None for texts of the prompt bank). A name of a training class denotes
+    this class, whatever its texts are. Candidates may differ between calls.
 """,
     "raises_zero_shot": """
+Raises
+------
 NotFittedError
     If `fit` was not called.
 ValueError
-    If there are no candidates, or a candidate occurs twice, or if training classes are
-    not words, so that there are no texts to compare with.
+    If there are no candidates, if a candidate occurs twice, or if the labels of
+    training classes are not words and there are no texts about these classes.
 TypeError
     If a candidate or its text is not a string.
 """,
+    "texts": """
+texts : sequence of str, shape (n_texts,)
+    Descriptions of classes or of single series, in any wording.
+""",
+    "raises_texts": """
+Raises
+------
+NotFittedError
+    If `fit` was not called.
+TypeError
+    If a text is not a string.
+ValueError
+    If the estimator was not trained with text, or a text is empty.
+""",
     "text_parameters": """
 n_codes : int, default=64
-    Number of codes in the codebook, in heads of 16 or more: each window is matched
-    with one code of each head.
+    Number of codes in the codebook, divided into heads of at least 16 codes. Each
+    window is assigned one code of each head.
 text : {"auto", "labels", "captions"}, dict or None, default="auto"
-    Text to train with: captions of the series, and prompts of the classes where
-    labels are words (``"auto"``); only one of these (``"labels"``, ``"captions"``);
-    a dict from labels to a text or a list of texts; or None for training without
-    text.
+    Texts for training: captions of the series and, if labels are words, prompts of
+    the classes (``"auto"``); prompts only (``"labels"``); captions only
+    (``"captions"``); texts about classes, as a dict from labels to a text or a list
+    of texts; or no texts (None).
 text_encoder : str, callable or TextEncoder, default="minilm"
-    Computes embeddings of texts; see :class:`~sktext_vq.TextEncoder`.
+    Encoder that computes embeddings of texts; see :class:`~sktext_vq.TextEncoder`.
 prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
     Forms of prompts that describe a class; see :class:`~sktext_vq.PromptBank`.
 """,
     "other_parameters": """
 max_epochs : int, default=20
-    Maximum number of passes over the training series. With 50 cases or more, a
-    fifth is held out for early stopping. 0 keeps the closed form, which takes
-    seconds.
+    Maximum number of passes over the training series. With at least 50 cases, a
+    fifth of the cases is held out for early stopping. 0 skips training and keeps
+    the closed form, which takes seconds.
 loss_weights : dict, optional
-    Weights of single losses in training, by name, which replace their defaults; 0
-    switches a loss off. See :mod:`sktext_vq.nn.losses` for available losses.
+    Weights of losses in training, by name, which replace the defaults; 0 disables a
+    loss. See :mod:`sktext_vq.nn.losses` for available losses.
 max_features : int, default=10000
     Maximum number of features to keep, ranked by F statistic. At most a third of
     all histogram features is kept.
 channel_names : sequence of str, optional
     Names of channels, used in feature names and captions. By default the column
-    names, if X consists of data frames that have some.
+    names, if X consists of data frames with column names.
 gravity : {"append", "replace"}, dict or None, default="append"
-    Channels in a frame that gravity defines, which do not depend on how a device
-    was turned about the vertical; see :class:`~sktext_vq.nn.GravityFrame`.
-    ``"append"`` adds them to the axes of each sensor with three axes, if channel
-    names such as ``acc_x``, ``acc_y`` and ``acc_z`` show the axes and one sensor
-    shows the vertical. ``"replace"`` puts them in place of the axes, for sensors
-    that may be worn elsewhere at prediction; it cannot distinguish postures by the
-    axis that points up. A dict from names of sensors to three channels, by name or
-    index, appends for these sensors. None adds no channels.
+    Channels in a frame of reference defined by gravity, which do not depend on the
+    rotation of a device about the vertical; see :class:`~sktext_vq.nn.GravityFrame`.
+    ``"append"`` adds these channels to each sensor with three axes, if the axes are
+    recognised by channel names such as ``acc_x``, ``acc_y`` and ``acc_z`` and one
+    sensor shows the vertical. ``"replace"`` also removes the axes, for sensors that
+    may be worn elsewhere at prediction; postures can then not be distinguished by
+    the axis that points up. A dict from names of sensors to three channels, by name
+    or index, appends channels for these sensors. None adds no channels.
 augment : dict, optional
-    Changes to copies of the training series. Feature selection and ridge use them
-    beside the series themselves; training of the network does not. ``"gain"``:
-    standard deviation of the logarithm of a factor of each sensor's movement about
-    its mean; ``"rotation"``: largest turn of a device, in degrees; ``"noise"``: in
-    standard deviations of a channel; ``"dropout"``: probability that one sensor
-    reads 0 throughout; ``"gap"``: largest share of a series that is missing in one
-    stretch; ``"copies"``: number of copies of each series (1). Omitted sizes are 0.
-    Time and memory of fitting grow with copies.
+    Sizes of random changes to copies of the training series. Copies are used in
+    feature selection and by the ridge classifier, not in training of the network.
+    ``"gain"``: standard deviation of the logarithm of the factor by which each
+    sensor's deviations from its mean are multiplied; ``"rotation"``: maximum
+    rotation of a device, in degrees; ``"noise"``: standard deviation of white
+    noise, relative to that of the channel; ``"dropout"``: probability that one
+    sensor is 0 throughout; ``"gap"``: maximum share of a series that is missing in
+    one stretch; ``"copies"``: number of copies of each series (1). Omitted sizes
+    are 0. Time and memory of `fit` grow with the number of copies.
 sampling_rate : float, optional
-    Timepoints per second, for durations and rhythms in seconds.
+    Timepoints per second, to express durations and rhythms in seconds.
 random_state : int, RandomState or None, default=None
-    Makes fits repeatable. Global random states are left alone.
+    Seed or generator, for reproducible fits. Global random states are not changed.
 device : str, default="auto"
-    Torch device; ``"auto"`` is a GPU if there is one. With ``"accelerate"``,
-    processes that ``accelerate launch`` has started with the same data train
-    together, each on its device and with a part of every batch.
+    Torch device; ``"auto"`` is a GPU if available. With ``"accelerate"``, processes
+    started by ``accelerate launch`` with the same data train together, each on its
+    device and with a part of every batch.
 n_jobs : int or None, default=None
-    Number of threads that share out the cases, as joblib counts them. None uses as
-    many as torch may use (``torch.set_num_threads``), or as joblib's context
-    specifies. If that context is a cluster of dask or ray, its workers share out
-    the cases to predict or transform, unless `n_jobs` is 1.
+    Number of threads, as in joblib. None uses the number of threads of torch
+    (``torch.set_num_threads``), or that of the joblib context. With a dask or ray
+    context, the workers of the cluster predict and transform, unless `n_jobs` is 1.
 verbose : int, default=0
     1 shows progress.
 """,
     "attributes": """
 codebook_ : ndarray of shape (n_codes, 8)
-    Codes: shapes of mean 0 in units of their scale.
+    Codes: shapes with mean 0, in units of their scale.
 shapes_ : ndarray of shape (n_codes, 8)
-    Shape of each code; the codes themselves in this version.
+    Decoded shape of each code; equal to `codebook_` in this version.
 training_stage_ : {"closed form", "trained", "trained with text"}
-    How codes and network were made.
+    How codes and network were fitted.
 history_ : list of dict
     Losses and seconds of each epoch of training.
 codebook_use_ : dict
-    How evenly both branches use the codes after training, and how much alike; see
+    Evenness and agreement of the use of codes by both branches after training; see
     :meth:`sktext_vq.nn.Codebook.metrics`.
 prompts_ : list of str or None
-    Texts that the network was trained with; of each class the first.
+    Texts that the network was trained with; of prompts, the first of each class.
 channel_names_ : list of str
     Names of the channels.
 channel_groups_ : dict
-    Channels of the three axes of each sensor, by the name of the sensor.
+    Channels of the three axes of each sensor, by name of the sensor.
 n_channels_, n_timepoints_ : int
     Number of channels, and length of the longest training series.
 n_features_in_ : int
-    Timepoints for input of shape (n_cases, n_timepoints), else channels.
+    Number of timepoints for input of shape (n_cases, n_timepoints), otherwise number
+    of channels.
 feature_names_in_ : ndarray of str
-    Only for data frames of such input with column names.
+    Column names, only for data frames of shape (n_cases, n_timepoints).
+""",
+    "estimator": """
+estimator : VQTextClassifier or VQTextTransformer
+    Fitted estimator.
+""",
+    "raises_estimator": """
+Raises
+------
+TypeError
+    If `estimator` is not a VQTextClassifier or VQTextTransformer, or another
+    argument has the wrong type.
+NotFittedError
+    If `estimator` is not fitted.
+""",
+    "ax": """
+ax : Axes, optional
+    Axes that the display replaces; the figure gets constrained layout if it has no
+    layout engine. By default a new figure is created.
+""",
+    "single_ax": """
+ax : Axes, optional
+    Axes to draw in. By default a new figure is created.
+""",
+    "cmap": """
+cmap : str or Colormap, default="PuOr_r"
+    Colormap; its middle colour stands for the mean.
+""",
+    "lifts": """
+codes : array-like of shape (n_shown,), optional
+    Numbers of the codes; by default counted from 0.
+shapes : ndarray of shape (n_shown, n_points), optional
+    Shapes of the codes.
+n_codes : int, optional
+    Number of codes in the vocabulary; by default the number of codes shown.
+
+Attributes
+----------
+ax_ : Axes
+    Axes with the heat map.
+figure_ : Figure or SubFigure
+    Figure that contains the axes.
+image_ : AxesImage
+    Heat map.
+shapes_ : LineCollection or None
+    Shapes of the labelled codes.
+colorbar_ : Colorbar
+    Scale of the heat map, as factors.
+""",
+    "series_display": """
+channel_names : sequence of str, optional
+    Names of all channels.
+channels : sequence of int, optional
+    Channels to draw. By default all channels, or as many as fit into the axes (24 in
+    a new figure): the first, or those that contribute most to an explanation.
+sampling_rate : float, optional
+    Timepoints per second, for a time axis in seconds.
+title : str, optional
+    Title of the figure.
+""",
+    "series_arguments": """
+case : int, default=0
+    Index of the case to draw, counted from 0.
+channels : sequence of int or str, optional
+    Channels to draw, by index or name. By default all channels, or as many as fit
+    into the axes (24 in a new figure): the first, or those that contribute most to
+    an explanation.
+""",
+    "series_attributes": """
+axes_ : ndarray of shape (n_shown,), object
+    Axes of each channel.
+figure_ : Figure or SubFigure
+    Figure that contains the axes.
+lines_ : list of Line2D
+    Lines of the series, by channel.
+spans_ : list of PolyCollection
+    Spans of the tokens, by channel.
 """,
 }
 _PLACE = re.compile(r"^( *)\[\[(\w+)\]\]$", re.MULTILINE)
@@ -176,12 +280,12 @@ _PLACE = re.compile(r"^( *)\[\[(\w+)\]\]$", re.MULTILINE)
 def fill_doc(documented: Documented) -> Documented:
     """Insert shared parts into the docstring of a class or function.
 
-    A line ``[[name]]`` is replaced by the part of that name, at its indentation.
+    A line ``[[name]]`` is replaced by the part of that name, with the same indentation.
     """
 
     def insert(match: re.Match[str]) -> str:
         indent, name = match.groups()
-        lines = PARTS[name].strip("\n").split("\n")
+        lines = _PLACE.sub(insert, PARTS[name].strip("\n")).split("\n")
         return "\n".join(indent + line if line else line for line in lines)
 
     if documented.__doc__:  # None with python -OO
@@ -190,9 +294,10 @@ def fill_doc(documented: Documented) -> Documented:
 
 
 def fill_docs(cls: type) -> type:
-    """Insert shared parts into the docstrings of a class and of its own methods."""
+    """Insert shared parts into the docstrings of a class and of methods it defines."""
     fill_doc(cls)
     for member in vars(cls).values():
-        if inspect.isfunction(member):
-            fill_doc(member)
+        function = getattr(member, "__func__", member)  # of a class method
+        if inspect.isfunction(function):
+            fill_doc(function)
     return cls

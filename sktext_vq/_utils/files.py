@@ -1,4 +1,4 @@
-"""Files that are written as a whole, or not at all."""
+"""Atomic writing of files, and checks of paths."""
 
 from __future__ import annotations
 
@@ -16,53 +16,33 @@ _IN_USE: set[str] = set()  # temporary files of this process
 
 
 def check_path(path: Any) -> Path:
-    """Return a path, or raise an error if no file can have it.
-
-    Parameters
-    ----------
-    path : path-like
-        Of an existing file or of a file to write.
-
-    Returns
-    -------
-    Path
-        The same path.
+    """Check a path and return it as a Path.
 
     Raises
     ------
     TypeError
-        If it is not a path, or a path of bytes.
+        If `path` is not a str or path-like, or consists of bytes.
     ValueError
-        If it has characters that names of files cannot have.
+        If `path` has characters that are invalid in file names.
     """
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else path
     if not isinstance(name, str):
         raise TypeError(f"A path must be a str or a pathlib.Path, got {path!r}.")
     try:
-        # Half a surrogate pair, as a label may have, is no character of a name.
+        # Fails for unpaired surrogates.
         broken = b"\0" in os.fsencode(name)
     except UnicodeEncodeError:
         broken = True
     if broken:
         raise ValueError(
-            f"{name!r} has characters that the name of a file cannot have: give "
-            "another path."
+            f"{name!r} has characters that are invalid in a file name. Use another "
+            "path."
         )
     return Path(name)
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
-    """Return where to write a file, or raise an error if none can be written there.
-
-    Parameters
-    ----------
-    path : path-like
-        File to write.
-
-    Returns
-    -------
-    Path
-        The same path.
+    """Check the path of a file to write and return it as a Path.
 
     Raises
     ------
@@ -70,7 +50,7 @@ def check_target(path: str | os.PathLike[str]) -> Path:
         If the path is a folder, a FIFO, a socket, a device or a read-only file, or is
         in a folder that does not exist. Symbolic links are followed.
     TypeError, ValueError
-        If it is not a path; see `check_path`.
+        If the path is invalid; see `check_path`.
     """
     path = check_path(path)
     _check_replaceable(path)
@@ -78,35 +58,23 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 
 
 def replace_file(path: Path, content: bytes) -> Path:
-    """Write a file under another name, then move it to its place.
+    """Write a file atomically: write a temporary file and rename it.
 
-    An existing file keeps its permissions and, where the system allows it, its owner.
-    A symbolic link stays, and the file that it refers to is replaced.
-
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    content : bytes
-        All of it.
-
-    Returns
-    -------
-    Path
-        The same path.
+    An existing file keeps its permissions and, where the system allows, its owner. The
+    target of a symbolic link is replaced, not the link.
 
     Raises
     ------
     OSError
-        If the file cannot be written, or is not a regular file. An existing file is
-        left as it was.
+        If the file cannot be written or is not a regular file. An existing file is
+        left unchanged.
     """
     former = _check_replaceable(path)
     target = Path(os.path.realpath(path))
     with _errors_about(path), _temporary(target, former) as (part, file):
         file.write(content)
         file.flush()
-        # Else a power cut could leave an empty file under the new name.
+        # Without fsync, a power failure could leave an empty file.
         os.fsync(file.fileno())
         file.close()
         os.replace(part, target)
@@ -114,22 +82,16 @@ def replace_file(path: Path, content: bytes) -> Path:
 
 
 def check_writable(path: Path) -> None:
-    """Raise the OSError that writing a file would end with, as far as known.
-
-    Parameters
-    ----------
-    path : Path
-        File to write.
-    """
+    """Raise an OSError if a file cannot be written."""
     former = _check_replaceable(path)
     with _errors_about(path), _temporary(Path(os.path.realpath(path)), former):
         pass
 
 
 def _check_replaceable(path: Path) -> os.stat_result | None:
-    """Return what is known of an existing file, or raise an error if it must stay."""
+    """Return the status of an existing file; raise if it cannot be replaced."""
     try:
-        former = path.stat()  # of the file that a link refers to
+        former = path.stat()  # follows symbolic links
     except (FileNotFoundError, NotADirectoryError):
         if not Path(os.path.realpath(path)).parent.is_dir():
             raise FileNotFoundError(
@@ -137,14 +99,14 @@ def _check_replaceable(path: Path) -> os.stat_result | None:
             ) from None
         return None
     if stat.S_ISDIR(former.st_mode):
-        raise IsADirectoryError(f"{path} is a folder. Give a file to write.")
+        raise IsADirectoryError(f"{path} is a folder, not a file.")
     if not stat.S_ISREG(former.st_mode):
         raise OSError(
-            f"{path} is a FIFO, a socket or a device, which is never replaced. Give "
+            f"{path} is a FIFO, a socket or a device, which cannot be replaced. Use "
             "another path."
         )
     if not os.access(path, os.W_OK):
-        raise PermissionError(f"{path} is read-only. Give another path.")
+        raise PermissionError(f"{path} is read-only. Use another path.")
     return former
 
 
@@ -152,15 +114,15 @@ def _check_replaceable(path: Path) -> os.stat_result | None:
 def _temporary(
     target: Path, former: os.stat_result | None
 ) -> Iterator[tuple[Path, BinaryIO]]:
-    """Make a file beside the one to write, of a name that no other writer has."""
-    # Names of files may have 255 bytes.
+    """Open a temporary file with a unique name in the folder of the target."""
+    # File names are limited to 255 bytes.
     stem = os.fsencode(target.name)[:150].decode("utf-8", "ignore")
     host = re.sub(r"\W", "-", platform.node())[:40]
     start = f".{stem}.{host}."
     _remove_leftovers(target.parent, start)
     name = f"{start}{os.getpid()}.{secrets.token_hex(8)}.part"
     part = target.with_name(name)
-    # Not even for a moment may others read what the former file kept from them.
+    # The temporary file must never be readable by more users than the former file.
     mode = 0o666 if former is None else 0o600
     _IN_USE.add(name)
     try:
@@ -175,7 +137,7 @@ def _temporary(
 
 
 def _remove_leftovers(folder: Path, start: str) -> None:
-    """Remove temporary files of processes that were killed while they wrote a file."""
+    """Remove temporary files of processes that were killed while writing."""
     for name in os.listdir(folder):
         if name.startswith(start) and name.endswith(".part") and name not in _IN_USE:
             process = name[len(start) :].partition(".")[0]
@@ -185,8 +147,8 @@ def _remove_leftovers(folder: Path, start: str) -> None:
 
 
 def _is_running(process: int) -> bool:
-    """Whether another process of this machine may still write its file."""
-    # A signal would end a process of Windows, which keeps files in use by itself.
+    """Return whether another process on this machine is still running."""
+    # On Windows os.kill ends the process, but open files cannot be removed anyway.
     if process == os.getpid() or os.name == "nt":
         return False
     try:
@@ -199,7 +161,7 @@ def _is_running(process: int) -> bool:
 
 
 def _keep_owner(part: Path, former: os.stat_result) -> None:
-    """Give a file the owner and group of the former one, where that is allowed."""
+    """Set the owner and group of a file to those of the former file, if allowed."""
     if not hasattr(os, "chown"):  # Windows
         return
     for owner, group in ((-1, former.st_gid), (former.st_uid, -1)):
@@ -209,7 +171,7 @@ def _keep_owner(part: Path, former: os.stat_result) -> None:
 
 @contextlib.contextmanager
 def _errors_about(path: Path) -> Iterator[None]:
-    """Raise errors about the path that was asked for, not about temporary files."""
+    """Raise errors with the requested path instead of the temporary file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Processes that are forked: torch works on one thread there."""
+"""Limit of torch to one thread in forked processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 
 @functools.cache
 def limit_threads_after_fork() -> None:
-    """Let torch use one thread in processes that are forked from now on.
+    """Limit torch to one thread in processes that are forked from now on.
 
-    Threads do not survive a fork, but what GNU OpenMP and MKL know of them does: any
-    operation that is shared out over threads would wait for them forever.
+    After a fork, GNU OpenMP and MKL still expect threads that no longer exist, so that
+    multithreaded operations would wait forever.
     """
     if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
         os.register_at_fork(after_in_child=_limit_threads)

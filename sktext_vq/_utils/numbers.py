@@ -1,4 +1,4 @@
-"""Checks that arrays hold numbers, with messages that name the place."""
+"""Checks of numeric arrays, with positions in error messages."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 
 from sktext_vq._utils.data_frames import pandas_to_numpy
 
-# Integers beyond are rounded in float64.
+# float64 rounds larger integers.
 _MAX_INTEGER = 2**53
 
 
 def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
-    """Return X as array, refusing what would turn into numbers without a word."""
+    """Convert X to an array; raise if NumPy would convert values silently."""
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError(
-            "X is a masked array, whose mask would be lost. "
-            "Call its .filled(numpy.nan) to mark those values as missing."
+            "X is a masked array, whose mask would be lost. Use X.filled(numpy.nan) to "
+            "mark values as missing."
         )
     dtype = getattr(X, "dtype", None)
     if hasattr(X, "to_numpy") and not isinstance(dtype, np.dtype | None):
@@ -53,7 +53,7 @@ def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
 
 
 def _check_object(value: Any, place: str) -> None:
-    """Check that an object is a number, None for a missing one, or a series."""
+    """Check that an object is a number, None for a missing value, or a series."""
     if isinstance(value, str | bytes):
         raise ValueError(_text_message(value, place))
     if value is None or np.ndim(value) > 0:
@@ -64,15 +64,15 @@ def _check_object(value: Any, place: str) -> None:
         float(value)
     except (TypeError, OverflowError) as error:
         raise TypeError(
-            f"X has a {type(value).__name__} at {place}: {error}. Give a number, or "
-            "NaN if it is missing."
+            f"X has a {type(value).__name__} at {place}: {error}. Use a number, or "
+            "NaN for a missing value."
         ) from error
     if isinstance(value, Integral) and abs(int(value)) > _MAX_INTEGER:
         raise ValueError(_integer_message(value, place))
 
 
 def position_phrase(index: Sequence[int]) -> str:
-    """Name a position in a panel, or in the one channel of an array of two axes."""
+    """Return a phrase for an index ``(case, [channel,] timepoint)``."""
     axes = (
         ("case", "timepoint") if len(index) == 2 else ("case", "channel", "timepoint")
     )
@@ -81,21 +81,21 @@ def position_phrase(index: Sequence[int]) -> str:
 
 
 def _in_case(case: int | None) -> str:
-    """Name a case where there is one."""
+    """Return a phrase for the case, or an empty string."""
     return "" if case is None else f" in case {case}"
 
 
 def _text_message(value: str | bytes, place: str) -> str:
-    """Word the error for a text among numbers."""
+    """Return the message for text in place of a number."""
     return (
-        f"X contains text: {value!r} at {place}. Convert it to a number, or to NaN if "
-        "it is missing."
+        f"X contains text: {value!r} at {place}. Convert it to a number, or to NaN for "
+        "a missing value."
     )
 
 
 def _integer_message(value: Any, place: str) -> str:
-    """Word the error for an integer that float64 cannot hold."""
+    """Return the message for an integer that float64 would round."""
     return (
-        f"X has the integer {value} at {place}, which is beyond 2**53, so that float64 "
-        "would round it. Subtract an offset first, or convert X to float64 yourself."
+        f"X has the integer {value} at {place}: float64 rounds integers beyond 2**53. "
+        "Subtract an offset first, or convert X to float64 explicitly."
     )

@@ -1,4 +1,4 @@
-"""State of fitted parts: nested dicts of plain values and arrays, and their schema."""
+"""Schemas of states, which are nested dicts of plain values and arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Sizes(dict[str, int]):
     """Sizes of arrays by name. The first array with a new name sets its size."""
 
     def fit(self, shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:
-        """Return whether a shape has the wanted sizes."""
+        """Return whether a shape matches the expected sizes."""
         if len(shape) != len(wanted):
             return False
         return all(
@@ -39,11 +39,11 @@ class Numbers:
     Parameters
     ----------
     dtype : str
-        Type of the array.
+        Data type of the array.
     shape : tuple of int or str
-        Sizes, or their names: arrays with the same name have the same size.
+        Sizes, or names of sizes, which must be equal in all arrays.
     above, below : float or str
-        Exclusive bounds; the name of a size bounds indices.
+        Exclusive bounds; a str is the name of a size.
     optional : bool
         Whether None is valid.
     """
@@ -55,7 +55,7 @@ class Numbers:
     optional: bool = False
 
     def is_valid(self, value: Any, sizes: Sizes) -> bool:
-        """Return whether a value is such an array."""
+        """Return whether a value is a valid array."""
         if value is None:
             return self.optional
         if not isinstance(value, np.ndarray) or value.dtype != self.dtype:
@@ -75,7 +75,7 @@ class Number:
     below: float = np.inf
 
     def is_valid(self, value: Any, sizes: Sizes) -> bool:
-        """Return whether a value is such a number."""
+        """Return whether a value is a valid number."""
         if not isinstance(value, int | float) or type(value) is not self.kind:
             return False
         return self.above < value < self.below
@@ -83,13 +83,13 @@ class Number:
 
 @dataclass(frozen=True)
 class Strings:
-    """List of strings, as long as a size says."""
+    """List of strings, whose length may be the name of a size."""
 
     size: str | None = None
     optional: bool = False
 
     def is_valid(self, value: Any, sizes: Sizes) -> bool:
-        """Return whether a value is such a list."""
+        """Return whether a value is a valid list."""
         if value is None:
             return self.optional
         if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
@@ -103,19 +103,19 @@ Spec = Numbers | Number | Strings
 def check_state(
     state: Any, schema: Mapping[str, Spec | None], sizes: Sizes, where: str
 ) -> State:
-    """Check that a state has the entries of a schema, and return it.
+    """Check that a state matches a schema, and return the state.
 
     Parameters
     ----------
     state : object
-        Should be a dict.
+        State to check.
     schema : mapping
-        From names of entries to their specification; None for entries that are checked
+        Specification of each entry by name; None for entries that are checked
         elsewhere.
     sizes : Sizes
-        Sizes that are known; new ones are added.
+        Known sizes; new sizes are added.
     where : str
-        Name of the part, for messages.
+        Name of the part, for error messages.
 
     Raises
     ------
@@ -123,18 +123,18 @@ def check_state(
         If an entry is missing, unknown or invalid.
     """
     if not isinstance(state, dict):
-        raise ValueError(f"{where} is not a description of a part")
+        raise ValueError(f"{where} is not a dict")
     for name in state.keys() ^ schema.keys():
-        problem = "lacks" if name in schema else "has an unknown entry"
-        raise ValueError(f"{where} {problem} {name!r}")
+        problem = "a missing" if name in schema else "an unknown"
+        raise ValueError(f"{where} has {problem} entry {name!r}")
     for name, spec in schema.items():
         if spec is not None and not spec.is_valid(state[name], sizes):
-            raise ValueError(f"{where}.{name} does not fit the rest of the model")
+            raise ValueError(f"{where}.{name} has an invalid type, shape or value")
     return state
 
 
 def module_arrays(module: nn.Module) -> State:
-    """Return copies of the weights and persistent buffers of a module, by name."""
+    """Return the parameters and persistent buffers of a module by name."""
     return {
         name: tensor.detach().cpu().numpy()
         for name, tensor in module.state_dict().items()
@@ -142,25 +142,25 @@ def module_arrays(module: nn.Module) -> State:
 
 
 def load_arrays(module: nn.Module, arrays: Any, where: str) -> None:
-    """Set the weights and buffers of a module.
+    """Set the parameters and buffers of a module.
 
     Parameters
     ----------
     module : Module
-        Built for the same sizes; may be on the device "meta".
-    arrays : mapping of str to ndarray
-        From `module_arrays`.
+        Module of the same sizes; may be on the device "meta".
+    arrays : dict of str to ndarray
+        Arrays from `module_arrays`.
     where : str
-        Name of the module, for messages.
+        Name of the module, for error messages.
 
     Raises
     ------
     ValueError
-        If names, shapes or types differ, or a value is NaN or infinite.
+        If names, shapes or dtypes differ, or a value is NaN or infinite.
     """
     expected = module.state_dict()
     if not isinstance(arrays, dict) or arrays.keys() != expected.keys():
-        raise ValueError(f"{where} has other weights than it should have")
+        raise ValueError(f"{where} has missing or unknown weights")
     tensors = {}
     for name, wanted in expected.items():
         array = arrays[name]
@@ -168,8 +168,8 @@ def load_arrays(module: nn.Module, arrays: Any, where: str) -> None:
             raise ValueError(f"{where}.{name} is not an array")
         tensor = torch.from_numpy(array)
         if tensor.shape != wanted.shape or tensor.dtype != wanted.dtype:
-            raise ValueError(f"{where}.{name} does not fit the rest of the model")
+            raise ValueError(f"{where}.{name} has an invalid shape or dtype")
         if not tensor.isfinite().all():
-            raise ValueError(f"{where}.{name} has values that are NaN or infinite")
+            raise ValueError(f"{where}.{name} contains NaN or infinity")
         tensors[name] = tensor
     module.load_state_dict(tensors, assign=True)

@@ -1,4 +1,4 @@
-"""Threads that share out cases, each with one thread of its own in torch."""
+"""Threads for parallel processing of cases, with torch limited to one thread each."""
 
 from __future__ import annotations
 
@@ -22,28 +22,25 @@ Result = TypeVar("Result")
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Keep torch's operations on the calling thread, with the defaults of torch.
+    """Run torch operations on the calling thread, with the default settings of torch.
 
-    Operations are small here. Sharing each out over threads gains little on an idle
-    machine, and on a busy one every operation waits for the slowest thread, which makes
-    the whole up to a hundred times slower. Cases are shared out instead, see `n_jobs`.
+    The operations are small. Parallel operations gain little on an idle machine, and on
+    a busy machine each waits for the slowest thread, which can be a hundred times
+    slower. Cases are processed in parallel instead; see `n_jobs`.
     """
     with _limit_threads(), torch_defaults():
         yield
 
 
 def _limit_threads() -> Any:
-    torch.get_num_threads()  # sets up a new thread, which would undo the limit later
+    torch.get_num_threads()  # initialises the thread, which would later undo the limit
     return threadpool_limits(1, user_api="openmp")
 
 
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], n_threads: int
 ) -> Iterator[Result]:
-    """Yield results in order, which threads compute a little ahead.
-
-    Each thread works as :func:`single_thread` says.
-    """
+    """Yield results in order, computed by threads with one torch thread each."""
     n_threads = min(n_threads, len(items))
     if n_threads < 2:
         with _limit_threads():

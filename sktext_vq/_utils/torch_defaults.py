@@ -1,4 +1,4 @@
-"""Defaults of torch in place of the settings that a caller may have changed."""
+"""Default settings of torch, whatever the caller has set."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _dtype: Any = None
 
 @contextmanager
 def torch_defaults() -> Iterator[None]:
-    """Run a block with the settings that torch starts with, and restore the others.
+    """Run a block with the default settings of torch, then restore the caller's.
 
-    Covers the default dtype and device, autocast, and modes without gradients. Whether
-    algorithms have to be deterministic stays the caller's choice.
+    Covers the default dtype and device, autocast, and modes without gradients, but not
+    deterministic algorithms.
     """
-    import torch  # not above: texts are read without it
+    import torch  # imported here, because the text module works without torch
 
     with ExitStack() as stack:
         stack.enter_context(_float32())
@@ -35,7 +35,7 @@ def torch_defaults() -> Iterator[None]:
 
 @contextmanager
 def _float32() -> Iterator[None]:
-    """Make float32 the default dtype, which all threads of a process share."""
+    """Set the default dtype, which is common to all threads, to float32."""
     import torch
 
     global _inside, _dtype

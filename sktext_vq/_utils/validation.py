@@ -1,4 +1,4 @@
-"""Checks of single values, and the wording that errors and warnings share."""
+"""Checks of parameters, and helpers for messages."""
 
 from __future__ import annotations
 
@@ -14,21 +14,13 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def format_names(names: Collection[Any], n_shown: int = 8) -> str:
-    """Return the first names, separated by commas, and dots if there are more."""
+    """Join names by commas, with an ellipsis after the first `n_shown`."""
     shown = ", ".join(map(repr, list(names)[:n_shown]))
     return f"{shown}, ..." if len(names) > n_shown else shown
 
 
 def check_count(name: str, value: Any, least: int) -> None:
-    """Check that a parameter is an int and not too small.
-
-    Raises
-    ------
-    TypeError
-        If it is not an int.
-    ValueError
-        If it is less than `least`.
-    """
+    """Check that a parameter is an int and at least `least`."""
     if not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int, got {value!r}.")
     if int(value) < least:
@@ -36,36 +28,28 @@ def check_count(name: str, value: Any, least: int) -> None:
 
 
 def check_text(names: Iterable[Any], called: str) -> None:
-    """Check that arrays and files can hold names.
-
-    Parameters
-    ----------
-    names : iterable
-        Names; values other than strings are ignored.
-    called : str
-        Name of the argument, for the message.
+    """Check that arrays and files can represent names; ignore other values.
 
     Raises
     ------
     ValueError
-        If a name ends in a NUL character or contains an unpaired surrogate.
+        If a name ends with a NUL character or contains an unpaired surrogate.
     """
     for name in names:
         if not isinstance(name, str):
             continue
-        # UTF-8 has no code for an unpaired surrogate, and NumPy drops NUL at the end.
+        # UTF-8 cannot encode unpaired surrogates, and NumPy drops trailing NUL.
         if name != name.encode("utf-8", "replace").decode() or name.endswith("\0"):
             raise ValueError(
-                f"{called} contains {name!r}, which is not valid text: it ends in a "
-                "NUL character or contains an unpaired surrogate. Give it another name."
+                f"{called} contains {name!r}, which is not valid text: it ends with a "
+                "NUL character or contains an unpaired surrogate. Rename it."
             )
 
 
 def label_text(label: Any) -> str:
-    """Return how a label is written: 1 and 1.0 are the same as ``"1"``.
+    """Convert a label to text, such that 1, 1.0 and ``"1"`` are equal.
 
-    Labels of one file may be numbers and those of another text, as where one of them
-    has a class "other".
+    Labels of one file may be numbers and those of another file text.
     """
     if isinstance(label, float | np.floating) and float(label).is_integer():
         return str(int(label))
@@ -73,7 +57,7 @@ def label_text(label: Any) -> str:
 
 
 def find_stack_level() -> int:
-    """Return the stack level at which a warning points at the caller of the package."""
+    """Return the stack level of the caller of the package, for warnings."""
     frame = inspect.currentframe()
     level = 0
     while frame is not None and _PACKAGE in Path(frame.f_code.co_filename).parents:

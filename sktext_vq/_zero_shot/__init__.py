@@ -1,1 +1,1 @@
-"""Recognition of classes that are known by text only."""
+"""Zero-shot recognition of classes that are described only by text."""

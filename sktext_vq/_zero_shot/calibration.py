@@ -1,4 +1,4 @@
-"""Calibration of zero-shot scores on seen classes that are treated as unseen."""
+"""Calibration of zero-shot scores, with some seen classes treated as unseen."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings, negative_dist
 
 Array = NDArray[np.floating[Any]]
 
-# Share of series of seen classes that should be assigned to seen classes. The share
-# from class splits weighs as much as there are classes, the default as 2 classes.
+# Share of series of seen classes that should be assigned to seen classes: mean of the
+# default, with weight 2, and of the share from class splits, with weight n_classes.
 _DEFAULT_SHARE, _DEFAULT_SHARE_WEIGHT = 0.8, 2
 _SHARES = np.linspace(0.3, 1, 71)
 _N_DRAWS = 3
@@ -25,16 +25,16 @@ _DEFAULT_INVERSE_TEMPERATURE = 3.0
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Cases of a fold, in a space that was fitted without them.
+    """Held-out cases of a fold, in a space fitted to the other folds.
 
     Parameters
     ----------
     centres : ndarray of shape (n_classes, n_dimensions)
-        Centres of classes in that space.
+        Centres of the classes.
     cases : ndarray of shape (n_cases, n_dimensions)
-        The cases.
+        Embeddings of the held-out cases.
     classes : ndarray of shape (n_cases,), int64
-        Their classes.
+        Index of the class of each case.
     """
 
     centres: Array
@@ -52,7 +52,7 @@ class Calibration(NamedTuple):
     bias : float
         Novelty above which a series is more likely to be of an unseen class.
     bias_scale : float
-        Factor of novelty above the bias in log-odds.
+        Factor of the difference of novelty and bias in the log-odds.
     """
 
     inverse_temperature: float
@@ -61,7 +61,7 @@ class Calibration(NamedTuple):
 
 
 class _Split(NamedTuple):
-    """Held-out cases where some seen classes are treated as unseen."""
+    """Result for held-out cases with some seen classes treated as unseen."""
 
     novelty: Array
     is_correct: NDArray[np.bool_]
@@ -75,16 +75,16 @@ def calibrate(
     classes: NDArray[np.int64],
     unseen: NDArray[np.int64],
 ) -> Calibration:
-    """Choose temperature, bias and scale of the bias on seen classes only.
+    """Choose temperature, bias and scale of the bias on seen classes.
 
     Parameters
     ----------
     held_out : sequence of HeldOut
         Folds of training cases.
     spreads : ndarray of shape (n_classes,)
-        Relative distances of series from the centres of their classes.
+        Relative distances of series from the centres of the classes.
     views : ndarray of shape (n_views, n_texts, text_dim)
-        Embeddings of texts: of seen classes, then of candidates.
+        Embeddings of the texts of seen classes, then of candidates.
     classes : ndarray of int64
         Seen classes among the candidates.
     unseen : ndarray of int64
@@ -136,11 +136,11 @@ def _evaluate(
     Returns
     -------
     split : _Split
-        Novelty of each case, whether its class is right if it is known whether the case
-        is of an unseen class, and whether it is.
+        For each case, novelty, whether the prediction is correct given that the case
+        is known to be seen or unseen, and whether the case is of an unseen class.
     losses : ndarray
-        Log-losses among unseen classes for each inverse temperature; 0 if there is
-        nothing to choose.
+        Log-losses among unseen classes for each inverse temperature; 0 without unseen
+        cases or with one unseen class.
     """
     rest = np.setdiff1d(np.arange(len(spreads)), out)
     middle = part.centres[rest].mean(axis=0)
@@ -168,7 +168,7 @@ def _harmonic_accuracy(
     is_unseen: NDArray[np.bool_],
     biases: Array,
 ) -> Array:
-    """Return harmonic means of the accuracies of seen and unseen classes by bias."""
+    """Return harmonic means of accuracies on seen and unseen classes, by bias."""
     is_novel = novelty > biases[:, None]
     unseen = (is_novel[:, is_unseen] * correct[is_unseen]).mean(axis=1)
     seen = (~is_novel[:, ~is_unseen] * correct[~is_unseen]).mean(axis=1)
@@ -183,7 +183,7 @@ def _choose_bias(
     unseen: NDArray[np.int64],
     share: float,
 ) -> float:
-    """Return the novelty below which a share of cases of seen candidates is."""
+    """Return the quantile of the novelty of cases of seen candidates."""
     every = np.arange(len(spreads))
     novelties = []
     for part in held_out:
@@ -194,7 +194,7 @@ def _choose_bias(
 
 
 def _class_splits(n_classes: int, n_unseen: int) -> list[NDArray[np.int64]]:
-    """Draw seen classes to treat as unseen, in the proportion of unseen ones."""
+    """Draw seen classes to treat as unseen, in the proportion of unseen classes."""
     size = round(n_classes * n_unseen / (n_classes + n_unseen))
     size = min(max(1, size), n_classes - 2)
     if size < 1:

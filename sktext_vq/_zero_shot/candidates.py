@@ -1,4 +1,4 @@
-"""Candidate classes: reading, checking, and warnings about them."""
+"""Candidate classes for zero-shot prediction: checks, texts and warnings."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from sktext_vq.text._labels import composed, label_key
 from sktext_vq.text.class_texts import texts_of_classes
 from sktext_vq.text.prompts import listed
 
-# A text is far from all others if its nearest cosine is below half of the usual one.
+# Maximum cosine to the nearest text, relative to the median, for a warning.
 _FAR = 0.5
-# Vectors of texts that differ by less differ by rounding.
+# Maximum distance of embeddings of equal texts, due to rounding.
 _SAME = 1e-3
 _MAX_SHOWN = 3
 
 
 @dataclass(frozen=True)
 class CandidateTexts:
-    """Candidate classes beside the classes of training.
+    """Texts of training classes and candidate classes.
 
     Parameters
     ----------
     known : list of str
-        Classes of training.
+        Training classes.
     names : list of str
         Names of candidates.
     texts : list of (str, int, str)
-        View, class and text: classes are those of training, then candidates.
+        View, class and text. Classes are numbered, training classes before candidates.
     without_texts : list of str
-        Candidates that the user gave no texts about.
+        Candidates without texts from the user.
     """
 
     known: list[str]
@@ -47,17 +47,17 @@ class CandidateTexts:
 
     @property
     def n_classes(self) -> int:
-        """Number of classes of training and of candidates."""
+        """Number of training classes and candidates."""
         return len(self.known) + len(self.names)
 
     @property
     def seen(self) -> NDArray[np.int64]:
-        """Class of training that each candidate is; -1 for unseen ones."""
+        """Index of the training class of each candidate; -1 for unseen classes."""
         index = {name: i for i, name in enumerate(self.known)}
         return np.array([index.get(name, -1) for name in self.names])
 
     def warnings(self, views: NDArray[np.float64]) -> list[str]:
-        """Return what is doubtful about the candidates.
+        """Return warnings about the candidates.
 
         Parameters
         ----------
@@ -73,7 +73,7 @@ class CandidateTexts:
         ]
 
     def warnings_of_distant(self, views: NDArray[np.float64]) -> list[str]:
-        """Return which unseen candidates have texts unlike those of known classes."""
+        """Return warnings about unseen candidates with texts unlike known texts."""
         return _doubts_of_strangers(views[0], self.known, self.names)
 
 
@@ -84,16 +84,16 @@ def read_candidates(
     prompt_forms: Sequence[str],
     called: str = "candidate_labels",
 ) -> CandidateTexts:
-    """Check candidates, and collect the texts about them and the known classes.
+    """Check candidates, and collect the texts of candidates and training classes.
 
     Parameters
     ----------
     candidates : sequence of str, or dict
         Names of candidates, or a dict from names to texts or None.
     labels : sequence of str
-        Classes of training.
+        Training classes.
     texts : mapping
-        Texts of the user about classes of training.
+        Texts of the user about training classes.
     prompt_forms : sequence of str
         Forms of prompts.
     called : str, default="candidate_labels"
@@ -102,7 +102,7 @@ def read_candidates(
     Raises
     ------
     ValueError
-        If candidates are not unique, or classes of training are not words.
+        If candidates are not unique, or training classes are not words.
     TypeError
         If a candidate is not a string.
     """
@@ -112,8 +112,8 @@ def read_candidates(
     without = [name for name in known if name not in own]
     if without and not are_words(without):
         raise ValueError(
-            f"The training labels {known} are not words, so candidates cannot be "
-            "compared with them. Give texts about them before fit: text={label: texts}."
+            "Zero-shot prediction needs texts about training classes, but labels "
+            f"{known} are not words. Set text={{label: texts}} before fit."
         )
     found = texts_of_classes(known, own, prompt_forms)
     without_texts = names
@@ -121,7 +121,7 @@ def read_candidates(
         given = dict(zip(names, candidates.values(), strict=True))
         without_texts = [name for name, each in given.items() if each is None]
         given = {name: each for name, each in given.items() if each is not None}
-        # Another spelling of a label would be a second text about it.
+        # Otherwise another spelling of a label would add a second text.
         keys = set(map(label_key, given))
         own = {name: each for name, each in own.items() if label_key(name) not in keys}
         own |= given
@@ -133,16 +133,16 @@ def read_candidates(
 def _doubts_of_names(
     known: list[str], names: list[str], silent: list[str]
 ) -> list[str]:
-    """Say which candidate is alone, and what may be a slip of the pen.
+    """Return warnings about a single candidate and about likely misspellings.
 
-    Names in `silent` have no texts of the user.
+    Names in `silent` have no texts from the user.
     """
     doubts = []
     if len(names) == 1:
         doubts.append(
-            f"{names[0]!r} is the only candidate, so every window is assigned to it. "
-            f"Name others, such as the classes of training, {known}; or see which "
-            "series fit it best by search."
+            f"{names[0]!r} is the only candidate, so all series are assigned to this "
+            f"class. Add other candidates, such as the training classes {known}, or "
+            "rank series with the method search."
         )
     slips = []
     classes = set(known)
@@ -151,28 +151,28 @@ def _doubts_of_names(
         if near is not None:
             where = "a training class" if near in classes else "in the bank of texts"
             slips.append(
-                f"{name!r} is taken for a class without recordings. Is {near!r} meant, "
-                f"which is {where}?"
+                f"{name!r} is treated as an unseen class. Did you mean {near!r}, which "
+                f"is {where}?"
             )
-    return doubts + _first(slips, "candidates may be other spellings")
+    return doubts + _first(slips, "candidates may be misspelled")
 
 
 def _doubts_of_strangers(
     vectors: NDArray[np.float64], known: list[str], names: list[str]
 ) -> list[str]:
-    """Say which unseen candidates have a text that is like that of no seen class."""
+    """Return warnings about unseen candidates with texts unlike known texts."""
     nearest = nearest_texts(vectors, len(known))
     usual = np.median([cosine for _, cosine in nearest[: len(known)]])
     classes = set(known)
     return _first(
         [
-            f"The text of {name!r} is like that of no training class: the nearest is "
-            f"that of {known[class_]!r}, at a cosine of {cosine:.2f}, where "
-            f"{usual:.2f} is usual. Where its series lie is little more than a guess."
+            f"The text of {name!r} is not similar to any training class: the nearest, "
+            f"{known[class_]!r}, has a cosine of {cosine:.2f}; the median is "
+            f"{usual:.2f}. Predictions of {name!r} are unreliable."
             for name, (class_, cosine) in zip(names, nearest[len(known) :], strict=True)
             if name not in classes and cosine < _FAR * usual
         ],
-        "candidates have such texts",
+        "candidates have dissimilar texts",
     )
 
 
@@ -182,14 +182,14 @@ def _doubts_of_ties(
     seen: NDArray[np.int64],
     silent: list[str],
 ) -> list[str]:
-    """Say which candidates cannot be told apart, since their texts are the same."""
+    """Return a warning about candidates with equal texts."""
     vectors = np.nan_to_num(views).swapaxes(0, 1).reshape(len(names), -1)
-    # Equal rows are neighbours in the order of any direction.
+    # Equal rows are neighbours when sorted by a random projection.
     direction = np.random.RandomState(0).normal(size=vectors.shape[1])
     order = np.argsort(vectors @ direction, kind="stable")
     steps = np.linalg.norm(np.diff(vectors[order], axis=0), axis=1)
     groups = np.split(order, np.flatnonzero(steps >= _SAME) + 1)
-    # Spellings of one entry of the bank differ in their keyword at most.
+    # Texts of names with the same entry of the bank differ only in the keyword.
     by_entry: dict[int, list[str]] = {}
     for name, entry in zip(silent, find_entries(silent), strict=True):
         if entry is not None:
@@ -201,13 +201,13 @@ def _doubts_of_ties(
     if not ties:
         return []
     return [
-        f"Candidates {listed(ties)} have the same texts, and cannot be told apart. "
-        "Give texts that differ: {name: text}."
+        f"Candidates {listed(ties)} have the same texts and cannot be distinguished. "
+        "Pass different texts as a dict {name: text}."
     ]
 
 
 def _first(doubts: list[str], what: str) -> list[str]:
-    """Keep the first of many sentences, and say how many there are."""
+    """Return the first of many warnings and their number."""
     if len(doubts) <= _MAX_SHOWN:
         return doubts
     return [*doubts[:_MAX_SHOWN], f"{len(doubts)} {what}."]
@@ -216,7 +216,7 @@ def _first(doubts: list[str], what: str) -> list[str]:
 def nearest_texts(
     vectors: NDArray[np.float64], n_known: int
 ) -> list[tuple[int, float]]:
-    """Find the nearest other known text of each text, and the cosine of both."""
+    """Return index and cosine of the nearest other known text of each text."""
     cosines = vectors @ vectors[:n_known].T
     np.fill_diagonal(cosines, -np.inf)
     best = cosines.argmax(axis=1)
@@ -226,20 +226,20 @@ def nearest_texts(
 def check_candidates(
     candidates: Sequence[str] | Mapping[str, Any], called: str = "candidate_labels"
 ) -> list[str]:
-    """Return names of candidates, or say what is wrong with them."""
+    """Check and return names of candidates."""
     if isinstance(candidates, str) or not isinstance(candidates, Iterable):
         raise TypeError(f"{called} must be a list of strings, got {candidates!r}.")
     names = list(candidates)
     if not names:
-        raise ValueError(f"{called} is empty: give at least one.")
+        raise ValueError(f"{called} is empty. Pass at least one string.")
     for name in names:
         if not isinstance(name, str):
             raise TypeError(f"{called} must be strings, got {name!r}.")
         if not name.strip():
-            raise ValueError(f"{called} has an empty string.")
+            raise ValueError(f"{called} contains an empty string.")
     check_text(names, called)
     counts = Counter(map(composed, names))
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
-        raise ValueError(f"{called} has {twice} more than once.")
+        raise ValueError(f"{called} contains {twice} more than once.")
     return [str(name) for name in names]

@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 
 _PENALTY = 0.3
-# Share of the stretch of predictions to the mean distance of seen classes from their
-# mean: regression shrinks predictions, the more the less similar texts are.
+# Degree to which predictions are stretched to the mean distance of seen classes from
+# their mean, since regression shrinks predictions for dissimilar texts.
 _STRETCH = 0.75
-# Weight of the nearest seen class in novelty, relative to unseen ones.
+# Weight of the nearest seen class in novelty, relative to unseen classes.
 _NEAREST_COUNTS = 1.5
 _MIN_ALIGNMENT = 0.02
 
 
 class ClassEmbeddings:
-    """Embeddings of unseen classes, predicted from texts and from seen classes.
+    """Embeddings of unseen classes, predicted from texts by kernel ridge regression.
 
     Parameters
     ----------
@@ -30,15 +30,15 @@ class ClassEmbeddings:
     centres : ndarray of shape (n_seen, n_dimensions)
         Centres of seen classes.
     spreads : ndarray of shape (n_seen,)
-        Relative distances of series from these centres.
+        Relative distances of series from the centres.
 
     Attributes
     ----------
     across, coef : ndarray of shape (n_unseen, n_seen)
         Kernel of the texts, and coefficients of the regression.
     shrunken, embeddings : ndarray of shape (n_unseen, n_dimensions)
-        Predictions of the regression, and the same stretched to the mean distance of
-        seen classes from their mean.
+        Predictions of the regression, before and after stretching to the mean distance
+        of seen classes from their mean.
     """
 
     def __init__(
@@ -76,9 +76,9 @@ class ClassEmbeddings:
         return negative_distances(points, self.embeddings)
 
     def novelty(self, points: Array, classes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return how much closer points are to unseen classes than to given seen ones.
+        """Return how much closer points are to unseen classes than to seen `classes`.
 
-        Distances to classes with a large spread count less.
+        Distances to seen classes are divided by spreads.
         """
         known = (
             negative_distances(points, self.centres[classes]) / self.spreads[classes]
@@ -91,9 +91,9 @@ class ClassEmbeddings:
 
 
 def _centred(view: Array, seen: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return texts with mean 0 and mean square length 1 over seen classes.
+    """Return texts with mean 0 and mean squared norm 1 over seen classes.
 
-    Missing texts are at the mean.
+    Missing texts are set to the mean.
     """
     said = ~np.isnan(view[:, 0])
     there = seen[said[seen]]

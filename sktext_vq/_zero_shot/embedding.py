@@ -1,4 +1,4 @@
-"""Classes without recordings: from texts to places in the space of series."""
+"""Joint embedding space of series and texts, for zero-shot prediction."""
 
 from __future__ import annotations
 
@@ -40,32 +40,31 @@ _HELD_OUT: dict[str, Spec | None] = {
 
 
 class ZeroShotSpace:
-    """A space of series into which texts are mapped.
+    """Embedding space of series, into which texts are mapped.
 
-    Series are whitened by the scatter within classes. Kernel ridge regression from
-    the texts of seen classes to their centres tells where an unseen class would lie.
-    Its kernel is a mean of those of single views of the texts, weighted by how well
-    each agrees with how centres lie (Cortes et al., JMLR 2012).
+    Series are whitened by the within-class scatter. Kernel ridge regression from texts
+    to centres of seen classes predicts the centres of unseen classes. The kernel is a
+    mean over views of the texts, weighted by kernel alignment with the centres (Cortes
+    et al., JMLR 2012).
 
-    Among unseen candidates a series belongs to the one that it is nearest to. Whether
-    it is of a seen class is told by how much nearer it is to one of these: calibrated
-    stacking (Chao et al., ECCV 2016), where the bias is such that of held-out series
-    of seen classes a certain share is taken for these. The share comes from treating
-    some of the seen classes as unseen.
+    Among unseen candidates, a series is assigned to the nearest. Calibrated stacking
+    (Chao et al., ECCV 2016) decides between seen and unseen candidates. The bias is a
+    quantile of the novelty of held-out series of seen classes, chosen by treating some
+    of the seen classes as unseen.
 
     Attributes
     ----------
     basis : ndarray of shape (n_features, n_dimensions)
-        From standardised features to the space.
+        Map from standardised features to the space.
     centre : ndarray of shape (n_dimensions,)
         Mean of the centres of classes.
     centres : ndarray of shape (n_classes, n_dimensions)
-        Means of classes, less `centre`.
-    held_out : list
-        Some training cases in spaces that were made without them, for calibration.
+        Centres of classes, minus `centre`.
+    held_out : list of HeldOut
+        Training cases in spaces fitted without these cases, for calibration.
     spreads : ndarray of shape (n_classes,)
-        Root of the mean squared distance of held-out cases to the centre of their
-        class, with a mean square over classes of about 1.
+        Root mean squared distance of held-out cases to the centre of the class,
+        normalised to a mean square of 1 over classes.
     """
 
     def get_state(self) -> State:
@@ -116,7 +115,7 @@ class ZeroShotSpace:
         return self
 
     def _measure_spreads(self, n_classes: int) -> NDArray[np.float64]:
-        """Find how spread out each class is, halfway to what all are."""
+        """Return the spread of each class, normalised over classes."""
         sums, counts = np.zeros(n_classes), np.zeros(n_classes)
         for part in self.held_out:
             away = part.cases - part.centres[part.classes]
@@ -141,17 +140,17 @@ class ZeroShotSpace:
         points : ndarray of shape (n_cases, n_dimensions)
             Series in the space.
         log_probabilities : ndarray of shape (n_cases, n_classes)
-            Of the classes in training, by the classifier for these.
+            Log-probabilities of the training classes, by the classifier.
         views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
-            Texts of the classes in training, then those of candidates; NaN where a
-            view says nothing.
+            Embeddings of the texts of training classes, then of candidates; NaN where a
+            class has no text in a view.
         seen : ndarray of shape (n_candidates,)
-            Class that a candidate is; -1 for unseen ones.
+            Index of the training class of each candidate; -1 for unseen classes.
 
         Returns
         -------
         ndarray of shape (n_cases, n_candidates)
-            Logarithms of probabilities.
+            Log-probabilities.
         """
         n_classes = len(self.centres)
         known = seen >= 0
@@ -167,7 +166,7 @@ class ZeroShotSpace:
         scores[:, ~known] = log_softmax(found.inverse_temperature * distances, axis=1)
         if not len(classes):
             return scores
-        # The best of each kind stands for it, so that the better kind has the best.
+        # The best seen and the best unseen candidate differ by the margin.
         novelty = embeddings.novelty(points, classes)
         margin = found.bias_scale * (novelty - found.bias)
         for kind, sign in ((known, -1), (~known, 1)):
@@ -176,7 +175,7 @@ class ZeroShotSpace:
         return scores - logsumexp(scores, axis=1, keepdims=True)
 
     def cosines(self, points: Array, views: Array) -> NDArray[np.float64]:
-        """Cosines of series and the places of texts, from the middle of all classes.
+        """Return cosines of series and predicted centres of candidates.
 
         Parameters
         ----------
@@ -196,7 +195,7 @@ class ZeroShotSpace:
         return points @ embeddings.T / np.maximum(size, 1e-12)
 
     def reasons(self, points: Array, views: Array) -> tuple[Array, Array]:
-        """Say what each seen class adds to the nearness of series and candidates.
+        """Return contributions of seen classes to the similarity of series and texts.
 
         Parameters
         ----------
@@ -209,8 +208,8 @@ class ZeroShotSpace:
         -------
         in_text : ndarray of shape (n_candidates, n_classes)
         in_series : ndarray of shape (n_cases, n_classes)
-            How much of a class there is in either: it speaks for a candidate by the
-            product of both.
+            Similarities to each seen class; their product is the contribution of the
+            class to the score of a candidate.
         """
         middle = self.centres.mean(axis=0)
         centred = self.centres - middle
@@ -220,7 +219,7 @@ class ZeroShotSpace:
         return self._embed_classes(views).coef, toward
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
-        """Say how alike candidates and seen classes are by their texts.
+        """Return similarities of the texts of candidates and seen classes.
 
         Parameters
         ----------
@@ -230,14 +229,14 @@ class ZeroShotSpace:
         Returns
         -------
         ndarray of shape (n_candidates, n_classes)
-            Positive where both lie on the same side of the middle of all classes.
+            Kernel of centred texts; positive for similar texts.
         """
         return self._embed_classes(views).across
 
     def _embed_classes(
         self, views: Array, unseen: NDArray[np.int64] | None = None
     ) -> ClassEmbeddings:
-        """Embed candidates: all, or those with the given texts."""
+        """Predict embeddings of all candidates, or of the given unseen classes."""
         n_classes = len(self.centres)
         if unseen is None:
             unseen = np.arange(n_classes, views.shape[1])
@@ -248,9 +247,9 @@ class ZeroShotSpace:
 def _whiten(
     features: Array, classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Find axes whitened by the scatter within classes, and the centres of classes."""
+    """Return axes whitened by within-class scatter, mean centre, and class centres."""
     deviations = features - features.mean(axis=0)
-    # Fewer cases than features: the small Gram matrix has the axes too.
+    # With fewer cases than features, axes are computed from the small Gram matrix.
     values, vectors = np.linalg.eigh(deviations @ deviations.T)
     kept = max(1, min(_DIMENSIONS, int((values > 1e-9 * values[-1]).sum())))
     largest = slice(-1, -kept - 1, -1)

@@ -1,4 +1,4 @@
-"""Recognition of classes from texts about them."""
+"""Zero-shot recognition of classes from texts."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ _STATE: dict[str, Spec | None] = {
 
 
 class EmbeddedSeries(NamedTuple):
-    """Series in the space of the recogniser.
+    """Series in the joint embedding space.
 
     Parameters
     ----------
     points : ndarray of shape (n_cases, n_dimensions)
         Embeddings of the series.
     probabilities : ndarray of shape (n_cases, n_classes)
-        Probabilities of the classes of training.
+        Probabilities of the training classes.
     """
 
     points: NDArray[np.float64]
@@ -52,16 +52,16 @@ class EmbeddedSeries(NamedTuple):
 
 @dataclass(frozen=True)
 class ZeroShotRecognizer:
-    """Recognise classes that are known by text only.
+    """Recognise classes that are described only by text.
 
     Parameters
     ----------
     space : ZeroShotSpace
         Embedding space of series, into which texts are mapped.
     labels : list of str
-        Classes of training.
+        Training classes.
     texts : dict
-        Texts of the user about these classes; empty if there are none.
+        Texts of the user about training classes; may be empty.
     prompt_forms : tuple of str
         Forms of prompts.
     """
@@ -100,12 +100,12 @@ class ZeroShotRecognizer:
         head: RidgeHead,
         execution: Execution,
     ) -> EmbeddedSeries:
-        """Return embeddings of series, and probabilities of the known classes."""
+        """Return embeddings of series, and probabilities of the training classes."""
         basis, selected = torch.from_numpy(self.space.basis), extractor.selected
 
         def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, Any]:
             own = features[:, selected]
-            # In torch, whose threads the calling threads have limited.
+            # With torch, whose number of threads is limited in calling threads.
             points = torch.from_numpy(head.scaler(own)).double() @ basis
             return points.numpy() - self.space.centre, head.probabilities(own)
 
@@ -118,7 +118,7 @@ class ZeroShotRecognizer:
         candidates: Sequence[str] | Mapping[str, Any],
         called: str = "candidate_labels",
     ) -> CandidateTexts:
-        """Check candidates, and collect texts about them."""
+        """Check candidates, and collect their texts; see `read_candidates`."""
         return read_candidates(
             candidates, self.labels, self.texts, self.prompt_forms, called
         )
@@ -131,7 +131,7 @@ class ZeroShotRecognizer:
             return class_views(candidates.texts, candidates.n_classes, encoder)
 
     def warn(self, candidates: CandidateTexts, views: NDArray[np.float64]) -> None:
-        """Warn once of all that is doubtful about the candidates."""
+        """Issue all warnings about the candidates as one."""
         doubts = candidates.warnings(views)
         if doubts:
             warnings.warn(" ".join(doubts), stacklevel=find_stack_level())
@@ -174,12 +174,12 @@ class ZeroShotRecognizer:
         return np.array(candidates.names, dtype=object)[best]
 
     def caption(self, probabilities: NDArray[np.float64]) -> NDArray[Any]:
-        """Describe series by the class and attributes that are most probable.
+        """Describe series by the most probable class and attributes.
 
         Parameters
         ----------
         probabilities : ndarray of shape (n_cases, n_classes)
-            Probabilities of the classes of training.
+            Probabilities of the training classes.
         """
         candidates = self.read([self.labels[0]])
         known = candidates.known
@@ -205,7 +205,7 @@ class ZeroShotRecognizer:
         candidates: CandidateTexts,
         views: NDArray[np.float64],
     ) -> pd.DataFrame:
-        """Return the choice for each series, and reasons for it."""
+        """Return a prediction with reasons for each series."""
         proba = self.predict_proba(series, candidates, views)
         known, names = candidates.known, candidates.names
         in_text, in_series = self.space.reasons(series.points, views)
@@ -214,7 +214,7 @@ class ZeroShotRecognizer:
         for case, (first, *others) in enumerate(order):
             label = names[first]
             second = others[0] if others else first
-            reasons = [f"recorded, and its probability is {proba[case, first]:.2f}"]
+            reasons = [f"training class with probability {proba[case, first]:.2f}"]
             if label not in known:
                 signs = in_text[first] > 0
                 weights = in_text[first] * in_series[case]
@@ -239,7 +239,7 @@ class ZeroShotRecognizer:
     def describe(
         self, candidates: CandidateTexts, encoder: TextEncoder
     ) -> pd.DataFrame:
-        """Return what recognition of each candidate is based on."""
+        """Return texts and most similar training classes of each candidate."""
         known, names = candidates.known, candidates.names
         views = self.embed_texts(candidates, encoder)
         kernel = self.space.likeness(views)
@@ -265,7 +265,7 @@ class ZeroShotRecognizer:
 
 
 def _join(phrases: Sequence[str]) -> str:
-    """Join a class and its attributes, as far as both are known."""
+    """Join a class and its attributes, each of which may be empty."""
     name, *clauses = phrases
     attributes = "; ".join(clause for clause in clauses if clause)
     if name and attributes:

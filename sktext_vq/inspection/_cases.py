@@ -1,4 +1,4 @@
-"""Single series as a report shows them: tokens on a time line, and what decided."""
+"""Single series of a report: tokens on a time line, and their contributions."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ _N_DECIDING = 8  # tokens in the table of a series
 _STRONGEST_TINT = 0.5
 _LEAST_NAMED = 0.05  # of the largest contribution
 _ROOM_FOR_CODE, _ROOM_FOR_SIGNED = 5.5, 11.0  # percent of the width of a phone
-_MANY = 1_000_000  # times as probable: more than that is no more believable
+_MAX_FACTOR = 1_000_000  # times as probable; larger factors are not shown
 _MOST_BYTES = 3_500_000  # of all drawings, about
 _BYTES_OF_POINT, _BYTES_OF_CHANNEL = 20, 2500
 
 
 def n_that_fit(panel: Panel, n_examples: int) -> int:
-    """Return how many cases to draw, so that the page stays small enough to open."""
+    """Return how many cases to draw, such that the page does not become too large."""
     n_points = min(panel.n_timepoints, MAX_POINTS) * _BYTES_OF_POINT
     size = min(panel.n_channels, _MAX_CHANNELS) * (n_points + _BYTES_OF_CHANNEL)
     return max(min(n_examples, max(_MOST_BYTES // size, 2)), 0)
 
 
 def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
-    """Take mistakes, up to a half, and right cases; of each kind in turn the surest."""
+    """Choose misclassified cases, up to one half, then others; most probable first."""
     true, probabilities = answers.true, answers.probabilities
     if true is None:
         return list(range(min(n_cases, n_examples)))
@@ -53,7 +53,7 @@ def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
 
 
 def _in_turns(cases: Iterable[int], kinds: Sequence[Any]) -> list[int]:
-    """Order cases so that each kind has its turn, the one that comes first first."""
+    """Order cases such that kinds alternate, in the order of their first case."""
     groups: dict[Any, list[int]] = {}
     for case in cases:
         groups.setdefault(kinds[case], []).append(case)
@@ -72,7 +72,7 @@ def draw_cases(
     codes: list[dict[str, Any]],
     chosen: list[int],
 ) -> list[dict[str, Any]]:
-    """Draw chosen cases with their tokens, and say what decided."""
+    """Draw chosen cases with their tokens and contributions."""
     if not chosen:
         return []
     part = panel.take(chosen)
@@ -97,7 +97,7 @@ def draw_cases(
 def _explain(
     estimator: Any, part: Panel, answers: Answers, chosen: list[int]
 ) -> list[pd.DataFrame | None]:
-    """Explain cases: against the true class where that was not found."""
+    """Explain cases, compared with the true class if the prediction is wrong."""
     right, true = answers.right, answers.true
     if right is None or true is None:
         return [None] * len(chosen)
@@ -117,7 +117,7 @@ def _explain(
 
 
 def _verdict(answers: Answers, case: int) -> dict[str, Any]:
-    """Return the true class of a case, and which ones are likely."""
+    """Return the true class of a case, and its most probable classes."""
     known = answers.true is not None
     found: dict[str, Any] = {
         "label": answers.labels[answers.true[case]]
@@ -142,7 +142,7 @@ def _verdict(answers: Answers, case: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _OneCase:
-    """A case, and all that is drawn of it."""
+    """A case with the parts of its drawing."""
 
     estimator: VQTextClassifier | VQTextTransformer
     codes: list[dict[str, Any]]
@@ -152,7 +152,7 @@ class _OneCase:
     explained: pd.DataFrame | None
 
     def draw(self) -> dict[str, Any]:
-        """Return its channels, those that count most first, and what decided."""
+        """Return channels, the largest contributions first, and a table of tokens."""
         names = self.estimator.channel_names_
         placed, rest, decided = self._contributions()
         weight = dict.fromkeys(range(len(names)), 0.0)
@@ -175,7 +175,7 @@ class _OneCase:
     def _contributions(
         self,
     ) -> tuple[dict[tuple[int, ...], float], dict[int, float], dict[str, Any] | None]:
-        """Return those of tokens, those of channels as a whole, and what to say."""
+        """Return contributions of tokens and of channels, and a table of tokens."""
         table = self.explained
         if table is None:
             return {}, {}, None
@@ -304,19 +304,19 @@ class _OneCase:
 
 
 def _room(width: float, least: float) -> str:
-    """Say whether a number fits always, on wide screens only, or never."""
+    """Return whether a number fits always, on wide screens only, or never."""
     if width >= least:
         return "always"
     return "wide" if width >= least / 2 else ""
 
 
 def _times(log_odds: float) -> str:
-    """Say how many times as probable, to three digits."""
-    if log_odds > np.log(_MANY):
-        return f"over {_MANY:,}"
+    """Format odds with three significant digits."""
+    if log_odds > np.log(_MAX_FACTOR):
+        return f"over {_MAX_FACTOR:,}"
     return f"{float(f'{np.exp(log_odds):.3g}'):,g}"
 
 
 def signed(value: float) -> str:
-    """Two digits after the point, with a sign that is as wide as plus."""
+    """Format a number with two decimals and a sign of constant width."""
     return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

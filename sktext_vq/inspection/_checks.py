@@ -1,4 +1,4 @@
-"""What series are like, and what to be careful about."""
+"""Statistics of series, and warnings about them."""
 
 from __future__ import annotations
 
@@ -75,27 +75,27 @@ def find_warnings(
     true: NDArray[np.int64] | None,
     case_names: Sequence[str],
 ) -> list[str]:
-    """Say what makes scores or explanations doubtful.
+    """Return warnings about scores and explanations.
 
     Parameters
     ----------
     names : sequence of str
-        Of the channels.
+        Names of the channels.
     panel : Panel
-        The series of the report.
+        Series of the report.
     training : Panel, optional
-        The series that the estimator was fitted to.
+        Training series.
     classes : list of dict
-        Each ``label`` with its ``count``.
+        Each with ``label`` and ``count``.
     true : ndarray of shape (n_cases,), optional
         Class of each case.
     case_names : sequence of str
-        Of the cases.
+        Names of the cases.
 
     Returns
     -------
     list of str
-        A sentence or two each; none where nothing was found.
+        One or two sentences each.
     """
     prints = _fingerprints(panel)
     return [
@@ -116,28 +116,26 @@ def _balance(classes: list[dict[str, Any]]) -> list[str]:
     absent = [each["label"] for each in classes if not each["count"]]
     found = []
     if absent:
-        found.append(f"There are no series of {_list(absent)}.")
+        found.append(f"No series of class {_list(absent)}.")
     if not there:
         return found
     most, least = (pick(there, key=lambda each: each["count"]) for pick in (max, min))
     if most["count"] >= _UNBALANCED * least["count"]:
         found.append(
-            f"Classes are out of balance: {most['count']} series of {most['label']}, "
-            f"{least['count']} of {least['label']}. Look at scores by class, or at "
-            "balanced accuracy, rather than at accuracy."
+            f"Classes are unbalanced: {most['count']} series of {most['label']}, "
+            f"{least['count']} of {least['label']}. Use scores by class or balanced "
+            "accuracy in place of accuracy."
         )
     few = [each["label"] for each in there if each["count"] < _FEW]
     if few:
-        found.append(
-            f"Fewer than {_FEW} series of {_list(few)}: scores of so few are rough."
-        )
+        found.append(f"Fewer than {_FEW} series of {_list(few)}: scores are imprecise.")
     return found
 
 
 def _fingerprints(panel: Panel) -> list[bytes]:
-    """Return digests that are the same for series of the same values."""
-    # Single precision, as series of both may have gone through a file; plus 0, as
-    # that makes -0 a 0.
+    """Return digests that are equal for series with equal values."""
+    # Single precision, since values may have been written to a file and read. Adding
+    # 0 converts -0 to 0.
     return [
         blake2b(
             (values[:, :length].astype(np.float32) + np.float32(0)).tobytes()
@@ -162,15 +160,16 @@ def _repeated(
         return _list("cases " + " and ".join(each) for each in named)
 
     found = [
-        f"{n_extra} of {len(prints)} series {'repeats' if n_extra == 1 else 'repeat'} "
-        f"another one: {listed(groups)}. Each counts as often as it is there."
+        f"{n_extra} of {len(prints)} series {'is a' if n_extra == 1 else 'are'} "
+        f"duplicate{'' if n_extra == 1 else 's'}: {listed(groups)}. Scores count each "
+        "of them."
     ]
     if true is not None:
         at_odds = [each for each in groups if len(set(true[each].tolist())) > 1]
         if at_odds:
             found.append(
-                f"The same series has different labels: {listed(at_odds)}. One of "
-                "them is wrong whatever is predicted."
+                f"Equal series have different labels: {listed(at_odds)}. A prediction "
+                "is wrong for at least one of them."
             )
     return found
 
@@ -185,7 +184,7 @@ def _seen(
         return []
     return [
         f"{len(cases)} of {len(prints)} series {'was' if len(cases) == 1 else 'were'} "
-        f"trained on: cases {_list(cases)}. Scores are better than those of new series."
+        f"used in training: cases {_list(cases)}. Scores are too high for new series."
     ]
 
 
@@ -195,7 +194,7 @@ def _constant(names: Sequence[str], panel: Panel) -> list[str]:
     found = []
     if always.any():
         which = _list(name for name, each in zip(names, always, strict=True) if each)
-        found.append(f"Constant in every series, so without any shape: {which}.")
+        found.append(f"Constant in every series: {which}.")
     sometimes = [
         f"{name} ({n} of {panel.n_cases})"
         for name, n, each in zip(names, flat.sum(axis=0), always, strict=True)
@@ -214,13 +213,13 @@ def _missing(names: Sequence[str], panel: Panel) -> list[str]:
     worst = int(shares.argmax())
     return [
         f"{100 * shares.mean():.2g} % of all values are missing, most in "
-        f"{names[worst]} ({100 * shares[worst]:.2g} %). Gaps are bridged by straight "
-        "lines, and windows of which less than half is there do not count."
+        f"{names[worst]} ({100 * shares[worst]:.2g} %). Gaps are interpolated "
+        "linearly, and windows with less than half of their values are not counted."
     ]
 
 
 def _list(items: Iterable[Any]) -> str:
-    """Name some of them, and say how many more there are."""
+    """List some names, and the number of others."""
     names = list(map(str, items))
     shown = ", ".join(names[:_NAMED])
     more = len(names) - _NAMED

@@ -1,4 +1,4 @@
-"""What a report says: numbers, words and drawings for its template."""
+"""Contents of a report: numbers, texts and drawings for its template."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ _N_OTHERS = 3  # classes that one is taken for
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """True labels and what a classifier says, as far as there are any.
+    """True labels and predicted probabilities, as far as they are known.
 
     Attributes
     ----------
     labels : list
-        Classes of the estimator, and then those that only the series have.
+        Classes of the estimator, then other classes of the series.
     true : ndarray of shape (n_cases,), optional
         Index of the label of each case.
     probabilities : ndarray of shape (n_cases, n_classes), optional
-        Of the classes of the estimator.
+        Probabilities of the classes of the estimator.
     """
 
     labels: list[Any]
@@ -50,7 +50,7 @@ class Answers:
 
     @property
     def right(self) -> NDArray[np.bool_] | None:
-        """Whether each case is put into its class."""
+        """Whether the prediction of each case is right."""
         if self.probabilities is None:
             return None
         return self.probabilities.argmax(axis=1) == self.true
@@ -63,9 +63,9 @@ class AboutCases:
     Attributes
     ----------
     names : list of str
-        Of each case; numbers from 0 where there are no names.
+        Name of each case; by default its index.
     groups : list of str, optional
-        Of each case.
+        Group of each case.
     """
 
     names: list[str]
@@ -73,7 +73,7 @@ class AboutCases:
 
     @classmethod
     def of(cls, panel: Panel, groups: Any, names: Any) -> AboutCases:
-        """Check what is given for each case."""
+        """Check names and groups of cases."""
         found = panel.cases if names is None else check_column(names, "names", panel)
         return cls(
             list(map(str, range(panel.n_cases) if found is None else found)),
@@ -84,19 +84,19 @@ class AboutCases:
 
 
 def number(value: float) -> str:
-    """Four digits, without an exponent where that is as short."""
+    """Format a number with four significant digits."""
     return f"{value:.4g}"
 
 
 def time(timepoints: float, sampling_rate: float | None) -> str:
-    """Timepoints as seconds, if it is known how many make one."""
+    """Format a duration in seconds if the sampling rate is known, or in timepoints."""
     if sampling_rate is None:
         return f"{timepoints:g} timepoints"
     return f"{timepoints / sampling_rate:.3g} s"
 
 
 def span(start: float, stop: float, sampling_rate: float | None) -> str:
-    """From where to where, in the units of :func:`time`."""
+    """Format a span of time in the units of :func:`time`."""
     first, _ = time(start, sampling_rate).split(" ")
     return f"{first} to {time(stop, sampling_rate)}"
 
@@ -152,7 +152,7 @@ def score(answers: Answers) -> dict[str, Any] | None:
 def _matrix(
     counts: NDArray[np.int64], totals: NDArray[np.int64]
 ) -> list[list[dict[str, Any]]] | None:
-    """Return cells of a confusion matrix, unless nobody could read so many."""
+    """Return cells of a confusion matrix, or None if there are too many."""
     if counts.shape[1] > _MAX_COMPACT:
         return None
     return [
@@ -165,13 +165,13 @@ def _matrix(
 
 
 def _largest(counts: NDArray[np.int64], most: int) -> list[int]:
-    """Return where the largest counts above 0 are, the largest first."""
+    """Return indices of the largest counts above 0, in descending order."""
     order = np.argsort(-counts, kind="stable")[:most]
     return [i for i in order.tolist() if counts[i]]
 
 
 def _pairs(counts: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Return the classes that are taken for each other most often."""
+    """Return the most frequent confusions of two classes."""
     wrong = counts - np.diag(np.diag(counts))
     totals = counts.sum(axis=1)
     return [
@@ -202,7 +202,7 @@ def score_groups(answers: Answers, groups: list[str] | None) -> list[dict[str, A
 
 
 def draw_codes(estimator: VQTextClassifier | VQTextTransformer) -> list[dict[str, Any]]:
-    """Draw and describe each code of the vocabulary."""
+    """Draw and describe each code."""
     shapes = np.asarray(estimator.shapes_, dtype=np.float64)
     table = estimator.describe_codes()
     rate = estimator.sampling_rate
@@ -219,7 +219,7 @@ def draw_codes(estimator: VQTextClassifier | VQTextTransformer) -> list[dict[str
             "length": row["length"],
             "class": row.get("class"),
             "lift": row.get("lift"),
-            # A phrase that is missing is NaN or None, as pandas likes.
+            # pandas has NaN or None for a missing phrase.
             "name": row["phrase"] if isinstance(row.get("phrase"), str) else None,
             "confidence": row.get("confidence"),
         }
@@ -232,7 +232,7 @@ def draw_codes(estimator: VQTextClassifier | VQTextTransformer) -> list[dict[str
 
 
 def _kind(words: str) -> str:
-    """Return what a shape is called but for where it peaks and how steep it is."""
+    """Return the kind of a shape, without its position and steepness."""
     words = words.removeprefix("slight ")
     first, _, place = words.rpartition(", ")
     kind = first if place in ("early", "middle", "late") else words
@@ -240,10 +240,10 @@ def _kind(words: str) -> str:
 
 
 def _colour(codes: list[dict[str, Any]]) -> None:
-    """Give the commonest kinds of shapes colours of their own; flat ones are grey."""
+    """Assign colours to the most frequent kinds of shapes; others are grey."""
     weight: dict[str, float] = defaultdict(float)
     for code in codes:
-        # Where usage is unknown, kinds count by their codes.
+        # If usage is unknown, kinds are ranked by the number of their codes.
         usage = code["usage"]
         weight[code["kind"]] += usage if np.isfinite(usage) else 1.0
     weight.pop(FLAT, None)
@@ -254,7 +254,7 @@ def _colour(codes: list[dict[str, Any]]) -> None:
 
 
 def legend(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return colours and the words for them."""
+    """Return colours and the kinds of shapes that they stand for."""
     kinds: dict[int, set[str]] = defaultdict(set)
     for code in codes:
         kinds[code["colour"]].add(code["kind"])
@@ -265,7 +265,7 @@ def legend(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def by_class(codes: list[dict[str, Any]], labels: list[Any]) -> list[dict[str, Any]]:
-    """Order codes by the class that they speak for, the clearest first."""
+    """Order codes by the class that uses them most, then by lift."""
     position = {label: index for index, label in enumerate(labels)}
     return sorted(
         codes, key=lambda code: (position.get(code["class"], 0), -(code["lift"] or 0))
@@ -275,12 +275,12 @@ def by_class(codes: list[dict[str, Any]], labels: list[Any]) -> list[dict[str, A
 def guiding_texts(
     estimator: VQTextClassifier | VQTextTransformer,
 ) -> dict[str, Any] | None:
-    """Return the texts that guided training, by class if they are about classes."""
+    """Return the texts used in training, by class if they are about classes."""
     texts = estimator.prompts_
     if texts is None:
         return None
     by_class = _texts_of_classes(estimator)
-    # The first text of each class is kept; where these are others, all are.
+    # Only the first text of each class is saved: if it differs, so do the others.
     if by_class and [first for first, *_ in by_class.values()] != list(texts):
         by_class = None
     return {
@@ -294,7 +294,7 @@ def guiding_texts(
 def _texts_of_classes(
     estimator: VQTextClassifier | VQTextTransformer,
 ) -> dict[str, list[str]] | None:
-    """Return texts of the classes, if their names or own texts allow it."""
+    """Return texts of the classes, or None if training used no class texts."""
     labels = known_labels(estimator)
     if labels is None:
         return None
@@ -337,7 +337,7 @@ def compare_texts(
         cosines = estimator.similarity(panel, texts)
         encoder = as_text_encoder(estimator.text_encoder, 0)
         embedded, _ = embed_texts(texts, estimator.network_, encoder, {"text"})
-    except ValueError:  # some weights of losses leave texts without a place
+    except ValueError:  # losses without a text branch
         return None
     between = (embedded @ embedded.T).numpy()
     many = len(names) > _MAX_ROOMY
@@ -364,7 +364,7 @@ def _cosine(value: float) -> str:
 
 
 def _most_alike(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return the pairs of texts that are most alike."""
+    """Return the most similar pairs of texts."""
     first, second = np.triu_indices(len(names), k=1)
     order = np.argsort(-cosines[first, second], kind="stable")[:_N_PAIRS]
     return [
@@ -376,9 +376,9 @@ def _most_alike(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]
 def _own_and_others(
     names: list[str], there: list[int], cosines: NDArray[Any]
 ) -> list[dict[str, Any]]:
-    """Return how series go with the text of their class, and with the nearest others.
+    """Return mean cosines of series with the text of their class and closest others.
 
-    Classes whose series go better with other texts come first.
+    Classes whose series are closer to other texts come first.
     """
     found = []
     for i, row in zip(there, cosines, strict=True):
@@ -395,7 +395,7 @@ def _own_and_others(
 
 
 def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return rows of cosines, each with where it is between the least and the most."""
+    """Return rows of cosines, with their position between minimum and maximum."""
     least, most = float(values.min()), float(values.max())
     return [
         {
@@ -417,7 +417,7 @@ def training_losses(history: list[dict[str, float]]) -> dict[str, Any] | None:
     """List the losses of each epoch, and draw their logarithms."""
     if not history:
         return None
-    names = {"train_loss": "training", "valid_loss": "held-out"}
+    names = {"train_loss": "training", "valid_loss": "validation"}
     shown = [key for key in names if key in history[0]]
     losses = np.array([[epoch[key] for key in shown] for epoch in history])
     logarithms = np.log(np.maximum(losses, 1e-12))

@@ -1,4 +1,4 @@
-"""One HTML page about a fitted estimator: scores, cases, vocabulary, texts."""
+"""HTML report about a fitted estimator: scores, cases, codebook, texts."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
 
 _STAGES = {
-    "closed form": "Codes are windows of the training series, chosen without training.",
-    "trained": "Codes are windows of the training series. The model around them was "
-    "trained without text.",
-    "trained with text": "Codes are windows of the training series. The model around "
-    "them was trained with texts about these.",
+    "closed form": "Codes are windows of the training series.",
+    "trained": "Codes are windows of the training series. The network was trained "
+    "without text.",
+    "trained with text": "Codes are windows of the training series. The network was "
+    "trained with text.",
 }
 
 
@@ -50,27 +50,26 @@ def write_report(
     title: str | None = None,
     n_examples: int = 40,
 ) -> Path:
-    """Write a page about a fitted estimator that any browser shows offline.
+    """Write an HTML report about a fitted estimator.
 
-    The page is one HTML file that refers to no other and reaches no network. It has
-    the scores and what to be careful about; some series with their tokens and what
-    these say for and against the predicted class; the vocabulary; the texts that guided
-    training, and losses. Search, filters and arrow keys need JavaScript, all else reads
-    without. An existing file is replaced once the new one is complete.
+    The report is one HTML file that needs no network and no other files. It contains
+    scores and warnings, series with the contributions of their tokens, the codebook,
+    the texts used in training, and losses. Search, filters and arrow keys need
+    JavaScript; all other parts work without it. An existing file is replaced once the
+    new one is complete.
 
     Parameters
     ----------
     estimator : VQTextClassifier or VQTextTransformer
-        A fitted one. About a transformer there are no scores, and nothing decided.
+        Fitted estimator. The report of a transformer has no scores.
     X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-        Series to score and show. Take some that were not trained on.
+        Series to score and show. Use series that are not in the training data.
     y : array-like of shape (n_cases,) or None
-        Their labels. A transformer can do without.
+        Labels. Optional for a transformer.
     path : path-like
         File to write.
     X_train : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-        Series that it was fitted to, if they are at hand: those that are in X, too,
-        are found.
+        Training series, if available: series of X that are among them are reported.
     groups : array-like of shape (n_cases,), optional
         Group of each case, such as the person it comes from, for scores by group.
     case_names : array-like of shape (n_cases,), optional
@@ -79,9 +78,9 @@ def write_report(
     title : str, optional
         Heading of the page. By default it names the estimator.
     n_examples : int, default=40
-        Series that are drawn: wrong predictions first, up to a half, of each pair of
-        classes in turn, then right ones of each class in turn. Fewer where the page
-        would get larger than about 4 MB.
+        Number of series to draw: up to one half misclassified, from each pair of
+        classes in turn, and then correctly classified ones from each class. Fewer if
+        the page would become larger than about 4 MB.
 
     Returns
     -------
@@ -91,8 +90,8 @@ def write_report(
     Raises
     ------
     TypeError
-        If estimator is neither of these, y of a classifier is None or mixes types, or
-        `path` or `n_examples` is of another type.
+        If estimator has another class, y of a classifier is None or mixes types, or
+        `path` or `n_examples` has the wrong type.
     NotFittedError
         If it is not fitted.
     ValueError
@@ -133,7 +132,7 @@ def write_report(
         str(each.message) for each in caught if issubclass(each.category, DriftWarning)
     ]
     with warnings.catch_warnings():
-        # The page says so, once.
+        # They are on the page.
         warnings.simplefilter("ignore", DriftWarning)
         answers = _answer(estimator, X, y, panel)
         content = _fill(estimator, panel, training, answers, about, drift, n_examples)
@@ -152,7 +151,7 @@ def _fill(
     drift: list[str],
     n_examples: int,
 ) -> dict[str, Any]:
-    """Return all that the template asks for, but for the title."""
+    """Return the variables of the template, except the title."""
     data = describe_data(estimator, panel, answers)
     codes = _content.draw_codes(estimator)
     labels = known_labels(estimator)
@@ -164,7 +163,7 @@ def _fill(
         "version": __version__,
         "style": Markup(_read("report.css")),
         "script": Markup(script),
-        # The only script that a browser is to run, whatever labels contain.
+        # No other script may run, whatever labels contain.
         "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
         "model": repr(estimator),
         "stage": estimator.training_stage_,
@@ -207,7 +206,7 @@ def _template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
-    # For scripts, which take no text for unknown.
+    # Scripts read an empty string as unknown.
     environment.filters["finite"] = lambda value: value if np.isfinite(value) else ""
     return environment.from_string(_read("report.html"))
 
@@ -215,7 +214,7 @@ def _template() -> jinja2.Template:
 def _answer(
     estimator: VQTextClassifier | VQTextTransformer, X: Any, y: Any, panel: Panel
 ) -> Answers:
-    """Check labels, and predict where the estimator can."""
+    """Check labels, and predict probabilities with a classifier."""
     if isinstance(estimator, VQTextClassifier):
         if y is None:
             raise TypeError("write_report needs y, the labels, to score a classifier.")
@@ -245,7 +244,7 @@ def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], i
 
 
 def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
-    """Return which cases can be asked for: all, by outcome, by class."""
+    """Return filters of cases: all, by outcome, by class."""
     if answers.true is None:
         return []
     found = [("all", "all", len(chosen))]
@@ -273,14 +272,14 @@ def _check_y(
     """Return all labels, the classes first, and the index of each case's label."""
     y = check_column(y, "y", panel).tolist()
     known = [] if classes is None else classes.tolist()
-    # Of a file, labels may be numbers, and text in another one.
+    # Labels may be numbers in one file and text in another.
     named = {label_text(label): label for label in reversed([*known, *y])}
     labels = list(dict.fromkeys(named[label_text(label)] for label in [*known, *y]))
     position = {label: i for i, label in enumerate(labels)}
     true = np.array([position[named[label_text(label)]] for label in y], dtype=np.int64)
     if known and true.min() >= len(known):
         raise ValueError(
-            "y has none of the classes that the estimator was fitted with: "
+            "y contains none of the classes of the training data: "
             f"{format_names(known, 5)}. y has {format_names(labels[len(known) :], 5)}."
         )
     return labels, true

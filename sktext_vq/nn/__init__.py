@@ -1,12 +1,12 @@
 """Networks: torch modules that know nothing of scikit-learn, files or text."""
 
+from typing import TYPE_CHECKING, Any
+
+from sktext_vq.nn.auxiliary import load_module
 from sktext_vq.nn.codebook import Codebook
-from sktext_vq.nn.cross_attention import Fusion
-from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.model import DualBranchModel
-from sktext_vq.nn.segment_refiner import AttributeDecoder
-from sktext_vq.nn.text_branch import ClassMemory, CodeDecoder, DigitBranch, TextBranch
+from sktext_vq.nn.text_branch import ClassMemory, CodeDecoder, TextBranch
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.nn.windows import dilations
 
@@ -20,7 +20,26 @@ __all__ = [
     "FrequencyGains",
     "Fusion",
     "GravityFrame",
+    "SegmentRefiner",
     "ShapeTokenizer",
     "TextBranch",
     "dilations",
 ]
+
+# Parts that are off by default: file and name.
+_AUXILIARY = {
+    "AttributeDecoder": ("segments", "SegmentRefiner"),
+    "DigitBranch": ("digits", "DigitBranch"),
+    "FrequencyGains": ("frequency_gains", "FrequencyGains"),
+    "Fusion": ("cross_attention", "Fusion"),
+    "SegmentRefiner": ("segments", "SegmentRefiner"),
+}
+
+if not TYPE_CHECKING:  # type checkers would take every name for defined
+
+    def __getattr__(name: str) -> Any:
+        """Import a part that is off by default at its first use."""
+        if name not in _AUXILIARY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        file, attribute = _AUXILIARY[name]
+        return getattr(load_module(file), attribute)

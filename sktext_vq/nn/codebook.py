@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -18,16 +17,13 @@ MIN_CODES_PER_HEAD = 16
 # found in the data.
 MAX_SHIFT = 0.15
 
-# Text has a say in where codes move, but must not drag a shape off its signal.
-BRANCH_WEIGHTS = {"signal": 1.0, "text": 0.25}
+# Straight-through gradients see codes this near to the best one, in units of the
+# score <shape, code> - |code|^2 / 2.
+CODE_TEMPERATURE = 0.5
 
 _MIN_COLUMNS = 32
-_DECAY = 0.99  # of averages of use, per commit
-# Shares of what each code would get if all were used alike.
-_DEAD = 0.02
-_USED = 0.1
-_MAX_RECENT = 512
-_MAX_REACH = 0.999  # of the cap: at the cap itself, `shift` would be infinite
+_DECAY = 0.99  # of the average usage, per update
+_USED = 0.1  # of the share that each code would get if all were used alike
 
 
 def count_heads(n_codes: int) -> int:
@@ -57,25 +53,14 @@ class Codebook(nn.Module):
     shift : Parameter of shape (n_codes, code_dim)
         What training learns, bounded to ``MAX_SHIFT`` of a code's length.
     usage : Tensor of shape (2, n_codes), float64
-        Moving average, over commits, of the share of each branch's matches that each
-        code got. A row, in the order of ``BRANCHES``, starts as the first shares
-        observed, and is 0 until then.
+        Moving average of the share of each branch's matches that each code got, in the
+        order of ``BRANCHES``; 0 before the first update.
     n_heads : int
         Codes ``k * n_codes / n_heads`` and following form head ``k``.
-
-    Notes
-    -----
-    Matching reads no statistics and writes none. In training, each branch reports what
-    it matched to :meth:`observe`, and one :meth:`commit` per optimiser step applies
-    all reports at once. So it does not matter which branch comes first: with updates
-    at every match, the last caller would own the codes.
     """
 
     seeds: Tensor
     usage: Tensor
-    _counts: Tensor
-    _sums: Tensor
-    _recent: Tensor
 
     def __init__(self, n_codes: int, code_dim: int) -> None:
         super().__init__()
@@ -85,14 +70,6 @@ class Codebook(nn.Module):
         self.register_buffer(
             "usage", torch.zeros(len(BRANCHES), n_codes, dtype=torch.float64)
         )
-        # Of the step that is under way.
-        for name, value in (
-            ("_counts", torch.zeros_like(self.usage)),
-            ("_sums", self.usage.new_zeros(len(BRANCHES), n_codes, code_dim)),
-            ("_recent", torch.zeros(0, code_dim)),
-        ):
-            self.register_buffer(name, value, persistent=False)
-        self._seen: dict[str, list[Tensor]] = {branch: [] for branch in BRANCHES}
 
     @property
     def n_codes(self) -> int:
@@ -132,7 +109,7 @@ class Codebook(nn.Module):
         self.seeds.copy_(torch.cat(heads))
 
     def copy_codes(self, other: Codebook) -> None:
-        """Take the codes of another codebook, and not how often it used them."""
+        """Copy the codes of another codebook, without its usage."""
         with torch.no_grad():
             self.seeds.copy_(other.seeds)
             self.shift.copy_(other.shift)
@@ -185,168 +162,23 @@ class Codebook(nn.Module):
         hard = (heads.detach() >= best.detach()).to(soft.dtype)
         return (hard + soft - soft.detach()).flatten(0, 1)
 
-    def observe(
-        self,
-        branch: str,
-        vectors: Tensor,
-        weights: Tensor,
-        mask: Tensor | None = None,
-    ) -> None:
-        """Note what one branch has matched in this optimiser step.
-
-        May be called several times a step, in any order. Nothing but sums changes
-        until :meth:`commit`.
+    def update_usage(self, counts: Tensor) -> None:
+        """Move the average usage towards the shares of new matches.
 
         Parameters
         ----------
-        branch : str
-            One of ``BRANCHES``.
-        vectors : Tensor of shape (n, code_dim)
-            What was matched. Rows that are not finite are left out.
-        weights : Tensor of shape (n, n_codes)
-            How each vector is shared out over codes: 1 for the code chosen in each
-            head, or probabilities per head. Rows that are not finite are left out.
-        mask : Tensor of shape (n,), bool, optional
-            False for padding, whose content is not looked at.
+        counts : Tensor of shape (2, n_codes), float64
+            Matches of each branch; a branch without any keeps its average.
         """
-        row = _row(branch)
-        vectors, weights = vectors.detach(), weights.detach()
-        # Rows are taken out, not multiplied by 0, since 0 * nan is nan.
-        usable = vectors.isfinite().all(1) & weights.isfinite().all(1)
-        if mask is not None:
-            usable &= mask
-        vectors, weights = vectors[usable], weights[usable].to(self._sums)
-        self._counts[row] += weights.sum(0)
-        self._sums[row].addmm_(weights.T, vectors.to(self._sums))
-        self._seen[branch].append(_spread(vectors, _MAX_RECENT).to(self.seeds))
-
-    def gather(
-        self, add: Callable[[Tensor], Tensor], collect: Callable[[Tensor], Tensor]
-    ) -> None:
-        """Take in what codebooks of other processes have observed in this step.
-
-        Parameters
-        ----------
-        add : callable
-            Returns the sum of a tensor over processes.
-        collect : callable
-            Returns the rows of a tensor of all processes, in the same order in each.
-        """
-        self._counts.copy_(add(self._counts))
-        self._sums.copy_(add(self._sums))
-        self._seen = {branch: [collect(self._pool(branch))] for branch in BRANCHES}
-
-    def commit(
-        self,
-        rate: float,
-        generator: torch.Generator,
-        *,
-        weights: dict[str, float] | None = None,
-        quotas: dict[str, int] | None = None,
-    ) -> None:
-        """Learn from what the branches have matched, once per optimiser step.
-
-        Averages of use are updated; codes move towards what they were matched with;
-        and codes that no branch uses are replaced by windows of the signal. Without
-        observations, nothing happens.
-
-        Parameters
-        ----------
-        rate : float
-            How far codes move towards the mean of their vectors, from 0 to 1. Moves
-            go into `shift` and so end at ``MAX_SHIFT``.
-        generator : torch.Generator
-            Source of randomness; the global one is left alone.
-        weights : dict of str to float, optional
-            Weight of each branch in this mean, whatever its number of vectors;
-            by default ``BRANCH_WEIGHTS``. Branches not named have weight 0.
-        quotas : dict of str to int, optional
-            How many unused codes to replace at most, for each branch: for "signal" by
-            windows at random, for "text" by the windows nearest to text vectors at
-            random. By default none.
-
-        Notes
-        -----
-        Windows are those of this step or, if it had none, of the last commit that
-        replaced codes, 512 at most; text vectors are those of this step. A code is
-        unused if each branch gives it less than 2 % of an equal share. A replaced code
-        counts as having twice that, so that it has time to be found. No window becomes
-        a code twice.
-        """
-        for branch in {*(weights or {}), *(quotas or {})}:
-            _row(branch)
-        weights = BRANCH_WEIGHTS if weights is None else weights
-        quotas = quotas or {}
-        with torch.no_grad():
-            totals = self._counts.sum(1)
-            seen = totals > 0
-            shares = self._counts[seen] / totals[seen, None]
-            before = self.usage[seen]
-            first = before.sum(1, keepdim=True) == 0
-            self.usage[seen] = torch.where(
-                first, shares, before.lerp(shares, 1 - _DECAY)
-            )
-            if rate > 0:
-                factors = totals.new_tensor(
-                    [weights.get(name, 0.0) for name in BRANCHES]
-                )
-                factors = torch.where(seen, factors / totals, 0.0)
-                mass = factors @ self._counts
-                moved = mass > 0
-                sums = torch.tensordot(factors, self._sums, 1)
-                self._move(moved, sums[moved] / mass[moved, None], rate)
-            if any(quotas.values()) and bool(seen.any()):
-                self._revive(quotas, generator)
-        self._counts.zero_()
-        self._sums.zero_()
-        self._seen = {branch: [] for branch in BRANCHES}
-
-    def _move(self, moved: Tensor, means: Tensor, rate: float) -> None:
-        """Move some codes a part of the way to the means of their vectors."""
-        seeds = self.seeds[moved].double()
-        codes = self.codes[moved].double()
-        away = codes + rate * (means - codes) - seeds
-        away -= away.mean(1, keepdim=True)
-        reach = MAX_SHIFT * seeds.norm(dim=1, keepdim=True)
-        # The inverse of what `codes` does to a shift. A flat code cannot move.
-        away = torch.where(reach > 0, away / reach, 0.0)
-        length = away.norm(dim=1, keepdim=True)
-        away *= _MAX_REACH / length.clamp_min(_MAX_REACH)
-        shift = away / (1 - away.square().sum(1, keepdim=True)).sqrt()
-        self.shift[moved] = shift.to(self.shift.dtype)
-
-    def _revive(self, quotas: dict[str, int], generator: torch.Generator) -> None:
-        """Replace codes that no branch uses by recent windows of the signal."""
-        windows = self._pool("signal")
-        if len(windows):
-            self._recent = _spread(windows, _MAX_RECENT)
-        dead = (self.usage < _DEAD / self.n_codes).all(0).nonzero().squeeze(1)
-        known = (self._recent[:, None] == self.seeds).all(2).any(1)
-        windows = self._recent[~known]
-        if len(dead) == 0 or len(windows) == 0:
-            return
-        # Where fewer codes are dead than are asked for, chance shares them out.
-        turns = [row for row, b in enumerate(BRANCHES) for _ in range(quotas.get(b, 0))]
-        turns = _shuffle(torch.tensor(turns), generator)[: len(dead)].tolist()
-        texts = _shuffle(self._pool("text"), generator)[: sum(turns)]
-        near = torch.unique(torch.cdist(texts, windows).argmin(1))
-        left = torch.ones(len(windows), dtype=torch.bool, device=windows.device)
-        left[near] = False
-        chosen = _shuffle(windows[left], generator)[: len(turns) - sum(turns)]
-        chosen = torch.cat([windows[near], chosen])
-        dead = _shuffle(dead, generator)[: len(chosen)]
-        self.seeds[dead] = chosen
-        self.shift[dead] = 0
-        observed = (self.usage.sum(1, keepdim=True) > 0).to(self.usage)
-        self.usage[:, dead] = 2 * _DEAD / self.n_codes * observed
-
-    def _pool(self, branch: str) -> Tensor:
-        """Vectors that a branch showed in this step, whatever the order of calls."""
-        rows = torch.cat([self.seeds[:0], *self._seen[branch]])
-        return torch.unique(rows, dim=0)  # which sorts
+        totals = counts.sum(1)
+        seen = totals > 0
+        shares = counts[seen] / totals[seen, None]
+        before = self.usage[seen]
+        first = before.sum(1, keepdim=True) == 0
+        self.usage[seen] = torch.where(first, shares, before.lerp(shares, 1 - _DECAY))
 
     def metrics(self) -> dict[str, float]:
-        """Say how the branches use and share the codes; nan if not observed.
+        """Return how the branches use and share the codes; nan without matches.
 
         Returns
         -------
@@ -370,24 +202,11 @@ class Codebook(nn.Module):
         return found
 
 
-def _row(branch: str) -> int:
-    """Where the statistics of a branch are."""
-    if branch not in BRANCHES:
-        raise ValueError(f"Unknown branch {branch!r}. Known are {BRANCHES}.")
-    return BRANCHES.index(branch)
-
-
-def _spread(rows: Tensor, n_most: int) -> Tensor:
-    """Return all rows, or as many as wanted at equal distances."""
-    if len(rows) <= n_most:
-        return rows
-    return rows[torch.arange(n_most, device=rows.device) * len(rows) // n_most]
-
-
-def _shuffle(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Return rows in random order."""
-    order = torch.randperm(len(rows), generator=generator, device=generator.device)
-    return rows[order.to(rows.device)]
+def finite_rows(vectors: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the matches whose vector and weights are finite."""
+    # Rows are taken out, not multiplied by 0, since 0 * nan is nan.
+    usable = vectors.isfinite().all(1) & weights.isfinite().all(1)
+    return vectors[usable], weights[usable]
 
 
 def _plus_plus(points: Tensor, n_chosen: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,7 @@
-"""Losses of the model. Each has a weight in training; 0 switches it off.
+"""Losses of the network. Each has a weight in training; 0 switches it off.
+
+Formulas of the default losses are here; those of losses that are off by default are in
+:mod:`sktext_vq.nn.auxiliary`, beside the modules that compute them.
 
 =============  ==========================================================
 class          Cross-entropy of the sensor-only head, weighted by class.
@@ -15,13 +18,13 @@ series         Mean squared error of series drawn from their refined
                segments (VQ-VAE: van den Oord et al., NeurIPS 2017).
 separation     Segments cover a series once (our own, where VQShape keeps
                segments apart: Wen et al., NeurIPS 2024).
-digits         Cross-entropy of the digits that the text branch writes, and
+digits         Cross-entropy of series as digits that the text branch reads, and
                squared error of the numbers expected under them (LLMTime:
                Gruver et al., NeurIPS 2023, has the writing).
-contrastive    Cases of a class towards each other in the workspace (Khosla et
-               al., NeurIPS 2020).
-demi_cycle     Each branch into the workspace and back to itself (Devillers et
-               al., 2023).
+contrastive    Cases of a class towards each other in the joint embedding space
+               (Khosla et al., NeurIPS 2020).
+demi_cycle     Each branch into the joint embedding space and back to itself
+               (Devillers et al., 2023).
 translation    From a series to the vector of its text; the other way is
                "codes" (Devillers et al., 2023).
 calibrated     The same, right pairs against wrong ones, bounded (FS-VAE: Wu
@@ -46,7 +49,6 @@ frequency      Above 0, gains of frequency bands are learned in front of the
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -113,7 +115,7 @@ def text_loss(
     Tensor, scalar
     """
     if len(series) == 0:
-        return _nothing(series) + _nothing(texts)
+        return empty_loss(series) + empty_loss(texts)
     logits = series @ texts.T / temperature
     loss = F.cross_entropy(logits, target, weight=weight)
     if not both_ways:
@@ -122,43 +124,6 @@ def text_loss(
     right = right / right.sum(1, keepdim=True).clamp_min(1)
     back = -(right * logits.T.log_softmax(1)).sum(1).mean()
     return (loss + back) / 2
-
-
-def supervised_contrastive(
-    embeddings: Tensor, classes: Tensor, temperature: float = 0.1
-) -> Tensor:
-    """Pull cases of a class together, and away from those of all others.
-
-    For every case, the mean over the other cases of its class of their cross-entropy
-    among all other cases. Cases alone in their class are compared with, no more.
-
-    Parameters
-    ----------
-    embeddings : Tensor of shape (n_cases, space_dim)
-        Unit vectors.
-    classes : Tensor of shape (n_cases,), int64
-    temperature : float, default=0.1
-        Divides cosines.
-
-    Returns
-    -------
-    Tensor, scalar
-
-    References
-    ----------
-    Khosla et al., "Supervised contrastive learning", NeurIPS 2020: `L_out`.
-    """
-    itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
-    positive = (classes[:, None] == classes) & ~itself
-    n_positives = positive.sum(1)
-    known = n_positives > 0
-    if not known.any():
-        return _nothing(embeddings)
-    cosines = embeddings @ embeddings.T / temperature
-    logs = cosines.masked_fill(itself, -torch.inf).log_softmax(1)
-    # The entry of a case itself is -inf, and -inf * 0 is nan.
-    sums = logs.where(positive, 0.0).sum(1)
-    return -(sums[known] / n_positives[known]).mean()
 
 
 def code_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
@@ -184,7 +149,7 @@ def code_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
     target = target.detach()
     known = target.sum(-1) > 0
     if not known.any():
-        return _nothing(log_probabilities)
+        return empty_loss(log_probabilities)
     # A symbol that is not in the target may have probability 0.
     products = (target * log_probabilities).where(target > 0, 0.0)
     return -products.sum(-1)[known].mean()
@@ -213,185 +178,9 @@ def reconstruction_loss(
     errors = rebuilt - series
     if observed is not None:
         errors = errors[(observed > 0).expand_as(errors)]
-    return errors.square().mean() if errors.numel() else _nothing(rebuilt)
+    return errors.square().mean() if errors.numel() else empty_loss(rebuilt)
 
 
-def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """1 - cosine of vectors with their targets, on average.
-
-    Parameters
-    ----------
-    predicted, target : Tensor of shape (..., n_dims)
-
-    Returns
-    -------
-    Tensor, scalar
-        From 0 to 2; vectors of zeros count as 1.
-
-    References
-    ----------
-    Devillers, Maytié and VanRullen, "Semi-supervised multimodal representation
-    learning through a global workspace", 2023, whose translations and cycles have
-    squared errors: for text embeddings, only directions mean anything.
-    """
-    cosines = F.cosine_similarity(predicted, target, dim=-1)
-    return (1 - cosines).mean() if cosines.numel() else _nothing(predicted)
-
-
-def calibrated_loss(right: Tensor, wrong: Tensor, width: float) -> Tensor:
-    """Bring right pairs nearer than wrong ones, with a bounded penalty.
-
-    A pair that cannot be told from a wrong one costs one half, and one that is much
-    worse costs 1, so that a few such pairs do not rule the rest.
-
-    Parameters
-    ----------
-    right, wrong : Tensor of shape (n_pairs,)
-        Squared distances of right and of wrong pairs.
-    width : float
-        Difference of distances over which the penalty rises.
-
-    Returns
-    -------
-    Tensor, scalar
-        From 0 to 1.
-
-    References
-    ----------
-    Wu et al., "Frequency-semantic enhanced variational autoencoder for zero-shot
-    skeleton-based action recognition", ICCV 2025.
-    """
-    if right.numel() == 0:
-        return _nothing(right) + _nothing(wrong)
-    return torch.sigmoid((right - wrong) / width).mean()
-
-
-def distillation_loss(
-    student_logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0
-) -> Tensor:
-    """Kullback-Leibler divergence from a teacher, which gets no gradient.
-
-    Parameters
-    ----------
-    student_logits, teacher_logits : Tensor of shape (n_cases, n_classes)
-    temperature : float, default=2.0
-        Divides logits; its square multiplies the loss, so that gradients keep their
-        size.
-
-    Returns
-    -------
-    Tensor, scalar
-        Mean over cases.
-
-    References
-    ----------
-    Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", 2015.
-    """
-    if student_logits.numel() == 0:
-        return _nothing(student_logits)
-    student = (student_logits / temperature).log_softmax(1)
-    teacher = (teacher_logits.detach() / temperature).log_softmax(1)
-    divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
-    return temperature**2 * divergence
-
-
-def usage_loss(soft_assignments: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Entropy of each token's choice less the entropy of all tokens' mean choice.
-
-    Low where every token is sure of its code and all codes have tokens.
-
-    Parameters
-    ----------
-    soft_assignments : Tensor of shape (n_tokens, n_heads, n_codes_per_head)
-        Probabilities of codes. Tokens that are not finite are left out.
-    mask : Tensor of shape (n_tokens,), bool, optional
-        False for padding.
-
-    Returns
-    -------
-    Tensor, scalar
-        Mean over heads, from minus the logarithm of their size to 0.
-
-    References
-    ----------
-    Yu et al., "Language model beats diffusion: tokenizer is key to visual
-    generation", ICLR 2024.
-    """
-    usable = soft_assignments.detach().isfinite().all(-1).all(-1)
-    if mask is not None:
-        usable &= mask
-    kept = soft_assignments[usable]
-    if len(kept) == 0:
-        return kept.sum()
-    return (_entropy(kept) - _entropy(kept.mean(0))).mean()
-
-
-def separation_loss(
-    start: Tensor, length: Tensor, mask: Tensor, grid: int = 64
-) -> Tensor:
-    """How far segments are from covering every timepoint exactly once.
-
-    Parameters
-    ----------
-    start, length : Tensor of shape (n_series, n_segments)
-        Shares of the series, from 0 to 1. Both get gradients, from the cells of the
-        grid that borders lie in.
-    mask : Tensor of shape (n_series, n_segments), bool
-        False for padding. Series without segments are left out.
-    grid : int, default=64
-        Cells that coverage is computed in.
-
-    Returns
-    -------
-    Tensor, scalar
-        Mean squared deviation of coverage from 1.
-
-    Notes
-    -----
-    VQShape (Wen et al., NeurIPS 2024) keeps segments apart pair by pair; coverage
-    also sees what no segment covers.
-    """
-    known = mask.any(1)
-    if not known.any():
-        return _nothing(start) + _nothing(length)
-    edges = torch.linspace(0, 1, grid + 1, dtype=start.dtype, device=start.device)
-    first = start.where(mask, 0.0)[known].unsqueeze(2)
-    last = first + length.where(mask, 0.0)[known].unsqueeze(2)
-    overlap = torch.minimum(last, edges[1:]) - torch.maximum(first, edges[:-1])
-    coverage = grid * overlap.clamp_min(0).sum(1)  # series, cell
-    return (coverage - 1).square().mean()
-
-
-def digit_loss(logits: Tensor, symbols: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of the symbols of written series.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n_texts, length, n_symbols)
-    symbols : Tensor of shape (n_texts, length), int64
-    mask : Tensor of shape (n_texts, length), bool
-        False for padding.
-
-    Returns
-    -------
-    Tensor, scalar
-        Mean over symbols.
-
-    References
-    ----------
-    Gruver et al., "Large language models are zero-shot time series forecasters",
-    NeurIPS 2023, where language models read series written as digits.
-    """
-    kept = logits[mask]
-    return F.cross_entropy(kept, symbols[mask]) if len(kept) else kept.sum()
-
-
-def _nothing(values: Tensor) -> Tensor:
+def empty_loss(values: Tensor) -> Tensor:
     """Return 0 with a gradient of 0, whatever the values."""
     return values.flatten()[:0].sum()
-
-
-def _entropy(probabilities: Tensor) -> Tensor:
-    """Entropy along the last axis, with a finite slope at 0."""
-    tiny = torch.finfo(probabilities.dtype).tiny
-    return -(probabilities * probabilities.clamp_min(tiny).log()).sum(-1)

@@ -17,7 +17,7 @@ from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 _COST = 2.0
 _STEP = 2  # between borders
 _LEAST_BEND = 1e-9  # of lines; below is rounding
-_LEAST_DEVIATION = 1e-6  # of lines that are divided by it
+_LEAST_DEVIATION = 1e-6  # of lines that are divided by it; others are flat
 _SHORTEST = 4
 _LENGTHS_PER_OCTAVE = 4
 _SCORES_PER_BLOCK = 2**21
@@ -55,7 +55,9 @@ def decode(
         their standard deviation.
     """
     lines = codes @ _lines(length, codes)
-    lines = lines / _deviation(lines).clamp_min(_LEAST_DEVIATION).unsqueeze(1)
+    deviation = _deviation(lines).unsqueeze(1)
+    # A flat line, such as one of a single timepoint, has no scale.
+    lines = torch.where(deviation > _LEAST_DEVIATION, lines / deviation, 0.0)
     return lines[code] * scale.unsqueeze(1) + offset.unsqueeze(1)
 
 

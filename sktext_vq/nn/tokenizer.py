@@ -22,7 +22,6 @@ from sktext_vq.nn.constants import (
     TRAINING_STEP,
     VIEWS,
 )
-from sktext_vq.nn.frequency_gains import FrequencyGains
 from sktext_vq.nn.histograms import best_match, quantiles, root, shares, sort, summarise
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.windows import Batch, Windows, cut_windows, dilations
@@ -83,7 +82,7 @@ class ShapeTokenizer(nn.Module):
         self.frame = frame
         self.dilations = dilations(n_timepoints)
         self.codebook = Codebook(n_codes, N_POINTS)
-        self.gains: FrequencyGains | None = None  # made where training learns them
+        self.gains: nn.Module | None = None  # set where training learns gains
         blocks = (len(VIEWS), len(self.dilations), n_channels)
         self.register_buffer("change_scale", torch.ones(n_channels))
         self.register_buffer("level_knots", torch.zeros(*blocks, LEVEL_BINS))

@@ -1,7 +1,6 @@
-"""Texts about series: prompts of classes, encoders of texts, series as words.
+"""Class prompts, text encoders, captions and text representations of series.
 
-Nothing here imports ``transformers`` or ``torch`` until a text is encoded with a
-neural encoder, and nothing here knows the networks of ``sktext_vq.nn``.
+``transformers`` and ``torch`` are imported only when a neural encoder is used.
 """
 
 from .captions import SeriesCaptioner

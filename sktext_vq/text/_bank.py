@@ -1,4 +1,4 @@
-"""Texts by label: checks, JSON files, and the bank that comes with the package."""
+"""Banks of texts by label: checks, JSON files, and the packaged bank."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ __all__ = [
     "write_bank",
 ]
 
-#: The forms of language that a class has prompts in.
+#: Forms of prompts.
 FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
 
-#: What the attributes of packaged activities and gestures say, in this order.
+#: Scales of the attributes of packaged activities and gestures, in order.
 SCALES = ("strength", "rhythm", "impact", "posture", "direction", "part")
 
 _FORMAT = "sktext_vq prompt bank"
@@ -57,22 +57,22 @@ def check_labels(labels: Iterable[Any]) -> list[str]:
     for label in labels:
         if not isinstance(label, str):
             raise TypeError(
-                f"Labels must be strings to be put in words, got {label!r} "
-                f"({type(label).__name__}): give texts, {{'name': 'what it is'}}."
+                f"Labels must be strings to make prompts, got {label!r} "
+                f"({type(label).__name__}). Provide texts as {{'label': 'text'}}."
             )
         if not label.strip():
             raise ValueError("A label is empty.")
         if label in names:
-            raise ValueError(f"Label {label!r} is given twice.")
+            raise ValueError(f"Label {label!r} is repeated.")
         names[str(label)] = None
     if not names:
-        raise ValueError("There are no labels: give one at least.")
+        raise ValueError("labels is empty: at least 1 label is required.")
     return list(names)
 
 
 def check_form(form: Any) -> None:
     if form not in FORMS:
-        raise ValueError(f"Unknown form {form!r}: choose from {', '.join(FORMS)}.")
+        raise ValueError(f"Unknown form {form!r}. Available: {', '.join(FORMS)}.")
 
 
 def _check_list(texts: Any, where: str) -> list[str]:
@@ -87,7 +87,7 @@ def _check_list(texts: Any, where: str) -> list[str]:
             raise ValueError(f"A text of {where} is empty.")
         text = composed(text)
         if text in checked:
-            raise ValueError(f"A text of {where} is given twice: {text!r}.")
+            raise ValueError(f"A text of {where} is repeated: {text!r}.")
         checked.append(text)
     if not checked:
         raise ValueError(f"No texts for {where}.")
@@ -95,13 +95,7 @@ def _check_list(texts: Any, where: str) -> list[str]:
 
 
 def check_bank(bank: Any) -> dict[str, Prompts]:
-    """Own texts as ``{label: {form: [texts]}}``, with only the forms given.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For something that is not a mapping, and bad labels, forms or texts.
-    """
+    """Check user-defined texts and convert them to ``{label: {form: [texts]}}``."""
     if not isinstance(bank, Mapping):
         raise TypeError(f"A bank must be a dict of texts, got {type(bank).__name__}.")
     checked: dict[str, Prompts] = {}
@@ -121,7 +115,7 @@ def check_bank(bank: Any) -> dict[str, Prompts]:
     keys = Counter(map(label_key, checked))
     for label in checked:
         if keys[label_key(label)] > 1:
-            raise ValueError(f"Label {label!r} is given twice, in two spellings.")
+            raise ValueError(f"Label {label!r} is repeated in another spelling.")
     return checked
 
 
@@ -129,7 +123,7 @@ def check_bank(bank: Any) -> dict[str, Prompts]:
 
 
 def read_bank(path: str | os.PathLike[str]) -> dict[str, Prompts]:
-    """Texts of a JSON file; see `PromptBank.from_json`."""
+    """Read texts from a JSON file; see `PromptBank.from_json`."""
     content = Path(path).read_bytes()
     try:
         text = content.decode("utf-8")
@@ -140,19 +134,19 @@ def read_bank(path: str | os.PathLike[str]) -> dict[str, Prompts]:
         version = data.get("version", 0)
         if not isinstance(version, int) or version > _VERSION:
             raise ValueError(
-                f"{os.fspath(path)} has version {version!r} of the format, newer than "
-                f"{_VERSION}: update sktext_vq."
+                f"{os.fspath(path)} has format version {version!r}, newer than "
+                f"{_VERSION}. Upgrade sktext_vq."
             )
         data = data.get("entries")
     if not isinstance(data, dict):
-        raise ValueError(f"{os.fspath(path)} holds no texts by label.")
+        raise ValueError(f"{os.fspath(path)} does not contain texts by label.")
     return check_bank(data) if data else {}
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, count in Counter(name for name, _ in pairs).items():
         if count > 1:
-            raise ValueError(f"{name!r} is given twice in the JSON file.")
+            raise ValueError(f"{name!r} is repeated in the JSON file.")
     return dict(pairs)
 
 
@@ -161,7 +155,7 @@ def write_bank(path: str | os.PathLike[str], entries: Mapping[str, Any]) -> Path
     text = json.dumps(data, indent=1, ensure_ascii=False)
     try:
         content = text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair
+    except UnicodeEncodeError:  # unpaired surrogate
         content = json.dumps(data, indent=1).encode()
     return replace_file(check_target(path), content + b"\n")
 
@@ -171,14 +165,14 @@ def write_bank(path: str | os.PathLike[str], entries: Mapping[str, Any]) -> Path
 
 @lru_cache(maxsize=1)
 def packaged_bank() -> dict[str, dict[str, Any]]:
-    """Entries of the packaged bank by name (not to be changed)."""
+    """Return the entries of the packaged bank by name. Do not modify them."""
     file = resources.files(__package__) / "phrase_bank.json"
     entries: dict[str, dict[str, Any]] = json.loads(file.read_text("utf-8"))["entries"]
     return entries
 
 
 def clauses_of(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Attributes of a packaged entry, by the scale that each is on."""
+    """Return the attributes of a packaged entry by scale."""
     domain, clauses = entry["domain"], entry["attributes"]
     if domain in ("activity", "gesture"):
         return dict(zip(SCALES, clauses, strict=True))
@@ -187,10 +181,10 @@ def clauses_of(entry: Mapping[str, Any]) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def packaged_index() -> dict[tuple[str, ...], list[Hit]]:
-    """Entries by the stems of their spellings, and whether a spelling is certain.
+    """Return packaged entries by stems, and whether the spelling is unambiguous.
 
-    A spelling that ends in ``?`` is a word of many fields (``normal``): it counts only
-    beside another label of the entry's field.
+    A spelling that ends with ``?`` is ambiguous (``normal``) and matches only if
+    another label has an entry of the same domain.
     """
     index: dict[tuple[str, ...], list[Hit]] = {}
     for name, entry in packaged_bank().items():
@@ -211,13 +205,13 @@ def _bag_index() -> dict[tuple[str, ...], list[Hit]]:
 
 
 def is_known(label: str) -> bool:
-    """Whether a label alone is certain to mean a packaged entry."""
+    """Return whether a label is an unambiguous name of a packaged entry."""
     return any(certain for _, certain in _hits(label))
 
 
 def _hits(label: str) -> list[Hit]:
     key = stems(label)
-    # "sit to stand" is not "stand to sit": word order counts around "to".
+    # Word order matters only with "to": "sit to stand" is not "stand to sit".
     loose: list[Hit] = []
     if "to" not in key:
         loose = _bag_index().get(tuple(sorted(key)), [])
@@ -225,18 +219,10 @@ def _hits(label: str) -> list[Hit]:
 
 
 def find_entries(labels: Sequence[str]) -> list[dict[str, Any] | None]:
-    """Find the packaged entry of each label, or None.
+    """Return the packaged entry of each label, or None.
 
-    A word of several fields goes with the other labels: ``normal`` is a heart beat
-    beside ``heart attack`` and noise beside ``cyclic``.
-
-    Parameters
-    ----------
-    labels : sequence of str
-
-    Returns
-    -------
-    list of dict or None
+    Ambiguous labels are resolved by the other labels: ``normal`` is a heart beat if
+    another label is ``heart attack``, and noise if another label is ``cyclic``.
     """
     found = [_hits(label) for label in labels]
     votes = Counter(d for hits in found for d in {entry["domain"] for entry, _ in hits})
@@ -248,9 +234,9 @@ def find_entries(labels: Sequence[str]) -> list[dict[str, Any] | None]:
 
 
 def contained_entry(label: str) -> dict[str, Any] | None:
-    """Find the packaged entry with the longest name inside a label, if any."""
+    """Return the packaged entry with the longest name contained in a label, or None."""
     key, index = stems(label), packaged_index()
-    longest = max(map(len, index))  # a label may be a page long
+    longest = max(map(len, index))  # a label may be very long
     for size in range(min(len(key) - 1, longest), 0, -1):
         for start in range(len(key) - size + 1):
             for entry, certain in index.get(key[start : start + size], []):
@@ -260,20 +246,20 @@ def contained_entry(label: str) -> dict[str, Any] | None:
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str | None:
-    """Find what a name is a slip of the pen for, or another spelling, if anything.
+    """Return a known or packaged name that differs only by spelling or a typing error.
 
-    Words must be alike one by one: ``swipe left`` is not a slip for ``swipe right``.
+    Words are compared one by one: ``swipe left`` is not similar to ``swipe right``.
 
     Parameters
     ----------
     name : str
     known : sequence of str
-        Names that come before those of the packaged bank.
+        Names that take precedence over the packaged bank.
 
     Returns
     -------
     str or None
-        None for a name that is in the bank and in no other spelling among `known`.
+        None if no name is similar, or `name` is in the packaged bank.
     """
     for other in known:
         if other == name or label_key(other) == label_key(name):
@@ -300,7 +286,7 @@ def nearest_name(name: str, known: Sequence[str]) -> str | None:
 def _are_alike(a: str, b: str) -> bool:
     if a == b:
         return True
-    # The most that the ratio can be, which rules out most words.
+    # An upper bound of the ratio, which is fast to compute.
     highest = 2 * min(len(a), len(b)) / (len(a) + len(b))
     return highest >= _ALIKE and bool(get_close_matches(a, [b], cutoff=_ALIKE))
 
@@ -312,7 +298,7 @@ def _alike_first_words(word: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _spellings() -> dict[str, list[tuple[int, str, list[str]]]]:
-    """Certain spellings of the packaged bank by first word: place, name and words."""
+    """Return unambiguous packaged names by first word: position, name and words."""
     found: dict[str, list[tuple[int, str, list[str]]]] = {}
     names = ((name, *entry["aliases"]) for name, entry in packaged_bank().items())
     for place, name in enumerate(chain.from_iterable(names)):
@@ -322,7 +308,7 @@ def _spellings() -> dict[str, list[tuple[int, str, list[str]]]]:
     return found
 
 
-# What a text says that something is not, up to the next pause.
+# Negations, up to the next punctuation mark.
 _DENIED = re.compile(
     r"\b(?:not|no|nor|never|without|unlike|than|nothing)\b(?:(?!\bbut\b)[^,.;:!?])*",
     re.IGNORECASE,
@@ -335,27 +321,23 @@ _ALIKE = 0.8  # of difflib's ratio
 
 
 def affirmed(text: str) -> str:
-    """Leave out what a text denies."""
+    """Remove negated parts of a text."""
     return _DENIED.sub(" ", text)
 
 
 def named_entry(texts: Sequence[str]) -> tuple[dict[str, Any], str] | None:
-    """Find the packaged entry that texts name as what goes on.
+    """Return the packaged entry of the activity that texts name, or None.
 
-    A name of one word counts where it is what is done: as a gerund, first in the text,
-    soon after a word for a person, or last of three words at most. So ``a person
-    turns`` names turning, and ``the legs swing in turn`` does not. Of several names the
-    longest counts, and of these the first.
-
-    Parameters
-    ----------
-    texts : sequence of str
+    A name of one word matches only if it is used as an activity: as a gerund, at the
+    start of a text, soon after a word for a person, or as the last of at most three
+    words. ``a person turns`` names turning, ``the legs swing in turn`` does not. The
+    longest name is used, or the first of several with that length.
 
     Returns
     -------
     entry : dict
     rest : str
-        What the texts affirm besides.
+        Other words of the texts, without negated parts.
     """
     best: tuple[int, dict[str, Any]] | None = None
     rests: list[str] = []
@@ -379,7 +361,7 @@ def named_entry(texts: Sequence[str]) -> tuple[dict[str, Any], str] | None:
 
 
 def _is_done(words: list[str], keys: list[tuple[str, ...]], start: int) -> bool:
-    """Whether a word is what somebody does, or a few words speak of: ``a slow jog``."""
+    """Return whether a word is used as an activity, as in ``a slow jog``."""
     word, before = words[start], words[:start]
     if before[-1:] in (["the"], ["his"], ["her"], ["your"]):
         return word.endswith("ing")

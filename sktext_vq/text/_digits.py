@@ -1,4 +1,4 @@
-"""Piecewise means, bins, and the words of a value: the parts of `SeriesVerbalizer`."""
+"""Piecewise means, bins and number formats of `SeriesVerbalizer`."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ IntPanel = npt.NDArray[np.int64]
 MISSING = np.iinfo(np.int64).min
 
 _NAN = "nan"
-# Letters leave the last one of the alphabet to missing values: "nan" is made of them.
+# The last letter of the alphabet is used for missing values.
 LETTERS = "abcdefghijklmnopqrstuvwxy"
 _NO_LETTER = "z"
-_WORD = 8  # letters in one word, so that no tokenizer gives up on its length
-_LARGEST = 10**15  # of a code in the style "llmtime"
+_WORD = 8  # letters per word; tokenizers replace very long words by "unknown"
+_LARGEST = 10**15  # maximum absolute code in the style "llmtime"
 
 
 def _weights(length: int, n_timepoints: int) -> npt.NDArray[np.float64]:
-    """Overlap of ``n_timepoints`` equal pieces with ``length`` steps, rows sum to 1."""
+    """Return weights (n_timepoints, length) of steps in equal pieces; rows sum to 1."""
     edges = np.arange(n_timepoints + 1) * length / n_timepoints
     starts, ends = edges[:-1, None], edges[1:, None]
     steps = np.arange(length)
@@ -49,22 +49,22 @@ def _weights(length: int, n_timepoints: int) -> npt.NDArray[np.float64]:
 def piecewise_means(
     values: FloatPanel, lengths: npt.NDArray[np.int64], n_timepoints: int
 ) -> FloatPanel:
-    """Means over equal pieces of each series (piecewise aggregate approximation).
+    """Compute means over equal pieces of each series (PAA).
 
     Parameters
     ----------
     values : ndarray of shape (n, c, t)
-        NaN where a value is missing.
+        Series; missing values are NaN.
     lengths : ndarray of shape (n,)
-        Where each series ends.
+        Length of each series.
     n_timepoints : int
-        Pieces. A step that two pieces share counts in both by its overlap; a series
-        that is shorter than this is drawn out in steps.
+        Number of pieces. Steps in two pieces are weighted by their overlap; values of
+        shorter series are repeated.
 
     Returns
     -------
-    ndarray of shape (n, c, n_timepoints), float64
-        NaN for a piece without a value; others leave missing values out.
+    ndarray of shape (n, c, n_timepoints), dtype float64
+        Means without missing values; NaN for pieces without values.
     """
     means = np.full((*values.shape[:2], n_timepoints), np.nan)
     for length in np.unique(lengths):
@@ -73,13 +73,13 @@ def piecewise_means(
         there = ~np.isnan(part)
         weights = _weights(int(length), n_timepoints).T
         mass = there.astype(np.float64) @ weights
-        # Halved, so that sums of the largest floating point numbers stay finite.
+        # Halved, so that sums of very large numbers stay finite.
         total = np.where(there, part / 2, 0.0) @ weights
         with np.errstate(over="ignore"):
             mean = np.divide(
                 total, mass, out=np.full(mass.shape, np.nan), where=mass > 1e-9
             )
-            # A mean lies between the values; rounding must not carry it outside.
+            # Rounding must not move a mean outside of the range of the values.
             low = np.nanmin(part, axis=2, keepdims=True) / 2
             high = np.nanmax(part, axis=2, keepdims=True) / 2
             means[cases] = 2 * np.clip(mean, low, high)
@@ -87,12 +87,12 @@ def piecewise_means(
 
 
 def _range(means: FloatPanel, margin: float) -> tuple[Any, Any]:
-    """Per channel, the bounds of the bins; a constant gets some room around it."""
+    """Return the bounds of the bins per channel, widened for constant channels."""
     low = np.nanmin(means, axis=(0, 2))
     high = np.nanmax(means, axis=(0, 2))
     largest = np.maximum(np.abs(low), np.abs(high))
     half = high / 2 - low / 2
-    # Fewer floating point numbers than bins between the bounds: as good as constant.
+    # Constant up to rounding.
     constant = half <= 1e-12 * largest
     room = np.where(largest > 0, largest / 2, 1.0)
     half = np.where(constant, room, half * (1 + 2 * margin))
@@ -102,7 +102,7 @@ def _range(means: FloatPanel, margin: float) -> tuple[Any, Any]:
 
 
 def uniform_edges(means: FloatPanel, n_bins: int, margin: float) -> FloatPanel:
-    """Edges ``(c, n_bins + 1)`` of equal bins over the range and a margin beside it."""
+    """Return edges ``(c, n_bins + 1)`` of equal bins over the range and a margin."""
     low, high = _range(means, margin)
     steps = np.arange(n_bins + 1) / n_bins
     edges = low[:, None] * (1 - steps) + high[:, None] * steps
@@ -110,10 +110,9 @@ def uniform_edges(means: FloatPanel, n_bins: int, margin: float) -> FloatPanel:
 
 
 def gaussian_edges(means: FloatPanel, n_bins: int, margin: float) -> FloatPanel:
-    """Edges ``(c, n_bins + 1)`` of bins that are equally likely under a normal law.
+    """Return edges ``(c, n_bins + 1)`` of equiprobable bins of a normal distribution.
 
-    The outermost ones are bounded by the range and its margin, so that every bin has
-    a centre.
+    The outermost bins are bounded by the range and its margin.
     """
     from scipy.special import ndtri
 
@@ -129,7 +128,7 @@ def gaussian_edges(means: FloatPanel, n_bins: int, margin: float) -> FloatPanel:
 
 
 def to_bins(means: FloatPanel, edges: FloatPanel) -> IntPanel:
-    """Codes ``(n, c, n_timepoints)`` from 0; values outside go to the outermost bin."""
+    """Return bin indices ``(n, c, n_timepoints)``, clipped to the outermost bins."""
     codes = np.empty(means.shape, dtype=np.int64)
     for channel, channel_edges in enumerate(edges):
         codes[:, channel] = np.searchsorted(
@@ -140,7 +139,7 @@ def to_bins(means: FloatPanel, edges: FloatPanel) -> IntPanel:
 
 
 def bin_centres(codes: IntPanel, edges: FloatPanel) -> FloatPanel:
-    """Return the middle of each code's bin; NaN for a missing one."""
+    """Return the bin centre of each code; NaN for missing values."""
     centres = edges[:, :-1] / 2 + edges[:, 1:] / 2
     known = np.where(codes == MISSING, 0, codes)
     channels = np.arange(len(edges))[None, :, None]
@@ -150,9 +149,9 @@ def bin_centres(codes: IntPanel, edges: FloatPanel) -> FloatPanel:
 def llmtime_scale(
     means: FloatPanel, precision: int, alpha: float = 0.95, beta: float = 0.3
 ) -> tuple[FloatPanel, FloatPanel]:
-    """Offset ``m`` and step of LLMTime's affine scaling, per channel.
+    """Compute the offset ``m`` and step of LLMTime's affine scaling per channel.
 
-    ``m = min - beta (max - min)``, ``q`` the alpha-quantile of ``x - m``, and values
+    ``m = min - beta (max - min)``, ``q`` is the alpha-quantile of ``x - m``, and values
     are written as ``(x - m) / q`` with ``precision`` decimals.
     """
     low = np.nanmin(means, axis=(0, 2))
@@ -168,8 +167,8 @@ def llmtime_scale(
 
 
 def to_steps(means: FloatPanel, offset: FloatPanel, step: FloatPanel) -> IntPanel:
-    """Signed codes of LLMTime's scheme, for `write_llmtime`."""
-    with np.errstate(over="ignore"):  # bounded below
+    """Return signed codes for `write_llmtime`."""
+    with np.errstate(over="ignore"):  # clipped below
         scaled = (means - offset[None, :, None]) / step[None, :, None]
     missing = np.isnan(means)
     bounded = np.clip(np.where(missing, 0, np.floor(scaled)), -_LARGEST, _LARGEST)
@@ -179,7 +178,7 @@ def to_steps(means: FloatPanel, offset: FloatPanel, step: FloatPanel) -> IntPane
 
 
 def step_centres(codes: IntPanel, offset: FloatPanel, step: FloatPanel) -> FloatPanel:
-    """Return the middle of each code's step; NaN for a missing one."""
+    """Return the centre of the step of each code; NaN for missing values."""
     known = np.where(codes == MISSING, 0, codes)
     centres = offset[None, :, None] + (known + 0.5) * step[None, :, None]
     return np.where(codes == MISSING, np.nan, centres)
@@ -191,7 +190,7 @@ def step_centres(codes: IntPanel, offset: FloatPanel, step: FloatPanel) -> Float
 def write_fixed(
     codes: npt.NDArray[np.int64], n_digits: int, separator: str, letters: bool
 ) -> str:
-    """One channel ``(n_timepoints,)`` as a string of fixed width."""
+    """Write one channel ``(n_timepoints,)`` as a string of fixed width."""
     if letters:
         symbols = [_NO_LETTER if q == MISSING else LETTERS[q] for q in codes]
         if separator == "none":
@@ -199,7 +198,7 @@ def write_fixed(
             return " ".join("".join(word) for word in words)
         return (", " if separator == "comma" else " ").join(symbols)
     apart = "" if separator == "none" else " "
-    # As many words for a missing value as for another one: the grid stays the same.
+    # A missing value has the same number of words as other values.
     missing = _NAN if separator == "none" else " ".join([_NAN] * n_digits)
     values = [
         missing if q == MISSING else apart.join(f"{q:0{n_digits}d}") for q in codes
@@ -208,7 +207,7 @@ def write_fixed(
 
 
 def write_llmtime(codes: npt.NDArray[np.int64], separator: str) -> str:
-    """One channel in LLMTime's words: sign, digits apart, `` ,`` after each step."""
+    """Write one channel in the format of LLMTime, with `` ,`` after each value."""
     apart = "" if separator == "none" else " "
     written = []
     for q in codes.tolist():
@@ -225,14 +224,14 @@ def write_llmtime(codes: npt.NDArray[np.int64], separator: str) -> str:
 def parse_fixed(
     text: str, n_timepoints: int, n_digits: int, separator: str, letters: int
 ) -> tuple[npt.NDArray[np.int64], str]:
-    """Codes of a string, however a tokenizer spaced it, and what was wrong with it.
+    """Parse a string written by `write_fixed`, with arbitrary spacing.
 
     Returns
     -------
     codes : ndarray of shape (n_timepoints,)
-        As far as they could be read, missing otherwise.
+        Codes; `MISSING` where the string is invalid.
     fault : str
-        Empty when the string is whole.
+        Description of the first error, or an empty string.
     """
     plain = text.lower()
     codes = np.full(n_timepoints, MISSING, dtype=np.int64)
@@ -265,15 +264,15 @@ def parse_fixed(
         ]
     codes[: len(values)] = values[:n_timepoints]
     if rest:
-        return codes, f"it has {rest[:20]!r} in it"
+        return codes, f"it contains {rest[:20]!r}"
     if len(values) != n_timepoints or left_over:
-        more = " and a part of one" if left_over else ""
+        more = " and an incomplete value" if left_over else ""
         return codes, f"it has {len(values)} values{more} instead of {n_timepoints}"
     return codes, ""
 
 
 def parse_llmtime(text: str, n_timepoints: int) -> tuple[npt.NDArray[np.int64], str]:
-    """Codes of a string in LLMTime's words; see `parse_fixed`."""
+    """Parse a string written by `write_llmtime`; see `parse_fixed`."""
     codes = np.full(n_timepoints, MISSING, dtype=np.int64)
     pieces = re.sub(r"\s+", "", text.lower()).split(",")
     if pieces and not pieces[-1]:
@@ -284,7 +283,7 @@ def parse_llmtime(text: str, n_timepoints: int) -> tuple[npt.NDArray[np.int64], 
             size = min(int(piece.lstrip("-")), _LARGEST)
             codes[i] = -size - 1 if piece.startswith("-") else size
         elif piece != _NAN:
-            fault = fault or f"it has {piece[:20]!r} in it"
+            fault = fault or f"it contains {piece[:20]!r}"
     if not fault and len(pieces) != n_timepoints:
         fault = f"it has {len(pieces)} values instead of {n_timepoints}"
     return codes, fault

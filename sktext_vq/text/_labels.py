@@ -1,4 +1,4 @@
-"""Labels as words: splitting, stems that make spellings meet, simple grammar."""
+"""Words of labels: splitting, stems and gerunds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = [
     "stems",
 ]
 
-# Words that say "a class" and not which one.
+# Words without information about the class.
 _GENERIC = frozenset(
     "activity beat category class classe cls cluster condition event exercise gesture "
     "group id index label motion movement no nr num number signal state target type "
@@ -26,7 +26,7 @@ _GENERIC = frozenset(
 )
 _STOP = frozenset("a an the of with on in at by his her your person is".split())
 
-# Spellings that no rule of thumb brings together.
+# Spellings that the rules of `_stem` do not cover.
 _IRREGULAR = {
     "lying": "lie",
     "laying": "lie",
@@ -70,7 +70,7 @@ _IRREGULAR = {
 }
 _EXPAND = {"upstairs": ("up", "stair"), "downstairs": ("down", "stair")}
 
-# Base forms after which "A person is ...ing" reads well.
+# Base forms of verbs that fit in "A person is ...ing".
 _VERBS = frozenset(
     "bend bike blow boil bounce bow bowl box brush carry catch chop clap clean climb "
     "close comb cook crawl cross cycle dance dig draw dress drill drink drive drop eat "
@@ -83,33 +83,29 @@ _VERBS = frozenset(
     "twist type use vacuum wait walk wash watch wave wipe work write".split()
 )
 _VOWELS = set("aeiouy")
-# What is left of a label's signs without those that only separate words.
+# Words and separators of words; other characters are signs.
 _SEPARATORS = re.compile(r"[\w\s\-.,:;/|\\!?'\"()\[\]{}]+")
 
 
 def composed(text: str) -> str:
-    """Write a letter and its accent as one character (NFC), where there is one."""
+    """Return a text in composed Unicode form (NFC)."""
     return unicodedata.normalize("NFC", text)
 
 
 def signs(label: str) -> str:
-    """Return the signs of a label that do not only separate words."""
+    """Return the signs of a label, such as ``"++"``, without separators of words."""
     return _SEPARATORS.sub("", composed(label))
 
 
 def label_key(label: str) -> tuple[tuple[str, ...] | str, str]:
-    """Key under which spellings of one label meet, and no two labels do.
-
-    Parameters
-    ----------
-    label : str
+    """Return a key that is equal for spellings of the same label only.
 
     Returns
     -------
     stems : tuple of str, or str
-        The label itself if it has no words.
+        Stems of the words, or the label if it has no words.
     signs : str
-        Such as ``"++"``; separators of words are left out.
+        Signs such as ``"++"``.
 
     Examples
     --------
@@ -125,16 +121,8 @@ def label_key(label: str) -> tuple[tuple[str, ...] | str, str]:
 def split_words(label: str) -> list[str]:
     """Split a label into lower-case words.
 
-    Underscores, hyphens and other signs end a word, and so do changes of case and
-    between letters and digits.
-
-    Parameters
-    ----------
-    label : str
-
-    Returns
-    -------
-    list of str
+    Words are separated by signs such as underscores and hyphens, changes of case, and
+    changes between letters and digits.
 
     Examples
     --------
@@ -144,15 +132,15 @@ def split_words(label: str) -> list[str]:
     """
     text = re.sub(r"[\W_]+", " ", composed(label))
     text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
-    # Digits in labels are mostly counters.
+    # Digits are separate words, because they are mostly counters.
     text = re.sub(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])", " ", text)
     return text.lower().split()
 
 
 def as_phrase(label: str) -> str:
-    """Write a label as people would: ``"SitToStand"`` -> ``"sit to stand"``.
+    """Convert a label to a phrase: ``"SitToStand"`` -> ``"sit to stand"``.
 
-    A label that is mostly signs, such as ``"C++"``, stays as it is.
+    Labels that consist mostly of signs, such as ``"C++"``, are not changed.
     """
     words, label = split_words(label), composed(label).strip()
     if max(map(len, words), default=0) < 3 and signs(label):
@@ -176,21 +164,12 @@ def _stem(word: str) -> str:
     elif word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3:
         word = word[:-1]
     word = _IRREGULAR.get(word, word)
-    # "cycle" and "cycling", "wave" and "waving" meet without their e.
+    # Without the final e, "cycle" and "cycling" have the same stem.
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
 def stems(label: str) -> tuple[str, ...]:
-    """Key under which spellings of one label meet.
-
-    Parameters
-    ----------
-    label : str
-
-    Returns
-    -------
-    tuple of str
-        Stems in order, without articles and small prepositions.
+    """Return the stems of a label in order, without articles and short prepositions.
 
     Examples
     --------
@@ -209,7 +188,7 @@ def stems(label: str) -> tuple[str, ...]:
 def are_words_only(
     labels: Iterable[Any], known: Callable[[str], bool] | None = None
 ) -> bool:
-    """Whether every label is a string with a word that says something."""
+    """Return whether every label is a string that contains a meaningful word."""
     empty = True
     for label in labels:
         empty = False
@@ -232,7 +211,7 @@ def _is_word(word: str) -> bool:
 
 
 def gerund_phrase(phrase: str) -> str | None:
-    """``"kick a ball"`` -> ``"kicking a ball"``; None where it would not read well."""
+    """Convert a phrase such as ``"kick a ball"`` to a gerund, or return None."""
     words = phrase.split()
     if any(w.endswith("ing") and len(w) > 4 and _stem(w) in _stem_set for w in words):
         return phrase

@@ -1,4 +1,4 @@
-"""Local text-generation models: prompts of labels, other words for sentences."""
+"""Prompts and paraphrases from local text-generation models."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MOST = {"keyword": 2, "sentence": 1, "affirmative": 5, "negative": 3, "attribut
 
 
 def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
-    """Make a function from a prompt to a text of whatever the user has.
+    """Return a function that generates text for a prompt, with greedy decoding.
 
     Parameters
     ----------
@@ -39,18 +39,13 @@ def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
         Folder or locally cached name of a ``transformers`` text-generation model, a
         pipeline, or a function that returns a string.
     max_new_tokens : int, default=160
-
-    Returns
-    -------
-    callable
-        Greedy, so the same prompt gives the same text.
     """
     if isinstance(model, (str, os.PathLike)):
         model = _pipeline(os.fspath(model))
     if not callable(model):
         raise TypeError(
-            "The language model must be a folder, a local name, a pipeline or a "
-            f"function, got {type(model).__name__}."
+            "The language model must be a folder, the name of a cached model, a "
+            f"pipeline or a function, got {type(model).__name__}."
         )
     tokenizer = getattr(model, "tokenizer", None)
     if tokenizer is None or not hasattr(model, "model"):
@@ -89,13 +84,13 @@ def _pipeline(source: str) -> Any:
             tokenizer, network = load_pretrained(AutoModelForCausalLM, source)
         except (OSError, ValueError) as error:
             raise OSError(
-                f"No text-generation model {source!r} on this machine. Nothing is "
-                "downloaded at run time, and no code of a model is run: give a folder "
-                "with a tokenizer and weights in model.safetensors. "
-                f"({reason(source, error)})"
+                f"Text-generation model {source!r} cannot be loaded: "
+                f"{reason(source, error)}. Models are not downloaded at run time, and "
+                "code of a model is not executed. Use a folder with a tokenizer and "
+                "model.safetensors."
             ) from None
         network.eval()
-        network.generation_config.max_length = None  # max_new_tokens rules alone
+        network.generation_config.max_length = None  # max_new_tokens is the limit
         if network.generation_config.pad_token_id is None:
             network.generation_config.pad_token_id = tokenizer.eos_token_id
         return pipeline(
@@ -111,13 +106,13 @@ def _answer(result: Any) -> str:
         return _answer(result)
     if not isinstance(result, str):
         raise TypeError(
-            f"The language model returned {type(result).__name__}, no text."
+            f"The language model must return a str, got {type(result).__name__}."
         )
     return result
 
 
 def _lines(text: str) -> list[str]:
-    """Usable lines of an answer: no bullets, quotes, repeats or fragments."""
+    """Return unique, usable lines of an answer, without bullets and quotes."""
     lines: list[str] = []
     for line in text.splitlines():
         line = re.sub(r"^[\s\-*•\d.)(]+", "", line).strip(" \t\"'")
@@ -130,7 +125,7 @@ def _lines(text: str) -> list[str]:
 def write_prompts(
     generate: Generator, phrase: str, forms: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Ask for every form of one label; forms without a usable line are left out."""
+    """Generate prompts of a label for each form, if the answer has usable lines."""
     found: dict[str, list[str]] = {}
     for form in forms:
         if lines := _lines(generate(_ASK[form].format(label=phrase)))[: _MOST[form]]:
@@ -139,7 +134,7 @@ def write_prompts(
 
 
 def rephrase(generate: Generator, sentence: str, *, is_model: bool) -> str:
-    """Say a sentence in other words, or as it was when no usable line comes back."""
+    """Paraphrase a sentence, or return it if the answer has no usable line."""
     prompt = f"Say the same in other words, in one sentence: {sentence}\n"
     lines = _lines(generate(prompt if is_model else sentence))
     return lines[0] if lines else sentence

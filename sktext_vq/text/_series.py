@@ -1,4 +1,4 @@
-"""Series for the text estimators: one panel, and the channels of `fit`."""
+"""Validation of series in text estimators."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ FloatPanel = npt.NDArray[np.float64]
 def check_series(
     estimator: Any, X: Any, *, reset: bool
 ) -> tuple[FloatPanel, npt.NDArray[np.int64]]:
-    """Values and lengths of series, with as many channels as in ``fit``.
+    """Validate series and check the number of channels.
 
     Parameters
     ----------
     estimator : BaseEstimator
-        Gets ``n_channels_``, and ``n_features_in_`` for ``(n, t)`` input, on reset.
+        Estimator whose ``n_channels_`` and ``n_features_in_`` are set if `reset`.
     X : panel of series
     reset : bool
         True in ``fit``.
 
     Returns
     -------
-    values : ndarray of shape (n, c, t), float64
-        NaN where a value is missing or past the end.
-    lengths : ndarray of shape (n,), int64
+    values : ndarray of shape (n, c, t), dtype float64
+        Series, padded with NaN.
+    lengths : ndarray of shape (n,), dtype int64
     """
     name = type(estimator).__name__
     panel = as_panel(X, estimator_name=name)

@@ -1,4 +1,4 @@
-"""Statistics of series that have words: strength, rhythm, direction, trend, peaks."""
+"""Statistics of series for captions."""
 
 from __future__ import annotations
 
@@ -34,17 +34,12 @@ _MEANINGS = {
 def channel_groups(
     names: Sequence[str] | None, n_channels: int
 ) -> list[tuple[str, list[int]]]:
-    """Channels that share a name up to a final x, y or z, in order of appearance.
-
-    Parameters
-    ----------
-    names : sequence of str, optional
-    n_channels : int
+    """Group channels whose names differ only in a final x, y or z.
 
     Returns
     -------
     list of (str, list of int)
-        A readable name and the channels of each group.
+        Readable name and channel indices of each group, in order of appearance.
 
     Examples
     --------
@@ -58,7 +53,7 @@ def channel_groups(
         return [(f"channel {c + 1}", [c]) for c in range(n_channels)]
     groups = []
     for stem, channels in group_channels(names).items():
-        # An axis on its own keeps its letter: nothing else tells it apart.
+        # The name of a single axis keeps its letter.
         name = stem if len(channels) > 1 else names[channels[0]]
         words = as_phrase(name).split()
         groups.append((" ".join(_MEANINGS.get(w, w) for w in words), channels))
@@ -66,18 +61,7 @@ def channel_groups(
 
 
 def fill_gaps(values: FloatPanel) -> FloatPanel:
-    """Missing values replaced by straight lines between neighbours.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n, c, t)
-        Every channel has at least one value.
-
-    Returns
-    -------
-    ndarray of shape (n, c, t)
-        A copy where there was something to fill.
-    """
+    """Interpolate missing values of an (n, c, t) array, in a copy."""
     missing = np.isnan(values)
     if not missing.any():
         return values
@@ -98,25 +82,25 @@ def statistics(
     lengths: npt.NDArray[np.int64],
     groups: Sequence[tuple[str, list[int]]],
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Statistics of every case.
+    """Compute the statistics of every case.
 
     Parameters
     ----------
     values : ndarray of shape (n, c, t)
     lengths : ndarray of shape (n,)
     groups : list of (str, list of int)
-        See `channel_groups`.
+        Groups from `channel_groups`.
 
     Returns
     -------
     dict of str to ndarray
-        Per group ``(n, n_groups)``: ``strength`` (root of the summed variances),
-        ``regularity`` (autocorrelation at the period), ``cycles`` (length over
-        period), ``trend`` (correlation with time), ``crest`` (highest over root mean
-        square), ``peaks``, ``jerk`` (root mean square of differences over that of
-        the series), ``rest`` (the largest mean over the root mean square),
-        ``missing`` and ``length``, and ``thirds`` ``(n, n_groups, 3)`` of energy; per
-        channel ``(n, c)``: ``level`` (mean) and ``share`` of the group's variance.
+        Per group, of shape (n, n_groups): ``strength`` (root of the summed variances),
+        ``regularity`` (autocorrelation at the period), ``cycles`` (number of periods),
+        ``trend`` (correlation with time), ``crest`` (maximum over root mean square),
+        ``peaks``, ``jerk`` (root mean square of differences over that of the series),
+        ``rest`` (largest mean over root mean square), ``missing``, ``length``, and
+        ``thirds`` of energy, of shape (n, n_groups, 3). Per channel, of shape (n, c):
+        ``level`` (mean) and ``share`` of the variance of the group.
     """
     n, n_groups = len(values), len(groups)
     keys = "strength regularity cycles trend crest peaks jerk rest missing length"
@@ -146,14 +130,14 @@ def _divide(a: Any, b: Any) -> npt.NDArray[np.float64]:
 
 
 def _group(x: FloatPanel) -> dict[str, npt.NDArray[np.float64]]:
-    """Statistics of one group, ``(n, k, t)`` without gaps."""
+    """Compute the statistics of one group, ``(n, k, t)`` without missing values."""
     n, _, t = x.shape
-    # Numbers near the ends of floating point would overflow when squared.
+    # Scaled, because squares of very large numbers would overflow.
     size = np.abs(x).max(axis=(1, 2))
     x = x / np.where(size > 0, size, 1.0)[:, None, None]
     mean = x.mean(axis=2)
     z = x - mean[:, :, None]
-    # What rounding leaves of a constant is no movement.
+    # Remove rounding errors of constant series.
     z[np.abs(z).max(axis=(1, 2)) < 1e-12] = 0.0
     variance = (z**2).mean(axis=2)
     total = variance.sum(axis=1)
@@ -188,7 +172,7 @@ def _group(x: FloatPanel) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def trend_line(z: FloatPanel, time: npt.NDArray[np.float64]) -> FloatPanel:
-    """Straight-line part of centred series ``(n, k, t)``."""
+    """Return the linear trend of centred series ``(n, k, t)``."""
     norm = float((time**2).mean())
     slope = (z * time).mean(axis=2, keepdims=True) / (norm or 1.0)
     return np.asarray(slope * time)
@@ -203,7 +187,7 @@ def _count_peaks(magnitude: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _rhythm(
     z: FloatPanel,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Autocorrelation at the period, and the number of periods."""
+    """Return the autocorrelation at the period and the number of periods."""
     n, _, t = z.shape
     zero = np.zeros(n)
     if t < 6:
@@ -211,14 +195,14 @@ def _rhythm(
     spectrum = np.abs(np.fft.rfft(z, 2 * t, axis=2)) ** 2
     products = np.fft.irfft(spectrum.sum(axis=1), 2 * t, axis=1)
     lags = np.arange(t // 2 + 2)
-    # Sums over fewer products at longer lags are brought to the same footing.
+    # Normalise by the number of products at each lag.
     acf = products[:, lags] / (t - lags)
     acf = _divide(acf, acf[:, :1])
     inner = acf[:, 1:-1]
     top = (inner >= acf[:, :-2]) & (inner > acf[:, 2:]) & (lags[1:-1] >= 2)
     peaks = np.where(top, inner, -np.inf)
     best = peaks.max(axis=1)
-    # The first of nearly equal peaks is the period, later ones are its multiples.
+    # The first of nearly equal peaks is the period; later peaks are its multiples.
     first = (peaks >= 0.85 * best[:, None]).argmax(axis=1)
     rows = np.arange(n)
     left, mid, right = (acf[rows, first + k] for k in (0, 1, 2))

@@ -1,4 +1,4 @@
-"""Prompts for labels that no bank knows, made of their words."""
+"""Prompts from templates, for labels without an entry in a bank."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from ._labels import are_words_only, as_phrase, gerund_phrase, stems
 
 __all__ = ["guess_attributes", "prompts"]
 
-# Stems that place a label on a scale, in the packaged bank's words.
+# Clauses on scales by word stem, in the wording of the packaged bank.
 _HINTS: dict[str, tuple[tuple[str, str], ...]] = {}
-# Scales of how something is done. There a hint holds against what the packaged entry
-# of an activity says, and elsewhere it fills what nothing is known of: feet that are
-# spoken of do not change what running is.
+# Scales of manner, on which hints override the packaged entry of an activity. On other
+# scales hints only add missing clauses.
 _MANNERS = ("strength", "rhythm")
 _SLOW, _FAST = "slow slowly relaxed", "fast quick quickly brisk rapid rapidly"
-# Slow and fast are relative to an activity: "slow running" is still fast.
+# Slow and fast are relative to the activity, so the frequency is multiplied.
 _PACES = {
     stems(word)[0]: pace
     for words, pace in ((_SLOW, 0.75), (_FAST, 1.25))
@@ -73,20 +72,19 @@ _hint("trunk waist hip chest torso", ("part", "felt most at the trunk"))
 def guess_attributes(
     text: str, nearest: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
-    """Clauses on the bank's scales that the words of a text suggest.
+    """Guess attributes on the scales of the bank from the words of a text.
 
     Parameters
     ----------
     text : str
-        A label, or a description.
+        Label or description.
     nearest : dict, optional
-        Packaged entry that is meant, perhaps in part; its attributes hold where no
-        word of the text says otherwise.
+        Packaged entry whose attributes are the default.
 
     Returns
     -------
     dict of {scale: str}
-        In the order of scales; may be empty.
+        Clauses in the order of `SCALES`; may be empty.
     """
     known = {} if nearest is None else clauses_of(nearest)
     if known and known.keys() != set(SCALES):
@@ -103,7 +101,7 @@ def guess_attributes(
 
 
 def _paced(rhythm: str, pace: float) -> str:
-    """Change the frequency that a clause speaks of, if it does."""
+    """Multiply the frequencies in a clause by a factor."""
     return _FREQUENCY.sub(lambda found: f"{float(found[0]) * pace:.2g}", rhythm)
 
 
@@ -113,22 +111,17 @@ def prompts(
     given: Sequence[str] = (),
     attributes: Sequence[str] = (),
 ) -> dict[str, list[str]]:
-    """Prompts of an unknown label.
+    """Make prompts of every form for an unknown label.
 
     Parameters
     ----------
     label : str
     names : sequence of str
-        All labels, for what this one is not.
+        All labels; the others are used in negative prompts.
     given : sequence of str
-        The user's own texts about it; they speak for a label that is no word.
+        User-defined texts, used in place of a label that is not a word.
     attributes : sequence of str
-        What is known of it.
-
-    Returns
-    -------
-    dict of {form: list of str}
-        Every form has at least one text.
+        Known attributes of the label.
     """
     phrase = as_phrase(label)
     if given and not are_words_only([label]):

@@ -1,4 +1,4 @@
-"""Sentences about a series, made of its statistics."""
+"""Captions of series from their statistics."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from ._statistics import channel_groups, statistics
 __all__ = ["SeriesCaptioner"]
 
 _STRENGTH = ("very weak", "gentle", "moderate", "strong", "very strong")
-# A group's strength counts as still below this share of its median in training.
+# A group is still if its strength is below this share of the median in training.
 _STILL = 0.1
-# Values as near to a bound as this share of it are those of the bound, computed anew.
+# Relative tolerance of comparisons with bounds, against rounding errors.
 _ROUNDING = 1e-9
 
 
 class SeriesCaptioner(TransformerMixin, BaseEstimator):
-    """Describe series in sentences: strength, rhythm, direction, level, trend, peaks.
+    """Describe series in sentences about strength, rhythm, direction, trend and peaks.
 
-    Channels that differ only in a final x, y or z form a group, which is described
-    as one. What is strong, fast, jerky or high is learned in `fit`, from quantiles
-    over the training series; rhythm, direction, trend and peaks are read from each
-    series alone. The same series always gets the same sentences.
+    Channels whose names differ only in a final x, y or z form a group, which is
+    described as a whole. Thresholds for strength, speed, jerk and level are quantiles
+    of the training series; rhythm, direction, trend and peaks are computed from each
+    series alone. Captions are deterministic.
 
     Parameters
     ----------
     channel_names : sequence of str, default=None
-        One name a channel, as in ``"body_acc_x"``; without them channels are
+        Name of each channel, such as ``"body_acc_x"``. By default channels are
         numbered from 1.
     sampling_rate : float, default=None
-        Timepoints per second: rhythms are then in cycles per second, without it in
-        cycles per recording.
+        Sampling rate in Hz, to describe rhythms in cycles per second instead of cycles
+        per recording.
     n_sentences : int or None, default=6
-        The most sentences a series gets, those that tell most; None keeps all.
+        Maximum number of sentences per series; the most informative are used. None
+        means all.
     rephraser : callable, str or path, default=None
-        Puts sentences in other words: a function from a sentence to a sentence, or a
-        local ``transformers`` text-generation model. Called once per different
-        sentence.
+        Function that rephrases a sentence, or a local ``transformers`` text-generation
+        model. Called once per unique sentence.
 
     Attributes
     ----------
     n_channels_ : int
         Number of channels in `fit`.
     groups_ : list of (str, list of int)
-        Name and channels of each group.
+        Name and channel indices of each group.
     strength_thresholds_ : ndarray of shape (n_groups, 4)
-        Standard deviations between the five words for strength.
+        Thresholds of the standard deviation between the five words for strength.
 
     Notes
     -----
-    Missing values are interpolated before anything is computed, and a large share
-    of them is said. Captions are real but lossy: a linear model on their embeddings
-    does worse than one on the statistics themselves.
+    Missing values are interpolated linearly; a share above 5 % is mentioned. Captions
+    lose information: a linear model on their embeddings is less accurate than one on
+    the statistics.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         self.rephraser = rephraser
 
     def fit(self, X: Any, y: Any = None) -> SeriesCaptioner:
-        """Learn what is weak and strong, slow and fast, low and high.
+        """Learn thresholds of strength, speed, jerk and level.
 
         Parameters
         ----------
@@ -103,7 +103,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For bad parameters, or names that do not match the channels.
+            If a parameter is invalid, or the number of names is not that of channels.
         """
         self._check_params()
         values, lengths = check_series(self, X, reset=True)
@@ -129,12 +129,12 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : panel of series
-            As many channels as in `fit`, any lengths.
+            Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
-        ndarray of shape (n,), object
-            One string a case: its sentences, separated by blanks.
+        ndarray of shape (n_cases,), dtype object
+            Caption of each case: its sentences, separated by spaces.
         """
         captions = [" ".join(sentences) for sentences in self.sentences(X)]
         array = np.empty(len(captions), dtype=object)
@@ -142,7 +142,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return rows_of_cases(array, X, self)
 
     def sentences(self, X: Any) -> list[list[str]]:
-        """Describe series, sentence by sentence.
+        """Return the sentences about each series.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         Returns
         -------
         list of list of str
-            At least one sentence a case, at most ``n_sentences``.
+            Between 1 and ``n_sentences`` sentences per case.
         """
         check_is_fitted(self)
         values, lengths = check_series(self, X, reset=False)
@@ -160,7 +160,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return said if self.rephraser is None else self._rephrase(said)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Name of the output: ``caption``.
+        """Return the name of the output, ``caption``.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
                 raise TypeError("channel_names must be a sequence of names.")
             for name in self.channel_names:
                 if not isinstance(name, str) or not name.strip():
-                    raise ValueError(f"channel_names has {name!r}, which is no name.")
+                    raise ValueError(f"channel_names has an invalid name: {name!r}.")
         rate = self.sampling_rate
         if rate is not None and not (np.isfinite(rate) and rate > 0):
             raise ValueError(f"sampling_rate must be a positive number, got {rate!r}.")
@@ -213,7 +213,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         if len(self.groups_) > 1:
             word = _STRENGTH[round(float(np.mean(ranks)))]
             scored.insert(0, (np.inf, f"All in all the recording is {word}."))
-        # The sentences that tell most, in the order in which one would read them.
+        # The sentences with the highest scores, in their original order.
         best = sorted(range(len(scored)), key=lambda i: -scored[i][0])
         kept = sorted(best[: self.n_sentences])
         return [scored[i][1] for i in kept]
@@ -278,7 +278,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             text = f"The {name} rests on the {sign} {axes[top]} axis."
             said.append((1.5, text))
         offset = row["level"] - self._usual_level[channels]
-        # An offset that drowns in the movement, or is rounding, says nothing.
+        # Ignore offsets that are small relative to the movement or rounding errors.
         size = np.abs(self._usual_level[channels])
         floor = 0.25 * row["strength"] * np.sqrt(row["share"]) + 1e-9 * size
         offset[np.abs(offset) <= floor] = 0.0
@@ -329,14 +329,14 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
 
 
 def _rank(value: float, thresholds: npt.NDArray[np.float64]) -> int:
-    # The mean of both sides puts a value that all training cases share in the middle.
+    # The mean of both sides ranks a value common to all training cases in the middle.
     below = np.searchsorted(thresholds, value * (1 - _ROUNDING), "left")
     above = np.searchsorted(thresholds, value * (1 + _ROUNDING), "right")
     return int(below + above) // 2
 
 
 def _side(value: float, low: float, high: float, words: tuple[str, str, str]) -> str:
-    """Choose the word for what is below, between or above two bounds."""
+    """Return the word for a value below, between or above two bounds."""
     if value < low * (1 - _ROUNDING):
         return words[0]
     return words[2] if value > high * (1 + _ROUNDING) else words[1]
@@ -348,7 +348,7 @@ def _spread(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _speed_bounds(found: dict[str, Any]) -> npt.NDArray[np.float64]:
-    """Per group, the rhythms that separate slow and fast from usual ones."""
+    """Return the quantiles of rhythms below which is slow and above which is fast."""
     per_step = found["cycles"] / found["length"]
     bounds = np.empty((per_step.shape[1], 2))
     for g in range(per_step.shape[1]):

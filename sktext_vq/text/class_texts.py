@@ -1,4 +1,4 @@
-"""Texts about classes, as a whole and by scale, and their embeddings."""
+"""Texts about classes and their embeddings."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ from ._bank import check_form, check_labels
 from .encoders import TextEncoder
 from .prompts import PromptBank, describe
 
-# If there are more classes that only templates describe, each gets the prompts of the
-# first form: encoding takes most of the time, and templates add little to a name.
+# If more classes are described by templates only, their prompts have the first form
+# only: encoding takes most of the time, and templates add little to a name.
 _MAX_TEMPLATES = 100
 
 
 def texts_of_classes(
     names: list[str], own: Mapping[str, Any], forms: Sequence[str]
 ) -> list[tuple[str, int, str]]:
-    """Say all that there is to say of classes, as a whole and by scale.
+    """Collect the prompts and attributes of classes.
 
     Parameters
     ----------
     names : list of str
-        Classes.
+        Class names.
     own : dict
-        Texts of the user about some of them; may be empty.
+        User-defined texts by class; may be empty.
     forms : sequence of str
-        Forms of prompts. The keyword alone means names and nothing else: attributes
-        are left out then.
+        Forms of prompts. ``["keyword"]`` excludes attributes.
 
     Returns
     -------
     list of (view, class, text)
-        The view is "" for prompts, and the scale of an attribute. Of many classes
-        that only templates speak of, the prompts are those of the first form.
+        The view is "" for prompts and the scale for attributes.
     """
     bank = PromptBank.from_texts(own) if own else PromptBank()
     for form in forms or [""]:
@@ -56,13 +54,13 @@ def texts_of_classes(
 def class_views(
     said: Sequence[tuple[str, int, str]], n_classes: int, encoder: TextEncoder
 ) -> NDArray[np.float64]:
-    """Embed what `texts_of_classes` says.
+    """Embed the texts of `texts_of_classes`.
 
     Returns
     -------
     ndarray of shape (n_views, n_classes, text_dim)
-        Mean embedding of each view of a class, of length 1; NaN where nothing is said.
-        Prompts come first.
+        Mean embedding of each view of a class, with norm 1; NaN if a class has no text
+        of the view. The first view is that of prompts.
     """
     names = list(dict.fromkeys(["", *(view for view, _, _ in said)]))
     vectors = np.asarray(encoder.transform([text for _, _, text in said]))

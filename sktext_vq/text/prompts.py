@@ -1,4 +1,4 @@
-"""Class prompts: what a class is called, how it feels to a sensor, what it is not."""
+"""Prompts for class labels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["FORMS", "PromptBank", "are_words"]
 
 
 def are_words(labels: Iterable[Any]) -> bool:
-    """Whether labels mean something when read, so that prompts can be made of them.
+    """Return whether all labels contain words, so that prompts can be made from them.
 
     Parameters
     ----------
@@ -46,13 +46,13 @@ def are_words(labels: Iterable[Any]) -> bool:
     Returns
     -------
     bool
-        True when every label is a string with a word in it; False for numbers,
-        codes (``"c1"``), placeholders (``"class 2"``) and no labels at all.
+        True if every label is a string that contains a word; False for numbers, codes
+        (``"c1"``), placeholders (``"class 2"``) and an empty iterable.
 
     Raises
     ------
     TypeError
-        If there are no labels, but something else.
+        If `labels` is not iterable.
 
     Examples
     --------
@@ -67,19 +67,19 @@ def are_words(labels: Iterable[Any]) -> bool:
 
 @dataclass(frozen=True)
 class _Known:
-    """What is known of a label.
+    """Texts and attributes of a label.
 
     Parameters
     ----------
     label : str
     entry : dict or None
-        Packaged entry that own texts name, or else that of the label.
+        Packaged entry named by the user-defined texts, or else by the label.
     own : dict of {form: list of str}
-        Own texts.
+        User-defined texts.
     clauses : dict of {scale: str}
         Attributes.
     is_named : bool
-        Whether own texts name the entry, so that the label says nothing more.
+        Whether the user-defined texts name the entry.
     """
 
     label: str
@@ -90,43 +90,44 @@ class _Known:
 
     @property
     def is_unknown(self) -> bool:
-        """Whether templates alone speak of the label."""
+        """Whether only templates describe the label."""
         return self.entry is None and not self.own
 
 
 class PromptBank(BaseEstimator):
-    """Prompts for class labels, in five forms.
+    """Prompts for class labels in five forms.
 
-    A label is looked up in the user's own texts, then in the packaged bank
-    (activities, exercises, gestures, appliances, heart beats, shapes), where
-    case, underscores, plural, gerund and common synonyms do not matter; for a label
-    that neither knows, templates make prompts of its words.
+    A label is looked up in the user-defined texts, then in the packaged bank
+    (activities, exercises, gestures, appliances, heart beats, shapes), regardless of
+    case, underscores, plural, gerund and common synonyms. Prompts for other labels are
+    made from templates.
 
     Parameters
     ----------
     bank : dict, str or path, default=None
-        Own texts by label: ``{label: text}``, ``{label: [texts]}`` or
-        ``{label: {form: texts}}``, or a JSON file of them. Forms that are not given
-        come from the packaged bank or from templates.
+        User-defined texts: ``{label: text}``, ``{label: [texts]}`` or
+        ``{label: {form: texts}}``, or a JSON file. Missing forms are taken from the
+        packaged bank or from templates.
     packaged : bool, default=True
-        Whether the packaged bank is used.
+        Whether to use the packaged bank.
     templates : bool, default=True
-        Whether unknown labels get prompts from templates; if not, they are errors.
+        Whether to use templates for unknown labels. If False, unknown labels raise an
+        error.
 
     Notes
     -----
     The forms are those of language-guided augmentation for wearables: keyword,
-    sentence, affirmative and negative paraphrases; ``attributes`` are short clauses
-    on common scales (strength, rhythm, impact, posture, direction, body part), so
-    that classes can be compared. The packaged phrases are one author's; other
-    people's words may do better or worse.
+    sentence, affirmative and negative paraphrases, and ``attributes``, short clauses
+    on common scales (strength, rhythm, impact, posture, direction, body part) that
+    make classes comparable. Other phrases than the packaged ones may perform better or
+    worse.
 
-    A text or a list stands for the class as a whole: the first one is its sentence,
-    all of them are affirmative prompts. What own texts say goes before what the bank
-    knows of the label: if they name an activity of the bank ("a person is jogging"),
-    its attributes and keyword hold, and single words (gentle, fast) change these; if
-    they name none, words in them place the class on scales, and the attributes of the
-    label hold on scales that they are silent about.
+    If a text or list is given for a label, its first text is the sentence, and all
+    texts are affirmative prompts. User-defined texts take precedence over the label:
+    if they name an activity of the packaged bank ("a person is jogging"), its keyword
+    and attributes are used, modified by words such as "gentle" or "fast". Otherwise
+    attributes are derived from the words of the texts, and from the label on scales
+    without such words.
 
     Examples
     --------
@@ -149,12 +150,12 @@ class PromptBank(BaseEstimator):
         self.templates = templates
 
     def prompts(self, labels: Iterable[str]) -> dict[str, Prompts]:
-        """Prompts of every label in every form.
+        """Return the prompts of every label in every form.
 
         Parameters
         ----------
-        labels : iterable of str, n_labels
-            Different, non-empty strings.
+        labels : iterable of str
+            Unique, non-empty labels.
 
         Returns
         -------
@@ -164,14 +165,14 @@ class PromptBank(BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            For labels or own texts that are not strings, are empty or repeated.
+            If labels or user-defined texts are not strings, empty or repeated.
         LookupError
-            For an unknown label when ``templates=False``.
+            If a label is unknown and ``templates=False``.
 
         Warns
         -----
         UserWarning
-            When two labels get the same prompts, so that text cannot tell them apart.
+            If several labels have the same prompts.
         """
         names = check_labels(labels)
         described = describe(self, names)
@@ -182,8 +183,8 @@ class PromptBank(BaseEstimator):
         same = [each for each in shared.values() if len(each) > 1]
         if same:
             warnings.warn(
-                f"Labels {listed(same)} have the same prompts; give texts that tell "
-                "them apart.",
+                f"Labels {listed(same)} have the same prompts. Provide texts that "
+                "distinguish these labels.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -192,21 +193,21 @@ class PromptBank(BaseEstimator):
     def flat(
         self, labels: Iterable[str], forms: str | Sequence[str] = FORMS[:3]
     ) -> tuple[list[str], npt.NDArray[np.intp]]:
-        """Texts of chosen forms in one list, with their owners.
+        """Return the prompts of selected forms in one list.
 
         Parameters
         ----------
         labels : iterable of str
             As in `prompts`.
         forms : str or sequence of str, default=("keyword", "sentence", "affirmative")
-            Which forms, in this order.
+            Forms in this order.
 
         Returns
         -------
         texts : list of str
-            Every label has at least one; none twice for one label.
-        owner : ndarray of shape (n_texts,), intp
-            Position of each text's label in ``labels``.
+            At least one text per label, unique within a label.
+        owner : ndarray of shape (n_texts,), dtype intp
+            Index of the label of each text.
         """
         chosen = [forms] if isinstance(forms, str) else list(forms)
         for form in chosen or [""]:
@@ -220,7 +221,7 @@ class PromptBank(BaseEstimator):
         return texts, np.array(owner, dtype=np.intp)
 
     def clauses(self, labels: Iterable[str]) -> dict[str, dict[str, str]]:
-        """Attributes of every label by scale, so that labels can be compared.
+        """Return the attributes of every label by scale.
 
         Parameters
         ----------
@@ -231,8 +232,8 @@ class PromptBank(BaseEstimator):
         -------
         dict of {label: {scale: str}}
             The scales of activities and gestures are strength, rhythm, impact,
-            posture, direction and part. Own attributes are on no scale and go by
-            ``"own"``. A label of which nothing is known has an empty dict.
+            posture, direction and part. User-defined attributes have the key
+            ``"own"``. A label without known attributes has an empty dict.
 
         Examples
         --------
@@ -244,14 +245,14 @@ class PromptBank(BaseEstimator):
         return {each.label: each.clauses for each in known}
 
     def knows(self, label: str) -> bool:
-        """Whether a label has own texts or a packaged entry (templates aside)."""
+        """Return whether a label has user-defined texts or a packaged entry."""
         key = label_key(check_labels([label])[0])
         own = key in map(label_key, self._own())
         return own or (self.packaged and is_known(label))
 
     @classmethod
     def from_texts(cls, mapping: Mapping[str, Any], **params: Any) -> PromptBank:
-        """Merge own texts over the packaged ones, checked at once.
+        """Make a bank from user-defined texts, which are checked immediately.
 
         Parameters
         ----------
@@ -269,13 +270,14 @@ class PromptBank(BaseEstimator):
     def to_json(
         self, path: str | os.PathLike[str], labels: Iterable[str] | None = None
     ) -> Path:
-        """Write prompts to a file that `from_json` and people can read and edit.
+        """Write prompts to a JSON file that can be edited and read by `from_json`.
 
         Parameters
         ----------
         path : str or path
         labels : iterable of str, optional
-            Write all five forms of these labels; without it, the own texts.
+            Labels to write in all five forms. By default the user-defined texts are
+            written.
 
         Returns
         -------
@@ -286,12 +288,12 @@ class PromptBank(BaseEstimator):
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str], **params: Any) -> PromptBank:
-        """Make a bank of the texts in a JSON file.
+        """Make a bank from a JSON file.
 
         Parameters
         ----------
         path : str or path
-            Written by `to_json`, or a plain ``{label: texts}`` object.
+            File written by `to_json`, or a plain ``{label: texts}`` object.
         **params : bool
             ``packaged``, ``templates``.
 
@@ -302,7 +304,7 @@ class PromptBank(BaseEstimator):
         Raises
         ------
         ValueError
-            For a file that is no JSON, no bank, or of a newer version.
+            If the file is not valid JSON, not a bank, or has a newer version.
         """
         return cls.from_texts(read_bank(path), **params)
 
@@ -316,40 +318,40 @@ class PromptBank(BaseEstimator):
         max_new_tokens: int = 160,
         **params: Any,
     ) -> PromptBank:
-        """Let a local text-generation model write the prompts.
+        """Generate prompts with a local text-generation model.
 
         Parameters
         ----------
         model : str, path or callable
             Folder or local name of a ``transformers`` text-generation model, a
-            pipeline, or a function from a prompt to a text. Loaded only when the
-            file lacks a label.
+            pipeline, or a function from a prompt to a text. A model is loaded only if
+            the cache lacks a label.
         labels : iterable of str
         cache : str or path
-            JSON file; labels in it are taken from there (delete it, or a label in
-            it, to write anew), others are added to it.
+            JSON file with the prompts of earlier calls; new prompts are added. Delete
+            the file, or a label in the file, to generate prompts again.
         max_new_tokens : int, default=160
-            Length of one answer.
+            Maximum length of one answer.
         **params : bool
             ``packaged``, ``templates``.
 
         Returns
         -------
         PromptBank
-            Forms for which the model gave no usable line fall back to the packaged
-            bank or templates.
+            Forms without usable generated text fall back to the packaged bank or
+            templates.
         """
         names, path = check_labels(labels), check_path(cache)
         entries = read_bank(path) if path.is_file() else {}
         missing = [name for name in names if name not in entries]
         if missing:
-            check_target(path)  # before minutes of work
+            check_target(path)  # before text is generated, which takes minutes
             from ._llm import text_generator, write_prompts
 
             generate = text_generator(model, max_new_tokens=max_new_tokens)
             for name in missing:
                 entries[name] = write_prompts(generate, as_phrase(name), FORMS)
-                write_bank(path, entries)  # an interrupted run keeps what it paid for
+                write_bank(path, entries)  # after each label, in case of interruption
         chosen = {name: entries[name] for name in names if entries[name]}
         return cls.from_texts(chosen, **params)
 
@@ -359,19 +361,19 @@ class PromptBank(BaseEstimator):
     # -- look-up ------------------------------------------------------------------
 
     def _look_up(self, names: Sequence[str]) -> Iterator[_Known]:
-        """Gather what is known of each label."""
+        """Yield the texts and attributes of each label."""
         own = {label_key(name): texts for name, texts in self._own().items()}
         entries = find_entries(names) if self.packaged else [None] * len(names)
         for label, entry in zip(names, entries, strict=True):
             if entry is None and not self.templates and label_key(label) not in own:
                 raise LookupError(
-                    f"No prompts for label {label!r}: give texts in bank={{label: "
+                    f"No prompts for label {label!r}. Provide texts in bank={{label: "
                     "texts}} or set templates=True."
                 )
             yield self._gather(label, entry, own.get(label_key(label), {}))
 
     def _gather(self, label: str, entry: dict[str, Any] | None, own: Prompts) -> _Known:
-        """Let own texts say what a label is, and then the label."""
+        """Collect texts and attributes; user-defined texts precede the label."""
         said = _said(own)
         named = named_entry(said) if self.packaged else None
         words = " ".join(map(affirmed, said))
@@ -395,12 +397,12 @@ class PromptBank(BaseEstimator):
 
 
 def describe(bank: PromptBank, names: Sequence[str]) -> list[tuple[_Known, Prompts]]:
-    """Gather what a bank knows of each label, and make prompts of it."""
+    """Return the texts and attributes of each label, and its prompts."""
     return [(known, _merge(known, names)) for known in bank._look_up(names)]
 
 
 def listed(groups: Sequence[Sequence[str]], most: int = 5) -> str:
-    """List groups of names, the first ones of each, for a message."""
+    """Format groups of names for a message, with the first `most` of each."""
     parts = []
     for group in groups[:most]:
         *names, last = map(repr, group[:most])
@@ -412,13 +414,13 @@ def listed(groups: Sequence[Sequence[str]], most: int = 5) -> str:
 
 
 def _said(own: Prompts) -> list[str]:
-    """Own texts that say what a label is."""
+    """Return user-defined texts that describe a label."""
     forms = ("keyword", "sentence", "affirmative")
     return list(dict.fromkeys(text for form in forms for text in own.get(form, ())))
 
 
 def _merge(known: _Known, names: Sequence[str]) -> Prompts:
-    """Put own texts before those of the bank, or else of templates."""
+    """Merge user-defined texts with those of the packaged bank or templates."""
     clauses = list(known.clauses.values())
     if known.entry is None:
         base = _templates.prompts(known.label, names, _said(known.own), clauses)

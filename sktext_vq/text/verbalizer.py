@@ -1,4 +1,4 @@
-"""Series written out as strings that a tokenizer reads, and back again."""
+"""Conversion of series to strings for language models, and back."""
 
 from __future__ import annotations
 
@@ -21,56 +21,56 @@ _MOST_DIGITS = 6
 
 
 class SeriesVerbalizer(TransformerMixin, BaseEstimator):
-    """Write series as digits or letters, one string a channel, and read them back.
+    """Convert series to strings of digits or letters, and back.
 
-    Each series is reduced to ``n_timepoints`` means of equal pieces, each mean to one
-    of a number of bins, and the bin's number is written out. `inverse_transform`
-    reads bin centres back, exactly those of `render`, also after a tokenizer has
-    taken the string apart and put it together with other blanks.
+    Each channel is reduced to ``n_timepoints`` means over equal pieces, and each mean
+    is written as the index of a bin. `inverse_transform` returns bin centres, and does
+    not depend on the spacing of the strings, which tokenizers may change.
 
     Parameters
     ----------
     style : {"digits", "llmtime", "sax"}, default="digits"
-        - ``"digits"``: ``10 ** n_digits`` equal bins, all numbers of the same width
-          and without a sign, so that timepoint ``i`` is always at the same place;
-        - ``"llmtime"``: LLMTime's numbers, of any width and sign, a comma after each;
-        - ``"sax"``: ``n_symbols`` letters, equally likely under a normal law.
+        - ``"digits"``: ``10 ** n_digits`` equal bins, written as unsigned numbers of
+          fixed width, so that each timepoint has a fixed position;
+        - ``"llmtime"``: numbers as in LLMTime, of variable width and with a sign;
+        - ``"sax"``: ``n_symbols`` letters for equiprobable bins of a normal
+          distribution.
     n_timepoints : int, default=64
-        Values per channel that are written.
+        Number of values per channel.
     n_digits : int, default=2
-        Digits of a value (for ``"llmtime"`` its decimals), 1 to 6.
+        Number of digits of a value (decimals for ``"llmtime"``), from 1 to 6.
     separator : {"blank", "comma", "none"}, default="blank"
         ``"blank"`` writes ``3 7 6 8``, ``"comma"`` ``3 7, 6 8`` and ``"none"``
-        ``37 68`` (letters: words of eight). ``"llmtime"`` has commas in any case,
-        since its numbers have no fixed width; ``"none"`` joins its digits.
+        ``37 68`` (``"sax"``: words of eight letters). ``"llmtime"`` always writes
+        commas; ``"none"`` joins its digits.
     n_symbols : int, default=8
-        Letters of the style ``"sax"``, 2 to 25.
+        Number of letters of the style ``"sax"``, from 2 to 25.
     margin : float, default=0.05
-        Room at both ends of the range of training, as a share of it. What lies
-        further out later is written as the outermost bin (``"digits"``, ``"sax"``).
+        Margin at both ends of the training range, relative to its width. Values beyond
+        are assigned to the outermost bins (``"digits"``, ``"sax"``).
 
     Attributes
     ----------
     n_channels_ : int
         Number of channels in `fit`.
     edges_ : ndarray of shape (n_channels, n_bins + 1)
-        Borders of the bins (``"digits"``, ``"sax"``).
+        Edges of the bins (``"digits"``, ``"sax"``).
     offset_, step_ : ndarray of shape (n_channels,)
         Scaling of the style ``"llmtime"``.
 
     Notes
     -----
-    Fixed-width digits apart are the form that has the same number of tokens per
-    timepoint in WordPiece, byte-level BPE and Unigram tokenizers. The expected squared
-    error against the piecewise means is a twelfth of the squared bin width, and the
-    largest error half a bin. A missing mean is the word ``nan``, once for every digit
-    (``z`` among letters). A constant channel gets bins around its value.
+    Separate digits of fixed width have the same number of tokens per timepoint in
+    WordPiece, byte-level BPE and Unigram tokenizers. The expected squared error
+    relative to the piecewise means is a twelfth of the squared bin width, and the
+    maximum error half a bin. A missing mean is written as ``nan`` for each digit (as
+    the letter ``z`` for ``"sax"``).
 
     References
     ----------
     Gruver, Finzi, Qiu and Wilson (2023), "Large Language Models Are Zero-Shot Time
-    Series Forecasters", for ``"llmtime"``: ``m = min - .3 (max - min)``, divided by
-    the .95-quantile of ``x - m``; here over the training series, per channel.
+    Series Forecasters", for ``"llmtime"``: values are ``x - m``, divided by the
+    0.95-quantile of ``x - m``, with ``m = min - 0.3 (max - min)`` per channel.
     Lin, Keogh, Wei and Lonardi (2007), "Experiencing SAX", for piecewise means and
     Gaussian breakpoints.
 
@@ -106,7 +106,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         self.margin = margin
 
     def fit(self, X: Any, y: Any = None) -> SeriesVerbalizer:
-        """Learn the bins of every channel.
+        """Learn the bins of each channel.
 
         Parameters
         ----------
@@ -122,7 +122,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            For bad parameters or series.
+            If a parameter or X is invalid.
         """
         self._check_params()
         values, lengths = check_series(self, X, reset=True)
@@ -156,51 +156,52 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         self._check_params()
         n_bins = self.n_symbols if self.style == "sax" else 10**self.n_digits
         if edges.shape != (n_channels, n_bins + 1) or (np.diff(edges) < 0).any():
-            raise ValueError(f"edges must be ascending, of {n_bins} bins a channel.")
+            raise ValueError(f"edges must be ascending, for {n_bins} bins per channel.")
         self.n_channels_, self.n_features_in_ = n_channels, n_features
         self._flat_width = None
         self.edges_ = edges
 
     def transform(self, X: Any) -> npt.NDArray[Any]:
-        """Write series.
+        """Convert series to strings.
 
         Parameters
         ----------
         X : panel of series
-            As many channels as in `fit`, any lengths.
+            Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
-        ndarray of shape (n,) or (n, c), object
-            One string a case, or one a case and channel when there are several.
+        ndarray of shape (n,) or (n, c), dtype object
+            One string per case and channel; one-dimensional for a single channel.
         """
         return rows_of_cases(self.write_codes(self.codes(X)), X, self)
 
     def inverse_transform(self, strings: Any, *, strict: bool = True) -> FloatPanel:
-        """Read strings back, in the units of the series.
+        """Convert strings to series.
 
         Parameters
         ----------
         strings : array-like of str, shape (n,) or (n, c)
-            From `transform`, blanks changed or not; ``(n,)`` only for one channel.
+            Strings from `transform`, with arbitrary spacing. Shape (n,) is valid for a
+            single channel.
         strict : bool, default=True
-            Whether a string that is not whole is an error. If not, what can be read
-            is read, and the rest is NaN: for strings that a model wrote.
+            Whether an invalid string raises an error. If False, values that cannot be
+            parsed are NaN, as is useful for strings generated by a model.
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), float64
-            Bin centres, NaN for missing ones.
+        ndarray of shape (n, c, n_timepoints), dtype float64
+            Bin centres in the units of the series; NaN for missing values.
 
         Raises
         ------
         ValueError
-            For the wrong number of strings, and for a damaged one.
+            If the shape of `strings` or, with ``strict=True``, a string is invalid.
         """
         return self.read_codes(self.parse(strings, strict=strict))
 
     def render(self, X: Any) -> FloatPanel:
-        """Return what a lossless way through text gives back, without the text.
+        """Compute ``inverse_transform(transform(X))`` without strings.
 
         Parameters
         ----------
@@ -208,15 +209,14 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), float64
-            Bitwise equal to ``inverse_transform(transform(X))``.
+        ndarray of shape (n, c, n_timepoints), dtype float64
         """
         return self.read_codes(self.codes(X))
 
     # -- between series and strings: codes ----------------------------------------
 
     def codes(self, X: Any) -> npt.NDArray[np.int64]:
-        """Bin numbers of series.
+        """Convert series to bin indices.
 
         Parameters
         ----------
@@ -224,8 +224,9 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), int64
-            From 0 (``"llmtime"``: any sign); the smallest int64 for a missing one.
+        ndarray of shape (n, c, n_timepoints), dtype int64
+            Indices from 0, or of any sign for ``"llmtime"``. Missing values are the
+            smallest int64.
         """
         check_is_fitted(self)
         values, lengths = check_series(self, X, reset=False)
@@ -235,15 +236,15 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         return _digits.to_bins(means, self.edges_)
 
     def read_codes(self, codes: npt.NDArray[np.int64]) -> FloatPanel:
-        """Bin centres of codes.
+        """Convert bin indices to bin centres.
 
         Parameters
         ----------
-        codes : ndarray of shape (n, c, n_timepoints), int64
+        codes : ndarray of shape (n, c, n_timepoints), dtype int64
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), float64
+        ndarray of shape (n, c, n_timepoints), dtype float64
         """
         check_is_fitted(self)
         if self.style == "llmtime":
@@ -251,15 +252,15 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         return _digits.bin_centres(codes, self.edges_)
 
     def write_codes(self, codes: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Strings of codes.
+        """Convert bin indices to strings.
 
         Parameters
         ----------
-        codes : ndarray of shape (n, c, n_timepoints), int64
+        codes : ndarray of shape (n, c, n_timepoints), dtype int64
 
         Returns
         -------
-        ndarray of shape (n,) or (n, c), object
+        ndarray of shape (n,) or (n, c), dtype object
         """
         check_is_fitted(self)
         strings = np.empty(codes.shape[:2], dtype=object)
@@ -273,7 +274,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         return strings[:, 0] if codes.shape[1] == 1 else strings
 
     def parse(self, strings: Any, *, strict: bool = True) -> npt.NDArray[np.int64]:
-        """Codes of strings; see `inverse_transform`.
+        """Convert strings to bin indices; see `inverse_transform`.
 
         Parameters
         ----------
@@ -282,7 +283,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), int64
+        ndarray of shape (n, c, n_timepoints), dtype int64
         """
         check_is_fitted(self)
         table = self._table(strings)
@@ -291,8 +292,8 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
             codes[case, channel], fault = self._parse_one(str(table[case, channel]))
             if strict and fault:
                 raise ValueError(
-                    f"The string of case {case}, channel {channel} cannot be read: "
-                    f"{fault}. Use strict=False to read what is whole."
+                    f"The string of case {case}, channel {channel} is invalid: "
+                    f"{fault}. Use strict=False to replace invalid values by NaN."
                 )
         return codes
 
@@ -336,15 +337,15 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                raise TypeError(f"{name} must be a whole number, got {value!r}.")
+                raise TypeError(f"{name} must be an int, got {value!r}.")
             if value < low or (high is not None and value > high):
                 span = f"at least {low}" if high is None else f"from {low} to {high}"
                 raise ValueError(f"{name} must be {span}, got {value}.")
         if not (np.isfinite(self.margin) and self.margin >= 0):
-            raise ValueError(f"margin must be 0 or more, got {self.margin!r}.")
+            raise ValueError(f"margin must be at least 0, got {self.margin!r}.")
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Names of the outputs, one a channel.
+        """Return the names of the outputs, one per channel.
 
         Parameters
         ----------
@@ -352,7 +353,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        ndarray of shape (n_channels,), object
+        ndarray of shape (n_channels,), dtype object
         """
         check_is_fitted(self)
         return np.array([f"text{c}" for c in range(self.n_channels_)], dtype=object)

@@ -13,9 +13,9 @@ from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.panel import Panel, spread_cases
 from sktext_vq.transformer import VQTextTransformer
 
-# Okabe and Ito's, without black and yellow, one of which is lost on any background.
+# Okabe and Ito's palette, without black and yellow, for light and dark backgrounds.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
-_MAX_CASES = 256  # that windows are looked for in
+_MAX_CASES = 256  # to find windows in
 
 
 def check_matplotlib(caller: str) -> None:
@@ -37,7 +37,7 @@ def check_estimator(estimator: Any, caller: str) -> None:
 
 
 def check_axes(ax: Any) -> None:
-    """Refuse what is no Axes, before there is a figure."""
+    """Raise an error for other objects than Axes, before a figure is made."""
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
@@ -45,7 +45,7 @@ def check_axes(ax: Any) -> None:
 
 
 def channel_indices(channels: Any, names: list[str]) -> list[int]:
-    """Find channels by index or name."""
+    """Return indices of channels that are given by index or name."""
     if isinstance(channels, str) or not np.iterable(channels):
         channels = [channels]
     found = [
@@ -68,25 +68,25 @@ def channel_indices(channels: Any, names: list[str]) -> list[int]:
 
 
 def spread(panel: Panel) -> Panel:
-    """Take at most 256 cases, evenly spread."""
+    """Return at most 256 evenly spaced cases."""
     if panel.n_cases <= _MAX_CASES:
         return panel
     return panel.take(spread_cases(panel.n_cases, _MAX_CASES))
 
 
 def take(ax: Any, size: tuple[float, float]) -> Any:
-    """Make a figure, or take the place of an Axes.
+    """Make a figure, or a subfigure in place of an Axes.
 
     Parameters
     ----------
     ax : Axes or None
     size : (float, float)
-        Of a new figure, in inches where the font has 10 points.
+        Size of a new figure in inches, for a font of 10 points.
 
     Returns
     -------
     Figure or SubFigure
-        Without any Axes.
+        Has no Axes.
     """
     import matplotlib.pyplot as plt
     from matplotlib.gridspec import GridSpecFromSubplotSpec
@@ -102,7 +102,7 @@ def take(ax: Any, size: tuple[float, float]) -> Any:
         raise ValueError("ax must be on a grid: make it with plt.subplots.")
     ax.set_axis_off()
     figure = ax.figure.figure
-    # Colour bars on nested grids, as without a layout, fit into none that comes later.
+    # Colour bars on nested grids do not fit into a layout that is set later.
     places = [axes.get_subplotspec() for axes in figure.axes]
     nested = any(
         isinstance(other.get_gridspec(), GridSpecFromSubplotSpec)
@@ -110,13 +110,13 @@ def take(ax: Any, size: tuple[float, float]) -> Any:
         if other is not None
     )
     if figure.get_layout_engine() is None and not nested:
-        # Without, titles and legends of single panels would lie upon each other.
+        # Otherwise titles and legends of panels overlap.
         figure.set_layout_engine("constrained")
     return ax.figure.add_subfigure(place)
 
 
 def panels(canvas: Any, n_shown: int, n_columns: int) -> NDArray[Any]:
-    """Make a panel for each of so many things, row by row; None where there is none."""
+    """Make panels, row by row; None for empty positions."""
     panels = canvas.subplots(-(-n_shown // n_columns), n_columns, squeeze=False)
     for left_over in panels.flat[n_shown:]:
         left_over.remove()
@@ -125,21 +125,21 @@ def panels(canvas: Any, n_shown: int, n_columns: int) -> NDArray[Any]:
 
 
 def inches(canvas: Any) -> tuple[float, float]:
-    """Width and height of a figure, or what a part of one will have at least."""
-    # The layout of all of a figure comes later, and labels of other parts need room.
+    """Return width and height of a figure, or minimum ones of a subfigure."""
+    # The layout is computed later, and labels of other subfigures need room.
     share = (1 if canvas.figure is canvas else 0.85) / canvas.figure.dpi
     return canvas.bbox.width * share, canvas.bbox.height * share
 
 
 def ink() -> Any:
-    """Colour of lines and text, which the style sets."""
+    """Return the colour of lines and text of the style."""
     import matplotlib.pyplot as plt
 
     return plt.rcParams["text.color"]
 
 
 def unit() -> float:
-    """Size of the font, next to the 10 points that sizes here are made for."""
+    """Return the font size relative to 10 points."""
     import matplotlib.pyplot as plt
 
     return float(plt.rcParams["font.size"]) / 10
@@ -150,12 +150,12 @@ def points(size: float) -> float:
 
 
 def text(size: float) -> dict[str, Any]:
-    """Style of texts. Dollars in names are no mathematics."""
+    """Return the style of texts, without mathematics between dollar signs."""
     return {"fontsize": points(size), "parse_math": False}
 
 
 def measure(text: str, size: float) -> float:
-    """Width of a line of text in inches, at any resolution."""
+    """Return the width of a line of text in inches."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -165,7 +165,7 @@ def measure(text: str, size: float) -> float:
 
 
 def wrap(text: str, width: float, size: float, n_lines: int) -> str:
-    """Break a text into lines of at most so many inches, and leave out what is more."""
+    """Break a text into at most `n_lines` lines of a width in inches."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -179,7 +179,7 @@ def wrap(text: str, width: float, size: float, n_lines: int) -> str:
 
 
 def shorten(line: str, width: float, size: float) -> str:
-    """Leave out the end of a line that is too long."""
+    """Truncate a line that is too long."""
     if measure(line, size) <= width:
         return line
     low, high = 0, len(line)
@@ -193,5 +193,5 @@ def shorten(line: str, width: float, size: float) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits, without an exponent where that is as short."""
+    """Format a number with three significant digits."""
     return f"{float(f'{value:.3g}'):g}"

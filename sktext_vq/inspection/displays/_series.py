@@ -1,4 +1,4 @@
-"""One series in rows of channels, with its tokens as spans: a base of displays."""
+"""Base of displays of one series, with a row per channel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
     """Return a panel, and one of its cases as another one."""
     panel = as_panel(X, estimator_name=caller)
     try:
-        if isinstance(case, bool):  # numpy takes it for a mask
+        if isinstance(case, bool):  # numpy would use it as a mask
             raise TypeError
         case = operator.index(case)
     except TypeError:
@@ -49,7 +49,7 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
 
 
 class SeriesDisplay:
-    """What displays of one series share."""
+    """Base of displays of one series."""
 
     series: NDArray[Any]
     channel_names: Sequence[str] | None
@@ -90,19 +90,19 @@ class SeriesDisplay:
         return list(channels), rows
 
     def _choose_channels(self, n_shown: int) -> Sequence[int]:
-        """Return channels to draw where none are asked for."""
+        """Return the channels to draw by default."""
         return range(n_shown)
 
     def _n_fitting(self, ax: Any) -> int:
-        """Return how many rows have room: a new figure grows with them."""
+        """Return how many rows fit; a new figure grows with them."""
         if not hasattr(ax, "bbox"):
             return _MAX_CHANNELS
-        # Labels may take what is around an Axes.
+        # Labels may use the space around an Axes.
         height = ax.bbox.height / 0.8 / ax.figure.figure.dpi / unit()
         return int(np.clip((height - _AROUND) / _LEAST_HEIGHT, 1, _MAX_CHANNELS))
 
     def _room(self) -> float:
-        """Share of a row's height above a series, for numbers."""
+        """Return the share of the height of a row for numbers above a series."""
         return min(
             0.4, 0.16 * len(self.axes_) / (inches(self.figure_)[1] / unit() - _AROUND)
         )
@@ -110,7 +110,7 @@ class SeriesDisplay:
     def _draw_series(
         self, row: Any, channel: int, others: Iterable[NDArray[Any]] = ()
     ) -> None:
-        """Draw a channel, in limits that have room for others, and name it."""
+        """Draw a channel, with limits that include other series, and its name."""
         series = self.series[channel]
         low, high = limits(np.concatenate([series, *others]))
         room = self._room()
@@ -129,7 +129,7 @@ class SeriesDisplay:
     def _draw_spans(
         self, row: Any, tokens: pd.DataFrame, colours: Any, alpha: float | None = None
     ) -> None:
-        """Draw the stretches of tokens, after the series, which sets the limits."""
+        """Draw spans of tokens, after the series, which sets the limits."""
         from matplotlib.collections import PolyCollection
 
         rate = self.sampling_rate or 1
@@ -145,7 +145,7 @@ class SeriesDisplay:
         row.vlines(starts[1:], bottom, top, color=ink(), alpha=0.4, linewidth=0.5)
 
     def _label(self) -> None:
-        """Label the axis of time, and write the title."""
+        """Label the time axis, and write the title."""
         (n_channels, n_timepoints), n_shown = self.series.shape, len(self.axes_)
         rate = self.sampling_rate or 1
         below = "timepoint" if self.sampling_rate is None else "time in seconds"
@@ -160,7 +160,7 @@ class SeriesDisplay:
             self.figure_.suptitle(wrap(self.title, width, 0.95, 4), **text(0.95))
 
     def _write(self, row: Any, tokens: pd.DataFrame, texts: Iterable[str]) -> None:
-        """Write texts above tokens where they fit, after all has been laid out."""
+        """Write texts above tokens where they fit, after the layout."""
         rate = self.sampling_rate or 1
         box = row.get_window_extent()
         height = box.height / row.figure.figure.dpi

@@ -33,40 +33,39 @@ _ORDERS = ("frequency", "lift", "usage", "code")
 
 
 class CodebookDisplay:
-    """Shapes of codes, with windows that match them and classes that they speak for.
+    """Shapes of codes, with matching windows and the class that uses each code most.
 
-    All are drawn on one scale, but for those that are so small that they would look
-    alike: what is marked 5:1 or 20:1 is drawn so many times as high.
+    All shapes have a common scale, except small ones, which are enlarged by a factor:
+    5:1 or 20:1.
 
-    Make it by :meth:`from_estimator`.
+    Use :meth:`from_estimator` to create it.
 
     Parameters
     ----------
     shapes : ndarray of shape (n_shown, n_points)
         Decoded shapes of the codes to draw, in order.
     codes : DataFrame
-        A row per shape, as `describe_codes` returns them: ``shape`` and ``usage``, and
-        if they are known ``class``, ``lift`` and ``phrase``. Its index has the numbers
-        of the codes.
+        A row per shape, as returned by `describe_codes`: ``shape`` and ``usage``, and
+        optionally ``class``, ``lift`` and ``phrase``. Its index contains the codes.
     windows : sequence of ndarray of shape (n_windows_i, n_points), optional
         Windows of series for each shape, with offset 0 and scale 1.
     n_codes : int, optional
-        Codes of the whole vocabulary; by default those that are shown.
+        Number of codes in the codebook; by default those that are shown.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_rows, n_columns), object
-        A panel per code; None where there is none.
+        A panel per code; None for empty positions.
     figure_ : Figure or SubFigure
-        What they are in.
+        Figure that contains the axes.
     lines_ : list of Line2D
         Shapes.
     windows_ : list of LineCollection or None
         Windows of each code.
     larger_ : list of int
-        How many times as high as on the common scale each code is drawn.
+        Factor by which each code is enlarged.
     bars_ : list of Rectangle
-        Usage of each code, next to that of the code that is used most.
+        Usage of each code, relative to the largest.
 
     See Also
     --------
@@ -113,47 +112,45 @@ class CodebookDisplay:
         n_columns: int = 6,
         ax: Any = None,
     ) -> CodebookDisplay:
-        """Draw the vocabulary of an estimator.
+        """Draw the codebook of an estimator.
 
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
-            A fitted one.
+            Fitted estimator.
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series to take windows from: those segments of at least as many timepoints
-            as a shape has points that match it best, each from another case. Of more
-            than 256 cases, so many are looked at, evenly spread. None draws shapes
-            alone.
+            Series to take windows from: for each code, the best matching segments of
+            at least eight timepoints, each from another case. At most 256 evenly spaced
+            cases are used. None draws shapes only.
         n_codes : int, default=24
-            Codes that are drawn at most.
+            Maximum number of codes to draw.
         order : {"frequency", "lift", "usage", "code"}, default="frequency"
-            Which codes come first: those with the most usage times lift, which is how
-            often they occur in the class that they speak for; with the most lift; with
-            the most usage; or with the lowest number. Without classes the lift is 1.
+            Order of the codes: usage times lift, which is the usage in the class with
+            the highest lift; lift; usage; or index. Without classes the lift is 1.
         texts : sequence of str, optional
             Phrases to name codes by, at least two, for an estimator that was trained
-            with text. A name stands below its code, where evidence is not thin.
+            with text. Codes without sufficient evidence have no name.
         n_windows : int, default=8
-            Windows of a code at most.
+            Maximum number of windows per code.
         n_columns : int, default=6
-            Panels side by side.
+            Number of panels per row.
         ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Replaced by the display. Its figure gets constrained layout if it has no
+            layout. By default a new figure is made.
 
         Returns
         -------
         CodebookDisplay
-            What was drawn.
+            Display with the drawn figure.
 
         Raises
         ------
         TypeError
-            If estimator is not one of ours.
+            If estimator has another class.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
-            If a parameter is off, or X does not fit the estimator.
+            If a parameter is invalid, or X does not match the estimator.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
@@ -182,20 +179,20 @@ class CodebookDisplay:
         return display.plot(ax, n_columns=n_columns)
 
     def plot(self, ax: Any = None, *, n_columns: int = 6) -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Replaced by the display. Its figure gets constrained layout if it has no
+            layout. By default a new figure is made.
         n_columns : int, default=6
-            Panels side by side.
+            Number of panels per row.
 
         Returns
         -------
         CodebookDisplay
-            Itself.
+            The display itself.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         n_shown = len(self.shapes)
@@ -237,12 +234,12 @@ class CodebookDisplay:
             if phrases[index]:
                 phrase = wrap(phrases[index], width, 0.7, 2)
                 panel.set_xlabel(phrase, style="italic", labelpad=2, **text(0.7))
-        note = "Bars and percentages: share of windows that have the code."
+        note = "Bars and percentages: share of windows with the code."
         if self.windows is not None:
             note += " Thin lines: windows of the series."
         if factors := sorted({times for times in self.larger_ if times > 1}):
             marks = " or ".join(f"{times}:1" for times in factors)
-            note += f" {marks}: drawn so many times as high as the others."
+            note += f" {marks}: enlarged by this factor."
         n_codes = self.n_codes or n_shown
         if n_shown < n_codes:
             note += f" {n_shown} of {n_codes} codes are shown."
@@ -253,7 +250,7 @@ class CodebookDisplay:
     def _draw_code(
         self, panel: Any, shape: NDArray[Any], windows: Any, most: float
     ) -> None:
-        """Draw a shape over its windows, with room for values of so much."""
+        """Draw a shape over its windows, with limits for values up to `most`."""
         from matplotlib.collections import LineCollection
 
         time = np.arange(len(shape))
@@ -311,17 +308,17 @@ def _find_windows(
     X : panel of series
     shapes : ndarray of shape (n_codes, n_points)
     n_windows : int
-        Of each code at most.
+        Maximum number per code.
 
     Returns
     -------
     list of ndarray of shape (n_windows_i, n_points)
-        By code, the best first: means of stretches, with offset 0 and scale 1.
+        For each code, the best first: eight means, with offset 0 and scale 1.
     """
     panel = spread(as_panel(X, estimator_name="CodebookDisplay"))
     n_points = shapes.shape[1]
     table = estimator.tokens(panel)
-    # A shorter segment has fewer values than the shape: it matches too easily.
+    # Shorter segments have fewer values than the shape, and match any of them.
     table = table[(table["length"] >= n_points) & (table["scale"] > 0)]
     table = table.reset_index(drop=True)
     drawn = np.full((len(table), n_points), np.nan)
@@ -332,13 +329,13 @@ def _find_windows(
             for name in ("case", "channel", "start", "offset", "scale")
         )
         pieces = panel.values[case, channel, start + np.arange(length)]
-        # Of so many equal parts of each timepoint, every point has as many as there are
-        # timepoints.
+        # Each timepoint is divided into n_points equal parts, so that every point has
+        # the same number of parts.
         parts = np.repeat((pieces - offset) / scale, n_points, axis=1)
         drawn[rows] = parts.reshape(len(rows), n_points, length).mean(axis=2)
     error = np.square(drawn - shapes[table["code"]]).mean(axis=1)
     best = table.assign(error=error).dropna().sort_values("error", kind="stable")
-    # Another case says more than another stretch of the same one.
+    # One window per case.
     best = best.drop_duplicates(["code", "case"])
     return [
         drawn[best.index[best["code"] == code][:n_windows]]
@@ -347,19 +344,19 @@ def _find_windows(
 
 
 def _own_phrase(row: Mapping[Any, Any]) -> str:
-    """Return the name of a code, if it says more than the title, or nothing."""
+    """Return the name of a code if it differs from the class, else an empty text."""
     phrase = row.get("phrase")
     named = isinstance(phrase, str) and phrase != str(row.get("class"))
     return str(phrase) if named else ""
 
 
 def _code_title(code: int, row: Mapping[Any, Any], width: float) -> str:
-    """Write the number of a code, and what it speaks for or looks like."""
+    """Return the title of a code: its index, and its class or its shape in words."""
     has_class = not pd.isna(row.get("lift", np.nan))
     name = row["class"] if has_class else row["shape"]
     lines = wrap(f"{code} · {name}", width, 0.8, 2).split("\n")
     if has_class:
-        # The lift is what must not be cut off.
+        # The lift must not be cut off.
         lift = f" \N{MULTIPLICATION SIGN}{row['lift']:.1f}"
         room = width - measure(lift, 0.8)
         if len(lines) == 1 and measure(lines[0], 0.8) > room:

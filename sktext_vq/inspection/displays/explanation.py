@@ -1,4 +1,4 @@
-"""A series and the tokens that decided."""
+"""A series and contributions of its tokens."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from sktext_vq.inspection.displays._canvas import (
 from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
 
 _LEAST_NAMED = 0.05  # of the largest contribution
-_MANY = 1_000_000  # more than that is no more believable
+_MAX_FACTOR = 1_000_000  # larger factors are not shown
 _BESIDE = 2.6  # inches of sums by channel
 
 
 class ExplanationDisplay(SeriesDisplay):
-    """One series, with what each of its tokens says for a class against another one.
+    """One series with contributions of its tokens to the log-odds of two classes.
 
-    Make it by :meth:`from_estimator`. Beside each channel is what its tokens sum to,
-    and what its statistics and timepoints between tokens add. Below are sums of what
-    is not drawn, so that all of them are the number in the title.
+    Use :meth:`from_estimator` to create it. Bars show the sums of tokens
+    and of statistics for each channel. The intercept and the sum of channels that are
+    not drawn are below, so that all sums add up to the log-odds in the title.
 
     Parameters
     ----------
     series : ndarray of shape (n_channels, n_timepoints)
         The series.
     contributions : DataFrame
-        Rows of one case, as `explain` of a classifier returns them.
+        Rows of one case, as returned by `explain` of a classifier.
     channel_names : sequence of str, optional
         Names of all channels.
     channels : sequence of int, optional
@@ -49,26 +49,26 @@ class ExplanationDisplay(SeriesDisplay):
     sampling_rate : float, optional
         Timepoints per second, for an axis in seconds.
     title : str, optional
-        What is said above.
+        Title of the figure.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_shown,), object
         A row per channel.
     sums_axes_ : ndarray of shape (n_shown,), object
-        Sums, beside each of them.
+        Axes with sums, next to each row.
     figure_ : Figure or SubFigure
-        What they are in.
+        Figure that contains the axes.
     lines_ : list of Line2D
         The series, by channel.
     spans_ : list of PolyCollection
         Stretches of the tokens of each channel.
     numbers_ : list of Text
-        Contributions, where they count and there was room.
+        Large contributions, where there is room.
     bars_ : list of BarContainer
-        Sums of each channel: of its tokens, then of its statistics.
+        Sums of each channel: tokens, then statistics.
     colorbar_ : Colorbar
-        What colours mean.
+        Colour bar of contributions.
 
     See Also
     --------
@@ -121,37 +121,37 @@ class ExplanationDisplay(SeriesDisplay):
         Parameters
         ----------
         estimator : VQTextClassifier
-            A fitted one.
+            Fitted estimator.
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the channels of the training series.
         case : int, default=0
-            Which one, counted from 0.
+            Index of the case.
         label : object, optional
             Class to explain; by default the most probable one.
         against : object, optional
-            Class to compare with; by default the most probable other one. To see why a
-            case was taken for something else, give its true class.
+            Class to compare with; by default the most probable other one. To explain a
+            wrong prediction, give the true class.
         channels : sequence of int or str, optional
             Channels to draw, by index or name. By default all, or those that contribute
-            most: as many as have room in an Axes, and 24 in a figure of their own.
+            most: as many as fit into an Axes, and 24 in a figure of their own.
         ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Replaced by the display. Its figure gets constrained layout if it has no
+            layout. By default a new figure is made.
 
         Returns
         -------
         ExplanationDisplay
-            What was drawn.
+            Display with the drawn figure.
 
         Raises
         ------
         TypeError
             If estimator is not a VQTextClassifier, or case is no index.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
-            If X has no such case or channel, does not fit the estimator, or a class is
-            none of training.
+            If a case or channel does not exist, X does not match the estimator, or a
+            class is not in the training data.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         if not isinstance(estimator, VQTextClassifier):
@@ -175,18 +175,18 @@ class ExplanationDisplay(SeriesDisplay):
         return display.plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Replaced by the display. Its figure gets constrained layout if it has no
+            layout. By default a new figure is made.
 
         Returns
         -------
         ExplanationDisplay
-            Itself.
+            The display itself.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib.cm import ScalarMappable
@@ -199,7 +199,7 @@ class ExplanationDisplay(SeriesDisplay):
         placed = table["code"] >= 0
         shown = table[placed & table["channel"].isin(channels)]
         most = max(float(shown["contribution"].abs().max()), 1e-9) if len(shown) else 1
-        # What counts little lets the background through, be it light or dark.
+        # Small contributions are transparent, for light and dark backgrounds.
         shades = [
             (PALETTE[1], 0.65),
             (PALETTE[1], 0),
@@ -238,7 +238,7 @@ class ExplanationDisplay(SeriesDisplay):
         return self
 
     def _sums(self) -> pd.DataFrame:
-        """Sum tokens, and statistics with the rest, by channel; -1 is what all have."""
+        """Return sums of tokens and of statistics by channel; -1 has the intercept."""
         table = self.contributions
         kind = np.where(table["code"] >= 0, "tokens", "statistics")
         sums = table.groupby(["channel", kind])["contribution"].sum().unstack()
@@ -246,12 +246,12 @@ class ExplanationDisplay(SeriesDisplay):
         return sums.reindex(every, columns=["tokens", "statistics"]).fillna(0.0)
 
     def _choose_channels(self, n_shown: int) -> Sequence[int]:
-        """Return the channels that contribute most, in their order."""
+        """Return the channels with the largest contributions, in order."""
         size = self._sums().drop(-1).abs().sum(axis=1)
         return sorted(size.sort_values(ascending=False, kind="stable").index[:n_shown])
 
     def _draw_sums(self, row: Any, sums: pd.Series[float], colours: Any) -> None:
-        """Draw what a channel sums to, as bars with numbers."""
+        """Draw sums of a channel as bars with numbers."""
         row.axvline(0, color=ink(), linewidth=0.5)
         bars = row.barh(
             range(len(sums)),
@@ -275,10 +275,10 @@ class ExplanationDisplay(SeriesDisplay):
             row.spines[side].set_visible(False)
 
     def _label_sums(self, hidden: pd.DataFrame) -> None:
-        """Say what is drawn, and what channels that are not drawn sum to."""
+        """Write the intercept, and the sum of channels that are not drawn."""
         self.sums_axes_[0].set_title("sums of the channel", **text(0.8))
         constant, others = hidden.loc[-1].sum(), hidden.drop(-1)
-        below = [f"{_signed(constant)} holds for all series"]
+        below = [f"{_signed(constant)} intercept"]
         if len(others):
             plural = "s" if len(others) > 1 else ""
             value = _signed(others.to_numpy().sum())
@@ -286,11 +286,11 @@ class ExplanationDisplay(SeriesDisplay):
         self.sums_axes_[-1].set_xlabel("\n".join(below), **text(0.7))
 
     def _label_colours(self, table: pd.DataFrame) -> None:
-        """Say which colour speaks for which class."""
+        """Write which colour is evidence for which class."""
         first, width = table.iloc[0], 0.6 * inches(self.figure_)[0]
         sides = [
-            f"\N{LEFTWARDS ARROW} speaks for {first['against']}",
-            f"speaks for {first['label']} \N{RIGHTWARDS ARROW}",
+            f"\N{LEFTWARDS ARROW} evidence for {first['against']}",
+            f"evidence for {first['label']} \N{RIGHTWARDS ARROW}",
         ]
         line = "      contribution      ".join(sides)
         if measure(line, 0.8) > width:
@@ -299,12 +299,12 @@ class ExplanationDisplay(SeriesDisplay):
 
 
 def _signed(value: float) -> str:
-    """Two digits after the point, with a sign that is as wide as plus."""
+    """Format a number with two decimals and a sign of constant width."""
     return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _odds(log_odds: float) -> str:
-    """Say what a logarithm of odds means."""
+    """Format log-odds as a factor."""
     times, more = np.exp(min(abs(log_odds), 20)), "more" if log_odds >= 0 else "less"
-    factor = f"{times:.3g}" if times < _MANY else f"over {_MANY:,}"
-    return f"{factor} times {more} probable (contributions sum to {log_odds:+.2f})"
+    factor = f"{times:.3g}" if times < _MAX_FACTOR else f"over {_MAX_FACTOR:,}"
+    return f"{factor} times {more} probable (log-odds {log_odds:+.2f})"

@@ -24,26 +24,26 @@ from sktext_vq.transformer import VQTextTransformer
 class HistoryDisplay:
     """Losses of each epoch of training.
 
-    Make it by :meth:`from_estimator`.
+    Use :meth:`from_estimator` to create it.
 
     Parameters
     ----------
     history : list of dict
-        Of each epoch, the losses by name: ``train_loss`` and, of series that were held
-        out, ``valid_loss`` are sums over all terms; ``train_text`` and so on are terms.
+        Losses of each epoch by name: ``train_loss`` and ``valid_loss`` are weighted
+        sums; ``train_text`` and others are single losses.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_rows, n_columns), object
-        A panel per loss, the sum first; None where there is none.
+        A panel per loss, the sum first; None for empty positions.
     figure_ : Figure or SubFigure
-        What they are in.
+        Figure that contains the axes.
     lines_ : list of Line2D
-        Losses, by panel: in training, then of held-out series.
+        Losses by panel: training, then validation.
 
     See Also
     --------
-    HistogramsDisplay : What classes look like, trained or not.
+    HistogramsDisplay : Use of codes by classes.
 
     Examples
     --------
@@ -73,53 +73,53 @@ class HistoryDisplay:
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
-            A fitted one, with ``max_epochs`` above 0.
+            Fitted estimator, with ``max_epochs`` above 0.
         ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Replaced by the display. Its figure gets constrained layout if it has no
+            layout. By default a new figure is made.
 
         Returns
         -------
         HistoryDisplay
-            What was drawn.
+            Display with the drawn figure.
 
         Raises
         ------
         TypeError
-            If estimator is not one of ours.
+            If estimator has another class.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
-            If it was fitted without training.
+            If no network was trained.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
         if not estimator.history_:
             raise ValueError(
-                f"This {type(estimator).__name__} has no history of training, since it "
-                f"is in closed form (max_epochs={estimator.max_epochs}). Fit it with "
-                "max_epochs above 0, with y or text."
+                f"This {type(estimator).__name__} has no training history: it was "
+                f"fitted in closed form (max_epochs={estimator.max_epochs}). Set "
+                "max_epochs above 0, and fit with y or text."
             )
         return cls(estimator.history_).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Replaced by the display. Its figure gets constrained layout if it has no
+            layout. By default a new figure is made.
 
         Returns
         -------
         HistoryDisplay
-            Itself.
+            The display itself.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator
 
-        parts = {"train": "training", "valid": "held-out series"}
+        parts = {"train": "training", "valid": "validation"}
         terms = dict.fromkeys(
             key.partition("_")[2]
             for epoch in self.history
@@ -149,7 +149,7 @@ class HistoryDisplay:
                     handles[name] = lines[0]
             if np.isfinite(sums).any():
                 best = epochs[int(np.nanargmin(sums))]
-                handles["epoch that was kept"] = panel.axvline(
+                handles["best epoch"] = panel.axvline(
                     best, color=ink(), linewidth=0.8, linestyle=":"
                 )
             title = "weighted sum" if term == "loss" else term

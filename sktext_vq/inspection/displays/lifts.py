@@ -1,4 +1,4 @@
-"""How often classes and phrases use codes."""
+"""Heat maps of the use of codes by classes and by texts."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_DOUBLINGS = 4  # lifts are drawn from 1/16 to 16
 
 
 class _LiftsDisplay:
-    """Heat map of how much more often than on average each row uses each code."""
+    """Heat map of the use of each code by each row, relative to the mean."""
 
     _rows: str
 
@@ -63,7 +63,7 @@ class _LiftsDisplay:
         lifts[:, mean == 0] = 1
         most = 2.0**_MAX_DOUBLINGS
         lifts = np.log2(lifts.clip(1 / most, most))
-        # Codes that tell rows apart by many windows; those of a row side by side.
+        # Codes whose shares differ most; codes of the same row are neighbours.
         kept = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:n_codes]
         best = lifts[:, kept]
         codes = kept[np.lexsort((-best.max(axis=0), best.argmax(axis=0)))]
@@ -76,19 +76,19 @@ class _LiftsDisplay:
         )
 
     def plot(self, ax: Any = None, *, cmap: Any = "PuOr_r") -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, optional
-            Where to draw. By default a new figure is made.
+            Axes to draw on. By default a new figure is made.
         cmap : str or Colormap, default="PuOr_r"
-            Colours, of which the middle one is for what is as on average.
+            Colour map; its middle stands for the mean.
 
         Returns
         -------
         HistogramsDisplay or PhrasesDisplay
-            Itself.
+            The display itself.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
@@ -128,9 +128,9 @@ class _LiftsDisplay:
         return self
 
     def _limit(self) -> float:
-        """Choose where the colours end."""
-        # Among n rows a factor is n at most, but may be nearly 0. The few strongest of
-        # either side shall not make all others pale.
+        """Choose the limit of the colours."""
+        # Among n rows a factor is at most n, but may be close to 0. A few extreme
+        # values must not make all others pale.
         above = self.lifts[self.lifts > 0]
         if not len(above):
             return 1.0
@@ -176,9 +176,9 @@ class _LiftsDisplay:
 
 
 class HistogramsDisplay(_LiftsDisplay):
-    """How often classes use codes, next to the mean over classes.
+    """Use of codes by classes, relative to the mean over classes.
 
-    Make it by :meth:`from_estimator`.
+    Use :meth:`from_estimator` to create it.
 
     Parameters
     ----------
@@ -188,24 +188,24 @@ class HistogramsDisplay(_LiftsDisplay):
     labels : sequence of str
         Classes.
     codes : array-like of shape (n_shown,), optional
-        Numbers of the codes; by default they are counted from 0.
+        Indices of the codes; by default from 0.
     shapes : ndarray of shape (n_shown, n_points), optional
-        Their shapes.
+        Shapes of the codes.
     n_codes : int, optional
-        Codes of the whole vocabulary; by default those that are shown.
+        Number of codes in the codebook; by default those that are shown.
 
     Attributes
     ----------
     ax_ : Axes
-        Where it is drawn.
+        Axes with the heat map.
     figure_ : Figure or SubFigure
-        What that is in.
+        Figure that contains the axes.
     image_ : AxesImage
         The heat map.
     shapes_ : LineCollection or None
-        Shapes of the codes that are named below.
+        Shapes of the labelled codes.
     colorbar_ : Colorbar
-        Its scale, in factors.
+        Colour bar, in factors.
 
     See Also
     --------
@@ -238,37 +238,37 @@ class HistogramsDisplay(_LiftsDisplay):
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> HistogramsDisplay:
-        """Draw how often classes use codes.
+        """Draw the use of codes by classes.
 
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
-            A fitted one.
+            Fitted estimator.
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the channels of the training series.
         y : array-like of shape (n_cases,)
-            Their classes, two at least. They may be others than those of training.
+            Classes, at least two. They may differ from the training classes.
         n_codes : int, default=64
-            Codes that are drawn at most: those whose share differs most between
-            classes. Codes that speak for the same class stand side by side.
+            Maximum number of codes to draw: those whose share differs most between
+            classes. Codes of the same class are neighbours.
         cmap : str or Colormap, default="PuOr_r"
-            Colours, of which the middle one is for what is as on average.
+            Colour map; its middle stands for the mean.
         ax : Axes, optional
-            Where to draw. By default a new figure is made.
+            Axes to draw on. By default a new figure is made.
 
         Returns
         -------
         HistogramsDisplay
-            What was drawn.
+            Display with the drawn figure.
 
         Raises
         ------
         TypeError
-            If estimator is not one of ours.
+            If estimator has another class.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
-            If X and y do not match each other or the estimator, or there is but one
+            If X and y do not match each other or the estimator, or there is only one
             class.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
@@ -288,36 +288,36 @@ class HistogramsDisplay(_LiftsDisplay):
 
 
 class PhrasesDisplay(_LiftsDisplay):
-    """How strongly texts speak of codes, next to the mean over texts.
+    """Use of codes by texts, relative to the mean over texts.
 
-    Make it by :meth:`from_estimator`.
+    Use :meth:`from_estimator` to create it.
 
     Parameters
     ----------
     lifts : ndarray of shape (n_texts, n_shown)
-        Logarithms to base 2 of the share of a code that a text tells, divided by the
-        mean over texts.
+        Logarithms to base 2 of the expected share of a code, divided by the mean over
+        texts.
     labels : sequence of str
         Texts.
     codes : array-like of shape (n_shown,), optional
-        Numbers of the codes; by default they are counted from 0.
+        Indices of the codes; by default from 0.
     shapes : ndarray of shape (n_shown, n_points), optional
-        Their shapes.
+        Shapes of the codes.
     n_codes : int, optional
-        Codes of the whole vocabulary; by default those that are shown.
+        Number of codes in the codebook; by default those that are shown.
 
     Attributes
     ----------
     ax_ : Axes
-        Where it is drawn.
+        Axes with the heat map.
     figure_ : Figure or SubFigure
-        What that is in.
+        Figure that contains the axes.
     image_ : AxesImage
         The heat map.
     shapes_ : LineCollection or None
-        Shapes of the codes that are named below.
+        Shapes of the labelled codes.
     colorbar_ : Colorbar
-        Its scale, in factors.
+        Colour bar, in factors.
 
     See Also
     --------
@@ -352,35 +352,35 @@ class PhrasesDisplay(_LiftsDisplay):
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> PhrasesDisplay:
-        """Draw how strongly texts speak of codes.
+        """Draw the use of codes by texts.
 
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
-            A fitted one that was trained with text.
+            Fitted estimator that was trained with text.
         texts : sequence of str, shape (n_texts,)
-            Any wording, two texts at least.
+            Any wording, at least two texts.
         n_codes : int, default=64
-            Codes that are drawn at most: those whose share differs most between texts.
-            Codes that the same text speaks of most stand side by side.
+            Maximum number of codes to draw: those whose share differs most between
+            texts. Codes of the same text are neighbours.
         cmap : str or Colormap, default="PuOr_r"
-            Colours, of which the middle one is for what is as on average.
+            Colour map; its middle stands for the mean.
         ax : Axes, optional
-            Where to draw. By default a new figure is made.
+            Axes to draw on. By default a new figure is made.
 
         Returns
         -------
         PhrasesDisplay
-            What was drawn.
+            Display with the drawn figure.
 
         Raises
         ------
         TypeError
-            If estimator is not one of ours, or a text is not a string.
+            If estimator has another class, or a text is not a string.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
-            If it was not trained with text, a text is empty, or there is but one.
+            If it was not trained with text, a text is empty, or there is only one.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)

@@ -33,9 +33,9 @@ _OTHER_COLOUR = "#999999"
 
 
 class TokensDisplay(SeriesDisplay):
-    """One series with its tokens: where each shape sits, at which level and scale.
+    """One series with its tokens.
 
-    Make it by :meth:`from_estimator`.
+    Use :meth:`from_estimator` to create it.
 
     Parameters
     ----------
@@ -51,29 +51,29 @@ class TokensDisplay(SeriesDisplay):
     channel_names : sequence of str, optional
         Names of all channels.
     channels : sequence of int, optional
-        Channels to draw. By default all, or the first of them: as many as have room in
+        Channels to draw. By default all, or the first of them: as many as fit into
         an Axes, and 24 in a figure of their own.
     sampling_rate : float, optional
         Timepoints per second, for an axis in seconds.
     title : str, optional
-        What is said above.
+        Title of the figure.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_shown,), object
         A row per channel.
     figure_ : Figure or SubFigure
-        What they are in.
+        Figure that contains the axes.
     lines_ : list of Line2D
         The series, by channel.
     reconstructions_ : list of Line2D
         The reconstruction, by channel; empty if it was not given.
     spans_ : list of PolyCollection
-        Stretches of the tokens of each channel.
+        Spans of the tokens of each channel.
     tokens_ : list of LineCollection
-        The tokens of each channel, as pieces of a series.
+        Shapes of the tokens of each channel.
     numbers_ : list of Text
-        Numbers of codes, where there was room.
+        Codes, where there is room.
 
     See Also
     --------
@@ -127,32 +127,32 @@ class TokensDisplay(SeriesDisplay):
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
-            A fitted one.
+            Fitted estimator.
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series. The title says what the
-            case is like among them.
+            Series with the channels of the training series. The title describes the
+            case relative to them.
         case : int, default=0
-            Which one, counted from 0.
+            Index of the case.
         channels : sequence of int or str, optional
             Channels to draw, by index or name. By default all, or the first
-            of them: as many as have room in an Axes, and 24 in a figure of their own.
+            of them: as many as fit into an Axes, and 24 in a figure of their own.
         ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Replaced by the display. Its figure gets constrained layout if it has no
+            layout. By default a new figure is made.
 
         Returns
         -------
         TokensDisplay
-            What was drawn.
+            Display with the drawn figure.
 
         Raises
         ------
         TypeError
-            If estimator is not one of ours, or case is no index.
+            If estimator has another class, or case is not an index.
         NotFittedError
-            If it is not fitted.
+            If the estimator is not fitted.
         ValueError
-            If X has no such case or channel, or does not fit the estimator.
+            If a case or channel does not exist, or X does not match the estimator.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
@@ -160,7 +160,7 @@ class TokensDisplay(SeriesDisplay):
         tokens = estimator.tokens(part)
         length = int(panel.lengths[case])
         names = estimator.channel_names_
-        # A single channel needs no name to be told from others.
+        # A single channel needs no name.
         known = None if len(names) == 1 else names
         if estimator.channel_names is not None:
             known = names
@@ -182,18 +182,18 @@ class TokensDisplay(SeriesDisplay):
         return display.plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw it.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, optional
-            Its place is taken; its figure gets constrained layout if it has none. By
-            default a new figure is made.
+            Replaced by the display. Its figure gets constrained layout if it has no
+            layout. By default a new figure is made.
 
         Returns
         -------
         TokensDisplay
-            Itself.
+            The display itself.
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         channels, _ = self._make_rows(ax)
@@ -214,7 +214,7 @@ class TokensDisplay(SeriesDisplay):
     def _draw_channel(
         self, row: Any, channel: int, tokens: pd.DataFrame, colours: Mapping[int, str]
     ) -> None:
-        """Draw a channel, and its tokens as spans and as pieces of it."""
+        """Draw a channel with spans and shapes of its tokens."""
         from matplotlib.collections import LineCollection
 
         rate = self.sampling_rate or 1
@@ -244,7 +244,7 @@ class TokensDisplay(SeriesDisplay):
             )
 
     def _draw_legend(self, colours: Mapping[int, str], has_others: bool) -> None:
-        """Say what colours and lines mean, in as many columns as there is room for."""
+        """Draw the legend, with as many columns as fit."""
         from matplotlib.lines import Line2D
 
         handles = [Line2D([], [], color=ink(), linewidth=0.8, label="series")]
@@ -273,7 +273,7 @@ class TokensDisplay(SeriesDisplay):
 def _draw_token(
     token: Mapping[Any, Any], shapes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Draw a token as a piece of a series."""
+    """Return the values of a token."""
     code, offset, scale = (
         torch.tensor([token[name]]) for name in ("code", "offset", "scale")
     )
@@ -282,7 +282,7 @@ def _draw_token(
 
 
 def _code_colours(tokens: pd.DataFrame) -> dict[int, str]:
-    """Give colours to the codes that occur most often, the longest of these first."""
+    """Assign colours to the most frequent codes, the longest first."""
     times = tokens.groupby("code")["length"].agg(["count", "sum"])
     ranked = times.sort_values(["count", "sum"], ascending=False, kind="stable").index
     return dict(zip(map(int, ranked), PALETTE, strict=False))

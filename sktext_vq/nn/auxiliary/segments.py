@@ -1,24 +1,31 @@
-"""Tokens whose borders and attributes can be learned.
+"""Learned borders of segments, and losses of series that are drawn from segments.
 
 Segments start where they were cut. A small network may move their borders and correct
-what is read between them, within bounds; before training it does neither.
+their attributes, within bounds; before training it does neither.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.auxiliary import AuxiliaryModule
+from sktext_vq.nn.batches import Outputs, TrainingBatch
+from sktext_vq.nn.codebook import CODE_TEMPERATURE, Codebook
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
+from sktext_vq.nn.losses import empty_loss, reconstruction_loss
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.model import DualBranchModel
 
 MIN_LENGTH = 1.0  # timepoints
 REACH = 0.25  # how far residuals go, in lengths or scales of their anchors
-_N_INPUTS = 2 * N_POINTS + 4
+_N_INPUTS, _N_HIDDEN = 2 * N_POINTS + 4, 64
 
 
 class Tokens(NamedTuple):
@@ -115,7 +122,7 @@ def render(
 
 def quantise(
     shape: Tensor, codebook: Codebook, temperature: float
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor]:
     """Replace shapes by their nearest codes over all heads.
 
     Parameters
@@ -130,8 +137,6 @@ def quantise(
     points : Tensor of shape (..., N_POINTS)
         The codes. Gradients pass straight through to the shapes, as in van den Oord
         et al., NeurIPS 2017, and to all codes by their share in the softmax.
-    index : Tensor of shape (...), int64
-        Which codes.
     soft : Tensor of shape (..., n_codes)
         Softmax over the scores of all codes; gradients pass.
 
@@ -144,17 +149,16 @@ def quantise(
     codes = codebook.codes
     half_norm = 0.5 * codes.square().sum(1)
     scores = shape @ codes.T - half_norm
-    index = scores.argmax(dim=-1)
     soft = torch.softmax(scores / temperature, dim=-1)
     # Shapes have their gradient already: here they only say which codes are near.
     share = torch.softmax((shape.detach() @ codes.T - half_norm) / temperature, dim=-1)
     mixed = share @ codes
-    points = codes[index].detach()
+    points = codes[scores.argmax(dim=-1)].detach()
     points = points + (shape - shape.detach()) + (mixed - mixed.detach())
-    return points, index, soft
+    return points, soft
 
 
-class AttributeDecoder(nn.Module):
+class SegmentRefiner(nn.Module):
     """Correct start, length, offset and scale of segments by what lies around them.
 
     The network sees a segment and its surroundings, twice as long, as eight points
@@ -164,17 +168,15 @@ class AttributeDecoder(nn.Module):
 
     Parameters
     ----------
-    n_hidden : int
-        Units of the hidden layer.
     generator : torch.Generator
         For the weights at the start.
     """
 
-    def __init__(self, n_hidden: int = 64, *, generator: torch.Generator) -> None:
+    def __init__(self, *, generator: torch.Generator) -> None:
         super().__init__()
         # Layers on no device draw no weights from the global generator.
-        self.hidden = nn.Linear(_N_INPUTS, n_hidden, device="meta")
-        self.residual = nn.Linear(n_hidden, 4, device="meta")
+        self.hidden = nn.Linear(_N_INPUTS, _N_HIDDEN, device="meta")
+        self.residual = nn.Linear(_N_HIDDEN, 4, device="meta")
         self.to_empty(device="cpu")
         with torch.no_grad():
             self.hidden.weight.normal_(0, _N_INPUTS**-0.5, generator=generator)
@@ -278,3 +280,138 @@ def _look(series: Tensor, start: Tensor, length: Tensor, end: Tensor) -> Tensor:
     inputs = torch.cat([shapes, torch.stack(rest, dim=2)], dim=2)
     # Windows far outside of the training range say no more than that they are.
     return inputs.nan_to_num(0).clamp(-10, 10)
+
+
+class SegmentReconstruction(AuxiliaryModule):
+    """Refine segments, and draw series from them and their codes.
+
+    Parameters
+    ----------
+    refiner : SegmentRefiner
+    """
+
+    def __init__(self, refiner: SegmentRefiner) -> None:
+        super().__init__()
+        self.refiner = refiner
+
+    def forward(
+        self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
+    ) -> dict[str, Tensor]:
+        """Compute losses of a batch by name, and add tokens to the outputs."""
+        segments = batch.segments
+        if segments is None:
+            return {}
+        n_cases, n_channels, n_timepoints = segments.series.shape
+        rows = n_cases * n_channels
+        series = segments.series.reshape(rows, n_timepoints)
+        start, length, known = (
+            values.reshape(rows, -1)
+            for values in (segments.start, segments.length, segments.known)
+        )
+        ends = segments.ends.repeat_interleave(n_channels)
+        refined = self.refiner(series, start, length, known, ends)
+        codebook = model.tokenizer.codebook
+        points, soft = quantise(refined.shape, codebook, CODE_TEMPERATURE)
+        # Drawn from codes alone: a shape that grew as its scale shrank would let
+        # scales collapse.
+        drawn, _ = quantise(refined.shape.detach(), codebook, CODE_TEMPERATURE)
+        drawn = drawn * (refined.scale + SCALE_FLOOR).unsqueeze(2)
+        drawn = drawn + refined.offset.unsqueeze(2)
+        rebuilt = render(drawn, refined.start, refined.length, known, n_timepoints)
+        observed = segments.observed
+        start, length = refined.start / n_timepoints, refined.length / n_timepoints
+        attributes = torch.stack([refined.offset, refined.scale, start, length], dim=2)
+        tokens = torch.cat([points, attributes], dim=2)
+        outputs.tokens = (
+            tokens.reshape(n_cases, -1, tokens.shape[2]),
+            known.reshape(n_cases, -1),
+        )
+        return {
+            "series": reconstruction_loss(
+                rebuilt,
+                series,
+                None if observed is None else observed.reshape(rows, -1),
+            ),
+            "separation": separation_loss(start, length, known),
+            "usage": usage_loss(soft[known].unsqueeze(1)),
+        }
+
+
+def build(
+    model: DualBranchModel,
+    generator: torch.Generator | None,
+    options: Mapping[str, Any],
+) -> SegmentReconstruction:
+    """Build the module with a refiner that does not move borders yet."""
+    return SegmentReconstruction(
+        SegmentRefiner(generator=generator or torch.Generator())
+    )
+
+
+def separation_loss(
+    start: Tensor, length: Tensor, mask: Tensor, grid: int = 64
+) -> Tensor:
+    """How far segments are from covering every timepoint exactly once.
+
+    Parameters
+    ----------
+    start, length : Tensor of shape (n_series, n_segments)
+        Shares of the series, from 0 to 1. Both get gradients, from the cells of the
+        grid that borders lie in.
+    mask : Tensor of shape (n_series, n_segments), bool
+        False for padding. Series without segments are left out.
+    grid : int, default=64
+        Cells that coverage is computed in.
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean squared deviation of coverage from 1.
+
+    Notes
+    -----
+    VQShape (Wen et al., NeurIPS 2024) keeps segments apart pair by pair; coverage
+    also sees what no segment covers.
+    """
+    known = mask.any(1)
+    if not known.any():
+        return empty_loss(start) + empty_loss(length)
+    edges = torch.linspace(0, 1, grid + 1, dtype=start.dtype, device=start.device)
+    first = start.where(mask, 0.0)[known].unsqueeze(2)
+    last = first + length.where(mask, 0.0)[known].unsqueeze(2)
+    overlap = torch.minimum(last, edges[1:]) - torch.maximum(first, edges[:-1])
+    coverage = grid * overlap.clamp_min(0).sum(1)  # series, cell
+    return (coverage - 1).square().mean()
+
+
+def usage_loss(soft_assignments: Tensor) -> Tensor:
+    """Entropy of each token's choice less the entropy of all tokens' mean choice.
+
+    Low where every token is sure of its code and all codes have tokens.
+
+    Parameters
+    ----------
+    soft_assignments : Tensor of shape (n_tokens, n_heads, n_codes_per_head)
+        Probabilities of codes. Tokens that are not finite are left out.
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean over heads, from minus the logarithm of their size to 0.
+
+    References
+    ----------
+    Yu et al., "Language model beats diffusion: tokenizer is key to visual
+    generation", ICLR 2024.
+    """
+    usable = soft_assignments.detach().isfinite().all(-1).all(-1)
+    kept = soft_assignments[usable]
+    if len(kept) == 0:
+        return kept.sum()
+    return (_entropy(kept) - _entropy(kept.mean(0))).mean()
+
+
+def _entropy(probabilities: Tensor) -> Tensor:
+    """Entropy along the last axis, with a finite slope at 0."""
+    tiny = torch.finfo(probabilities.dtype).tiny
+    return -(probabilities * probabilities.clamp_min(tiny).log()).sum(-1)

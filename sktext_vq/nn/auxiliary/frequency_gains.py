@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import torch
 from torch import Tensor, nn
+
+from sktext_vq.nn.auxiliary import AuxiliaryModule
+from sktext_vq.nn.batches import Outputs, TrainingBatch
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.model import DualBranchModel
+
+N_BANDS = 8
 
 
 class FrequencyGains(nn.Module):
@@ -13,16 +24,13 @@ class FrequencyGains(nn.Module):
     (DCT-II) by a gain between 1/2 and 2, which is 1 before training. The mean of a
     series stays as it is.
 
-    Parameters
-    ----------
-    n_bands : int, default=8
-        Number of bands. The last one has the upper half of the frequencies, each one
-        before it the upper half of what is left, and the first all that is left then:
-        bands are the same shares of the sampling rate in series of every length.
+    The last of `N_BANDS` bands has the upper half of the frequencies, each one before
+    it the upper half of what is left, and the first all that is left then: bands are
+    the same shares of the sampling rate in series of every length.
 
     Attributes
     ----------
-    weight : Parameter of shape (n_bands,)
+    weight : Parameter of shape (N_BANDS,)
         From it come the gains: 0 is a gain of 1.
 
     References
@@ -32,13 +40,13 @@ class FrequencyGains(nn.Module):
     features; here they are over time.
     """
 
-    def __init__(self, n_bands: int = 8) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(n_bands))
+        self.weight = nn.Parameter(torch.zeros(N_BANDS))
 
     @property
     def gains(self) -> Tensor:
-        """Gain of each band, of shape (n_bands,)."""
+        """Gain of each band, of shape (N_BANDS,)."""
         return torch.exp2(torch.tanh(self.weight))
 
     def forward(self, series: Tensor) -> Tensor:
@@ -67,4 +75,27 @@ class FrequencyGains(nn.Module):
         """Return the band of each frequency but 0."""
         frequency = torch.arange(1, n_timepoints, device=self.weight.device)
         octave = torch.frexp(frequency / n_timepoints).exponent  # 0 from 1/2 on
-        return (len(self.weight) - 1 + octave).clamp_min(0)
+        return (N_BANDS - 1 + octave).clamp_min(0)
+
+
+class GainPenalty(AuxiliaryModule):
+    """Penalise gains of the tokenizer that are far from 1."""
+
+    def forward(
+        self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
+    ) -> dict[str, Tensor]:
+        """Compute the squared distance of gains from 1."""
+        gains = model.tokenizer.gains
+        assert isinstance(gains, FrequencyGains)
+        return {"frequency": (gains.gains - 1).square().mean()}
+
+
+def build(
+    model: DualBranchModel,
+    generator: torch.Generator | None,
+    options: Mapping[str, Any],
+) -> GainPenalty:
+    """Build the module, and give the tokenizer gains if it has none."""
+    if model.tokenizer.gains is None:
+        model.tokenizer.gains = FrequencyGains()
+    return GainPenalty()

@@ -1,0 +1,82 @@
+"""Parts of the network that are off by default, each in a file of its own.
+
+A file has a function ``build(model, generator, options)`` that returns an
+:class:`AuxiliaryModule`, or None if the model lacks what the module needs. To remove a
+part, delete its file and its row in `MODULES`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from sktext_vq.nn.batches import Outputs, TrainingBatch
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.model import DualBranchModel
+
+# Names of files, and the losses that need them. Modules run in this order: one may use
+# what earlier ones added to the outputs.
+MODULES = {
+    "frequency_gains": {"frequency"},
+    "codebook_updates": {"codebook", "shape"},
+    "joint_losses": {"contrastive", "demi_cycle", "translation", "calibrated"},
+    "segments": {"series", "separation", "usage", "fused", "distillation"},
+    "digits": {"digits"},
+    "cross_attention": {"fused", "distillation"},
+}
+
+
+class AuxiliaryModule(nn.Module):
+    """Part of the network that computes losses which are off by default."""
+
+    def forward(
+        self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
+    ) -> dict[str, Tensor]:
+        """Compute losses of a batch by name.
+
+        Parameters
+        ----------
+        model : DualBranchModel
+            The network that the module is a part of.
+        batch : TrainingBatch
+        outputs : Outputs
+            What the network and earlier modules computed for the batch.
+        """
+        return {}
+
+
+def load_module(name: str) -> Any:
+    """Import a file of this folder, named as in `MODULES`."""
+    return import_module(f"{__name__}.{name}")
+
+
+def build_modules(
+    model: DualBranchModel,
+    generator: torch.Generator | None,
+    options: Mapping[str, Mapping[str, Any]],
+) -> nn.ModuleDict:
+    """Build the modules that the active losses of a model need.
+
+    Parameters
+    ----------
+    model : DualBranchModel
+        Model with all its other parts.
+    generator : torch.Generator or None
+        Draws initial weights, as for the model.
+    options : mapping
+        Further arguments of modules, by name of the module.
+    """
+    found = {}
+    for name, losses in reversed(MODULES.items()):  # keeps the order of random draws
+        if losses & model.active_losses:
+            found[name] = load_module(name).build(
+                model, generator, options.get(name, {})
+            )
+    return nn.ModuleDict(
+        {name: found[name] for name in MODULES if found.get(name) is not None}
+    )

@@ -1,0 +1,233 @@
+"""Codes that move towards what both branches match with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from sktext_vq.nn.auxiliary import AuxiliaryModule
+from sktext_vq.nn.batches import Outputs, TrainingBatch
+from sktext_vq.nn.codebook import BRANCHES, MAX_SHIFT, Codebook, finite_rows
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.model import DualBranchModel
+
+# Text has a say in where codes move, but must not drag a shape off its signal.
+BRANCH_WEIGHTS = {"signal": 1.0, "text": 0.25}
+# Of the share that each code would get if all were used alike.
+_DEAD = 0.02
+_MAX_RECENT = 512
+_MAX_REACH = 0.999  # of the cap: at the cap itself, `shift` would be infinite
+
+
+class CodebookUpdates(AuxiliaryModule):
+    """Moving averages of the codes, and replacement of unused codes.
+
+    Parameters
+    ----------
+    n_codes, code_dim : int
+        Sizes of the codebook.
+
+    Notes
+    -----
+    In training, each branch reports its matches to :meth:`observe`, and one
+    :meth:`commit` per optimiser step applies all reports at once. So it does not matter
+    which branch comes first: with updates at every match, the last caller would own
+    the codes.
+    """
+
+    _counts: Tensor
+    _sums: Tensor
+    _recent: Tensor
+
+    def __init__(self, n_codes: int, code_dim: int) -> None:
+        super().__init__()
+        # Of the current step. Never on the device "meta": files do not have them.
+        counts = torch.zeros(len(BRANCHES), n_codes, dtype=torch.float64, device="cpu")
+        for name, value in (
+            ("_counts", counts),
+            ("_sums", counts.new_zeros(*counts.shape, code_dim)),
+            ("_recent", torch.zeros(0, code_dim, device="cpu")),
+        ):
+            self.register_buffer(name, value, persistent=False)
+        self._seen: dict[str, list[Tensor]] = {branch: [] for branch in BRANCHES}
+
+    def forward(
+        self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
+    ) -> dict[str, Tensor]:
+        """Return the distance of windows from their codes, where features change."""
+        error = outputs.signal.shape_error
+        return {} if error is None else {"shape": error}
+
+    def observe(self, branch: str, vectors: Tensor, weights: Tensor) -> None:
+        """Note what one branch has matched in this optimiser step.
+
+        May be called several times a step, in any order. Nothing but sums changes
+        until :meth:`commit`.
+
+        Parameters
+        ----------
+        branch : str
+            One of ``BRANCHES``.
+        vectors : Tensor of shape (n, code_dim)
+            What was matched. Rows that are not finite are left out.
+        weights : Tensor of shape (n, n_codes)
+            How each vector is distributed over codes: 1 for the code chosen in each
+            head, or probabilities per head. Rows that are not finite are left out.
+        """
+        row = _row(branch)
+        vectors, weights = finite_rows(vectors.detach(), weights.detach())
+        weights = weights.to(self._sums)
+        self._counts[row] += weights.sum(0)
+        self._sums[row].addmm_(weights.T, vectors.to(self._sums))
+        self._seen[branch].append(_spread(vectors, _MAX_RECENT).to(self._recent))
+
+    def gather(
+        self, add: Callable[[Tensor], Tensor], collect: Callable[[Tensor], Tensor]
+    ) -> None:
+        """Add what other processes have observed in this step.
+
+        Parameters
+        ----------
+        add : callable
+            Returns the sum of a tensor over processes.
+        collect : callable
+            Returns the rows of a tensor of all processes, in the same order in each.
+        """
+        self._counts.copy_(add(self._counts))
+        self._sums.copy_(add(self._sums))
+        self._seen = {branch: [collect(self._pool(branch))] for branch in BRANCHES}
+
+    @torch.no_grad()
+    def commit(
+        self,
+        codebook: Codebook,
+        rate: float,
+        generator: torch.Generator,
+        *,
+        quotas: dict[str, int] | None = None,
+    ) -> None:
+        """Learn from what the branches have matched, once per optimiser step.
+
+        The average usage is updated; codes move towards the mean of what they were
+        matched with, in which branches have ``BRANCH_WEIGHTS``, whatever their number
+        of vectors; and codes that no branch uses are replaced by windows of the signal.
+        Without observations, nothing happens.
+
+        Parameters
+        ----------
+        codebook : Codebook
+        rate : float
+            How far codes move towards the mean of their vectors, from 0 to 1. Moves
+            go into `shift` and so end at ``MAX_SHIFT``.
+        generator : torch.Generator
+            Source of randomness; the global one is left alone.
+        quotas : dict of str to int, optional
+            Maximum number of unused codes to replace, for each branch: for "signal" by
+            windows at random, for "text" by the windows nearest to text vectors at
+            random. By default none.
+
+        Notes
+        -----
+        Windows are those of this step or, if it had none, of the last commit that
+        replaced codes, 512 at most; text vectors are those of this step. A code is
+        unused if each branch gives it less than 2 % of an equal share. A replaced code
+        counts as having twice that, so that it has time to be found. No window becomes
+        a code twice.
+        """
+        quotas = quotas or {}
+        for branch in quotas:
+            _row(branch)
+        codebook.update_usage(self._counts)
+        if rate > 0:
+            self._move(codebook, rate)
+        if any(quotas.values()) and bool(self._counts.any()):
+            self._revive(codebook, quotas, generator)
+        self._counts.zero_()
+        self._sums.zero_()
+        self._seen = {branch: [] for branch in BRANCHES}
+
+    def _move(self, codebook: Codebook, rate: float) -> None:
+        """Move codes a part of the way to the means of their vectors."""
+        totals = self._counts.sum(1)
+        factors = totals.new_tensor([BRANCH_WEIGHTS[name] for name in BRANCHES])
+        factors = torch.where(totals > 0, factors / totals, 0.0)
+        mass = factors @ self._counts
+        moved = mass > 0
+        sums = torch.tensordot(factors, self._sums, 1)
+        means = sums[moved] / mass[moved, None]
+        seeds = codebook.seeds[moved].double()
+        codes = codebook.codes[moved].double()
+        away = codes + rate * (means - codes) - seeds
+        away -= away.mean(1, keepdim=True)
+        reach = MAX_SHIFT * seeds.norm(dim=1, keepdim=True)
+        # The inverse of what `codes` does to a shift. A flat code cannot move.
+        away = torch.where(reach > 0, away / reach, 0.0)
+        length = away.norm(dim=1, keepdim=True)
+        away *= _MAX_REACH / length.clamp_min(_MAX_REACH)
+        shift = away / (1 - away.square().sum(1, keepdim=True)).sqrt()
+        codebook.shift[moved] = shift.to(codebook.shift.dtype)
+
+    def _revive(
+        self, codebook: Codebook, quotas: dict[str, int], generator: torch.Generator
+    ) -> None:
+        """Replace codes that no branch uses by recent windows of the signal."""
+        windows = self._pool("signal")
+        if len(windows):
+            self._recent = _spread(windows, _MAX_RECENT)
+        dead = (codebook.usage < _DEAD / codebook.n_codes).all(0).nonzero().squeeze(1)
+        known = (self._recent[:, None] == codebook.seeds).all(2).any(1)
+        windows = self._recent[~known]
+        if len(dead) == 0 or len(windows) == 0:
+            return
+        # Where fewer codes are dead than are asked for, chance shares them out.
+        turns = [row for row, b in enumerate(BRANCHES) for _ in range(quotas.get(b, 0))]
+        turns = _shuffle(torch.tensor(turns), generator)[: len(dead)].tolist()
+        texts = _shuffle(self._pool("text"), generator)[: sum(turns)]
+        near = torch.unique(torch.cdist(texts, windows).argmin(1))
+        left = torch.ones(len(windows), dtype=torch.bool, device=windows.device)
+        left[near] = False
+        chosen = _shuffle(windows[left], generator)[: len(turns) - sum(turns)]
+        chosen = torch.cat([windows[near], chosen])
+        dead = _shuffle(dead, generator)[: len(chosen)]
+        codebook.seeds[dead] = chosen
+        codebook.shift[dead] = 0
+        observed = (codebook.usage.sum(1, keepdim=True) > 0).to(codebook.usage)
+        codebook.usage[:, dead] = 2 * _DEAD / codebook.n_codes * observed
+
+    def _pool(self, branch: str) -> Tensor:
+        """Vectors that a branch showed in this step, whatever the order of calls."""
+        rows = torch.cat([self._recent[:0], *self._seen[branch]])
+        return torch.unique(rows, dim=0)  # which sorts
+
+
+def build(
+    model: DualBranchModel,
+    generator: torch.Generator | None,
+    options: Mapping[str, Any],
+) -> CodebookUpdates:
+    """Build the module for the codebook of a model."""
+    return CodebookUpdates(*model.tokenizer.codebook.seeds.shape)
+
+
+def _row(branch: str) -> int:
+    """Where the statistics of a branch are."""
+    if branch not in BRANCHES:
+        raise ValueError(f"Unknown branch {branch!r}. Known are {BRANCHES}.")
+    return BRANCHES.index(branch)
+
+
+def _spread(rows: Tensor, n_most: int) -> Tensor:
+    """Return all rows, or as many as wanted at equal distances."""
+    if len(rows) <= n_most:
+        return rows
+    return rows[torch.arange(n_most, device=rows.device) * len(rows) // n_most]
+
+
+def _shuffle(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """Return rows in random order."""
+    order = torch.randperm(len(rows), generator=generator, device=generator.device)
+    return rows[order.to(rows.device)]

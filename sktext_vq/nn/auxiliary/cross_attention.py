@@ -1,0 +1,210 @@
+"""Cross-attention of both branches, for training: prediction does without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sktext_vq.nn.auxiliary import AuxiliaryModule
+from sktext_vq.nn.batches import Outputs, TrainingBatch
+from sktext_vq.nn.constants import N_POINTS
+from sktext_vq.nn.initialisation import draw_weights
+from sktext_vq.nn.losses import empty_loss
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.model import DualBranchModel
+
+_ATTENTION_HEADS = 4
+
+
+class Fusion(nn.Module):
+    """Signal asks text, text asks signal, and a head on each answer.
+
+    Keys are sequences: with a single key attention ignores what is asked. What is
+    given as text has to be the same for all cases (prompts of every class) or come from
+    the series itself (captions): a prompt of the right class alone would give the
+    class away. Where text is left out, a learned null token takes its place.
+
+    Parameters
+    ----------
+    dim : int
+        Width of tokens.
+    n_classes : int
+    """
+
+    DEPENDS_ON: ClassVar = {"signal_head": {"classes"}, "text_head": {"classes"}}
+
+    def __init__(self, dim: int, n_classes: int) -> None:
+        super().__init__()
+        self.share = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim))
+        self.null = nn.Parameter(torch.zeros(1, 1, dim))
+        self.signal_asks, self.text_asks = (
+            nn.MultiheadAttention(dim, _ATTENTION_HEADS, batch_first=True)
+            for _ in range(2)
+        )
+        self.signal_out, self.text_out = (
+            nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, dim), nn.GELU())
+            for _ in range(2)
+        )
+        self.signal_head, self.text_head = (nn.Linear(dim, n_classes) for _ in range(2))
+
+    def forward(
+        self,
+        signal: Tensor,
+        signal_known: Tensor,
+        text: Tensor,
+        text_known: Tensor,
+        keep_text: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Let the branches ask each other.
+
+        Parameters
+        ----------
+        signal : Tensor of shape (n_cases, n_signal_tokens, dim)
+        signal_known : Tensor of shape (n_cases, n_signal_tokens), bool
+            False for padding.
+        text : Tensor of shape (n_cases, n_text_tokens, dim)
+        text_known : Tensor of shape (n_cases, n_text_tokens), bool
+        keep_text : Tensor of shape (n_cases,), bool
+            Cases whose text is used; the others see the null token.
+
+        Returns
+        -------
+        signal_logits, text_logits : Tensor of shape (n_cases, n_classes)
+            Of the head on what signal tokens learned from text, and the other way.
+        """
+        signal = self.share(signal.masked_fill(~signal_known.unsqueeze(2), 0))
+        text = self.share(text.masked_fill(~text_known.unsqueeze(2), 0))
+        null = self.null.expand(len(text), 1, -1)
+        text = torch.cat([null, text], dim=1)
+        text_known = text_known & keep_text.unsqueeze(1)
+        text_known = torch.cat([~keep_text.unsqueeze(1), text_known], dim=1)
+        heard, _ = self.signal_asks(
+            signal, text, text, key_padding_mask=~text_known, need_weights=False
+        )
+        told, _ = self.text_asks(
+            text, signal, signal, key_padding_mask=~signal_known, need_weights=False
+        )
+        return (
+            self.signal_head(_mean(self.signal_out(signal + heard), signal_known)),
+            self.text_head(_mean(self.text_out(text + told), text_known)),
+        )
+
+
+def _mean(tokens: Tensor, known: Tensor) -> Tensor:
+    weight = known.unsqueeze(2).to(tokens.dtype)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp_min(1)
+
+
+class CrossAttention(AuxiliaryModule):
+    """Classify segments and texts that attend to each other.
+
+    Parameters
+    ----------
+    dim : int
+        Width of the joint embedding space.
+    n_classes, n_channels : int
+    """
+
+    DEPENDS_ON: ClassVar = {"channel_embedding": {"channels"}}
+
+    def __init__(self, dim: int, n_classes: int, n_channels: int) -> None:
+        super().__init__()
+        self.fusion = Fusion(dim, n_classes)
+        self.token_projection = nn.Linear(N_POINTS + 4, dim)
+        self.channel_embedding = nn.Embedding(n_channels, dim)
+
+    def forward(
+        self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
+    ) -> dict[str, Tensor]:
+        """Compute losses of both heads, and those that teach the sensor-only head."""
+        segments = batch.segments
+        if segments is None or outputs.tokens is None or not outputs.texts:
+            return {}
+        assert batch.classes is not None
+        tokens, known = outputs.tokens
+        n_cases, n_channels = segments.series.shape[:2]
+        channel = torch.arange(n_channels, device=tokens.device)
+        channel = channel.repeat_interleave(known.shape[1] // n_channels)
+        signal = self.token_projection(tokens) + self.channel_embedding(channel)
+        # Prompts of all classes are the same for every case; captions are its own.
+        sentences, sentences_known = [], []
+        for text in outputs.texts:
+            rows = text.texts.sentences
+            if text.are_classes:
+                used = rows[rows >= 0]
+                sentences.append(text.sentences[used].expand(n_cases, -1, -1))
+                sentences_known.append(known.new_ones(n_cases, len(used)))
+            else:
+                owner = text.owner[segments.case].unsqueeze(1)
+                own = torch.where(owner >= 0, rows[owner[:, 0].clamp_min(0)], -1)
+                sentences.append(text.sentences[own.clamp_min(0)])
+                sentences_known.append(own >= 0)
+        text_known = torch.cat(sentences_known, dim=1)
+        keep = segments.keep_text & text_known.any(dim=1)
+        logits = self.fusion(
+            signal, known, torch.cat(sentences, dim=1), text_known, keep
+        )
+        classes = batch.classes[segments.case]
+        found = {
+            "fused": sum(
+                (F.cross_entropy(each, classes, model.class_weight) for each in logits),
+                start=logits[0].new_zeros(()),
+            )
+        }
+        if outputs.class_logits is not None:
+            found["distillation"] = distillation_loss(
+                outputs.class_logits[segments.case], (logits[0] + logits[1]) / 2
+            )
+        return found
+
+
+def build(
+    model: DualBranchModel,
+    generator: torch.Generator | None,
+    options: Mapping[str, Any],
+) -> CrossAttention | None:
+    """Build the module if the model has text and classes."""
+    if model.text is None or model.class_head is None:
+        return None
+    with torch.device("meta"):
+        module = CrossAttention(
+            model.projection.out_features,
+            model.class_head.out_features,
+            model.tokenizer.n_channels,
+        )
+    draw_weights(module, generator)
+    return module
+
+
+def distillation_loss(
+    student_logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0
+) -> Tensor:
+    """Kullback-Leibler divergence from a teacher, which gets no gradient.
+
+    Parameters
+    ----------
+    student_logits, teacher_logits : Tensor of shape (n_cases, n_classes)
+    temperature : float, default=2.0
+        Divides logits; its square multiplies the loss, so that gradients keep their
+        size.
+
+    Returns
+    -------
+    Tensor, scalar
+        Mean over cases.
+
+    References
+    ----------
+    Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", 2015.
+    """
+    if student_logits.numel() == 0:
+        return empty_loss(student_logits)
+    student = (student_logits / temperature).log_softmax(1)
+    teacher = (teacher_logits.detach() / temperature).log_softmax(1)
+    divergence = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
+    return temperature**2 * divergence

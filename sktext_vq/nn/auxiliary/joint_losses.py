@@ -1,0 +1,157 @@
+"""More losses in the joint embedding space."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sktext_vq.nn.auxiliary import AuxiliaryModule
+from sktext_vq.nn.batches import Outputs, TrainingBatch
+from sktext_vq.nn.losses import code_loss, empty_loss
+
+if TYPE_CHECKING:
+    from sktext_vq.nn.model import DualBranchModel
+
+# Of the calibrated loss, in squared distances of unit vectors.
+_CALIBRATION_WIDTH = 0.5
+_USE_TEXT_VECTORS = {"demi_cycle", "translation", "calibrated"}
+
+
+class JointLosses(AuxiliaryModule):
+    """Contrastive loss, demi-cycles, translation and calibrated loss."""
+
+    def forward(
+        self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
+    ) -> dict[str, Tensor]:
+        """Compute losses of a batch by name."""
+        found = {}
+        if "contrastive" in model.active_losses and outputs.class_logits is not None:
+            assert batch.classes is not None
+            found["contrastive"] = supervised_contrastive(
+                outputs.embedded, batch.classes
+            )
+        by_kind = defaultdict(list)
+        texts = outputs.texts if model.active_losses & _USE_TEXT_VECTORS else []
+        for text in texts:
+            assert model.back_projection is not None
+            described = text.owner >= 0
+            owner = text.owner[described]
+            vectors = F.normalize(text.texts.vectors(), dim=1)
+            from_text = model.back_projection(text.embedded)
+            from_series = model.back_projection(outputs.embedded[described])
+            by_kind["demi_cycle"].append(cosine_loss(from_text, vectors))
+            by_kind["translation"].append(cosine_loss(from_series, vectors[owner]))
+            from_series = F.normalize(from_series, dim=1)
+            right = (from_series - vectors[owner]).square().sum(1)
+            wrong = (from_series - vectors[owner.roll(1)]).square().sum(1)
+            other = owner != owner.roll(1)
+            by_kind["calibrated"].append(
+                calibrated_loss(right[other], wrong[other], _CALIBRATION_WIDTH)
+            )
+        found |= {name: torch.stack(each).mean() for name, each in by_kind.items()}
+        if "demi_cycle" in model.active_losses:
+            rebuilt = model.decoder(outputs.embedded, model.tokenizer.codebook)
+            of_series = code_loss(rebuilt, outputs.signal.usage)
+            found["demi_cycle"] = of_series + found.get("demi_cycle", 0)
+        return found
+
+
+def build(
+    model: DualBranchModel,
+    generator: torch.Generator | None,
+    options: Mapping[str, Any],
+) -> JointLosses:
+    """Build the module; it has no weights."""
+    return JointLosses()
+
+
+def supervised_contrastive(
+    embeddings: Tensor, classes: Tensor, temperature: float = 0.1
+) -> Tensor:
+    """Pull cases of a class together, and away from those of all others.
+
+    For every case, the mean over the other cases of its class of their cross-entropy
+    among all other cases. Cases alone in their class are compared with, no more.
+
+    Parameters
+    ----------
+    embeddings : Tensor of shape (n_cases, space_dim)
+        Unit vectors.
+    classes : Tensor of shape (n_cases,), int64
+    temperature : float, default=0.1
+        Divides cosines.
+
+    Returns
+    -------
+    Tensor, scalar
+
+    References
+    ----------
+    Khosla et al., "Supervised contrastive learning", NeurIPS 2020: `L_out`.
+    """
+    itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
+    positive = (classes[:, None] == classes) & ~itself
+    n_positives = positive.sum(1)
+    known = n_positives > 0
+    if not known.any():
+        return empty_loss(embeddings)
+    cosines = embeddings @ embeddings.T / temperature
+    logs = cosines.masked_fill(itself, -torch.inf).log_softmax(1)
+    # The entry of a case itself is -inf, and -inf * 0 is nan.
+    sums = logs.where(positive, 0.0).sum(1)
+    return -(sums[known] / n_positives[known]).mean()
+
+
+def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """1 - cosine of vectors with their targets, on average.
+
+    Parameters
+    ----------
+    predicted, target : Tensor of shape (..., n_dims)
+
+    Returns
+    -------
+    Tensor, scalar
+        From 0 to 2; vectors of zeros count as 1.
+
+    References
+    ----------
+    Devillers, Maytié and VanRullen, "Semi-supervised multimodal representation
+    learning through a global workspace", 2023, whose translations and cycles have
+    squared errors: for text embeddings, only directions mean anything.
+    """
+    cosines = F.cosine_similarity(predicted, target, dim=-1)
+    return (1 - cosines).mean() if cosines.numel() else empty_loss(predicted)
+
+
+def calibrated_loss(right: Tensor, wrong: Tensor, width: float) -> Tensor:
+    """Bring right pairs nearer than wrong ones, with a bounded penalty.
+
+    A pair that cannot be told from a wrong one costs one half, and one that is much
+    worse costs 1, so that a few such pairs do not rule the rest.
+
+    Parameters
+    ----------
+    right, wrong : Tensor of shape (n_pairs,)
+        Squared distances of right and of wrong pairs.
+    width : float
+        Difference of distances over which the penalty rises.
+
+    Returns
+    -------
+    Tensor, scalar
+        From 0 to 1.
+
+    References
+    ----------
+    Wu et al., "Frequency-semantic enhanced variational autoencoder for zero-shot
+    skeleton-based action recognition", ICCV 2025.
+    """
+    if right.numel() == 0:
+        return empty_loss(right) + empty_loss(wrong)
+    return torch.sigmoid((right - wrong) / width).mean()
