@@ -54,8 +54,10 @@ def predict_by_network(model: Any, X: Any) -> NDArray[Any]:
     network = model.network_.model
     extractor = model.features_.select(network.kept.numpy())
     features = extractor.transform(model.check_X(X), Execution())
-    logits = network.logits(torch.from_numpy(features))
-    return model.classes_[logits.argmax(dim=1).numpy()]
+    with torch.inference_mode():
+        scaled = network.standardise_picked(torch.from_numpy(features))
+        best = network.class_head(scaled).argmax(dim=1).numpy()
+    return model.classes_[best]
 
 
 def class_scores_of_text(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:

@@ -451,9 +451,6 @@ def two_sensor_sets(tmp_path):
         y = np.repeat(labels, 4)
         X = rng.normal(np.repeat(np.arange(6), 4)[:, None, None], 1, (24, 9, 24))
         parts = {"X_train": X, "y_train": y, "X_test": X, "y_test": y}
-        people = {"subject_train": np.tile([1, 2, 3, 4], 6)}
-        people["subject_test"] = people["subject_train"] + 4
-        parts |= people
         np.savez(tmp_path / f"{name}.npz", channel_names=channels, **parts)
     return tmp_path
 
@@ -502,12 +499,18 @@ def test_windows_of_drift_are_consecutive_or_mixed():
 
 
 @pytest.mark.parametrize("people", ["test", "training"])
-def test_drift_of_a_small_set(people, two_sensor_sets, monkeypatch):
+def test_drift_of_a_small_set(people, tmp_path, monkeypatch):
     monkeypatch.setattr(drift, "_DRAWS", 2)
     monkeypatch.setattr(drift, "_CLEAN_DRAWS", 3)
-    more = ("--data", str(two_sensor_sets), "--sets", "MotionSense")
+    X = np.random.default_rng(0).normal(size=(96, 6, 50))
+    X[:, 2] += 1  # gravity, in g
+    y, subjects = np.tile(["walking", "running"], 48), np.repeat(range(4), 24)
+    parts = {"X_train": X, "y_train": y, "X_test": X, "y_test": y}
+    subjects = {"subject_train": subjects, "subject_test": subjects + 4}
+    np.savez(tmp_path / "Set.npz", channel_names=shift.CHANNELS, **parts, **subjects)
+    more = ("--data", str(tmp_path), "--sets", "Set")
     only = ("--only", "fault", "none", "g and m/s^2", "--set", f"people={people}")
-    frame, page = run("drift", two_sensor_sets, *more, *only)
+    frame, page = run("drift", tmp_path, *more, *only)
     assert frame["draws"].tolist() == [3] * 5 + [2] * 5
     assert frame["people"].unique().tolist() == [people]
     noticed = frame.groupby("fault")["noticed"].mean()

@@ -17,7 +17,7 @@ from benchmarks.tables import markdown
 
 SIZES = (1, 10, 100)
 OF = ("one person and class", "mixed")
-_DRAWS, _CLEAN_DRAWS = 50, 500
+_DRAWS, _CLEAN_DRAWS = 40, 300
 _GRAVITY = 9.80665
 
 Array = NDArray[np.float64]
