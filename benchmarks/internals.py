@@ -42,7 +42,7 @@ def add_copies(
 
 def has_loss(model: Any, name: str) -> bool:
     """Return whether a classifier was trained with a loss."""
-    return model.network_ is not None and name in model.network_.model.parts
+    return any(f"train_{name}" in epoch for epoch in model.history_)
 
 
 def predict_by_network(model: Any, X: Any) -> NDArray[Any]:
@@ -52,10 +52,10 @@ def predict_by_network(model: Any, X: Any) -> NDArray[Any]:
     from sktext_vq._features.extractor import Execution
 
     network = model.network_.model
-    extractor = model.features_.select(network.kept.numpy())
+    extractor = model.features_.select(network.selected.numpy())
     features = extractor.transform(model.check_X(X), Execution())
     with torch.inference_mode():
-        scaled = network.standardise_picked(torch.from_numpy(features))
+        scaled = network.standardise(torch.from_numpy(features))
         best = network.class_head(scaled).argmax(dim=1).numpy()
     return model.classes_[best]
 

@@ -187,8 +187,7 @@ def check_variant(variant: str, model: Any) -> None:
         raise RuntimeError(f"{variant} should be {stage!r}, but is {found!r}.")
     for name, weight in (model.loss_weights or {}).items():
         # "codebook" is not a loss: codes that are learned have the loss "shape".
-        shown = f"train_{'shape' if name == 'codebook' else name}"
-        if (weight > 0) != any(shown in epoch for epoch in model.history_):
+        if (weight > 0) != has_loss(model, "shape" if name == "codebook" else name):
             raise RuntimeError(f"{variant}: the loss {name!r} does not follow {weight}")
 
 
