@@ -77,21 +77,21 @@ def _small_parameters(**closed_form: Any) -> list[dict[str, Any]]:
 class VQTextSktimeClassifier(BaseClassifier):
     """Classify series by histograms of shape tokens, as sktime's classifier.
 
-    Holds a :class:`~sktext_vq.VQTextClassifier`, and predicts what that does.
+    Wraps a :class:`~sktext_vq.VQTextClassifier`.
 
     Parameters
     ----------
-    [[parameters]]
+    [[text_parameters]]
     class_weight : dict, "balanced" or None, default=None
         Weights of classes, as in scikit-learn.
+    [[other_parameters]]
 
     Attributes
     ----------
     classifier_ : VQTextClassifier
-        What was fitted. It has ``tokens``, ``describe_codes``, ``predict_zero_shot``
-        and so on. Missing if there was one class only, which sktime predicts itself
-        after a warning, and if y had several columns, each of which is predicted by
-        one of ``classifiers_``.
+        Fitted classifier, with ``tokens``, ``describe_codes``, ``predict_zero_shot``
+        and so on. Not set if y has a single class, which sktime predicts itself after a
+        warning, and if y has several columns: see ``classifiers_``.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_classes_ : int
@@ -104,15 +104,14 @@ class VQTextSktimeClassifier(BaseClassifier):
 
     Notes
     -----
-    sktime's ``fit`` takes X and y only, so there are no texts of single cases, and no
-    ``init``. Prompts of classes, own texts about them and captions work: they are in
-    ``text``.
+    sktime's ``fit`` takes X and y only, without texts of cases and without ``init``.
+    The parameter ``text`` works as in scikit-learn's version.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
-    Series of unequal length and missing values are taken as they are. ``numpy3D`` is
-    the fastest, ``nested_univ`` the slowest. Infinity, and a series of which a channel
-    has no value at all, raise a ValueError; text raises a TypeError or a ValueError.
+    Unequal lengths and missing values are supported. ``numpy3D`` is the fastest type,
+    ``nested_univ`` the slowest. Infinite values and channels without a value raise a
+    ValueError; strings raise a TypeError or a ValueError.
 
     Examples
     --------
@@ -229,7 +228,8 @@ class VQTextSktimeTransformer(BaseTransformer):
 
     Parameters
     ----------
-    [[parameters]]
+    [[text_parameters]]
+    [[other_parameters]]
 
     Attributes
     ----------
@@ -251,9 +251,9 @@ class VQTextSktimeTransformer(BaseTransformer):
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
     an array of shape (n_timepoints, n_channels) is one series to sktime's transformers.
-    Series of unequal length and missing values are taken as they are. ``numpy3D`` is
-    the fastest, ``nested_univ`` the slowest. Infinity, and a series of which a channel
-    has no value at all, raise a ValueError; text raises a TypeError or a ValueError.
+    Unequal lengths and missing values are supported. ``numpy3D`` is the fastest type,
+    ``nested_univ`` the slowest. Infinite values and channels without a value raise a
+    ValueError; strings raise a TypeError or a ValueError.
     Rows of the data frame have the names that the cases have in X.
 
     Examples
