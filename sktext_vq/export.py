@@ -384,7 +384,7 @@ def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[Any]]:
     numbers: NDArray[Any] = np.arange(tokenizer.layout.n_features)
     for kind in tokenizer.layout.split(numbers):
         blocks = kind[:, :, d].swapaxes(0, 1)
-        # Not -1: there may be no matches at all.
+        # Not -1, which is undefined without matches.
         yield blocks.reshape(len(VIEWS) * tokenizer.n_channels, *blocks.shape[2:])
 
 

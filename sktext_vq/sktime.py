@@ -223,8 +223,7 @@ class VQTextSktimeClassifier(BaseClassifier):
 class VQTextSktimeTransformer(BaseTransformer):
     """Turn series into histograms of shape tokens, as sktime's transformer.
 
-    Holds a :class:`~sktext_vq.VQTextTransformer`, and returns what that does, as a
-    data frame.
+    Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
 
     Parameters
     ----------
@@ -234,8 +233,7 @@ class VQTextSktimeTransformer(BaseTransformer):
     Attributes
     ----------
     transformer_ : VQTextTransformer
-        What was fitted. It has ``tokens``, ``describe_codes``, ``similarity`` and so
-        on.
+        Fitted transformer, with ``tokens``, ``describe_codes``, ``similarity`` and so on.
 
     See Also
     --------
@@ -244,10 +242,9 @@ class VQTextSktimeTransformer(BaseTransformer):
 
     Notes
     -----
-    sktime's ``fit`` takes X and y only, so there are no texts of single cases, and no
-    ``init``. Prompts of classes, own texts about them and captions work: they are in
-    ``text``. Labels y
-    are optional; they choose features and guide training.
+    sktime's ``fit`` takes X and y only, without texts of cases and without ``init``.
+    The parameter ``text`` works as in scikit-learn's version. Labels y are optional;
+    they are used to select features and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
     an array of shape (n_timepoints, n_channels) is one series to sktime's transformers.

@@ -41,7 +41,7 @@ _STATISTICS = (
 # Which of them summaries are about: by view, levels or scales, location or spread.
 # Levels that are far apart and large scales both make a series vary much.
 _ABOUT = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
-# Which say whether it is high: large changes may cancel within windows.
+# Statistics of whether a channel is high; large changes may cancel within windows.
 _TELLS = _ABOUT * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
 _MIN_NAMED_SHARE = 0.1  # of the largest contribution of a statistic
 INTERCEPT = "intercept"

@@ -84,7 +84,7 @@ class ProgressBar(Callback):
 
 
 class CheckLoss(Callback):
-    """End training at the first loss that is no number."""
+    """Stop training at the first loss that is not finite."""
 
     def on_batch_end(
         self, net: Any, loss: Any = None, training: bool = False, **kwargs: Any

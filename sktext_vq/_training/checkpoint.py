@@ -211,7 +211,7 @@ def _check_state(state: TrainingState) -> None:
 def _differences(
     there: dict[str, Fingerprint], here: dict[str, Fingerprint]
 ) -> Iterator[str]:
-    """Say what is not the same."""
+    """Yield the arguments and parameters that differ."""
     unknown = Fingerprint("unknown", "")
     for name in {**there, **here}:
         old, new = there.get(name, unknown), here.get(name, unknown)
@@ -252,7 +252,7 @@ def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None
         raise LookupError(f"tensors {sorted(own.keys() ^ tensors.keys())}")
     for name, tensor in tensors.items():
         shape, wanted = tensor.shape, own[name].shape
-        if name.endswith("_recent"):  # of as many rows as there were
+        if name.endswith("_recent"):  # whose number of rows varies
             shape, wanted = shape[1:], wanted[1:]
         if shape != wanted or tensor.dtype != own[name].dtype:
             raise ValueError(f"tensor {name} of {tensor.dtype}, {tuple(tensor.shape)}")
@@ -268,6 +268,6 @@ def write_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         for name, tensor in tensors.items():
             if own[name].shape == tensor.shape:
                 own[name].copy_(tensor)
-            else:  # a buffer of as many rows as there were
+            else:  # a buffer whose number of rows varies
                 owner, _, last = name.rpartition(".")
                 setattr(module.get_submodule(owner), last, tensor.to(own[name]))

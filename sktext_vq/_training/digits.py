@@ -167,7 +167,7 @@ class DigitCodec:
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_values)
-            In the units of the series; NaN where the digits are no number.
+            In the units of the series; NaN where digits are not a valid number.
         """
         branch: Any = model.auxiliary["digits"].branch
         words, digits, known = self.write(panel)

@@ -143,7 +143,7 @@ def _encode(
 
 
 def check_case_texts(texts: Any, n_cases: int) -> list[str]:
-    """Return texts of all cases as a list, or say what is wrong with them."""
+    """Check texts of all cases, and return them as a list."""
     array = np.asarray(texts, dtype=object)
     if array.shape != (n_cases,):
         raise ValueError(
@@ -235,4 +235,4 @@ def _sentences(text: str) -> list[str]:
     found = [part for part in _SENTENCE_END.split(text.strip()) if part]
     return found[:_MAX_SENTENCES] or [
         text
-    ]  # an empty text is for the encoder to refuse
+    ]  # the encoder raises an error for empty texts

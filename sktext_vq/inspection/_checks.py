@@ -15,7 +15,7 @@ from sktext_vq.inspection._content import Answers, number, time
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
-_UNBALANCED = 3  # times as many of the largest class as of the smallest
+_UNBALANCED = 3  # ratio of cases of the largest class to those of the smallest
 _FEW = 5  # cases of a class whose scores are rough
 _NAMED = 5  # names in a list
 

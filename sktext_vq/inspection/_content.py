@@ -102,7 +102,7 @@ def span(start: float, stop: float, sampling_rate: float | None) -> str:
 
 
 def score(answers: Answers) -> dict[str, Any] | None:
-    """Score all cases and each class, and count who is taken for whom."""
+    """Compute scores of all cases and of each class, and the confusion matrix."""
     labels, true, probabilities = answers.labels, answers.true, answers.probabilities
     if true is None or probabilities is None:
         return None

@@ -14,7 +14,7 @@ _LEAST = 1e-6  # windows in all; less is rounding
 
 @torch.inference_mode()
 def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) -> Tensor:
-    """Share out what features of one series contribute over its timepoints.
+    """Distribute contributions of features over the timepoints of a series.
 
     Parameters
     ----------

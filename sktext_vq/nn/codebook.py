@@ -12,9 +12,8 @@ BRANCHES = ("signal", "text")
 
 MIN_CODES_PER_HEAD = 16
 
-# How far training may move a code from the real window that it was seeded with, as a
-# share of the code's length: further, and the shape shown for a code is no longer
-# found in the data.
+# Maximum distance of a code from the window that it was seeded with, as a share of its
+# norm. Shapes of codes that move farther do not occur in the data.
 MAX_SHIFT = 0.15
 
 # Straight-through gradients see codes this near to the best one, in units of the

@@ -1,8 +1,8 @@
 """Text branch: from words to the joint embedding space, and from there to codes.
 
-Text has no offset, scale, start or length, only codes `z`. A text does not name one
-code but says how often each is used: for every group of channels a distribution over
-codes and levels, trained towards the histograms of its series.
+Text has no offset, scale, start or length, only codes `z`. A text predicts
+how often each code is used: for every group of channels a distribution over codes and
+levels, trained towards the histograms of its series.
 """
 
 from __future__ import annotations

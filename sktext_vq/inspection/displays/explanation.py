@@ -146,7 +146,7 @@ class ExplanationDisplay(SeriesDisplay):
         Raises
         ------
         TypeError
-            If estimator is not a VQTextClassifier, or case is no index.
+            If estimator is not a VQTextClassifier, or case is not an index.
         NotFittedError
             If the estimator is not fitted.
         ValueError

@@ -121,7 +121,7 @@ class CrossAttention(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute losses of both heads, and those that teach the sensor-only head."""
+        """Compute losses of both heads, and of distillation into one of them."""
         segments = batch.segments
         if segments is None or outputs.tokens is None or not outputs.texts:
             return {}

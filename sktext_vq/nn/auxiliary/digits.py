@@ -79,7 +79,7 @@ class DigitBranch(nn.Module):
     def forward(
         self, words: Tensor, branch: TextBranch, keys: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Read patches, and say what to write.
+        """Encode patches, and predict their digits.
 
         Parameters
         ----------

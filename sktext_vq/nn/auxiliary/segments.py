@@ -150,7 +150,7 @@ def quantise(
     half_norm = 0.5 * codes.square().sum(1)
     scores = shape @ codes.T - half_norm
     soft = torch.softmax(scores / temperature, dim=-1)
-    # Shapes have their gradient already: here they only say which codes are near.
+    # Shapes have their gradient already: they only select the nearest codes here.
     share = torch.softmax((shape.detach() @ codes.T - half_norm) / temperature, dim=-1)
     mixed = share @ codes
     points = codes[scores.argmax(dim=-1)].detach()
