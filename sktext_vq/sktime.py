@@ -233,7 +233,7 @@ class VQTextSktimeTransformer(BaseTransformer):
     Attributes
     ----------
     transformer_ : VQTextTransformer
-        Fitted transformer, with ``tokens``, ``describe_codes``, ``similarity`` and so on.
+        Fitted transformer, with ``tokens``, ``describe_codes`` and so on.
 
     See Also
     --------

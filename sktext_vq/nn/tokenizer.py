@@ -56,7 +56,7 @@ class ShapeTokenizer(nn.Module):
     Views are the series and its first difference. Per view, window length and channel
     a code has `N_ROWS` features: square roots of its frequency in each of four level
     bins and four scale bins (quantiles of the training windows), and its best match.
-    A square root makes distances of histograms those of Hellinger. `N_MATCHES` more features are
+    A square root makes distances of histograms those of Hellinger. `N_MATCHES` more are
     how often a code matches better than it does most training windows, whether or not
     another one matches better still: the proportions of positive values of ROCKET
     (Dempster et al., DMKD 2020), with quantiles for biases. There are
