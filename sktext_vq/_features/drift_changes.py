@@ -28,7 +28,7 @@ MARGINS = {
     "turned": (0.12, 0.25),
     "mirrored": (0.12, 0.25),
     "order": (0.5, 0.0),
-    "units": (0.75, 0.0),
+    "units": (0.65, 0.0),
     "rate": (0.1, 0.1),
 }
 _FACTORS = {

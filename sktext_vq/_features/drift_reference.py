@@ -33,7 +33,7 @@ _KINDS, _LEAST_MARGIN = tuple(MARGINS), 0.05
 _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
 # Maximum range between the 1st and 99th percentile of the logarithm of a sensor's mean,
 # for a sensor with gravity.
-_STEADY = 1.0
+_STEADY = 1.5
 # Constant windows are drift if at most this share of training windows is constant, and
 # if training windows are not so quiet that rounding can make them constant.
 _CONSTANT, _QUIET = 0.002, np.log(2.5 * _LEAST)
@@ -228,13 +228,20 @@ class DriftReference:
         kinds : ndarray of shape (n_changes,)
             Indices into `_KINDS`.
         """
-        now = self._level(rows, own)
-        gains = [
-            now - self._level(rows[:, each.columns] * each.factor + each.add, own)
-            for each in self._changes()
-        ]
-        kinds = np.array([_KINDS.index(each.kind) for each in self._changes()])
-        return np.stack(gains, axis=1), kinds
+        changes = self._changes()
+        columns = np.stack([change.columns for change in changes])
+        factor = np.stack([change.factor for change in changes])
+        add = np.stack([change.add for change in changes])
+        gains = []
+        for start in range(0, len(rows), _MOST_COMPARED):
+            part = slice(start, start + _MOST_COMPARED)
+            mine = None if own is None else own[part]
+            now = self._level(rows[part], mine)
+            undone = (rows[part][:, columns] * factor + add).reshape(-1, rows.shape[1])
+            mine = None if mine is None else np.repeat(mine, len(changes))
+            gains.append(now[:, None] - self._level(undone, mine).reshape(len(now), -1))
+        kinds = np.array([_KINDS.index(change.kind) for change in changes])
+        return np.concatenate(gains), kinds
 
     def _changes(self) -> list[Change]:
         triads = tuple(map(tuple, self.triads.tolist()))
