@@ -360,7 +360,7 @@ class VQTextSktimeTransformer(BaseTransformer):
             # sktime joins the features of several transformers by these.
             instances = X.index.unique(level=0) if X.index.nlevels > 1 else X.index
         return pd.DataFrame(
-            self.transformer_.transform(X),
+            np.asarray(self.transformer_.transform(X)),
             index=instances,
             columns=self.transformer_.get_feature_names_out(),
         )

@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("sktime")
 
+import sklearn
 import sklearn.base
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import accuracy_score
@@ -313,6 +314,10 @@ def test_rows_of_the_table_are_named_like_cases(mtype, har_like):
     X = X.rename(index=dict(enumerate(names)), level=0)
     transformer = VQTextSktimeTransformer(**FAST)
     assert transformer.fit_transform(X, y).index.tolist() == names
+    with sklearn.config_context(transform_output="pandas"):
+        table = transformer.transform(X)
+    assert table.index.tolist() == names
+    assert not table.isna().any(axis=None)
     # Other features are joined by these names.
     union = (SummaryTransformer() + transformer).fit_transform(X, y)
     assert union.index.tolist() == names

@@ -105,6 +105,7 @@ def encode_training_texts(
             captioner = SeriesCaptioner(
                 channel_names=data.known_names, sampling_rate=sampling_rate
             )
+            captioner.set_output(transform="default")
             case_texts = captioner.fit_transform(data.panel).tolist()
         try:
             return _encode(
