@@ -4,10 +4,8 @@ Toy model: a global latent workspace with a codebook
 
 In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711) both
 modalities share an embedding space, from which either can be decoded. Here a series
-writes codes and their positions, and a text writes codes alone. Does text change where
-series are cut? Printed are, for test series, how often the nearest text is that of the
-true class (chance: .25), how well embeddings predict use of codes and text, and how
-many borders and codes differ between models trained without and with text.
+writes codes with positions, and a text codes only. The script prints accuracy of the
+nearest text (chance: .25), errors of decoding, and how text changes borders and codes.
 """
 
 import argparse
@@ -19,8 +17,8 @@ import torch
 from torch import nn
 
 from sktext_vq import PromptBank, TextEncoder
-from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq.datasets import load
+from sktext_vq.inspection import shape_words
 from sktext_vq.nn import CodeDecoder, Fusion, TextBranch, losses
 from sktext_vq.nn.auxiliary.joint_losses import cosine_loss
 from sktext_vq.nn.auxiliary.segments import SegmentRefiner, quantise, render

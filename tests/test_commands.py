@@ -246,7 +246,8 @@ def test_report_is_written(folder, capsys):
 
 def test_failures_say_what_to_do(folder, basic_motions, capsys):
     data, model = folder / "motions.npz", folder / "model"
-    assert "no file" in failure(capsys, "predict", folder / "no.npz", "--model", model)
+    missing = folder / "no.npz"
+    assert "does not exist" in failure(capsys, "predict", missing, "--model", model)
     assert "not a model" in failure(capsys, "predict", data, "--model", data)
     assert "does not exist" in failure(
         capsys, "fit", data, "--model", folder / "no" / "model"

@@ -191,7 +191,7 @@ def test_is_silent_and_leaves_the_process_as_it_was(
     assert after == before
     assert capfd.readouterr() == ("", "")
     TextEncoder(folder, verbose=1, max_length=10).transform(TEXTS)
-    assert "4 texts, 2 at 10 tokens" in capfd.readouterr().out
+    assert "4 texts, 2 truncated to 10 tokens" in capfd.readouterr().out
 
 
 def test_works_under_another_default_dtype(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_vectors_may_be_given() -> None:
     expected = np.array([[0.0, 1.0], [0.6, 0.8]])
     assert_allclose(encoder.transform(["b", "a"]), expected, atol=1e-6)
     assert len(encoder.get_feature_names_out()) == 2
-    with pytest.raises(ValueError, match="no vector for 1 texts, the first: 'c'"):
+    with pytest.raises(ValueError, match="no vector for 1 texts, such as 'c'"):
         encoder.transform(["a", "c"])
 
 
@@ -389,7 +389,7 @@ def test_unknown_model_is_said(name: str) -> None:
         (["a", 3], TypeError, r"texts\[1\] must be a string, got int"),
         (["a", None], TypeError, r"texts\[1\]"),
         (["a", "  "], ValueError, r"texts\[1\] is empty"),
-        ([], ValueError, "at least one text"),
+        ([], ValueError, "at least 1 text"),
         (np.array([["a"]]), ValueError, "one dimension"),
     ],
 )
@@ -405,7 +405,7 @@ def test_bad_texts_are_said(texts: Any, error: type[Exception], message: str) ->
         ({"model": 3}, TypeError, "model must be"),
         ({"model": ""}, ValueError, "model is empty"),
         ({"batch_size": 0}, ValueError, "batch_size must be at least 1"),
-        ({"max_length": 1.5}, TypeError, "max_length must be a whole number"),
+        ({"max_length": 1.5}, TypeError, "max_length must be an int"),
         ({"model": lambda t: np.zeros(3)}, ValueError, "must return an array of shape"),
         ({"model": lambda t: np.full((1, 2), np.nan)}, ValueError, "returned NaN"),
     ],

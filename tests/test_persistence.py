@@ -417,10 +417,10 @@ def test_a_file_cannot_choose_what_is_made(name, saved, tmp_path):
 @pytest.mark.parametrize(
     ("state", "why"),
     [
-        (3, "ValueError.*is not a description of a part"),
+        (3, "ValueError.*is not a dict"),
         ({"weird": 1}, r"LookupError\(\"unknown kind 'weird'"),
         ({"dict": [], "set": []}, "ValueError"),
-        ({"dict": []}, "ValueError.*lacks"),
+        ({"dict": []}, "ValueError.*has a missing entry"),
     ],
 )
 def test_what_is_no_estimator_is_refused(state, why, saved, tmp_path):

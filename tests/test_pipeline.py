@@ -108,11 +108,11 @@ def test_memory_caches_the_transformer(basic_motions, tmp_path):
         memory=memory,
     )
     first = model.fit(data.X_train, data.y_train).predict(data.X_test)
-    (function,) = tmp_path.rglob("func_code.py")
-    cached = [path for path in function.parent.iterdir() if path.is_dir()]
+    (cached,) = tmp_path.rglob("output.pkl")
+    time = cached.stat().st_mtime_ns
     second = clone(model).fit(data.X_train, data.y_train).predict(data.X_test)
-    assert len(cached) == 1  # and the second fit has added none
-    assert [p for p in function.parent.iterdir() if p.is_dir()] == cached
+    assert list(tmp_path.rglob("output.pkl")) == [cached]
+    assert cached.stat().st_mtime_ns == time
     np.testing.assert_array_equal(first, second)
 
 

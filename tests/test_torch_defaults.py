@@ -120,7 +120,8 @@ def test_settings_of_the_caller_change_nothing(setting, data, expected, tmp_path
         if isinstance(one, list):
             assert one == other
         else:
-            np.testing.assert_allclose(one, other, atol=1e-6)
+            # Training rounds to float32, and threads may differ between tests.
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("setting", ["float64 without gradients", "default device"])

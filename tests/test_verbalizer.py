@@ -407,7 +407,7 @@ def test_wrong_input_is_said() -> None:
     ):
         verbalizer.transform(np.zeros((2, 3, 10)))
     for call in (verbalizer.fit, verbalizer.transform):
-        with pytest.raises(ValueError, match=r"SeriesVerbalizer takes finite values"):
+        with pytest.raises(ValueError, match="SeriesVerbalizer requires finite"):
             call(np.full((2, 2, 10), np.inf))
     with pytest.raises(ValueError, match="shape"):
         verbalizer.inverse_transform(["1 2 3 4 5 6 7 8"])
