@@ -398,6 +398,15 @@ def test_channels_are_found_by_names_that_differ_in_case(toy, tmp_path, capsys):
     assert "a as tone, b as noise" in err
 
 
+@pytest.fixture
+def ctrl_c():
+    """Handle SIGINT as in the foreground; shells ignore it in the background."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_fit_leaves_the_former_model(toy, monkeypatch, capsys):
     def fit(self, *args, **kwargs):
         try:  # as training does

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,9 +91,18 @@ exit codes:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Parser that works where standard streams are closed, in each Python 3.11."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        stream = file or sys.stderr
+        if message and stream is not None:
+            stream.write(message)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m sktext_vq",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
