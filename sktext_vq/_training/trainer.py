@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from sktext_vq._training.checkpoint import Checkpoint
 from sktext_vq._training.distributed import Processes
 from sktext_vq._training.fingerprint import digest_of_tensors, tensors_of
 from sktext_vq._utils.devices import choose_device, to_device
+from sktext_vq._utils.torch_defaults import deterministic_algorithms
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.nn.batches import TrainingBatch
 from sktext_vq.nn.model import DualBranchModel
@@ -234,7 +236,9 @@ def train(
     ).initialize()
     done = save is not None and save.restore(net)
     if not done:
-        interrupted = _run(net, train_cases, keep)
+        on_cpu = torch.device(net.device).type == "cpu"
+        with deterministic_algorithms() if on_cpu else nullcontext():
+            interrupted = _run(net, train_cases, keep)
         keep.restore(net)
         if save is not None and not interrupted:
             save.write(net, done=True)

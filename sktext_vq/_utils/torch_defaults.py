@@ -16,8 +16,7 @@ _dtype: Any = None
 def torch_defaults() -> Iterator[None]:
     """Run a block with the default settings of torch, then restore the caller's.
 
-    Covers the default dtype and device, autocast, and modes without gradients, but not
-    deterministic algorithms.
+    Covers the default dtype and device, autocast, and modes without gradients.
     """
     import torch  # imported here, because the text module works without torch
 
@@ -31,6 +30,24 @@ def torch_defaults() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         yield
+
+
+@contextmanager
+def deterministic_algorithms() -> Iterator[None]:
+    """Run a block in which sums by several threads have a fixed order.
+
+    Otherwise gradients of ``tensor[index]`` differ in the last bits from run to run on
+    the CPU. Operations without a deterministic algorithm raise no error.
+    """
+    import torch
+
+    before = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=warns or not before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warns)
 
 
 @contextmanager
