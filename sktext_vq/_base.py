@@ -108,7 +108,7 @@ class BaseVQText(BaseEstimator):
             None if network is None else network.model,
             init.features_.channels,
             None if statistics is None else statistics.labels,
-            init.text_encoder,
+            init._encoder(),
         )
 
     def _open_checkpoint(self, data: TrainingData, path: Any) -> TrainingData:

@@ -20,10 +20,9 @@ from sktext_vq._training.checkpoint import (
     write_tensors,
 )
 from sktext_vq._training.fingerprint import tensors_of
+from sktext_vq._utils.container import INVALID_CONTENT
 from sktext_vq.nn.losses import WEIGHTS
 
-# What a state that has other parts than it should have ends in.
-_INVALID_CONTENT = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _PATIENCE = 3
 _LEAST_GAIN = 1e-4  # of the validation loss, as a share of it
 
@@ -107,13 +106,13 @@ class BestWeights(Callback):
     Attributes
     ----------
     n_epochs : int
-        Epochs that ended, with finite losses and weights.
+        Number of complete epochs with finite losses and weights.
     best_epoch : int
-        The one that weights are of.
+        Epoch with the best validation loss.
     weights : dict or None
-        Weights after it.
+        Weights after this epoch.
     drawn : Tensor or None
-        TrainingState of the generator after the last epoch that ended.
+        State of the generator after the last complete epoch.
     """
 
     def __init__(self, held_out: bool) -> None:
@@ -134,7 +133,7 @@ class BestWeights(Callback):
             improved = loss < self.threshold
             self.misses = 0 if improved else self.misses + 1
             if improved:
-                self.threshold = loss - _LEAST_GAIN * loss
+                self.threshold = loss - _LEAST_GAIN * abs(loss)
         if improved or self.weights is None:
             self.weights = copy.deepcopy(net.module_.state_dict())
             self.best_epoch = len(net.history)
@@ -144,7 +143,7 @@ class BestWeights(Callback):
             raise StopTraining
 
     def restore(self, net: Any) -> None:
-        """Give the model the weights that were kept, as if later steps had not been."""
+        """Restore the best weights and the state of the generator."""
         if self.weights is not None:
             net.module_.load_state_dict(self.weights)
         if self.drawn is not None:
@@ -152,15 +151,15 @@ class BestWeights(Callback):
 
 
 class SaveCheckpoint(Callback):
-    """Write the state of training after epochs, and go on from what was written.
+    """Write the state of training after epochs, and resume from it.
 
     Parameters
     ----------
     checkpoint : Checkpoint
     start : str
         Digest of what training starts from.
-    keep : Keep
-        What to write and restore beside the net.
+    keep : BestWeights
+        Best weights, which are written and restored too.
     writes : bool
         Whether to write; of processes that train together, one does.
     """
@@ -203,14 +202,14 @@ class SaveCheckpoint(Callback):
         self.checkpoint.write(TrainingState(self.start, done, numbers, tensors))
 
     def restore(self, net: Any) -> bool:
-        """Go on from what was written, if anything; return whether training is done."""
+        """Resume from the checkpoint, if any; return whether training is done."""
         state = self.checkpoint.state
         if state is None:
             return False
         self.checkpoint.check_start(self.start)
         try:
             self._restore(net, state)
-        except _INVALID_CONTENT as error:
+        except (*INVALID_CONTENT, RuntimeError) as error:
             raise self.checkpoint.damaged(error) from error
         return state.done
 
@@ -239,7 +238,7 @@ class SaveCheckpoint(Callback):
 
 
 def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
-    """Give an optimizer its averages; its rates are those that it was made with."""
+    """Restore the averages of an optimizer; learning rates are not changed."""
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
@@ -248,7 +247,7 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
     weights = [each for group in optimizer.param_groups for each in group["params"]]
     for number, state in states.items():
         for key, tensor in state.items():
-            # All that an optimizer keeps is one number, or one for each weight.
+            # State of Adam: a number, or an array like the weight.
             wanted = () if key == "step" else weights[number].shape
             if tensor.shape != wanted or tensor.dtype != torch.float32:
                 raise ValueError(f"optimizer.{number}.{key} of {tuple(tensor.shape)}")
@@ -258,12 +257,8 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
 
 
 def losses_of(history: Any) -> list[dict[str, float]]:
-    """Losses and seconds of epochs."""
+    """Return losses and seconds of epochs."""
     return [
-        {
-            name: float(value)
-            for name, value in row.items()
-            if isinstance(value, float) and name != "event_lr"
-        }
+        {name: float(value) for name, value in row.items() if isinstance(value, float)}
         for row in history
     ]

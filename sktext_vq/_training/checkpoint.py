@@ -1,4 +1,4 @@
-"""TrainingState of a training that is under way, in a file that it can go on from."""
+"""State of a training run, in a file to resume from."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sktext_vq._features.augmentation import add_copies
@@ -70,7 +71,6 @@ def fit_features(
     settings: FitSettings,
     *,
     n_folds: int = 1,
-    with_table: bool = False,
 ) -> FeatureFit:
     """Learn codes, train a network, and select features.
 
@@ -84,9 +84,8 @@ def fit_features(
     settings : FitSettings
         Checked parameters.
     n_folds : int, default=1
-        Number of folds to hold out; 1 for none.
-    with_table : bool, default=False
-        Whether to return selected features of all cases, and of folds.
+        Number of folds to hold out. If above 1, selected features of all cases and of
+        the folds are returned.
 
     Returns
     -------
@@ -125,7 +124,10 @@ def fit_features(
     n_repeats = fitted.panel.n_cases // data.panel.n_cases
     reader = FeatureReader(extractor, fitted.panel, settings.execution)
     sample = _draw_sample(fitted, extractor, n_folds, random_state)
-    training = None if trainer is None else _TrainingPass(trainer, settings, n_repeats)
+    training = None
+    if trainer is not None:
+        rows = trainer.split.cases * n_repeats
+        training = _TrainingPass(trainer, rows, settings.max_features)
     reader.feed("features", sample, *([] if training is None else [training.sample]))
     has_folds = n_folds > 1
     selection = select_features(
@@ -137,7 +139,7 @@ def fit_features(
     )
     consumers: list[Any] = []
     columns = folds = None
-    if with_table:
+    if has_folds:
         columns = ColumnConsumer(np.arange(fitted.panel.n_cases), selection.features)
         folds = _FoldPass(sample, selection)
         consumers += [columns, folds.columns]
@@ -228,22 +230,22 @@ class _TrainingPass:
     ----------
     trainer : NetworkTrainer
         Has the cases to train on.
-    settings : FitSettings
-        Checked parameters.
-    n_repeats : int
-        Number of series in the panel for each training case: itself and its copies.
+    rows : ndarray of shape (n_cases,)
+        Position of each case in the panel whose features are read.
+    max_features : int
+        Maximum number of features to select.
     """
 
     def __init__(
-        self, trainer: NetworkTrainer, settings: FitSettings, n_repeats: int
+        self, trainer: NetworkTrainer, rows: NDArray[np.int64], max_features: int
     ) -> None:
-        self._trainer, self._max_features = trainer, settings.max_features
+        self._trainer, self._max_features = trainer, max_features
         split, data = trainer.split, trainer.data
         cases = split.selection_cases
         classes = np.zeros(len(cases), np.int64)
         if data.classes is not None:
             classes = data.classes[cases]
-        self._rows = split.cases * n_repeats
+        self._rows = rows
         weight = None if data.sample_weight is None else data.sample_weight[cases]
         # Features that the heads see are selected without validation labels.
         self.sample = MomentConsumer(
@@ -286,13 +288,8 @@ def _read_training_features(
     trainer: NetworkTrainer, reader: FeatureReader, settings: FitSettings
 ) -> TrainingFeatures:
     """Compute features for training that changes them afterwards."""
-    own = TrainingSplit(
-        np.arange(reader.panel.n_cases),
-        trainer.split.train_cases,
-        trainer.split.valid_cases,
-        trainer.split.selection_cases,
-    )
-    found = _TrainingPass(replace(trainer, split=own), settings, 1)
+    rows = np.arange(reader.panel.n_cases)
+    found = _TrainingPass(trainer, rows, settings.max_features)
     reader.feed("features", found.sample)
     reader.feed("tokens", *found.select())
     return found.features()

@@ -280,7 +280,7 @@ class NetworkTrainer:
         )
         if data.warm_start is not None:
             data.warm_start.initialise(
-                model, self.extractor.channels, data.labels, self.text_encoder.model
+                model, self.extractor.channels, data.labels, self.text_encoder
             )
         return model
 

@@ -12,7 +12,7 @@ import torch
 from sktext_vq._features.augmentation import check_augment
 from sktext_vq._features.extractor import Execution
 from sktext_vq._training.objective import Objective
-from sktext_vq._utils.validation import check_count
+from sktext_vq._utils.validation import check_count, check_sampling_rate
 from sktext_vq.text import TextEncoder
 
 _TEXT_CHOICES = ("auto", "labels", "captions")
@@ -70,13 +70,13 @@ class FitSettings:
         check_augment(parameters["augment"])
         _check_class_weight(parameters.get("class_weight"))
         _check_gravity(parameters["gravity"])
-        _check_sampling_rate(parameters["sampling_rate"])
+        check_sampling_rate(parameters["sampling_rate"])
         return cls(
             n_codes=int(parameters["n_codes"]),
             max_features=int(parameters["max_features"]),
             max_epochs=int(parameters["max_epochs"]),
             objective=Objective.from_parameter(parameters["loss_weights"]),
-            replace_axes=_is_text(parameters["gravity"], "replace"),
+            replace_axes=parameters["gravity"] == "replace",
             augment=parameters["augment"],
             text=parameters["text"],
             text_encoder=as_text_encoder(
@@ -94,10 +94,6 @@ def as_text_encoder(text_encoder: Any, verbose: int) -> TextEncoder:
     if isinstance(text_encoder, TextEncoder):
         return text_encoder
     return TextEncoder(text_encoder, verbose=verbose)
-
-
-def _is_text(value: Any, text: str) -> bool:
-    return isinstance(value, str) and value == text
 
 
 def _check_text(text: Any) -> None:
@@ -134,15 +130,6 @@ def _check_gravity(gravity: Any) -> None:
         raise TypeError(f"{choices}, got {gravity!r}.")
     if gravity not in _GRAVITY_CHOICES:
         raise ValueError(f"{choices}, got {gravity!r}.")
-
-
-def _check_sampling_rate(rate: Any) -> None:
-    if rate is None or (isinstance(rate, Real) and 0 < float(rate) < float("inf")):
-        return
-    raise ValueError(
-        "sampling_rate must be a positive, finite number of timepoints per second, or "
-        f"None, got {rate!r}."
-    )
 
 
 def _check_execution(parameters: Mapping[str, Any]) -> Execution:

@@ -92,9 +92,9 @@ def encode_training_texts(
             raise ValueError(f"text={text!r} needs labels: pass y to fit.")
         if labels is not None and not by_class and text == "auto":
             by_class = are_words(labels)
-        by_caption = isinstance(text, str) and text in ("auto", "captions")
+        by_caption = text in ("auto", "captions")
     prompts: list[str] = []
-    owner: list[int] = []
+    owner = np.zeros(0, np.int64)
     if by_class:
         assert labels is not None
         own = text if isinstance(text, Mapping) else None
@@ -112,7 +112,7 @@ def encode_training_texts(
                 prompts, owner, case_texts or [], data.panel.n_cases, encoder
             )
         except ImportError as error:
-            if not (isinstance(text, str) and text == "auto"):
+            if text != "auto":
                 raise
             warnings.warn(
                 f"Training continues without text, since {error} Pass text=None to "
@@ -124,13 +124,12 @@ def encode_training_texts(
 
 def _encode(
     class_texts: Sequence[str],
-    class_of_text: Sequence[int],
+    owner: NDArray[np.int64],
     case_texts: Sequence[str],
     n_cases: int,
     encoder: TextEncoder,
 ) -> TrainingTexts:
     """Encode texts of classes and of cases, each different one once."""
-    owner = np.array(class_of_text, np.int64)
     unique, inverse = np.unique(np.array(case_texts, dtype=object), return_inverse=True)
     case_text = np.full(n_cases, -1, np.int64)
     if len(case_texts):
@@ -156,7 +155,7 @@ def check_case_texts(texts: Any, n_cases: int) -> list[str]:
 
 def prompts_of_classes(
     names: list[str], own: Mapping[Any, Any] | None, forms: Sequence[str]
-) -> tuple[list[str], list[int]]:
+) -> tuple[list[str], NDArray[np.intp]]:
     """Describe classes by prompts.
 
     Parameters
@@ -171,8 +170,8 @@ def prompts_of_classes(
     Returns
     -------
     texts : list of str
-    owner : list of int
-        Which class a text is about.
+    owner : ndarray of shape (n_texts,)
+        Index of the class of each text.
 
     Raises
     ------
@@ -188,8 +187,7 @@ def prompts_of_classes(
                 f"text has no entry for {missing}. Its keys are {sorted(texts_of)}."
             )
         bank = PromptBank.from_texts(texts_of)
-    texts, owner = bank.flat(names, forms)
-    return list(texts), [int(i) for i in owner]
+    return bank.flat(names, forms)
 
 
 def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:
@@ -234,6 +232,5 @@ def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:
 
 def _sentences(text: str) -> list[str]:
     found = [part for part in _SENTENCE_END.split(text.strip()) if part]
-    return found[:_MAX_SENTENCES] or [
-        text
-    ]  # the encoder raises an error for empty texts
+    # The encoder raises an error for empty texts.
+    return found[:_MAX_SENTENCES] or [text]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from sktext_vq._training.fingerprint import fingerprint
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.tokenizer import ShapeTokenizer
+from sktext_vq.text import TextEncoder
 
 _MAX_INDEX = 2**20  # of dilations, and of features within a block
 
@@ -32,15 +33,15 @@ class WarmStart:
         Names of the channels of the tokenizer.
     labels : ndarray or None
         Sorted class labels.
-    text_encoder : object
-        Parameter of the estimator.
+    text_encoder : TextEncoder
+        Encoder of the texts.
     """
 
     tokenizer: ShapeTokenizer
     model: DualBranchModel | None
     channels: Sequence[str]
     labels: NDArray[Any] | None
-    text_encoder: Any
+    text_encoder: TextEncoder
 
     @torch.no_grad()
     def initialise(
@@ -48,7 +49,7 @@ class WarmStart:
         model: DualBranchModel,
         channels: Sequence[str],
         labels: NDArray[Any] | None,
-        text_encoder: Any,
+        text_encoder: TextEncoder,
     ) -> None:
         """Set the weights that training of a model starts with.
 
@@ -66,8 +67,8 @@ class WarmStart:
             Names of the channels of its tokenizer.
         labels : ndarray or None
             Sorted class labels.
-        text_encoder : object
-            Parameter of the estimator.
+        text_encoder : TextEncoder
+            Encoder of the texts.
         """
         source = self.model
         if source is None:
