@@ -32,7 +32,6 @@ test: .venv/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy sktext_vq
 	$(BIN)/python -m pytest -n 2 --durations=25
 

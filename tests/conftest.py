@@ -3,6 +3,7 @@ import os
 # Before any import that reads them. What the tests need is installed or made by them.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["COLUMNS"] = "80"  # width of --help
 os.environ.pop("SKTEXT_VQ_DATA", None)
 
 import socket

@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 # What computes: windows, codes, features, predictions, and what depends on them.
 FILES = (
     *("attributes", "cluster", "codebook", "common", "export", "frames", "fusion"),
-    *("inputs", "pipeline", "segments", "selection", "tokens", "writing"),
+    *("inputs", "pipeline", "reference", "segments", "selection", "tokens", "writing"),
 )
 SHORT = (
     *("codebook", "tokens", "selection"),

@@ -1,6 +1,7 @@
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -227,7 +228,7 @@ def test_type_checkers_see_the_names_that_there_are():
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed_from_the_start(closed):
     for words, code in (("--version", 0), ("dance", 2)):
-        command = f"{sys.executable} -m sktext_vq {words} {closed}"
+        command = f"{shlex.quote(sys.executable)} -m sktext_vq {words} {closed}"
         found = subprocess.run(command, shell=True, capture_output=True, text=True)
         assert found.returncode == code
         assert "Traceback" not in found.stderr and "Exception" not in found.stderr

@@ -20,7 +20,6 @@ SMALL = {
     "random_state": 0,
 }
 CLOSED = SMALL | {"max_epochs": 0}
-NAMES = ["acc_x", "acc_y", "acc_z"]
 
 
 def waves(n_cases=24, n_channels=3, n_timepoints=40, seed=0):

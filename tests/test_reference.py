@@ -24,6 +24,16 @@ def small(estimator=VQTextClassifier, **parameters):
     return estimator(**{"max_epochs": 0, "random_state": 0, **parameters})
 
 
+def shares(explained):
+    """Return contributions relative to their sum of absolute values.
+
+    The temperature, by which all are multiplied, depends on rounding where classes are
+    separated perfectly.
+    """
+    contribution = explained["contribution"].to_numpy()
+    return contribution / np.abs(contribution).sum()
+
+
 def closed_form():
     data = load("BasicMotions")
     fitted = small().fit(data.X_train, data.y_train)
@@ -35,7 +45,7 @@ def closed_form():
     tokens = fitted.tokens(data.X_test[:2])
     yield "proba", fitted.predict_proba(data.X_test)
     yield "codes", fitted.transform_codes(data.X_test[:5])
-    yield "contribution", explained["contribution"].to_numpy()
+    yield "contribution", shares(explained)
     yield "offset", tokens["offset"].to_numpy()
     yield "scale", tokens["scale"].to_numpy()
     yield "reconstruction", fitted.reconstruct(data.X_test[:1])
@@ -61,7 +71,7 @@ def named_sensors():
     fitted = small(channel_names=names, sampling_rate=50).fit(X, y, groups=groups)
     explained = fitted.explain(X_test[:1])
     yield "proba", fitted.predict_proba(X_test)
-    yield "contribution", explained["contribution"].to_numpy()
+    yield "contribution", shares(explained)
     alone = small(
         VQTextTransformer, channel_names=names, gravity="replace", max_features=500
     )

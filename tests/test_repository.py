@@ -113,10 +113,6 @@ def test_tests_are_offline():
         client.connect(("192.0.2.1", 80))
 
 
-def settings_of(tool):
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"][tool]
-
-
 def test_imports_go_one_way():
     """Layers are listed in pyproject.toml, for every module of the package."""
     settings = str(ROOT / "pyproject.toml")
@@ -124,7 +120,7 @@ def test_imports_go_one_way():
 
 
 def test_page_lists_the_layers_of_imports():
-    layers = settings_of("importlinter")["contracts"][0]["layers"]
+    layers = PYPROJECT["tool"]["importlinter"]["contracts"][0]["layers"]
     page = (ROOT / "docs" / "architecture.md").read_text()
     listed = re.search(r"<!-- imports -->\n(.*?)<!-- end -->", page, re.DOTALL)
     lines = [re.sub("`", "", line[2:]) for line in listed[1].splitlines() if line]
