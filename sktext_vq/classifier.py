@@ -152,7 +152,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             )
             data = check_classes(data, self.class_weight, type(self).__name__)
             data = self._open_checkpoint(data, checkpoint)
-            fitted = fit_features(data, settings, n_folds=_N_FOLDS, with_table=True)
+            fitted = fit_features(data, settings, n_folds=_N_FOLDS)
             table, labels = fitted.table, data.labels
             assert table is not None and labels is not None
             scaler = FeatureScaler.fit(table.values, fitted.selection.weight)

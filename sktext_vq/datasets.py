@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sktext_vq._utils.files import check_path
+from sktext_vq._utils.numbers import MAX_INTEGER
 from sktext_vq._utils.validation import format_names
 
 __all__ = ["Dataset", "available", "load", "read_ts"]
@@ -329,8 +330,7 @@ def plain(values: NDArray[Any]) -> NDArray[Any]:
     if values.dtype.kind in "iu":
         return values
     if values.dtype.kind == "f":
-        # Beyond 2**53 different integers may be the same float.
-        is_whole = (values == np.trunc(values)) & (np.abs(values) < 2**53)
+        is_whole = (values == np.trunc(values)) & (np.abs(values) < MAX_INTEGER)
         if is_whole.all():
             return values.astype(np.int64)
     if values.dtype.kind == "S":

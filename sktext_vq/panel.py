@@ -101,7 +101,7 @@ class Panel:
         """Whether any value is missing or any series is padded."""
         if (self.lengths < self.n_timepoints).any():
             return True
-        return any(np.isnan(chunk).any() for _, chunk in _chunks(self.values))
+        return any(np.isnan(chunk).any() for _, chunk in chunks(self.values))
 
 
 def spread_cases(n_cases: int, most: int) -> NDArray[np.int64]:
@@ -294,7 +294,7 @@ def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
     """Return the length of each series; raise on infinity and on empty channels."""
     n_cases, _, n_timepoints = values.shape
     lengths = np.full(n_cases, n_timepoints, dtype=np.int64)
-    for start, chunk in _chunks(values):
+    for start, chunk in chunks(values):
         finite = np.isfinite(chunk)
         if finite.all():
             continue
@@ -319,7 +319,7 @@ def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
     return lengths
 
 
-def _chunks(values: FloatArray) -> Iterator[tuple[int, FloatArray]]:
+def chunks(values: FloatArray) -> Iterator[tuple[int, FloatArray]]:
     """Yield the first case and the values of consecutive groups of cases."""
     n_cases = max(1, _CHUNK_VALUES // (values.shape[1] * values.shape[2]))
     for start in range(0, values.shape[0], n_cases):

@@ -1,8 +1,7 @@
-"""Both estimators as sktime's: for its pipelines, benchmarks and checks.
+"""sktime estimators that wrap VQTextClassifier and VQTextTransformer.
 
-Adapters without logic of their own. They keep a fitted scikit-learn estimator, which
-has all the methods to look into it. This module needs sktime; nothing else here imports
-it. scikit-learn's own tools, such as GridSearchCV, are for the estimators inside.
+This module requires sktime. The wrapped estimators are fitted attributes, and have the
+methods that inspect a model.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ try:
     from sktime.transformations.base import BaseTransformer
 except ImportError as error:
     raise ImportError(
-        "sktext_vq.sktime holds estimators of sktime and needs it: pip install "
-        "'sktext_vq[sktime]'. Those of sktext_vq itself do without."
+        "sktext_vq.sktime requires sktime. Install it with pip install "
+        "'sktext_vq[sktime]'."
     ) from error
 
 from sktext_vq._utils.docs import fill_docs
@@ -35,8 +34,8 @@ _TAGS = {
     "authors": "sktext_vq developers",
     "maintainers": "sktext_vq developers",
     "python_dependencies": ["torch", "skorch"],
-    # All that as_panel reads, so that sktime converts none of it: its way to numpy3D
-    # fails for series of unequal length. Anything else becomes the first of these.
+    # Types that as_panel accepts, so sktime does not convert them: its conversion to
+    # numpy3D fails for unequal lengths. Other types are converted to the first one.
     "X_inner_mtype": ["pd-multiindex", "numpy3D", "df-list", "nested_univ"],
     "y_inner_mtype": "numpy1D",
     "capability:multivariate": True,
@@ -203,7 +202,7 @@ class VQTextSktimeClassifier(BaseClassifier):
         Returns
         -------
         VQTextSktimeClassifier
-            Itself. If this raises an error, it is as it was before.
+            The estimator itself. A fit that fails leaves it unchanged.
         """
         super().fit(X, y)
         return self
@@ -345,7 +344,7 @@ class VQTextSktimeTransformer(BaseTransformer):
         Returns
         -------
         VQTextSktimeTransformer
-            Itself. If this raises an error, it is as it was before.
+            The estimator itself. A fit that fails leaves it unchanged.
         """
         super().fit(X, y)
         return self

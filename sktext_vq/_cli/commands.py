@@ -29,7 +29,6 @@ from sktext_vq._cli.outputs import (
 )
 from sktext_vq._utils.validation import label_text
 from sktext_vq.classifier import VQTextClassifier
-from sktext_vq.panel import as_panel
 from sktext_vq.persistence import save
 from sktext_vq.recordings import Recordings
 
@@ -72,11 +71,10 @@ def fit(options: argparse.Namespace) -> None:
     classes = ", ".join(
         f"{label} ({n})" for label, n in zip(labels, counts, strict=True)
     )
-    panel = as_panel(data.X)
     print_result(
         options,
-        f"{panel.n_cases} series of {panel.n_channels} channels and up to "
-        f"{panel.n_timepoints} timepoints",
+        f"{len(y)} series of {classifier.n_channels_} channels and up to "
+        f"{classifier.n_timepoints_} timepoints",
     )
     if names is not None:
         print_result(options, f"channels: {', '.join(names)}")

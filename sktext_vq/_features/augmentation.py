@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from sktext_vq._utils.channels import list_sensors
 from sktext_vq.panel import Panel
 
 # Maximum sizes.
@@ -55,8 +56,7 @@ def add_copies(
     Channels outside of `triads` are separate sensors. See
     :class:`~sktext_vq.VQTextClassifier` for the sizes in `augment`.
     """
-    single = sorted(set(range(panel.n_channels)) - {c for axes in triads for c in axes})
-    sensors = [list(axes) for axes in triads] + [[channel] for channel in single]
+    sensors = list_sensors(panel.n_channels, triads)
     values = [panel.values]
     for _ in range(augment.get("copies", 1)):
         values.append(_changed(panel, triads, sensors, augment, random_state))

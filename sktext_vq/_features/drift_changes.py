@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sktext_vq._utils.channels import list_sensors
+
 Array = NDArray[np.floating[Any]]
 Triads = tuple[tuple[int, ...], ...]
 
@@ -117,8 +119,7 @@ def _changed(
     triads: Triads, n_channels: int, make: Callable[..., Change]
 ) -> Iterator[Change]:
     """Yield exchanges of two sensors, and changes of the unit of one sensor."""
-    alone = set(range(n_channels)) - set(itertools.chain.from_iterable(triads))
-    sensors = [*map(list, triads), *([c] for c in sorted(alone))]
+    sensors = list_sensors(n_channels, triads)
     if len(sensors) > _MAX_SENSORS:
         return
     for a, b in itertools.combinations(sensors, 2):

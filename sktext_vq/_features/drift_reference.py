@@ -168,15 +168,16 @@ class DriftReference:
             return None  # statistics of a few timepoints are too uncertain
         rows = found.rows[whole]
         few = self._fewness(rows)
-        kind, what = self._undo(rows, few, names) or ("", "")
-        if not kind:
-            share = found.constant[whole].mean(axis=0)
-            dead = np.flatnonzero((share >= 0.5) & (self.constant <= _CONSTANT))
-            # With few training cases, more new cases have to be constant.
-            if len(dead) and whole.sum() * len(self.rows) >= 100:
-                listed = ", ".join(repr(names[c]) for c in dead[:_SHOWN])
-                return "constant", f"{listed} constant, unlike in training"
-        return (kind, what) if kind else self._size(rows, few, names)
+        undone = self._undo(rows, few, names)
+        if undone is not None:
+            return undone
+        share = found.constant[whole].mean(axis=0)
+        dead = np.flatnonzero((share >= 0.5) & (self.constant <= _CONSTANT))
+        # With few training cases, more new cases have to be constant.
+        if len(dead) and whole.sum() * len(self.rows) >= 100:
+            listed = ", ".join(repr(names[c]) for c in dead[:_SHOWN])
+            return "constant", f"{listed} constant, unlike in training"
+        return self._size(rows, few, names)
 
     def _fewness(self, rows: Array) -> float:
         """Return 1 for a single case or similar cases, and less for diverse cases.

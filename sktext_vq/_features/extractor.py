@@ -357,9 +357,7 @@ class FeatureExtractor:
 
     def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Distribute values of tokenizer channels, axis 0, over input channels."""
-        n_channels = 1 + max(max(axes) for axes in self.axes)
-        n_channels = max(n_channels, len(self.scaler.mean))
-        found = np.zeros((n_channels, *values.shape[1:]))
+        found = np.zeros((len(self.scaler.mean), *values.shape[1:]))
         for axes, own in zip(self.axes, values, strict=True):
             found[list(axes)] += own / len(axes)
         return found

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.windows import Batch
-from sktext_vq.panel import Panel, spread_cases
+from sktext_vq.panel import Panel, chunks, spread_cases
 
 # Maximum in standard deviations, so that squares are finite in float32.
 FARTHEST = 1e15
@@ -43,22 +43,21 @@ class Scaler:
     @classmethod
     def fit(cls, panel: Panel) -> Scaler:
         """Compute mean and standard deviation of each channel, in chunks."""
-        size = max(1, _CHUNK_VALUES // (panel.n_channels * panel.n_timepoints))
-        chunks = [panel.values[i : i + size] for i in range(0, panel.n_cases, size)]
+        parts = [part for _, part in chunks(panel.values)]
         # Divided by the largest absolute value, so that squares of 1e300 are finite.
         peak = np.zeros(panel.n_channels)
-        for chunk in chunks:
-            np.fmax(peak, np.nanmax(np.abs(chunk), axis=(0, 2)), out=peak)
+        for part in parts:
+            np.fmax(peak, np.nanmax(np.abs(part), axis=(0, 2)), out=peak)
         unit = np.where(peak > 0, peak, 1.0)
         counts, totals = np.zeros(panel.n_channels), np.zeros(panel.n_channels)
-        for chunk in chunks:
-            counts += np.isfinite(chunk).sum(axis=(0, 2))
-            totals += np.nansum(chunk / unit[:, None], axis=(0, 2))
+        for part in parts:
+            counts += np.isfinite(part).sum(axis=(0, 2))
+            totals += np.nansum(part / unit[:, None], axis=(0, 2))
         mean = totals / counts
         squares = np.zeros(panel.n_channels)
-        for chunk in chunks:
+        for part in parts:
             squares += np.nansum(
-                (chunk / unit[:, None] - mean[:, None]) ** 2, axis=(0, 2)
+                (part / unit[:, None] - mean[:, None]) ** 2, axis=(0, 2)
             )
         scale = np.sqrt(squares / counts)
         rounding = 10 * np.finfo(panel.values.dtype).eps

@@ -197,7 +197,7 @@ class Selection:
 def count_wanted(layout: FeatureLayout, has_classes: bool) -> list[int]:
     """Return the numbers of features to select of each kind, before `max_features`."""
     return [
-        int(size * (share if has_classes else share > 0))
+        int(size * share) if has_classes else size
         for size, share in zip(layout.sizes, _SELECTED_SHARES, strict=True)
     ]
 

@@ -155,8 +155,8 @@ def from_state(name: str, state: Any) -> Any:
 
 def is_available(device: str) -> bool:
     """Return whether predictions can be computed on a device."""
-    if device.startswith("cuda"):
-        return torch.cuda.is_available()
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        return False
     try:
         return torch.empty(0, device=choose_device(device)).device.type != "meta"
     except (AssertionError, NotImplementedError, RuntimeError):

@@ -20,7 +20,7 @@ from sktext_vq._io.times import (
     regularity,
     sampling_rate,
 )
-from sktext_vq._utils.validation import format_names
+from sktext_vq._utils.validation import find_stack_level, format_names
 from sktext_vq.datasets import plain
 
 _MANY = 20  # minimum number of increasing steps to suspect a column of times
@@ -40,7 +40,7 @@ def from_table(table: Table) -> Recordings:
     channel, value = rest.find(CHANNEL), rest.find(("value",))
     about = {"y": label, "groups": subject}
     is_tidy = case is not None and channel is not None and value is not None
-    if case is None or not (is_tidy or not frame[case].is_unique):
+    if case is None or (not is_tidy and frame[case].is_unique):
         if case is not None:
             rest.refuse_missing(case)
         if time is not None:
@@ -57,12 +57,13 @@ def from_table(table: Table) -> Recordings:
             **_about_cases(table, about),
         )
     rest.refuse_missing(case)
+    if is_tidy:
+        rest.refuse_missing(cast(str, channel))
     codes, cases = pd.factorize(frame[case])
     times = None if time is None else read_times(rest, time)
     if times is not None:
         streams = codes
         if is_tidy:
-            rest.refuse_missing(cast(str, channel))
             streams = frame.groupby([codes, channel], sort=False).ngroup().to_numpy()
         times = _in_order(rest, times, streams, can_pass_midnight=not is_tidy)
     places = None if times is None else times.values
@@ -156,7 +157,7 @@ def _warn_of_columns(
                 f"{table.path} has {found} among the channels, with {what}. If this "
                 f"column is not a sensor, name it in {options}, or ignore it with "
                 "ignore_columns (--ignore).",
-                stacklevel=4,
+                stacklevel=find_stack_level(),
             )
 
 
@@ -195,7 +196,7 @@ def _in_order(
         f"first in {place}. Rows are sorted by time. If a clock was set back, as "
         "at the end of daylight saving time, ignore the column to keep the order of "
         "the rows (ignore_columns, --ignore).",
-        stacklevel=4,
+        stacklevel=find_stack_level(),
     )
     return times
 
@@ -208,7 +209,6 @@ def _tidy(
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], list[str]]:
     """Return the values, case codes and channel names of a tidy table, sorted."""
     case, channel, value, time = columns
-    table.refuse_missing(channel)
     channels, names = pd.factorize(table.frame[channel])
     found = numbers(table, [value])[:, 0]
     place = times
@@ -314,7 +314,7 @@ def _warn_of_points(table: Table, columns: list[str]) -> None:
             f"{table.path} has a column {name!r}, which is read as timepoint {time} of "
             f"channel {channel!r}. If the name is a time with a decimal point, number "
             "the timepoints instead.",
-            stacklevel=5,
+            stacklevel=find_stack_level(),
         )
 
 
@@ -357,7 +357,7 @@ def _warn_of_timepoints(table: Table, times: Any) -> None:
             f"{table.path} has uneven times as column names: {times[longest]:g} is "
             f"followed by {times[longest + 1]:g}, but the median step is {usual:.6g}. "
             f"{UNEVEN}",
-            stacklevel=5,
+            stacklevel=find_stack_level(),
         )
 
 

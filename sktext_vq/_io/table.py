@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._utils.numbers import MAX_INTEGER
 from sktext_vq._utils.validation import format_names
 
 # Default column names by role, in lower case. The first name found in a table is used;
@@ -25,7 +26,6 @@ _LABEL = ("label", "class", "target")
 SUBJECT = ("subject", "subject_id", "group", "groups")
 # Columns in which pandas writes row names; only a first column can have an empty name.
 INDEX = ("index", "")
-_MAX_INTEGER = 2**53  # float64 rounds larger integers
 # Numbers such as 0,25 or 1.234,5, which pandas reads as 25 nanoseconds or as text.
 _COMMA = re.compile(r"\s*[-+]?[\d.' ]*,[\d.,' ]*(e[-+]?\d+)?\s*", re.IGNORECASE)
 # Missing values in numeric columns. In label columns, `null` or `None` may be a class.
@@ -152,7 +152,7 @@ class Table:
             for _ in range(self.skipped):
                 next(file)
             start, row = 1, row + 1  # the column names are the first row
-            reader = csv.reader(file, delimiter=self.separator)
+            reader = csv.reader(file, delimiter=self.separator, skipinitialspace=True)
             for cells in reader:
                 if not is_blank(cells):
                     if row == 0:
@@ -203,7 +203,7 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
         if pd.api.types.is_complex_dtype(numbers):
             raise ValueError(f"{table.path} has complex numbers in column {name!r}.")
         # Without abs, which is negative for the smallest int64.
-        huge = (numbers > _MAX_INTEGER) | (numbers < -_MAX_INTEGER)
+        huge = (numbers > MAX_INTEGER) | (numbers < -MAX_INTEGER)
         huge = huge.fillna(False).to_numpy(bool)
         if huge.any():
             is_integer = column.astype(str).str.fullmatch(r"\s*[-+]?\d+\s*")

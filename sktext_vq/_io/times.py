@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sktext_vq._io.table import Table, refuse_comma
+from sktext_vq._utils.validation import find_stack_level
 
 PAUSE = 1.5  # steps longer than this multiple of the median are pauses
 
@@ -47,7 +48,7 @@ def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float 
             f"case have a median of {usual * unit:.6g}{second} and a maximum of "
             f"{steps[longest] * unit:.6g}{second}, before "
             f"{table.place(int(rows[longest]))}. {UNEVEN}",
-            stacklevel=4,
+            stacklevel=find_stack_level(),
         )
     if times.seconds is None or not is_regular:
         return None

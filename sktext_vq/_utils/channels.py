@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _AXIS_LAST = re.compile(r"(?P<sensor>.*?)[\s._-]*(?P<axis>[xyz])", re.IGNORECASE)
 _AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE)
@@ -72,6 +72,13 @@ def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
         for sensor, axes in found.items()
         if len(axes) == 3
     }
+
+
+def list_sensors(n_channels: int, triads: Iterable[Sequence[int]]) -> list[list[int]]:
+    """Return channels by sensor: sensors with three axes, then single channels."""
+    found = [list(axes) for axes in triads]
+    taken = {channel for axes in found for channel in axes}
+    return found + [[i] for i in range(n_channels) if i not in taken]
 
 
 def group_channels(names: Sequence[str]) -> dict[str, list[int]]:

@@ -197,19 +197,6 @@ n_features_in_ : int
 feature_names_in_ : ndarray of str
     Column names, only for data frames of shape (n_cases, n_timepoints).
 """,
-    "estimator": """
-estimator : VQTextClassifier or VQTextTransformer
-    Fitted estimator.
-""",
-    "raises_estimator": """
-Raises
-------
-TypeError
-    If `estimator` is not a VQTextClassifier or VQTextTransformer, or another
-    argument has the wrong type.
-NotFittedError
-    If `estimator` is not fitted.
-""",
     "ax": """
 ax : Axes, optional
     Axes that the display replaces; the figure gets constrained layout if it has no
@@ -225,11 +212,11 @@ cmap : str or Colormap, default="PuOr_r"
 """,
     "lifts": """
 codes : array-like of shape (n_shown,), optional
-    Numbers of the codes; by default counted from 0.
+    Indices of the codes; by default from 0.
 shapes : ndarray of shape (n_shown, n_points), optional
     Shapes of the codes.
 n_codes : int, optional
-    Number of codes in the vocabulary; by default the number of codes shown.
+    Number of codes in the codebook; by default the number of codes shown.
 
 Attributes
 ----------
@@ -254,24 +241,6 @@ sampling_rate : float, optional
     Timepoints per second, for a time axis in seconds.
 title : str, optional
     Title of the figure.
-""",
-    "series_arguments": """
-case : int, default=0
-    Index of the case to draw, counted from 0.
-channels : sequence of int or str, optional
-    Channels to draw, by index or name. By default all channels, or as many as fit
-    into the axes (24 in a new figure): the first, or those that contribute most to
-    an explanation.
-""",
-    "series_attributes": """
-axes_ : ndarray of shape (n_shown,), object
-    Axes of each channel.
-figure_ : Figure or SubFigure
-    Figure that contains the axes.
-lines_ : list of Line2D
-    Lines of the series, by channel.
-spans_ : list of PolyCollection
-    Spans of the tokens, by channel.
 """,
 }
 _PLACE = re.compile(r"^( *)\[\[(\w+)\]\]$", re.MULTILINE)

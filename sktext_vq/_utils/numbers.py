@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from sktext_vq._utils.data_frames import pandas_to_numpy
 
-# float64 rounds larger integers.
-_MAX_INTEGER = 2**53
+MAX_INTEGER = 2**53  # float64 rounds larger integers
 
 
 def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
@@ -43,8 +42,8 @@ def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
             "Convert text and times to numbers first."
         )
     elif array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
-        if array.max() > _MAX_INTEGER or array.min() < -_MAX_INTEGER:
-            large = (array > _MAX_INTEGER) | (array < -_MAX_INTEGER)
+        if array.max() > MAX_INTEGER or array.min() < -MAX_INTEGER:
+            large = (array > MAX_INTEGER) | (array < -MAX_INTEGER)
             index = tuple(np.argwhere(large)[0].tolist())
             raise ValueError(
                 _integer_message(array[index], position_phrase((*first, *index)))
@@ -67,7 +66,7 @@ def _check_object(value: Any, place: str) -> None:
             f"X has a {type(value).__name__} at {place}: {error}. Use a number, or "
             "NaN for a missing value."
         ) from error
-    if isinstance(value, Integral) and abs(int(value)) > _MAX_INTEGER:
+    if isinstance(value, Integral) and abs(int(value)) > MAX_INTEGER:
         raise ValueError(_integer_message(value, place))
 
 

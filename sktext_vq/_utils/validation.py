@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterable
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,20 @@ def format_names(names: Collection[Any], n_shown: int = 8) -> str:
 
 def check_count(name: str, value: Any, least: int) -> None:
     """Check that a parameter is an int and at least `least`."""
-    if not isinstance(value, Integral):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an int, got {value!r}.")
     if int(value) < least:
         raise ValueError(f"{name} must be at least {least}, got {value}.")
+
+
+def check_sampling_rate(rate: Any) -> None:
+    """Check that a sampling rate is a positive, finite number, or None."""
+    if rate is None or (isinstance(rate, Real) and 0 < float(rate) < float("inf")):
+        return
+    raise ValueError(
+        "sampling_rate must be a positive, finite number of timepoints per second, or "
+        f"None, got {rate!r}."
+    )
 
 
 def check_text(names: Iterable[Any], called: str) -> None:

@@ -39,12 +39,13 @@ def n_that_fit(panel: Panel, n_examples: int) -> int:
 def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
     """Choose misclassified cases, up to one half, then others; most probable first."""
     true, probabilities = answers.true, answers.probabilities
+    predicted = answers.predicted
     if true is None:
         return list(range(min(n_cases, n_examples)))
-    if probabilities is None:
+    if probabilities is None or predicted is None:
         return _in_turns(range(n_cases), true.tolist())[:n_examples]
     order = np.argsort(-probabilities.max(axis=1), kind="stable")
-    pairs = list(zip(true.tolist(), probabilities.argmax(axis=1).tolist(), strict=True))
+    pairs = list(zip(true.tolist(), predicted.tolist(), strict=True))
     right = [case for case in order.tolist() if pairs[case][0] == pairs[case][1]]
     wrong = [case for case in order.tolist() if pairs[case][0] != pairs[case][1]]
     n_wrong = max(n_examples - len(right), n_examples // 2)
@@ -108,9 +109,7 @@ def _explain(
     explained: list[pd.DataFrame | None] = [None] * len(chosen)
     for missed_class, own in groups.items():
         against = None if missed_class is None else answers.labels[missed_class]
-        table = estimator.explain(
-            Panel(part.values[own], part.lengths[own]), against=against
-        )
+        table = estimator.explain(part.take(own), against=against)
         for i, rows in table.groupby("case"):
             explained[own[i]] = rows
     return explained

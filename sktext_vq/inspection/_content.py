@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,15 @@ class Answers:
     true: NDArray[np.int64] | None = None
     probabilities: NDArray[np.float64] | None = None
 
-    @property
+    @cached_property
+    def predicted(self) -> NDArray[np.int64] | None:
+        """Index of the most probable class of each case."""
+        return None if self.probabilities is None else self.probabilities.argmax(axis=1)
+
+    @cached_property
     def right(self) -> NDArray[np.bool_] | None:
         """Whether the prediction of each case is right."""
-        if self.probabilities is None:
-            return None
-        return self.probabilities.argmax(axis=1) == self.true
+        return None if self.predicted is None else self.predicted == self.true
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +78,9 @@ class AboutCases:
     @classmethod
     def of(cls, panel: Panel, groups: Any, names: Any) -> AboutCases:
         """Check names and groups of cases."""
-        found = panel.cases if names is None else check_column(names, "names", panel)
+        found = (
+            panel.cases if names is None else check_column(names, "case_names", panel)
+        )
         return cls(
             list(map(str, range(panel.n_cases) if found is None else found)),
             None
@@ -104,10 +110,10 @@ def span(start: float, stop: float, sampling_rate: float | None) -> str:
 def score(answers: Answers) -> dict[str, Any] | None:
     """Compute scores of all cases and of each class, and the confusion matrix."""
     labels, true, probabilities = answers.labels, answers.true, answers.probabilities
-    if true is None or probabilities is None:
+    predicted = answers.predicted
+    if true is None or probabilities is None or predicted is None:
         return None
     n_classes = probabilities.shape[1]
-    predicted = probabilities.argmax(axis=1)
     every = np.arange(len(labels))
     counts = confusion_matrix(true, predicted, labels=every)
     totals = counts.sum(axis=1)

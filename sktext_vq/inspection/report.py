@@ -14,7 +14,6 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._features.columns import check_column
 from sktext_vq._features.drift import DriftWarning
@@ -26,6 +25,7 @@ from sktext_vq.inspection import _content
 from sktext_vq.inspection._cases import choose_cases, draw_cases, n_that_fit
 from sktext_vq.inspection._checks import describe_data, find_warnings
 from sktext_vq.inspection._content import AboutCases, Answers, known_labels
+from sktext_vq.inspection.displays._canvas import check_estimator
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.transformer import VQTextTransformer
 
@@ -114,12 +114,7 @@ def write_report(
     ...     print(path.read_text(encoding="utf-8")[:15])
     <!doctype html>
     """
-    if not isinstance(estimator, VQTextClassifier | VQTextTransformer):
-        raise TypeError(
-            "write_report takes a fitted VQTextClassifier or VQTextTransformer, got "
-            f"{type(estimator).__name__}."
-        )
-    check_is_fitted(estimator)
+    check_estimator(estimator, "write_report")
     check_count("n_examples", n_examples, least=0)
     path = check_target(path)
     panel = as_panel(X, estimator_name="write_report")
@@ -236,9 +231,9 @@ def _check_training(X_train: Any, panel: Panel) -> Panel:
 
 def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], int]:
     """Return the first drawn case of each cell of the confusion matrix."""
-    if answers.true is None or answers.probabilities is None:
+    predicted = answers.predicted
+    if answers.true is None or predicted is None:
         return {}
-    predicted = answers.probabilities.argmax(axis=1)
     cells = [(int(answers.true[case]), int(predicted[case])) for case in chosen]
     return dict(zip(reversed(cells), reversed(chosen), strict=True))
 

@@ -88,7 +88,7 @@ def _members(
 
 
 def _ramps(values: Tensor, knots: Tensor) -> Tensor:
-    """Ramps between knots, from all ones to all zeros; see `shares` in tokens."""
+    """Ramps between knots, from all ones to all zeros; see `histograms.shares`."""
     low, width = knots[:-1, None], knots.diff().unsqueeze(1)
     inner = ((values - low) / width).clamp(0, 1)
     ends = torch.ones_like(values).unsqueeze(0)

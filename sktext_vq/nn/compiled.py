@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from sktext_vq.nn.constants import N_POINTS, N_SUMMARIES, SCALE_FLOOR, VIEWS
+from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR, VIEWS
 from sktext_vq.nn.histograms import summarise
 from sktext_vq.nn.windows import Batch, valid_windows
 
@@ -50,9 +50,7 @@ def count_compiled(
     n_cases, n_channels, n_timepoints = batch.series.shape
     n_lengths = len(tokenizer.dilations)
     features = torch.zeros(n_cases, tokenizer.layout.n_features)
-    summaries = features[:, -tokenizer.layout.sizes[2] :].view(
-        n_cases, n_channels, -1, N_SUMMARIES
-    )
+    _, _, summaries = tokenizer.layout.split(features)
     codes = tokenizer.codebook.codes.numpy()
     observed, lengths = tokenizer.gaps(batch)
     for v, view in enumerate(tokenizer.views(batch.series)):
@@ -86,5 +84,5 @@ def count_compiled(
                 valid = valid.repeat(2, 1)
             found = summarise(attributes.flatten(0, 1), valid)
             found = found.view(2, n_cases, n_channels, -1).permute(1, 2, 0, 3)
-            summaries[:, :, v * n_lengths + d] = found.flatten(2)
+            summaries[:, :, v, d] = found.flatten(2)
     return features

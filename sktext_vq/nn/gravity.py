@@ -102,8 +102,8 @@ class GravityFrame(nn.Module):
             return
         self.reference = int(share.argmax())
         if self.alone:
-            parts, there = self._parts(vectors, seen)
-            self.usual.copy_(_movement(parts, there).mean((0, 2, 3)))
+            parts = self._parts(vectors, seen)
+            self.usual.copy_(_movement(parts, seen).mean((0, 2, 3)))
         added, seen = self._turn(vectors, seen)
         weight = seen.sum((0, 2)).clamp_min(1)
         mean = (added * seen).sum((0, 2)) / weight
@@ -156,7 +156,7 @@ class GravityFrame(nn.Module):
 
     def _turn(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Return the new channels and where they are observed, by sensor and part."""
-        added, seen = self._parts(vectors, seen)
+        added = self._parts(vectors, seen)
         if self.alone:
             moved = added - _mean(added, seen).unsqueeze(3)
             size = _movement(added, seen) + FLOOR * self.usual[:, None, None]
@@ -165,7 +165,7 @@ class GravityFrame(nn.Module):
         seen = seen.expand(-1, -1, len(self.parts), -1).flatten(1, 2)
         return added.flatten(1, 2), seen
 
-    def _parts(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def _parts(self, vectors: Tensor, seen: Tensor) -> Tensor:
         """Return the parts of shape (n_cases, n_triads, 3, n_timepoints)."""
         reference = slice(self.reference, self.reference + 1)  # type: ignore[operator]
         up = _mean(vectors[:, reference], seen[:, reference])
@@ -174,7 +174,7 @@ class GravityFrame(nn.Module):
         # By Pythagoras, little of a small rest would be left after rounding.
         rest = vectors - vertical.unsqueeze(2) * up.unsqueeze(3)
         parts = [vertical, rest.norm(dim=2), vectors.norm(dim=2)]
-        return torch.stack(parts, dim=2), seen
+        return torch.stack(parts, dim=2)
 
 
 def _movement(parts: Tensor, seen: Tensor) -> Tensor:

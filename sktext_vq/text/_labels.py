@@ -18,9 +18,7 @@ _STOP = frozenset("a an the of with on in at by his her your person is".split())
 # Spellings that the rules of `_stem` do not cover.
 _IRREGULAR = {
     "lying": "lie",
-    "laying": "lie",
     "lay": "lie",
-    "lies": "lie",
     "lied": "lie",
     "stood": "stand",
     "sat": "sit",
@@ -37,25 +35,18 @@ _IRREGULAR = {
     "tv": "television",
     "telly": "television",
     "pc": "computer",
-    "clap": "clap",
     "anticlockwise": "counterclockwise",
     "ccw": "counterclockwise",
     "cw": "clockwise",
     "fwd": "forward",
-    "forwards": "forward",
-    "forward": "forward",
-    "backwards": "backward",
     "upward": "up",
-    "upwards": "up",
     "downward": "down",
-    "downwards": "down",
     "upstair": "upstairs",
     "downstair": "downstairs",
     "stairsup": "upstairs",
     "stairup": "upstairs",
     "stairsdown": "downstairs",
     "stairdown": "downstairs",
-    "sweeping": "sweep",
 }
 _EXPAND = {"upstairs": ("up", "stair"), "downstairs": ("down", "stair")}
 

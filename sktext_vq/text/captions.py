@@ -10,6 +10,8 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sktext_vq._utils.validation import check_count, check_sampling_rate
+
 from ..panel import rows_of_cases
 from ._series import check_series
 from ._statistics import channel_groups, statistics
@@ -186,11 +188,9 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             for name in self.channel_names:
                 if not isinstance(name, str) or not name.strip():
                     raise ValueError(f"channel_names has an invalid name: {name!r}.")
-        rate = self.sampling_rate
-        if rate is not None and not (np.isfinite(rate) and rate > 0):
-            raise ValueError(f"sampling_rate must be a positive number, got {rate!r}.")
-        if self.n_sentences is not None and self.n_sentences < 1:
-            raise ValueError(f"n_sentences must be at least 1, got {self.n_sentences}.")
+        check_sampling_rate(self.sampling_rate)
+        if self.n_sentences is not None:
+            check_count("n_sentences", self.n_sentences, least=1)
 
     def _describe(self, found: dict[str, Any], case: int) -> list[str]:
         scored: list[tuple[float, str]] = []

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from sktext_vq._utils.validation import check_count
+
 from . import _hashing, _huggingface
 from ._hashing import HASHING_DIM
 from ._huggingface import MINILM_SHA256
@@ -262,11 +264,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         if isinstance(self.model, (str, Mapping)) and not self.model:
             raise ValueError("model is empty.")
         for name in ("batch_size", "max_length"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-                raise TypeError(f"{name} must be an int, got {value!r}.")
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}.")
+            check_count(name, getattr(self, name), least=1)
         if self.cache is not None and not isinstance(self.model, (str, os.PathLike)):
             raise ValueError(
                 "cache requires a model with a name, because vectors are stored by "

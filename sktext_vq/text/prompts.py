@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 
 from sktext_vq._utils.files import check_path, check_target
+from sktext_vq._utils.validation import find_stack_level
 
 from . import _templates
 from ._bank import (
@@ -186,7 +187,7 @@ class PromptBank(BaseEstimator):
                 f"Labels {listed(same)} have the same prompts. Provide texts that "
                 "distinguish these labels.",
                 UserWarning,
-                stacklevel=2,
+                stacklevel=find_stack_level(),
             )
         return {known.label: prompts for known, prompts in described}
 

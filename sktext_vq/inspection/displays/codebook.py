@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.validation import check_count
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
@@ -32,6 +33,7 @@ _LARGER = (1, 5, 20)  # times as high
 _ORDERS = ("frequency", "lift", "usage", "code")
 
 
+@fill_docs
 class CodebookDisplay:
     """Shapes of codes, with matching windows and the class that uses each code most.
 
@@ -48,7 +50,7 @@ class CodebookDisplay:
         A row per shape, as returned by `describe_codes`: ``shape`` and ``usage``, and
         optionally ``class``, ``lift`` and ``phrase``. Its index contains the codes.
     windows : sequence of ndarray of shape (n_windows_i, n_points), optional
-        Windows of series for each shape, with offset 0 and scale 1.
+        Windows of series for each shape, with offset 0 and the scale of the shape.
     n_codes : int, optional
         Number of codes in the codebook; by default those that are shown.
 
@@ -134,9 +136,7 @@ class CodebookDisplay:
             Maximum number of windows per code.
         n_columns : int, default=6
             Number of panels per row.
-        ax : Axes, optional
-            Replaced by the display. Its figure gets constrained layout if it has no
-            layout. By default a new figure is made.
+        [[ax]]
 
         Returns
         -------
@@ -183,9 +183,7 @@ class CodebookDisplay:
 
         Parameters
         ----------
-        ax : Axes, optional
-            Replaced by the display. Its figure gets constrained layout if it has no
-            layout. By default a new figure is made.
+        [[ax]]
         n_columns : int, default=6
             Number of panels per row.
 

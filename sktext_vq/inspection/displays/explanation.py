@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
@@ -28,6 +29,7 @@ _MAX_FACTOR = 1_000_000  # larger factors are not shown
 _BESIDE = 2.6  # inches of sums by channel
 
 
+@fill_docs
 class ExplanationDisplay(SeriesDisplay):
     """One series with contributions of its tokens to the log-odds of two classes.
 
@@ -41,15 +43,7 @@ class ExplanationDisplay(SeriesDisplay):
         The series.
     contributions : DataFrame
         Rows of one case, as returned by `explain` of a classifier.
-    channel_names : sequence of str, optional
-        Names of all channels.
-    channels : sequence of int, optional
-        Channels to draw. By default all, or those that contribute most: as many as
-        have room in an Axes, and 24 in a figure of their own.
-    sampling_rate : float, optional
-        Timepoints per second, for an axis in seconds.
-    title : str, optional
-        Title of the figure.
+    [[series_display]]
 
     Attributes
     ----------
@@ -134,9 +128,7 @@ class ExplanationDisplay(SeriesDisplay):
         channels : sequence of int or str, optional
             Channels to draw, by index or name. By default all, or those that contribute
             most: as many as fit into an Axes, and 24 in a figure of their own.
-        ax : Axes, optional
-            Replaced by the display. Its figure gets constrained layout if it has no
-            layout. By default a new figure is made.
+        [[ax]]
 
         Returns
         -------
@@ -179,9 +171,7 @@ class ExplanationDisplay(SeriesDisplay):
 
         Parameters
         ----------
-        ax : Axes, optional
-            Replaced by the display. Its figure gets constrained layout if it has no
-            layout. By default a new figure is made.
+        [[ax]]
 
         Returns
         -------

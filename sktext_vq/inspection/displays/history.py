@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
@@ -21,6 +22,7 @@ from sktext_vq.inspection.displays._canvas import (
 from sktext_vq.transformer import VQTextTransformer
 
 
+@fill_docs
 class HistoryDisplay:
     """Losses of each epoch of training.
 
@@ -74,9 +76,7 @@ class HistoryDisplay:
         ----------
         estimator : VQTextClassifier or VQTextTransformer
             Fitted estimator, with ``max_epochs`` above 0.
-        ax : Axes, optional
-            Replaced by the display. Its figure gets constrained layout if it has no
-            layout. By default a new figure is made.
+        [[ax]]
 
         Returns
         -------
@@ -107,9 +107,7 @@ class HistoryDisplay:
 
         Parameters
         ----------
-        ax : Axes, optional
-            Replaced by the display. Its figure gets constrained layout if it has no
-            layout. By default a new figure is made.
+        [[ax]]
 
         Returns
         -------

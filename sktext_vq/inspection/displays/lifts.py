@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sktext_vq._features.columns import check_column
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.validation import check_count
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
@@ -28,6 +29,7 @@ from sktext_vq.transformer import VQTextTransformer
 _MAX_DOUBLINGS = 4  # lifts are drawn from 1/16 to 16
 
 
+@fill_docs
 class _LiftsDisplay:
     """Heat map of the use of each code by each row, relative to the mean."""
 
@@ -80,10 +82,8 @@ class _LiftsDisplay:
 
         Parameters
         ----------
-        ax : Axes, optional
-            Axes to draw on. By default a new figure is made.
-        cmap : str or Colormap, default="PuOr_r"
-            Colour map; its middle stands for the mean.
+        [[single_ax]]
+        [[cmap]]
 
         Returns
         -------
@@ -175,6 +175,7 @@ class _LiftsDisplay:
         bar.set_label(f"times the mean of {self._rows}", **text(0.8))
 
 
+@fill_docs
 class HistogramsDisplay(_LiftsDisplay):
     """Use of codes by classes, relative to the mean over classes.
 
@@ -187,25 +188,7 @@ class HistogramsDisplay(_LiftsDisplay):
         over classes.
     labels : sequence of str
         Classes.
-    codes : array-like of shape (n_shown,), optional
-        Indices of the codes; by default from 0.
-    shapes : ndarray of shape (n_shown, n_points), optional
-        Shapes of the codes.
-    n_codes : int, optional
-        Number of codes in the codebook; by default those that are shown.
-
-    Attributes
-    ----------
-    ax_ : Axes
-        Axes with the heat map.
-    figure_ : Figure or SubFigure
-        Figure that contains the axes.
-    image_ : AxesImage
-        The heat map.
-    shapes_ : LineCollection or None
-        Shapes of the labelled codes.
-    colorbar_ : Colorbar
-        Colour bar, in factors.
+    [[lifts]]
 
     See Also
     --------
@@ -251,10 +234,8 @@ class HistogramsDisplay(_LiftsDisplay):
         n_codes : int, default=64
             Maximum number of codes to draw: those whose share differs most between
             classes. Codes of the same class are neighbours.
-        cmap : str or Colormap, default="PuOr_r"
-            Colour map; its middle stands for the mean.
-        ax : Axes, optional
-            Axes to draw on. By default a new figure is made.
+        [[cmap]]
+        [[single_ax]]
 
         Returns
         -------
@@ -287,6 +268,7 @@ class HistogramsDisplay(_LiftsDisplay):
         return cls._from_shares(estimator, means, names, n_codes).plot(ax, cmap=cmap)
 
 
+@fill_docs
 class PhrasesDisplay(_LiftsDisplay):
     """Use of codes by texts, relative to the mean over texts.
 
@@ -299,25 +281,7 @@ class PhrasesDisplay(_LiftsDisplay):
         texts.
     labels : sequence of str
         Texts.
-    codes : array-like of shape (n_shown,), optional
-        Indices of the codes; by default from 0.
-    shapes : ndarray of shape (n_shown, n_points), optional
-        Shapes of the codes.
-    n_codes : int, optional
-        Number of codes in the codebook; by default those that are shown.
-
-    Attributes
-    ----------
-    ax_ : Axes
-        Axes with the heat map.
-    figure_ : Figure or SubFigure
-        Figure that contains the axes.
-    image_ : AxesImage
-        The heat map.
-    shapes_ : LineCollection or None
-        Shapes of the labelled codes.
-    colorbar_ : Colorbar
-        Colour bar, in factors.
+    [[lifts]]
 
     See Also
     --------
@@ -363,10 +327,8 @@ class PhrasesDisplay(_LiftsDisplay):
         n_codes : int, default=64
             Maximum number of codes to draw: those whose share differs most between
             texts. Codes of the same text are neighbours.
-        cmap : str or Colormap, default="PuOr_r"
-            Colour map; its middle stands for the mean.
-        ax : Axes, optional
-            Axes to draw on. By default a new figure is made.
+        [[cmap]]
+        [[single_ax]]
 
         Returns
         -------

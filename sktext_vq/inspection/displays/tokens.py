@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from sktext_vq._interpret.shape_names import shape_words
+from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
@@ -32,6 +33,7 @@ from sktext_vq.transformer import VQTextTransformer
 _OTHER_COLOUR = "#999999"
 
 
+@fill_docs
 class TokensDisplay(SeriesDisplay):
     """One series with its tokens.
 
@@ -48,15 +50,7 @@ class TokensDisplay(SeriesDisplay):
         Decoded shapes of all codes.
     reconstruction : ndarray of shape (n_channels, n_timepoints), optional
         The series as its tokens tell it.
-    channel_names : sequence of str, optional
-        Names of all channels.
-    channels : sequence of int, optional
-        Channels to draw. By default all, or the first of them: as many as fit into
-        an Axes, and 24 in a figure of their own.
-    sampling_rate : float, optional
-        Timepoints per second, for an axis in seconds.
-    title : str, optional
-        Title of the figure.
+    [[series_display]]
 
     Attributes
     ----------
@@ -136,9 +130,7 @@ class TokensDisplay(SeriesDisplay):
         channels : sequence of int or str, optional
             Channels to draw, by index or name. By default all, or the first
             of them: as many as fit into an Axes, and 24 in a figure of their own.
-        ax : Axes, optional
-            Replaced by the display. Its figure gets constrained layout if it has no
-            layout. By default a new figure is made.
+        [[ax]]
 
         Returns
         -------
@@ -186,9 +178,7 @@ class TokensDisplay(SeriesDisplay):
 
         Parameters
         ----------
-        ax : Axes, optional
-            Replaced by the display. Its figure gets constrained layout if it has no
-            layout. By default a new figure is made.
+        [[ax]]
 
         Returns
         -------

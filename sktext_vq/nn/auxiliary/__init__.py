@@ -1,8 +1,8 @@
-"""Parts of the network that are off by default, each in a file of its own.
+"""Parts of the network that are off by default, each in a separate file.
 
 A file has a function ``build(model, generator, options)`` that returns an
 :class:`AuxiliaryModule`, or None if the model lacks what the module needs. To remove a
-part, delete its file and its row in `MODULES`.
+part, delete its file, its row in `MODULES` and its names in ``nn/__init__.py``.
 """
 
 from __future__ import annotations

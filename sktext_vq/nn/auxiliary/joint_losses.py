@@ -76,7 +76,8 @@ def supervised_contrastive(
     """Pull cases of a class together, and away from those of all others.
 
     For every case, the mean over the other cases of its class of their cross-entropy
-    among all other cases. Cases alone in their class are compared with, no more.
+    among all other cases. A case that is the only one of its class serves as a
+    negative only.
 
     Parameters
     ----------
