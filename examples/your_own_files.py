@@ -23,7 +23,7 @@ import sktext_vq
 from sktext_vq import VQTextClassifier
 from sktext_vq.__main__ import main
 from sktext_vq.datasets import load
-from sktext_vq.recordings import read_recordings
+from sktext_vq.recordings import read_panel
 
 folder = Path(tempfile.mkdtemp())
 rng = np.random.default_rng(0)
@@ -87,12 +87,12 @@ print(f"accuracy {right.mean():.0%} ({right.sum()} of {len(right)})")
 # %%
 # The same in Python
 # ------------------
-# ``read_recordings`` converts files and data frames to a panel. Other column names are
+# ``read_panel`` converts files and data frames to a panel. Other column names are
 # set by parameters such as ``case_column="run"``, or on the command line by
 # ``--case-column run``.
 
 own = long.rename(columns={"case": "run", "label": "state"})
-mine = read_recordings(own[~new], case_column="run", label_column="state")
+mine = read_panel(own[~new], case_column="run", label_column="state")
 classifier = VQTextClassifier(
     max_epochs=0, channel_names=mine.channel_names, random_state=0
 )

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sktext_vq._io.ts import Series, read_ts
 from sktext_vq._utils.files import check_path
-from sktext_vq._utils.numbers import MAX_INTEGER
-from sktext_vq._utils.validation import format_names
 
 __all__ = ["Dataset", "available", "load", "read_ts"]
-
-Series = NDArray[np.floating[Any]] | list[NDArray[np.floating[Any]]]
 
 _FOLDER_VARIABLE = "SKTEXT_VQ_DATA"
 
@@ -158,189 +154,6 @@ def available(data: str | os.PathLike[str] | None = None) -> list[str]:
     return list(_sources(data))
 
 
-def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | None]:
-    r"""Read a ``.ts`` file, the format of the UEA and UCR archives.
-
-    Parameters
-    ----------
-    path : path-like
-        File to read. ``?`` and ``NaN`` are missing values.
-
-    Returns
-    -------
-    X : ndarray of shape (n_cases, n_channels, n_timepoints) or list of ndarray
-        Series; a list of (n_channels, n_timepoints_i) arrays if lengths differ.
-    y : ndarray of str, shape (n_cases,), or None
-        Class labels in lower case, as in sktime, or regression targets as text. None
-        if the file has no labels.
-
-    Raises
-    ------
-    ValueError
-        If the file is not a valid ``.ts`` file in UTF-8, has time stamps, or has labels
-        that its header does not declare or that differ only in upper and lower case.
-
-    Examples
-    --------
-    >>> import tempfile, pathlib
-    >>> from sktext_vq.datasets import read_ts
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = pathlib.Path(folder, "two_TRAIN.ts")
-    ...     lines = ["@classLabel true up down", "@data", "1,2,3:up", "3,?,1:down"]
-    ...     _ = path.write_text("\n".join(lines))
-    ...     X, y = read_ts(path)
-    >>> X.shape, y.tolist()
-    ((2, 1, 3), ['up', 'down'])
-    """
-    path = check_path(path)
-    cases: list[NDArray[np.floating[Any]]] = []
-    labels: list[str] = []
-    kind, declared, in_data = "", [""], False
-    with path.open("rb") as file:
-        for number, content in enumerate(file, start=1):
-            content = content.removeprefix(codecs.BOM_UTF8).strip()
-            if not content or content.startswith((b"#", b"%")):
-                continue
-            place = f"Line {number} of {path}"
-            if fault := fault_of_text(content):
-                raise ValueError(f"{place} has {fault}. {SAVE_AS_UTF_8}")
-            line = content.decode().lower()
-            if not in_data:
-                key, *values = line.split()
-                if key == "@timestamps" and values[:1] == ["true"]:
-                    raise ValueError(f"{path} has time stamps: not supported.")
-                if key in ("@classlabel", "@targetlabel") and values[:1] == ["true"]:
-                    kind, declared = key, values[1:]
-                    _check_declared(content.decode().split()[2:], kind, place)
-                in_data = key == "@data"
-                continue
-            channels = line.split(":")
-            if kind:
-                labels.append(_check_label(channels.pop(), kind, declared, place))
-            cases.append(_read_series(channels, cases, place))
-    if not cases:
-        raise ValueError(f"{path} is not a .ts file: no series after a line @data.")
-    X: Series = np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
-    return X, np.array(labels, dtype=np.str_) if kind else None
-
-
-def _read_series(
-    channels: list[str], cases: list[NDArray[np.floating[Any]]], place: str
-) -> NDArray[np.floating[Any]]:
-    """Parse the values of a line, and check the number of channels."""
-    try:
-        series = np.array([_numbers(channel) for channel in channels])
-    except ValueError as error:
-        raise ValueError(
-            f"{place} is not a valid series. Channels must be separated by colons and "
-            "have the same number of comma-separated values."
-        ) from error
-    if cases and len(series) != len(cases[0]):
-        raise ValueError(
-            f"{place} has {len(series)} channels, but the first series has "
-            f"{len(cases[0])}."
-        )
-    return series
-
-
-def _check_declared(declared: list[str], kind: str, place: str) -> None:
-    """Check the labels declared in a header."""
-    if kind == "@targetlabel":
-        return
-    if not declared:
-        raise ValueError(f"{place} must list all class labels after 'true'.")
-    if len({label.lower() for label in declared}) < len(set(declared)):
-        raise ValueError(
-            f"{place} declares labels that differ only in upper and lower case: "
-            f"{format_names(declared)}. Labels are read in lower case: rename them."
-        )
-
-
-def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
-    """Return a declared label or a numeric target; raise if it is neither."""
-    label = label.strip()
-    if kind == "@targetlabel":
-        try:
-            float(label)
-        except ValueError as error:
-            raise ValueError(
-                f"{place} ends in {label!r}, which is not a number. The header "
-                "announces a target at the end of each line."
-            ) from error
-    elif label not in declared:
-        raise ValueError(
-            f"{place} ends in {label!r}, which is not among the labels that the header "
-            f"declares: {format_names(declared)}. End each line in a colon and a "
-            "label, and declare all labels after @classLabel true."
-        )
-    return label
-
-
-def _numbers(channel: str) -> NDArray[np.float64]:
-    """Parse the values of one channel."""
-    return np.array(channel.replace("?", "nan").split(","), dtype=np.float64)
-
-
-SAVE_AS_UTF_8 = "Save the file as UTF-8 text."
-
-
-def fault_of_text(line: bytes) -> str | None:
-    """Return the reason why a line is not valid UTF-8 text, or None."""
-    try:
-        line.decode()
-    except UnicodeDecodeError as error:
-        byte = line[error.start]
-        return f"a byte that is not UTF-8, 0x{byte:02x},"
-    return "a NUL character" if b"\0" in line else None
-
-
-@overload
-def about_cases(
-    values: NDArray[Any], name: str, n_cases: int, path: Path
-) -> NDArray[Any]: ...
-@overload
-def about_cases(
-    values: NDArray[Any] | None, name: str, n_cases: int, path: Path
-) -> NDArray[Any] | None: ...
-def about_cases(
-    values: NDArray[Any] | None, name: str, n_cases: int, path: Path
-) -> NDArray[Any] | None:
-    """Return an array with one value per case as integers or strings."""
-    if values is None:
-        return None
-    if values.shape != (n_cases,):
-        raise ValueError(
-            f"{path} has {n_cases} cases, but its {name} has shape {values.shape}: "
-            f"expected ({n_cases},)."
-        )
-    is_text = values.dtype.kind in "US"
-    missing = np.char.str_len(values) == 0 if is_text else values != values
-    if missing.any():
-        raise ValueError(
-            f"{path} has a missing {name} for case {missing.argmax()} (counted from 0)."
-        )
-    try:
-        return plain(values)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} has invalid UTF-8 in {name}: {error}.") from error
-
-
-def plain(values: NDArray[Any]) -> NDArray[Any]:
-    """Convert integral numbers to integers and other values to strings."""
-    if values.dtype.kind in "iu":
-        return values
-    if values.dtype.kind == "f":
-        is_whole = (values == np.trunc(values)) & (np.abs(values) < MAX_INTEGER)
-        if is_whole.all():
-            return values.astype(np.int64)
-    if values.dtype.kind == "S":
-        return np.char.decode(values, "utf-8")
-    texts = values.astype(np.str_)
-    if values.dtype.kind == "O" and any(str(each).endswith("\0") for each in values):
-        raise ValueError("Labels and subjects must not end with a NUL character.")
-    return texts
-
-
 def _sources(
     data: str | os.PathLike[str] | None,
 ) -> dict[str, Callable[[], Dataset]]:
@@ -382,6 +195,9 @@ def _load_ts(name: str, folder: Path) -> Dataset:
 
 def _load_npz(path: Path) -> Dataset:
     """Load an .npz file."""
+    # Imported here, because pandas is not needed by `available`.
+    from sktext_vq._io.arrays import about_cases, names_of, rate_of
+
     # numpy does not close invalid files.
     with path.open("rb") as opened:
         try:
@@ -401,9 +217,8 @@ def _load_npz(path: Path) -> Dataset:
             )
         labels = about_cases(y, f"y_{split}", len(X), path)
         arrays[f"y_{split}"] = labels.astype(np.str_)
-    rate = arrays.get("sampling_rate_hz")
-    if rate is not None and (rate.size != 1 or rate.dtype.kind not in "iuf"):
-        raise ValueError(f"{path} must have one number as sampling rate, got {rate!r}.")
+    shape = arrays["X_train"].shape
+    n_channels = shape[1] if len(shape) == 3 else 1
     return Dataset(
         name=path.stem,
         X_train=arrays["X_train"],
@@ -412,12 +227,9 @@ def _load_npz(path: Path) -> Dataset:
         y_test=arrays["y_test"],
         subjects_train=arrays.get("subject_train"),
         subjects_test=arrays.get("subject_test"),
-        channel_names=_names(arrays.get("channel_names")),
-        units=_names(arrays.get("units")),
-        sampling_rate=None if rate is None else float(rate.item()),
+        channel_names=names_of(
+            arrays.get("channel_names"), "channel_names", n_channels, path
+        ),
+        units=names_of(arrays.get("units"), "units", n_channels, path),
+        sampling_rate=rate_of(arrays.get("sampling_rate_hz"), path),
     )
-
-
-def _names(array: NDArray[Any] | None) -> tuple[str, ...] | None:
-    """Convert an optional array of names to a tuple."""
-    return None if array is None else tuple(map(str, array.tolist()))

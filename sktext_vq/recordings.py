@@ -11,10 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
-from sktext_vq._io.read import read_recordings
-from sktext_vq._io.table import Recordings
+from sktext_vq._io.read import read_panel
+from sktext_vq._io.table import LabelledPanel
 
-__all__ = ["Recordings", "cut_windows", "read_recordings", "segment"]
+__all__ = ["LabelledPanel", "cut_windows", "read_panel", "segment"]
 
 
 def cut_windows(

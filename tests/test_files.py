@@ -9,7 +9,7 @@ import pytest
 
 from sktext_vq._io.read import write_table
 from sktext_vq.panel import as_panel
-from sktext_vq.recordings import read_recordings
+from sktext_vq.recordings import read_panel
 
 NAMES = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
 
@@ -56,7 +56,7 @@ def check(found, X, y):
 
 def read_text(tmp_path, text, name="a.csv", **options):
     (tmp_path / name).write_text(text, encoding="utf-8")
-    return read_recordings(tmp_path / name, **options)
+    return read_panel(tmp_path / name, **options)
 
 
 # Tables
@@ -69,7 +69,7 @@ def test_tables_of_all_forms_give_back_what_was_written(make, name, motions, tmp
     compression = "gzip" if name.endswith("gz") else None
     table = make(*motions)
     table.to_csv(tmp_path / name, index=False, sep=separator, compression=compression)
-    found = read_recordings(tmp_path / name)
+    found = read_panel(tmp_path / name)
     check(found, *motions)
     assert found.cases == [f"r{i}" for i in range(40)]
     assert found.sampling_rate is None
@@ -78,14 +78,14 @@ def test_tables_of_all_forms_give_back_what_was_written(make, name, motions, tmp
 def test_numbers_of_all_digits_are_read_to_the_last_bit(tmp_path):
     X = np.random.default_rng(0).normal(size=(30, 40))
     pd.DataFrame(X).to_csv(tmp_path / "a.csv", index=False)
-    np.testing.assert_array_equal(read_recordings(tmp_path / "a.csv").X[:, 0], X)
+    np.testing.assert_array_equal(read_panel(tmp_path / "a.csv").X[:, 0], X)
 
 
 @pytest.mark.parametrize("make", [long_table, wide_table, tidy_table])
 def test_parquet_is_read_as_csv(make, motions, tmp_path):
     pytest.importorskip("pyarrow")
     write_table(make(*motions), tmp_path / "a.parquet")
-    check(read_recordings(tmp_path / "a.parquet"), *motions)
+    check(read_panel(tmp_path / "a.parquet"), *motions)
 
 
 @pytest.mark.parametrize("make", [long_table, tidy_table])
@@ -93,7 +93,7 @@ def test_rows_may_be_in_any_order(make, motions, tmp_path):
     X, y = motions
     table = make(X, y).sample(frac=1, random_state=0)
     table.to_csv(tmp_path / "a.csv", index=False)
-    found = read_recordings(tmp_path / "a.csv")
+    found = read_panel(tmp_path / "a.csv")
     assert found.cases == list(dict.fromkeys(table["case"]))
     cases = [int(case.removeprefix("r")) for case in found.cases]
     channels = [NAMES.index(name) for name in found.channel_names]
@@ -108,7 +108,7 @@ def test_timepoints_of_a_wide_table_are_sorted_by_number(motions, tmp_path):
     # As text, so 10 is before 2; channels stay in the order of the file.
     table = table[sorted(table.columns)]
     table.to_csv(tmp_path / "a.csv", index=False)
-    check(read_recordings(tmp_path / "a.csv"), X, y)
+    check(read_panel(tmp_path / "a.csv"), X, y)
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_sktimes_panels_are_read_from_parquet(motions, tmp_path):
     )
     table = table.set_index(["instances", "timepoints"])
     table.to_parquet(tmp_path / "a.parquet")
-    check(read_recordings(tmp_path / "a.parquet"), *motions)
+    check(read_panel(tmp_path / "a.parquet"), *motions)
 
 
 def test_names_of_columns_may_be_in_upper_case(tmp_path):
@@ -215,7 +215,7 @@ def test_times_of_parquet_are_sorted_as_times(zone, tmp_path):
     ):
         table = pd.DataFrame({"case": 7, "time": times, "x": [1, 2, 0]})
         write_table(table, tmp_path / "a.parquet")
-        found = read_recordings(tmp_path / "a.parquet")
+        found = read_panel(tmp_path / "a.parquet")
         np.testing.assert_array_equal(found.X, [[[0, 1, 2]]])
         assert found.cases == ["7"]
 
@@ -282,19 +282,19 @@ def test_a_column_of_labels_may_be_chosen_and_no_other_gets_among_the_values(tmp
 def test_labels_of_frames_keep_their_text(type_):
     table = pd.DataFrame({"case": list("aabb"), "x": [1.0, 2, 3, 4]})
     labels = pd.Series(["01", "01", "1", "1"]).astype(type_)
-    found = read_recordings(table.assign(label=labels, subject=labels))
+    found = read_panel(table.assign(label=labels, subject=labels))
     assert found.y.tolist() == found.groups.tolist() == ["01", "1"]
-    found = read_recordings(table.assign(label=pd.array([1, 1, 2, 2], dtype="Int64")))
+    found = read_panel(table.assign(label=pd.array([1, 1, 2, 2], dtype="Int64")))
     assert found.y.tolist() == [1, 2] and found.y.dtype.kind == "i"
     # Arrays of numpy drop this character.
     with pytest.raises(ValueError, match="NUL"):
-        read_recordings(table.assign(label=["a", "a", "a\0", "a\0"]))
+        read_panel(table.assign(label=["a", "a", "a\0", "a\0"]))
 
 
 def test_a_column_that_is_named_exactly_is_taken():
     table = pd.DataFrame({"case": list("aabb"), "x": [1.0, 2, 3, 4]})
     table = table.assign(label="none", Label=["up", "up", "down", "down"])
-    assert read_recordings(table, label_column="Label").y.tolist() == ["up", "down"]
+    assert read_panel(table, label_column="Label").y.tolist() == ["up", "down"]
 
 
 def test_a_column_of_labels_without_any_is_none(tmp_path):
@@ -305,7 +305,7 @@ def test_names_of_rows_that_pandas_writes_are_no_values(motions, tmp_path):
     X, y = motions
     for make in (long_table, wide_table, tidy_table):
         make(X, y).to_csv(tmp_path / "a.csv")
-        check(read_recordings(tmp_path / "a.csv"), X, y)
+        check(read_panel(tmp_path / "a.csv"), X, y)
     found = read_text(tmp_path, ",0,1\nr7,1,2\nr8,3,4\n")
     np.testing.assert_array_equal(found.X, [[[1, 2]], [[3, 4]]])
     assert found.cases == ["r7", "r8"]
@@ -405,7 +405,7 @@ def test_ignored_columns_have_no_role_whatever_their_names(tmp_path):
     np.testing.assert_array_equal(found.X, [[[1, 2]], [[3, 4]]])
     assert found.groups is None and found.y.tolist() == ["u", "v"]
     table = pd.DataFrame({"x": [1.0, 2, 3], "X": [4.0, 5, 6], "case": "a"})
-    assert read_recordings(table, ignore_columns=["X"]).channel_names == ("x",)
+    assert read_panel(table, ignore_columns=["X"]).channel_names == ("x",)
 
 
 ROLES = {
@@ -426,9 +426,9 @@ def with_own_names(X, y):
 def test_columns_may_have_names_of_ones_own(motions, tmp_path):
     X, y = motions
     table = with_own_names(X, y)
-    check(read_recordings(table, **ROLES), X, y)
+    check(read_panel(table, **ROLES), X, y)
     table.to_csv(tmp_path / "a.csv", index=False)
-    found = read_recordings(tmp_path / "a.csv", **ROLES)
+    found = read_panel(tmp_path / "a.csv", **ROLES)
     check(found, X, y)
     assert found.sampling_rate == 10
     assert found.cases == [f"r{i}" for i in range(len(X))]
@@ -436,13 +436,13 @@ def test_columns_may_have_names_of_ones_own(motions, tmp_path):
 
 def test_a_frame_may_have_its_names_in_the_index(motions):
     X, y = motions
-    check(read_recordings(long_table(X, y).set_index(["case", "time"])), X, y)
+    check(read_panel(long_table(X, y).set_index(["case", "time"])), X, y)
 
 
 def test_people_and_times_among_channels_are_told(motions):
     table = with_own_names(*motions).drop(columns="battery")
     with pytest.warns(UserWarning) as caught:
-        found = read_recordings(table, case_column="take", label_column="activity")
+        found = read_panel(table, case_column="take", label_column="activity")
     first, second = (str(warning.message) for warning in caught)
     assert "has 'person' among the channels, with one value in all rows" in first
     assert "has 'time_s' among the channels, with values that rise" in second
@@ -462,7 +462,7 @@ def test_people_and_times_among_channels_are_told(motions):
 def test_sampling_rate_comes_from_times_in_seconds(name, step, rate):
     times = np.arange(9) * step if step else np.arange(9) ** 2
     table = pd.DataFrame({"case": 7, name: times, "x": np.arange(9) % 2})
-    found = read_recordings(table, time_column=name)
+    found = read_panel(table, time_column=name)
     assert found.sampling_rate == rate
 
 
@@ -470,9 +470,9 @@ def test_sampling_rate_comes_from_times_in_seconds(name, step, rate):
 def test_sampling_rate_comes_from_dates(unit, tmp_path):
     times = pd.date_range("2024-05-31", periods=5, freq="2s", unit=unit)
     table = pd.DataFrame({"case": 7, "time": times, "x": [1, 2, 0, 1, 2]})
-    assert read_recordings(table).sampling_rate == 0.5
+    assert read_panel(table).sampling_rate == 0.5
     table.to_csv(tmp_path / "a.csv", index=False)
-    assert read_recordings(tmp_path / "a.csv").sampling_rate == 0.5
+    assert read_panel(tmp_path / "a.csv").sampling_rate == 0.5
 
 
 def read_times(times, tmp_path, **options):
@@ -502,7 +502,7 @@ def test_times_of_day_of_a_frame_may_pass_midnight():
     times = pd.to_timedelta(["23:59:59", "00:00:00"])
     for each in (times, [f"{time.components.hours}:59:59" for time in times[::-1]]):
         table = pd.DataFrame({"case": "a", "time": each, "x": [0, 1]})
-        np.testing.assert_array_equal(read_recordings(table).X, [[[0, 1]]])
+        np.testing.assert_array_equal(read_panel(table).X, [[[0, 1]]])
 
 
 @pytest.mark.parametrize(
@@ -552,13 +552,13 @@ def test_pauses_and_uneven_times_are_told(times, message, tmp_path):
     for name in ("", "x_"):
         names = [f"{name}{time}" for time in np.r_[:20, 30:50]]
         with pytest.warns(UserWarning, match="19 is followed by 30"):
-            read_recordings(pd.DataFrame(np.ones((2, 40)), columns=names))
+            read_panel(pd.DataFrame(np.ones((2, 40)), columns=names))
 
 
 @pytest.mark.filterwarnings("error")
 def test_even_times_raise_no_warning(motions, tmp_path):
     for make in (long_table, wide_table, tidy_table):
-        read_recordings(make(*motions))
+        read_panel(make(*motions))
     # In milliseconds, and rounded.
     read_times((np.arange(8) * 1000 / 30).round(), tmp_path)
 
@@ -610,7 +610,7 @@ def test_frames_of_other_libraries_are_converted(motions):
             return table.__arrow_c_stream__(requested_schema)
 
     for each in (table, Stream()):
-        check(read_recordings(each), *motions)
+        check(read_panel(each), *motions)
 
 
 @pytest.mark.parametrize("source", [np.zeros(3), {"case": [1]}, pd.Series([1, 2]), 7])
@@ -618,15 +618,15 @@ def test_other_sources_are_named_by_their_type(source):
     with pytest.raises(
         TypeError, match=rf"or a data frame, got {type(source).__name__}\."
     ):
-        read_recordings(source)
+        read_panel(source)
 
 
 def test_columns_of_several_levels_are_refused():
     table = pd.DataFrame({"case": [0, 0, 1, 1], "time": [0, 1] * 2, "x": 1.0, "y": 2.0})
     with pytest.raises(ValueError, match="columns with 2 levels"):
-        read_recordings(table.pivot(index="case", columns="time"))
+        read_panel(table.pivot(index="case", columns="time"))
     with pytest.raises(ValueError, match="complex numbers in column 'x'"):
-        read_recordings(table.assign(x=1j))
+        read_panel(table.assign(x=1j))
 
 
 def test_bytes_that_are_no_text_or_no_gzip_are_refused(tmp_path):
@@ -637,15 +637,15 @@ def test_bytes_that_are_no_text_or_no_gzip_are_refused(tmp_path):
         with pytest.raises(
             ValueError, match=rf"a\.csv has .* not UTF-8.* line {line}.*"
         ):
-            read_recordings(path)
+            read_panel(path)
         (tmp_path / "b.csv.gz").write_bytes(gzip.compress(content))
         with pytest.raises(ValueError, match=rf"not UTF-8.* line {line}\."):
-            read_recordings(tmp_path / "b.csv.gz")
+            read_panel(tmp_path / "b.csv.gz")
     packed = gzip.compress(b"0,1\n" + b"1,2\n" * 1000)
     for content in (packed[:-20], b"0,1\n1,2\n"):
         (tmp_path / "a.csv.gz").write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.csv\.gz is damaged"):
-            read_recordings(tmp_path / "a.csv.gz")
+            read_panel(tmp_path / "a.csv.gz")
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path):
@@ -659,11 +659,11 @@ def test_cells_of_parquet_that_are_no_numbers_are_named(tmp_path):
     path = tmp_path / "a.parquet"
     write_table(pd.DataFrame({"0": [1.0, 2.0], "1": ["3", "up"]}), path)
     with pytest.raises(ValueError, match=r"'up' in column '1', row 2, .* not a number"):
-        read_recordings(path)
+        read_panel(path)
     days = pd.to_datetime(["2024-05-31", "2024-06-01"])
     write_table(pd.DataFrame({"0": [1.0, 2.0], "1": days}), path)
     with pytest.raises(ValueError, match=r"2024-05-31.* in column '1', row 1"):
-        read_recordings(path)
+        read_panel(path)
 
 
 def test_parquet_without_pyarrow_says_what_to_install(monkeypatch, tmp_path):
@@ -690,7 +690,7 @@ def test_arrays_are_read_whole(motions, tmp_path):
         np.savez(tmp_path / "a.npz", X=X, **about, **{key: groups, rate: 10})
         # There is nothing to choose from.
         for part in (None, "train", "test"):
-            found = read_recordings(tmp_path / "a.npz", part=part)
+            found = read_panel(tmp_path / "a.npz", part=part)
             check(found, X, y)
             assert found.sampling_rate == 10.0
 
@@ -704,23 +704,23 @@ def test_a_part_of_a_data_set_is_chosen(basic_motions, tmp_path):
         "channel_names": np.array(NAMES),
     }
     np.savez(path, **parts)
-    check(read_recordings(path), parts["X_train"], parts["y_train"])
+    check(read_panel(path), parts["X_train"], parts["y_train"])
     with pytest.raises(ValueError, match=r"no array X or X_test. Arrays: X_train"):
-        read_recordings(path, part="test")
+        read_panel(path, part="test")
     np.savez(path, **parts, X_test=basic_motions.X_test)
     with pytest.raises(ValueError, match="Set part='train' or part='test'"):
-        read_recordings(path)
-    check(read_recordings(path, part="train"), parts["X_train"], parts["y_train"])
-    found = read_recordings(path, part="test")
+        read_panel(path)
+    check(read_panel(path, part="train"), parts["X_train"], parts["y_train"])
+    found = read_panel(path, part="test")
     np.testing.assert_array_equal(found.X, basic_motions.X_test)
     assert found.y is None and found.groups is None
     with pytest.raises(ValueError, match="part must be 'train', 'test' or None"):
-        read_recordings(path, part="valid")
+        read_panel(path, part="valid")
 
 
 def test_an_array_alone_stays_on_disk(motions, tmp_path):
     np.save(tmp_path / "a.npy", motions[0])
-    found = read_recordings(tmp_path / "a.npy")
+    found = read_panel(tmp_path / "a.npy")
     assert isinstance(found.X, np.memmap)
     np.testing.assert_array_equal(found.X, motions[0])
 
@@ -730,8 +730,8 @@ def test_arrays_of_two_axes_have_one_channel(tmp_path):
     np.save(tmp_path / "a.npy", X)
     np.savez(tmp_path / "a.npz", X=X, y=[b"up", b"down"])
     for name in ("a.npy", "a.npz"):
-        np.testing.assert_array_equal(read_recordings(tmp_path / name).X, X[:, None])
-    assert read_recordings(tmp_path / "a.npz").y.tolist() == ["up", "down"]
+        np.testing.assert_array_equal(read_panel(tmp_path / name).X, X[:, None])
+    assert read_panel(tmp_path / "a.npz").y.tolist() == ["up", "down"]
 
 
 @pytest.mark.parametrize(
@@ -755,7 +755,7 @@ def test_errors_about_arrays_say_what_is_wrong(arrays, message, tmp_path):
         arrays = {"X": np.zeros((3, 2, 9)), **arrays}
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(ValueError, match=message) as error:
-        read_recordings(tmp_path / "a.npz")
+        read_panel(tmp_path / "a.npz")
     assert "a.npz" in str(error.value)
 
 
@@ -768,23 +768,23 @@ def test_damaged_arrays_are_refused(tmp_path):
     for content in (b"", b"no zip", whole[:-50], turned):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.npz is damaged"):
-            read_recordings(path)
+            read_panel(path)
     np.save(tmp_path / "b.npy", np.zeros((9, 99)))
     for content in (b"", b"no array", (tmp_path / "b.npy").read_bytes()[:-9]):
         (tmp_path / "a.npy").write_bytes(content)
         with pytest.raises(ValueError, match=r"a\.npy is damaged"):
-            read_recordings(tmp_path / "a.npy")
+            read_panel(tmp_path / "a.npy")
 
 
 def test_arrays_under_the_wrong_ending_are_told_apart(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((9, 99)))
     os.replace(tmp_path / "a.npy", tmp_path / "b.npz")
     with pytest.raises(ValueError, match=r"rename the file to \.npy"):
-        read_recordings(tmp_path / "b.npz")
+        read_panel(tmp_path / "b.npz")
     np.savez(tmp_path / "a.npz", X=np.zeros((9, 99)))
     os.replace(tmp_path / "a.npz", tmp_path / "b.npy")
     with pytest.raises(ValueError, match=r"rename the file to \.npz"):
-        read_recordings(tmp_path / "b.npy")
+        read_panel(tmp_path / "b.npy")
 
 
 # Files
@@ -806,9 +806,9 @@ def test_other_endings_are_refused(name, tmp_path):
 
 def test_a_file_has_to_be_there(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing\.csv does not exist"):
-        read_recordings(tmp_path / "missing.csv")
+        read_panel(tmp_path / "missing.csv")
     with pytest.raises(IsADirectoryError, match="is a folder"):
-        read_recordings(str(tmp_path))
+        read_panel(str(tmp_path))
 
 
 # Writing
@@ -818,7 +818,7 @@ def test_a_written_table_is_read_back(motions, tmp_path):
     X, y = motions
     X = np.random.default_rng(0).normal(size=X.shape)
     path = write_table(long_table(X, y), tmp_path / "a.csv")
-    check(read_recordings(path), X, y)
+    check(read_panel(path), X, y)
 
 
 def test_a_table_replaces_an_old_file_and_leaves_nothing_else(tmp_path):

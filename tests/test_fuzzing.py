@@ -47,7 +47,7 @@ from sktext_vq import (
 )
 from sktext_vq import datasets as sets
 from sktext_vq.__main__ import main
-from sktext_vq._io.read import read_recordings
+from sktext_vq._io.read import read_panel
 from sktext_vq.panel import as_panel
 from sktext_vq.recordings import cut_windows, segment
 from sktext_vq.text import are_words
@@ -390,7 +390,7 @@ SOUND = {kind: written(kind) for kind in KINDS_OF_FILES}
 def test_files_are_read_or_refused(tmp_path_factory, data, kind):
     path = tmp_path_factory.getbasetemp() / f"series{kind}"
     path.write_bytes(data.draw(damaged(SOUND[kind])))
-    found = tried(read_recordings, path, allowed=(OSError,))
+    found = tried(read_panel, path, allowed=(OSError,))
     if found is not None:
         assert len(found.X) > 0
         for about in (found.y, found.groups, found.cases):
@@ -468,7 +468,7 @@ def test_tables_are_read_or_refused(data, table):
     few = data.draw(st.lists(st.sampled_from(sorted(choices)), max_size=2, unique=True))
     options = {name: data.draw(choices[name], name) for name in few}
     before = frozen(table)
-    found = tried(read_recordings, table, **options)
+    found = tried(read_panel, table, **options)
     if found is not None:
         assert len(found.X) > 0
         for about in (found.y, found.groups, found.cases):

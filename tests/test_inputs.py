@@ -113,7 +113,7 @@ def test_axes_that_are_likely_to_be_swapped_are_told(har_like):
 
 def test_a_table_of_channels_is_told_from_one_of_timepoints(har_like):
     table = as_frame(har_like[0], ["acc_x", "acc_y", "acc_z"]).reset_index(drop=True)
-    with pytest.warns(UserWarning, match="a panel with .*read_recordings"):
+    with pytest.warns(UserWarning, match="a panel with .*read_panel"):
         transformer().fit(table)
 
 

@@ -30,7 +30,7 @@ from sktext_vq._cli.outputs import (
 from sktext_vq._utils.validation import label_text
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.persistence import save
-from sktext_vq.recordings import Recordings
+from sktext_vq.recordings import LabelledPanel
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -112,7 +112,7 @@ def predict(options: argparse.Namespace) -> None:
 
 
 def _explain(
-    model: VQTextClassifier, data: Recordings, options: argparse.Namespace
+    model: VQTextClassifier, data: LabelledPanel, options: argparse.Namespace
 ) -> pd.DataFrame:
     """Return the largest contributions to the class of each series."""
     table = model.explain(data.X, against=_class_of(model, options.against))
@@ -219,7 +219,7 @@ def zero_shot(options: argparse.Namespace) -> None:
 
 def _note_found(
     found: pd.Series[Any],
-    data: Recordings,
+    data: LabelledPanel,
     options: argparse.Namespace,
     unseen: pd.DataFrame | None = None,
 ) -> None:
@@ -240,7 +240,7 @@ def _accuracy(name: str, right: NDArray[np.bool_]) -> str:
 
 
 def _note_unknown(
-    data: Recordings, known: Any, why: str, options: argparse.Namespace
+    data: LabelledPanel, known: Any, why: str, options: argparse.Namespace
 ) -> None:
     """Print which labels of the file cannot be predicted."""
     if data.y is None:

@@ -17,10 +17,10 @@ from sktext_vq._io.read import check_ending
 from sktext_vq._utils.files import check_target, check_writable
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.persistence import load
-from sktext_vq.recordings import Recordings, read_recordings
+from sktext_vq.recordings import LabelledPanel, read_panel
 
 
-def open_model(options: argparse.Namespace) -> tuple[Any, Recordings]:
+def open_model(options: argparse.Namespace) -> tuple[Any, LabelledPanel]:
     if options.output is not None:  # before the work
         check_output(options.output, options)
         if options.command != "report" and not options.json:
@@ -63,8 +63,8 @@ def _is_part(file: Path, path: Path) -> bool:
         return False
 
 
-def read_part(path: Path, part: str, options: argparse.Namespace) -> Recordings:
-    return read_recordings(
+def read_part(path: Path, part: str, options: argparse.Namespace) -> LabelledPanel:
+    return read_panel(
         path,
         part=part,
         label_column=options.label_column,
@@ -77,7 +77,7 @@ def read_part(path: Path, part: str, options: argparse.Namespace) -> Recordings:
 
 def read_matching(
     model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
-) -> Recordings:
+) -> LabelledPanel:
     """Read series, with channels in the order of training where both have names."""
     data, names = read_part(path, part, options), model.channel_names_
     own = list(data.channel_names or ())
@@ -127,7 +127,7 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip().casefold())
 
 
-def read_labels(data: Recordings, options: argparse.Namespace) -> NDArray[Any]:
+def read_labels(data: LabelledPanel, options: argparse.Namespace) -> NDArray[Any]:
     if data.y is None:
         raise ValueError(
             f"{options.data} has no labels. In a table they are read from column "

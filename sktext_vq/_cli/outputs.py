@@ -15,12 +15,12 @@ import pandas as pd
 from sktext_vq._cli import console
 from sktext_vq._io.read import write_table
 from sktext_vq._utils.files import replace_file
-from sktext_vq.recordings import Recordings
+from sktext_vq.recordings import LabelledPanel
 
 _SHOWN = 20  # rows of a table on a terminal
 
 
-def name_cases(data: Recordings, n_cases: int) -> list[Any]:
+def name_cases(data: LabelledPanel, n_cases: int) -> list[Any]:
     return list(range(n_cases)) if data.cases is None else data.cases
 
 

@@ -148,6 +148,6 @@ def _warn_of_axes(X: Any, panel: Panel) -> None:
         warnings.warn(
             f"X has columns {list(columns)[:6]}. Rows are read as cases and columns as "
             "timepoints of one channel. If columns are channels, convert the table to "
-            "a panel with sktext_vq.recordings.read_recordings.",
+            "a panel with sktext_vq.recordings.read_panel.",
             stacklevel=find_stack_level(),
         )

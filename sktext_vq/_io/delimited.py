@@ -28,7 +28,7 @@ from sktext_vq._io.table import (
     is_gzip,
     open_text,
 )
-from sktext_vq.datasets import SAVE_AS_UTF_8, fault_of_text
+from sktext_vq._io.ts import SAVE_AS_UTF_8, fault_of_text
 
 
 def read_parquet(path: Path, columns: Columns) -> Table:

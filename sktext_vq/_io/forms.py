@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq._io.table import CHANNEL, Recordings, Table, numbers, row_names
+from sktext_vq._io.arrays import plain
+from sktext_vq._io.table import CHANNEL, LabelledPanel, Table, numbers, row_names
 from sktext_vq._io.times import (
     PAUSE,
     UNEVEN,
@@ -21,13 +22,12 @@ from sktext_vq._io.times import (
     sampling_rate,
 )
 from sktext_vq._utils.validation import find_stack_level, format_names
-from sktext_vq.datasets import plain
 
 _MANY = 20  # minimum number of increasing steps to suspect a column of times
 _DATE = re.compile(r"\d+([.:/-]\d+){2,}.*")  # 31.12.2025, 09:00:00
 
 
-def from_table(table: Table) -> Recordings:
+def from_table(table: Table) -> LabelledPanel:
     """Read series from a table of any form."""
     table = _without_ignored(table)
     frame = table.frame
@@ -50,7 +50,7 @@ def from_table(table: Table) -> Recordings:
                 f"{format_names(frame.columns)}."
             )
         X, wide_names = _wide(rest)
-        return Recordings(
+        return LabelledPanel(
             X,
             channel_names=wide_names,
             cases=row_names(rest, case),
@@ -74,7 +74,7 @@ def from_table(table: Table) -> Recordings:
         names = _value_columns(rest)
         values, order = _long(rest, (case, time), names, codes, places)
         _warn_of_columns(table, values, order, names)
-    return Recordings(
+    return LabelledPanel(
         _cut(values, order),
         channel_names=tuple(names),
         sampling_rate=None if times is None else sampling_rate(rest, times, codes),

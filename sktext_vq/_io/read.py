@@ -6,30 +6,24 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from sktext_vq._io.delimited import (
-    blame,
-    needs_pyarrow,
-    read_parquet,
-    read_text,
-)
+from sktext_vq._io.arrays import read_npy, read_npz
+from sktext_vq._io.delimited import needs_pyarrow, read_parquet, read_text
 from sktext_vq._io.forms import from_table
-from sktext_vq._io.table import Columns, Recordings, as_table, is_gzip, to_frame
+from sktext_vq._io.table import Columns, LabelledPanel, as_table, is_gzip, to_frame
+from sktext_vq._io.ts import read_ts
 from sktext_vq._utils.files import check_path, check_target, replace_file
-from sktext_vq.datasets import about_cases, read_ts
 
-__all__ = ["read_recordings", "write_table"]
+__all__ = ["read_panel", "write_table"]
 
 _TEXT_TABLES = (".csv", ".tsv", ".txt")
 _ENDINGS = ".npz, .npy, .ts, .csv, .tsv, .txt (these three also with .gz), .parquet"
 
 
-def read_recordings(
+def read_panel(
     source: str | os.PathLike[str] | pd.DataFrame | Any,
     *,
     part: str | None = None,
@@ -38,7 +32,7 @@ def read_recordings(
     time_column: str | None = None,
     subject_column: str | None = None,
     ignore_columns: Sequence[str] = (),
-) -> Recordings:
+) -> LabelledPanel:
     r"""Read series from a file or a data frame.
 
     Parameters
@@ -57,7 +51,7 @@ def read_recordings(
 
     Returns
     -------
-    Recordings
+    LabelledPanel
         Series, labels and metadata.
 
     Raises
@@ -134,14 +128,14 @@ def read_recordings(
     --------
     >>> import io
     >>> import pandas as pd
-    >>> from sktext_vq.recordings import read_recordings
+    >>> from sktext_vq.recordings import read_panel
     >>> table = pd.read_csv(io.StringIO('''\
     ... take,time_s,acc_x,activity
     ... a,0.0,1.5,up
     ... a,0.1,,up
     ... b,0.0,3,down
     ... '''))
-    >>> found = read_recordings(
+    >>> found = read_panel(
     ...     table,
     ...     case_column="take",
     ...     time_column="time_s",
@@ -173,15 +167,15 @@ def read_recordings(
     return _read_file(path, part, columns)
 
 
-def _read_file(path: Path, part: str | None, columns: Columns) -> Recordings:
+def _read_file(path: Path, part: str | None, columns: Columns) -> LabelledPanel:
     """Read a file in the format of its extension."""
     ending = path.suffix.lower()
     if ending == ".npz":
-        return _from_npz(path, part)
+        return read_npz(path, part)
     if ending == ".npy":
-        return _from_npy(path)
+        return read_npy(path)
     if ending == ".ts":
-        return Recordings(*read_ts(path))
+        return LabelledPanel(*read_ts(path))
     if ending == ".parquet":
         return from_table(read_parquet(path, columns))
     if is_gzip(path):
@@ -237,77 +231,3 @@ def check_ending(path: Path) -> str:
     if ending not in (".csv", ".parquet"):
         raise ValueError(f"{path} must have the extension .csv or .parquet.")
     return ending
-
-
-# Arrays
-
-
-def _from_npz(path: Path, part: str | None) -> Recordings:
-    # numpy does not close invalid files.
-    with path.open("rb") as opened:
-        with blame(path, "an .npz file without pickled objects"):
-            file = np.load(opened, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError(f"{path} is a single array: rename the file to .npy.")
-        end = _end_of_names(file.files, part, path)
-
-        def find(*names: str) -> NDArray[Any] | None:
-            with blame(path, "an .npz file without pickled objects"):
-                return next((file[name] for name in names if name in file), None)
-
-        X = _check_X(find(f"X{end}"), path)
-        y = find(f"y{end}")
-        groups = find(f"subject{end}", f"groups{end}")
-        names = find("channel_names")
-        rate = find("sampling_rate_hz", "sampling_rate")
-    if names is not None and names.shape != (X.shape[1],):
-        raise ValueError(
-            f"{path} has {X.shape[1]} channels, but its channel_names has shape "
-            f"{names.shape}."
-        )
-    if rate is not None and (rate.size != 1 or rate.dtype.kind not in "iuf"):
-        raise ValueError(f"{path} must have one number as sampling rate, got {rate!r}.")
-    return Recordings(
-        X,
-        about_cases(y, "y", len(X), path),
-        about_cases(groups, "subject or groups", len(X), path),
-        None if names is None else tuple(names.astype(np.str_).tolist()),
-        None if rate is None else float(rate.item()),
-    )
-
-
-def _end_of_names(names: list[str], part: str | None, path: Path) -> str:
-    """Return the suffix of array names: "", "_train" or "_test"."""
-    if "X" in names:
-        return ""
-    parts = [each for each in ("train", "test") if f"X_{each}" in names]
-    if part is None and len(parts) == 2:
-        raise ValueError(
-            f"{path} has a training and a test part. Set part='train' or part='test'."
-        )
-    if part is None and parts:
-        return f"_{parts[0]}"
-    if part not in parts:
-        wanted = f"X or X_{part}" if part else "X, X_train or X_test"
-        raise ValueError(
-            f"{path} has no array {wanted}. Arrays: {', '.join(names) or 'none'}."
-        )
-    return f"_{part}"
-
-
-def _from_npy(path: Path) -> Recordings:
-    with blame(path, "an .npy file without pickled objects"):
-        X = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(X, np.ndarray):
-        raise ValueError(f"{path} has several arrays: rename the file to .npz.")
-    return Recordings(_check_X(X, path))
-
-
-def _check_X(X: Any, path: Path) -> NDArray[Any]:
-    """Return X with shape (n_cases, n_channels, n_timepoints)."""
-    if X.ndim not in (2, 3) or X.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{path}: X must be numeric with shape (n_cases, n_channels, n_timepoints) "
-            f"or (n_cases, n_timepoints), got {X.dtype} with shape {X.shape}."
-        )
-    return cast(NDArray[Any], X[:, np.newaxis] if X.ndim == 2 else X)

@@ -34,8 +34,8 @@ UNNAMED = "\0"  # prefix of placeholders for missing column names
 
 
 @dataclass(frozen=True, eq=False)
-class Recordings:
-    """Series of a file or table, with labels and metadata.
+class LabelledPanel:
+    """Series or windows with labels and metadata.
 
     Attributes
     ----------
@@ -52,10 +52,15 @@ class Recordings:
         Sampling rate in Hz.
     cases : list of str, optional
         Names of the cases.
+    table : DataFrame, optional
+        Origin of each window: ``recording``, ``subject``, ``start`` and ``end``.
+    resampling : str, optional
+        How windows were resampled to a common rate.
 
     See Also
     --------
-    read_recordings : Read series from a file or a data frame.
+    read_panel : Read series from a file or a data frame.
+    Recordings.windows : Cut recordings into windows.
     """
 
     X: NDArray[Any] | list[NDArray[Any]]
@@ -64,6 +69,8 @@ class Recordings:
     channel_names: tuple[str, ...] | None = None
     sampling_rate: float | None = None
     cases: list[str] | None = None
+    table: pd.DataFrame | None = None
+    resampling: str | None = None
 
 
 @dataclass(frozen=True)

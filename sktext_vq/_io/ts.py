@@ -1,0 +1,151 @@
+"""Reading of ``.ts`` files, the format of the UEA and UCR archives."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sktext_vq._utils.files import check_path
+from sktext_vq._utils.validation import format_names
+
+Series = NDArray[np.floating[Any]] | list[NDArray[np.floating[Any]]]
+
+
+def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | None]:
+    r"""Read a ``.ts`` file, the format of the UEA and UCR archives.
+
+    Parameters
+    ----------
+    path : path-like
+        File to read. ``?`` and ``NaN`` are missing values.
+
+    Returns
+    -------
+    X : ndarray of shape (n_cases, n_channels, n_timepoints) or list of ndarray
+        Series; a list of (n_channels, n_timepoints_i) arrays if lengths differ.
+    y : ndarray of str, shape (n_cases,), or None
+        Class labels in lower case, as in sktime, or regression targets as text. None
+        if the file has no labels.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a valid ``.ts`` file in UTF-8, has time stamps, or has labels
+        that its header does not declare or that differ only in upper and lower case.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> from sktext_vq.datasets import read_ts
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "two_TRAIN.ts")
+    ...     lines = ["@classLabel true up down", "@data", "1,2,3:up", "3,?,1:down"]
+    ...     _ = path.write_text("\n".join(lines))
+    ...     X, y = read_ts(path)
+    >>> X.shape, y.tolist()
+    ((2, 1, 3), ['up', 'down'])
+    """
+    path = check_path(path)
+    cases: list[NDArray[np.floating[Any]]] = []
+    labels: list[str] = []
+    kind, declared, in_data = "", [""], False
+    with path.open("rb") as file:
+        for number, content in enumerate(file, start=1):
+            content = content.removeprefix(codecs.BOM_UTF8).strip()
+            if not content or content.startswith((b"#", b"%")):
+                continue
+            place = f"Line {number} of {path}"
+            if fault := fault_of_text(content):
+                raise ValueError(f"{place} has {fault}. {SAVE_AS_UTF_8}")
+            line = content.decode().lower()
+            if not in_data:
+                key, *values = line.split()
+                if key == "@timestamps" and values[:1] == ["true"]:
+                    raise ValueError(f"{path} has time stamps: not supported.")
+                if key in ("@classlabel", "@targetlabel") and values[:1] == ["true"]:
+                    kind, declared = key, values[1:]
+                    _check_declared(content.decode().split()[2:], kind, place)
+                in_data = key == "@data"
+                continue
+            channels = line.split(":")
+            if kind:
+                labels.append(_check_label(channels.pop(), kind, declared, place))
+            cases.append(_read_series(channels, cases, place))
+    if not cases:
+        raise ValueError(f"{path} is not a .ts file: no series after a line @data.")
+    X: Series = np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
+    return X, np.array(labels, dtype=np.str_) if kind else None
+
+
+def _read_series(
+    channels: list[str], cases: list[NDArray[np.floating[Any]]], place: str
+) -> NDArray[np.floating[Any]]:
+    """Parse the values of a line, and check the number of channels."""
+    try:
+        series = np.array([_numbers(channel) for channel in channels])
+    except ValueError as error:
+        raise ValueError(
+            f"{place} is not a valid series. Channels must be separated by colons and "
+            "have the same number of comma-separated values."
+        ) from error
+    if cases and len(series) != len(cases[0]):
+        raise ValueError(
+            f"{place} has {len(series)} channels, but the first series has "
+            f"{len(cases[0])}."
+        )
+    return series
+
+
+def _check_declared(declared: list[str], kind: str, place: str) -> None:
+    """Check the labels declared in a header."""
+    if kind == "@targetlabel":
+        return
+    if not declared:
+        raise ValueError(f"{place} must list all class labels after 'true'.")
+    if len({label.lower() for label in declared}) < len(set(declared)):
+        raise ValueError(
+            f"{place} declares labels that differ only in upper and lower case: "
+            f"{format_names(declared)}. Labels are read in lower case: rename them."
+        )
+
+
+def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
+    """Return a declared label or a numeric target; raise if it is neither."""
+    label = label.strip()
+    if kind == "@targetlabel":
+        try:
+            float(label)
+        except ValueError as error:
+            raise ValueError(
+                f"{place} ends in {label!r}, which is not a number. The header "
+                "announces a target at the end of each line."
+            ) from error
+    elif label not in declared:
+        raise ValueError(
+            f"{place} ends in {label!r}, which is not among the labels that the header "
+            f"declares: {format_names(declared)}. End each line in a colon and a "
+            "label, and declare all labels after @classLabel true."
+        )
+    return label
+
+
+def _numbers(channel: str) -> NDArray[np.float64]:
+    """Parse the values of one channel."""
+    return np.array(channel.replace("?", "nan").split(","), dtype=np.float64)
+
+
+SAVE_AS_UTF_8 = "Save the file as UTF-8 text."
+
+
+def fault_of_text(line: bytes) -> str | None:
+    """Return the reason why a line is not valid UTF-8 text, or None."""
+    try:
+        line.decode()
+    except UnicodeDecodeError as error:
+        byte = line[error.start]
+        return f"a byte that is not UTF-8, 0x{byte:02x},"
+    return "a NUL character" if b"\0" in line else None
