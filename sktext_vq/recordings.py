@@ -11,10 +11,19 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax
 
+from sktext_vq._io.continuous import read_recordings
 from sktext_vq._io.read import read_panel
+from sktext_vq._io.recordings import Recordings
 from sktext_vq._io.table import LabelledPanel
 
-__all__ = ["LabelledPanel", "cut_windows", "read_panel", "segment"]
+__all__ = [
+    "LabelledPanel",
+    "Recordings",
+    "cut_windows",
+    "read_panel",
+    "read_recordings",
+    "segment",
+]
 
 
 def cut_windows(

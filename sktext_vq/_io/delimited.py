@@ -14,11 +14,8 @@ from typing import TextIO
 import pandas as pd
 
 from sktext_vq._io.table import (
-    CASE,
     CHANNEL,
-    INDEX,
     MISSING,
-    SUBJECT,
     UNNAMED,
     Columns,
     Table,
@@ -30,8 +27,20 @@ from sktext_vq._io.table import (
 )
 from sktext_vq._io.ts import SAVE_AS_UTF_8, fault_of_text
 
+_TEXT_TABLES = (".csv", ".tsv", ".txt")
 
-def read_parquet(path: Path, columns: Columns) -> Table:
+
+def read_table(path: Path, columns: Columns) -> Table | None:
+    """Read a text or parquet file; return None if it has another extension."""
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return _read_parquet(path, columns)
+    if is_gzip(path):
+        ending = path.with_suffix("").suffix.lower()
+    return _read_text(path, columns) if ending in _TEXT_TABLES else None
+
+
+def _read_parquet(path: Path, columns: Columns) -> Table:
     """Read a parquet file."""
     try:
         with blame(path, "a parquet file"):
@@ -49,12 +58,11 @@ def needs_pyarrow(path: Path) -> ImportError:
     )
 
 
-def read_text(path: Path, columns: Columns) -> Table:
+def _read_text(path: Path, columns: Columns) -> Table:
     """Read a delimited text file."""
     _check_text(path)
     separator, names, skipped = _read_names(path)
-    as_is = {*CASE, *columns.names("case"), *INDEX, *columns.names("label")}
-    as_is |= {*SUBJECT, *columns.names("subject")}
+    as_is = columns.text
     if "value" in by_lower_case(names):
         as_is |= {*CHANNEL}
     words = {name for name in names if name.lower() in as_is}

@@ -29,7 +29,7 @@ _DATE = re.compile(r"\d+([.:/-]\d+){2,}.*")  # 31.12.2025, 09:00:00
 
 def from_table(table: Table) -> LabelledPanel:
     """Read series from a table of any form."""
-    table = _without_ignored(table)
+    table = without_ignored(table)
     frame = table.frame
     if not len(frame):
         raise ValueError(f"{table.path} has no rows.")
@@ -65,15 +65,15 @@ def from_table(table: Table) -> LabelledPanel:
         streams = codes
         if is_tidy:
             streams = frame.groupby([codes, channel], sort=False).ngroup().to_numpy()
-        times = _in_order(rest, times, streams, can_pass_midnight=not is_tidy)
+        times = in_order(rest, times, streams, can_pass_midnight=not is_tidy)
     places = None if times is None else times.values
     if is_tidy:
         about_values = (case, cast(str, channel), cast(str, value), time)
         values, order, names = _tidy(rest, about_values, codes, places)
     else:
-        names = _value_columns(rest)
+        names = value_columns(rest)
         values, order = _long(rest, (case, time), names, codes, places)
-        _warn_of_columns(table, values, order, names)
+        warn_of_columns(table, values, order, names)
     return LabelledPanel(
         _cut(values, order),
         channel_names=tuple(names),
@@ -83,7 +83,7 @@ def from_table(table: Table) -> LabelledPanel:
     )
 
 
-def _without_ignored(table: Table) -> Table:
+def without_ignored(table: Table) -> Table:
     """Return a table without the columns to ignore."""
     names = []
     for name in table.columns.ignored:
@@ -104,7 +104,7 @@ _WHICH_CASE = (
 )
 
 
-def _value_columns(table: Table) -> list[str]:
+def value_columns(table: Table) -> list[str]:
     """Return the names of columns of values."""
     known = table.columns.about
     names = [name for name in table.frame.columns if name.lower() not in known]
@@ -134,7 +134,7 @@ def _long(
     return values[order], codes
 
 
-def _warn_of_columns(
+def warn_of_columns(
     table: Table, values: NDArray[np.float64], codes: Any, names: list[str]
 ) -> None:
     """Warn about channels that look like times, subjects or labels."""
@@ -161,7 +161,7 @@ def _warn_of_columns(
             )
 
 
-def _in_order(
+def in_order(
     table: Table, times: Times, streams: NDArray[np.intp], can_pass_midnight: bool
 ) -> Times:
     """Add days to times of day after midnight, and warn if times decrease.
@@ -255,8 +255,8 @@ def _cut(
 
 def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
     """Return the series and channel names of a table with one row per case."""
-    columns = _value_columns(table)
-    split = [_split(name) for name in columns]
+    columns = value_columns(table)
+    split = [split_timepoint(name) for name in columns]
     kinds = [tuple(map(type, each)) for each in split]
     kind = max(kinds, key=kinds.count)
     if len(columns) > 1 and not any(re.search(r"\d", name) for name in columns):
@@ -309,7 +309,7 @@ def _warn_of_points(table: Table, columns: list[str]) -> None:
     """Warn about names such as ``x_0.5``, whose point may be a decimal point."""
     name = next((name for name in columns if re.search(r"\d\.\d+$", name)), None)
     if name is not None:
-        channel, time = _split(name)
+        channel, time = split_timepoint(name)
         warnings.warn(
             f"{table.path} has a column {name!r}, which is read as timepoint {time} of "
             f"channel {channel!r}. If the name is a time with a decimal point, number "
@@ -318,7 +318,7 @@ def _warn_of_points(table: Table, columns: list[str]) -> None:
         )
 
 
-def _split(name: str) -> tuple[str | None, Any]:
+def split_timepoint(name: str) -> tuple[str | None, Any]:
     """Split a column name into channel and timepoint, or None if it has none."""
     try:
         return None, float(name)
@@ -414,11 +414,11 @@ def _about_cases(
                     f"{table.place(row)}. Use a separate case for each recording."
                 )
             column = column.iloc[first]
-        found[kind] = _plain_column(column, is_text=table.separator is not None)
+        found[kind] = plain_column(column, is_text=table.separator is not None)
     return found
 
 
-def _plain_column(column: pd.Series[Any], is_text: bool) -> NDArray[Any]:
+def plain_column(column: pd.Series[Any], is_text: bool) -> NDArray[Any]:
     """Return labels or subjects as integers or strings.
 
     Cells of a text file are integers only if all have the canonical form of integers,

@@ -11,15 +11,14 @@ from typing import Any
 import pandas as pd
 
 from sktext_vq._io.arrays import read_npy, read_npz
-from sktext_vq._io.delimited import needs_pyarrow, read_parquet, read_text
+from sktext_vq._io.delimited import needs_pyarrow, read_table
 from sktext_vq._io.forms import from_table
-from sktext_vq._io.table import Columns, LabelledPanel, as_table, is_gzip, to_frame
+from sktext_vq._io.table import Columns, LabelledPanel, as_table, to_frame
 from sktext_vq._io.ts import read_ts
 from sktext_vq._utils.files import check_path, check_target, replace_file
 
 __all__ = ["read_panel", "write_table"]
 
-_TEXT_TABLES = (".csv", ".tsv", ".txt")
 _ENDINGS = ".npz, .npy, .ts, .csv, .tsv, .txt (these three also with .gz), .parquet"
 
 
@@ -176,15 +175,13 @@ def _read_file(path: Path, part: str | None, columns: Columns) -> LabelledPanel:
         return read_npy(path)
     if ending == ".ts":
         return LabelledPanel(*read_ts(path))
-    if ending == ".parquet":
-        return from_table(read_parquet(path, columns))
-    if is_gzip(path):
-        ending = path.with_suffix("").suffix.lower()
-    if ending in _TEXT_TABLES:
-        return from_table(read_text(path, columns))
-    raise ValueError(
-        f"{path} has an unsupported file extension {ending!r}. Supported: {_ENDINGS}."
-    )
+    table = read_table(path, columns)
+    if table is None:
+        raise ValueError(
+            f"{path} has an unsupported file extension {ending!r}. Supported: "
+            f"{_ENDINGS}."
+        )
+    return from_table(table)
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:

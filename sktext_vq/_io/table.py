@@ -26,6 +26,11 @@ _LABEL = ("label", "class", "target")
 SUBJECT = ("subject", "subject_id", "group", "groups")
 # Columns in which pandas writes row names; only a first column can have an empty name.
 INDEX = ("index", "")
+# Columns that identify a continuous recording, together if there are several.
+RECORDING = (
+    *("recording", "recording_id", "session", "session_id", "trial", "trial_id"),
+    *("device", "device_id", *CASE),
+)
 # Numbers such as 0,25 or 1.234,5, which pandas reads as 25 nanoseconds or as text.
 _COMMA = re.compile(r"\s*[-+]?[\d.' ]*,[\d.,' ]*(e[-+]?\d+)?\s*", re.IGNORECASE)
 # Missing values in numeric columns. In label columns, `null` or `None` may be a class.
@@ -82,6 +87,7 @@ class Columns:
     time: str | None = None
     subject: str | None = None
     ignored: Sequence[str] = ()
+    recording: Sequence[str] = ()  # columns that identify a continuous recording
 
     def __post_init__(self) -> None:
         """Check the types of column names."""
@@ -115,10 +121,19 @@ class Columns:
     def about(self) -> set[str]:
         """All names of columns without values, in lower case."""
         given = {each for what in _WHATS for each in self.names(what)}
-        return given | {*CASE, *_TIME, *_LABEL, *SUBJECT, *INDEX}
+        recording = {name.strip().lower() for name in self.recording}
+        return given | recording | {*CASE, *_TIME, *_LABEL, *SUBJECT, *INDEX}
+
+    @property
+    def text(self) -> set[str]:
+        """Names of columns that are read as text, in lower case."""
+        given = {name for what in _TEXT for name in self.names(what)}
+        recording = {name.strip().lower() for name in self.recording}
+        return given | recording | {*CASE, *INDEX, *SUBJECT}
 
 
 _WHATS = ("label", "case", "time", "subject")
+_TEXT = ("label", "case", "subject")
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,11 +16,19 @@ from sktext_vq._utils.validation import find_stack_level
 
 PAUSE = 1.5  # steps longer than this multiple of the median are pauses
 
-# Names of times in seconds, such as time_s or Time (sec).
-_SECONDS = re.compile(r"(.*[\W_])?(s|sec|secs|seconds?)\W*", re.IGNORECASE)
+# Names of times with a unit, such as time_s, Time (sec) or seconds_elapsed.
+_UNIT_NAMES = re.compile(
+    r"(.*[\W_])?(?P<s>s|sec|secs|seconds?|seconds_elapsed)\W*"
+    r"|(.*[\W_])?(?P<ms>ms|msec|millis|milliseconds?)\W*"
+    r"|(.*[\W_])?(?P<us>us|µs|micros|microseconds?)\W*"
+    r"|(.*[\W_])?(?P<ns>ns|nanos|nanoseconds?)\W*",
+    re.IGNORECASE,
+)
+# Numbers of seconds since 1970 from 1990 to 2100.
+_EPOCH = (631_152_000, 4_102_444_800)
 # Sampling is regular if this share of steps has at most this relative deviation.
 _REGULAR, _JITTER = 0.9, 0.1
-_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of pandas' times
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of pandas' times
 _DAY = 24 * 3600
 # Text that pandas.to_timedelta misreads, such as 11:59:59 PM or 1 000.
 _NOT_A_DURATION = r"(?i)[ap]\.?m\.?$|,|^[^:a-z]*$"
@@ -76,6 +84,7 @@ class Times:
     values: NDArray[Any]  # numbers in the order of the times
     seconds: float | None = None  # duration of one unit, if known
     is_clock: bool = False  # times of day without a date
+    dtype: np.dtype[Any] | None = None  # of dates and durations
 
     @property
     def day(self) -> int:
@@ -92,17 +101,30 @@ def read_times(table: Table, name: str) -> Times:
         found = _parse_times(table, column)
     if not pd.api.types.is_numeric_dtype(found):
         # pandas dtypes with time zones also have kind "M".
-        values, seconds = found.astype(np.int64).to_numpy(), _UNITS[found.dt.unit]
+        values, seconds = found.astype(np.int64).to_numpy(), UNITS[found.dt.unit]
         is_clock = found.dtype.kind == "m"
         is_clock = is_clock and bool(
             0 <= values.min() and values.max() * seconds < _DAY
         )
-        return Times(name, values, seconds, is_clock)
+        kind = "m8" if found.dtype.kind == "m" else "M8"
+        dtype = np.dtype(f"{kind}[{found.dt.unit}]")
+        return Times(name, values, seconds, is_clock, dtype)
     values = found.to_numpy()
     if values.dtype.kind not in "iu":
         values = found.to_numpy(np.float64)
         _refuse_times(table, column, ~np.isfinite(values))
-    return Times(name, values, 1.0 if _SECONDS.fullmatch(name) else None)
+    return Times(name, values, _find_unit(name, values))
+
+
+def _find_unit(name: str, values: NDArray[Any]) -> float | None:
+    """Return the unit of numeric times by their name, or as time since 1970."""
+    if match := _UNIT_NAMES.fullmatch(name):
+        return next(UNITS[unit] for unit, found in match.groupdict().items() if found)
+    for unit in UNITS.values():
+        earliest, latest = (round(border / unit) for border in _EPOCH)
+        if len(values) and earliest <= values.min() and values.max() <= latest:
+            return unit
+    return None
 
 
 def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:

@@ -1,0 +1,626 @@
+"""Reading of continuous recordings from tables with one row per timepoint."""
+
+from __future__ import annotations
+
+import os
+import re
+import string
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq._io.delimited import read_table
+from sktext_vq._io.forms import (
+    in_order,
+    plain_column,
+    split_timepoint,
+    value_columns,
+    warn_of_columns,
+    without_ignored,
+)
+from sktext_vq._io.recordings import Recordings
+from sktext_vq._io.table import (
+    CHANNEL,
+    RECORDING,
+    Columns,
+    Table,
+    as_table,
+    numbers,
+    to_frame,
+)
+from sktext_vq._io.times import UNITS, Times, read_times
+from sktext_vq._utils.files import check_path
+from sktext_vq._utils.validation import (
+    check_sampling_rate,
+    find_stack_level,
+    format_names,
+)
+
+__all__ = ["read_recordings"]
+
+_OF_PANELS = (".npz", ".npy", ".ts", ".arff")
+# Minimum number of timepoints per channel in column names of a table of windows.
+_MANY_TIMEPOINTS = 8
+# Minimum mean number of rows between times that go back, so that the rows are parts
+# of several recordings rather than in random order.
+_LONG_RUN = 20
+# Maximum share of rows with the time of another row that are dropped.
+_MAX_REPEATED = 0.01
+
+
+def read_recordings(
+    source: Any,
+    *,
+    recording_column: str | Sequence[str] | None = None,
+    time_column: str | None = None,
+    label_column: str | None = None,
+    subject_column: str | None = None,
+    ignore_columns: Sequence[str] = (),
+    pattern: str | None = None,
+    time_unit: str | None = None,
+    sampling_rate: float | None = None,
+) -> Recordings:
+    r"""Read continuous recordings from files or data frames.
+
+    Parameters
+    ----------
+    source : path-like, DataFrame, or list of these
+        File, folder of files, or table: a pandas or polars data frame, or an Arrow
+        table. Files are ``.csv``, ``.tsv``, ``.txt`` (also compressed, as ``.csv.gz``)
+        or ``.parquet``. A table has one row per timepoint and one column per channel.
+    recording_column : str or list of str, optional
+        Columns that identify the recording of each row, such as a session or device.
+        By default, all columns with one of the names below are used. Rows of different
+        subjects are always different recordings.
+    time_column, label_column, subject_column : str, optional
+        Names of the columns that contain the time, the class label and the subject of
+        each row. By default columns with one of the names below are used.
+    ignore_columns : sequence of str, default=()
+        Columns to ignore.
+    pattern : str, optional
+        Form of the paths in a folder, with ``{label}``, ``{subject}`` or
+        ``{recording}`` in place of metadata, such as
+        ``"{label}/person_{subject}.csv"``. Files with other paths are not read. Other
+        fields, such as ``{trial}``, become part of the name of the recording.
+    time_unit : {"s", "ms", "us", "ns"}, optional
+        Unit of numeric times. By default the unit is derived from a column name such as
+        ``time_s``, and numbers that are times since 1970 are recognised.
+    sampling_rate : float, optional
+        Sampling rate in Hz of recordings without times.
+
+    Returns
+    -------
+    Recordings
+        Recordings in order of first appearance, sorted by time.
+
+    Raises
+    ------
+    ValueError
+        If a file is damaged or has an unsupported extension or invalid content, or if
+        the table has one row per window; see `read_panel`.
+    TypeError
+        If `source` is not a path or table, or the name of a column is not a str.
+    OSError
+        If a file does not exist or cannot be opened.
+    ImportError
+        If `source` requires pyarrow, which is not installed.
+
+    Warns
+    -----
+    UserWarning
+        If rows are sorted, kept apart or dropped because of their times, or a channel
+        looks like a subject, label or time.
+
+    See Also
+    --------
+    read_panel : Read tables with one case per window.
+
+    Notes
+    -----
+    Column names are not case-sensitive:
+
+    - ``recording``, ``recording_id``, ``session``, ``session_id``, ``trial``,
+      ``trial_id``, ``device``, ``device_id``, ``case``, ``case_id``;
+    - ``time``, ``timepoint``, ``timepoints``, ``timestamp``;
+    - ``label``, ``class``, ``target``;
+    - ``subject``, ``subject_id``, ``group``, ``groups``.
+
+    A column ``index``, or a first column without a name, contains row names. All other
+    columns are channels.
+
+    Times are numbers, dates with the year first, or times of day or durations such as
+    ``23:59:59.5``. They may be irregular: gaps are found when windows are cut. Times
+    with a time zone are converted to UTC. Times of day after midnight belong to the
+    next day. Rows in another order are sorted; if times go back once or a few times and
+    overlap with earlier times, the rows before and after become separate recordings.
+    At most 1 % of rows with the time of an earlier row are dropped; more raise an
+    error.
+
+    Labels and subjects are text, or integers if all of them are integers in canonical
+    form. Empty cells of labels are unlabelled timepoints, and empty cells of channels
+    are missing values. See `read_panel` for the format of text files.
+
+    Examples
+    --------
+    >>> import io
+    >>> import pandas as pd
+    >>> from sktext_vq.recordings import read_recordings
+    >>> table = pd.read_csv(io.StringIO('''\
+    ... timestamp,watch,acc_x,activity
+    ... 2025-05-05 07:00:00.0,left,1.5,up
+    ... 2025-05-05 07:00:00.1,left,1.6,up
+    ... 2025-05-05 07:00:00.0,right,3,down
+    ... '''))
+    >>> recordings = read_recordings(
+    ...     table, recording_column="watch", label_column="activity"
+    ... )
+    >>> recordings.names, recordings.channel_names, recordings.sampling_rate
+    (['left', 'right'], ('acc_x',), 10.0)
+    >>> recordings.values[0], recordings.labels[0].tolist()
+    (array([[1.5, 1.6]]), ['up', 'up'])
+    """
+    if time_unit is not None and time_unit not in UNITS:
+        raise ValueError(
+            f"time_unit must be one of {', '.join(UNITS)}, or None, got {time_unit!r}."
+        )
+    check_sampling_rate(sampling_rate)
+    columns = Columns(
+        label_column,
+        None,
+        time_column,
+        subject_column,
+        ignore_columns,
+        _recording_names(recording_column),
+    )
+    reader = _Reader(columns, recording_column is not None, time_unit, sampling_rate)
+    if isinstance(source, list | tuple):
+        if not source:
+            raise ValueError("source is an empty list.")
+        parts = [reader.read(each, f"table {i}") for i, each in enumerate(source)]
+        return concatenate(parts)
+    if to_frame(source) is None and isinstance(source, str | os.PathLike):
+        path = check_path(source)
+        if path.is_dir():
+            return reader.read_folder(path, pattern)
+    if pattern is not None:
+        raise ValueError("pattern requires a folder as source.")
+    return reader.read(source, "The table")
+
+
+def concatenate(parts: Sequence[Recordings]) -> Recordings:
+    """Join the recordings of several files or tables."""
+    first = parts[0]
+    for part in parts[1:]:
+        if sorted(part.channel_names) != sorted(first.channel_names):
+            raise ValueError(
+                f"Recording {part.names[0]!r} has channels "
+                f"{format_names(part.channel_names)}, but {first.names[0]!r} has "
+                f"{format_names(first.channel_names)}. Ignore columns that not all "
+                "recordings have (ignore_columns)."
+            )
+        for name in ("time_unit", "labels", "subjects"):
+            if (getattr(part, name) is None) != (getattr(first, name) is None):
+                with_it, without = (
+                    (part, first) if getattr(first, name) is None else (first, part)
+                )
+                raise ValueError(
+                    f"Recording {with_it.names[0]!r} has {_KNOWN[name]}, but "
+                    f"{without.names[0]!r} has not."
+                )
+    values, times, labels = [], [], []
+    unit = first.time_unit
+    for part in parts:
+        order = [part.channel_names.index(name) for name in first.channel_names]
+        is_same = order == sorted(order)
+        values += part.values if is_same else [each[order] for each in part.values]
+        if part.time_unit != unit and unit is not None:
+            times += [_convert(each, part.time_unit, unit) for each in part.times]
+        else:
+            times += part.times
+        labels += part.labels or []
+    subjects = None
+    if first.subjects is not None:
+        subjects = _one_kind(
+            [name for part in parts for name in cast(Any, part.subjects)]
+        )
+    return Recordings(
+        values,
+        times,
+        first.channel_names,
+        unit,
+        [name for part in parts for name in part.names],
+        None if first.labels is None else _one_kind_of_labels(labels),
+        subjects,
+    )
+
+
+_KNOWN = {"time_unit": "times in a known unit", "labels": "labels"}
+_KNOWN["subjects"] = "subjects"
+
+
+class _Reader:
+    """Reader of tables with the same roles of columns."""
+
+    def __init__(
+        self,
+        columns: Columns,
+        is_named: bool,
+        time_unit: str | None,
+        sampling_rate: float | None,
+    ) -> None:
+        self.columns = columns
+        self.is_named = is_named  # all recording columns must exist
+        self.time_unit = time_unit
+        self.sampling_rate = sampling_rate
+
+    def read_folder(self, folder: Path, pattern: str | None) -> Recordings:
+        """Read all tables in a folder and its subfolders."""
+        paths = sorted(
+            (path for path in folder.rglob("*") if _is_table(path)), key=_natural_key
+        )
+        found = [(path, path.relative_to(folder).as_posix()) for path in paths]
+        if not found:
+            raise ValueError(
+                f"The folder {folder} has no .csv, .tsv, .txt or .parquet files."
+            )
+        if pattern is None:
+            names = [name.partition(".")[0] for _, name in found]
+            return concatenate(
+                [
+                    self.read(path, name)
+                    for (path, _), name in zip(found, names, strict=True)
+                ]
+            )
+        expression = _compile(pattern)
+        parts = []
+        for path, name in found:
+            if match := expression.fullmatch(name):
+                part = self.read(path, Path(name).with_suffix("").as_posix())
+                parts.append(_with_metadata(part, match.groupdict()))
+        if not parts:
+            raise ValueError(
+                f"No file in {folder} has a path of the form {pattern!r}. Paths: "
+                f"{format_names([name for _, name in found])}."
+            )
+        return concatenate(parts)
+
+    def read(self, source: Any, name: str) -> Recordings:
+        """Read a file or data frame. `name` is that of a single recording."""
+        frame = to_frame(source)
+        if frame is not None:
+            table = as_table(frame, "The table", self.columns)
+            return self._from_table(table, "recording" if name == "The table" else name)
+        if not isinstance(source, str | os.PathLike):
+            raise TypeError(
+                "source must be a path (str or pathlib.Path), a data frame or a list "
+                f"of these, got {type(source).__name__}."
+            )
+        path = check_path(source)
+        if not path.is_file():
+            raise FileNotFoundError(f"The file {path} does not exist.")
+        if path.suffix.lower() in _OF_PANELS:
+            raise ValueError(
+                f"{path} has one case per window: use read_panel or datasets.load."
+            )
+        found = read_table(path, self.columns)
+        if found is None:
+            raise ValueError(
+                f"{path} has an unsupported file extension {path.suffix!r}. Supported: "
+                ".csv, .tsv, .txt (also with .gz), .parquet."
+            )
+        is_one = name == "The table" or name.startswith("table ")
+        return self._from_table(found, path.stem if is_one else name)
+
+    def _from_table(self, table: Table, name: str) -> Recordings:
+        """Divide the rows of a table into recordings, sorted by time."""
+        table = without_ignored(table)
+        if not len(table.frame):
+            raise ValueError(f"{table.path} has no rows.")
+        label = table.find_about("label")
+        rest = replace(table, frame=table.frame.drop(columns=label or []))
+        time, subject = rest.find_about("time"), rest.find_about("subject")
+        keys = self._find_keys(rest)
+        channels = value_columns(rest)
+        _refuse_windows(rest, channels, time)
+        codes, names = _number_recordings(rest, keys, subject, name)
+        values = numbers(rest, channels)
+        times = self._read_times(rest, time, codes)
+        order, codes, names = _sort(rest, times, codes, names)
+        if times is not None:
+            kept = _drop_repeated(rest, times, values, order, codes)
+            order, codes = order[kept], codes[kept]
+        values = values[order]
+        warn_of_columns(rest, values, codes, channels)
+        borders = np.flatnonzero(np.diff(codes)) + 1
+        starts = np.r_[0, borders]
+        own_times, unit = self._own_times(times, order, borders)
+        labels = None
+        if label is not None:
+            categories = _as_categories(table, label)
+            labels = [categories[rows] for rows in np.split(order, borders)]
+        subjects = None
+        if subject is not None:
+            rest.refuse_missing(subject)
+            column = rest.frame[subject].iloc[order[starts]]
+            subjects = plain_column(column, is_text=rest.separator is not None)
+        return Recordings(
+            [np.ascontiguousarray(part.T) for part in np.split(values, borders)],
+            own_times,
+            tuple(channels),
+            unit,
+            names,
+            labels,
+            subjects,
+        )
+
+    def _find_keys(self, table: Table) -> list[str]:
+        """Return the columns that identify recordings."""
+        found = [table.find((name.lower(),)) for name in self.columns.recording]
+        missing = [
+            name
+            for name, column in zip(self.columns.recording, found, strict=True)
+            if column is None
+        ]
+        if missing and self.is_named:
+            raise ValueError(
+                f"{table.path} has no column {missing[0]!r} for recordings. Columns: "
+                f"{format_names(table.frame.columns)}."
+            )
+        return [column for column in found if column is not None]
+
+    def _read_times(
+        self, table: Table, name: str | None, codes: NDArray[np.intp]
+    ) -> Times | None:
+        if name is None:
+            return None
+        times = read_times(table, name)
+        if self.time_unit is not None and times.dtype is None:
+            times = replace(times, seconds=UNITS[self.time_unit])
+        return in_order(table, times, codes, True) if times.is_clock else times
+
+    def _own_times(
+        self, times: Times | None, order: NDArray[np.intp], borders: NDArray[np.intp]
+    ) -> tuple[list[NDArray[Any]], float | None]:
+        """Return the times of each recording and the duration of a unit in seconds."""
+        if times is not None:
+            values = times.values[order]
+            if times.dtype is not None:
+                values = values.view(times.dtype)
+            unit = times.seconds
+            if unit is None and self.sampling_rate is not None:
+                # The usual step is a timepoint.
+                first = values[: borders[0]] if len(borders) else values
+                usual = float(np.median(np.diff(first))) if len(first) > 1 else 1.0
+                unit = 1 / (self.sampling_rate * usual)
+            return np.split(values, borders), unit
+        lengths = np.diff(np.r_[0, borders, len(order)])
+        rate = self.sampling_rate
+        if rate is None:
+            return [np.arange(length) for length in lengths], None
+        return [np.arange(length) / rate for length in lengths], 1.0
+
+
+def _recording_names(given: Any) -> tuple[str, ...]:
+    if given is None:
+        return RECORDING
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise TypeError(
+            f"recording_column must be a str, or a list of column names, got {given!r}."
+        )
+    return names
+
+
+def _is_table(path: Path) -> bool:
+    name = path.name.lower().removesuffix(".gz")
+    is_hidden = name.startswith((".", "_"))
+    endings = (".csv", ".tsv", ".txt", ".parquet")
+    return path.is_file() and not is_hidden and name.endswith(endings)
+
+
+def _natural_key(path: Path) -> list[Any]:
+    """Return a key that sorts numbers in names by value."""
+    parts = re.split(r"(\d+)", path.as_posix())
+    return [int(part) if part.isdecimal() else part for part in parts]
+
+
+def _compile(pattern: str) -> re.Pattern[str]:
+    """Convert a form of paths to a regular expression."""
+    try:
+        parts = list(string.Formatter().parse(pattern))
+        expression = "".join(
+            re.escape(text) + (f"(?P<{field}>[^/]+?)" if field is not None else "")
+            for text, field, _, _ in parts
+        )
+        return re.compile(expression)
+    except (ValueError, re.error) as error:
+        raise ValueError(
+            f"pattern must be a path with fields such as {{subject}}, got {pattern!r}: "
+            f"{error}."
+        ) from error
+
+
+def _with_metadata(part: Recordings, fields: dict[str, str]) -> Recordings:
+    """Return recordings with metadata from the path of their file."""
+    changes: dict[str, Any] = {}
+    if "label" in fields:
+        changes["labels"] = [
+            pd.Categorical([fields["label"]] * len(times)) for times in part.times
+        ]
+    if "subject" in fields:
+        changes["subjects"] = np.array([fields["subject"]] * len(part))
+    if "recording" in fields:
+        changes["names"] = [fields["recording"]] * len(part)
+    return replace(part, **changes)
+
+
+def _refuse_windows(table: Table, channels: list[str], time: str | None) -> None:
+    """Raise an error if columns are the timepoints of windows."""
+    stems = [split_timepoint(name) for name in channels]
+    counts: dict[Any, int] = {}
+    for stem, timepoint in stems:
+        if timepoint is not None:
+            counts[stem] = counts.get(stem, 0) + 1
+    if time is None and counts and max(counts.values()) >= _MANY_TIMEPOINTS:
+        raise ValueError(
+            f"{table.path} has columns {format_names(channels, 3)}, which look like "
+            "the timepoints of windows, with one row per window. Use read_panel."
+        )
+    if {"value"} == {name.lower() for name in channels} and table.find(CHANNEL):
+        raise ValueError(
+            f"{table.path} has one row per value. Convert it to one column per channel "
+            "(DataFrame.pivot), or use read_panel."
+        )
+
+
+def _number_recordings(
+    table: Table, keys: list[str], subject: str | None, name: str
+) -> tuple[NDArray[np.intp], list[str]]:
+    """Return the recording of each row, and the names of the recordings."""
+    by = [*([] if subject is None or subject in keys else [subject]), *keys]
+    if not by:
+        return np.zeros(len(table.frame), np.intp), [name]
+    for key in by:
+        table.refuse_missing(key)
+    codes = table.frame.groupby(by, sort=False, observed=True).ngroup().to_numpy()
+    codes, firsts = pd.factorize(codes)
+    rows = np.full(len(firsts), len(codes))
+    np.minimum.at(rows, codes, np.arange(len(codes)))
+    found = [
+        ", ".join(str(cell) for cell in row)
+        for row in table.frame[by].iloc[rows].itertuples(index=False)
+    ]
+    if name not in ("recording", "The table") and len(keys) == 0 and len(found) == 1:
+        found = [name]
+    return codes, found
+
+
+def _sort(
+    table: Table,
+    times: Times | None,
+    codes: NDArray[np.intp],
+    names: list[str],
+) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
+    """Return the order of rows by recording and time.
+
+    Where times go back and overlap with earlier times, recordings are kept apart.
+    """
+    order = np.argsort(codes, kind="stable")
+    if times is None:
+        return order, codes[order], names
+    codes, values = codes[order], times.values[order]
+    back = (np.diff(codes) == 0) & (np.diff(values) < 0)
+    if not back.any():
+        return order, codes, names
+    runs = np.cumsum(np.r_[0, back | (np.diff(codes) > 0)])
+    starts = np.flatnonzero(np.r_[True, np.diff(runs) > 0])
+    ends = np.r_[starts[1:], len(runs)] - 1
+    new_codes, new_names = np.empty_like(codes), list[str]()
+    apart, is_sorted = [], False
+    for code, name in enumerate(names):
+        own = np.flatnonzero(codes[starts] == code)
+        first, last = values[starts[own]], values[ends[own]]
+        by_start = np.argsort(first, kind="stable")
+        overlap = (first[by_start][1:] <= last[by_start][:-1]).any()
+        rows = slice(starts[own[0]], ends[own[-1]] + 1)
+        n_rows = rows.stop - rows.start
+        if len(own) > 1 and overlap and n_rows >= _LONG_RUN * len(own):
+            new_codes[rows] = len(new_names) + runs[rows] - runs[rows.start]
+            new_names += [f"{name}, part {k}" for k in range(1, len(own) + 1)]
+            apart.append(order[starts[own[1]]])
+        else:
+            is_sorted |= len(own) > 1
+            new_codes[rows] = len(new_names)
+            new_names.append(name)
+    if is_sorted:
+        place = table.place(int(order[1:][back].min()))
+        warnings.warn(
+            f"{table.path} has times in column {times.name!r} that go back within a "
+            f"recording, first in {place}. Rows are sorted by time.",
+            stacklevel=find_stack_level(),
+        )
+    if apart:
+        warnings.warn(
+            f"{table.path} has times in column {times.name!r} that go back to times "
+            f"before, first in {table.place(int(min(apart)))}. The rows before and "
+            "after are kept as separate recordings. If they are from several devices, "
+            "name the column of devices in recording_column.",
+            stacklevel=find_stack_level(),
+        )
+    by_time = np.lexsort((values, new_codes))
+    return order[by_time], new_codes[by_time], new_names
+
+
+def _drop_repeated(
+    table: Table,
+    times: Times,
+    values: NDArray[np.float64],
+    order: NDArray[np.intp],
+    codes: NDArray[np.intp],
+) -> NDArray[np.bool_]:
+    """Return which sorted rows to keep, so that times increase."""
+    sorted_times = times.values[order]
+    repeated = np.r_[False, (np.diff(codes) == 0) & (np.diff(sorted_times) == 0)]
+    if not repeated.any():
+        return ~repeated
+    rows = np.flatnonzero(repeated)
+    same = (
+        (values[order[rows]] == values[order[rows - 1]])
+        | (np.isnan(values[order[rows]]) & np.isnan(values[order[rows - 1]]))
+    ).all(axis=1)
+    place = table.place(int(order[repeated].min()))
+    what = f"the same time in column {times.name!r} as an earlier row of its recording"
+    if same.all() or repeated.mean() <= _MAX_REPEATED:
+        warnings.warn(
+            f"{table.path} has {len(rows)} rows with {what}, first in {place}. These "
+            "rows are dropped.",
+            stacklevel=find_stack_level(),
+        )
+        return ~repeated
+    raise ValueError(
+        f"{table.path} has {len(rows)} rows with {what}, first in {place}. If the rows "
+        "are from several devices or sessions, name their column in recording_column "
+        "(--recording-column). If the time resolution is too low, ignore the column of "
+        "times and set sampling_rate."
+    )
+
+
+def _as_categories(table: Table, label: str) -> pd.Categorical:
+    """Return the label of each row; empty cells are missing."""
+    column = table.frame[label]
+    known = column.notna()
+    if not known.any():
+        return pd.Categorical([None] * len(column))
+    codes, labels = pd.factorize(column)
+    is_text = table.separator is not None
+    found = plain_column(pd.Series(labels, name=label), is_text)
+    return pd.Categorical.from_codes(codes, list(found.tolist()))
+
+
+def _one_kind(values: Sequence[Any]) -> NDArray[Any]:
+    """Return integers if all values are integers in canonical form, otherwise text."""
+    return plain_column(pd.Series([str(value) for value in values]), is_text=True)
+
+
+def _one_kind_of_labels(labels: list[pd.Categorical]) -> list[pd.Categorical]:
+    """Return labels as integers if all are canonical integers, otherwise as text."""
+    names = list(dict.fromkeys(name for each in labels for name in each.categories))
+    if not names:
+        return labels
+    found = dict(zip(names, _one_kind(names).tolist(), strict=True))
+    return [
+        pd.Categorical.from_codes(each.codes, [found[name] for name in each.categories])
+        for each in labels
+    ]
+
+
+def _convert(times: NDArray[Any], unit: float | None, to: float) -> NDArray[Any]:
+    if times.dtype.kind in "mM":
+        return times.astype(f"{times.dtype.kind}8[ns]")
+    return cast(NDArray[Any], times * ((unit or 1.0) / to))

@@ -1,0 +1,218 @@
+"""Stretches of recordings without gaps, at a common sampling rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+# Steps longer than this multiple of the usual step are gaps by default.
+_GAP = 5.0
+# Sampling is regular if this share of steps has at most this relative deviation.
+_REGULAR, _JITTER = 0.9, 0.1
+# Steps up to this multiple of the median contain no missing row.
+_NO_LOSS = 1.5
+# Relative difference of sampling rates that count as equal, and at which recordings
+# are not resampled.
+_SAME_RATE, _CLOSE_RATE = 0.1, 0.01
+_MAX_FACTOR = 1000  # maximum numerator and denominator of a ratio of rates
+
+Values = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """Part of a recording without gaps, at regular times.
+
+    Parameters
+    ----------
+    start : float
+        Time since the start of the recording, in seconds.
+    values : ndarray of shape (n_channels, n_timepoints)
+        Values; a view of the recording if it was not resampled.
+    rows : ndarray of shape (n_timepoints,), optional
+        Row of the recording that is nearest to each timepoint. The default is
+        consecutive rows from `first_row`.
+    first_row : int
+        Row of the recording at the first timepoint.
+    resampling : str, optional
+        How the stretch was resampled, for messages.
+    """
+
+    start: float
+    values: Values
+    first_row: int
+    rows: NDArray[np.intp] | None = None
+    resampling: str | None = None
+
+    def take(self, codes: NDArray[Any]) -> NDArray[Any]:
+        """Return the entry of each timepoint from an array with one entry per row."""
+        if self.rows is not None:
+            return codes[self.rows]
+        return codes[self.first_row : self.first_row + self.values.shape[1]]
+
+
+def estimate_rate(offsets: NDArray[np.float64]) -> float:
+    """Return the sampling rate of one recording.
+
+    Parameters
+    ----------
+    offsets : ndarray of shape (n_timepoints,)
+        Increasing times, in seconds.
+
+    Returns
+    -------
+    float
+        Timepoints per second: the inverse median step, or for irregular times the
+        inverse mean of steps without missing rows, rounded to two digits. NaN for a
+        single timepoint.
+    """
+    steps = np.diff(offsets)
+    if not len(steps):
+        return np.nan
+    usual = float(np.median(steps))
+    if _is_regular(steps, usual):
+        return float(f"{1 / usual:.4g}")  # times are rounded
+    return float(f"{1 / steps[steps <= _NO_LOSS * usual].mean():.2g}")
+
+
+def common_rate(rates: Sequence[float]) -> float:
+    """Return the median of rates that count as equal, otherwise the lowest rate."""
+    rates = [rate for rate in rates if not np.isnan(rate)]
+    if not rates:
+        return 1.0
+    median = float(np.median(rates))
+    # The median of an even number of rates need not be one of them.
+    nearest = min(rates, key=lambda rate: abs(rate - median))
+    return min(rates) if differ(rates) else nearest
+
+
+def differ(rates: Sequence[float]) -> bool:
+    """Return whether some sampling rates differ by more than 10 %."""
+    return bool(np.nanmax(rates) > (1 + _SAME_RATE) * np.nanmin(rates))
+
+
+def cut_stretches(
+    offsets: NDArray[np.float64], values: Values, rate: float, max_gap: float | None
+) -> Iterator[Stretch]:
+    """Cut a recording at its gaps, and resample each part if necessary.
+
+    Parameters
+    ----------
+    offsets : ndarray of shape (n_timepoints,)
+        Increasing times, in seconds.
+    values : ndarray of shape (n_channels, n_timepoints)
+        Values.
+    rate : float
+        Sampling rate of the stretches.
+    max_gap : float or None
+        Maximum step that is not a gap. None is five times the usual step.
+
+    Yields
+    ------
+    Stretch
+        In order of time.
+    """
+    own_rate = estimate_rate(offsets) if len(offsets) > 1 else rate
+    longest = _GAP / own_rate if max_gap is None else max_gap
+    steps = np.diff(offsets)
+    breaks = np.flatnonzero(steps > longest) + 1
+    for first, last in zip(np.r_[0, breaks], np.r_[breaks, len(offsets)], strict=True):
+        inner = steps[first : last - 1]
+        is_even = (
+            _is_regular(inner, 1 / own_rate) and not (inner > _NO_LOSS / own_rate).any()
+        )
+        is_close = abs(rate / own_rate - 1) <= _CLOSE_RATE
+        own = values[:, first:last]
+        if is_close and (is_even or last - first < 2):
+            yield Stretch(float(offsets[first]), own, int(first))
+        elif last - first > 1:
+            yield _resample(
+                offsets[first:last], own, int(first), rate, own_rate, is_even, longest
+            )
+
+
+def _is_regular(steps: NDArray[np.float64], usual: float) -> bool:
+    return bool((np.abs(steps - usual) <= _JITTER * usual).mean() > _REGULAR)
+
+
+def _resample(
+    offsets: NDArray[np.float64],
+    values: Values,
+    first: int,
+    rate: float,
+    own_rate: float,
+    is_even: bool,
+    longest: float,
+) -> Stretch:
+    """Interpolate a part of a recording at even times, and change its rate."""
+    start, duration = offsets[0], offsets[-1] - offsets[0]
+    ratio = Fraction(rate / own_rate).limit_denominator(_MAX_FACTOR)
+    is_lower = rate < (1 - _CLOSE_RATE) * own_rate and ratio > 0
+    done = []
+    # A low-pass filter needs even times at the rate of the recording.
+    grid_rate = rate / float(ratio) if is_lower else rate
+    grid = start + np.arange(int(duration * grid_rate + 1e-6) + 1) / grid_rate
+    even = _interpolate(grid, offsets, values, longest)
+    if not is_even:
+        done.append("interpolated from irregular times")
+    if is_lower:
+        even = _lower(even, ratio)
+        grid = start + np.arange(even.shape[1]) / rate
+        done.append(f"filtered and resampled from {own_rate:g} Hz")
+    elif is_even:
+        done.append(f"interpolated from {own_rate:g} Hz")
+    # Midpoints between rows are the borders of what is nearest to a row.
+    borders = (offsets[1:] + offsets[:-1]) / 2
+    rows = first + np.searchsorted(borders, grid)
+    return Stretch(float(start), even, first, rows, " and ".join(done))
+
+
+def _interpolate(
+    grid: NDArray[np.float64],
+    offsets: NDArray[np.float64],
+    values: Values,
+    longest: float,
+) -> Values:
+    """Interpolate values linearly; longer stretches of missing values stay missing."""
+    found = np.full((len(values), len(grid)), np.nan, values.dtype)
+    for channel, series in enumerate(values):
+        known = np.flatnonzero(~np.isnan(series))
+        if not len(known):
+            continue
+        times = offsets[known]
+        found[channel] = np.interp(grid, times, series[known], np.nan, np.nan)
+        apart = np.flatnonzero(np.diff(times) > longest)
+        # Timepoints strictly within a stretch without values.
+        left = np.searchsorted(grid, times[apart], side="right")
+        right = np.searchsorted(grid, times[apart + 1], side="left")
+        for begin, end in zip(left, right, strict=True):
+            found[channel, begin:end] = np.nan
+    return found
+
+
+def _lower(values: Values, ratio: Fraction) -> Values:
+    """Apply a low-pass filter and reduce the sampling rate; missing values stay."""
+    up, down = ratio.numerator, ratio.denominator
+    missing = np.isnan(values)
+    if missing.any():
+        places = np.arange(values.shape[1], dtype=np.float64)
+        values = values.copy()
+        for series, gaps in zip(values, missing, strict=True):
+            if gaps.any():
+                known = ~gaps
+                series[gaps] = (
+                    np.interp(places[gaps], places[known], series[known])
+                    if known.any()
+                    else 0.0
+                )
+    lower = resample_poly(values, up, down, axis=1, padtype="line")
+    if missing.any():
+        nearest = np.round(np.arange(lower.shape[1]) * (down / up)).astype(np.intp)
+        lower[missing[:, np.minimum(nearest, missing.shape[1] - 1)]] = np.nan
+    return np.asarray(lower, values.dtype)

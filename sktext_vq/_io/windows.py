@@ -1,0 +1,274 @@
+"""Windows of recordings, with labels and subjects."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq._io.stretches import Stretch, common_rate, cut_stretches, differ
+from sktext_vq._io.table import LabelledPanel
+from sktext_vq._utils.validation import (
+    check_sampling_rate,
+    find_stack_level,
+    format_names,
+)
+
+if TYPE_CHECKING:
+    from sktext_vq._io.recordings import Recordings
+
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """Parameters of `Recordings.windows`, with the same names."""
+
+    length: Any
+    step: Any
+    seconds: bool
+    purity: Any
+    max_gap: Any
+    sampling_rate: Any
+    ignore_labels: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        """Check types and ranges."""
+        for name in ("length", "step", "max_gap"):
+            value = getattr(self, name)
+            if value is None and name != "length":
+                continue
+            if not (isinstance(value, Real) and 0 < float(value) < np.inf):
+                raise ValueError(f"{name} must be a positive number, got {value!r}.")
+        if not (isinstance(self.purity, Real) and 0 < float(self.purity) <= 1):
+            raise ValueError(
+                f"purity must be above 0 and at most 1, got {self.purity!r}."
+            )
+        check_sampling_rate(self.sampling_rate)
+
+    def timepoints(self, rate: float | None) -> tuple[int, int]:
+        """Return the length and step of windows as numbers of timepoints."""
+        step = self.length / 2 if self.step is None else self.step
+        if not self.seconds:
+            return max(1, round(self.length)), max(1, round(step))
+        if rate is None:
+            raise ValueError(
+                "The sampling rate is unknown. Set time_unit or sampling_rate in "
+                "read_recordings, or give lengths as numbers of timepoints with "
+                "seconds=False."
+            )
+        length = round(self.length * rate)
+        if length < 1:
+            raise ValueError(
+                f"A window of {self.length} s has no timepoint at {rate:g} Hz."
+            )
+        return length, max(1, round(step * rate))
+
+
+def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPanel:
+    """Cut recordings into windows; see `Recordings.windows`."""
+    rate = choose_rate(recordings, options.sampling_rate)
+    length, step = options.timepoints(None if recordings.time_unit is None else rate)
+    max_gap = options.max_gap
+    if max_gap is not None and not options.seconds:
+        max_gap /= rate
+    ignored = _ignored(recordings, options.ignore_labels)
+    parts, rows, labels = [], [], []
+    resampling: dict[str, set[int]] = {}
+    for i, values in enumerate(recordings.values):
+        offsets = recordings.offsets[i]
+        codes = None if recordings.labels is None else _codes(recordings, i, ignored)
+        for stretch in cut_stretches(offsets, values, rate, max_gap):
+            if stretch.resampling is not None:
+                resampling.setdefault(stretch.resampling, set()).add(i)
+            if stretch.values.shape[1] < length:
+                continue
+            own = None if codes is None else stretch.take(codes)
+            starts, found = _starts(own, stretch, length, step, float(options.purity))
+            if not len(starts):
+                continue
+            view = np.lib.stride_tricks.sliding_window_view(
+                stretch.values, length, axis=1
+            )
+            parts.append(view[:, starts].transpose(1, 0, 2))
+            labels.append(found)
+            begin = stretch.start + starts / rate
+            rows.append((i, begin, begin + length / rate))
+    if not parts:
+        raise ValueError(_no_windows(recordings, options, length, rate))
+    table = _table(recordings, rows)
+    y = None
+    if recordings.labels is not None:
+        y = np.array(recordings.classes)[np.concatenate(labels)]
+    groups = recordings.subjects
+    if groups is None and len(recordings) > 1:
+        groups = np.array(recordings.names)
+    of_recording = np.repeat(
+        [i for i, _, _ in rows], [len(begin) for _, begin, _ in rows]
+    )
+    return LabelledPanel(
+        np.concatenate(parts),
+        y,
+        None if groups is None else groups[of_recording],
+        recordings.channel_names,
+        None if recordings.time_unit is None else rate,
+        table=table,
+        resampling=_describe(resampling, rate, len(recordings)),
+    )
+
+
+def choose_rate(recordings: Recordings, given: float | None) -> float:
+    """Return the sampling rate of windows; warn if recordings differ and none is given.
+
+    Without a known unit of time, the rate is in timepoints per unit.
+    """
+    if given is not None:
+        if recordings.time_unit is None:
+            raise ValueError(
+                "sampling_rate requires times in a known unit: set time_unit in "
+                "read_recordings."
+            )
+        return float(given)
+    if recordings.time_unit is None:
+        return common_rate(recordings.rates)
+    rate = recordings.sampling_rate
+    assert rate is not None
+    if differ(recordings.rates):
+        warnings.warn(
+            f"Recordings have sampling rates from {min(recordings.rates):g} to "
+            f"{max(recordings.rates):g} Hz and are resampled to {rate:g} Hz. Set "
+            "sampling_rate to choose another rate.",
+            stacklevel=find_stack_level(),
+        )
+    return rate
+
+
+def to_own_time(
+    recordings: Recordings, i: int, offsets: NDArray[np.float64]
+) -> NDArray[Any]:
+    """Convert seconds since the start of a recording to its own times."""
+    start = recordings.times[i][0]
+    if start.dtype.kind in "mM":
+        elapsed = np.round(offsets * _NS).astype("timedelta64[ns]")
+        return np.asarray(start.astype(f"{start.dtype.kind}8[ns]") + elapsed)
+    own = offsets / (recordings.time_unit or 1.0)
+    if start.dtype.kind in "iu":
+        return np.asarray(start + np.round(own).astype(np.int64))
+    return np.asarray(start + own)
+
+
+def _ignored(recordings: Recordings, names: tuple[Any, ...]) -> set[Any]:
+    """Check the labels to ignore."""
+    unknown = [name for name in names if name not in recordings.classes]
+    if unknown:
+        raise ValueError(
+            f"ignore_labels contains {format_names(unknown)}, but labels are "
+            f"{format_names(recordings.classes)}."
+        )
+    return set(names)
+
+
+def _codes(recordings: Recordings, i: int, ignored: set[Any]) -> NDArray[np.intp]:
+    """Return the class index of each row of a recording, -1 for none."""
+    assert recordings.labels is not None
+    labels = recordings.labels[i]
+    index = {label: k for k, label in enumerate(recordings.classes)}
+    place = [
+        -1 if label in ignored else index.get(label, -1) for label in labels.categories
+    ]
+    # The code of a missing label is -1, the last place.
+    return np.array([*place, -1], dtype=np.intp)[labels.codes]
+
+
+def _starts(
+    codes: NDArray[np.intp] | None,
+    stretch: Stretch,
+    length: int,
+    step: int,
+    purity: float,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the first timepoint and the class index of each window of a stretch."""
+    n = stretch.values.shape[1]
+    if codes is None:
+        starts = np.arange(0, n - length + 1, step)
+        return starts, np.zeros(len(starts), np.intp)
+    if purity == 1:
+        starts = np.concatenate(
+            [np.empty(0, np.intp)]
+            + [
+                np.arange(first, last - length + 1, step)
+                for first, last in _runs(codes)
+                if codes[first] >= 0
+            ]
+        )
+        return starts, codes[starts]
+    starts = np.arange(0, n - length + 1, step)
+    kinds = np.unique(codes)
+    counts = np.stack(
+        [_count_in_windows(codes == kind, starts, length) for kind in kinds]
+    )
+    best = counts.argmax(axis=0)
+    found = kinds[best]
+    kept = (counts.max(axis=0) >= purity * length) & (found >= 0)
+    return starts[kept], found[kept]
+
+
+def _runs(codes: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    """Return the first and last (exclusive) index of each run of equal codes."""
+    borders = np.flatnonzero(np.diff(codes)) + 1
+    return zip(
+        np.r_[0, borders].tolist(), np.r_[borders, len(codes)].tolist(), strict=True
+    )
+
+
+def _count_in_windows(
+    is_kind: NDArray[np.bool_], starts: NDArray[np.intp], length: int
+) -> NDArray[np.intp]:
+    sums = np.r_[0, np.cumsum(is_kind)]
+    return np.asarray(sums[starts + length] - sums[starts])
+
+
+def _table(recordings: Recordings, rows: list[Any]) -> pd.DataFrame:
+    """Return the origin of each window."""
+    parts = []
+    for i, begin, end in rows:
+        part: dict[str, Any] = {"recording": recordings.names[i]}
+        if recordings.subjects is not None:
+            part["subject"] = recordings.subjects[i]
+        part["start"] = to_own_time(recordings, i, begin)
+        part["end"] = to_own_time(recordings, i, end)
+        parts.append(pd.DataFrame(part))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _describe(found: dict[str, set[int]], rate: float, n_recordings: int) -> str | None:
+    """Describe how recordings were resampled."""
+    if not found:
+        return None
+    return "; ".join(
+        f"{len(which)} of {n_recordings} recordings {how} to {rate:g} Hz"
+        for how, which in found.items()
+    )
+
+
+def _no_windows(
+    recordings: Recordings, options: WindowOptions, length: int, rate: float
+) -> str:
+    longest = max(map(len, recordings.times))
+    message = (
+        f"There are no windows of {length} timepoints. The longest recording has "
+        f"{longest} timepoints"
+    )
+    if longest >= length:
+        message += ", but its stretches without gaps"
+        if recordings.labels is not None:
+            message += " and with one label" if options.purity == 1 else " and labels"
+        message += " are shorter. Use shorter windows, or a larger max_gap"
+        message += " or smaller purity" if recordings.labels is not None else ""
+    return message + "."
