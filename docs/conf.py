@@ -16,7 +16,10 @@ from sktext_vq.__main__ import main
 DOCS = Path(__file__).parent
 # Pages from elsewhere in the repository, and what `--help` says, come here.
 GENERATED = DOCS / "generated"
-COMMANDS = ("", "demo", "fit", "predict", "report", "zero-shot")
+COMMANDS = (
+    *("", "demo", "fit", "predict", "segment", "search", "report", "zero-shot"),
+    "export",
+)
 
 project = "sktext_vq"
 author = "The sktext_vq developers"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from sktext_vq._cli.inputs import (
     check_output,
+    list_files,
     open_model,
+    open_model_and_data,
+    read_continuous,
     read_labels,
     read_matching,
     read_part,
     read_texts,
+    window_of,
 )
 from sktext_vq._cli.outputs import (
     choose_verbosity,
@@ -25,6 +29,7 @@ from sktext_vq._cli.outputs import (
     print_note,
     print_result,
     show_table,
+    show_tables,
     write_json,
 )
 from sktext_vq._utils.validation import label_text
@@ -92,23 +97,40 @@ def predict(options: argparse.Namespace) -> None:
     """Write the class of every series with probabilities, or contributions."""
     if options.against is not None and not options.explain:
         raise ValueError("--against needs --explain.")
-    model, data = open_model(options)
-    if options.explain:
-        return show_table(_explain(model, data, options), options)
+    model = open_model(options)
+    show_tables(_predict_files(model, options), options)
+
+
+def _predict_files(
+    model: VQTextClassifier, options: argparse.Namespace
+) -> Iterator[pd.DataFrame]:
+    """Yield the predictions or contributions of each file."""
+    is_one = len(options.data) == 1 and str(options.data[0]) != "-"
+    for path in list_files(options.data):
+        data = read_matching(model, path, "test", options)
+        if options.explain:
+            table = _explain(model, data, options)
+        else:
+            table = _predict(model, data)
+        if not is_one:
+            table.insert(0, "file", str(path))
+            print_note(options, f"{path}:")
+        if not options.explain:
+            _note_found(table["label"], data, options)
+            why = "that are not in the training data"
+            _note_unknown(data, model.classes_, why, options)
+        yield table
+
+
+def _predict(model: VQTextClassifier, data: LabelledPanel) -> pd.DataFrame:
     probabilities = model.predict_proba(data.X)
     best = probabilities.argmax(axis=1)
-    table = pd.DataFrame(
-        {
-            "case": name_cases(data, len(best)),
-            "label": model.classes_[best],
-            "probability": probabilities.max(axis=1),
-        }
+    table = name_cases(data).assign(
+        label=model.classes_[best], probability=probabilities.max(axis=1)
     )
     for label, column in zip(model.classes_, probabilities.T, strict=True):
         table[f"probability of {label}"] = column
-    show_table(table, options)
-    _note_found(table["label"], data, options)
-    _note_unknown(data, model.classes_, "that are not in the training data", options)
+    return table
 
 
 def _explain(
@@ -129,11 +151,10 @@ def _explain(
     table = pd.concat([table[table["counts"]], rest])
     table = table.sort_values("case", kind="stable", ignore_index=True)
     names = np.array([*model.channel_names_, None], dtype=object)
-    cases = np.array(name_cases(data, len(data.X)), dtype=object)
+    cases = name_cases(data).iloc[table["case"]].reset_index(drop=True)
     placed = table["code"] >= 0
-    return pd.DataFrame(
-        {
-            "case": cases[table["case"]],
+    return cases.assign(
+        **{
             "label": table["label"],
             "against": table["against"],
             "contribution": table["contribution"],
@@ -157,15 +178,52 @@ def _class_of(model: VQTextClassifier, name: str | None) -> Any:
     return named[name]
 
 
+def segment(options: argparse.Namespace) -> None:
+    """Divide recordings into segments of one class."""
+    from sktext_vq.recordings import segment as segment_recordings
+
+    length, step, seconds = window_of(options)
+    model = open_model(options)
+
+    def segments() -> Iterator[pd.DataFrame]:
+        for path in list_files(options.data):
+            recordings = read_continuous(path, options)
+            print_note(options, f"{path}: {recordings!r}")
+            yield segment_recordings(model, recordings, length, step, seconds=seconds)
+
+    show_tables(segments(), options)
+
+
+def search(options: argparse.Namespace) -> None:
+    """Rank series by similarity to a text."""
+    model, data = open_model_and_data(options)
+    found = model.search(data.X, options.text)
+    cases = name_cases(data).iloc[found["case"]].reset_index(drop=True)
+    show_table(cases.assign(score=found["score"].to_numpy()), options)
+
+
+def export(options: argparse.Namespace) -> None:
+    """Export a model to an ONNX file."""
+    from sktext_vq.export import export_onnx
+
+    model = open_model(options)
+    export_onnx(model, options.output)
+    print_result(options, f"written to {options.output}")
+
+
 def report(options: argparse.Namespace) -> None:
     """Write an HTML report about a model and the series of a file."""
     from sktext_vq.inspection import write_report
 
-    model, data = open_model(options)
+    model, data = open_model_and_data(options)
     y = read_labels(data, options)
     training = None
     if options.training is not None:
         training = read_matching(model, options.training, "train", options).X
+    names = data.cases
+    if data.table is not None:
+        about = data.table[["recording", "start"]].astype(str)
+        names = about.agg(" ".join, axis=1).tolist()
     title = f"Report of {options.model}"
     write_report(
         model,
@@ -174,7 +232,7 @@ def report(options: argparse.Namespace) -> None:
         options.output,
         X_train=training,
         groups=data.groups,
-        case_names=data.cases,
+        case_names=names,
         title=title,
     )
     print_result(options, f"written to {options.output}")
@@ -182,7 +240,7 @@ def report(options: argparse.Namespace) -> None:
 
 def zero_shot(options: argparse.Namespace) -> None:
     """Classify among candidates, which may be unseen, and write reasons."""
-    model, data = open_model(options)
+    model, data = open_model_and_data(options)
     texts = read_texts(options.texts) or {}
     names = [each.strip() for each in (options.labels or "").split(",")]
     names = [name for name in names if name] or list(texts)
@@ -198,7 +256,7 @@ def zero_shot(options: argparse.Namespace) -> None:
         candidates = {name: texts.get(name) for name in names}
     table = model.explain_zero_shot(data.X, candidates)
     described = model.describe_candidates(candidates)
-    table["case"] = name_cases(data, len(table))
+    table = pd.concat([name_cases(data), table.drop(columns="case")], axis=1)
     if options.json:
         write_json(
             {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,26 +18,53 @@ from sktext_vq._io.read import check_ending
 from sktext_vq._utils.files import check_target, check_writable
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.persistence import load
-from sktext_vq.recordings import LabelledPanel, read_panel
+from sktext_vq.recordings import (
+    LabelledPanel,
+    Recordings,
+    read_panel,
+    read_recordings,
+)
 
 
-def open_model(options: argparse.Namespace) -> tuple[Any, LabelledPanel]:
+def open_model(options: argparse.Namespace) -> VQTextClassifier:
     if options.output is not None:  # before the work
         check_output(options.output, options)
-        if options.command != "report" and not options.json:
+        if options.command not in ("report", "export") and not options.json:
             check_ending(options.output)
     model = load(options.model)
     if not isinstance(model, VQTextClassifier):
         raise ValueError(f"{options.model} is a transformer, not a classifier.")
     model.verbose = choose_verbosity(options)
+    return model
+
+
+def open_model_and_data(
+    options: argparse.Namespace,
+) -> tuple[VQTextClassifier, LabelledPanel]:
+    model = open_model(options)
     return model, read_matching(model, options.data, "test", options)
+
+
+def list_files(paths: Sequence[Path]) -> Iterator[Path]:
+    """Yield files to read; ``-`` stands for names on standard input."""
+    for path in paths:
+        if str(path) != "-":
+            yield path
+        elif sys.stdin is None:
+            raise OSError("Standard input is closed: give files as arguments.")
+        else:
+            for line in sys.stdin:
+                if name := line.rstrip("\r\n"):
+                    yield Path(name)
 
 
 def check_output(output: Path, options: argparse.Namespace) -> None:
     """Check that a file can be written, and is not one of the files to read."""
     check_target(output)
     given = vars(options)
-    paths = [given.get(name) for name in ("data", "texts", "training")]
+    data = given.get("data")
+    paths = [*data] if isinstance(data, list) else [data]
+    paths += [given.get(name) for name in ("texts", "training")]
     if options.command != "fit":
         paths.append(options.model)
     elif options.text_encoder not in ("minilm", "hashing"):
@@ -63,7 +91,30 @@ def _is_part(file: Path, path: Path) -> bool:
         return False
 
 
-def read_part(path: Path, part: str, options: argparse.Namespace) -> LabelledPanel:
+def read_part(
+    path: Path,
+    part: str,
+    options: argparse.Namespace,
+    sampling_rate: float | None = None,
+) -> LabelledPanel:
+    """Read series, or windows of recordings at a sampling rate."""
+    if options.window is not None:
+        length, step, seconds = window_of(options)
+        assert length is not None
+        windows = read_continuous(path, options).windows(
+            length,
+            step,
+            seconds=seconds,
+            purity=options.purity,
+            sampling_rate=sampling_rate,
+        )
+        if windows.resampling is not None:
+            print_note(options, windows.resampling)
+        return windows
+    for name in ("step", "time_unit", "recording_column", "pattern"):
+        if getattr(options, name) is not None:
+            option = name.replace("_", "-")
+            raise ValueError(f"--{option} requires --window, for recordings.")
     return read_panel(
         path,
         part=part,
@@ -75,11 +126,43 @@ def read_part(path: Path, part: str, options: argparse.Namespace) -> LabelledPan
     )
 
 
+def read_continuous(path: Path, options: argparse.Namespace) -> Recordings:
+    return read_recordings(
+        path,
+        recording_column=options.recording_column,
+        label_column=options.label_column,
+        time_column=options.time_column,
+        subject_column=options.subject_column,
+        ignore_columns=options.ignore,
+        pattern=options.pattern,
+        time_unit=options.time_unit,
+        sampling_rate=getattr(options, "sampling_rate", None),
+    )
+
+
+def window_of(
+    options: argparse.Namespace,
+) -> tuple[float | None, float | None, bool]:
+    """Return the length and step of windows, and whether they are in seconds."""
+    given = [each for each in (options.window, options.step) if each is not None]
+    units = {is_seconds for _, is_seconds in given}
+    if len(units) > 1:
+        raise ValueError(
+            "--window and --step must both be in seconds, such as 2.56s, or both in "
+            "timepoints."
+        )
+    length, step = (
+        None if each is None else each[0] for each in (options.window, options.step)
+    )
+    return length, step, units != {False}
+
+
 def read_matching(
     model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
 ) -> LabelledPanel:
     """Read series, with channels in the order of training where both have names."""
-    data, names = read_part(path, part, options), model.channel_names_
+    data = read_part(path, part, options, model.sampling_rate)
+    names = model.channel_names_
     own = list(data.channel_names or ())
     unnamed = [f"channel {i}" for i in range(len(names))]
     if not own or own == names or names == unnamed:

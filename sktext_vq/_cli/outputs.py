@@ -7,6 +7,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,12 @@ from sktext_vq.recordings import LabelledPanel
 _SHOWN = 20  # rows of a table on a terminal
 
 
-def name_cases(data: LabelledPanel, n_cases: int) -> list[Any]:
-    return list(range(n_cases)) if data.cases is None else data.cases
+def name_cases(data: LabelledPanel) -> pd.DataFrame:
+    """Return the name of each case, or the origin of each window."""
+    if data.table is not None:
+        return data.table
+    cases = range(len(data.X)) if data.cases is None else data.cases
+    return pd.DataFrame({"case": cases})
 
 
 def choose_verbosity(options: argparse.Namespace) -> int:
@@ -38,6 +43,24 @@ def print_note(options: argparse.Namespace, *lines: str) -> None:
     """Print messages to standard error, apart from results."""
     if not options.quiet:
         console.note(*lines)
+
+
+def show_tables(tables: Iterable[pd.DataFrame], options: argparse.Namespace) -> None:
+    """Write the tables of several files as one; to a pipe each when it is complete."""
+    is_file = options.json or options.output is not None
+    if is_file or console.is_terminal(sys.stdout):
+        return show_table(pd.concat(tables, ignore_index=True), options)
+    columns = None
+    for table in tables:
+        if columns is None:
+            columns = list(table.columns)
+            table.to_csv(console.output(), index=False, lineterminator="\n")
+        else:
+            table = table.reindex(columns=columns)
+            table.to_csv(
+                console.output(), index=False, header=False, lineterminator="\n"
+            )
+        console.output().flush()
 
 
 def show_table(table: pd.DataFrame, options: argparse.Namespace) -> None:

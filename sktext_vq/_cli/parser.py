@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,8 @@ _DESCRIPTION = """\
 Classify sensor series by interpretable shape tokens, with zero-shot classification by
 text.
 
-Start with the demo, which takes less than a minute and downloads nothing. Then fit a
-model to a file of labelled series, and use it on other files.
+Start with the demo, which takes a minute or two and downloads nothing. Then fit a
+model to a file of labelled recordings or series, and use it on other files.
 """
 _DEMO = """\
 Train on a small data set that comes with sktime: a smart watch in four
@@ -38,7 +39,8 @@ groups or subjects, penalty and temperature are chosen for people who are not in
 """
 _PREDICT = """\
 Write the class of every series with probabilities, as CSV, to standard output or to a
-file. If the file has labels, print the accuracy.
+file. If the file has labels, print the accuracy. Several files are read one after
+another; "-" reads the names of files from standard input, one per line.
 
 With --explain, write the tokens of each series that contribute most. A row contains the
 contribution of a token to the log-odds of the class "label" over the class "against"
@@ -49,6 +51,17 @@ start. Contributions of a series sum to the log-odds.
 _REPORT = """\
 Write an HTML page about a model: scores on the series of a file, warnings, series with
 the contributions of their tokens, the codebook, and the texts used in training.
+"""
+_SEGMENT = """\
+Divide continuous recordings into segments of one class. Writes the recording, start,
+end, label and probability of each segment, in the time of the recording.
+"""
+_SEARCH = """\
+Rank series, or windows of recordings, by similarity to a text such as "a person jumps".
+"""
+_EXPORT = """\
+Export a model to an ONNX file, which predicts probabilities without Python. Requires
+the package onnx.
 """
 _ZERO_SHOT = """\
 Classify series among candidate classes, some or all of which may be unseen (without
@@ -74,9 +87,19 @@ files of series:
             Series of long and tidy tables may have unequal lengths; empty cells are
             missing values
 """
+_RECORDINGS = """\
+
+continuous recordings:
+  --window 2.56s (in seconds) or --window 128 (in timepoints) cuts windows from
+  continuous recordings: a file or a folder of tables (.csv, .tsv, .txt, .parquet) with
+  a row per timepoint. Columns recording, time, label and subject are optional.
+  Windows never span a gap, two recordings or two labels
+"""
 _EXAMPLES = """\
 examples:
   python -m sktext_vq demo
+  python -m sktext_vq fit recordings --model model.safetensors --window 2.56s
+  python -m sktext_vq segment day.csv --model model.safetensors --output segments.csv
   python -m sktext_vq fit train.csv --model model.safetensors
   python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
   python -m sktext_vq predict new.csv --model model.safetensors --explain
@@ -134,6 +157,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     for name, text, about in (
         ("predict", "write the class of each series", _PREDICT),
+        ("segment", "divide recordings into segments of one class", _SEGMENT),
+        ("search", "rank series by similarity to a text", _SEARCH),
         ("report", "write an HTML report about a model", _REPORT),
         ("zero-shot", "classify among unseen classes", _ZERO_SHOT),
     ):
@@ -162,6 +187,8 @@ def make_parser() -> argparse.ArgumentParser:
         )
         if name == "predict":
             _add_explain(command)
+        if name == "search":
+            command.add_argument("--text", required=True, help="text to search for")
         if name == "zero-shot":
             command.add_argument(
                 "--labels",
@@ -169,6 +196,7 @@ def make_parser() -> argparse.ArgumentParser:
                 help='candidates, separated by commas: "jumping rope, cycling"',
             )
             _add_texts(command, "candidates; by default these are the candidates")
+    _add_export(commands)
     return parser
 
 
@@ -203,16 +231,35 @@ def _rate(text: str) -> float:
     return value
 
 
+def _duration(text: str) -> tuple[float, bool]:
+    """Convert ``2.56s`` or ``128`` to a length, and whether it is in seconds."""
+    match = re.fullmatch(r"(\d+|\d*\.\d+)\s*(s?)", text.strip())
+    value = float(match[1]) if match else 0.0
+    if match is None or value <= 0 or not (match[2] or value.is_integer()):
+        raise argparse.ArgumentTypeError(
+            'must be a number of seconds with "s" such as 2.56s, or a whole number of '
+            f"timepoints such as 128, got {text!r}"
+        )
+    return value, bool(match[2])
+
+
 def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
     """Add a command with a file of series and a model."""
+    is_segment = name == "segment"
     command = commands.add_parser(
         name,
         help=text,
         description=about,
-        epilog=_FILES,
+        epilog=_RECORDINGS.lstrip() if is_segment else _FILES + _RECORDINGS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("data", type=Path, metavar="DATA", help="file of series")
+    what = "file or folder of recordings" if is_segment else "file of series"
+    if name in ("predict", "segment"):
+        command.add_argument(
+            "data", type=Path, metavar="DATA", nargs="+", help=f"{what}; may be several"
+        )
+    else:
+        command.add_argument("data", type=Path, metavar="DATA", help=what)
     command.add_argument(
         "--model",
         type=Path,
@@ -220,15 +267,29 @@ def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
         required=True,
         help=f"model file{' to write' if name == 'fit' else ''}",
     )
+    _add_columns(command, is_segment)
+    _add_windows(command, is_segment)
+    command.add_argument("--quiet", action="store_true", help="print results only")
+    return command
+
+
+def _add_columns(command: Any, is_segment: bool) -> None:
+    """Add options for the roles of columns."""
     for what, text in (
         ("label", "of classes"),
         ("case", "that identifies the case of each row"),
+        ("recording", "that identifies the recording of each row; may be repeated"),
         ("time", "of times"),
         ("subject", "that identifies the person or machine of each row"),
     ):
+        if is_segment and what == "case":
+            continue
+        names = [f"--{what}-column", *(["--group"] if what == "subject" else [])]
         command.add_argument(
-            f"--{what}-column",
+            *names,
+            dest=f"{what}_column",
             metavar="NAME",
+            action="append" if what == "recording" else "store",
             help=f"column {text} (default: {what})",
         )
     command.add_argument(
@@ -238,8 +299,51 @@ def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
         default=[],
         help="column to ignore; may be repeated",
     )
+
+
+def _add_windows(command: Any, is_segment: bool) -> None:
+    """Add options for windows of recordings."""
+    default = " (default: that of training)" if is_segment else ""
+    for name, text in (
+        ("window", f"length of windows to cut from recordings{default}"),
+        ("step", "time between starts of windows (default: half of a window)"),
+    ):
+        command.add_argument(
+            f"--{name}", metavar="LENGTH", type=_duration, help=f"{text}, such as 2.56s"
+        )
+    command.add_argument(
+        "--pattern",
+        metavar="PATH",
+        help="form of the paths in a folder of recordings, such as "
+        '"{label}/person_{subject}.csv"',
+    )
+    command.add_argument(
+        "--time-unit",
+        choices=("s", "ms", "us", "ns"),
+        help="unit of times that are numbers, in recordings",
+    )
+    if not is_segment:
+        command.add_argument(
+            "--purity",
+            metavar="SHARE",
+            type=float,
+            default=1.0,
+            help="minimum share of the most frequent label in windows of recordings "
+            "(default: %(default)s)",
+        )
+
+
+def _add_export(commands: Any) -> None:
+    command = commands.add_parser(
+        "export", help="export a model to an ONNX file", description=_EXPORT
+    )
+    command.add_argument(
+        "--model", type=Path, metavar="MODEL", required=True, help="model file"
+    )
+    command.add_argument(
+        "--output", type=Path, metavar="ONNX", required=True, help="file to write"
+    )
     command.add_argument("--quiet", action="store_true", help="print results only")
-    return command
 
 
 def _add_texts(command: Any, whose: str) -> None:

@@ -215,11 +215,12 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 cell = f"{table.path} has {column.iloc[row]!r} in column {name!r}, "
                 cell += table.place(row)
                 refuse_comma(text.iloc[row], cell)
+                key = "recording" if table.columns.recording else "case"
                 raise ValueError(
                     f"{cell}, which is not a number. Leave the cell empty if the value "
                     "is missing. If the column is not a channel, set label_column, "
-                    "subject_column or case_column (--label-column, ...), or ignore it "
-                    "(ignore_columns, --ignore)."
+                    f"subject_column or {key}_column (--label-column, ...), or ignore "
+                    "it (ignore_columns, --ignore)."
                 )
             converted[name] = numbers
         if pd.api.types.is_complex_dtype(numbers):
