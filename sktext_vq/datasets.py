@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sktext_vq._io.ts import Series, read_ts
+from sktext_vq._io.search import find_layouts
+from sktext_vq._io.ts import Series, read_arff, read_ts, read_tsv
 from sktext_vq._utils.files import check_path
+
+if TYPE_CHECKING:
+    from sktext_vq._io.recordings import Recordings
 
 __all__ = ["Dataset", "available", "load", "read_ts"]
 
@@ -82,7 +86,16 @@ class Dataset:
     sampling_rate: float | None = None
 
 
-def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
+_Continuous = Literal["HHAR", "MHEALTH", "MotionSense", "PAMAP2", "WISDM", "WISDM-2019"]
+
+
+@overload
+def load(  # type: ignore[overload-overlap]
+    name: _Continuous, data: str | os.PathLike[str] | None = None
+) -> Recordings: ...
+@overload
+def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset: ...
+def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Recordings:
     """Load a data set by name.
 
     Parameters
@@ -90,26 +103,62 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
     name : str
         Name of the data set; see `available`.
     data : path-like, optional
-        Folder with files ``NAME.npz``, or ``NAME_TRAIN.ts`` and ``NAME_TEST.ts``,
-        which may be in a subfolder ``NAME``. The default is the environment variable
-        ``SKTEXT_VQ_DATA``, if set. Files in the folder take precedence over data sets
-        of the same name in sktime.
+        Folder with files ``NAME.npz``, or ``NAME_TRAIN`` and ``NAME_TEST`` with the
+        extension ``.ts``, ``.arff`` or ``.tsv``, which may be in a subfolder ``NAME``;
+        or folder that contains the unpacked archive of a data set in the notes, or a
+        part of it. The default is the environment variable ``SKTEXT_VQ_DATA``, if set.
+        Files in the folder take precedence over data sets of the same name in sktime,
+        and ``.npz`` files over others.
 
     Returns
     -------
-    Dataset
-        Series, labels and metadata.
+    Dataset or Recordings
+        Series, labels and metadata. Continuous data sets in the layout of their authors
+        are :class:`~sktext_vq.recordings.Recordings`.
 
     Raises
     ------
     ValueError
         If the data set is not found, or its files are invalid.
 
+    Warns
+    -----
+    UserWarning
+        If incomplete records, or records with time 0, are dropped.
+
     Notes
     -----
     A ``.npz`` file contains arrays ``X_train``, ``y_train``, ``X_test`` and ``y_test``,
     and optionally ``subject_train``, ``subject_test``, ``channel_names``, ``units`` and
     ``sampling_rate_hz``. Pickled objects raise an error.
+
+    ``.tsv`` files are those of the UCR archive (``UCRArchive_2018.zip``), and ``.ts``
+    and ``.arff`` files those of the UEA archive (both at timeseriesclassification.com).
+    Missing values at the end of series in ``.tsv`` and ``.arff`` files result in
+    shorter series.
+
+    Continuous data sets:
+
+    - ``"WISDM"``: ``WISDM_ar_latest.tar.gz`` (version 1.1; wisdmproject.com), with
+      acceleration of a phone in m/s^2. If only ``"WISDM-2019"`` is found, it is read;
+    - ``"WISDM-2019"``: ``wisdm-dataset.zip`` (UCI repository), with a phone and a watch
+      per subject as separate recordings;
+    - ``"PAMAP2"``: ``PAMAP2_Dataset.zip`` (UCI repository), with three sensor units and
+      the heart rate. Invalid orientations are left out;
+    - ``"MHEALTH"``: ``MHEALTHDATASET.zip`` (UCI repository);
+    - ``"HHAR"``: ``Activity recognition exp.zip`` (UCI repository, heterogeneity
+      activity recognition), with a recording per user and device. Times of the sensor
+      are used if they increase at the pace of times of arrival;
+    - ``"MotionSense"``: ``A_DeviceMotion_data.zip`` (mmalekzadeh/motion-sense on
+      GitHub).
+
+    ``"UCI-HAR"`` is the data set with the official windows of
+    ``UCI HAR Dataset.zip`` (UCI repository).
+
+    Labels are words in lower case, such as ``"walking upstairs"``, and times without an
+    activity are unlabelled. Gyroscopes with separate times are interpolated at the
+    times of the accelerometer. Recordings are divided where times go back, and rows
+    with equal times are spread evenly until the next time.
 
     Examples
     --------
@@ -120,14 +169,16 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset:
     >>> sorted(set(motions.y_train.tolist()))
     ['badminton', 'running', 'standing', 'walking']
     """
-    sources = _sources(data)
+    sources: dict[str, Callable[[], Any]] = {**_sources(data)}
+    if name not in sources:
+        sources = dict(sorted((_layouts(data) | sources).items()))
     if not isinstance(name, str) or name not in sources:
         names = ", ".join(sources) or "none"
         hint = "" if find_spec("sktime") else ", or install sktime and its data sets"
         raise ValueError(
             f"Unknown data set {name!r}. Available: {names}. Set the parameter "
-            f"data or the environment variable {_FOLDER_VARIABLE} to a folder of .npz "
-            f"or .ts files{hint}."
+            f"data or the environment variable {_FOLDER_VARIABLE} to a folder of .npz, "
+            f".ts, .arff or .tsv files, or of a public data set{hint}."
         )
     return sources[name]()
 
@@ -151,7 +202,7 @@ def available(data: str | os.PathLike[str] | None = None) -> list[str]:
     >>> "BasicMotions" in available()
     True
     """
-    return list(_sources(data))
+    return sorted({**_layouts(data), **_sources(data)})
 
 
 def _sources(
@@ -165,26 +216,70 @@ def _sources(
         for name in _PACKAGED:
             if (packaged / name / f"{name}_TRAIN.ts").is_file():
                 sources[name] = partial(_load_ts, name, packaged / name)
-    if data is not None:
-        check_path(data)
-    data = data or os.environ.get(_FOLDER_VARIABLE)
-    if data:
-        folder = Path(data)
-        if not folder.is_dir():
-            raise ValueError(f"The folder of data sets does not exist: {folder}.")
-        for train in (*folder.glob("*_TRAIN.ts"), *folder.glob("*/*_TRAIN.ts")):
-            name = train.name.removesuffix("_TRAIN.ts")
-            if train.parent == folder or train.parent.name == name:
-                sources[name] = partial(_load_ts, name, train.parent)
+    folder = _folder(data)
+    if folder is not None:
+        for ending in _ENDINGS:
+            end = f"_TRAIN{ending}"
+            for train in (*folder.glob(f"*{end}"), *folder.glob(f"*/*{end}")):
+                name = train.name.removesuffix(end)
+                if train.parent == folder or train.parent.name == name:
+                    sources[name] = partial(_load_ts, name, train.parent, ending)
         for path in folder.glob("*.npz"):
             sources[path.stem] = partial(_load_npz, path)
     return dict(sorted(sources.items()))
 
 
-def _load_ts(name: str, folder: Path) -> Dataset:
-    """Load the .ts files of training and test data."""
-    X_train, y_train = read_ts(folder / f"{name}_TRAIN.ts")
-    X_test, y_test = read_ts(folder / f"{name}_TEST.ts")
+def _folder(data: str | os.PathLike[str] | None) -> Path | None:
+    """Return the folder of data sets, if given."""
+    if data is not None:
+        check_path(data)
+    data = data or os.environ.get(_FOLDER_VARIABLE)
+    if not data:
+        return None
+    folder = Path(data)
+    if not folder.is_dir():
+        raise ValueError(f"The folder of data sets does not exist: {folder}.")
+    return folder
+
+
+def _layouts(data: str | os.PathLike[str] | None) -> dict[str, Callable[[], Any]]:
+    """Return the loading function of each public data set in the layout of its authors.
+
+    Only names of files are needed for the search.
+    """
+    folder = _folder(data)
+    if folder is None:
+        return {}
+    found = find_layouts(folder)
+    if "WISDM-2019" in found:
+        found.setdefault("WISDM", found["WISDM-2019"])
+    return {name: partial(_load_layout, name, paths) for name, paths in found.items()}
+
+
+def _load_layout(name: str, paths: list[Path]) -> Dataset | Recordings:
+    """Load a public data set."""
+    # Imported here, because pandas is not needed by `available`.
+    from sktext_vq._io.layouts import READERS, read_windows
+
+    if name == "UCI-HAR":
+        return Dataset(name, **read_windows(paths))
+    is_new = name == "WISDM" and paths[0].name.startswith("data_")
+    return READERS["WISDM-2019" if is_new else name](paths)
+
+
+# Readers of the files of the archives; the last take precedence.
+_ENDINGS: dict[str, Callable[[Path], Any]] = {
+    ".tsv": read_tsv,
+    ".arff": read_arff,
+    ".ts": read_ts,
+}
+
+
+def _load_ts(name: str, folder: Path, ending: str = ".ts") -> Dataset:
+    """Load the files of training and test data in a format of the archives."""
+    read = _ENDINGS[ending]
+    X_train, y_train = read(folder / f"{name}_TRAIN{ending}")
+    X_test, y_test = read(folder / f"{name}_TEST{ending}")
     if y_train is None or y_test is None:
         raise ValueError(f"{name} in {folder} has no class labels.")
     is_ragged = isinstance(X_train, list) or isinstance(X_test, list)

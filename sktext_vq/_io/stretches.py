@@ -158,7 +158,7 @@ def _resample(
     # A low-pass filter needs even times at the rate of the recording.
     grid_rate = rate / float(ratio) if is_lower else rate
     grid = start + np.arange(int(duration * grid_rate + 1e-6) + 1) / grid_rate
-    even = _interpolate(grid, offsets, values, longest)
+    even = interpolate(grid, offsets, values, longest)
     if not is_even:
         done.append("interpolated from irregular times")
     if is_lower:
@@ -173,7 +173,7 @@ def _resample(
     return Stretch(float(start), even, first, rows, " and ".join(done))
 
 
-def _interpolate(
+def interpolate(
     grid: NDArray[np.float64],
     offsets: NDArray[np.float64],
     values: Values,

@@ -1,9 +1,12 @@
-"""Reading of ``.ts`` files, the format of the UEA and UCR archives."""
+"""Reading of ``.ts``, ``.tsv`` and ``.arff`` files of the UEA and UCR archives."""
 
 from __future__ import annotations
 
 import codecs
 import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -136,6 +139,91 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
 def _numbers(channel: str) -> NDArray[np.float64]:
     """Parse the values of one channel."""
     return np.array(channel.replace("?", "nan").split(","), dtype=np.float64)
+
+
+def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
+    """Read a ``.tsv`` file of the UCR archive: a label and the values of a series.
+
+    Missing values at the end of a series belong to shorter series.
+    """
+    cases, labels = [], []
+    for place, line in _lines(path):
+        label, *cells = line.split("\t" if "\t" in line else None)
+        labels.append(label)
+        cases.append(_parse(cells, place)[None])
+    return _series(cases, path), np.array(labels, dtype=np.str_)
+
+
+def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
+    """Read an ``.arff`` file of the UEA archive, with one or more channels.
+
+    Several channels are a relational attribute: a quoted cell with a line per channel.
+    The last attribute is the label. Missing values at the end of a series belong to
+    shorter series.
+    """
+    cases: list[NDArray[np.float64]] = []
+    labels, in_data = [], False
+    for place, line in _lines(path, comment="%"):
+        if not in_data:
+            in_data = line.lower() == "@data"
+            continue
+        # A label may be quoted.
+        match = re.fullmatch(r"(.*?),\s*('[^']*'|\"[^\"]*\"|[^,'\"]*)", line)
+        if match is None:
+            raise ValueError(f"{place} is not a series of values and a label.")
+        labels.append(match[2].strip().strip("'\""))
+        channels = match[1].strip().strip("'\"").split("\\n")
+        try:
+            cases.append(np.stack([_parse(one.split(","), place) for one in channels]))
+        except ValueError as error:
+            if place in str(error):
+                raise
+            raise ValueError(f"{place} has channels of different length.") from error
+        if len(cases[-1]) != len(cases[0]):
+            raise ValueError(
+                f"{place} has {len(cases[-1])} channels, but the first series has "
+                f"{len(cases[0])}."
+            )
+    return _series(cases, path), np.array(labels, dtype=np.str_)
+
+
+def _lines(path: Path, comment: str = "#") -> Iterator[tuple[str, str]]:
+    """Return the place and the text of lines that are neither empty nor comments."""
+    with path.open("rb") as file:
+        for number, content in enumerate(file, start=1):
+            content = content.removeprefix(codecs.BOM_UTF8).strip()
+            place = f"Line {number} of {path}"
+            if content.startswith(comment.encode()) or not content:
+                continue
+            if fault := fault_of_text(content):
+                raise ValueError(f"{place} has {fault}. {SAVE_AS_UTF_8}")
+            yield place, content.decode()
+
+
+def _parse(cells: list[str], place: str) -> NDArray[np.float64]:
+    """Return the values of a channel."""
+    try:
+        values = np.array(
+            [cell.strip().replace("?", "nan") or "nan" for cell in cells], np.float64
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{place} has a value that is not a number: {error}."
+        ) from error
+    if not len(values):
+        raise ValueError(f"{place} has a label but no values.")
+    return values
+
+
+def _series(cases: list[NDArray[np.float64]], path: Path) -> Series:
+    """Return an array, or a list if lengths differ, without padding at the ends."""
+    if not cases:
+        raise ValueError(f"{path} has no series.")
+    cut: list[NDArray[np.floating[Any]]] = []
+    for case in cases:
+        known = np.flatnonzero(~np.isnan(case).all(axis=0))
+        cut.append(case[:, : known[-1] + 1] if len(known) else case)
+    return np.stack(cut) if len({case.shape for case in cut}) == 1 else cut
 
 
 SAVE_AS_UTF_8 = "Save the file as UTF-8 text."

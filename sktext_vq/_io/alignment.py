@@ -1,0 +1,155 @@
+"""Times of rows: rows with the same time, and sensors with separate clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sktext_vq._io.stretches import estimate_rate, interpolate
+
+_GAP = 5.0  # steps beyond this multiple of the usual step are not interpolated
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows of one recording of a sensor, in the order of the file.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n_rows,)
+        Times, which may go back.
+    codes : ndarray of shape (n_rows,)
+        Number of the label of each row, -1 for unlabelled rows.
+    values : ndarray of shape (n_rows, n_channels)
+        Values.
+    """
+
+    times: NDArray[Any]
+    codes: NDArray[Any]
+    values: NDArray[np.float64]
+
+    def take(self, which: Any) -> Rows:
+        """Return the rows at an index or slice."""
+        return Rows(self.times[which], self.codes[which], self.values[which])
+
+
+def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
+    """Return increasing times, with equal times spread until the next time.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n_rows,)
+        Times in order; equal times result from a low resolution.
+    usual : float
+        Step between rows if all times are equal.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,)
+        Times in order. Rows before a pause are spread over a usual step at most.
+    """
+    is_new = np.r_[True, np.diff(times) > 0]
+    if is_new.all():
+        return times
+    starts = np.flatnonzero(is_new)
+    counts = np.diff(np.r_[starts, len(times)])
+    steps = np.diff(times[starts])
+    longest = float(np.median(steps)) if len(steps) else usual * len(times)
+    spans = np.minimum(np.r_[steps, longest], longest)
+    places = np.arange(len(times)) - np.repeat(starts, counts)
+    shifts = np.repeat(spans / counts, counts) * places
+    return np.asarray(times + shifts.astype(times.dtype))
+
+
+def align(base: Rows, other: Rows) -> NDArray[np.float64]:
+    """Return the values of a sensor at the times of another sensor.
+
+    Values are interpolated between rows with one label and increasing times. They are
+    missing where the other sensor has a gap, or where the times of several parts of a
+    recording overlap, so that it is unknown which of them belong together.
+
+    Parameters
+    ----------
+    base, other : Rows
+        Rows of both sensors, with times in ns.
+
+    Returns
+    -------
+    ndarray of shape (n_rows_of_base, n_channels_of_other)
+        Values at the times of `base`.
+    """
+    found = np.full((len(base.times), other.values.shape[1]), np.nan)
+    parts, others = _parts(base), _parts(other)
+    for code in np.unique(base.codes):
+        own = [part for part in parts if base.codes[part.start] == code]
+        rest = [part for part in others if other.codes[part.start] == code]
+        if not (_overlap(base.times, own) or _overlap(other.times, rest)):
+            pairs = [
+                (one, two)
+                for one in own
+                for two in rest
+                if base.times[one.start] <= other.times[two.stop - 1]
+                and other.times[two.start] <= base.times[one.stop - 1]
+            ]
+        else:
+            pairs = list(zip(own, rest, strict=True)) if len(own) == len(rest) else []
+        for one, two in pairs:
+            values = _at_times(base.times[one], other.take(two))
+            found[one] = np.where(np.isnan(values), found[one], values)
+    return found
+
+
+def _parts(rows: Rows) -> list[slice]:
+    """Return the parts of rows with one label and without times that go back."""
+    changes = (np.diff(rows.times) < 0) | (np.diff(rows.codes) != 0)
+    borders = [0, *(np.flatnonzero(changes) + 1).tolist(), len(rows.times)]
+    return [slice(a, b) for a, b in pairwise(borders)]
+
+
+def _overlap(times: NDArray[Any], parts: list[slice]) -> bool:
+    """Return whether the times of some parts overlap."""
+    spans = sorted((times[part.start], times[part.stop - 1]) for part in parts)
+    return any(b[0] < a[1] for a, b in pairwise(spans))
+
+
+def _at_times(times: NDArray[Any], other: Rows) -> NDArray[np.float64]:
+    """Interpolate values at times; both are in order."""
+    start = min(times[0], other.times[0])
+    grid, offsets = (times - start) * 1e-9, (other.times - start) * 1e-9
+    offsets = spread_repeated(offsets, 0.0)
+    usual = 1 / estimate_rate(offsets) if len(offsets) > 1 else 0.0
+    # The first and last value hold for a step, since sensors start one after another.
+    around = np.r_[offsets[0] - usual, offsets, offsets[-1] + usual]
+    values = np.pad(other.values.T, ((0, 0), (1, 1)), mode="edge")
+    return np.asarray(interpolate(grid, around, values, _GAP * usual).T, np.float64)
+
+
+def join_sensors(sensors: list[Rows | None], n_channels: int) -> Rows:
+    """Join sensors of one device at the times of the first that is known.
+
+    Parameters
+    ----------
+    sensors : list of Rows or None
+        Rows of each sensor; None if the device has no such sensor.
+    n_channels : int
+        Number of channels of each sensor.
+
+    Returns
+    -------
+    Rows
+        Rows with the channels of all sensors.
+    """
+    base = next(rows for rows in sensors if rows is not None)
+    values = [
+        rows.values
+        if rows is base
+        else np.full((len(base.times), n_channels), np.nan)
+        if rows is None
+        else align(base, rows)
+        for rows in sensors
+    ]
+    return Rows(base.times, base.codes, np.concatenate(values, axis=1))
