@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 import string
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,8 @@ from sktext_vq._io.forms import (
     warn_of_columns,
     without_ignored,
 )
+from sktext_vq._io.joining import concatenate, with_metadata
+from sktext_vq._io.ordering import drop_repeated, number_recordings, sort_rows
 from sktext_vq._io.recordings import Recordings
 from sktext_vq._io.table import (
     CHANNEL,
@@ -38,7 +39,6 @@ from sktext_vq._io.times import UNITS, Times, read_times
 from sktext_vq._utils.files import check_path
 from sktext_vq._utils.validation import (
     check_sampling_rate,
-    find_stack_level,
     format_names,
 )
 
@@ -47,11 +47,6 @@ __all__ = ["read_recordings"]
 _OF_PANELS = (".npz", ".npy", ".ts", ".arff")
 # Minimum number of timepoints per channel in column names of a table of windows.
 _MANY_TIMEPOINTS = 8
-# Minimum mean number of rows between times that go back, so that the rows are parts
-# of several recordings rather than in random order.
-_LONG_RUN = 20
-# Maximum share of rows with the time of another row that are dropped.
-_MAX_REPEATED = 0.01
 
 
 def read_recordings(
@@ -193,57 +188,6 @@ def read_recordings(
     return reader.read(source, "The table")
 
 
-def concatenate(parts: Sequence[Recordings]) -> Recordings:
-    """Join the recordings of several files or tables."""
-    first = parts[0]
-    for part in parts[1:]:
-        if sorted(part.channel_names) != sorted(first.channel_names):
-            raise ValueError(
-                f"Recording {part.names[0]!r} has channels "
-                f"{format_names(part.channel_names)}, but {first.names[0]!r} has "
-                f"{format_names(first.channel_names)}. Ignore columns that not all "
-                "recordings have (ignore_columns)."
-            )
-        for name in ("time_unit", "labels", "subjects"):
-            if (getattr(part, name) is None) != (getattr(first, name) is None):
-                with_it, without = (
-                    (part, first) if getattr(first, name) is None else (first, part)
-                )
-                raise ValueError(
-                    f"Recording {with_it.names[0]!r} has {_KNOWN[name]}, but "
-                    f"{without.names[0]!r} has not."
-                )
-    values, times, labels = [], [], []
-    unit = first.time_unit
-    for part in parts:
-        order = [part.channel_names.index(name) for name in first.channel_names]
-        is_same = order == sorted(order)
-        values += part.values if is_same else [each[order] for each in part.values]
-        if part.time_unit != unit and unit is not None:
-            times += [_convert(each, part.time_unit, unit) for each in part.times]
-        else:
-            times += part.times
-        labels += part.labels or []
-    subjects = None
-    if first.subjects is not None:
-        subjects = _one_kind(
-            [name for part in parts for name in cast(Any, part.subjects)]
-        )
-    return Recordings(
-        values,
-        times,
-        first.channel_names,
-        unit,
-        [name for part in parts for name in part.names],
-        None if first.labels is None else _one_kind_of_labels(labels),
-        subjects,
-    )
-
-
-_KNOWN = {"time_unit": "times in a known unit", "labels": "labels"}
-_KNOWN["subjects"] = "subjects"
-
-
 class _Reader:
     """Reader of tables with the same roles of columns."""
 
@@ -282,7 +226,7 @@ class _Reader:
         for path, name in found:
             if match := expression.fullmatch(name):
                 part = self.read(path, Path(name).with_suffix("").as_posix())
-                parts.append(_with_metadata(part, match.groupdict()))
+                parts.append(with_metadata(part, match.groupdict()))
         if not parts:
             raise ValueError(
                 f"No file in {folder} has a path of the form {pattern!r}. Paths: "
@@ -328,12 +272,12 @@ class _Reader:
         keys = self._find_keys(rest)
         channels = value_columns(rest)
         _refuse_windows(rest, channels, time)
-        codes, names = _number_recordings(rest, keys, subject, name)
+        codes, names = number_recordings(rest, keys, subject, name)
         values = numbers(rest, channels)
         times = self._read_times(rest, time, codes)
-        order, codes, names = _sort(rest, times, codes, names)
+        order, codes, names = sort_rows(rest, times, codes, names)
         if times is not None:
-            kept = _drop_repeated(rest, times, values, order, codes)
+            kept = drop_repeated(rest, times, values, order, codes)
             order, codes = order[kept], codes[kept]
         values = values[order]
         warn_of_columns(rest, values, codes, channels)
@@ -446,20 +390,6 @@ def _compile(pattern: str) -> re.Pattern[str]:
         ) from error
 
 
-def _with_metadata(part: Recordings, fields: dict[str, str]) -> Recordings:
-    """Return recordings with metadata from the path of their file."""
-    changes: dict[str, Any] = {}
-    if "label" in fields:
-        changes["labels"] = [
-            pd.Categorical([fields["label"]] * len(times)) for times in part.times
-        ]
-    if "subject" in fields:
-        changes["subjects"] = np.array([fields["subject"]] * len(part))
-    if "recording" in fields:
-        changes["names"] = [fields["recording"]] * len(part)
-    return replace(part, **changes)
-
-
 def _refuse_windows(table: Table, channels: list[str], time: str | None) -> None:
     """Raise an error if columns are the timepoints of windows."""
     stems = [split_timepoint(name) for name in channels]
@@ -479,118 +409,6 @@ def _refuse_windows(table: Table, channels: list[str], time: str | None) -> None
         )
 
 
-def _number_recordings(
-    table: Table, keys: list[str], subject: str | None, name: str
-) -> tuple[NDArray[np.intp], list[str]]:
-    """Return the recording of each row, and the names of the recordings."""
-    by = [*([] if subject is None or subject in keys else [subject]), *keys]
-    if not by:
-        return np.zeros(len(table.frame), np.intp), [name]
-    for key in by:
-        table.refuse_missing(key)
-    codes = table.frame.groupby(by, sort=False, observed=True).ngroup().to_numpy()
-    codes, firsts = pd.factorize(codes)
-    rows = np.full(len(firsts), len(codes))
-    np.minimum.at(rows, codes, np.arange(len(codes)))
-    found = [
-        ", ".join(str(cell) for cell in row)
-        for row in table.frame[by].iloc[rows].itertuples(index=False)
-    ]
-    if name not in ("recording", "The table") and len(keys) == 0 and len(found) == 1:
-        found = [name]
-    return codes, found
-
-
-def _sort(
-    table: Table,
-    times: Times | None,
-    codes: NDArray[np.intp],
-    names: list[str],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-    """Return the order of rows by recording and time.
-
-    Where times go back and overlap with earlier times, recordings are kept apart.
-    """
-    order = np.argsort(codes, kind="stable")
-    if times is None:
-        return order, codes[order], names
-    codes, values = codes[order], times.values[order]
-    back = (np.diff(codes) == 0) & (np.diff(values) < 0)
-    if not back.any():
-        return order, codes, names
-    runs = np.cumsum(np.r_[0, back | (np.diff(codes) > 0)])
-    starts = np.flatnonzero(np.r_[True, np.diff(runs) > 0])
-    ends = np.r_[starts[1:], len(runs)] - 1
-    new_codes, new_names = np.empty_like(codes), list[str]()
-    apart, is_sorted = [], False
-    for code, name in enumerate(names):
-        own = np.flatnonzero(codes[starts] == code)
-        first, last = values[starts[own]], values[ends[own]]
-        by_start = np.argsort(first, kind="stable")
-        overlap = (first[by_start][1:] <= last[by_start][:-1]).any()
-        rows = slice(starts[own[0]], ends[own[-1]] + 1)
-        n_rows = rows.stop - rows.start
-        if len(own) > 1 and overlap and n_rows >= _LONG_RUN * len(own):
-            new_codes[rows] = len(new_names) + runs[rows] - runs[rows.start]
-            new_names += [f"{name}, part {k}" for k in range(1, len(own) + 1)]
-            apart.append(order[starts[own[1]]])
-        else:
-            is_sorted |= len(own) > 1
-            new_codes[rows] = len(new_names)
-            new_names.append(name)
-    if is_sorted:
-        place = table.place(int(order[1:][back].min()))
-        warnings.warn(
-            f"{table.path} has times in column {times.name!r} that go back within a "
-            f"recording, first in {place}. Rows are sorted by time.",
-            stacklevel=find_stack_level(),
-        )
-    if apart:
-        warnings.warn(
-            f"{table.path} has times in column {times.name!r} that go back to times "
-            f"before, first in {table.place(int(min(apart)))}. The rows before and "
-            "after are kept as separate recordings. If they are from several devices, "
-            "name the column of devices in recording_column.",
-            stacklevel=find_stack_level(),
-        )
-    by_time = np.lexsort((values, new_codes))
-    return order[by_time], new_codes[by_time], new_names
-
-
-def _drop_repeated(
-    table: Table,
-    times: Times,
-    values: NDArray[np.float64],
-    order: NDArray[np.intp],
-    codes: NDArray[np.intp],
-) -> NDArray[np.bool_]:
-    """Return which sorted rows to keep, so that times increase."""
-    sorted_times = times.values[order]
-    repeated = np.r_[False, (np.diff(codes) == 0) & (np.diff(sorted_times) == 0)]
-    if not repeated.any():
-        return ~repeated
-    rows = np.flatnonzero(repeated)
-    same = (
-        (values[order[rows]] == values[order[rows - 1]])
-        | (np.isnan(values[order[rows]]) & np.isnan(values[order[rows - 1]]))
-    ).all(axis=1)
-    place = table.place(int(order[repeated].min()))
-    what = f"the same time in column {times.name!r} as an earlier row of its recording"
-    if same.all() or repeated.mean() <= _MAX_REPEATED:
-        warnings.warn(
-            f"{table.path} has {len(rows)} rows with {what}, first in {place}. These "
-            "rows are dropped.",
-            stacklevel=find_stack_level(),
-        )
-        return ~repeated
-    raise ValueError(
-        f"{table.path} has {len(rows)} rows with {what}, first in {place}. If the rows "
-        "are from several devices or sessions, name their column in recording_column "
-        "(--recording-column). If the time resolution is too low, ignore the column of "
-        "times and set sampling_rate."
-    )
-
-
 def _as_categories(table: Table, label: str) -> pd.Categorical:
     """Return the label of each row; empty cells are missing."""
     column = table.frame[label]
@@ -601,26 +419,3 @@ def _as_categories(table: Table, label: str) -> pd.Categorical:
     is_text = table.separator is not None
     found = plain_column(pd.Series(labels, name=label), is_text)
     return pd.Categorical.from_codes(codes, list(found.tolist()))
-
-
-def _one_kind(values: Sequence[Any]) -> NDArray[Any]:
-    """Return integers if all values are integers in canonical form, otherwise text."""
-    return plain_column(pd.Series([str(value) for value in values]), is_text=True)
-
-
-def _one_kind_of_labels(labels: list[pd.Categorical]) -> list[pd.Categorical]:
-    """Return labels as integers if all are canonical integers, otherwise as text."""
-    names = list(dict.fromkeys(name for each in labels for name in each.categories))
-    if not names:
-        return labels
-    found = dict(zip(names, _one_kind(names).tolist(), strict=True))
-    return [
-        pd.Categorical.from_codes(each.codes, [found[name] for name in each.categories])
-        for each in labels
-    ]
-
-
-def _convert(times: NDArray[Any], unit: float | None, to: float) -> NDArray[Any]:
-    if times.dtype.kind in "mM":
-        return times.astype(f"{times.dtype.kind}8[ns]")
-    return cast(NDArray[Any], times * ((unit or 1.0) / to))

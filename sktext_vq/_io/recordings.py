@@ -107,12 +107,14 @@ class Recordings:
             labels = f", {_count(len(self.classes), 'label')}"
         return f"Recordings({about}, {length}, {channels}{labels})"
 
-    @property
+    @cached_property
     def classes(self) -> list[Any]:
         """Labels in the recordings, sorted."""
-        if self.labels is None:
-            return []
-        return sorted({label for each in self.labels for label in each.dropna()})
+        found: set[Any] = set()
+        for each in self.labels or []:
+            used = np.bincount(each.codes[each.codes >= 0])
+            found.update(each.categories[np.flatnonzero(used)])
+        return sorted(found)
 
     @cached_property
     def offsets(self) -> list[NDArray[np.float64]]:

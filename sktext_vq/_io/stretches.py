@@ -56,6 +56,17 @@ class Stretch:
             return codes[self.rows]
         return codes[self.first_row : self.first_row + self.values.shape[1]]
 
+    def times(
+        self, timepoints: NDArray[np.intp], offsets: NDArray[np.float64], rate: float
+    ) -> NDArray[np.float64]:
+        """Return the times of timepoints since the start of the recording.
+
+        Unless the stretch was resampled, these are the times of its rows, `offsets`.
+        """
+        if self.rows is None:
+            return offsets[self.first_row + timepoints]
+        return self.start + timepoints / rate
+
 
 def estimate_rate(offsets: NDArray[np.float64]) -> float:
     """Return the sampling rate of one recording.
@@ -68,17 +79,22 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
     Returns
     -------
     float
-        Timepoints per second: the inverse median step, or for irregular times the
-        inverse mean of steps without missing rows, rounded to two digits. NaN for a
-        single timepoint.
+        Timepoints per second: the inverse mean of steps without missing rows, with
+        four digits for regular and two digits for irregular times. Below one per
+        second, the step is rounded instead. NaN for a single timepoint.
     """
     steps = np.diff(offsets)
     if not len(steps):
         return np.nan
     usual = float(np.median(steps))
     if _is_regular(steps, usual):
-        return float(f"{1 / usual:.4g}")  # times are rounded
-    return float(f"{1 / steps[steps <= _NO_LOSS * usual].mean():.2g}")
+        # The median alone would be that of rounded times.
+        step, digits = float(steps[np.abs(steps - usual) <= _JITTER * usual].mean()), 4
+    else:
+        step, digits = float(steps[steps <= _NO_LOSS * usual].mean()), 2
+    if step > 1:
+        return 1 / float(f"{step:.{digits}g}")
+    return float(f"{1 / step:.{digits}g}")
 
 
 def common_rate(rates: Sequence[float]) -> float:

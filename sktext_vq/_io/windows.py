@@ -98,7 +98,7 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
             )
             parts.append(view[:, starts].transpose(1, 0, 2))
             labels.append(found)
-            begin = stretch.start + starts / rate
+            begin = stretch.times(starts, offsets, rate)
             rows.append((i, begin, begin + length / rate))
     if not parts:
         raise ValueError(_no_windows(recordings, options, length, rate))
