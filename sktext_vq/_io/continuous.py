@@ -35,7 +35,7 @@ from sktext_vq._io.table import (
     numbers,
     to_frame,
 )
-from sktext_vq._io.times import UNITS, Times, read_times
+from sktext_vq._io.times import UNITS, Times, find_times, read_times
 from sktext_vq._utils.files import check_path
 from sktext_vq._utils.validation import (
     check_sampling_rate,
@@ -122,7 +122,8 @@ def read_recordings(
 
     - ``recording``, ``recording_id``, ``session``, ``session_id``, ``trial``,
       ``trial_id``, ``device``, ``device_id``, ``case``, ``case_id``;
-    - ``time``, ``timepoint``, ``timepoints``, ``timestamp``;
+    - ``time``, ``timepoint``, ``timepoints``, ``timestamp``, or a name with a unit such
+      as ``time_s``, ``timestamp (ms)`` or ``seconds_elapsed``;
     - ``label``, ``class``, ``target``;
     - ``subject``, ``subject_id``, ``group``, ``groups``.
 
@@ -238,6 +239,9 @@ class _Reader:
         """Read a file or data frame. `name` is that of a single recording."""
         frame = to_frame(source)
         if frame is not None:
+            is_time = isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex)
+            if is_time and frame.index.name is None and "time" not in frame.columns:
+                frame = frame.rename_axis("time")
             table = as_table(frame, "The table", self.columns)
             return self._from_table(table, "recording" if name == "The table" else name)
         if not isinstance(source, str | os.PathLike):
@@ -259,7 +263,8 @@ class _Reader:
                 ".csv, .tsv, .txt (also with .gz), .parquet."
             )
         is_one = name == "The table" or name.startswith("table ")
-        return self._from_table(found, path.stem if is_one else name)
+        stem = path.name.removesuffix(".gz").rpartition(".")[0]
+        return self._from_table(found, stem if is_one else name)
 
     def _from_table(self, table: Table, name: str) -> Recordings:
         """Divide the rows of a table into recordings, sorted by time."""
@@ -268,9 +273,12 @@ class _Reader:
             raise ValueError(f"{table.path} has no rows.")
         label = table.find_about("label")
         rest = replace(table, frame=table.frame.drop(columns=label or []))
-        time, subject = rest.find_about("time"), rest.find_about("subject")
-        keys = self._find_keys(rest)
-        channels = value_columns(rest)
+        subject, keys = rest.find_about("subject"), self._find_keys(rest)
+        time, channels = rest.find_about("time"), value_columns(rest)
+        if time is None and (time := find_times(channels)) is not None:
+            channels.remove(time)
+        if not channels:
+            raise ValueError(f"{table.path} has no columns of values.")
         _refuse_windows(rest, channels, time)
         codes, names = number_recordings(rest, keys, subject, name)
         values = numbers(rest, channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import re
@@ -9,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 import pandas as pd
 
@@ -28,6 +29,7 @@ from sktext_vq._io.table import (
 from sktext_vq._io.ts import SAVE_AS_UTF_8, fault_of_text
 
 _TEXT_TABLES = (".csv", ".tsv", ".txt")
+_BLOCK = 1 << 20  # bytes
 
 
 def read_table(path: Path, columns: Columns) -> Table | None:
@@ -117,10 +119,27 @@ def _check_text(path: Path) -> None:
     """Check that a file is UTF-8 text without NUL characters."""
     opened = gzip.open(path) if is_gzip(path) else path.open("rb")
     with blame(path, "a table"), opened as file:
+        if _is_text(file):
+            return
+        file.seek(0)
         lines = enumerate(map(fault_of_text, file), start=1)
         number, fault = next((each for each in lines if each[1]), (0, None))
     if fault:
         raise ValueError(f"{path} has {fault} in line {number}. {SAVE_AS_UTF_8}")
+
+
+def _is_text(file: BinaryIO | gzip.GzipFile) -> bool:
+    """Return whether a file is UTF-8 text without NUL characters."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        while block := file.read(_BLOCK):
+            if b"\0" in block:
+                return False
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _read_names(path: Path) -> tuple[str, list[str], int]:

@@ -78,7 +78,7 @@ def sort_rows(
             is_sorted |= len(own) > 1
             new_codes[rows] = len(new_names)
             new_names.append(name)
-    if is_sorted:
+    if is_sorted and not times.is_clock:  # otherwise, `in_order` has warned
         place = table.place(int(order[1:][back].min()))
         warnings.warn(
             f"{table.path} has times in column {times.name!r} that go back within a "

@@ -98,7 +98,7 @@ class Recordings:
         else:
             seconds = sum(float(each[-1]) for each in self.offsets)
             seconds += len(self) / self.sampling_rate
-            length = f"{_duration(seconds)} at {self.sampling_rate:g} Hz"
+            length = f"{_duration(seconds)}{_pace(self.sampling_rate)}"
         names = ", ".join(self.channel_names[:6])
         names += ", ..." if len(self.channel_names) > 6 else ""
         channels = f"{_count(len(self.channel_names), 'channel')}: {names}"
@@ -202,6 +202,11 @@ class Recordings:
 
 def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _pace(rate: float) -> str:
+    """Describe a sampling rate, or a step of more than a second."""
+    return f" at {rate:g} Hz" if rate >= 1 else f", one timepoint per {1 / rate:g} s"
 
 
 def _duration(seconds: float) -> str:

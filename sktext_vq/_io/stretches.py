@@ -88,8 +88,9 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
         return np.nan
     usual = float(np.median(steps))
     if _is_regular(steps, usual):
-        # The median alone would be that of rounded times.
-        step, digits = float(steps[np.abs(steps - usual) <= _JITTER * usual].mean()), 4
+        # The median of rounded times would be rounded.
+        own = steps[(steps >= usual / _NO_LOSS) & (steps <= _NO_LOSS * usual)]
+        step, digits = float(own.mean()), 4
     else:
         step, digits = float(steps[steps <= _NO_LOSS * usual].mean()), 2
     if step > 1:
@@ -154,7 +155,9 @@ def cut_stretches(
 
 
 def _is_regular(steps: NDArray[np.float64], usual: float) -> bool:
-    return bool((np.abs(steps - usual) <= _JITTER * usual).mean() > _REGULAR)
+    return not len(steps) or bool(
+        (np.abs(steps - usual) <= _JITTER * usual).mean() > _REGULAR
+    )
 
 
 def _resample(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,14 @@ _UNIT_NAMES = re.compile(
     r"|(.*[\W_])?(?P<ms>ms|msec|millis|milliseconds?)\W*"
     r"|(.*[\W_])?(?P<us>us|µs|micros|microseconds?)\W*"
     r"|(.*[\W_])?(?P<ns>ns|nanos|nanoseconds?)\W*",
+    re.IGNORECASE,
+)
+# Names of columns of times, apart from those in `table`.
+_TIME_NAMES = re.compile(
+    r"(elapsed|elapsed[\W_]?time|time|time[\W_]?stamp|time[\W_]?elapsed)"
+    r"([\W_]*(s|secs?|seconds?|ms|msec|millis|milliseconds?|us|µs|micros|microseconds?"
+    r"|ns|nanos|nanoseconds?|utc))?\W*"
+    r"|seconds[\W_]?elapsed|seconds|date[\W_]?time",
     re.IGNORECASE,
 )
 # Numbers of seconds since 1970 from 1990 to 2100.
@@ -91,6 +100,11 @@ class Times:
         """Number of units in a day."""
         assert self.seconds is not None
         return round(_DAY / self.seconds)
+
+
+def find_times(names: Iterable[str]) -> str | None:
+    """Return the first name of a column of times, such as time_s or datetime."""
+    return next((name for name in names if _TIME_NAMES.fullmatch(name)), None)
 
 
 def read_times(table: Table, name: str) -> Times:
