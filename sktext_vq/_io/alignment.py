@@ -50,7 +50,7 @@ def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
     Returns
     -------
     ndarray of shape (n_rows,)
-        Times in order. Rows before a pause are spread over a usual step at most.
+        Times in order. Before a pause, the step between rows is the usual one.
     """
     is_new = np.r_[True, np.diff(times) > 0]
     if is_new.all():
@@ -58,8 +58,9 @@ def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
     starts = np.flatnonzero(is_new)
     counts = np.diff(np.r_[starts, len(times)])
     steps = np.diff(times[starts])
-    longest = float(np.median(steps)) if len(steps) else usual * len(times)
-    spans = np.minimum(np.r_[steps, longest], longest)
+    if len(steps):
+        usual = float(np.median(steps / counts[:-1]))
+    spans = np.minimum(np.r_[steps, np.inf], counts * usual)
     places = np.arange(len(times)) - np.repeat(starts, counts)
     shifts = np.repeat(spans / counts, counts) * places
     return np.asarray(times + shifts.astype(times.dtype))

@@ -125,7 +125,8 @@ def read_wisdm(paths: list[Path]) -> Recordings:
     """Read the raw file of WISDM v1.1, with one recording per user."""
     frame = read_records(paths[0])
     # Times of v2.0 are in ms since 1970, and those of v1.1 in ns since the start.
-    is_ms = bool(1e12 < frame["time"].median() < 2e12)
+    steps = frame["time"].diff()
+    is_ms = bool(steps[steps > 0].median() < 1e5)
     parts = _Parts(_ACC, 1e-3 if is_ms else 1e-9, rate=20.0)
     codes, words = pd.factorize(frame["activity"], sort=True)
     categories = pd.Index([_readable(word) for word in words])
@@ -252,7 +253,9 @@ def _read_hhar_file(path: Path) -> pd.DataFrame:
     numbers(table, ["Arrival_Time"])
     for name in ("Arrival_Time", "User", "Device"):
         table.refuse_missing(name)
-    frame["arrived"] = np.round(frame["Arrival_Time"] * 1e6).astype(np.int64)
+    arrived = frame["Arrival_Time"].to_numpy()
+    is_whole = arrived.dtype.kind == "i"
+    frame["arrived"] = (arrived * (10**6 if is_whole else 1e6)).astype(np.int64)
     created = frame.get("Creation_Time")
     is_known = created is not None and pd.api.types.is_integer_dtype(created)
     frame["created"] = created if is_known else 0

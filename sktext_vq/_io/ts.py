@@ -207,9 +207,7 @@ def _parse(cells: list[str], place: str) -> NDArray[np.float64]:
             [cell.strip().replace("?", "nan") or "nan" for cell in cells], np.float64
         )
     except ValueError as error:
-        raise ValueError(
-            f"{place} has a value that is not a number: {error}."
-        ) from error
+        raise ValueError(f"{place} has an invalid number: {error}.") from error
     if not len(values):
         raise ValueError(f"{place} has a label but no values.")
     return values
