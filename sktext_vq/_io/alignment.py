@@ -135,7 +135,7 @@ def join_sensors(sensors: list[Rows | None], n_channels: int) -> Rows:
     Parameters
     ----------
     sensors : list of Rows or None
-        Rows of each sensor; None if the device has no such sensor.
+        Rows of each sensor; None if the device lacks a sensor.
     n_channels : int
         Number of channels of each sensor.
 

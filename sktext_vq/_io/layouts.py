@@ -350,7 +350,7 @@ def _check_known(path: Path, times: NDArray[np.float64]) -> None:
 def _numbered_labels(
     numbers: NDArray[np.float64], known: dict[int, str]
 ) -> tuple[NDArray[np.intp], pd.Index[Any]]:
-    """Return codes and names of numbered labels; 0 is no label."""
+    """Return codes and names of numbered labels; 0 is unlabelled."""
     found = [int(each) for each in np.unique(numbers[~np.isnan(numbers)]) if each != 0]
     names = [known.get(number, f"activity {number}") for number in found]
     return pd.Index(found).get_indexer(pd.Index(numbers)), pd.Index(names)

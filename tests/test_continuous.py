@@ -1,0 +1,525 @@
+"""Continuous recordings, and windows that are cut from them."""
+
+import gzip
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.signal import resample_poly
+
+from sktext_vq.recordings import read_panel, read_recordings
+
+
+def signal(times, frequency=1.0):
+    return np.sin(2 * np.pi * frequency * np.asarray(times))
+
+
+def table(n_rows=500, rate=50, start=0.0, **columns):
+    """Return rows at even times, with a channel x that is the number of the row."""
+    times = start + np.arange(n_rows) / rate
+    return pd.DataFrame({"time_s": times, "x": np.arange(n_rows) * 1.0, **columns})
+
+
+def read(source, **options):
+    """Read recordings; warnings are errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*values that rise in every case")
+        return read_recordings(source, **options)
+
+
+def rows_of(windows):
+    """Return the row number of each timepoint of each window."""
+    return windows.X[:, 0]
+
+
+# Times
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("time_s", 1),
+        ("Time (ms)", 1e-3),
+        ("timestamp_us", 1e-6),
+        ("elapsed [ns]", 1e-9),
+    ],
+)
+def test_columns_of_times_are_known_by_their_unit(name, unit):
+    frame = table().rename(columns={"time_s": name})
+    frame[name] /= unit
+    recordings = read(frame)
+    assert recordings.channel_names == ("x",)
+    assert recordings.sampling_rate == 50.0
+    assert recordings.windows(2, 2).X.shape == (5, 1, 100)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s", 1), ("ms", 1e3), ("us", 1e6)])
+def test_times_since_1970_have_a_unit(unit, factor):
+    frame = table().rename(columns={"time_s": "timestamp"})
+    frame["timestamp"] = ((1_700_000_000 + frame["timestamp"]) * factor).round(2)
+    recordings = read(frame)
+    assert recordings.sampling_rate == 50.0
+    end = recordings.windows(2, 2).table["end"].iloc[0]
+    assert end == pytest.approx((1_700_000_002) * factor)
+
+
+def test_a_unit_may_be_given():
+    frame = table().rename(columns={"time_s": "time"})
+    recordings = read(frame)
+    assert recordings.sampling_rate is None
+    assert repr(recordings) == "Recordings(1 recording, 500 timepoints, 1 channel: x)"
+    with pytest.raises(ValueError, match="Set time_unit or sampling_rate"):
+        recordings.windows(2)
+    with pytest.raises(ValueError, match="requires times in a known unit"):
+        recordings.windows(100, seconds=False, sampling_rate=20)
+    assert recordings.windows(100, seconds=False).X.shape == (9, 1, 100)
+    assert read(frame, time_unit="s").sampling_rate == 50.0
+    assert read(frame, sampling_rate=20).sampling_rate == 20.0
+    with pytest.raises(ValueError, match="time_unit must be one of s, ms, us, ns"):
+        read(frame, time_unit="min")
+
+
+def test_rows_without_times_are_at_the_sampling_rate():
+    frame = table().drop(columns="time_s")
+    assert read(frame).sampling_rate is None
+    recordings = read(frame, sampling_rate=25)
+    assert recordings.times[0][-1] == 499 / 25
+    assert recordings.windows(2, 2).X.shape == (10, 1, 50)
+
+
+@pytest.mark.parametrize("name", [None, "time"])
+def test_times_may_be_the_index(name):
+    index = pd.date_range("2025-01-01", periods=500, freq="20ms", name=name)
+    recordings = read(table().drop(columns="time_s").set_index(index))
+    assert recordings.sampling_rate == 50.0
+    windows = recordings.windows(2, 2)
+    assert windows.table["end"].iloc[-1] == pd.Timestamp("2025-01-01 00:00:10")
+
+
+@pytest.mark.parametrize("kind", ["csv", "frame"])
+def test_times_of_day_pass_midnight(kind, tmp_path):
+    times = pd.date_range("2025-01-01 23:59:55", periods=500, freq="20ms")
+    frame = pd.DataFrame({"time": times.strftime("%H:%M:%S.%f"), "x": np.arange(500)})
+    if kind == "csv":
+        frame.to_csv(tmp_path / "night.csv", index=False)
+    recordings = read(frame if kind == "frame" else tmp_path / "night.csv")
+    np.testing.assert_array_equal(recordings.values[0][0], np.arange(500))
+    windows = recordings.windows(2, 2)
+    assert windows.X.shape == (5, 1, 100)
+    assert windows.table["end"].iloc[-1] == pd.Timedelta("1 days 00:00:05")
+
+
+def test_times_with_a_zone_are_utc():
+    index = pd.date_range("2025-03-30 01:59:55", periods=500, freq="20ms", tz="+01:00")
+    frame = table().assign(time=index).drop(columns="time_s")
+    windows = read(frame).windows(2, 2)
+    assert windows.table["start"].iloc[0] == pd.Timestamp("2025-03-30 00:59:55")
+
+
+def test_slow_recordings_have_exact_times():
+    frame = table(n_rows=5000, rate=1 / 60)
+    recordings = read(frame)
+    assert recordings.sampling_rate == pytest.approx(1 / 60, abs=0)
+    assert "83.3 h, one timepoint per 60 s" in repr(recordings)
+    windows = recordings.windows(3600)
+    assert windows.X.shape[2] == 60
+    starts = windows.table["start"].to_numpy()
+    np.testing.assert_array_equal(starts, rows_of(windows)[:, 0] * 60)
+
+
+def test_rounded_times_have_the_mean_rate():
+    frame = table(rate=60)
+    frame["time_s"] = frame["time_s"].round(3)  # steps of 16 and 17 ms
+    recordings = read(frame)
+    assert recordings.sampling_rate == pytest.approx(60, rel=1e-3)
+    windows = recordings.windows(2, 2)
+    assert windows.resampling is None
+    assert windows.X.shape[2] == 120
+
+
+# Nothing is joined that was apart
+
+
+def test_no_window_spans_a_gap():
+    frame = table()
+    frame.loc[330:, "time_s"] += 0.5
+    windows = read(frame).windows(2, 0.1)
+    rows = rows_of(windows)
+    assert (np.diff(rows, axis=1) == 1).all()
+    assert not ((rows[:, 0] < 330) & (rows[:, -1] >= 330)).any()
+    starts = windows.table["start"].to_numpy()
+    expected = rows[:, 0] / 50 + 0.5 * (rows[:, 0] >= 330)
+    np.testing.assert_allclose(starts, expected, atol=1e-9)
+    # Shorter steps are interpolated.
+    frame = table()
+    frame.loc[330:, "time_s"] += 0.06
+    windows = read(frame).windows(2, 0.1)
+    assert windows.resampling == (
+        "1 of 1 recordings interpolated from irregular times to 50 Hz"
+    )
+    assert ((rows_of(windows)[:, 0] < 329) & (rows_of(windows)[:, -1] >= 331)).any()
+    assert len(read(frame).windows(2, 0.1, max_gap=0.05).X) < len(windows.X)
+
+
+@pytest.mark.parametrize("columns", [{"device": "a"}, {"subject": 1}, {"session": 1}])
+def test_rows_of_two_devices_are_two_recordings(columns):
+    (name, one), *_ = columns.items()
+    frames = [table(**columns), table(**{name: "b" if one == "a" else 2})]
+    frames[1]["x"] += 1000
+    mixed = pd.concat(frames).sort_values("time_s", kind="stable", ignore_index=True)
+    for source in (pd.concat(frames, ignore_index=True), mixed, frames):
+        recordings = read(source)
+        assert len(recordings) == 2
+        for i, frame in enumerate(frames):
+            np.testing.assert_array_equal(recordings.values[i][0], frame["x"])
+        rows = rows_of(recordings.windows(2, 0.1))
+        assert (np.diff(rows, axis=1) == 1).all()
+    if name == "subject":
+        groups = recordings.windows(2, 2).groups
+        assert groups.tolist() == [1] * 5 + [2] * 5
+
+
+def test_two_devices_without_a_column_raise_an_error():
+    mixed = pd.concat([table(), table()]).sort_values("time_s", ignore_index=True)
+    mixed["x"] = np.arange(1000)
+    with pytest.raises(ValueError, match=r"500 rows with the same time .*recording_"):
+        read(mixed)
+    mixed["sensor"] = np.arange(1000) % 2
+    assert len(read(mixed, recording_column="sensor")) == 2
+    with pytest.raises(ValueError, match="no column 'watch' for recordings"):
+        read(mixed, recording_column="watch")
+
+
+def test_times_that_go_back_are_separate_recordings():
+    frame = pd.concat([table(300), table(200, start=1.0)], ignore_index=True)
+    frame["x"] = np.arange(500)
+    with pytest.warns(UserWarning, match=r"go back to times before, first in row 301"):
+        recordings = read_recordings(frame)
+    assert recordings.names == ["recording, part 1", "recording, part 2"]
+    assert [len(times) for times in recordings.times] == [300, 200]
+    assert (np.diff(rows_of(recordings.windows(2, 0.1)), axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("order", ["random", "descending"])
+def test_rows_in_another_order_are_sorted(order):
+    frame = table().sample(frac=1, random_state=0)
+    if order == "descending":
+        frame = table()[::-1]
+    with pytest.warns(UserWarning, match="Rows are sorted by time") as found:
+        recordings = read_recordings(frame.reset_index(drop=True))
+    assert len([each for each in found if "sorted" in str(each.message)]) == 1
+    np.testing.assert_array_equal(recordings.values[0][0], np.arange(500))
+
+
+def test_repeated_rows_are_dropped():
+    frame = pd.concat([table(), table()]).sort_values("time_s", ignore_index=True)
+    with pytest.warns(UserWarning, match="500 rows with the same time"):
+        recordings = read_recordings(frame)
+    np.testing.assert_array_equal(recordings.values[0][0], np.arange(500))
+    frame = table()
+    frame.loc[100, "time_s"] = frame.loc[99, "time_s"]
+    with pytest.warns(UserWarning, match="1 rows .* first in row 101"):
+        recordings = read_recordings(frame)
+    np.testing.assert_array_equal(
+        recordings.values[0][0], np.delete(np.arange(500), 100)
+    )
+
+
+def test_times_of_low_resolution_raise_an_error():
+    frame = table()
+    frame["time_s"] = np.floor(frame["time_s"])
+    with pytest.raises(ValueError, match=r"490 rows with the same time.*resolution"):
+        read(frame)
+    recordings = read(frame, ignore_columns=["time_s"], sampling_rate=50)
+    assert recordings.windows(2, 2).X.shape == (5, 1, 100)
+
+
+# Labels and subjects
+
+
+@pytest.fixture
+def labelled():
+    """Return recordings with labels of 200, 150 and 150 rows, the last unlabelled."""
+    labels = ["walk"] * 200 + ["sit"] * 150 + [None] * 150
+    return read(table(label=labels, subject="p1"))
+
+
+def test_no_window_spans_two_labels(labelled):
+    windows = labelled.windows(1, 0.1)
+    firsts, lasts = rows_of(windows)[:, 0], rows_of(windows)[:, -1]
+    is_walk = windows.y == "walk"
+    assert (lasts[is_walk] < 200).all()
+    assert (firsts[~is_walk] >= 200).all() and (lasts[~is_walk] < 350).all()
+    assert firsts[~is_walk][0] == 200  # windows start where a label starts
+    assert set(windows.y) == {"walk", "sit"}
+    assert set(windows.groups) == {"p1"}
+
+
+def test_purity(labelled):
+    windows = labelled.windows(1, 0.2, purity=0.8)
+    codes = np.repeat([0, 1, 2], [200, 150, 150])
+    names = np.array(["walk", "sit", "none"])
+    found = {}
+    for first in range(0, 451, 10):
+        counts = np.bincount(codes[first : first + 50], minlength=3)
+        if counts.max() >= 40 and counts.argmax() < 2:
+            found[first] = names[counts.argmax()]
+    assert rows_of(windows)[:, 0].tolist() == list(found)
+    assert windows.y.tolist() == list(found.values())
+    with pytest.raises(ValueError, match="purity must be above 0"):
+        labelled.windows(1, purity=0)
+
+
+def test_labels_may_be_ignored(labelled):
+    assert set(labelled.windows(1, ignore_labels=["walk"]).y) == {"sit"}
+    with pytest.raises(
+        ValueError, match="contains 'run', but labels are 'sit', 'walk'"
+    ):
+        labelled.windows(1, ignore_labels=["run"])
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ([1.0, np.nan], [1]),
+        ([0, 3], [0, 3]),
+        (["b", ""], ["", "b"]),
+        (pd.Categorical(["b", "a"]), ["a", "b"]),
+        ([None, None], []),
+    ],
+)
+def test_labels_are_integers_or_text(labels, expected):
+    column = np.repeat(np.asarray(labels, dtype=object), 250)
+    if isinstance(labels, pd.Categorical):
+        column = pd.Categorical(column)
+    elif isinstance(labels[0], float | int):
+        column = np.repeat(labels, 250)
+    assert read(table(label=column)).classes == expected
+
+
+# Resampling
+
+
+def test_lower_rates_are_filtered():
+    times = np.arange(3000) / 100
+    frame = pd.DataFrame(
+        {"time_s": times, "slow": signal(times), "fast": signal(times, 40)}
+    )
+    recordings = read(frame)
+    windows = recordings.windows(2, 2, sampling_rate=25)
+    assert windows.sampling_rate == 25.0
+    assert windows.resampling == (
+        "1 of 1 recordings filtered and resampled from 100 Hz to 25 Hz"
+    )
+    expected = resample_poly(
+        frame[["slow", "fast"]].to_numpy().T, 1, 4, axis=1, padtype="line"
+    )
+    found = windows.X.transpose(1, 0, 2).reshape(2, -1)
+    np.testing.assert_allclose(found, expected[:, : found.shape[1]], atol=1e-12)
+    inner = slice(50, -50)
+    sine = signal(np.arange(found.shape[1]) / 25)
+    np.testing.assert_allclose(found[0, inner], sine[inner], atol=0.01)
+    assert np.abs(found[1, inner]).max() < 0.01  # not an alias
+
+
+def test_irregular_times_are_interpolated():
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.uniform(0.012, 0.028, 2000))
+    frame = pd.DataFrame({"time_s": times, "x": signal(times, 0.5)})
+    frame.loc[700:720, "x"] = np.nan
+    recordings = read(frame)
+    assert recordings.sampling_rate == pytest.approx(50, rel=0.1)
+    windows = recordings.windows(1, 1, sampling_rate=50)
+    starts = windows.table["start"].to_numpy()
+    places = starts[:, None] + np.arange(50) / 50
+    gap = (places > times[699]) & (places < times[721])
+    assert np.isnan(windows.X[:, 0][gap]).all()
+    np.testing.assert_allclose(
+        windows.X[:, 0][~gap], signal(places[~gap], 0.5), atol=0.005
+    )
+
+
+def test_recordings_of_different_rates_are_resampled_to_the_lowest():
+    frames = [table(1000, rate=rate, subject=rate) for rate in (50, 100)]
+    for frame in frames:
+        frame["x"] = signal(frame["time_s"])
+    recordings = read(pd.concat(frames, ignore_index=True))
+    assert recordings.rates == [50.0, 100.0]
+    with pytest.warns(UserWarning, match="rates from 50 to 100 Hz .* to 50 Hz"):
+        windows = recordings.windows(2, 2)
+    assert windows.X.shape == (15, 1, 100)
+    assert windows.resampling.startswith("1 of 2 recordings filtered")
+    places = windows.table["start"].to_numpy()[:, None] + np.arange(100) / 50
+    np.testing.assert_allclose(windows.X[3:8, 0], signal(places[3:8]), atol=0.02)
+    np.testing.assert_allclose(windows.X[11:14, 0], signal(places[11:14]), atol=0.02)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert recordings.windows(2, 2, sampling_rate=100).sampling_rate == 100.0
+
+
+# Windows
+
+
+def test_origins_are_in_the_time_of_the_recording():
+    start = pd.Timestamp("2025-05-05 07:00:00")
+    frames = [table(200, subject=1), table(300, subject=2)]
+    for i, frame in enumerate(frames):
+        times = (
+            start
+            + pd.Timedelta(i, unit="h")
+            + pd.to_timedelta(frame.pop("time_s"), "s")
+        )
+        frame.insert(0, "time", times)
+    windows = read(pd.concat(frames, ignore_index=True)).windows(2, 1)
+    origins = windows.table
+    assert list(origins) == ["recording", "subject", "start", "end"]
+    assert origins["recording"].tolist() == ["1"] * 3 + ["2"] * 5
+    assert origins["subject"].tolist() == windows.groups.tolist()
+    assert origins["start"].iloc[3] == start + pd.Timedelta(1, unit="h")
+    assert (origins["end"] - origins["start"] == pd.Timedelta(2, unit="s")).all()
+
+
+def test_windows_that_do_not_exist_are_explained(labelled):
+    with pytest.raises(ValueError, match=r"no windows of 250 .* one label are shor"):
+        labelled.windows(5)
+    with pytest.raises(ValueError, match=r"no windows of 1000 .* has 500 timepoints\."):
+        labelled.windows(20)
+    for options in ({"length": 0}, {"length": 1, "step": -1}, {"length": "2"}):
+        with pytest.raises(ValueError, match="must be a positive number"):
+            labelled.windows(**options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="no windows"):
+            labelled.windows(1, max_gap=0.01)
+
+
+def test_recordings_can_be_chosen():
+    recordings = read([table(subject=k, label="a" if k else "b") for k in range(4)])
+    assert len(recordings) == 4
+    for chosen, expected in (
+        (1, [1]),
+        (slice(2), [0, 1]),
+        ([3, 0], [3, 0]),
+        (recordings.subjects > 1, [2, 3]),
+    ):
+        assert recordings[chosen].subjects.tolist() == expected
+    assert recordings[0].classes == ["b"]
+    assert [len(each) for each in recordings] == [1] * 4  # by index, until IndexError
+    assert repr(recordings) == (
+        "Recordings(4 recordings of 4 subjects, 40 s at 50 Hz, 1 channel: x, 2 labels)"
+    )
+
+
+# Files and other sources
+
+
+def test_folders_are_read_with_a_pattern(tmp_path):
+    for label in ("walk", "sit"):
+        for subject in (1, 2, 10):
+            path = tmp_path / label / f"p{subject}_t1.csv"
+            path.parent.mkdir(exist_ok=True)
+            table().to_csv(path, index=False)
+    (tmp_path / "notes.md").write_text("not a table")
+    recordings = read(tmp_path)
+    assert recordings.names[:3] == ["sit/p1_t1", "sit/p2_t1", "sit/p10_t1"]
+    assert recordings.labels is None
+    recordings = read(tmp_path, pattern="{label}/p{subject}_t{trial}.csv")
+    assert recordings.subjects.tolist() == [1, 2, 10] * 2
+    assert recordings.windows(5, 5).y.tolist() == ["sit"] * 6 + ["walk"] * 6
+    with pytest.raises(
+        ValueError, match=r"No file in .* form '\{label\}\.csv'. Paths: "
+    ):
+        read(tmp_path, pattern="{label}.csv")
+    with pytest.raises(ValueError, match="pattern must be a path with fields"):
+        read(tmp_path, pattern="{label/x.csv")
+    with pytest.raises(ValueError, match="pattern requires a folder"):
+        read(table(), pattern="{label}.csv")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text,
+        lambda text: text.replace(",", ";"),
+        lambda text: "sep=;\n" + text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: "# Device: watch\n# Rate: 50\n" + text,
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+    ],
+)
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_text_files(tmp_path, change, name):
+    text = change(table(subject=3, label="up").to_csv(index=False))
+    content = text.encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if "gz" in name else content)
+    recordings = read(tmp_path / name)
+    assert recordings.names == ["a"]
+    np.testing.assert_array_equal(recordings.values[0][0], np.arange(500))
+    assert recordings.subjects.tolist() == [3]
+    assert recordings.classes == ["up"]
+
+
+def test_other_tables(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    frame = table()
+    frame.to_csv(tmp_path / "day.csv.gz", index=False)
+    frame.to_parquet(tmp_path / "day.parquet")
+    for source in (tmp_path / "day.csv.gz", str(tmp_path / "day.parquet")):
+        assert read(source).names == ["day"]
+    for source in (pa.table(frame), [frame], [pa.table(frame)]):
+        np.testing.assert_array_equal(read(source).values[0][0], np.arange(500))
+    assert read([frame, tmp_path / "day.parquet"]).names == ["table 0", "day"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("time,größe\n1,2\n".encode("latin-1"), "a.csv has a byte that is not UTF-8"),
+        (b"time,x\n1,2\n2,three\n", "a.csv has 'three' in column 'x', line 3"),
+        (b"time;x\n0,5;1\n", "a.csv has '0,5' in column 'time', line 2, with a comma"),
+        (b"time;x\n0.5;1,5\n", "a.csv has '1,5' in column 'x', line 2, with a comma"),
+        (b"time,x\n1,2\n,3\n", "a.csv has no 'time' in line 3"),
+        (b"time,x\nnoon,2\n", "a.csv has 'noon' in column 'time', line 2"),
+        (b"time,x\n", "a.csv has no rows"),
+        (b"time,x\n1,2,3\n", "a.csv has rows with more cells"),
+        (b"time_s\n1\n2\n", "a.csv has no columns of values"),
+        (b"", "a.csv is empty"),
+    ],
+)
+def test_faults_of_files_are_named(tmp_path, content, message):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read(path)
+
+
+def test_tables_of_windows_are_read_by_another_function(tmp_path):
+    values = np.random.default_rng(0).normal(size=(4, 20))
+    wide = pd.DataFrame(values, columns=[f"{c}_{k}" for c in "xy" for k in range(10)])
+    wide.insert(0, "window_id", np.arange(4) + 1000)
+    wide["activity"] = list("abab")
+    path = tmp_path / "wide.csv"
+    wide.to_csv(path, index=False)
+    with pytest.raises(ValueError, match="Use read_panel"):
+        read(path, label_column="activity")
+    panel = read_panel(path, case_column="window_id", label_column="activity")
+    np.testing.assert_array_equal(panel.X, values.reshape(4, 2, 10))
+    assert panel.cases == ["1000", "1001", "1002", "1003"]
+    np.savez(tmp_path / "a.npz", X=values)
+    with pytest.raises(ValueError, match="use read_panel"):
+        read(tmp_path / "a.npz")
+
+
+def test_recordings_of_several_tables_have_the_same_channels():
+    other = table().rename(columns={"x": "y"})
+    with pytest.raises(ValueError, match="has channels 'y', but 'table 0' has 'x'"):
+        read([table(), other])
+    with pytest.raises(ValueError, match="'table 1' has labels, but 'table 0' has not"):
+        read([table(), table(label="a")])
+    swapped = [table(y=1.0), table(y=1.0)[["y", "x", "time_s"]]]
+    recordings = read(swapped)
+    np.testing.assert_array_equal(recordings.values[0], recordings.values[1])
