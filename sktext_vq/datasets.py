@@ -170,7 +170,7 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
     ['badminton', 'running', 'standing', 'walking']
     """
     sources: dict[str, Callable[[], Any]] = {**_sources(data)}
-    if name not in sources:
+    if isinstance(name, str) and name not in sources:
         sources = dict(sorted((_layouts(data) | sources).items()))
     if not isinstance(name, str) or name not in sources:
         names = ", ".join(sources) or "none"

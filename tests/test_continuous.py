@@ -193,21 +193,26 @@ def test_two_devices_without_a_column_raise_an_error():
         read(mixed, recording_column="watch")
 
 
-def test_times_that_go_back_are_separate_recordings():
-    frame = pd.concat([table(300), table(200, start=1.0)], ignore_index=True)
-    frame["x"] = np.arange(500)
-    with pytest.warns(UserWarning, match=r"go back to times before, first in row 301"):
+@pytest.mark.parametrize(("n_rows", "start", "shift"), [(300, 1.0, 0), (12, 0.1, 0.01)])
+def test_times_that_go_back_are_separate_recordings(n_rows, start, shift):
+    parts = [table(n_rows), table(n_rows, start=start + shift)]
+    frame = pd.concat(parts, ignore_index=True)
+    frame["x"] = np.arange(2 * n_rows)
+    place = f"go back to times before, first in row {n_rows + 1}"
+    with pytest.warns(UserWarning, match=place):
         recordings = read_recordings(frame)
     assert recordings.names == ["recording, part 1", "recording, part 2"]
-    assert [len(times) for times in recordings.times] == [300, 200]
-    assert (np.diff(rows_of(recordings.windows(2, 0.1)), axis=1) == 1).all()
+    assert [len(times) for times in recordings.times] == [n_rows] * 2
+    assert (np.diff(rows_of(recordings.windows(0.2, 0.1)), axis=1) == 1).all()
 
 
-@pytest.mark.parametrize("order", ["random", "descending"])
+@pytest.mark.parametrize("order", ["random", "descending", "single rows"])
 def test_rows_in_another_order_are_sorted(order):
     frame = table().sample(frac=1, random_state=0)
     if order == "descending":
         frame = table()[::-1]
+    elif order == "single rows":
+        frame = table().iloc[np.r_[:50, 51, 50, 52:499, 499]]
     with pytest.warns(UserWarning, match="Rows are sorted by time") as found:
         recordings = read_recordings(frame.reset_index(drop=True))
     assert len([each for each in found if "sorted" in str(each.message)]) == 1

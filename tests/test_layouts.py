@@ -150,6 +150,27 @@ def test_times_of_low_resolution_keep_the_order_of_rows(tmp_path):
     assert recordings.sampling_rate == 20.0
 
 
+def test_short_sessions_are_not_joined(tmp_path):
+    values = numbers(13, 30, 3)
+    parts = [values[i : i + 10] for i in (0, 10, 20)]
+    lines = [line for x in parts for line in wisdm_lines(x, 1, "Walking", 10**12)]
+    path = write(tmp_path / "WISDM_ar_v1.1_raw.txt", "\n".join(lines))
+    recordings = load_quietly("WISDM", path.parent)
+    for found, part in zip(recordings.values, parts, strict=True):
+        np.testing.assert_array_equal(found, part.T)
+
+
+def test_single_rows_in_disorder_are_sorted(tmp_path):
+    values = numbers(12, 400, 3)
+    lines = wisdm_lines(values, 1, "Walking", 10**12)
+    for i in (50, 120, 300):
+        lines[i], lines[i + 1] = lines[i + 1], lines[i]
+    path = write(tmp_path / "WISDM_ar_v1.1_raw.txt", "\n".join(lines))
+    recordings = load_quietly("WISDM", path.parent)
+    assert recordings.names == ["1"]
+    np.testing.assert_array_equal(recordings.values[0], values.T)
+
+
 def write_wisdm_2019(folder, device, sensor, subject, parts):
     lines = [
         line

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sktext_vq._io.ordering import sort_parts
 from sktext_vq._io.stretches import estimate_rate, interpolate
 
 _GAP = 5.0  # steps beyond this multiple of the usual step are not interpolated
@@ -144,6 +145,10 @@ def join_sensors(sensors: list[Rows | None], n_channels: int) -> Rows:
     Rows
         Rows with the channels of all sensors.
     """
+    sensors = [
+        None if rows is None else rows.take(sort_parts(rows.times)[0])
+        for rows in sensors
+    ]
     base = next(rows for rows in sensors if rows is not None)
     values = [
         rows.values

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sktext_vq._io.alignment import Rows, join_sensors, spread_repeated
 from sktext_vq._io.delimited import read_table
 from sktext_vq._io.forms import value_columns
+from sktext_vq._io.ordering import sort_parts
 from sktext_vq._io.recordings import Recordings
 from sktext_vq._io.records import read_numbers, read_records
 from sktext_vq._io.search import FILES
@@ -22,9 +23,6 @@ from sktext_vq._io.table import Columns, Table, numbers
 
 __all__ = ["READERS", "read_windows"]
 
-# Minimum mean number of rows between times that go back, so that the rows before and
-# after are separate recordings rather than in random order.
-_LONG_RUN = 20
 _AXES = ("x", "y", "z")
 _ACC = tuple(f"acc_{axis}" for axis in _AXES)
 _GYRO = tuple(f"gyro_{axis}" for axis in _AXES)
@@ -92,10 +90,8 @@ class _Parts:
         self, name: str, subject: Any, rows: Rows, categories: pd.Index[Any]
     ) -> None:
         """Add a recording, divided where its times go back."""
-        starts = np.flatnonzero(np.diff(rows.times) < 0) + 1
-        if len(rows.times) < _LONG_RUN * (len(starts) + 1):
-            rows = rows.take(np.argsort(rows.times, kind="stable"))
-            starts = starts[:0]
+        order, starts = sort_parts(rows.times)
+        rows = rows.take(order)
         borders = [0, *starts.tolist(), len(rows.times)]
         for number in range(len(borders) - 1):
             part = rows.take(slice(borders[number], borders[number + 1]))

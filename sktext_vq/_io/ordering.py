@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,10 @@ from sktext_vq._utils.validation import find_stack_level
 
 # Minimum mean number of rows between times that go back, so that the rows are parts
 # of several recordings rather than in random order.
-_LONG_RUN = 20
+_LONG_RUN = 5
+# Steps back of up to this multiple of the usual step are rows in disorder, not another
+# part of a recording.
+_NEAR = 5.0
 # Maximum share of rows with the time of another row that are dropped.
 _MAX_REPEATED = 0.01
 
@@ -41,6 +45,38 @@ def number_recordings(
     return codes, found
 
 
+def find_parts(
+    values: NDArray[Any], within: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Return at which steps times go back to another part of a recording.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows,)
+        Times.
+    within : ndarray of bool, shape (n_rows - 1,), optional
+        Which steps are within a recording. The default is all.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows - 1,)
+        Without short steps back, which are rows in disorder.
+    """
+    steps = np.diff(values)
+    within = np.ones(len(steps), bool) if within is None else within
+    back, forward = within & (steps < 0), steps[within & (steps > 0)]
+    if not len(forward):
+        return back
+    return back & (steps < -_NEAR * np.median(forward))
+
+
+def sort_parts(times: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the order of rows by part and time, and the starts of later parts."""
+    back = find_parts(times)
+    runs = np.cumsum(np.r_[0, back])
+    return np.lexsort((times, runs)), np.flatnonzero(back) + 1
+
+
 def sort_rows(
     table: Table,
     times: Times | None,
@@ -55,14 +91,15 @@ def sort_rows(
     if times is None:
         return order, codes[order], names
     codes, values = codes[order], times.values[order]
-    back = (np.diff(codes) == 0) & (np.diff(values) < 0)
+    within = np.diff(codes) == 0
+    back, far = within & (np.diff(values) < 0), find_parts(values, within)
     if not back.any():
         return order, codes, names
-    runs = np.cumsum(np.r_[0, back | (np.diff(codes) > 0)])
+    runs = np.cumsum(np.r_[0, far | ~within])
     starts = np.flatnonzero(np.r_[True, np.diff(runs) > 0])
     ends = np.r_[starts[1:], len(runs)] - 1
     new_codes, new_names = np.empty_like(codes), list[str]()
-    apart, is_sorted = [], False
+    apart, is_sorted = [], bool((back & ~far).any())
     for code, name in enumerate(names):
         own = np.flatnonzero(codes[starts] == code)
         first, last = values[starts[own]], values[ends[own]]

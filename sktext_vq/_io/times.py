@@ -144,7 +144,9 @@ def _find_unit(name: str, values: NDArray[Any]) -> float | None:
 def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
     """Parse text as numbers, dates or durations, whichever is valid for all cells."""
     text = column.astype(str)
-    numbers = pd.to_numeric(text, errors="coerce")
+    # If the first cell is not a number, other cells do not matter.
+    is_number = pd.to_numeric(text.iloc[:1], errors="coerce").notna().all()
+    numbers = pd.to_numeric(text if is_number else text.iloc[:1], errors="coerce")
     if numbers.notna().all():
         # Integers beyond the range of int64 have dtype object.
         return numbers.astype(float) if numbers.dtype == object else numbers
@@ -164,6 +166,7 @@ def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
         return dates
     is_other = text.str.contains(_NOT_A_DURATION, regex=True).to_numpy(bool)
     durations = pd.to_timedelta(text.where(~is_other), errors="coerce")
+    numbers = pd.to_numeric(text, errors="coerce")
     best = min((numbers, dates, durations), key=lambda each: each.isna().sum())
     _refuse_times(table, column, best.isna().to_numpy())
     return best
