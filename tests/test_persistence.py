@@ -325,7 +325,7 @@ CUT = "is damaged: it is truncated. Save the model again."
         ),
         (
             lambda data: data.replace(b"written_by", b"written_bi"),
-            "is damaged: its metadata do not match their checksum. Save the model "
+            "is damaged: its metadata does not match its checksum. Save the model "
             "again.",
         ),
     ],
@@ -382,7 +382,7 @@ def test_tensors_and_their_description_have_to_match(saved, tmp_path):
         del document["sha256"][next(iter(document["sha256"]))]
 
     path = rewritten(saved, tmp_path / "other.safetensors", change)
-    with pytest.raises(ValueError, match="damaged: its tensors are not those in its"):
+    with pytest.raises(ValueError, match="damaged: its tensors do not match its"):
         load(path)
 
     def swap(document, metadata):

@@ -135,7 +135,7 @@ def unpack(
     document = metadata.get("document", "")
     found = hashlib.sha256(document.encode("utf-8", "replace")).hexdigest()
     if found != metadata.get("document_sha256"):
-        raise file_format.damaged(path, "its metadata do not match their checksum")
+        raise file_format.damaged(path, "its metadata does not match its checksum")
     try:
         arrays = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -146,7 +146,7 @@ def unpack(
     except INVALID_CONTENT as error:
         raise file_format.invalid(path, error) from error
     if arrays.keys() != digests.keys():
-        raise file_format.damaged(path, "its tensors are not those in its metadata")
+        raise file_format.damaged(path, "its tensors do not match its metadata")
     for name, array in arrays.items():
         if digest(array) != digests[name]:
             raise file_format.damaged(
