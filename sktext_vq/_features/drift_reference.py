@@ -1,4 +1,4 @@
-"""Statistics of training series, and comparison of new series with these."""
+"""Statistics of training series, and comparison with new series."""
 
 from __future__ import annotations
 
@@ -176,7 +176,8 @@ class DriftReference:
         # With few training cases, more new cases have to be constant.
         if len(dead) and whole.sum() * len(self.rows) >= 100:
             listed = ", ".join(repr(names[c]) for c in dead[:_SHOWN])
-            return "constant", f"{listed} constant, unlike in training"
+            verb = "is" if len(dead) == 1 else "are"
+            return "constant", f"{listed} {verb} constant, unlike in training"
         return self._size(rows, few, names)
 
     def _fewness(self, rows: Array) -> float:
@@ -221,7 +222,8 @@ class DriftReference:
         ----------
         rows : ndarray of shape (n_windows, n_statistics)
         own : ndarray of shape (n_windows,), optional
-            Rows of `rows` in the reference, if cases are training cases; left out.
+            Positions of the cases in the reference, if they are training cases. A case
+            is not compared with itself.
 
         Returns
         -------
@@ -276,7 +278,7 @@ class DriftReference:
         return None
 
     def _level(self, rows: Array, own: NDArray[np.int64] | None = None) -> Array:
-        """Return the log-distance to the nearest training cases, except their own."""
+        """Return the log-distance to the nearest training cases, excluding `own`."""
         rows = _standardised(rows, self.centre, self.spread)
         squares = _squares(rows, self.rows)
         if own is not None:

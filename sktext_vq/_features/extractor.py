@@ -162,7 +162,7 @@ class FeatureExtractor:
         replace_axes : bool, default=False
             Whether channels in the frame of gravity replace the axes of sensors.
         with_matches : callable
-            Returns whether the selection has room for the matches of a layout.
+            Function that returns whether matches of a layout may be selected.
         random_state : RandomState
             Generator for the sample of cases from which statistics are computed.
         generator : torch.Generator
@@ -244,7 +244,7 @@ class FeatureExtractor:
             n_expected = len(frame.others) + frame.n_added
         if n_tokenized != n_expected:
             raise ValueError("features.channels does not fit the rest of the model")
-        with torch.device("meta"):  # takes no memory, whatever sizes a file declares
+        with torch.device("meta"):  # allocates no memory for sizes from a file
             tokenizer = ShapeTokenizer(
                 n_tokenized,
                 state["n_timepoints"],

@@ -30,7 +30,7 @@ Array = NDArray[np.floating[Any]]
 
 # Relative to the number of features, which is the mean diagonal of their Gram matrix.
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
-# Without held-out cases.
+# Used if there are no held-out cases.
 _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 _CHUNK = 512
 _STATE: dict[str, Spec | None] = {
@@ -102,9 +102,9 @@ class RidgeHead:
     Notes
     -----
     Square roots of class weights apply to squared errors, and logarithms of the square
-    roots are offsets of the logits (logit adjustment, Menon et al., ICLR 2021). Either
-    alone is worse for classes with few cases, whose training errors are soon 0 whatever
-    the weight.
+    roots are offsets of the logits (logit adjustment, Menon et al., ICLR 2021). Each of
+    them alone performs worse for classes with few cases, whose training errors quickly
+    approach 0 for any weight.
     """
 
     scaler: FeatureScaler
@@ -222,7 +222,7 @@ def _cross_validate(
     offset: Array,
     class_weight: Array | None,
 ) -> tuple[float, float | None, float]:
-    """Return the best penalty, its mean number of cases, and inverse temperature."""
+    """Return the best penalty, its mean training size, and the inverse temperature."""
     scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
         # A class without training cases in the fold cannot be predicted.
