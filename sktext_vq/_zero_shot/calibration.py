@@ -133,7 +133,7 @@ def _evaluate(
 ) -> tuple[_Split, Array]:
     """Score held-out cases with the seen classes `out` treated as unseen.
 
-    Predictions are correct or not given that cases are known to be seen or unseen. Also
+    Seen and unseen cases are evaluated separately, each among their own classes. Also
     returns log-losses among unseen classes for each inverse temperature.
     """
     rest = np.setdiff1d(np.arange(len(spreads)), out)
