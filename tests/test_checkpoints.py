@@ -238,7 +238,7 @@ def done(har_like, tmp_path):
     [
         ({"max_epochs": 5}, "max_epochs was 4, but is now 5"),
         ({"random_state": 1}, "random_state was 0, but is now 1"),
-        ({"loss_weights": {"class": 2}}, r"loss_weights was None, but is now .*'class'"),
+        ({"loss_weights": {"class": 2}}, r"loss_weights was None, but is now .*class"),
         ({"text": "labels"}, "text was None, but is now 'labels'"),
     ],
 )
