@@ -39,7 +39,7 @@ class BaseVQText(BaseEstimator):
     features_ : FeatureExtractor
         Extractor of the features.
     network_ : Network or None
-        Trained network; None for the closed form.
+        Trained network; None if fitted in closed form.
     code_statistics_ : CodeStatistics or None
         Frequencies of codes in the training series; None in models of early versions.
     """

@@ -137,7 +137,8 @@ class _Graph:
             import onnx
         except ImportError as error:
             raise ImportError(
-                "export_onnx requires onnx: pip install 'sktext_vq[onnx]'."
+                "export_onnx requires onnx. Install it with `pip install "
+                "'sktext_vq[onnx]'`."
             ) from error
         self._onnx = onnx
         self._nodes: list[Any] = []

@@ -243,7 +243,7 @@ class VQTextSktimeTransformer(BaseTransformer):
     -----
     sktime's ``fit`` takes X and y only, without texts of cases and without ``init``.
     The parameter ``text`` works as in scikit-learn's version. Labels y are optional;
-    they are used to select features and in training.
+    they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
     an array of shape (n_timepoints, n_channels) is a single series for transformers of

@@ -627,7 +627,7 @@ def test_matplotlib_is_imported_only_to_draw():
         (TokensDisplay, {"case": -1}, "X has 40 cases, got -1"),
         (TokensDisplay, {"channels": ["acc_x", "acc"]}, r"got \['acc'\]"),
         (TokensDisplay, {"channels": [6]}, r"indices from 0 to 5, got \[6\]"),
-        (TokensDisplay, {"channels": []}, "channels must be some of"),
+        (TokensDisplay, {"channels": []}, "channels must be names from"),
         (ExplanationDisplay, {"case": 40}, "case must be from 0 to 39"),
         (
             ExplanationDisplay,

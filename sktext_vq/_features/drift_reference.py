@@ -98,7 +98,7 @@ class DriftReference:
         found = cls(**check_state(state, _STATE, Sizes(sizes), "drift"))
         n_statistics = PER_CHANNEL * len(found.unit) + PER_TRIAD * len(found.triads)
         if found.rows.shape[1] != n_statistics:
-            raise ValueError("drift.rows does not fit the rest of the model")
+            raise ValueError("drift.rows is inconsistent with the rest of the model")
         return found
 
     @classmethod
@@ -152,7 +152,7 @@ class DriftReference:
     def examine(
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Return how new cases differ from training cases, or None.
+        """Describe how new cases differ from training cases, or return None.
 
         Returns
         -------

@@ -62,7 +62,7 @@ def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFram
         for axes in triads
     )
     if not is_valid:
-        raise ValueError("frame.triads does not fit the rest of the model")
+        raise ValueError("frame.triads is inconsistent with the rest of the model")
     unit = torch.ones(n_channels)
     frame = GravityFrame(triads, unit, unit, state["replaces_axes"] is True)
     frame.reference = state["reference"]

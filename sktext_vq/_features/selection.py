@@ -32,7 +32,8 @@ class FeatureMoments:
     Parameters
     ----------
     n_features, n_classes, n_folds : int
-        Numbers of features, classes and folds. Statistics can leave out a fold.
+        Numbers of features, classes and folds. Statistics can be computed without one
+        fold.
     """
 
     def __init__(self, n_features: int, n_classes: int, n_folds: int) -> None:

@@ -62,7 +62,7 @@ class FeatureTable:
     weight: Array | None = None
 
     def weights(self, class_weight: Array | None) -> Array | None:
-        """Return weights of cases times weights of classes, or None without either."""
+        """Return weights of cases times weights of classes, or None without weights."""
         if class_weight is None:
             return self.weight
         weight = class_weight[self.classes]
@@ -170,7 +170,7 @@ class RidgeHead:
             and np.isfinite(offset).any()
         )
         if not is_valid:
-            raise ValueError("head.offset does not fit the rest of the model")
+            raise ValueError("head.offset is inconsistent with the rest of the model")
         return cls(**{**state, "scaler": scaler})
 
     @property

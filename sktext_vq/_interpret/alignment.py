@@ -55,8 +55,8 @@ def reconstruct_text(panel: Panel, network: Network | None) -> NDArray[np.float6
     """Reconstruct series from their digits with the text branch."""
     if network is None or network.digits is None:
         raise ValueError(
-            "The model was not trained to write digits: fit it with text, max_epochs "
-            'above 0 and loss_weights={"digits": 1.0}.'
+            "The model was not trained to reconstruct digits. Fit the model with text, "
+            'max_epochs above 0 and loss_weights={"digits": 1.0}.'
         )
     with single_thread():
         written = network.digits.rewrite(panel, network.model)
@@ -91,8 +91,8 @@ def embed_texts(
         or not network.model.active_losses & losses
     ):
         raise ValueError(
-            "The model was not trained with text: fit it with max_epochs above 0, text "
-            "other than None, and a weight above 0 of "
+            "The model was not trained with text. Fit the model with max_epochs above "
+            "0, text other than None, and a weight above 0 for "
             f"{' or '.join(sorted(losses))} in loss_weights."
         )
     embedded, usages = [], []

@@ -151,8 +151,8 @@ class Checkpoint:
             raise ValueError(
                 f"{self.path} is the checkpoint of a fit with the same data and "
                 "parameters, but with different initial weights. Possible causes are "
-                "other versions of packages, another machine, or another n_jobs or "
-                f"number of threads. {_FORMAT.advice}"
+                "other versions of packages, another machine, or a different n_jobs or "
+                "number of threads. {_FORMAT.advice}"
             )
 
     def is_due(self) -> bool:

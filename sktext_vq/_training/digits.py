@@ -73,10 +73,14 @@ class DigitCodec:
         check_state(state, _STATE, sizes, "digits")
         verbalizer = SeriesVerbalizer(**state["parameters"])
         if verbalizer.n_timepoints >= _MAX_WRITTEN:
-            raise ValueError("digits.n_timepoints does not fit the rest of the model")
+            raise ValueError(
+                "digits.n_timepoints is inconsistent with the rest of the model"
+            )
         verbalizer.restore(state["n_channels"], state["n_features"], state["edges"])
         if state["n_channels"] != sizes["n_channels"]:
-            raise ValueError("digits.n_channels does not fit the rest of the model")
+            raise ValueError(
+                "digits.n_channels is inconsistent with the rest of the model"
+            )
         return cls(verbalizer)
 
     @property

@@ -123,17 +123,23 @@ class Network:
             raise ValueError("network.history is not a list of losses")
         has_text = state["text_dim"] > 0
         if has_text != (state["prompts"] is not None):
-            raise ValueError("network.prompts does not fit the rest of the model")
+            raise ValueError(
+                "network.prompts is inconsistent with the rest of the model"
+            )
         n_classes = state["n_classes"]
         if n_classes not in (0, sizes.get("n_labels", n_classes)):
-            raise ValueError("network.n_classes does not fit the rest of the model")
+            raise ValueError(
+                "network.n_classes is inconsistent with the rest of the model"
+            )
         codec = None
         if state["digits"] is not None:
             from sktext_vq._training.digits import DigitCodec
 
             codec = DigitCodec.from_state(state["digits"], sizes)
             if not has_text:
-                raise ValueError("network.digits does not fit the rest of the model")
+                raise ValueError(
+                    "network.digits is inconsistent with the rest of the model"
+                )
         arrays = state["model"]
         with torch.device("meta"):
             model = _empty_model(state, arrays, tokenizer, codec)
@@ -142,7 +148,9 @@ class Network:
         selected = model.selected
         is_valid = 0 <= selected.min() and selected.max() < tokenizer.layout.n_features
         if not (is_valid and (model.scale > 0).all()):
-            raise ValueError("network.selected does not fit the rest of the model")
+            raise ValueError(
+                "network.selected is inconsistent with the rest of the model"
+            )
         model.tokenizer = tokenizer
         model.requires_grad_(False)
         return cls(
@@ -385,13 +393,15 @@ def _empty_model(
     codebook = tokenizer.codebook
     wanted = (codebook.n_heads, LEVEL_BINS, codebook.n_codes // codebook.n_heads)
     if (n_heads, n_levels, size) != wanted or n_groups not in (1, tokenizer.n_channels):
-        raise ValueError("network.decoder does not fit the rest of the model")
+        raise ValueError("network.decoder is inconsistent with the rest of the model")
     memory = class_weight = None
     options = {}
     if "memory.owner" in arrays:
         owner = arrays["memory.owner"]
         if not (len(owner) and 0 <= owner.min() and owner.max() < n_classes):
-            raise ValueError("network.memory does not fit the rest of the model")
+            raise ValueError(
+                "network.memory is inconsistent with the rest of the model"
+            )
         memory = (
             torch.zeros(len(owner), text_dim),
             torch.zeros(len(owner), dtype=torch.int64),

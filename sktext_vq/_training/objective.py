@@ -36,7 +36,7 @@ class Objective:
         TypeError
             If `loss_weights` is neither None nor a dict.
         ValueError
-            If it contains an unknown loss or an invalid weight.
+            If `loss_weights` contains an unknown loss or an invalid weight.
         """
         if loss_weights is None:
             return cls(dict(WEIGHTS))

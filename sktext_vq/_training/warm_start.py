@@ -28,7 +28,7 @@ class WarmStart:
     tokenizer : ShapeTokenizer
         Tokenizer with the codes.
     model : DualBranchModel or None
-        Trained network; None for the closed form.
+        Trained network; None if fitted in closed form.
     channels : sequence of str
         Names of the channels of the tokenizer.
     labels : ndarray or None
@@ -53,12 +53,12 @@ class WarmStart:
     ) -> None:
         """Set the initial weights of a model.
 
-        Weights that do not depend on channels, classes or features are copied. Weights
-        of features are copied where both models select the feature of the same channel,
-        if all channels have the same names; otherwise they are means over the channels
-        that select it. Weights of features that were not selected before are 0. Weights
-        of channels are copied or averaged likewise, and weights of classes are matched
-        by label.
+        Weights that do not depend on channels, classes or features are copied. If all
+        channels have the same names, weights of the features that both models select
+        are copied. Otherwise, weights of a feature are averaged over the channels for
+        which it is selected. Weights of features that were not selected before are 0.
+        Weights of channels are copied or averaged likewise, and weights of classes are
+        matched by label.
 
         Parameters
         ----------

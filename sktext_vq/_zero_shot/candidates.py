@@ -98,8 +98,8 @@ def read_candidates(
     without = [name for name in known if name not in own]
     if without and not are_words(without):
         raise ValueError(
-            "Zero-shot prediction needs texts about training classes, but labels "
-            f"{known} are not words. Set text={{label: texts}} before fit."
+            "Zero-shot prediction requires texts about training classes, but labels "
+            "{known} are not words. Set text={{label: texts}} before fit."
         )
     found = texts_of_classes(known, own, prompt_forms)
     without_texts = names

@@ -303,7 +303,7 @@ class _OneCase:
 
 
 def _room(width: float, least: float) -> str:
-    """Return whether a number fits always, on wide screens only, or never."""
+    """Return the screens on which a number fits: "always", "wide", or "" for none."""
     if width >= least:
         return "always"
     return "wide" if width >= least / 2 else ""

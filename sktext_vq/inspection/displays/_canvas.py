@@ -62,7 +62,7 @@ def channel_indices(channels: Any, names: list[str]) -> list[int]:
     ]
     if wrong or not found:
         raise ValueError(
-            f"channels must be some of {names}, or of their indices from 0 to "
+            f"channels must be names from {names}, or indices from 0 to "
             f"{len(names) - 1}, got {wrong}."
         )
     return [int(channel) for channel in found]
