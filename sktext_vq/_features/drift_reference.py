@@ -34,8 +34,8 @@ _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
 # Maximum range between the 1st and 99th percentile of the logarithm of a sensor's mean,
 # for a sensor with gravity.
 _STEADY = 1.5
-# Constant windows are drift if at most this share of training windows is constant, and
-# if training windows are not so quiet that rounding can make them constant.
+# Constant windows indicate drift if at most this share of training windows is constant,
+# and if training windows are not so small that rounding can make them constant.
 _CONSTANT, _QUIET = 0.002, np.log(2.5 * _LEAST)
 _STATE: dict[str, Spec | None] = {
     "triads": Numbers("int64", ("n_triads", 3), above=-1, below="n_channels"),

@@ -181,8 +181,9 @@ class RidgeHead:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return scores of the classes, of shape (n_cases, n_classes)."""
-        # Row by row, since rounding of matrix products depends on the number of rows.
-        # With torch, whose number of threads is limited in calling threads.
+        # Rows are processed one by one, because rounding of matrix products depends on
+        # the number of rows. torch is used because its number of threads is limited in
+        # calling threads.
         coef = torch.from_numpy(self.coef.T.copy())
         rows = [
             coef.mv(row)

@@ -254,7 +254,7 @@ def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None
         )
     for name, tensor in tensors.items():
         shape, wanted = tensor.shape, own[name].shape
-        if name.endswith("_recent"):  # whose number of rows varies
+        if name.endswith("_recent"):  # the number of rows varies
             shape, wanted = shape[1:], wanted[1:]
         if shape != wanted or tensor.dtype != own[name].dtype:
             raise ValueError(f"tensor {name} has an invalid shape or dtype")

@@ -105,7 +105,7 @@ class ZeroShotRecognizer:
 
         def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, Any]:
             own = features[:, selected]
-            # With torch, whose number of threads is limited in calling threads.
+            # torch is used because its number of threads is limited in calling threads.
             points = torch.from_numpy(head.scaler(own)).double() @ basis
             return points.numpy() - self.space.centre, head.probabilities(own)
 

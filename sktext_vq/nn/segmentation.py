@@ -33,7 +33,7 @@ class Segments(NamedTuple):
     start: Tensor  # (n_series, n_segments) int64; -1 is padding
     length: Tensor  # timepoints
     code: Tensor
-    offset: Tensor  # standardised, as is the scale
+    offset: Tensor  # standardised, like the scale
     scale: Tensor  # standard deviation over the timepoints
 
 

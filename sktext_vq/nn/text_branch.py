@@ -167,7 +167,8 @@ class ClassMemory(nn.Module):
         self.register_buffer("known", F.normalize(vectors - vectors.mean(0), dim=1))
         self.register_buffer("owner", owner)
         self.register_buffer("usage", usage)
-        # Of the attention; slope and threshold of the weight of the memory, in cosines.
+        # Inverse temperature of the attention; slope and threshold of the weight of the
+        # memory, in cosines.
         self.inverse_temperature, self.slope, self.threshold = (
             nn.Parameter(torch.tensor(value)) for value in (8.0, 10.0, 0.3)
         )
