@@ -251,7 +251,9 @@ def test_the_file_of_format_version_1_still_predicts_what_it_did():
         np.testing.assert_allclose(found, expected["probabilities"], atol=1e-4)
         tokens = model.tokens(expected["X"][:2])
         np.testing.assert_array_equal(tokens["code"], expected["codes"])
-    with pytest.raises(ValueError, match=r"saved by an early version.*Fit it again"):
+    with pytest.raises(
+        ValueError, match=r"saved by an early version.*Fit the model again"
+    ):
         model.describe_codes()
 
 

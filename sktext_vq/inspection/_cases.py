@@ -37,7 +37,7 @@ def n_that_fit(panel: Panel, n_examples: int) -> int:
 
 
 def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
-    """Choose misclassified cases, up to one half, then others; most probable first."""
+    """Choose up to one half misclassified cases, then others, most probable first."""
     true, probabilities = answers.true, answers.probabilities
     predicted = answers.predicted
     if true is None:

@@ -108,8 +108,8 @@ def text_loss(
     weight : Tensor of shape (n_texts,), optional
         Weight of each text.
     both_ways : bool, default=False
-        Whether to average with the cross-entropy of the series of each text, of which
-        there may be several.
+        Whether to average with the cross-entropy of the opposite direction, from texts
+        to their series. A text may have several series.
 
     Returns
     -------
