@@ -3,9 +3,9 @@ Toy model: a global latent workspace with a codebook
 ====================================================
 
 In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711) both
-modalities share an embedding space, from which either can be decoded. Here a series
-writes codes with positions, and a text codes only. The script prints accuracy of the
-nearest text (chance: .25), errors of decoding, and how text changes borders and codes.
+modalities share an embedding space, from which either can be decoded. Here, series are
+represented by codes with positions, and texts by codes only. The script prints accuracy
+of the nearest text (chance: .25), decoding errors, and effects of text on borders.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer
 
 
 class Workspace(nn.Module):
-    """Each branch writes codes and attends to those of the other."""
+    """Two branches that write codes and attend to each other."""
 
     def __init__(self, codebook, usage, text_dim, dim=48):
         super().__init__()
@@ -38,10 +38,10 @@ class Workspace(nn.Module):
         self.to_z, self.embed = nn.Linear(dim, 8 * 8), nn.Linear(8 + 4, dim)
         self.to_usage = CodeDecoder(dim, usage, 8)
         self.fusion, self.to_text = Fusion(dim, dim), nn.Linear(dim, text_dim)
-        nn.init.zeros_(self.to_usage.to_z.weight)  # starts from the usual usage
+        nn.init.zeros_(self.to_usage.to_z.weight)  # initially the mean usage
 
     def forward(self, series, texts):
-        """Encode series and texts as codes, and embed them; also draw the series."""
+        """Encode series and texts as codes, embed them, and reconstruct the series."""
         found = cut_segments(series, self.codebook.codes.detach())
         cut = self.borders(series, *found[:2], found.start >= 0)
         z, _ = quantise(cut.shape, self.codebook, 0.5)
@@ -63,8 +63,8 @@ class Workspace(nn.Module):
 
 
 parser = argparse.ArgumentParser(description="Series and texts that share codes.")
-parser.add_argument("--picture", metavar="PATH", help="where to draw both cuts")
-parser.add_argument("--steps", type=int, default=100, help="of each training")
+parser.add_argument("--picture", metavar="PATH", help="file of the figure")
+parser.add_argument("--steps", type=int, default=100, help="steps per training")
 options, data = parser.parse_args(), load("BasicMotions")
 names, y = np.unique([data.y_train, data.y_test], return_inverse=True)
 X = np.linalg.norm([data.X_train[:, :3], data.X_test[:, :3]], axis=2)  # acceleration
@@ -84,7 +84,7 @@ for text_weight in (0, 1):
     model = Workspace(book, usage[0].mean(0), texts.words.shape[2])
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(options.steps):
-        rows = 4 * torch.arange(4) + torch.randint(4, (4,))  # a wording of each class
+        rows = 4 * torch.arange(4) + torch.randint(4, (4,))  # one text per class
         some = texts._replace(sentences=texts.sentences[rows])
         (alone, told, both), _, _, drawn = model(series[0], some)
         sides, true = (alone, told[y[0]], both), some.vectors()[y[0]]

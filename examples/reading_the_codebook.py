@@ -34,10 +34,10 @@ classifier = VQTextClassifier(
 CodebookDisplay.from_estimator(classifier, data.X_test, n_codes=18)
 plt.show()
 
-# %%
-# The same as a table. *Lift* is the share of a code in the class divided by its mean
-# share over classes. *Channel* and *length* are those in which it is most typical. The
-# *phrase* is a name with a *confidence*; it is missing if the evidence is insufficient.
+# %% The same as a table. *Lift* is the share of a code in the class divided by its mean
+# share over classes. *Channel* and *length* are those in which the code is most
+# typical. The *phrase* is a name with a *confidence*; it is missing if the evidence is
+# insufficient.
 
 codes = classifier.describe_codes().sort_values("lift", ascending=False)
 columns = ["shape", "channel", "length", "class", "lift", "phrase", "confidence"]

@@ -64,12 +64,10 @@ reasons = classifier.explain_zero_shot(data.X_test[walking[:3]], candidates)
 pd.set_option("display.max_colwidth", 90)
 reasons[["label", "probability", "second", "like", "reasons"]].round(2)
 
-# %%
-# Reliability
-# -----------
-# Each of the four classes is left out in turn, and all four names are candidates. Three
-# training classes are few to learn from. For example, they do not show how a class
-# without movement differs, so standing is hardly recognised.
+# %% Reliability ----------- Each of the four classes is left out in turn, and all four
+# names are candidates. Three training classes provide little to learn from. For
+# example, they do not show how a class without movement differs, so standing is hardly
+# recognised.
 
 names = sorted(set(data.y_test.tolist()))
 shares = pd.DataFrame(index=names, columns=["unseen class", "training classes"])
@@ -87,9 +85,9 @@ axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 axis.figure.set_layout_engine("constrained")
 plt.show()
 
-# %%
-# Wording matters. With running left out, its name is recognised best, a sentence that
-# names the activity less, and a sentence that only describes it not at all.
+# %% Wording matters. With running left out, its name is recognised best, a sentence
+# that names the activity is recognised less often, and a sentence that only describes
+# the activity is not recognised.
 
 recorded = data.y_train != "running"
 classifier.fit(data.X_train[recorded], data.y_train[recorded])

@@ -114,10 +114,9 @@ for reason in reasons[is_named].head(6).itertuples():
         where = f"{reason.channel_name}, {first / 10:.1f} to {last / 10:.1f} s: "
     print(f"{reason.contribution:+.1f}  {where}{reason.phrase}")
 
-# %%
-# The four seconds of running determine the prediction, since they have more movement,
-# and a series gets one class. If activities change within a recording, use shorter
-# windows, as in :ref:`sphx_glr_auto_examples_long_recording.py`.
+# %% The four seconds of running determine the prediction, because they contain more
+# movement and a series is assigned to one class. If activities change within a
+# recording, use shorter windows, as in :ref:`sphx_glr_auto_examples_long_recording.py`.
 #
 # Over many cases of three data sets, removing the tokens with the largest contributions
 # lowers the probability 1.3 to 5.6 times as much as removing random tokens, see

@@ -1,4 +1,4 @@
-"""Validation, fitting and methods that transformer and classifier share."""
+"""Validation, fitting and methods shared by transformer and classifier."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BaseVQText(BaseEstimator):
     features_ : FeatureExtractor
         Extractor of the features.
     network_ : Network or None
-        Trained network; None for the closed form.
+        Trained network; None if fitted in closed form.
     code_statistics_ : CodeStatistics or None
         Frequencies of codes in the training series; None in models of early versions.
     """
@@ -164,7 +164,7 @@ class BaseVQText(BaseEstimator):
         Returns
         -------
         Panel
-            The series.
+            Panel of the series.
 
         [[raises_X]]
 
@@ -210,13 +210,13 @@ class BaseVQText(BaseEstimator):
 
     @property
     def codebook_use_(self) -> dict[str, float]:
-        """Evenness and agreement of the use of codes by both branches."""
+        """Statistics of the use of codes by both branches."""
         check_is_fitted(self)
         return {} if self.network_ is None else self.network_.codebook_use
 
     @property
     def prompts_(self) -> list[str] | None:
-        """Texts that the network was trained with; of prompts, the first by class."""
+        """Texts that the network was trained with; for prompts, the first by class."""
         check_is_fitted(self)
         return None if self.network_ is None else self.network_.prompts
 
@@ -323,7 +323,7 @@ class BaseVQText(BaseEstimator):
             - with classes or texts, a name as ``phrase`` (missing if evidence is
               insufficient) and its ``confidence`` from 0 to 1. For a class, this is the
               probability that a series of the class has more of the code than a series
-              of the closest other class, less 1.64 standard errors; a name needs at
+              of the closest other class, minus 1.64 standard errors; a name needs at
               least .55. For a text, it is the share of this text in the use of the code
               by all texts (:meth:`transform_text`); a name needs twice the mean.
 
@@ -391,7 +391,8 @@ class BaseVQText(BaseEstimator):
         """Reconstruct series through the text branch.
 
         The text branch encodes each channel, written as digits, to matches with codes,
-        and decodes digits from these matches. Needs ``loss_weights={"digits": ...}``.
+        and decodes digits from these matches. Requires ``loss_weights={"digits":
+        ...}``.
 
         [[parameters_X]]
 

@@ -40,7 +40,7 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     """Export a fitted estimator to an ONNX file.
 
     The file computes predictions from raw series, in the units of the training data.
-    It requires an ONNX runtime only, neither Python nor this package.
+    Only an ONNX runtime is required, not Python or this package.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     TypeError
-        If the estimator has another class.
+        If `estimator` is not a VQTextClassifier or VQTextTransformer.
     NotFittedError
         If the estimator is not fitted.
     ValueError
@@ -80,17 +80,17 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
 
     The output is ``probabilities`` of shape (n_cases, n_classes) for a classifier and
     ``features`` of shape (n_cases, n_features) for a transformer, both float32. They
-    equal `predict_proba` and `transform` up to rounding. Rounding also breaks ties, as
-    where a window has the same distance to two codes. Series with few distinct values,
-    such as states or counts, have many ties: their probabilities differed by up to
-    0.04, those of measurements by less than 0.00001.
+    equal `predict_proba` and `transform` up to rounding. Rounding also decides ties,
+    for example if a window has the same distance to two codes. Series with few distinct
+    values, such as states or counts, have many ties: their probabilities differed by up
+    to 0.04 in tests, and those of measurements by less than 0.00001.
 
     The metadata of the file are ``classes``, the labels in the order of the
     probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, if known; and
     ``written_by``.
 
-    Memory is about 8 bytes per case, channel, timepoint and code. Batches of some dozen
-    cases are as fast as larger batches.
+    Memory is about 8 bytes per case, channel, timepoint and code. Batches of a few
+    dozen cases are as fast as larger batches.
 
     Examples
     --------
@@ -137,7 +137,8 @@ class _Graph:
             import onnx
         except ImportError as error:
             raise ImportError(
-                "export_onnx requires onnx: pip install 'sktext_vq[onnx]'."
+                "export_onnx requires onnx. Install it with `pip install "
+                "'sktext_vq[onnx]'`."
             ) from error
         self._onnx = onnx
         self._nodes: list[Any] = []
@@ -364,7 +365,7 @@ def _count_length(
         "Reshape", graph.cast(chosen, "FLOAT"), np.array([0, 0, n_codes, n_windows])
     )
     values = add("Concat", offset, scale, axis=2)
-    bins = _share_out(graph, values, tokenizer, d, n_windows)
+    bins = _distribute(graph, values, tokenizer, d, n_windows)
     counts = add("MatMul", chosen, add("Transpose", bins, perm=[0, 1, 3, 2]))
     counts = add("Add", add("Div", counts, float(n_windows)), 1e-6)
     yield add("Sub", add("Sqrt", counts), 1e-3), counted[:, :-1].swapaxes(1, 2)
@@ -388,7 +389,7 @@ def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[Any]]:
         yield blocks.reshape(len(VIEWS) * tokenizer.n_channels, *blocks.shape[2:])
 
 
-def _share_out(
+def _distribute(
     graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int, n_windows: int
 ) -> str:
     """Add nodes that distribute windows over bins: (case, series, bin, window)."""

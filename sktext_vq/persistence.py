@@ -48,7 +48,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Raises
     ------
     TypeError
-        If the estimator has another class, or a parameter that cannot be saved.
+        If `estimator` is not a VQTextClassifier or VQTextTransformer, or has a
+        parameter that cannot be saved.
     NotFittedError
         If the estimator is not fitted.
     OSError
@@ -94,7 +95,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
 def load(path: str | os.PathLike[str]) -> Any:
     """Load an estimator saved by `save`.
 
-    Loading executes no code of the file, and reads or writes no other file.
+    Loading does not execute code from the file, and does not read or write other files.
 
     Parameters
     ----------

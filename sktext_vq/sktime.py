@@ -1,7 +1,7 @@
 """sktime estimators that wrap VQTextClassifier and VQTextTransformer.
 
-This module requires sktime. The wrapped estimators are fitted attributes, and have the
-methods that inspect a model.
+This module requires sktime. The wrapped estimators are fitted attributes, and provide
+the methods to inspect a model.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ Fit = TypeVar("Fit", bound=Callable[..., Any])
 
 
 def all_or_nothing(fit: Fit) -> Fit:
-    """Let a `fit` change its estimator at the end, and only if it succeeds."""
+    """Decorate `fit` such that the estimator changes only if fitting succeeds."""
 
     @wraps(fit)
     def fit_copy(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -74,7 +74,7 @@ def _small_parameters(**closed_form: Any) -> list[dict[str, Any]]:
 
 @fill_docs
 class VQTextSktimeClassifier(BaseClassifier):
-    """Classify series by histograms of shape tokens, as sktime's classifier.
+    """Classifier by histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
 
@@ -89,8 +89,8 @@ class VQTextSktimeClassifier(BaseClassifier):
     ----------
     classifier_ : VQTextClassifier
         Fitted classifier, with ``tokens``, ``describe_codes``, ``predict_zero_shot``
-        and so on. Not set if y has a single class, which sktime predicts itself after a
-        warning, and if y has several columns: see ``classifiers_``.
+        and so on. Not set if y has a single class, which sktime then predicts itself
+        with a warning, or if y has several columns; see ``classifiers_``.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_classes_ : int
@@ -98,8 +98,8 @@ class VQTextSktimeClassifier(BaseClassifier):
 
     See Also
     --------
-    sktext_vq.VQTextClassifier : The same for scikit-learn, with texts of cases.
-    VQTextSktimeTransformer : Histograms for a classifier of your own.
+    sktext_vq.VQTextClassifier : Version for scikit-learn, with texts of cases.
+    VQTextSktimeTransformer : Histograms as input of another classifier.
 
     Notes
     -----
@@ -174,12 +174,12 @@ class VQTextSktimeClassifier(BaseClassifier):
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters that checks of sktime construct instances with.
+        """Return parameters of instances for the checks of sktime.
 
         Parameters
         ----------
         parameter_set : str, default="default"
-            Ignored: there is one set for all purposes.
+            Ignored; there is only one set.
 
         Returns
         -------
@@ -195,14 +195,14 @@ class VQTextSktimeClassifier(BaseClassifier):
         Parameters
         ----------
         X : panel
-            Training series, of a type that the notes list.
+            Training series of a type listed in the Notes.
         y : array-like of shape (n_cases,)
             Class labels.
 
         Returns
         -------
         VQTextSktimeClassifier
-            The estimator itself. A fit that fails leaves it unchanged.
+            The estimator itself. It is unchanged if fitting fails.
         """
         super().fit(X, y)
         return self
@@ -220,7 +220,7 @@ class VQTextSktimeClassifier(BaseClassifier):
 
 @fill_docs
 class VQTextSktimeTransformer(BaseTransformer):
-    """Turn series into histograms of shape tokens, as sktime's transformer.
+    """Transformer to histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
 
@@ -236,21 +236,21 @@ class VQTextSktimeTransformer(BaseTransformer):
 
     See Also
     --------
-    sktext_vq.VQTextTransformer : The same for scikit-learn, with texts of cases.
+    sktext_vq.VQTextTransformer : Version for scikit-learn, with texts of cases.
     VQTextSktimeClassifier : The same model with a classifier on top.
 
     Notes
     -----
     sktime's ``fit`` takes X and y only, without texts of cases and without ``init``.
     The parameter ``text`` works as in scikit-learn's version. Labels y are optional;
-    they are used to select features and in training.
+    they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
-    an array of shape (n_timepoints, n_channels) is one series to sktime's transformers.
-    Unequal lengths and missing values are supported. ``numpy3D`` is the fastest type,
-    ``nested_univ`` the slowest. Infinite values and channels without a value raise a
-    ValueError; strings raise a TypeError or a ValueError.
-    Rows of the data frame have the names that the cases have in X.
+    an array of shape (n_timepoints, n_channels) is a single series for transformers of
+    sktime. Unequal lengths and missing values are supported. ``numpy3D`` is the fastest
+    type, ``nested_univ`` the slowest. Infinite values and channels without a value
+    raise a ValueError; strings raise a TypeError or a ValueError. Rows of the data
+    frame are indexed by the cases of X.
 
     Examples
     --------
@@ -316,12 +316,12 @@ class VQTextSktimeTransformer(BaseTransformer):
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters that checks of sktime construct instances with.
+        """Return parameters of instances for the checks of sktime.
 
         Parameters
         ----------
         parameter_set : str, default="default"
-            Ignored: there is one set for all purposes.
+            Ignored; there is only one set.
 
         Returns
         -------
@@ -337,14 +337,14 @@ class VQTextSktimeTransformer(BaseTransformer):
         Parameters
         ----------
         X : panel
-            Training series, of a type that the notes list.
+            Training series of a type listed in the Notes.
         y : array-like of shape (n_cases,), optional
             Class labels.
 
         Returns
         -------
         VQTextSktimeTransformer
-            The estimator itself. A fit that fails leaves it unchanged.
+            The estimator itself. It is unchanged if fitting fails.
         """
         super().fit(X, y)
         return self

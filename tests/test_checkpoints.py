@@ -236,16 +236,16 @@ def done(har_like, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"max_epochs": 5}, "max_epochs was 4, now it is 5"),
-        ({"random_state": 1}, "random_state was 0, now it is 1"),
-        ({"loss_weights": {"class": 2}}, r"loss_weights was None, now .*'class'"),
-        ({"text": "labels"}, "text was None, now it is 'labels'"),
+        ({"max_epochs": 5}, "max_epochs was 4, but is now 5"),
+        ({"random_state": 1}, "random_state was 0, but is now 1"),
+        ({"loss_weights": {"class": 2}}, r"loss_weights was None, but is now .*class"),
+        ({"text": "labels"}, "text was None, but is now 'labels'"),
     ],
 )
 def test_a_fit_with_other_parameters_is_told_which(change, message, har_like, done):
     before = done.read_bytes()
     model = classifier(**WITHOUT_TEXT | change)
-    with pytest.raises(ValueError, match=f"another fit: {message}.*remove it"):
+    with pytest.raises(ValueError, match=f"another fit: {message}.*remove the file"):
         model.fit(*har_like, checkpoint=done)
     assert done.read_bytes() == before
 
@@ -255,17 +255,19 @@ def test_a_fit_to_other_data_is_told_which(har_like, done):
     fit = partial(classifier(**WITHOUT_TEXT).fit, checkpoint=done)
     other = X.copy()
     other[3, 1, 7] += 1e-9
-    with pytest.raises(ValueError, match=r"fit: X \(of shape .*\) has other content\."):
+    with pytest.raises(ValueError, match=r"fit: X \(of shape .*\) has different con"):
         fit(other, y)
-    with pytest.raises(ValueError, match=r"X was of shape \(24, 3, 40\), now .*23"):
+    with pytest.raises(
+        ValueError, match=r"X was of shape \(24, 3, 40\), but .*now .*23"
+    ):
         fit(X[1:], y[1:])
     with pytest.raises(ValueError, match=r"fit: y \(24 labels of 3 classes\) has"):
         fit(X, np.roll(y, 1))
-    with pytest.raises(ValueError, match="sample_weight of fit was None, now"):
+    with pytest.raises(ValueError, match="sample_weight of fit was None, but is now"):
         fit(X, y, sample_weight=np.arange(1, 25))
-    with pytest.raises(ValueError, match="groups of fit was None, now it is given"):
+    with pytest.raises(ValueError, match="groups of fit was None, but is now given"):
         fit(X, y, groups=np.arange(24) % 4)
-    with pytest.raises(ValueError, match="fit: init was None, now it is a model"):
+    with pytest.raises(ValueError, match="fit: init was None, but is now a model"):
         fit(X, y, init=classifier(max_epochs=0).fit(X, y))
     # Folds are other data, and must not take each other's state for theirs.
     with pytest.raises(ValueError, match="another fit: X"):
@@ -286,7 +288,7 @@ def test_a_training_that_starts_otherwise_is_refused(har_like, done, monkeypatch
         return initialise(self, *args, **kwargs).mul_(1 + 1e-6)
 
     monkeypatch.setattr(torch.Tensor, "normal_", otherwise)
-    with pytest.raises(ValueError, match="starts from other numbers"):
+    with pytest.raises(ValueError, match="different initial weights"):
         classifier(**WITHOUT_TEXT).fit(*har_like, checkpoint=done)
 
 
@@ -309,7 +311,7 @@ def test_facts_do_not_depend_on_the_process_or_on_types():
 
 def test_a_checkpoint_needs_a_seed(har_like, tmp_path):
     model = classifier(random_state=None)
-    with pytest.raises(ValueError, match="random_state to be an int"):
+    with pytest.raises(ValueError, match="an int as random_state"):
         model.fit(*har_like, checkpoint=tmp_path / "state")
 
 
@@ -324,7 +326,7 @@ def test_damaged_and_foreign_files_are_refused_and_kept(har_like, done, tmp_path
     changed = bytearray(good)
     changed[int(rng.integers(len(good) // 2, len(good)))] ^= 255
     for content, message in (
-        (bytes(changed), "damaged.*Remove it"),
+        (bytes(changed), "damaged.*Remove the file"),
         (good[:-10], "truncated"),
         (b"", "not a checkpoint"),
         (pickle.dumps({}), "not a checkpoint"),

@@ -543,7 +543,7 @@ def test_displays_take_the_place_of_axes(fitted, basic_motions):
         assert drawn.figure_ in figure.subfigs
     assert_legible(figure)
     for ax in (axes[0, 0], axes[1, 2]):  # of codebook and history
-        with pytest.raises(ValueError, match="ax was taken"):
+        with pytest.raises(ValueError, match="ax is already used"):
             HistoryDisplay.from_estimator(fitted, ax=ax)
 
 
@@ -598,7 +598,7 @@ def test_estimator_must_be_ours_and_fitted(display, basic_motions):
     arguments = ARGUMENTS[display](basic_motions)
     with pytest.raises(NotFittedError):
         display.from_estimator(VQTextClassifier(), *arguments)
-    message = f"{display.__name__} takes a fitted .* got LogisticRegression"
+    message = f"{display.__name__} requires a fitted .* got LogisticRegression"
     with pytest.raises(TypeError, match=message):
         display.from_estimator(LogisticRegression(), *arguments)
     assert not plt.get_fignums()
@@ -627,7 +627,7 @@ def test_matplotlib_is_imported_only_to_draw():
         (TokensDisplay, {"case": -1}, "X has 40 cases, got -1"),
         (TokensDisplay, {"channels": ["acc_x", "acc"]}, r"got \['acc'\]"),
         (TokensDisplay, {"channels": [6]}, r"indices from 0 to 5, got \[6\]"),
-        (TokensDisplay, {"channels": []}, "channels must be some of"),
+        (TokensDisplay, {"channels": []}, "channels must be names from"),
         (ExplanationDisplay, {"case": 40}, "case must be from 0 to 39"),
         (
             ExplanationDisplay,
@@ -652,7 +652,7 @@ def test_input_that_does_not_fit(fitted, basic_motions, har_like):
         HistogramsDisplay.from_estimator(fitted, X, y[:5])
     with pytest.raises(ValueError, match="at least two classes"):
         HistogramsDisplay.from_estimator(fitted, X[:2], ["walking", "walking"])
-    with pytest.raises(ValueError, match="texts needs at least two"):
+    with pytest.raises(ValueError, match="texts must contain at least two"):
         PhrasesDisplay.from_estimator(fitted, ["a person walks"])
     closed = VQTextTransformer(16, max_epochs=0, random_state=0).fit(har_like[0])
     with pytest.raises(ValueError, match="not trained with text"):

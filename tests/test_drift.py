@@ -195,5 +195,5 @@ def test_windows_are_examined_alike_after_loading(worn, tmp_path):
     upside_down = turned((0, 1, 2), (1, -1, -1))(X[:1])
     loaded = load(save(models[True], tmp_path / "model.safetensors"))
     message = warned(models[True], upside_down)
-    assert "the device is turned, so that x, -y, -z are x, y, z" in message
+    assert "the device is turned, so that x, -y, -z correspond to x, y, z" in message
     assert warned(loaded, upside_down) == message

@@ -230,10 +230,10 @@ def test_features_are_named_where_axes_are_replaced():
 
 def test_replacing_axes_needs_a_sensor_that_shows_the_vertical():
     X, y = worn()
-    with pytest.raises(ValueError, match="needs sensors with three axes"):
+    with pytest.raises(ValueError, match="requires sensors with three axes"):
         VQTextClassifier(gravity="replace", **FAST).fit(X, y)
     names = ["a", "b", "c", *NAMES[3:]]
-    with pytest.raises(ValueError, match=r"shows the vertical.*\['gyro'\]"):
+    with pytest.raises(ValueError, match=r"measures gravity.*\['gyro'\]"):
         VQTextClassifier(gravity="replace", channel_names=names, **FAST).fit(X, y)
     with pytest.raises(ValueError, match="gravity must be one of"):
         VQTextClassifier(gravity="only", **FAST).fit(X, y)

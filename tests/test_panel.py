@@ -431,7 +431,7 @@ def test_frames_that_could_be_misread_are_refused():
     ):
         as_panel(pd.concat([X.loc[[(1, 2)]], X]))
     with pytest.raises(
-        ValueError, match=r"index of 3 levels\. A data frame of series needs two"
+        ValueError, match=r"index of 3 levels\. A data frame of series requires"
     ):
         as_panel(X.set_index(X.columns[0], append=True))
     for level in (0, 1):

@@ -518,7 +518,7 @@ def test_long_series_keep_their_extremes():
 
 @pytest.mark.parametrize("other", [VQTextClassifier, "model", None])
 def test_other_estimators_are_refused(other, tmp_path):
-    with pytest.raises(TypeError, match="takes a fitted VQTextClassifier or"):
+    with pytest.raises(TypeError, match="requires a fitted VQTextClassifier or"):
         write_report(other, np.zeros((2, 9)), [0, 1], tmp_path / "report.html")
 
 
@@ -526,7 +526,7 @@ def test_errors_name_what_is_wrong(fitted, basic_motions, tmp_path):
     X, y, path = basic_motions.X_test, basic_motions.y_test, tmp_path / "report.html"
     with pytest.raises(NotFittedError):
         write_report(VQTextClassifier(), X, y, path)
-    with pytest.raises(TypeError, match="needs y, the labels"):
+    with pytest.raises(TypeError, match="requires y to score"):
         write_report(fitted, X, None, path)
     with pytest.raises(ValueError, match="X has 40 cases, y has 39"):
         write_report(fitted, X, y[1:], path)

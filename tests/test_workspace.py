@@ -552,6 +552,6 @@ def test_similarity_needs_the_loss_that_it_is_about(har_like):
     X, y = har_like
     weights = {"text": 0.0}
     classifier = small(loss_weights=weights, max_epochs=1).fit(X, y)
-    with pytest.raises(ValueError, match="weight above 0 of text"):
+    with pytest.raises(ValueError, match="weight above 0 for text"):
         classifier.similarity(X, SENTENCES)
     assert classifier.transform_text(SENTENCES).shape == (len(SENTENCES), 64)

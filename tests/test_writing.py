@@ -256,7 +256,9 @@ def test_without_training_for_it_nothing_is_written(har_like, params):
     if "text" in params:  # no text, no digits, whatever their weight
         params["loss_weights"] = {"digits": 1.0}
     classifier = VQTextClassifier(**params).fit(X, y)
-    with pytest.raises(ValueError, match=r"not trained to write.*\"digits\": 1\.0"):
+    with pytest.raises(
+        ValueError, match=r"not trained to reconstruct.*\"digits\": 1\.0"
+    ):
         classifier.reconstruct_text(X)
 
 

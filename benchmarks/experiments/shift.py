@@ -49,7 +49,7 @@ AUGMENT = {
 }
 OURS: dict[str, dict[str, Any]] = {
     "ours": {},
-    "ours, gravity views alone, gain": {
+    "ours, axes replaced, gain": {
         "gravity": "replace",
         "augment": AUGMENT["gain"],
     },
@@ -135,7 +135,7 @@ _BASELINES = ("MiniRocket", "statistics")
 _ADDED = (", vertical and horizontal", ", vertical and horizontal, gain")
 METHODS = {
     "cross-data": (
-        *("ours", "ours, gravity views alone, gain", *_BASELINES),
+        *("ours", "ours, axes replaced, gain", *_BASELINES),
         *(name + added for added in _ADDED for name in _BASELINES),
     ),
     "few": ("ours", *_BASELINES),

@@ -104,7 +104,7 @@ def _changed(
         start = random_state.uniform(size=n_cases) * (panel.lengths - size)
         time = np.arange(n_timepoints)
         inside = (time >= start[:, None]) & (time < (start + size)[:, None])
-        # The first and last timepoint are kept, and so is the length of the series.
+        # The first and last timepoints are kept, so that the length does not change.
         inside &= (time > 0) & (time < panel.lengths[:, None] - 1)
         values[np.broadcast_to(inside[:, None], values.shape)] = np.nan
     return values

@@ -30,8 +30,8 @@ def map_parts(
 ) -> NDArray[Any]:
     """Compute an array with a row per case, on a cluster if one is configured.
 
-    The function returns the rows of a panel, which must not depend on other cases. With
-    `n_jobs` of 1, the array is computed in this process.
+    The function returns the rows of a panel, which must not depend on other cases. If
+    `n_jobs` is 1, the array is computed in this process.
     """
     if n_jobs == 1 or not on_cluster() or _in_task():
         return function(panel)
@@ -65,7 +65,7 @@ def _compute(
 
 
 def _in_task() -> bool:
-    """Return whether this process runs a dask task, whose context is dask too."""
+    """Return whether this process runs a dask task, where dask is the backend."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return False

@@ -20,7 +20,8 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If values have another length, shape or order than cases, or are missing.
+        If the length, shape or order of values does not match the cases, or if a value
+        is missing.
     TypeError
         If types of values are mixed.
     """

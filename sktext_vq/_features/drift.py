@@ -1,4 +1,4 @@
-"""Warnings of series that differ from the training series."""
+"""Warnings about series that differ from the training series."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.panel import Panel, spread_cases
 
 _MOST_SIZES = 512
-# Minimum factor between the medians of new and training series for drift. Test parts of
-# 29 data sets do not warn; multiplied by 5, all warn except PLAID, whose cases differ
-# by a factor of a thousand.
+# Minimum factor between the medians of new and training series for drift. The test
+# parts of 29 data sets cause no warning; multiplied by 5, all of them do except PLAID,
+# whose cases differ by a factor of a thousand.
 _DRIFT = 3.0
-_LEAST_SIZE = 1e-4  # in standard deviations of training; smaller sizes are rounding
+_LEAST_SIZE = 1e-4  # in standard deviations; smaller sizes are rounding errors
 _SHOWN = 3
 
 
@@ -97,9 +97,9 @@ def warn_of_drift(
 def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
     """Return channels whose scale or offset differs from training.
 
-    The median size of new series has to be far from the training median, and large
-    quantiles (or small ones) have to exceed those of training. A single series or class
-    is therefore not sufficient. Thresholds are higher for few series.
+    The median size of new series must be far from the training median, and large
+    quantiles must be above those of training (or small quantiles below). A single
+    series or class is therefore not sufficient. Thresholds are higher for few series.
     """
     if scaler.usual is None:
         return np.zeros(0, np.int64)

@@ -112,7 +112,8 @@ def _turned(
         )
         how = "the device is turned" if turned else "axes are exchanged or mirrored"
         kind = "turned" if turned else "mirrored"
-        yield make(kind, f"{how}, so that {taken} are x, y, z", index, factor)
+        cause = f"{how}, so that {taken} correspond to x, y, z in training"
+        yield make(kind, cause, index, factor)
 
 
 def _changed(

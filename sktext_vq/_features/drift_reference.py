@@ -1,4 +1,4 @@
-"""Statistics of training series, and comparison of new series with these."""
+"""Statistics of training series, and comparison with new series."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
 # Maximum range between the 1st and 99th percentile of the logarithm of a sensor's mean,
 # for a sensor with gravity.
 _STEADY = 1.5
-# Constant windows are drift if at most this share of training windows is constant, and
-# if training windows are not so quiet that rounding can make them constant.
+# Constant windows indicate drift if at most this share of training windows is constant,
+# and if training windows are not so small that rounding can make them constant.
 _CONSTANT, _QUIET = 0.002, np.log(2.5 * _LEAST)
 _STATE: dict[str, Spec | None] = {
     "triads": Numbers("int64", ("n_triads", 3), above=-1, below="n_channels"),
@@ -98,7 +98,7 @@ class DriftReference:
         found = cls(**check_state(state, _STATE, Sizes(sizes), "drift"))
         n_statistics = PER_CHANNEL * len(found.unit) + PER_TRIAD * len(found.triads)
         if found.rows.shape[1] != n_statistics:
-            raise ValueError("drift.rows does not fit the rest of the model")
+            raise ValueError("drift.rows is inconsistent with the rest of the model")
         return found
 
     @classmethod
@@ -152,7 +152,7 @@ class DriftReference:
     def examine(
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Return how new cases differ from training cases, or None.
+        """Describe how new cases differ from training cases, or return None.
 
         Returns
         -------
@@ -176,7 +176,8 @@ class DriftReference:
         # With few training cases, more new cases have to be constant.
         if len(dead) and whole.sum() * len(self.rows) >= 100:
             listed = ", ".join(repr(names[c]) for c in dead[:_SHOWN])
-            return "constant", f"{listed} constant, unlike in training"
+            verb = "is" if len(dead) == 1 else "are"
+            return "constant", f"{listed} {verb} constant, unlike in training"
         return self._size(rows, few, names)
 
     def _fewness(self, rows: Array) -> float:
@@ -221,7 +222,8 @@ class DriftReference:
         ----------
         rows : ndarray of shape (n_windows, n_statistics)
         own : ndarray of shape (n_windows,), optional
-            Rows of `rows` in the reference, if cases are training cases; left out.
+            Positions of the cases in the reference, if they are training cases. A case
+            is not compared with itself.
 
         Returns
         -------
@@ -276,7 +278,7 @@ class DriftReference:
         return None
 
     def _level(self, rows: Array, own: NDArray[np.int64] | None = None) -> Array:
-        """Return the log-distance to the nearest training cases, except their own."""
+        """Return the log-distance to the nearest training cases, excluding `own`."""
         rows = _standardised(rows, self.centre, self.spread)
         squares = _squares(rows, self.rows)
         if own is not None:

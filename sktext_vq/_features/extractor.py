@@ -158,11 +158,11 @@ class FeatureExtractor:
         sensors : dict
             Channels of the axes of each sensor, by the name of the sensor.
         is_named : bool, default=True
-            Whether the user gave names of channels.
+            Whether channel names are known.
         replace_axes : bool, default=False
             Whether channels in the frame of gravity replace the axes of sensors.
         with_matches : callable
-            Returns whether the selection has room for the matches of a layout.
+            Function that returns whether matches of a layout may be selected.
         random_state : RandomState
             Generator for the sample of cases from which statistics are computed.
         generator : torch.Generator
@@ -235,7 +235,7 @@ class FeatureExtractor:
             for each in axes
         )
         if not is_valid:
-            raise ValueError("features.axes does not fit the rest of the model")
+            raise ValueError("features.axes is inconsistent with the rest of the model")
         frame = None
         if state["frame"] is not None:
             frame = frame_from_state(state["frame"], n_channels, sizes)
@@ -243,8 +243,10 @@ class FeatureExtractor:
         if frame is not None:
             n_expected = len(frame.others) + frame.n_added
         if n_tokenized != n_expected:
-            raise ValueError("features.channels does not fit the rest of the model")
-        with torch.device("meta"):  # takes no memory, whatever sizes a file declares
+            raise ValueError(
+                "features.channels is inconsistent with the rest of the model"
+            )
+        with torch.device("meta"):  # allocates no memory for sizes from a file
             tokenizer = ShapeTokenizer(
                 n_tokenized,
                 state["n_timepoints"],
@@ -256,13 +258,15 @@ class FeatureExtractor:
                 tokenizer.gains = load_module("frequency_gains").FrequencyGains()
         load_arrays(tokenizer, state["tokenizer"], "tokenizer")
         if frame is not None and frame.triads.tolist() != state["frame"]["triads"]:
-            raise ValueError("frame.triads does not fit the rest of the model")
+            raise ValueError("frame.triads is inconsistent with the rest of the model")
         tokenizer.requires_grad_(False)
         selected = state["selected"]
         n_features = tokenizer.layout.n_features
         is_ascending = bool((np.diff(selected) > 0).all())
         if not (len(selected) and is_ascending and selected[-1] < n_features):
-            raise ValueError("features.selected does not fit the rest of the model")
+            raise ValueError(
+                "features.selected is inconsistent with the rest of the model"
+            )
         return cls(
             scaler,
             tokenizer.eval(),

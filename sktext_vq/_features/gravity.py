@@ -1,4 +1,4 @@
-"""Gravity frame: choice of the sensor that shows the vertical, names of channels."""
+"""Gravity frame: fitting, state, and names of its channels."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Sensors = Mapping[str, tuple[int, int, int]]
 def fit_frame(
     batch: Batch, scaler: Scaler, sensors: Sensors, replace_axes: bool
 ) -> GravityFrame | None:
-    """Return the gravity frame, or None if no sensor shows the vertical."""
+    """Return the gravity frame, or None if no sensor defines the vertical."""
     if not sensors:
         if replace_axes:
             raise ValueError(
-                'gravity="replace" needs sensors with three axes. Name their channels '
-                "in channel_names, such as acc_x, acc_y and acc_z."
+                'gravity="replace" requires sensors with three axes. Name their '
+                "channels in channel_names, such as acc_x, acc_y and acc_z."
             )
         return None
     triads = list(sensors.values())
@@ -46,7 +46,7 @@ def fit_frame(
         return frame
     if replace_axes:
         raise ValueError(
-            'gravity="replace" needs a sensor that shows the vertical, such as an '
+            'gravity="replace" requires a sensor that measures gravity, such as an '
             f"accelerometer. The mean vectors of {list(sensors)} vary too much."
         )
     return None
@@ -62,7 +62,7 @@ def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFram
         for axes in triads
     )
     if not is_valid:
-        raise ValueError("frame.triads does not fit the rest of the model")
+        raise ValueError("frame.triads is inconsistent with the rest of the model")
     unit = torch.ones(n_channels)
     frame = GravityFrame(triads, unit, unit, state["replaces_axes"] is True)
     frame.reference = state["reference"]

@@ -32,7 +32,7 @@ class InputSpec(NamedTuple):
     column_names : tuple of str or None
         Names of channels, if X consists of data frames or `channel_names` is given.
     n_features_in : int
-        Number of timepoints of a table with one channel; otherwise, of channels.
+        Number of timepoints of a table with one channel; otherwise number of channels.
     feature_names_in : ndarray of str or None
         Column names of a table with one channel.
     """

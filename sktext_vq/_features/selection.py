@@ -32,7 +32,8 @@ class FeatureMoments:
     Parameters
     ----------
     n_features, n_classes, n_folds : int
-        Numbers of features, classes and folds. Statistics can leave out a fold.
+        Numbers of features, classes and folds. Statistics can be computed without one
+        fold.
     """
 
     def __init__(self, n_features: int, n_classes: int, n_folds: int) -> None:
@@ -105,7 +106,7 @@ class FeatureMoments:
         n_cases, n_seen = counts.sum(), len(counts)
         middle = sums.sum(axis=0) ** 2 / n_cases
         total = squares - middle
-        # The remainder of a constant after rounding is not variance.
+        # Rounding errors of constant features are not variance.
         total[total <= 1e-6 * squares] = 0
         if n_seen < 2 or n_cases <= n_seen:
             return np.maximum(total, 0)
@@ -161,7 +162,7 @@ class FeatureScaler:
 
 
 def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
-    """Return weights, of mean square 1, with which all kinds have the same variance.
+    """Return weights, of mean square 1, such that all kinds have the same variance.
 
     Otherwise a penalised linear model would hardly use kinds with few features.
     """
@@ -276,7 +277,7 @@ def assign_folds(
 
 
 def keep_best(scores: NDArray[np.floating[Any]], n_kept: int) -> NDArray[np.int64]:
-    """Return indices of the highest scores, ascending; of ties, the first."""
+    """Return indices of the highest scores, ascending; the first of equal scores."""
     n_left = len(scores) - n_kept
     if n_left <= 0:
         return np.arange(len(scores))

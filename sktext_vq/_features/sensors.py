@@ -23,7 +23,7 @@ def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | N
     TypeError
         If `channel_names` is not a list of names.
     ValueError
-        If names are not unique, or number or order of names does not match X.
+        If names are not unique, or their number or order does not match X.
     """
     known = panel.channel_names if channel_names is None else channel_names
     if known is None:
@@ -59,7 +59,7 @@ def check_sensors(
 ) -> dict[str, tuple[int, int, int]]:
     """Check and return the channels of the axes of each sensor.
 
-    Axes are recognised by names if the user gave names, `is_named`.
+    Axes are recognised by name only if `is_named` is True.
 
     Raises
     ------

@@ -41,7 +41,8 @@ class FeatureReader:
     def feed(self, task: str, *consumers: FeatureConsumer) -> None:
         """Compute the features of each case once, and pass them to its consumers.
 
-        Features of all cases are kept in memory for the next pass if they are few.
+        Features of all cases are kept in memory for the next pass unless they are too
+        large.
         """
         cases = np.unique(np.concatenate([each.cases for each in consumers]))
         for where, features in self._batches(cases, task):

@@ -128,7 +128,7 @@ def from_state(name: str, state: Any) -> Any:
         elif labels is not None:
             raise ValueError("code_statistics lacks labels")
         sizes["n_labels"] = 0 if known is None else len(known)
-        # Where only some cases were examined, the last classes may be missing.
+        # The last classes may be missing if only a sample of cases was used.
         if not 1 <= len(statistics.windows) <= max(1, sizes["n_labels"]):
             raise ValueError("code_statistics.windows is inconsistent with the classes")
     network = None

@@ -30,7 +30,7 @@ Array = NDArray[np.floating[Any]]
 
 # Relative to the number of features, which is the mean diagonal of their Gram matrix.
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
-# Without held-out cases.
+# Used if there are no held-out cases.
 _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 _CHUNK = 512
 _STATE: dict[str, Spec | None] = {
@@ -62,7 +62,7 @@ class FeatureTable:
     weight: Array | None = None
 
     def weights(self, class_weight: Array | None) -> Array | None:
-        """Return weights of cases times weights of classes, or None without either."""
+        """Return weights of cases times weights of classes, or None without weights."""
         if class_weight is None:
             return self.weight
         weight = class_weight[self.classes]
@@ -102,9 +102,9 @@ class RidgeHead:
     Notes
     -----
     Square roots of class weights apply to squared errors, and logarithms of the square
-    roots are offsets of the logits (logit adjustment, Menon et al., ICLR 2021). Either
-    alone is worse for classes with few cases, whose training errors are soon 0 whatever
-    the weight.
+    roots are offsets of the logits (logit adjustment, Menon et al., ICLR 2021). Each of
+    them alone performs worse for classes with few cases, whose training errors quickly
+    approach 0 for any weight.
     """
 
     scaler: FeatureScaler
@@ -170,7 +170,7 @@ class RidgeHead:
             and np.isfinite(offset).any()
         )
         if not is_valid:
-            raise ValueError("head.offset does not fit the rest of the model")
+            raise ValueError("head.offset is inconsistent with the rest of the model")
         return cls(**{**state, "scaler": scaler})
 
     @property
@@ -181,8 +181,9 @@ class RidgeHead:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return scores of the classes, of shape (n_cases, n_classes)."""
-        # Row by row, since rounding of matrix products depends on the number of rows.
-        # With torch, whose number of threads is limited in calling threads.
+        # Rows are processed one by one, because rounding of matrix products depends on
+        # the number of rows. torch is used because its number of threads is limited in
+        # calling threads.
         coef = torch.from_numpy(self.coef.T.copy())
         rows = [
             coef.mv(row)
@@ -222,7 +223,7 @@ def _cross_validate(
     offset: Array,
     class_weight: Array | None,
 ) -> tuple[float, float | None, float]:
-    """Return the best penalty, its mean number of cases, and inverse temperature."""
+    """Return the best penalty, its mean training size, and the inverse temperature."""
     scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
         # A class without training cases in the fold cannot be predicted.

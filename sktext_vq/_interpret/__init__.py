@@ -1,1 +1,1 @@
-"""Tables and texts for people, made from fitted parts."""
+"""Interpretation of fitted models: tables, names and contributions."""

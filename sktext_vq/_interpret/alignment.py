@@ -1,4 +1,4 @@
-"""Series and texts in the joint embedding space, and texts over the codes."""
+"""Similarity of series and texts, and usage of codes by texts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TEXTS_AT_ONCE = 256
 def transform_text(
     texts: Sequence[str], network: Network | None, encoder: TextEncoder
 ) -> NDArray[np.float64]:
-    """Return how texts use the codes, of shape (n_texts, n_codes)."""
+    """Return the usage of codes by texts, of shape (n_texts, n_codes)."""
     _, usage = embed_texts(texts, network, encoder, {"codes", "affinity"})
     shares: NDArray[np.float64] = share_of_codes(usage.double()).numpy()
     return shares
@@ -52,11 +52,11 @@ def similarity(
 
 
 def reconstruct_text(panel: Panel, network: Network | None) -> NDArray[np.float64]:
-    """Rebuild series from the digits that the text branch reads and writes again."""
+    """Reconstruct series from their digits with the text branch."""
     if network is None or network.digits is None:
         raise ValueError(
-            "The model was not trained to write digits: fit it with text, max_epochs "
-            'above 0 and loss_weights={"digits": 1.0}.'
+            "The model was not trained to reconstruct digits. Fit the model with text, "
+            'max_epochs above 0 and loss_weights={"digits": 1.0}.'
         )
     with single_thread():
         written = network.digits.rewrite(panel, network.model)
@@ -77,12 +77,12 @@ def embed_texts(
     encoder: TextEncoder,
     losses: set[str],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return embeddings of texts, and how texts use the codes.
+    """Return embeddings of texts, and their usage of the codes.
 
     Parameters
     ----------
     losses : set of str
-        Losses one of which the network must have been trained with.
+        Losses, at least one of which must have been used in training.
     """
     checked = check_texts(texts)
     if (
@@ -91,8 +91,8 @@ def embed_texts(
         or not network.model.active_losses & losses
     ):
         raise ValueError(
-            "The model was not trained with text: fit it with max_epochs above 0, text "
-            "other than None, and a weight above 0 of "
+            "The model was not trained with text. Fit the model with max_epochs above "
+            "0, text other than None, and a weight above 0 for "
             f"{' or '.join(sorted(losses))} in loss_weights."
         )
     embedded, usages = [], []

@@ -43,7 +43,7 @@ class CodeStatistics:
     windows : ndarray of shape (n_classes, n_channels, n_lengths, n_codes)
         Mean share of each code in the windows of a class, channel and length.
     scales : ndarray of shape (SCALE_BINS, n_codes)
-        Share of the windows of a code by scale, the smallest first.
+        Share of the windows of a code by scale, in ascending order.
     separation : ndarray of shape (n_codes,), optional
         Confidence that series of the class with the largest lift have more of a code
         than series of other classes; see `separate`.
@@ -169,7 +169,7 @@ def separate(
     ndarray of shape (n_codes,)
         Probability that a series of the class has more of the code than a series of
         another class, minimum over the other classes: the area under the ROC curve,
-        less 1.64 standard errors (Mann and Whitney, 1947). 0 without other classes.
+        minus 1.64 standard errors (Mann and Whitney, 1947). 0 without other classes.
     """
     counts = np.bincount(classes)
     found = np.zeros(len(best))

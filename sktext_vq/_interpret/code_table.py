@@ -90,7 +90,7 @@ def describe_codes(
     if statistics is None:
         raise ValueError(
             "This model was saved by an early version without statistics of codes. Fit "
-            "it again to describe the codes; prediction works without."
+            "the model again to describe the codes; predictions do not require this."
         )
     layout, channels = extractor.layout, extractor.channels
     channel = statistics.channel_lift.argmax(axis=0)
@@ -128,7 +128,7 @@ def name_codes_by_text(
 ) -> None:
     """Add the text with the largest share of each code as a name, in place."""
     if len(shares) < 2:
-        raise ValueError("texts needs at least two phrases to choose from.")
+        raise ValueError("texts must contain at least two phrases.")
     shares = shares / np.maximum(shares.sum(axis=0), 1e-12)
     best, confidence = shares.argmax(axis=0), shares.max(axis=0)
     _add_names(table, texts, best, confidence, 2 / len(shares))

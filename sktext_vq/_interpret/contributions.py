@@ -1,10 +1,11 @@
-"""Contributions of tokens to log-odds, which sum to them without a remainder.
+"""Contributions of tokens to log-odds, without a remainder.
 
 Scores are linear in the features. The contribution of a feature, its weight times its
-value, is shared by the windows that it counts, and by the timepoints of each window; a
-token has the contributions of its timepoints. Contributions of channels in the frame of
-gravity are shared by the axes that they are computed from. Summaries are statistics of
-windows of all lengths; their contributions count from the means over training.
+value, is divided among the windows that it counts, and among the timepoints of each
+window. The contribution of a token is the sum over its timepoints. Contributions of
+channels in the frame of gravity are divided among the axes from which the channels are
+computed. Summaries are statistics of windows of all lengths; their contributions are
+relative to means of the training series.
 """
 
 from __future__ import annotations
@@ -38,11 +39,12 @@ _STATISTICS = (
     "size of changes",
     "unevenness",
 )
-# Which of them summaries are about: by view, levels or scales, location or spread.
-# Levels that are far apart and large scales both make a series vary much.
-_ABOUT = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
-# Statistics of whether a channel is high; large changes may cancel within windows.
-_TELLS = _ABOUT * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
+# Statistic of each summary, by view, levels or scales, and location or spread. Both
+# dispersed levels and large scales imply a large standard deviation.
+_STATISTIC_OF = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
+# Summaries that show whether a statistic is high; large changes may cancel within
+# windows.
+_DIRECTIONS = _STATISTIC_OF * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
 _MIN_NAMED_SHARE = 0.1  # of the largest contribution of a statistic
 INTERCEPT = "intercept"
 
@@ -54,11 +56,11 @@ class Explainer:
     Parameters
     ----------
     extractor : FeatureExtractor
-        Computes features.
+        Extractor of the features.
     head : RidgeHead
-        Scores classes.
+        Head that computes scores of classes.
     refiner : SegmentRefiner, optional
-        Moves the borders of tokens.
+        Module that moves the borders of tokens.
     labels : ndarray of shape (n_classes,)
         Class labels.
     channel_names : sequence of str
@@ -89,7 +91,7 @@ class Explainer:
             )
             tokens["phrase"] = phrases[tokens["code"]]
             by_case = tokens.groupby("case")
-            # Features as predictions use them, on a GPU if there is one.
+            # The same features as in prediction, on a GPU if available.
             for part, features in extractor.batches(panel, execution, "explanations"):
                 for case, row in enumerate(features, start=part.start):
                     batch = extractor.batch(panel, slice(case, case + 1))
@@ -121,7 +123,7 @@ class Explainer:
         extractor, head = self.extractor, self.head
         selected = extractor.selected
         assert selected is not None
-        # A series without tokens, beside this one.
+        # The second row is a series without tokens.
         empty = np.zeros_like(features)
         empty[selected] = head.scaler.mean
         n_placed = sum(extractor.layout.sizes[:2])
@@ -143,20 +145,24 @@ class Explainer:
         )
         by_time = attribute(extractor.tokenizer, batch, contributions).numpy()
         by_time = extractor.sum_by_input_channel(by_time)
-        # What lies past the end repeats the last value of the series.
+        # Timepoints after the end repeat the last value of the series.
         by_time[:, length - 1] += by_time[:, length:].sum(axis=1)
         found, uncovered = _by_token(tokens, by_time[:, :length])
         table = pd.concat(
             [
                 tokens.assign(contribution=found),
                 self._name_statistics(values - zero, slopes),
-                _placeless(range(len(by_time)), "between tokens", uncovered),
+                _rows_without_position(
+                    range(len(by_time)), "between tokens", uncovered
+                ),
             ]
         )
-        # Rows without a place and without a contribution are left out.
+        # Rows without a position and without a contribution are omitted.
         table = table[(table["start"] >= 0) | (table["contribution"] != 0)]
         table = table.sort_values("contribution", ascending=False, kind="stable")
-        base = _placeless([-1], INTERCEPT, [constant[label] - constant[against]])
+        base = _rows_without_position(
+            [-1], INTERCEPT, [constant[label] - constant[against]]
+        )
         table = pd.concat([table, base])
         table["case"] = tokens["case"].iloc[0]
         names = np.array([*self.channel_names, ""], dtype=object)
@@ -168,7 +174,7 @@ class Explainer:
     def _name_statistics(
         self, values: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> pd.DataFrame:
-        """Return rows of statistics, from selected features less their means."""
+        """Return rows of statistics, from selected features minus their means."""
         extractor = self.extractor
         every = np.zeros((2, extractor.layout.n_features))
         every[:, extractor.selected] = values, weights
@@ -187,13 +193,17 @@ class Explainer:
             for i in np.flatnonzero(is_named):
                 side = "higher" if size[i] > 0 else "lower"
                 phrase = f"{_STATISTICS[i]} of {channel}, {side} than on average over "
-                rows.append(_placeless(axes, f"{phrase}training", own[i]))
+                rows.append(_rows_without_position(axes, f"{phrase}training", own[i]))
         phrases = [f"other statistics of {name}" for name in self.channel_names]
-        return pd.concat([*rows, _placeless(range(len(others)), phrases, others)])
+        return pd.concat(
+            [*rows, _rows_without_position(range(len(others)), phrases, others)]
+        )
 
 
-def _placeless(channels: Iterable[int], phrase: Any, contribution: Any) -> pd.DataFrame:
-    """Return rows of what is in no place."""
+def _rows_without_position(
+    channels: Iterable[int], phrase: Any, contribution: Any
+) -> pd.DataFrame:
+    """Return rows of contributions without a position in time."""
     return pd.DataFrame(
         {
             "channel": list(channels),
@@ -209,33 +219,33 @@ def _placeless(channels: Iterable[int], phrase: Any, contribution: Any) -> pd.Da
 def _statistics(
     values: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum what summaries contribute by what people call it.
+    """Sum the contributions of summaries by statistic.
 
     Parameters
     ----------
     values, weights : ndarray of shape (n_channels, 2, n_lengths, 2, 9)
-        Of summaries by view, length, and levels or scales: mean, deviation, and
-        quantiles from least to greatest.
+        Values and weights of summaries by view, length, and levels or scales: mean,
+        deviation, and quantiles in ascending order.
 
     Returns
     -------
     contributions, sizes : ndarray of shape (n_channels, 5)
-        By `_STATISTICS`; sizes are above 0 where these are higher than usual.
+        Contribution and size of each statistic; sizes are positive if a statistic is
+        higher than on average.
     """
     values, weights = _location_and_spread(values), _location_and_spread(weights)
-    contributions = np.einsum("cvdkln,vkls->cs", values * weights, _ABOUT)
-    # Of the shortest windows, as long ones average over what is fast.
-    return contributions, np.einsum("cvkln,vkls->cs", values[:, :, 0], _TELLS)
+    contributions = np.einsum("cvdkln,vkls->cs", values * weights, _STATISTIC_OF)
+    # From the shortest windows, because long windows average over fast changes.
+    return contributions, np.einsum("cvkln,vkls->cs", values[:, :, 0], _DIRECTIONS)
 
 
 def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn pairs of quantiles to their sum and difference, which keeps products.
+    """Replace pairs of quantiles by sums and differences, which preserves products.
 
     Returns
     -------
     ndarray of shape (..., 2, 5)
-        For location: mean, median and sums. For spread: deviation and differences; the
-        second one is 0.
+        For location: mean, median and sums. For spread: deviation, 0 and differences.
     """
     mean, deviation, *quantiles = np.moveaxis(summaries, -1, 0)
     low = np.stack(quantiles[: N_QUANTILES // 2], axis=-1)
@@ -252,13 +262,13 @@ def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
 def _by_token(
     tokens: pd.DataFrame, at: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum what timepoints have over tokens; those of several tokens are shared.
+    """Sum contributions of timepoints by token; overlapping tokens get equal parts.
 
     Returns
     -------
     by_token : ndarray of shape (n_tokens,)
     uncovered : ndarray of shape (n_channels,)
-        Of timepoints that are in no token.
+        Contributions of timepoints outside of all tokens.
     """
     channel, start = tokens["channel"].to_numpy(), tokens["start"].to_numpy()
     stop = start + tokens["length"].to_numpy()

@@ -1,4 +1,4 @@
-"""Tokens of series as a table, and series drawn from tokens."""
+"""Tokens of series as a table, and reconstruction of series from tokens."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sktext_vq.panel import Panel
 if TYPE_CHECKING:
     from sktext_vq.nn.auxiliary.segments import SegmentRefiner
 
-_BATCH_VALUES = 2**19  # cut at a time
+_BATCH_VALUES = 2**19  # maximum per batch
 COLUMNS = ["case", "channel", "start", "length", "code", "offset", "scale"]
 
 
@@ -31,7 +31,7 @@ def token_arrays(
     tokenizer: ShapeTokenizer,
     refiner: SegmentRefiner | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Cut all series into segments.
+    """Divide series into segments.
 
     Parameters
     ----------
@@ -40,13 +40,14 @@ def token_arrays(
     scaler : Scaler
     tokenizer : ShapeTokenizer
     refiner : SegmentRefiner, optional
-        Moves the borders of segments, which are then rounded to timepoints. Code,
-        offset and scale are those of the segment within the rounded borders.
+        Module that moves the borders of segments, which are then rounded to timepoints.
+        Code, offset and scale are those of the segment within the rounded borders.
 
     Returns
     -------
     dict of ndarrays, one value per token
-        By `COLUMNS`, by case, channel and time; offset and scale are standardised.
+        Arrays by name in `COLUMNS`, sorted by case, channel and time; offset and scale
+        are standardised.
     """
     codes = tokenizer.codebook.codes.detach()
     parts: list[list[NDArray[Any]]] = []
@@ -77,7 +78,7 @@ def _move(
     ends: torch.Tensor,
     refiner: SegmentRefiner,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Move borders of segments, to whole timepoints and in order of time."""
+    """Move borders of segments, rounded to timepoints and sorted by time."""
     mask = segments.start >= 0
     moved = refiner(series, segments.start, segments.length, mask, ends)
     end = ends.unsqueeze(1)
@@ -92,11 +93,11 @@ def _move(
 def draw(
     tokens: Mapping[Any, NDArray[Any]], shape: tuple[int, int, int], codes: torch.Tensor
 ) -> NDArray[np.float32]:
-    """Draw standardised series from their tokens.
+    """Reconstruct standardised series from their tokens.
 
-    Where tokens overlap, they are averaged; a timepoint that none covers has the value
-    of the nearest one that is covered, the earlier of two, as in `render`. Series
-    without any token are NaN.
+    Overlapping tokens are averaged. A timepoint that no token covers has the value of
+    the nearest covered timepoint, or of the earlier of two equally near ones, as in
+    `render`. Series without tokens are NaN.
     """
     n_cases, n_channels, n_timepoints = shape
     rows = n_cases * n_channels, n_timepoints
@@ -130,7 +131,7 @@ def draw(
 def token_table(
     panel: Panel, extractor: FeatureExtractor, refiner: SegmentRefiner | None
 ) -> pd.DataFrame:
-    """Return the tokens of series in the units of the series, as `tokens` does."""
+    """Return the tokens of series in original units; see `BaseVQText.tokens`."""
     with single_thread():
         found = token_arrays(panel, extractor.scaler, extractor.tokenizer, refiner)
     unit = extractor.scaler.scale[found["channel"]]
@@ -140,17 +141,17 @@ def token_table(
 
 
 def is_token_table(X: Any) -> bool:
-    """Return whether X is a table that `token_table` returned."""
+    """Return whether X is a table of tokens."""
     return isinstance(X, pd.DataFrame) and set(COLUMNS) <= set(X.columns)
 
 
 def draw_table(tokens: pd.DataFrame, extractor: FeatureExtractor) -> NDArray[Any]:
-    """Rebuild series from a table of tokens.
+    """Reconstruct series from a table of tokens.
 
     Returns
     -------
     ndarray of shape (n_cases, n_channels, n_timepoints)
-        A case ends with its last token; NaN past the end.
+        Reconstructed series; NaN after the last token of a case.
     """
     scale, mean = extractor.scaler.scale, extractor.scaler.mean
     found = {name: tokens[name].to_numpy() for name in COLUMNS}
@@ -165,7 +166,7 @@ def draw_table(tokens: pd.DataFrame, extractor: FeatureExtractor) -> NDArray[Any
 def reconstruct(
     panel: Panel, extractor: FeatureExtractor, refiner: SegmentRefiner | None
 ) -> NDArray[Any]:
-    """Rebuild series from their tokens, as `BaseVQText.reconstruct` does."""
+    """Reconstruct series from their tokens; see `BaseVQText.reconstruct`."""
     with single_thread():
         found = token_arrays(panel, extractor.scaler, extractor.tokenizer, refiner)
     return _draw_in_units(found, panel.lengths, extractor)

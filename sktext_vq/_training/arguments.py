@@ -1,4 +1,4 @@
-"""Arguments of `fit`, checked together."""
+"""Validation of the arguments of `fit`."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def validate_fit(
     groups: Any = None,
     sample_weight: Any = None,
 ) -> tuple[InputSpec, TrainingData]:
-    """Check the arguments of `fit`, and leave out cases of weight 0.
+    """Check the arguments of `fit`, and remove cases of weight 0.
 
     Parameters
     ----------
     panel : Panel
         Training series.
     X : object
-        What the user passed as training series.
+        Training series, as passed by the user.
     y, text, groups, sample_weight : object
         Arguments of `fit`.
     channel_names, gravity : object
@@ -57,7 +57,7 @@ def validate_fit(
     sensors = check_sensors(gravity, names, is_named=known_names is not None)
     y = None if y is None else check_column(y, "y", panel)
     if y is not None:
-        with np.errstate(invalid="ignore"):  # casts NaN before it raises
+        with np.errstate(invalid="ignore"):  # NaN is cast before an error is raised
             check_classification_targets(y)
         check_text(np.unique(y), "y")
     texts = None if text is None else check_case_texts(text, panel.n_cases)

@@ -1,4 +1,4 @@
-"""Batches of training: put together from data that were gathered once."""
+"""Construction of training batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sktext_vq.nn.constants import LEVEL_BINS, TRAINING_STEP
 from sktext_vq.nn.text_branch import Texts
 from sktext_vq.panel import Panel
 
-# Cases of a batch with segments, and series with digits.
+# Maximum numbers of cases with segments, and of series with digits, in a batch.
 _MAX_SEGMENTED, _MAX_WITH_DIGITS = 32, 64
 _WORD_DROPOUT = 0.1
 _TEXT_DROPOUT = 0.5
@@ -29,14 +29,14 @@ _TEXT_DROPOUT = 0.5
 
 @dataclass(frozen=True)
 class SeriesDigits:
-    """Series as digits, cut into patches.
+    """Series written as digits, divided into patches.
 
     Parameters
     ----------
     words : Tensor of shape (n_series, n_patches, n_words), int64
     digits : Tensor of shape (n_series, n_patches, PATCH, n_digits), int64
     known : Tensor of shape (n_patches, PATCH), bool
-        False past the end.
+        False after the end of the series.
     case : Tensor of shape (n_series,), int64
     group : Tensor of shape (n_series,), int64
         Group of channels of each series.
@@ -51,25 +51,25 @@ class SeriesDigits:
 
 @dataclass
 class BatchBuilder:
-    """Build the batches that a network is trained on.
+    """Build training batches.
 
     Parameters
     ----------
     panel, scaler
-        Series, and how to standardise them.
+        Training series and their scaler.
     usage : Tensor of shape (n_cases, n_groups, n_heads, n_symbols)
     selected : Tensor of shape (n_cases, n_selected), optional
-        Standardised features; None where they change while codes are learned.
+        Standardised features; None if training changes features.
     classes : Tensor of shape (n_cases,), optional
     texts : TrainingTexts, optional
     segments : tuple of Tensors of shape (n_segmented * n_channels, n_segments)
-        Starts and lengths, in timepoints, of the cases in `segmented`; a start of -1
-        is padding, which comes last.
+        Starts and lengths of segments, in timepoints, for the cases in `segmented`.
+        Padding has a start of -1 and comes last.
     segmented : ndarray of int
-        Cases that were cut, ascending.
+        Cases that are divided into segments, ascending.
     digits : SeriesDigits, optional
     generator : torch.Generator
-        For everything that is drawn in training.
+        Source of randomness in training.
     """
 
     panel: Panel
@@ -104,7 +104,7 @@ class BatchBuilder:
         return batch
 
     def build_for_usage(self, cases: Tensor) -> TrainingBatch:
-        """Build a batch of series and texts, to measure how they use the codes."""
+        """Build a batch of series and texts, to measure their usage of the codes."""
         series = self.scaler.batch(self.panel, cases.numpy())
         return self._add_texts(TrainingBatch(None, series), cases, training=False)
 
@@ -119,7 +119,7 @@ class BatchBuilder:
         if len(owner):
             firsts = np.unique(owner, return_index=True)[1]
             rows = torch.from_numpy(firsts)
-            if training:  # another wording of each class at every step
+            if training:  # a random text of each class in every step
                 draw = torch.rand(len(firsts), generator=self.generator)
                 counts = torch.from_numpy(np.bincount(owner))
                 rows = rows + (draw * counts).long()
@@ -136,14 +136,14 @@ class BatchBuilder:
         return batch
 
     def _texts(self, rows: Tensor, training: bool) -> Texts:
-        """Pick texts, with the sentences that they have, and leave out some words."""
+        """Select texts with their sentences, and drop some words in training."""
         assert self.texts is not None
         every = self.texts.texts
         sentences = every.sentences[rows]
         used, inverse = sentences.clamp_min(0).unique(return_inverse=True)
         known = every.known[used]
         if training:
-            # A sentence keeps its first word, so that something is left.
+            # The first word is always kept, so that no sentence is empty.
             dropped = torch.rand(known.shape, generator=self.generator) < _WORD_DROPOUT
             dropped[:, 0] = False
             known = known & ~dropped

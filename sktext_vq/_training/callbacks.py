@@ -1,4 +1,4 @@
-"""What happens beside the steps of training: losses, codebook, stopping, state."""
+"""Callbacks of training: losses, codebook, early stopping and checkpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sktext_vq._utils.container import INVALID_CONTENT
 from sktext_vq.nn.losses import WEIGHTS
 
 _PATIENCE = 3
-_LEAST_GAIN = 1e-4  # of the validation loss, as a share of it
+_LEAST_GAIN = 1e-4  # minimum relative decrease of the validation loss
 
 
 class StopTraining(Exception):
@@ -36,7 +36,7 @@ class DivergenceError(Exception):
 
 
 class LogLosses(Callback):
-    """Means of the single losses over the steps of an epoch."""
+    """Record the means of individual losses over the steps of an epoch."""
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         terms: dict[str, list[float]] = {}
@@ -49,7 +49,7 @@ class LogLosses(Callback):
 
 
 class UpdateCodebook(Callback):
-    """Update the codebook once per step, from what both branches matched with it."""
+    """Update the codebook after each step, with the matches of both branches."""
 
     def on_batch_end(
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
@@ -59,7 +59,7 @@ class UpdateCodebook(Callback):
 
 
 class ProgressBar(Callback):
-    """A bar of epochs, with an estimate of the time left."""
+    """Show a progress bar of epochs, with an estimate of the remaining time."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.bar_ = tqdm(
@@ -95,13 +95,13 @@ class CheckLoss(Callback):
 
 
 class BestWeights(Callback):
-    """Keep the weights that training ends with: of the best epoch, or of the last one.
+    """Keep the weights of the best epoch, or of the last epoch without validation.
 
     Parameters
     ----------
     held_out : bool
-        Whether there is a validation loss. Without, all epochs are better than those
-        before.
+        Whether there is a validation loss. If not, every epoch counts as an
+        improvement.
 
     Attributes
     ----------
@@ -157,11 +157,11 @@ class SaveCheckpoint(Callback):
     ----------
     checkpoint : Checkpoint
     start : str
-        Digest of what training starts from.
+        Hash of the initial weights and random state.
     keep : BestWeights
-        Best weights, which are written and restored too.
+        Best weights, which are also written and restored.
     writes : bool
-        Whether to write; of processes that train together, one does.
+        Whether to write the file. In distributed training, only one process does.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class SaveCheckpoint(Callback):
         self.writes = writes
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        # A full disk should be known before hours of training.
+        # A full disk should be detected before hours of training.
         if self.checkpoint.state is None:
             self.write(net)
 
@@ -182,7 +182,7 @@ class SaveCheckpoint(Callback):
             self.write(net)
 
     def write(self, net: Any, done: bool = False) -> None:
-        """Write all that the next epoch depends on; less, where none is to come."""
+        """Write the state that the next epoch needs, or less if training has ended."""
         if not self.writes:
             return
         keep = self.keep
@@ -202,7 +202,7 @@ class SaveCheckpoint(Callback):
         self.checkpoint.write(TrainingState(self.start, done, numbers, tensors))
 
     def restore(self, net: Any) -> bool:
-        """Resume from the checkpoint, if any; return whether training is done."""
+        """Resume from the checkpoint, if any; return whether training has ended."""
         state = self.checkpoint.state
         if state is None:
             return False
@@ -250,9 +250,11 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
             # State of Adam: a number, or an array like the weight.
             wanted = () if key == "step" else weights[number].shape
             if tensor.shape != wanted or tensor.dtype != torch.float32:
-                raise ValueError(f"optimizer.{number}.{key} of {tuple(tensor.shape)}")
+                raise ValueError(
+                    f"optimizer.{number}.{key} has an invalid shape or dtype"
+                )
         if state.keys() != {"step", "exp_avg", "exp_avg_sq"}:  # those of Adam
-            raise LookupError(f"optimizer.{number} has {sorted(state)}")
+            raise LookupError(f"optimizer.{number} has entries {sorted(state)}")
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 

@@ -1,4 +1,4 @@
-"""State of a training run, in a file to resume from."""
+"""Checkpoints: files from which training can be resumed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _FORMAT = FileFormat(
     "checkpoint",
     "sktext_vq checkpoint",
     1,
-    "Remove it to train from the start, or give another path.",
+    "Remove the file to train from the beginning, or use another path.",
 )
 # Maximum share of training time spent writing checkpoints.
 _MAX_WRITING_SHARE = 0.05
@@ -42,7 +42,7 @@ class TrainingState:
     done : bool
         Whether training has ended.
     numbers : dict
-        Values that JSON can hold: losses of epochs, counters.
+        JSON-serialisable values: losses of epochs, and counters.
     tensors : dict of str to Tensor
     """
 
@@ -53,27 +53,27 @@ class TrainingState:
 
 
 class Checkpoint:
-    """The file of one fit.
+    """Checkpoint file of one fit.
 
     Parameters
     ----------
     path : path-like
-        File to go on from, if it is there, and to write to.
+        File to resume from, if it exists, and to write to.
     fingerprints : dict of str to Fingerprint
         Data and parameters of the fit.
 
     Attributes
     ----------
     state : TrainingState or None
-        What was there.
+        State read from the file, if it exists.
 
     Raises
     ------
     ValueError
-        If the file is of a fit to other data or with other parameters, or is damaged
-        or something else.
+        If the file belongs to a fit with other data or parameters, is damaged, or is
+        not a checkpoint.
     OSError
-        If it cannot be read or written.
+        If the file cannot be read or written.
     """
 
     def __init__(
@@ -94,14 +94,14 @@ class Checkpoint:
         arguments: Mapping[str, Fingerprint],
         parameters: Mapping[str, Any],
     ) -> Checkpoint:
-        """Open the file of a fit, before anything is computed.
+        """Open the checkpoint of a fit, before any computation.
 
         Parameters
         ----------
         path : path-like
             File to resume from, if it exists, and to write to.
         arguments : mapping of str to Fingerprint
-            Identity of the arguments of `fit`.
+            Fingerprints of the arguments of `fit`.
         parameters : mapping
             Parameters of the estimator.
 
@@ -112,8 +112,8 @@ class Checkpoint:
         """
         if not isinstance(parameters["random_state"], Integral):
             raise ValueError(
-                "checkpoint needs random_state to be an int, or a fit could not resume "
-                f"where another one stopped; got {parameters['random_state']!r}."
+                "checkpoint requires an int as random_state, so that a fit can be "
+                "resumed, got {parameters['random_state']!r}."
             )
         return cls(path, {**arguments, **fingerprints_of_parameters(parameters)})
 
@@ -136,31 +136,31 @@ class Checkpoint:
         if found:
             raise ValueError(
                 f"{self.path} is the checkpoint of another fit: {'; '.join(found)}. "
-                "Fit to the same data with the same parameters to go on from there, or "
+                "Use the same data and parameters to resume this fit, or "
                 f"{_FORMAT.advice[0].lower()}{_FORMAT.advice[1:]}"
             )
         return state
 
     def damaged(self, error: Exception) -> ValueError:
-        """Make the error that says that the file has not what it should have."""
+        """Return the error for a file with invalid content."""
         return _FORMAT.invalid(self.path, error)
 
     def check_start(self, start: str) -> None:
-        """Raise an error if training would start from something else than before."""
+        """Raise an error if the initial weights differ from those of the file."""
         if self.state is not None and self.state.start != start:
             raise ValueError(
-                f"{self.path} is of a fit to the same data with the same parameters, "
-                "but training starts from other numbers here. Other versions of "
-                "packages, another machine, n_jobs or number of threads do this. "
-                f"{_FORMAT.advice}"
+                f"{self.path} is the checkpoint of a fit with the same data and "
+                "parameters, but with different initial weights. Possible causes are "
+                "other versions of packages, another machine, or a different n_jobs or "
+                "number of threads. {_FORMAT.advice}"
             )
 
     def is_due(self) -> bool:
-        """Whether it is time to write again."""
+        """Return whether the checkpoint should be written again."""
         return _clock() >= self._next
 
     def write(self, state: TrainingState) -> None:
-        """Replace the file, as a whole or not at all."""
+        """Replace the file atomically."""
         begin = _clock()
         content = {
             "facts": {
@@ -179,8 +179,8 @@ class Checkpoint:
         except OSError as error:
             if self.path.exists():
                 error.add_note(
-                    "The state that was written before is still there: fit again to go "
-                    "on from it."
+                    "The previous checkpoint still exists; call fit again to resume "
+                    "from it."
                 )
             raise
         end = _clock()
@@ -188,12 +188,12 @@ class Checkpoint:
 
 
 def _check_state(state: TrainingState) -> None:
-    """Raise an error if training could not go on from a state."""
+    """Raise an error if training cannot be resumed from a state."""
     for name, tensor in state.tensors.items():
-        # Squares of gradients in the optimizer may have grown beyond all bounds.
+        # Squares of gradients in the optimizer may be infinite.
         is_right = ~tensor.isnan() if name.startswith("opt") else tensor.isfinite()
         if not is_right.all():
-            raise ValueError(f"{name} has values that are NaN or infinite")
+            raise ValueError(f"{name} contains NaN or infinity")
     rows = state.numbers["history"]
     n_epochs = len(rows)
     if not isinstance(rows, list) or not all(
@@ -218,18 +218,18 @@ def _differences(
         if old.digest == new.digest:
             continue
         if old.shown == new.shown:
-            yield f"{name} ({new.shown}) has other content"
+            yield f"{name} ({new.shown}) has different content"
         else:
-            yield f"{name} was {old.shown}, now it is {new.shown}"
+            yield f"{name} was {old.shown}, but is now {new.shown}"
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Put a word before all names."""
+    """Add a prefix to all names."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names begin with a word, and take it away."""
+    """Return the tensors whose names have a prefix, without the prefix."""
     start = f"{prefix}."
     return {
         name.removeprefix(start): tensor
@@ -239,29 +239,31 @@ def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tens
 
 
 def check_like(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Raise an error if tensors have other names, shapes or types than those here.
+    """Raise an error if tensors differ from others in names, shapes or dtypes.
 
     Parameters
     ----------
     tensors : mapping of str to Tensor
-        Of a file.
+        Tensors of a file.
     own : mapping of str to Tensor
-        Those whose place they are to take. Whole numbers do not change in training.
+        Tensors to be replaced. Integers do not change in training and must be equal.
     """
     if own.keys() != tensors.keys():
-        raise LookupError(f"tensors {sorted(own.keys() ^ tensors.keys())}")
+        raise LookupError(
+            f"missing or unknown tensors {sorted(own.keys() ^ tensors.keys())}"
+        )
     for name, tensor in tensors.items():
         shape, wanted = tensor.shape, own[name].shape
-        if name.endswith("_recent"):  # whose number of rows varies
+        if name.endswith("_recent"):  # the number of rows varies
             shape, wanted = shape[1:], wanted[1:]
         if shape != wanted or tensor.dtype != own[name].dtype:
-            raise ValueError(f"tensor {name} of {tensor.dtype}, {tuple(tensor.shape)}")
+            raise ValueError(f"tensor {name} has an invalid shape or dtype")
         if not tensor.is_floating_point() and not tensor.equal(own[name].cpu()):
-            raise ValueError(f"tensor {name} is of another model")
+            raise ValueError(f"tensor {name} belongs to another model")
 
 
 def write_tensors(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Give a module the parameters and buffers that `tensors_of` returned."""
+    """Set the parameters and buffers of a module to tensors from `tensors_of`."""
     own = tensors_of(module)
     check_like(tensors, own)
     with torch.no_grad():

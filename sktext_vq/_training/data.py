@@ -26,7 +26,7 @@ from sktext_vq._training.warm_start import WarmStart
 from sktext_vq.panel import Panel, spread_cases
 
 _VALID_SHARE = 0.2
-# With fewer cases, a held-out part says little and costs much.
+# With fewer cases, a validation loss is unreliable, and training needs all cases.
 _MIN_CASES_TO_HOLD_OUT = 50
 
 
@@ -43,7 +43,7 @@ class TrainingData:
     sensors : dict
         Channels of the axes of each sensor, by the name of the sensor.
     known_names : tuple of str, optional
-        Names of the channels that the user gave.
+        User-defined names of the channels.
     labels : ndarray of shape (n_classes,), optional
         Sorted class labels.
     classes : ndarray of shape (n_cases,), int64, optional
@@ -53,13 +53,13 @@ class TrainingData:
     sample_weight : ndarray of shape (n_cases,), optional
         Weights of the cases, above 0 with a mean of 1; None if all are equal.
     groups : ndarray of shape (n_cases,), optional
-        Groups that folds keep together.
+        Groups of cases, each of which is assigned to a single fold.
     case_texts : list of str, optional
         Text about each case.
     warm_start : WarmStart, optional
         Fitted model to start from.
     checkpoint : Checkpoint, optional
-        File that the state of training is written to.
+        File for the state of training.
     """
 
     panel: Panel
@@ -76,7 +76,7 @@ class TrainingData:
     checkpoint: Checkpoint | None = None
 
     def with_checkpoint(self, checkpoint: Checkpoint) -> TrainingData:
-        """Return data whose training writes its state to a file."""
+        """Return data with a checkpoint."""
         return dataclasses.replace(self, checkpoint=checkpoint)
 
     def without_classes(self) -> TrainingData:
@@ -84,7 +84,7 @@ class TrainingData:
         return dataclasses.replace(self, labels=None, classes=None)
 
     def fingerprints(self) -> dict[str, Fingerprint]:
-        """Return the identity of the arguments of `fit`."""
+        """Return fingerprints of the arguments of `fit`."""
         panel, labels, classes = self.panel, self.labels, self.classes
         shape = f"of shape {(panel.n_cases, panel.n_channels, panel.n_timepoints)}"
         found = {"X": fingerprint_of_arrays(shape, panel.values, panel.lengths)}
@@ -108,7 +108,7 @@ class TrainingData:
         if start is not None:
             source = start.tokenizer if start.model is None else start.model
             found["init"] = Fingerprint(
-                f"a model of {len(start.channels)} channels",
+                f"a model with {len(start.channels)} channels",
                 digest_of_tensors(tensors_of(source)),
             )
         return found
@@ -137,7 +137,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingSplit:
-    """Cases that a network is trained on, drawn before anything is computed.
+    """Split of the cases into training and validation cases of the network.
 
     Parameters
     ----------
@@ -145,9 +145,9 @@ class TrainingSplit:
         Training cases that fit in memory, ascending. All other indices are positions
         in this array.
     train_cases, valid_cases : ndarray of int64
-        Cases to train on, and cases whose loss decides when to stop.
+        Training cases, and cases for early stopping.
     selection_cases : ndarray of int64
-        Those of `train_cases` that features are selected on.
+        Training cases used for feature selection.
     """
 
     cases: NDArray[np.int64]
@@ -164,7 +164,7 @@ class TrainingSplit:
         max_selection_cases: int,
         random_state: np.random.RandomState,
     ) -> TrainingSplit:
-        """Draw the cases to train on, to validate with and to select features on."""
+        """Draw cases for training, validation and feature selection."""
         cases = np.arange(n_cases)
         if n_cases > max_cases:
             cases = np.sort(random_state.permutation(n_cases)[:max_cases])
@@ -194,9 +194,9 @@ class TrainingFeatures:
     moments : FeatureMoments
         Statistics of all features.
     values : Tensor of shape (n_cases, n_selected), optional
-        Selected features; None where training changes them.
+        Selected features; None if training changes features.
     usage : Tensor of shape (n_cases, n_groups, n_heads, n_levels, codes_per_head)
-        How often series use the codes.
+        Usage of the codes by each series.
     """
 
     selected: NDArray[np.int64]
@@ -208,10 +208,11 @@ class TrainingFeatures:
 def split_cases(
     n_cases: int, classes: NDArray[np.int64] | None, random_state: np.random.RandomState
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split cases into a part to train on and a part that says when to stop.
+    """Split cases into training cases and cases for early stopping.
 
-    The second part is empty where there are fewer than 50 cases. Classes are
-    stratified where each has two cases or more.
+    If there are fewer than 50 cases, all of them are training cases. The split is
+    stratified if each class has at least two cases and there are enough validation
+    cases for all classes.
     """
     cases = np.arange(n_cases)
     if n_cases < _MIN_CASES_TO_HOLD_OUT:
@@ -258,8 +259,8 @@ def check_classes(
         )
     if groups is not None and len(np.unique(groups)) < 2:
         raise ValueError(
-            f"groups has only one group, {groups.tolist()[0]!r}: nothing can be held "
-            "out. Leave it out, or give at least two."
+            f"groups has only one group, {groups.tolist()[0]!r}, so no group can be "
+            "held out. Omit groups, or pass at least two groups."
         )
     if class_weight is None:
         return data

@@ -1,4 +1,4 @@
-"""Series written as digits for the text branch, and read from what it writes."""
+"""Conversion between series and the digits of the text branch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sktext_vq.text import SeriesVerbalizer, TextEncoder
 from sktext_vq.text._digits import LETTERS
 
 _PATCHES_AT_ONCE = 4096
-_MAX_WRITTEN = 2**20  # values that a file may declare a series to be written as
+_MAX_WRITTEN = 2**20  # maximum number of values per series in a file
 _STATE: dict[str, Spec | None] = {
     "parameters": None,
     "n_channels": Number(above=0),
@@ -37,19 +37,19 @@ _STATE: dict[str, Spec | None] = {
 
 
 class DigitCodec:
-    """Between series, the digits of a verbalizer, and patches of words.
+    """Convert series to patches of digits and words, and back.
 
     Parameters
     ----------
     verbalizer : SeriesVerbalizer
-        Fitted, of a style with a fixed width.
+        Fitted verbalizer with a style of fixed width.
     """
 
     def __init__(self, verbalizer: SeriesVerbalizer) -> None:
         if verbalizer.style == "llmtime":
             raise ValueError(
-                'The text branch reads numbers of a fixed width: use style="digits" or '
-                'style="sax" in the verbalizer.'
+                'The text branch requires numbers of fixed width. Use style="digits" '
+                'or style="sax" in the verbalizer.'
             )
         self.verbalizer = verbalizer
         letters = verbalizer.style == "sax"
@@ -73,10 +73,14 @@ class DigitCodec:
         check_state(state, _STATE, sizes, "digits")
         verbalizer = SeriesVerbalizer(**state["parameters"])
         if verbalizer.n_timepoints >= _MAX_WRITTEN:
-            raise ValueError("digits.n_timepoints does not fit the rest of the model")
+            raise ValueError(
+                "digits.n_timepoints is inconsistent with the rest of the model"
+            )
         verbalizer.restore(state["n_channels"], state["n_features"], state["edges"])
         if state["n_channels"] != sizes["n_channels"]:
-            raise ValueError("digits.n_channels does not fit the rest of the model")
+            raise ValueError(
+                "digits.n_channels is inconsistent with the rest of the model"
+            )
         return cls(verbalizer)
 
     @property
@@ -90,12 +94,12 @@ class DigitCodec:
 
     @property
     def _places(self) -> Tensor:
-        """What a digit counts at its place, of shape (n_digits,)."""
+        """Place value of each digit, of shape (n_digits,)."""
         return self.base ** torch.arange(self.n_digits - 1, -1, -1)
 
     @property
     def n_words(self) -> int:
-        """Words of a patch."""
+        """Number of words in a patch."""
         return PATCH * (self.n_digits + self.comma)
 
     def arguments(self, encoder: TextEncoder) -> dict[str, Any]:
@@ -109,7 +113,7 @@ class DigitCodec:
         }
 
     def write(self, panel: Panel) -> tuple[Tensor, Tensor, Tensor]:
-        """Write series.
+        """Convert series to digits and words.
 
         Parameters
         ----------
@@ -120,7 +124,7 @@ class DigitCodec:
         words : Tensor of shape (n_cases * n_channels, n_patches, n_words), int64
         digits : Tensor of shape (n_cases * n_channels, n_patches, PATCH, n_digits)
         known : Tensor of shape (n_patches, PATCH), bool
-            False past the end.
+            False after the end of the series.
         """
         codes = torch.from_numpy(self.verbalizer.codes(panel)).flatten(0, 1)
         missing = codes < 0
@@ -143,7 +147,7 @@ class DigitCodec:
     def examples(
         self, panel: Panel, cases: NDArray[np.int64], n_groups: int
     ) -> SeriesDigits:
-        """Write the series of some cases as examples for training."""
+        """Convert the series of some cases to digits and words for training."""
         words, digits, known = self.write(panel.take(cases))
         n_channels = panel.n_channels
         channel = torch.arange(n_channels).repeat(len(cases))
@@ -156,18 +160,18 @@ class DigitCodec:
         )
 
     def rewrite(self, panel: Panel, model: DualBranchModel) -> NDArray[np.float64]:
-        """Read series as digits, write them again, and read them back as numbers.
+        """Reconstruct series from their digits with a model.
 
         Parameters
         ----------
         panel : Panel
         model : DualBranchModel
-            With a branch of digits.
+            Model with a digit branch.
 
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_values)
-            In the units of the series; NaN where digits are not a valid number.
+            Reconstructed series in original units; NaN for missing values.
         """
         branch: Any = model.auxiliary["digits"].branch
         words, digits, known = self.write(panel)
@@ -179,7 +183,7 @@ class DigitCodec:
                 parts.append(branch.write(numbers, missing)[1])
         found = torch.cat(parts).view_as(digits)
         codes = (found * self._places).sum(3)
-        # A number of which a digit is missing is missing.
+        # A number with a missing digit is missing.
         unknown = (found == self.base).any(dim=3)
         codes = codes.masked_fill(unknown, torch.iinfo(torch.int64).min)
         codes = codes.flatten(1)[:, known.flatten()]

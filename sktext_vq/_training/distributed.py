@@ -1,4 +1,4 @@
-"""Training that several processes share, such as one for each GPU."""
+"""Distributed training with several processes, such as one per GPU."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ if TYPE_CHECKING:
 class Processes:
     """Processes that train one model together, each on a part of every batch.
 
-    All have all data and the same model, and take the same steps: gradients are means
-    over processes, and the codebook sees what all have matched.
+    Each process has all data and the same model, and performs the same steps: gradients
+    are averaged over processes, and the codebook is updated with the matches of all
+    processes.
 
     Parameters
     ----------
     device : str
-        The parameter of the estimator. If it is not "accelerate", this process is the
-        only one, and nothing here does anything.
+        Parameter of the estimator. If it is not "accelerate", there is a single
+        process, and the methods have no effect.
 
     Attributes
     ----------
     count : int
-        How many there are.
+        Number of processes.
     is_first : bool
-        Whether this one writes files and shows progress.
+        Whether this process writes files and shows progress.
 
     Raises
     ------
     ImportError
-        If accelerate is asked for and not installed.
+        If accelerate is requested but not installed.
     """
 
     def __init__(self, device: str) -> None:
@@ -49,31 +50,30 @@ class Processes:
                 state = accelerate_state()
             except ImportError as error:
                 raise ImportError(
-                    'device="accelerate" needs accelerate: pip install '
-                    "'sktext_vq[accelerate]'."
+                    'device="accelerate" requires the package accelerate. Install it '
+                    "with `pip install 'sktext_vq[accelerate]'`."
                 ) from error
             self.count, self._index = state.num_processes, state.process_index
         self.is_first = self._index == 0
 
     def check_alike(self, digest: str) -> None:
-        """Wait for all, and raise an error if they do not start from the same."""
+        """Wait for all processes, and raise an error if their initial states differ."""
         if self.count > 1 and len(set(self._gather(digest))) > 1:
             raise ValueError(
-                "Processes that train together have to start from the same numbers, "
-                "and do not: give each the same data and parameters, and an int as "
-                "random_state."
+                "Processes that train together have different initial weights. Use the "
+                "same data and parameters in all processes, and an int as random_state."
             )
 
     def part(self, cases: Tensor) -> tuple[Tensor, float]:
-        """Return the cases of a batch that are for this process.
+        """Return the cases of a batch that this process computes.
 
         Returns
         -------
         cases : Tensor
-            At least one.
+            At least one case.
         weight : float
-            What its mean counts in a mean over processes. 0 for a case that is only
-            there because others have to be waited for.
+            Weight of this process in a mean over processes; 0 if there are too few
+            cases and this process only repeats a case.
         """
         own = cases[self._index :: self.count]
         weight = len(own) * self.count / len(cases)
@@ -81,7 +81,7 @@ class Processes:
 
     @contextmanager
     def draw_alike(self, generator: torch.Generator) -> Iterator[None]:
-        """Leave a generator in the same state everywhere, whatever each has drawn."""
+        """Run a block, then set a generator to the same state in all processes."""
         yield
         if self.count > 1:
             from accelerate.utils import broadcast_object_list
@@ -90,11 +90,11 @@ class Processes:
             generator.set_state(state)
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean of a tensor over processes."""
+        """Return the mean of a tensor over processes."""
         return self._reduce(value, "mean") if self.count > 1 else value
 
     def mean_of_each(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Mean of named numbers over the processes that have them."""
+        """Return means of named numbers over the processes that have them."""
         if self.count == 1:
             return dict(values)
         every = self._gather(dict(values))
@@ -105,7 +105,7 @@ class Processes:
         }
 
     def mean_gradients(self, module: nn.Module) -> None:
-        """Replace gradients by means over processes, 0 where one has none."""
+        """Replace gradients by means over processes; missing gradients count as 0."""
         if self.count == 1:
             return
         weights = [weight for weight in module.parameters() if weight.requires_grad]
@@ -117,7 +117,7 @@ class Processes:
                 weight.grad = self._reduce(own, "mean")
 
     def share_matches(self, updates: CodebookUpdates) -> None:
-        """Add what all processes have matched with the codes."""
+        """Add the matches of all processes to the updates."""
         if self.count > 1:
             updates.gather(partial(self._reduce, reduction="sum"), self._cat)
 

@@ -1,4 +1,4 @@
-"""Fingerprints: whether data, parameters and weights are those of an earlier fit."""
+"""Fingerprints of data, parameters and weights, to recognise an earlier fit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IRRELEVANT = {"n_jobs", "verbose", "cache"}
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Identity of an argument, which must not change for a fit to resume.
+    """Fingerprint of an argument, which must be unchanged when a fit is resumed.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Fingerprint:
 
 
 def fingerprints_of_parameters(parameters: Mapping[str, Any]) -> dict[str, Fingerprint]:
-    """Tell parameters of an estimator apart, but for those that change no result."""
+    """Return fingerprints of the parameters that affect the result."""
     return {
         name: fingerprint(value)
         for name, value in sorted(parameters.items())
@@ -48,14 +48,14 @@ def fingerprints_of_parameters(parameters: Mapping[str, Any]) -> dict[str, Finge
 
 
 def fingerprint(value: Any, shown: str | None = None) -> Fingerprint:
-    """Tell a value from others, in this process and in others.
+    """Return the fingerprint of a value, which is the same in all processes.
 
     Parameters
     ----------
     value : object
-        Numbers, strings, containers and arrays of these, estimators, functions.
+        Number, string, array, estimator or function, or a container of these types.
     shown : str, optional
-        What to show in place of the value.
+        Description to show instead of the value.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def fingerprint(value: Any, shown: str | None = None) -> Fingerprint:
 
 
 def _plain(value: Any) -> Any:
-    """Replace what has an address or a type that does not matter."""
+    """Replace values whose address or type does not matter."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, Integral):
@@ -94,7 +94,7 @@ def _plain(value: Any) -> Any:
 
 
 def fingerprint_of_arrays(shown: str, *arrays: NDArray[Any]) -> Fingerprint:
-    """Tell arrays of numbers from others, without a copy of them as a whole."""
+    """Return the fingerprint of numeric arrays, without copies of whole arrays."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(f"{array.dtype.str} {array.shape}".encode())
@@ -104,12 +104,12 @@ def fingerprint_of_arrays(shown: str, *arrays: NDArray[Any]) -> Fingerprint:
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers, also those that no state_dict has."""
+    """Return parameters and buffers, including those that are not persistent."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 def digest_of_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the names and values of tensors."""
+    """Return the SHA-256 checksum of the names and values of tensors."""
     found = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         array = tensor.detach().cpu().contiguous().numpy()

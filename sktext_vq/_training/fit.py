@@ -1,4 +1,4 @@
-"""One straight fit: codes, network, selected features and their table."""
+"""Fitting of codes, network and selected features."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ from sktext_vq._training.settings import FitSettings
 from sktext_vq._training.texts import encode_training_texts
 from sktext_vq.panel import spread_cases
 
-# Cases that features are selected on, and cases that folds are made of.
+# Maximum numbers of cases for feature selection, and in folds.
 _MAX_SELECTION_CASES = 2048
 _MAX_FOLD_CASES = 1024
 
 
 @dataclass(frozen=True)
 class FeatureFit:
-    """What a fit has learned, up to the head.
+    """Result of a fit, except for the head.
 
     Parameters
     ----------
     extractor : FeatureExtractor
-        With the selected features.
+        Extractor of the selected features.
     network : Network or None
         Trained network.
     selection : Selection
         Selected features.
     sample : MomentConsumer
-        Statistics of the features of the cases that features were selected on.
+        Statistics of the features of the cases used for feature selection.
     table : FeatureTable or None
-        Selected features of all training series and their copies, if asked for.
+        Selected features of all training series and their copies, if requested.
     folds : iterable of (FeatureTable, FeatureTable)
         Training and held-out cases of each fold, with features selected without the
-        held-out cases. Read once.
+        held-out cases. Can be iterated once only.
     """
 
     extractor: FeatureExtractor
@@ -74,8 +74,8 @@ def fit_features(
 ) -> FeatureFit:
     """Learn codes, train a network, and select features.
 
-    Windows are computed once for the selection of features, and a second time for the
-    table of selected features where the features of all windows do not fit in memory.
+    Features are computed once for feature selection, and a second time for the table of
+    selected features if all features do not fit in memory.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def fit_features(
         data.sensors,
         is_named=data.known_names is not None,
         replace_axes=settings.replace_axes,
-        # Matches help beside histograms, but not in place of them.
+        # Matches are useful in addition to histograms, but not instead of them.
         with_matches=lambda layout: (
             sum(count_wanted(layout, has_classes)) <= settings.max_features
         ),
@@ -170,7 +170,7 @@ def _draw_sample(
     n_folds: int,
     random_state: np.random.RandomState,
 ) -> MomentConsumer:
-    """Draw the cases that features are selected on, and assign them to folds."""
+    """Draw cases for feature selection, and assign them to folds."""
     drawn = random_state.permutation(data.panel.n_cases)[:_MAX_SELECTION_CASES]
     cases = np.sort(drawn)
     classes = np.zeros(len(cases), np.int64)
@@ -189,7 +189,7 @@ def _make_trainer(
     random_state: np.random.RandomState,
     generator: torch.Generator,
 ) -> NetworkTrainer | None:
-    """Draw training cases and encode their texts; None if there is nothing to train."""
+    """Draw training cases and encode texts; return None if no training is needed."""
     if settings.max_epochs == 0:
         return None
     n_features = min(settings.max_features, extractor.layout.n_features)
@@ -224,12 +224,12 @@ def _make_trainer(
 
 
 class _TrainingPass:
-    """What the network needs of the passes over features.
+    """Features for the network, collected in passes over all features.
 
     Parameters
     ----------
     trainer : NetworkTrainer
-        Has the cases to train on.
+        Trainer with the training cases.
     rows : ndarray of shape (n_cases,)
         Position of each case in the panel whose features are read.
     max_features : int
@@ -247,7 +247,7 @@ class _TrainingPass:
             classes = data.classes[cases]
         self._rows = rows
         weight = None if data.sample_weight is None else data.sample_weight[cases]
-        # Features that the heads see are selected without validation labels.
+        # Features for the network are selected without validation labels.
         self.sample = MomentConsumer(
             trainer.extractor,
             self._rows[cases],
@@ -267,7 +267,7 @@ class _TrainingPass:
         )
         self._selected = selection.features
         learns = self._trainer.objective.learns_features
-        # Where codes are learned, every step computes features anew.
+        # If codes are learned, features are computed again in every step.
         columns = self._selected[:0] if learns else self._selected
         self._columns = ColumnConsumer(self._rows, columns)
         self._usage = UsageConsumer(extractor, self._rows)
@@ -287,7 +287,7 @@ class _TrainingPass:
 def _read_training_features(
     trainer: NetworkTrainer, reader: FeatureReader, settings: FitSettings
 ) -> TrainingFeatures:
-    """Compute features for training that changes them afterwards."""
+    """Compute features of training cases if training changes features."""
     rows = np.arange(reader.panel.n_cases)
     found = _TrainingPass(trainer, rows, settings.max_features)
     reader.feed("features", found.sample)
@@ -296,7 +296,7 @@ def _read_training_features(
 
 
 class _FoldPass:
-    """Features of the cases that penalty and temperature are chosen on.
+    """Features of the cases used to choose penalty and temperature.
 
     Parameters
     ----------

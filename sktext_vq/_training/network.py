@@ -1,4 +1,4 @@
-"""The network of an estimator: built from what its losses need, and trained."""
+"""Construction and training of the network of an estimator."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from sktext_vq._training.digits import DigitCodec
     from sktext_vq.nn.auxiliary.segments import SegmentRefiner
 
-# Features of the training cases are kept in memory: at most half a gigabyte of them.
+# Maximum number of feature values of training cases to keep in memory (512 MiB).
 _MAX_TRAINING_VALUES = 2**27
-# Where codes are learned, every step matches windows anew: few cases suffice.
+# If codes are learned, every step matches windows again, so fewer cases are used.
 _MAX_LEARNED_CASES = 2048
-# Training cases with segments, or with digits.
+# Maximum numbers of training cases with segments, or with digits.
 _MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
 _MAX_CASES_WITH_DIGITS = 1024
-# Cases that usage of the codebook is measured on.
+# Maximum number of cases used to measure usage of the codebook.
 _MAX_OBSERVED_CASES = 256
 
 
@@ -73,13 +73,14 @@ class Network:
     model : DualBranchModel
         Trained modules.
     digits : DigitCodec, optional
-        Between series and digits, if the model writes digits.
+        Codec of series and digits, if the model has a digit branch.
     history : list of dict
         Losses and seconds of each epoch.
     codebook_use : dict
         Usage of the codes by both branches; see `Codebook.metrics`.
     prompts : list of str, optional
-        Texts that the network was trained with; the first of each class.
+        Texts that the network was trained with; for prompts, only the first of each
+        class.
     """
 
     model: DualBranchModel
@@ -122,26 +123,34 @@ class Network:
             raise ValueError("network.history is not a list of losses")
         has_text = state["text_dim"] > 0
         if has_text != (state["prompts"] is not None):
-            raise ValueError("network.prompts does not fit the rest of the model")
+            raise ValueError(
+                "network.prompts is inconsistent with the rest of the model"
+            )
         n_classes = state["n_classes"]
         if n_classes not in (0, sizes.get("n_labels", n_classes)):
-            raise ValueError("network.n_classes does not fit the rest of the model")
+            raise ValueError(
+                "network.n_classes is inconsistent with the rest of the model"
+            )
         codec = None
         if state["digits"] is not None:
             from sktext_vq._training.digits import DigitCodec
 
             codec = DigitCodec.from_state(state["digits"], sizes)
             if not has_text:
-                raise ValueError("network.digits does not fit the rest of the model")
+                raise ValueError(
+                    "network.digits is inconsistent with the rest of the model"
+                )
         arrays = state["model"]
         with torch.device("meta"):
             model = _empty_model(state, arrays, tokenizer, codec)
-        del model.tokenizer  # whose arrays are with the features
+        del model.tokenizer  # its arrays are part of the features
         load_arrays(model, arrays, "network")
         selected = model.selected
         is_valid = 0 <= selected.min() and selected.max() < tokenizer.layout.n_features
         if not (is_valid and (model.scale > 0).all()):
-            raise ValueError("network.selected does not fit the rest of the model")
+            raise ValueError(
+                "network.selected is inconsistent with the rest of the model"
+            )
         model.tokenizer = tokenizer
         model.requires_grad_(False)
         return cls(
@@ -154,7 +163,7 @@ class Network:
 
     @property
     def refiner(self) -> SegmentRefiner | None:
-        """Learned borders of segments, if they were trained."""
+        """Module for borders of segments, if they were learned."""
         if "segments" not in self.model.auxiliary:
             return None
         segments: Any = self.model.auxiliary["segments"]
@@ -169,23 +178,23 @@ class NetworkTrainer:
     Parameters
     ----------
     data : TrainingData
-        Cases to train on; those of `split` only.
+        Data of the cases of `split` only.
     split : TrainingSplit
-        Cases to train on and to validate with.
+        Training and validation cases.
     extractor : FeatureExtractor
-        Fitted. Its codes change where the objective learns them.
+        Fitted extractor. Its codes change if `objective` learns codes.
     objective : Objective
         Losses and their weights.
     texts : TrainingTexts, optional
         Encoded texts.
     text_encoder : TextEncoder
-        Encodes digits.
+        Encoder for digits.
     max_epochs : int
         Maximum number of passes over the training cases.
     execution : Execution
         Device, threads and progress bar.
     generator : torch.Generator
-        Draws weights, batches and everything else in training.
+        Source of randomness for weights, batches and training.
     """
 
     data: TrainingData
@@ -200,7 +209,7 @@ class NetworkTrainer:
 
     @property
     def losses(self) -> set[str]:
-        """Names of the losses that the data allow to compute."""
+        """Names of the losses that can be computed from the data."""
         return self.objective.active(
             has_text=self.texts is not None, has_classes=self.data.labels is not None
         )
@@ -317,7 +326,7 @@ class NetworkTrainer:
     def _segments(
         self, panel: Panel
     ) -> tuple[NDArray[np.int64], tuple[torch.Tensor, torch.Tensor]]:
-        """Cut some cases into segments."""
+        """Divide the series of some cases into segments."""
         n_values = panel.n_channels * panel.n_timepoints
         n_cases = max(1, min(_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES // n_values))
         chosen = self.split.spread(n_cases)
@@ -346,7 +355,7 @@ class NetworkTrainer:
         return usage.values
 
     def _class_means(self, usage: torch.Tensor) -> torch.Tensor:
-        """Mean usage over the training cases of each class; over all if it has none."""
+        """Return mean usage by class, or of all cases if a class has no case."""
         labels, classes, cases = (
             self.data.labels,
             self.data.classes,
@@ -384,13 +393,15 @@ def _empty_model(
     codebook = tokenizer.codebook
     wanted = (codebook.n_heads, LEVEL_BINS, codebook.n_codes // codebook.n_heads)
     if (n_heads, n_levels, size) != wanted or n_groups not in (1, tokenizer.n_channels):
-        raise ValueError("network.decoder does not fit the rest of the model")
+        raise ValueError("network.decoder is inconsistent with the rest of the model")
     memory = class_weight = None
     options = {}
     if "memory.owner" in arrays:
         owner = arrays["memory.owner"]
         if not (len(owner) and 0 <= owner.min() and owner.max() < n_classes):
-            raise ValueError("network.memory does not fit the rest of the model")
+            raise ValueError(
+                "network.memory is inconsistent with the rest of the model"
+            )
         memory = (
             torch.zeros(len(owner), text_dim),
             torch.zeros(len(owner), dtype=torch.int64),
@@ -418,14 +429,14 @@ def _empty_model(
 
 
 def max_training_cases(n_features: int, objective: Objective) -> int:
-    """Return how many cases to train on at most.
+    """Return the maximum number of training cases.
 
     Parameters
     ----------
     n_features : int
         Number of features per case that are kept in memory.
     objective : Objective
-        Losses; where these change features, fewer cases are used.
+        Losses. If they change features, fewer cases are used.
     """
     n_cases = max(1, _MAX_TRAINING_VALUES // n_features)
     return min(n_cases, _MAX_LEARNED_CASES) if objective.learns_features else n_cases

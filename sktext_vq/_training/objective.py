@@ -1,4 +1,4 @@
-"""Which losses a network is trained with, and what each of them needs."""
+"""Losses of the network in training, and their requirements."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Objective:
         TypeError
             If `loss_weights` is neither None nor a dict.
         ValueError
-            If it contains an unknown loss or an invalid weight.
+            If `loss_weights` contains an unknown loss or an invalid weight.
         """
         if loss_weights is None:
             return cls(dict(WEIGHTS))
@@ -62,11 +62,11 @@ class Objective:
 
     @property
     def learns_features(self) -> bool:
-        """Whether training changes histograms, so that each step computes new ones."""
+        """Whether training changes features, which are then computed in each step."""
         return self.weights["codebook"] > 0 or self.weights["frequency"] > 0
 
     def active(self, *, has_text: bool, has_classes: bool) -> set[str]:
-        """Return the names of the losses that the data allow to compute."""
+        """Return the names of the losses that can be computed from the data."""
         names = {name for name, weight in self.weights.items() if weight > 0}
         if not has_text:
             names -= NEED_TEXT

@@ -1,4 +1,4 @@
-"""Parameters of an estimator, checked before any data are read."""
+"""Validation of the parameters of an estimator, before any data are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _GRAVITY_CHOICES = ("append", "replace")
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Checked parameters that a fit depends on.
+    """Checked parameters of a fit.
 
     Parameters that are not listed are those of :class:`~sktext_vq.VQTextClassifier`.
 
@@ -32,7 +32,7 @@ class FitSettings:
     replace_axes : bool
         Whether channels in the frame of gravity replace the axes of sensors.
     text_encoder : TextEncoder
-        Encodes texts.
+        Encoder of texts.
     execution : Execution
         Device, threads and progress bars.
     """
@@ -57,7 +57,7 @@ class FitSettings:
         Parameters
         ----------
         parameters : mapping
-            From names to values, as `get_params` returns them.
+            Parameters by name, as returned by `get_params`.
 
         Raises
         ------
@@ -106,7 +106,7 @@ def _check_text(text: Any) -> None:
         raise TypeError(f"{choices}, got a {type(text).__name__}.")
     if text not in _TEXT_CHOICES:
         raise ValueError(
-            f"{choices}, got {text!r}. Texts of single cases go to fit(text=...)."
+            f"{choices}, got {text!r}. Pass texts of single cases to fit(text=...)."
         )
 
 

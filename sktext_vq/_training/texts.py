@@ -1,4 +1,4 @@
-"""Texts that a network is trained with: of classes and cases, as word vectors."""
+"""Training texts about classes and cases, as word vectors."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def encode_training_texts(
     data : TrainingData
         Series, labels, and texts of cases if there are any.
     text : "auto", "labels", "captions", mapping or None
-        Parameter of the estimator: where texts come from.
+        Parameter `text` of the estimator.
     prompt_forms : sequence of str
-        Forms of prompts of classes.
+        Forms of class prompts.
     sampling_rate : float or None
         Timepoints per second, for captions.
     encoder : TextEncoder
-        Computes vectors of words.
+        Encoder of words.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def encode_training_texts(
     Raises
     ------
     ValueError
-        If texts of classes are asked for without classes.
+        If class texts are requested without labels.
     ImportError
         If the encoder needs a package that is not installed. With ``text="auto"``,
         training continues without text, with a warning.
@@ -89,7 +89,7 @@ def encode_training_texts(
     if case_texts is None:
         by_class = isinstance(text, Mapping) or text == "labels"
         if by_class and labels is None:
-            raise ValueError(f"text={text!r} needs labels: pass y to fit.")
+            raise ValueError(f"text={text!r} requires labels: pass y to fit.")
         if labels is not None and not by_class and text == "auto":
             by_class = are_words(labels)
         by_caption = text in ("auto", "captions")
@@ -115,8 +115,8 @@ def encode_training_texts(
             if text != "auto":
                 raise
             warnings.warn(
-                f"Training continues without text, since {error} Pass text=None to "
-                "choose this.",
+                f"Training continues without text: {error} Pass text=None to disable "
+                "this warning.",
                 stacklevel=find_stack_level(),
             )
             return None
@@ -129,7 +129,7 @@ def _encode(
     n_cases: int,
     encoder: TextEncoder,
 ) -> TrainingTexts:
-    """Encode texts of classes and of cases, each different one once."""
+    """Encode texts of classes and unique texts of cases."""
     unique, inverse = np.unique(np.array(case_texts, dtype=object), return_inverse=True)
     case_text = np.full(n_cases, -1, np.int64)
     if len(case_texts):
@@ -156,14 +156,14 @@ def check_case_texts(texts: Any, n_cases: int) -> list[str]:
 def prompts_of_classes(
     names: list[str], own: Mapping[Any, Any] | None, forms: Sequence[str]
 ) -> tuple[list[str], NDArray[np.intp]]:
-    """Describe classes by prompts.
+    """Collect the prompts of classes.
 
     Parameters
     ----------
     names : list of str
-        Classes.
+        Names of classes.
     own : dict, optional
-        Texts of the user, in place of those of the bank.
+        User-defined texts, which replace those of the bank.
     forms : sequence of str
         Forms of prompts.
 
@@ -176,7 +176,7 @@ def prompts_of_classes(
     Raises
     ------
     ValueError
-        If a class has no text among those of the user.
+        If a class has no user-defined text.
     """
     bank = PromptBank()
     if own is not None:
@@ -191,13 +191,13 @@ def prompts_of_classes(
 
 
 def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:
-    """Cut texts into sentences, and encode the words of each different one.
+    """Split texts into sentences, and encode the words of unique sentences.
 
     Parameters
     ----------
     texts : sequence of str
     encoder : TextEncoder
-        A table of vectors knows whole texts only, so that these are not cut.
+        Encoder of words. If it is a table of vectors, texts are not split.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Training of the model with skorch: losses, steps, and how training ends."""
+"""Training of the model with skorch."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from sktext_vq.nn.batches import TrainingBatch
 from sktext_vq.nn.model import DualBranchModel
 
 _CODE_RATE, _RATE = 3e-2, 1e-3
-_STEPS = 8  # per epoch at least, where there are cases enough
+_STEPS = 8  # minimum number per epoch, if there are enough cases
 _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 128, 8, 2**17
 
 
 class _Cases(Dataset[int]):
-    """Indices of cases; batches are built when they are needed."""
+    """Indices of cases, for which batches are built on demand."""
 
     def __init__(self, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -56,7 +56,7 @@ class _Cases(Dataset[int]):
 
 
 class _Net(NeuralNet):
-    """skorch net whose batches are cases, with the losses of the model."""
+    """skorch net with indices of cases as input, and the losses of the model."""
 
     def __init__(
         self,
@@ -85,14 +85,14 @@ class _Net(NeuralNet):
         return {**step, "loss": self.processes.mean(step["loss"])}
 
     def infer(self, x: TrainingBatch, **fit_params: Any) -> Any:
-        return self.module_(x)  # a named tuple would be taken for several arguments
+        return self.module_(x)  # skorch would unpack a named tuple to several arguments
 
     def _prepare(self, cases: Tensor, training: bool) -> tuple[TrainingBatch, Tensor]:
-        """Return the batch of some cases, on the device, and the cases."""
+        """Return the batch of some cases on the device, and the cases."""
         return to_device(self.batches.build(cases, training), self.device), cases
 
     def update_codebook(self, cases: Tensor) -> None:
-        """Update the codes by what both branches match with them."""
+        """Update the codes with the matches of both branches."""
         model, generator = self.module_, self.batches.generator
         updates = model.auxiliary["codebook_updates"]
         part, share = self.processes.part(cases)
@@ -116,7 +116,7 @@ class _Net(NeuralNet):
         terms = {name: float(y_pred[name].detach()) for name in y_pred if self._share}
         for name, mean in self.processes.mean_of_each(terms).items():
             self.history.record_batch(f"{prefix}_{name}", mean)
-        if not y_pred:  # nothing that the losses are about is in this batch
+        if not y_pred:  # no loss can be computed for this batch
             return next(self.module_.parameters()).sum() * 0
         losses = [self.weights[name] * term for name, term in y_pred.items()]
         return torch.stack(losses).sum() * self._share
@@ -140,46 +140,47 @@ def train(
     Parameters
     ----------
     model : DualBranchModel
-        Left on the CPU, with the weights of the epoch of least validation loss, or
-        without one those of the last epoch.
+        Model to train. Training ends on the CPU, with the weights of the epoch with the
+        lowest validation loss, or of the last epoch without validation cases.
     batches : BatchBuilder
-        What it learns from.
+        Builder of training batches.
     train_cases, valid_cases : ndarray of int
-        Cases to learn from, and cases that decide when to stop; the second may be
-        empty: then training runs for all epochs.
+        Training cases, and cases for early stopping. Without the latter, training runs
+        for all epochs.
     weights : dict
         Weight of every loss.
     max_epochs : int
-        At most so many passes over the training cases.
+        Maximum number of passes over the training cases.
     device : str
-        The parameter of the estimator.
+        Parameter of the estimator.
     verbose : int
         1 shows a progress bar.
     checkpoint : Checkpoint, optional
-        Where to write the state of training, and to go on from.
+        File to write the state of training to, and to resume from.
     sample_weight : ndarray of shape (n_train,), optional
-        Weights of the training cases: an epoch draws cases in proportion.
+        Weights of the training cases, with which they are sampled in each epoch.
 
     Returns
     -------
     list of dict
-        Losses and seconds of each epoch that ended.
+        Losses and seconds of each complete epoch.
 
     Warns
     -----
     ConvergenceWarning
-        If losses or weights stop being finite: weights are those of epochs before.
+        If losses or weights become NaN or infinite. The best weights of earlier epochs
+        are restored.
     UserWarning
-        If it was interrupted: weights are those of epochs before.
+        If training is interrupted. The best weights of earlier epochs are restored.
 
     Raises
     ------
     FloatingPointError
-        If they are not finite in the first epoch.
+        If losses or weights become NaN or infinite in the first epoch.
     KeyboardInterrupt
-        If it was interrupted in the first epoch.
+        If training is interrupted in the first epoch.
     ValueError
-        If the checkpoint is of a training that started otherwise.
+        If the checkpoint belongs to a fit with other initial weights.
     OSError
         If the checkpoint cannot be written.
     """
@@ -248,7 +249,7 @@ def train(
 
 
 def _batch_size(batches: BatchBuilder, n_cases: int) -> int:
-    """Return how many cases a step looks at."""
+    """Return the batch size."""
     size = int(np.clip(n_cases // _STEPS, _MIN_BATCH, _MAX_BATCH))
     if batches.selected is None:  # windows of all series of a batch are in memory
         n_values = batches.panel.n_channels * batches.panel.n_timepoints
@@ -257,8 +258,8 @@ def _batch_size(batches: BatchBuilder, n_cases: int) -> int:
 
 
 def _run(net: _Net, cases: NDArray[np.int64], keep: BestWeights) -> bool:
-    """Train for the epochs that are left; return whether it ended before its time."""
-    # Not net.fit, which takes an interrupt for the end of training.
+    """Train for the remaining epochs; return whether training was interrupted."""
+    # Not net.fit, which treats an interrupt as the end of training.
     try:
         net.notify("on_train_begin", X=None, y=None)
         net.fit_loop(_Cases(cases), epochs=net.max_epochs - keep.n_epochs)
@@ -271,14 +272,14 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestWeights) -> bool:
                 "the closed form."
             ) from None
         warnings.warn(
-            f"{error} Training ended there, with the weights of epoch "
-            f"{keep.best_epoch}. Scale the input to moderate values for more.",
+            f"{error} Training was stopped, and the weights of epoch {keep.best_epoch} "
+            "were restored. Scale the input to moderate values to train longer.",
             ConvergenceWarning,
             stacklevel=find_stack_level(),
         )
         return True
     except KeyboardInterrupt:
-        # Processes that train together are at different places of a step.
+        # Processes that train together are interrupted at different points of a step.
         if not keep.n_epochs or net.processes.count > 1:
             raise
         warnings.warn(

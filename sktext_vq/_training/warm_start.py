@@ -1,4 +1,4 @@
-"""Codes and weights of a fitted estimator, for the next one to start from."""
+"""Warm start from the codes and weights of a fitted estimator."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class WarmStart:
     Parameters
     ----------
     tokenizer : ShapeTokenizer
-        Has the codes.
+        Tokenizer with the codes.
     model : DualBranchModel or None
-        Trained network; None for the closed form.
+        Trained network; None if fitted in closed form.
     channels : sequence of str
         Names of the channels of the tokenizer.
     labels : ndarray or None
@@ -51,18 +51,19 @@ class WarmStart:
         labels: NDArray[Any] | None,
         text_encoder: TextEncoder,
     ) -> None:
-        """Set the weights that training of a model starts with.
+        """Set the initial weights of a model.
 
-        Weights that do not depend on channels, classes or features are copied. Weights
-        of features are copied where both models select the feature of the same channel,
-        if all channels have the same names; otherwise they are means over the channels
-        that select it. Features that were not selected before start at 0. Weights of
-        channels are treated alike, and those of classes are matched by label.
+        Weights that do not depend on channels, classes or features are copied. If all
+        channels have the same names, weights of the features that both models select
+        are copied. Otherwise, weights of a feature are averaged over the channels for
+        which it is selected. Weights of features that were not selected before are 0.
+        Weights of channels are copied or averaged likewise, and weights of classes are
+        matched by label.
 
         Parameters
         ----------
         model : DualBranchModel
-            Not trained, with the codes of `tokenizer`.
+            Untrained model with the codes of `tokenizer`.
         channels : sequence of str
             Names of the channels of its tokenizer.
         labels : ndarray or None
@@ -99,7 +100,7 @@ class WarmStart:
 
 
 def _dependencies(model: nn.Module, name: str) -> set[str]:
-    """Return what a parameter depends on, from the tables of its modules."""
+    """Return the dependencies of a parameter, from the tables of its modules."""
     found: set[str] = set()
     path = name.split(".")
     for i in range(len(path)):
@@ -114,19 +115,19 @@ def _dependencies(model: nn.Module, name: str) -> set[str]:
 def _mean_over_groups(
     known: Tensor, source: DualBranchModel, model: DualBranchModel, n_dims: int
 ) -> Tensor:
-    """Return weights of groups of channels, each the mean over the source's groups."""
+    """Return weights of channel groups, all set to the mean over groups of `source`."""
     groups = known.unflatten(0, (len(source.decoder.log_usage), -1))
     n_groups = len(model.decoder.log_usage)
     return groups.mean(dim=0).repeat(n_groups, *[1] * (n_dims - 1))
 
 
 class _FeatureMatch:
-    """Which features of one model are those of another.
+    """Correspondence between the features of two models.
 
     Parameters
     ----------
     model, source : DualBranchModel
-        The model to initialise, and the one that weights come from.
+        Model to initialise, and model from which weights are copied.
     same_channels : bool
         Whether channels correspond one to one.
     """
@@ -153,7 +154,7 @@ class _FeatureMatch:
 
 
 def _feature_keys(model: DualBranchModel, with_channel: bool) -> NDArray[np.int64]:
-    """Return a number for each feature; those of equal kind, view, ... are equal."""
+    """Return an integer for each feature: its kind, view, dilation and item."""
     layout = model.tokenizer.layout
     where = layout.locate(model.selected.numpy())
     dilation = np.array(layout.dilations)[where.length]
@@ -168,7 +169,7 @@ def _feature_keys(model: DualBranchModel, with_channel: bool) -> NDArray[np.int6
 def _match_labels(
     labels: NDArray[Any] | None, source_labels: NDArray[Any] | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the positions of the labels that both models have, in each."""
+    """Return the positions of common labels in both models."""
     if labels is None or source_labels is None:
         return np.zeros(0, np.intp), np.zeros(0, np.intp)
     rows = {label: row for row, label in enumerate(source_labels.tolist())}

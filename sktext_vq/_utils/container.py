@@ -131,11 +131,11 @@ def unpack(
                 f"version is {version}, but sktext_vq {__version__} reads format "
                 f"versions up to {file_format.version}. Upgrade sktext_vq."
             )
-        raise file_format.damaged(path, f"its version is {text!r}")
+        raise file_format.damaged(path, f"its format version is {text!r}")
     document = metadata.get("document", "")
     found = hashlib.sha256(document.encode("utf-8", "replace")).hexdigest()
     if found != metadata.get("document_sha256"):
-        raise file_format.damaged(path, "its metadata do not match their checksum")
+        raise file_format.damaged(path, "its metadata does not match its checksum")
     try:
         arrays = safetensors.numpy.load(data)
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
@@ -146,7 +146,7 @@ def unpack(
     except INVALID_CONTENT as error:
         raise file_format.invalid(path, error) from error
     if arrays.keys() != digests.keys():
-        raise file_format.damaged(path, "its tensors are not those in its metadata")
+        raise file_format.damaged(path, "its tensors do not match its metadata")
     for name, array in arrays.items():
         if digest(array) != digests[name]:
             raise file_format.damaged(
@@ -184,7 +184,9 @@ def _read_metadata(file_format: FileFormat, data: bytes, path: Path) -> dict[str
             f"{path} is a safetensors file, but not a {file_format.name} of sktext_vq."
         )
     if not all(isinstance(value, str) for value in metadata.values()):
-        raise file_format.damaged(path, "its metadata are not strings")
+        raise file_format.damaged(
+            path, "its metadata contains values that are not strings"
+        )
     if len(data) < 8 + size + max(ends, default=0):
         raise file_format.damaged(path, "it is truncated")
     return metadata

@@ -38,7 +38,7 @@ def split_frame(frame: Any) -> tuple[NDArray[Any], list[Any]]:
     if frame.index.nlevels > 2:
         raise ValueError(
             f"X has an index of {frame.index.nlevels} levels. A data frame of series "
-            "needs two levels, case and time."
+            "requires two levels, case and time."
         )
     if any((codes < 0).any() for codes in frame.index.codes):
         raise ValueError("X has missing cases or times in its index.")
@@ -62,7 +62,7 @@ def _from_nested(X: Any) -> list[Any]:
     for (case, channel), cell in np.ndenumerate(X.to_numpy()):
         if getattr(cell, "ndim", 0) != 1:
             raise TypeError(
-                f"X is a nested data frame (sktime's 'nested_univ'), but has a "
+                "X is a nested data frame (sktime's 'nested_univ'), but has a "
                 f"{type(cell).__name__} as case {case}, channel {channel} (counted "
                 "from 0). All cells must be one-dimensional series."
             )

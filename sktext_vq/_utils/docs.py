@@ -126,8 +126,8 @@ prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
     "other_parameters": """
 max_epochs : int, default=20
     Maximum number of passes over the training series. With at least 50 cases, a
-    fifth of the cases is held out for early stopping. 0 skips training and keeps
-    the closed form, which takes seconds.
+    fifth of the cases is held out for early stopping. 0 skips training of the
+    network, so that `fit` takes seconds and only the closed form is computed.
 loss_weights : dict, optional
     Weights of losses in training, by name, which replace the defaults; 0 disables a
     loss. See :mod:`sktext_vq.nn.losses` for available losses.
@@ -138,14 +138,15 @@ channel_names : sequence of str, optional
     Names of channels, used in feature names and captions. By default the column
     names, if X consists of data frames with column names.
 gravity : {"append", "replace"}, dict or None, default="append"
-    Channels in a frame of reference defined by gravity, which do not depend on the
-    rotation of a device about the vertical; see :class:`~sktext_vq.nn.GravityFrame`.
-    ``"append"`` adds these channels to each sensor with three axes, if the axes are
-    recognised by channel names such as ``acc_x``, ``acc_y`` and ``acc_z`` and one
-    sensor shows the vertical. ``"replace"`` also removes the axes, for sensors that
-    may be worn elsewhere at prediction; postures can then not be distinguished by
-    the axis that points up. A dict from names of sensors to three channels, by name
-    or index, appends channels for these sensors. None adds no channels.
+    Channels in a frame of reference defined by gravity, which do not depend on
+    the rotation of a device about the vertical; see
+    :class:`~sktext_vq.nn.GravityFrame`. ``"append"`` adds these channels to each
+    sensor with three axes, if the axes are recognised by channel names such as
+    ``acc_x``, ``acc_y`` and ``acc_z`` and the vertical can be estimated from one
+    sensor. ``"replace"`` also removes the axes, for sensors that may be worn
+    elsewhere at prediction; postures can then not be distinguished by the axis
+    that points up. A dict from names of sensors to three channels, by name or
+    index, appends channels for these sensors. None adds no channels.
 augment : dict, optional
     Sizes of random changes to copies of the training series. Copies are used in
     feature selection and by the ridge classifier, not in training of the network.
@@ -161,13 +162,14 @@ sampling_rate : float, optional
 random_state : int, RandomState or None, default=None
     Seed or generator, for reproducible fits. Global random states are not changed.
 device : str, default="auto"
-    Torch device; ``"auto"`` is a GPU if available. With ``"accelerate"``, processes
-    started by ``accelerate launch`` with the same data train together, each on its
-    device and with a part of every batch.
+    Torch device; ``"auto"`` selects a GPU if available. With ``"accelerate"``,
+    processes started by ``accelerate launch`` with the same data train together,
+    each on its device and with a part of every batch.
 n_jobs : int or None, default=None
     Number of threads, as in joblib. None uses the number of threads of torch
     (``torch.set_num_threads``), or that of the joblib context. With a dask or ray
-    context, the workers of the cluster predict and transform, unless `n_jobs` is 1.
+    context, prediction and transformation run on the workers of the cluster,
+    unless `n_jobs` is 1.
 verbose : int, default=0
     1 shows progress.
 """,
@@ -181,10 +183,12 @@ training_stage_ : {"closed form", "trained", "trained with text"}
 history_ : list of dict
     Losses and seconds of each epoch of training.
 codebook_use_ : dict
-    Evenness and agreement of the use of codes by both branches after training; see
+    How evenly each branch uses the codes after training, and how similar the use
+    by both branches is; see
     :meth:`sktext_vq.nn.Codebook.metrics`.
 prompts_ : list of str or None
-    Texts that the network was trained with; of prompts, the first of each class.
+    Texts that the network was trained with; for prompts, only the first of each
+    class.
 channel_names_ : list of str
     Names of the channels.
 channel_groups_ : dict
@@ -208,7 +212,7 @@ ax : Axes, optional
 """,
     "cmap": """
 cmap : str or Colormap, default="PuOr_r"
-    Colormap; its middle colour stands for the mean.
+    Colormap; its middle colour represents the mean.
 """,
     "lifts": """
 codes : array-like of shape (n_shown,), optional

@@ -60,8 +60,8 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 def replace_file(path: Path, content: bytes) -> Path:
     """Write a file atomically: write a temporary file and rename it.
 
-    An existing file keeps its permissions and, where the system allows, its owner. The
-    target of a symbolic link is replaced, not the link.
+    An existing file keeps its permissions and, if the system allows this, its owner.
+    The target of a symbolic link is replaced, not the link.
 
     Raises
     ------

@@ -83,7 +83,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Strings:
-    """List of strings, whose length may be the name of a size."""
+    """List of strings. Its length may be given as the name of a size."""
 
     size: str | None = None
     optional: bool = False

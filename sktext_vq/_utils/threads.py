@@ -33,7 +33,7 @@ def single_thread() -> Iterator[None]:
 
 
 def _limit_threads() -> Any:
-    torch.get_num_threads()  # initialises the thread, which would later undo the limit
+    torch.get_num_threads()  # a later initialisation would undo the limit
     return threadpool_limits(1, user_api="openmp")
 
 

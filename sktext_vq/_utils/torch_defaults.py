@@ -1,4 +1,4 @@
-"""Default settings of torch, whatever the caller has set."""
+"""Default settings of torch, regardless of the settings of the caller."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def check_text(names: Iterable[Any], called: str) -> None:
 def label_text(label: Any) -> str:
     """Convert a label to text, such that 1, 1.0 and ``"1"`` are equal.
 
-    Labels of one file may be numbers and those of another file text.
+    Labels may be numbers in one file and text in another.
     """
     if isinstance(label, float | np.floating) and float(label).is_integer():
         return str(int(label))

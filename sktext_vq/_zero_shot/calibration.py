@@ -133,8 +133,9 @@ def _evaluate(
 ) -> tuple[_Split, Array]:
     """Score held-out cases with the seen classes `out` treated as unseen.
 
-    Predictions are correct or not given that cases are known to be seen or unseen. Also
-    returns log-losses among unseen classes for each inverse temperature.
+    Cases of seen classes are predicted among seen classes only, and cases of unseen
+    classes among unseen classes only. Also returns log-losses among unseen classes for
+    each inverse temperature.
     """
     rest = np.setdiff1d(np.arange(len(spreads)), out)
     middle = part.centres[rest].mean(axis=0)

@@ -35,9 +35,9 @@ class CandidateTexts:
     names : list of str
         Names of candidates.
     texts : list of (str, int, str)
-        View, class and text. Classes are numbered, training classes before candidates.
+        View, index of the class, and text. Training classes precede candidates.
     without_texts : list of str
-        Candidates without texts from the user.
+        Candidates without user-defined texts.
     """
 
     known: list[str]
@@ -62,16 +62,16 @@ class CandidateTexts:
         `views`, of shape (n_views, n_classes, text_dim), are embeddings of the texts.
         """
         return [
-            *_doubts_of_names(self.known, self.names, self.without_texts),
+            *_name_warnings(self.known, self.names, self.without_texts),
             *self.warnings_of_distant(views),
-            *_doubts_of_ties(
+            *_tie_warnings(
                 views[:, len(self.known) :], self.names, self.seen, self.without_texts
             ),
         ]
 
     def warnings_of_distant(self, views: NDArray[np.float64]) -> list[str]:
         """Return warnings about unseen candidates with texts unlike known texts."""
-        return _doubts_of_strangers(views[0], self.known, self.names)
+        return _distance_warnings(views[0], self.known, self.names)
 
 
 def read_candidates(
@@ -98,8 +98,8 @@ def read_candidates(
     without = [name for name in known if name not in own]
     if without and not are_words(without):
         raise ValueError(
-            "Zero-shot prediction needs texts about training classes, but labels "
-            f"{known} are not words. Set text={{label: texts}} before fit."
+            "Zero-shot prediction requires texts about training classes, but labels "
+            "{known} are not words. Set text={{label: texts}} before fit."
         )
     found = texts_of_classes(known, own, prompt_forms)
     without_texts = names
@@ -116,12 +116,10 @@ def read_candidates(
     return CandidateTexts(known, names, found, without_texts)
 
 
-def _doubts_of_names(
-    known: list[str], names: list[str], silent: list[str]
-) -> list[str]:
+def _name_warnings(known: list[str], names: list[str], silent: list[str]) -> list[str]:
     """Return warnings about a single candidate and about likely misspellings.
 
-    Names in `silent` have no texts from the user.
+    Names in `silent` have no user-defined texts.
     """
     doubts = []
     if len(names) == 1:
@@ -143,7 +141,7 @@ def _doubts_of_names(
     return doubts + _first(slips, "candidates may be misspelled")
 
 
-def _doubts_of_strangers(
+def _distance_warnings(
     vectors: NDArray[np.float64], known: list[str], names: list[str]
 ) -> list[str]:
     """Return warnings about unseen candidates with texts unlike known texts."""
@@ -162,7 +160,7 @@ def _doubts_of_strangers(
     )
 
 
-def _doubts_of_ties(
+def _tie_warnings(
     views: NDArray[np.float64],
     names: list[str],
     seen: NDArray[np.int64],
@@ -193,7 +191,7 @@ def _doubts_of_ties(
 
 
 def _first(doubts: list[str], what: str) -> list[str]:
-    """Return the first of many warnings and their number."""
+    """Return the first warnings, followed by their number if there are more."""
     if len(doubts) <= _MAX_SHOWN:
         return doubts
     return [*doubts[:_MAX_SHOWN], f"{len(doubts)} {what}."]

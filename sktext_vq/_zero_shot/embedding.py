@@ -47,10 +47,10 @@ class ZeroShotSpace:
     mean over views of the texts, weighted by kernel alignment with the centres (Cortes
     et al., JMLR 2012).
 
-    Among unseen candidates, a series is assigned to the nearest. Calibrated stacking
-    (Chao et al., ECCV 2016) decides between seen and unseen candidates. The bias is a
-    quantile of the novelty of held-out series of seen classes, chosen by treating some
-    of the seen classes as unseen.
+    Among unseen candidates, a series is assigned to the nearest one. Calibrated
+    stacking (Chao et al., ECCV 2016) decides between seen and unseen candidates. The
+    bias is a quantile of the novelty of held-out series of seen classes, chosen by
+    treating some of the seen classes as unseen.
 
     Attributes
     ----------

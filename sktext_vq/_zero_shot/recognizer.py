@@ -61,7 +61,7 @@ class ZeroShotRecognizer:
     labels : list of str
         Training classes.
     texts : dict
-        Texts of the user about training classes; may be empty.
+        User-defined texts about training classes; may be empty.
     prompt_forms : tuple of str
         Forms of prompts.
     """
@@ -105,7 +105,7 @@ class ZeroShotRecognizer:
 
         def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, Any]:
             own = features[:, selected]
-            # With torch, whose number of threads is limited in calling threads.
+            # torch is used because its number of threads is limited in calling threads.
             points = torch.from_numpy(head.scaler(own)).double() @ basis
             return points.numpy() - self.space.centre, head.probabilities(own)
 
@@ -131,7 +131,7 @@ class ZeroShotRecognizer:
             return class_views(candidates.texts, candidates.n_classes, encoder)
 
     def warn(self, candidates: CandidateTexts, views: NDArray[np.float64]) -> None:
-        """Issue all warnings about the candidates as one."""
+        """Issue all warnings about the candidates as a single warning."""
         doubts = candidates.warnings(views)
         if doubts:
             warnings.warn(" ".join(doubts), stacklevel=find_stack_level())

@@ -25,19 +25,19 @@ _STRONGEST_TINT = 0.5
 _LEAST_NAMED = 0.05  # of the largest contribution
 _ROOM_FOR_CODE, _ROOM_FOR_SIGNED = 5.5, 11.0  # percent of the width of a phone
 _MAX_FACTOR = 1_000_000  # times as probable; larger factors are not shown
-_MOST_BYTES = 3_500_000  # of all drawings, about
+_MOST_BYTES = 3_500_000  # approximate maximum for all drawings
 _BYTES_OF_POINT, _BYTES_OF_CHANNEL = 20, 2500
 
 
 def n_that_fit(panel: Panel, n_examples: int) -> int:
-    """Return how many cases to draw, such that the page does not become too large."""
+    """Return the number of cases to draw, limited by the size of the page."""
     n_points = min(panel.n_timepoints, MAX_POINTS) * _BYTES_OF_POINT
     size = min(panel.n_channels, _MAX_CHANNELS) * (n_points + _BYTES_OF_CHANNEL)
     return max(min(n_examples, max(_MOST_BYTES // size, 2)), 0)
 
 
 def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
-    """Choose misclassified cases, up to one half, then others; most probable first."""
+    """Choose up to one half misclassified cases, then others, most probable first."""
     true, probabilities = answers.true, answers.probabilities
     predicted = answers.predicted
     if true is None:
@@ -242,7 +242,7 @@ class _OneCase:
                 own["start"], own["length"], own["code"], strict=True
             )
         ]
-        # The last token may reach back over the one before.
+        # The last token may overlap the previous one.
         ends = [*(start for _, start, *_ in keys[1:]), length]
         segments = [
             self._segment(key, end, length, placed.get(key), most)
@@ -274,7 +274,7 @@ class _OneCase:
         contribution: float | None,
         most: float,
     ) -> dict[str, Any]:
-        """Where a token is drawn, in percent of the width, and what it says."""
+        """Return position in percent of the width, code and contribution of a token."""
         _, start, lasting, number_of_code = key
         code = self.codes[number_of_code]
         end = min(start + lasting, end)
@@ -303,7 +303,7 @@ class _OneCase:
 
 
 def _room(width: float, least: float) -> str:
-    """Return whether a number fits always, on wide screens only, or never."""
+    """Return the screens on which a number fits: "always", "wide", or "" for none."""
     if width >= least:
         return "always"
     return "wide" if width >= least / 2 else ""

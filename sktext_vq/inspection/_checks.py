@@ -16,14 +16,14 @@ from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
 _UNBALANCED = 3  # ratio of cases of the largest class to those of the smallest
-_FEW = 5  # cases of a class whose scores are rough
+_FEW = 5  # cases of a class, for precise scores
 _NAMED = 5  # names in a list
 
 
 def describe_data(
     estimator: VQTextClassifier | VQTextTransformer, panel: Panel, answers: Answers
 ) -> dict[str, Any]:
-    """Measure the series, over all, by channel and by class."""
+    """Summarise the series, in total, by channel and by class."""
     rate = estimator.sampling_rate
     low, high = int(panel.lengths.min()), int(panel.lengths.max())
     lasting = time(high, rate)
@@ -161,8 +161,8 @@ def _repeated(
 
     found = [
         f"{n_extra} of {len(prints)} series {'is a' if n_extra == 1 else 'are'} "
-        f"duplicate{'' if n_extra == 1 else 's'}: {listed(groups)}. Scores count each "
-        "of them."
+        f"duplicate{'' if n_extra == 1 else 's'}: {listed(groups)}. Each of them "
+        "counts in the scores."
     ]
     if true is not None:
         at_odds = [each for each in groups if len(set(true[each].tolist())) > 1]

@@ -23,12 +23,12 @@ from sktext_vq.panel import Panel
 from sktext_vq.text import PromptBank, are_words
 from sktext_vq.transformer import VQTextTransformer
 
-_N_COLOURS = 7  # of the palette in the template; one more, grey, is for what is left
+_N_COLOURS = 7  # in the palette of the template; other shapes are grey
 _FAMILIES = {"fast wave": "wave", "step up": "rise", "step down": "fall"}
 _MAX_TEXTS = 12
 _MAX_ROOMY, _MAX_COMPACT = 10, 40  # classes in a confusion matrix of either form
-_N_PAIRS = 20  # in a list, where there are more classes
-_N_OTHERS = 3  # classes that one is taken for
+_N_PAIRS = 20  # in a list, if there are more classes
+_N_OTHERS = 3  # most frequent wrong predictions of a class
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,7 +286,7 @@ def guiding_texts(
     if texts is None:
         return None
     by_class = _texts_of_classes(estimator)
-    # Only the first text of each class is saved: if it differs, so do the others.
+    # Only the first text of each class is saved. If it differs, others are unknown.
     if by_class and [first for first, *_ in by_class.values()] != list(texts):
         by_class = None
     return {
@@ -321,7 +321,7 @@ def _texts_of_classes(
 def known_labels(
     estimator: VQTextClassifier | VQTextTransformer,
 ) -> NDArray[Any] | None:
-    """Return the class labels of an estimator, or None if it was fitted without."""
+    """Return the class labels of an estimator, or None if there are no labels."""
     if isinstance(estimator, VQTextClassifier):
         return estimator.classes_
     statistics = estimator.code_statistics_

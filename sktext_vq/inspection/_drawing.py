@@ -12,11 +12,11 @@ MAX_POINTS = 600  # more than the width of a line on most screens
 
 
 def limits(values: NDArray[Any]) -> tuple[float, float]:
-    """Return the lowest and highest value to draw, which differ."""
+    """Return the lowest and the highest value to draw, which are always different."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if high > low:
         return low, high
-    margin = 1 + abs(low) / 2  # of a constant: enough to tell it from a huge one
+    margin = 1 + abs(low) / 2  # of a constant; large enough for any value
     return low - margin, high + margin
 
 
@@ -26,8 +26,8 @@ def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
     Parameters
     ----------
     values : ndarray of shape (n_timepoints,)
-        Each is drawn in the middle of its share of the width. Of more than 600, the
-        lowest and highest of neighbours are kept.
+        Values to draw at equal distances. If there are more than 600, only minima and
+        maxima of neighbouring values are drawn.
     low, high : float
         Values at the bottom and at the top.
 
@@ -40,14 +40,14 @@ def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
     values = np.asarray(values, dtype=np.float64)
     if len(values) > MAX_POINTS:
         time, values = _thin(time, values)
-    # Halved before they are subtracted, as huge values would overflow.
+    # Halved before subtraction, because the difference of huge values would overflow.
     share = (values / 2 - low / 2) / (high / 2 - low / 2)
     height = HEIGHT * (0.96 - 0.92 * share)
     found = []
     bounds = np.flatnonzero(np.diff(np.isfinite(values), prepend=False, append=False))
     for start, end in bounds.reshape(-1, 2).tolist():
         points = [f"{time[i]:.1f},{height[i]:.1f}" for i in range(start, end)]
-        # A line of one point is drawn as a dot if it has an end.
+        # A repeated point is drawn as a dot.
         found.append(" ".join(points if len(points) > 1 else points * 2))
     return found
 
@@ -55,7 +55,7 @@ def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
 def _thin(
     time: NDArray[Any], values: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Keep the lowest and highest value of each stretch, in order of time."""
+    """Keep the lowest and the highest value of each stretch, sorted by time."""
     kept = []
     for part in np.array_split(np.arange(len(values)), MAX_POINTS // 2):
         known = part[np.isfinite(values[part])]

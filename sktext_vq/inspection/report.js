@@ -1,4 +1,4 @@
-// Adds search, order and filters to a page that says all of it without this script.
+// Adds search, sorting and filters to a page that is complete without this script.
 (() => {
   "use strict";
 
@@ -16,7 +16,7 @@
     function sort() {
       const key = order.value;
       const sign = smallestFirst.has(key) ? 1 : -1;
-      // What is not known comes last.
+      // Unknown values come last.
       const rank = (card) => (card.dataset[key] ? sign * card.dataset[key] : Infinity);
       const compare = (a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0);
       list.append(...(key ? [...cards].sort(compare) : cards));
@@ -88,7 +88,7 @@
     section.addEventListener("keydown", (event) => {
       const { key, target } = event;
       const modified = event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
-      // There arrows have another use.
+      // In these elements, arrow keys have another use.
       const scrolls = target.matches(".scroll") && target.scrollWidth > target.clientWidth;
       const busy = scrolls || target.matches("select");
       if (modified || busy || !(key in keys)) return;
@@ -117,14 +117,14 @@
   ];
   for (const tools of document.querySelectorAll(".tools")) tools.hidden = false;
 
-  /** Make sure that the target of a link is to be seen. */
+  /** Make the target of a link visible. */
   function reveal(hash) {
     const target = document.getElementById(hash.slice(1));
     for (const part of parts) part(target);
     return target;
   }
 
-  // Before the browser goes there.
+  // Before the browser scrolls to the target.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");
     if (link) reveal(link.hash);

@@ -52,11 +52,11 @@ def write_report(
 ) -> Path:
     """Write an HTML report about a fitted estimator.
 
-    The report is one HTML file that needs no network and no other files. It contains
-    scores and warnings, series with the contributions of their tokens, the codebook,
-    the texts used in training, and losses. Search, filters and arrow keys need
-    JavaScript; all other parts work without it. An existing file is replaced once the
-    new one is complete.
+    The report is a single HTML file that requires no network access and no other files.
+    It contains scores and warnings, series with the contributions of their tokens, the
+    codebook, the texts used in training, and losses. Search, filters and arrow keys
+    need JavaScript; all other parts work without it. An existing file is replaced
+    atomically.
 
     Parameters
     ----------
@@ -69,14 +69,14 @@ def write_report(
     path : path-like
         File to write.
     X_train : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-        Training series, if available: series of X that are among them are reported.
+        Training series, if available, to report series of X that were used in training.
     groups : array-like of shape (n_cases,), optional
         Group of each case, such as the person it comes from, for scores by group.
     case_names : array-like of shape (n_cases,), optional
-        Name of each case. By default those in the index of a data frame, or else
-        numbers from 0.
+        Name of each case. By default, names are taken from the index of a data frame,
+        or are numbers from 0.
     title : str, optional
-        Heading of the page. By default it names the estimator.
+        Heading of the page. By default, it contains the class of the estimator.
     n_examples : int, default=40
         Number of series to draw: up to one half misclassified, from each pair of
         classes in turn, and then correctly classified ones from each class. Fewer if
@@ -85,15 +85,15 @@ def write_report(
     Returns
     -------
     Path
-        The file.
+        Path of the file.
 
     Raises
     ------
     TypeError
-        If estimator has another class, y of a classifier is None or mixes types, or
-        `path` or `n_examples` has the wrong type.
+        If `estimator` is not a VQTextClassifier or VQTextTransformer, `y` is None for a
+        classifier or has mixed types, or `path` or `n_examples` has the wrong type.
     NotFittedError
-        If it is not fitted.
+        If the estimator is not fitted.
     ValueError
         If X, y, X_train, groups and case_names do not match each other or the
         estimator, or `n_examples` is below 0.
@@ -127,13 +127,13 @@ def write_report(
         str(each.message) for each in caught if issubclass(each.category, DriftWarning)
     ]
     with warnings.catch_warnings():
-        # They are on the page.
+        # The warnings are shown on the page.
         warnings.simplefilter("ignore", DriftWarning)
         answers = _answer(estimator, X, y, panel)
         content = _fill(estimator, panel, training, answers, about, drift, n_examples)
     title = title or f"Report of a {type(estimator).__name__}"
     page = _template().render(title=title, **content)
-    # Labels may have half a surrogate pair, which UTF-8 cannot hold.
+    # Labels may contain unpaired surrogates, which UTF-8 cannot encode.
     return replace_file(path, page.encode("utf-8", "replace"))
 
 
@@ -158,7 +158,7 @@ def _fill(
         "version": __version__,
         "style": Markup(_read("report.css")),
         "script": Markup(script),
-        # No other script may run, whatever labels contain.
+        # No other script may run, regardless of the content of labels.
         "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
         "model": repr(estimator),
         "stage": estimator.training_stage_,
@@ -212,7 +212,7 @@ def _answer(
     """Check labels, and predict probabilities with a classifier."""
     if isinstance(estimator, VQTextClassifier):
         if y is None:
-            raise TypeError("write_report needs y, the labels, to score a classifier.")
+            raise TypeError("write_report requires y to score a classifier.")
         labels, true = _check_y(y, panel, estimator.classes_)
         return Answers(labels, true, estimator.predict_proba(X))
     if y is None:
@@ -264,7 +264,7 @@ def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
 def _check_y(
     y: Any, panel: Panel, classes: NDArray[Any] | None
 ) -> tuple[list[Any], NDArray[np.int64]]:
-    """Return all labels, the classes first, and the index of each case's label."""
+    """Return all labels, classes first, and the index of the label of each case."""
     y = check_column(y, "y", panel).tolist()
     known = [] if classes is None else classes.tolist()
     # Labels may be numbers in one file and text in another.

@@ -1,4 +1,4 @@
-"""Networks: torch modules that know nothing of scikit-learn, files or text."""
+"""Networks: torch modules that are independent of scikit-learn, files and text."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ _AUXILIARY = {
     "SegmentRefiner": ("segments", "SegmentRefiner"),
 }
 
-if not TYPE_CHECKING:  # type checkers would take every name for defined
+if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> Any:
         """Import a part that is off by default at its first use."""

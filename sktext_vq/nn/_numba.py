@@ -1,8 +1,8 @@
-"""Windows matched and counted in one pass, compiled with numba.
+"""Matching and counting of windows in one pass, compiled with numba.
 
-The same as `cut_windows`, `Codebook.score` and `ShapeTokenizer._count` do one after the
-other, and several times as fast: a block of windows stays in the fastest cache, and a
-chosen code is added to its bins in place of a product with 0 and 1.
+The result is that of `cut_windows`, `Codebook.score` and `ShapeTokenizer._count` in
+sequence, several times faster: a block of windows stays in the fastest cache, and a
+chosen code is added to its bins directly instead of by a matrix product.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sktext_vq.nn.constants import (
 Array = NDArray[np.float32]
 
 _BINS = LEVEL_BINS
-assert _BINS == SCALE_BINS and N_MATCHES == 4  # written out below
+assert _BINS == SCALE_BINS and N_MATCHES == 4  # unrolled below
 _BLOCK = 128  # windows at a time
-_LANES = 16  # numbers in the widest registers
-_NONE = np.float32(-1e30)  # what no score is below
-# Rows of a block of windows: eight points of their shapes, and
+_LANES = 16  # numbers per vector register
+_NONE = np.float32(-1e30)  # lower than any score
+# Rows of a block of windows, after the eight points of their shapes.
 _OFFSET, _SCALE, _HIDDEN, _BEST, _ROWS = 8, 9, 10, 11, 12
 
-# What leaves results the same for finite numbers, but for the last bits.
+# Optimisations that change finite results in the last bits only.
 _MATH = {"contract", "reassoc", "nsz", "nnan", "ninf"}
 
 
@@ -40,13 +40,13 @@ def _compiled(function: Any) -> Any:
     options: dict[str, Any] = {"nogil": True, "fastmath": _MATH, "error_model": "numpy"}
     try:
         return njit(cache=True, **options)(function)
-    except RuntimeError:  # no folder that a compiled copy can be kept in
+    except RuntimeError:  # no writable folder for the cache
         return njit(**options)(function)
 
 
 @_compiled
 def _smooth(series: Array, spacing: int, sums: Array, means: Array) -> None:
-    """Mean of so many timepoints from each one on, from sums over powers of two."""
+    """Compute moving means of `spacing` timepoints from sums over powers of two."""
     n_timepoints = len(series)
     n_means = n_timepoints - spacing + 1
     sums[:] = series
@@ -68,7 +68,7 @@ def _smooth(series: Array, spacing: int, sums: Array, means: Array) -> None:
 
 @_compiled
 def _cut(means: Array, spacing: int, n: int, block: Array) -> None:
-    """Shapes, offsets and scales of n consecutive windows."""
+    """Compute shapes, offsets and scales of n consecutive windows."""
     for k in range(N_POINTS):
         points = means[k * spacing :]
         for w in range(n):
@@ -98,7 +98,7 @@ def _share(
     lower: Array,
     upper: Array,
 ) -> None:
-    """Bin below each value, its share of it, and that of the next one; see `shares`."""
+    """Distribute each value over two neighbouring bins; see `shares`."""
     zero, one = np.float32(0), np.float32(1)
     for w in range(n):
         value = values[w]
@@ -126,13 +126,13 @@ def _match(
     chosen: NDArray[np.int32],
     matches: Array,
 ) -> None:
-    """Best code of each window in a head, and best score of each code so far."""
+    """Find the best code of each window in a head, and update best scores of codes."""
     for w in range(_BLOCK):
         block[_BEST, w] = _NONE
         chosen[head, w] = head * size
     last = (head + 1) * size - 1
     for j in range(head * size, last + 1, 2):
-        k = min(j + 1, last)  # two codes at a time, since shapes are loaded once
+        k = min(j + 1, last)  # two codes at a time, so shapes are loaded once
         first, second = np.int32(j), np.int32(k)
         p0, p1, p2, p3 = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
         p4, p5, p6, p7 = codes[j, 4], codes[j, 5], codes[j, 6], codes[j, 7]
@@ -166,7 +166,7 @@ def _compare(
 ) -> None:
     """Count windows whose scores for each code are above its knots.
 
-    Scores are computed once more: :func:`_match` is slower if it has to keep them.
+    Scores are computed again, because :func:`_match` would be slower if it stored them.
     """
     zero, one, both = np.float32(0), np.float32(1), np.float32(1 + 256)
     for j in range(len(codes)):
@@ -174,7 +174,7 @@ def _compare(
         e, f, g, h = codes[j, 4], codes[j, 5], codes[j, 6], codes[j, 7]
         less = half_norms[j]
         p, q, r, s = knots[0, j], knots[1, j], knots[2, j], knots[3, j]  # ascending
-        # Two counts in each number: they are at most 128, and such numbers are exact.
+        # Each number holds two counts of at most 128, which float32 represents exactly.
         often = seldom = zero
         for w in range(_BLOCK):
             x = a * block[0, w] + b * block[1, w] + c * block[2, w] + d * block[3, w]
@@ -203,11 +203,12 @@ def _add(
     parts: Array,
     sums: Array,
 ) -> None:
-    """Share each window out over the bins of its codes."""
+    """Distribute each window over the bins of its codes."""
     for w in range(n):
         level, scale = bins[0, w], _BINS + bins[1, w]
         a, b, c, d = parts[0, w], parts[1, w], parts[2, w], parts[3, w]
-        # Heads inside, since neighbouring windows often have the same code.
+        # The inner loop is over heads, because neighbouring windows often have the same
+        # code.
         for head in range(n_heads):
             j = chosen[head, w]
             sums[j, level] += a
@@ -218,7 +219,7 @@ def _add(
 
 @_compiled
 def _greatest(values: Array) -> None:
-    """Greatest of the values in each row, written to the first column."""
+    """Write the maximum of each row to its first column."""
     for j in range(len(values)):
         for w in range(_LANES):
             most = values[j, w]
@@ -237,7 +238,7 @@ def _greatest(values: Array) -> None:
 def _finish(
     sums: Array, total: np.float32, matches: Array, turned: Array, features: Array
 ) -> None:
-    """Turn sums into roots of frequencies, and add best matches."""
+    """Convert sums to square roots of frequencies, and add best matches."""
     zero, tiny, back = np.float32(0), np.float32(1e-6), np.float32(1e-3)
     n_codes = len(sums)
     share = np.float32(1) / total
@@ -253,7 +254,7 @@ def _finish(
 
 
 @_compiled
-def count_windows(  # noqa: C901 (one pass is what makes it fast)
+def count_windows(  # noqa: C901 (a single pass is fastest)
     series: Array,
     valid: Array,
     spacing: int,
@@ -268,33 +269,33 @@ def count_windows(  # noqa: C901 (one pass is what makes it fast)
     offset: Array,
     scale: Array,
 ) -> None:
-    """Histograms of all windows of one length.
+    """Compute histograms of all windows of one length.
 
     Parameters
     ----------
     series : ndarray of shape (n_series, n_timepoints), float32
-        Series, channels of a case after each other. At least one window long.
+        Series of at least one window; the channels of a case are consecutive rows.
     valid : ndarray of shape (n_series, n_windows), float32
-        1 for windows that count, 0 for others; no rows: all of them count.
+        1 for valid windows, 0 for others. If there are no rows, all windows are valid.
     spacing : int
         Timepoints averaged for each of the eight points of a window.
     codes : ndarray of shape (n_codes, 8), float32
         Codes, head by head.
     n_heads : int
-        Heads of as many codes each.
+        Number of heads, all with the same number of codes.
     level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32
         Knots of the ramps.
     match_knots : ndarray of shape (n_channels, N_MATCHES, n_codes), float32
-        What scores have to be above to be counted, or nothing of shape (n_channels, 0,
-        n_codes): matches are not among the features then.
+        Scores above which matches are counted. An array of shape (n_channels, 0,
+        n_codes) excludes matches from the features.
     features : ndarray of shape (n_cases, n_features), float32
-        Written: histograms of levels and of scales, and best matches, at one of the
-        places that each channel has; and after those of all channels, how often codes
-        match better than each knot.
+        Output: histograms of levels and of scales, and best matches, at the given place
+        of each channel. The shares of windows above each knot of matches follow after
+        those of all channels.
     place, n_places : int
-        Which one, and how many there are.
+        Index of the place, and number of places of each channel.
     offset, scale : ndarray of shape (n_series, n_windows), float32
-        Written: attributes of the windows.
+        Output: attributes of the windows.
     """
     n_series, n_timepoints = series.shape
     n_channels = len(level_knots)

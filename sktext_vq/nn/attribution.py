@@ -1,4 +1,4 @@
-"""From contributions of features back to the windows that they count."""
+"""Attribution of contributions of features to timepoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.nn.windows import Batch, Windows
 
-_LEAST = 1e-6  # windows in all; less is rounding
+_LEAST = 1e-6  # smaller totals are rounding errors
 
 
 @torch.inference_mode()
@@ -22,20 +22,21 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
     batch : Batch
         One series.
     contributions : Tensor of shape (n_features,)
-        Of all features of :meth:`ShapeTokenizer.forward`.
+        Contributions of all features of :meth:`ShapeTokenizer.forward`.
 
     Returns
     -------
     Tensor of shape (n_channels, n_timepoints), float64
-        What each timepoint contributes. Sums to what histograms and matches do, but not
-        summaries, which are in no place. What a feature contributes is shared by the
-        windows that it counts, in proportion; of a best match, by that window alone. A
-        window shares it evenly over its timepoints.
+        Contribution of each timepoint. The sum is the contribution of histograms and
+        matches; summaries are excluded, because they have no position in time. The
+        contribution of a feature is divided among the windows that it counts, in
+        proportion to their weights; for a best match, this is a single window. The
+        contribution of a window is divided evenly among its timepoints.
     """
     counted, matched, _ = tokenizer.layout.split(contributions.double())
     rows = torch.cat([counted, matched], dim=3)
     n_channels = tokenizer.n_channels
-    # Slopes: what begins at a timepoint, less what ended before it.
+    # Slopes: contributions that start at a timepoint minus those that ended before.
     n_timepoints = batch.series.shape[2]
     slopes = torch.zeros(n_channels, n_timepoints + 1, dtype=torch.float64)
     batch = tokenizer.extend(batch)
@@ -50,7 +51,8 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
             totals = members.sum(dim=2)
             is_there = totals > _LEAST
             each = torch.where(is_there, rows[c, v, d] / totals.clamp_min(_LEAST), 0)
-            # Counted by rounding alone, in code that rounds otherwise: by any window.
+            # Features counted only due to different rounding in compiled code are
+            # divided among all windows.
             loose = rows[c, v, d][~is_there].sum() / n_windows
             at = (torch.einsum("rk,rkw->w", each, members) + loose) / length
             slopes[c, :n_windows] += at
@@ -61,7 +63,7 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
 def _members(
     tokenizer: ShapeTokenizer, windows: Windows, scores: Tensor, v: int, d: int, c: int
 ) -> Tensor:
-    """How much each window counts for each feature of one channel, view and length.
+    """Return weights of windows in the features of a channel, view and length.
 
     Returns
     -------
@@ -88,7 +90,7 @@ def _members(
 
 
 def _ramps(values: Tensor, knots: Tensor) -> Tensor:
-    """Ramps between knots, from all ones to all zeros; see `histograms.shares`."""
+    """Return ramps between knots, from ones to zeros; see `histograms.shares`."""
     low, width = knots[:-1, None], knots.diff().unsqueeze(1)
     inner = ((values - low) / width).clamp(0, 1)
     ends = torch.ones_like(values).unsqueeze(0)

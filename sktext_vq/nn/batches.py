@@ -1,4 +1,4 @@
-"""What the network computes losses from, and what it computes on the way."""
+"""Inputs and intermediate outputs of the network in training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sktext_vq.nn.windows import Batch
 
 
 class SignalFeatures(NamedTuple):
-    """Features of series, and how they use the codes."""
+    """Features of series, and their usage of the codes."""
 
     selected: Tensor  # (n_cases, n_selected), standardised
     usage: Tensor  # (n_cases, n_groups, n_heads, n_symbols), frequencies
@@ -26,7 +26,7 @@ class SegmentBatch(NamedTuple):
     start: Tensor  # (n_cases, n_channels, n_segments), in timepoints
     length: Tensor
     known: Tensor  # bool, False for padding
-    observed: Tensor | None  # as series
+    observed: Tensor | None  # same shape as series
     ends: Tensor  # (n_cases,) int64, ends of the series
     case: Tensor  # (n_cases,) int64, positions in the training batch
     keep_text: Tensor  # (n_cases,) bool, False where text is dropped
@@ -42,9 +42,9 @@ class DigitBatch(NamedTuple):
 
 
 class TrainingBatch(NamedTuple):
-    """Cases, and the texts about them."""
+    """Cases and the texts about them."""
 
-    signal: SignalFeatures | None  # None where training changes features
+    signal: SignalFeatures | None  # None if training changes features
     series: Batch | None = None  # to compute features from
     first_window: int = 0  # start of the first window
     classes: Tensor | None = None
@@ -69,11 +69,11 @@ class TextOutputs(NamedTuple):
 
 @dataclass
 class Outputs:
-    """What the network computed for a batch before its losses."""
+    """Outputs of the network for a batch, from which losses are computed."""
 
     signal: SignalFeatures
     embedded: Tensor  # (n_cases, dim), unit vectors
     class_logits: Tensor | None  # (n_cases, n_classes)
     texts: list[TextOutputs]
-    # Attributes of segments, (n_cases, n_tokens, N_POINTS + 4), and which are known.
+    # Attributes of segments, (n_cases, n_tokens, N_POINTS + 4), and a mask of padding.
     tokens: tuple[Tensor, Tensor] | None = None

@@ -1,4 +1,4 @@
-"""The shared codebook: abstract shapes of eight points, in heads of a few codes."""
+"""The shared codebook: shapes of eight points, divided into heads."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ BRANCHES = ("signal", "text")
 
 MIN_CODES_PER_HEAD = 16
 
-# Maximum distance of a code from the window that it was seeded with, as a share of its
-# norm. Shapes of codes that move farther do not occur in the data.
+# Maximum distance of a code from its initial window, relative to the norm of the
+# window. Codes that move farther have shapes that do not occur in the data.
 MAX_SHIFT = 0.15
 
-# Straight-through gradients see codes this near to the best one, in units of the
-# score <shape, code> - |code|^2 / 2.
+# Temperature of straight-through gradients, in units of the score <shape, code> -
+# |code|^2 / 2.
 CODE_TEMPERATURE = 0.5
 
 _MIN_COLUMNS = 32
 _DECAY = 0.99  # of the average usage, per update
-_USED = 0.1  # of the share that each code would get if all were used alike
+_USED = 0.1  # threshold for used codes, relative to uniform usage
 
 
 def count_heads(n_codes: int) -> int:
-    """Return how many heads of equal size share ``n_codes``.
+    """Return the number of heads of equal size for ``n_codes`` codes.
 
-    A window is matched once per head, so that several small heads describe it by
-    several shapes; heads of fewer than 16 codes describe it too coarsely.
+    A window is assigned one code per head, so several small heads describe it by
+    several shapes. Heads of fewer than 16 codes are too coarse.
     """
     most = max(1, n_codes // MIN_CODES_PER_HEAD)
     return max(heads for heads in range(1, most + 1) if n_codes % heads == 0)
@@ -43,16 +43,17 @@ class Codebook(nn.Module):
     n_codes : int
         Number of codes.
     code_dim : int
-        Points of a code.
+        Number of points of a code.
 
     Attributes
     ----------
     seeds : Tensor of shape (n_codes, code_dim)
         Codes before training: real windows, scaled.
     shift : Parameter of shape (n_codes, code_dim)
-        What training learns, bounded to ``MAX_SHIFT`` of a code's length.
+        Learned change of the codes. Its effect is bounded by ``MAX_SHIFT`` times the
+        norm of a code.
     usage : Tensor of shape (2, n_codes), float64
-        Moving average of the share of each branch's matches that each code got, in the
+        Moving average of the share of each code in the matches of a branch, in the
         order of ``BRANCHES``; 0 before the first update.
     n_heads : int
         Codes ``k * n_codes / n_heads`` and following form head ``k``.
@@ -77,28 +78,28 @@ class Codebook(nn.Module):
 
     @property
     def codes(self) -> Tensor:
-        """Codes as trained, of shape (n_codes, code_dim), each with mean zero."""
+        """Current codes, of shape (n_codes, code_dim), each with mean 0."""
         reach = MAX_SHIFT * self.seeds.norm(dim=1, keepdim=True)
         shift = self.shift - self.shift.mean(1, keepdim=True)
-        # Shortens a shift smoothly to less than `reach`, whatever its direction.
+        # The norm of the change is smoothly bounded by `reach`.
         return self.seeds + reach * shift / (1 + shift.square().sum(1, True)).sqrt()
 
     def seed(self, shapes: Tensor, generator: torch.Generator) -> None:
-        """Choose the codes among real windows, by k-means++ in each head.
+        """Choose the codes from windows by k-means++, separately for each head.
 
         Parameters
         ----------
         shapes : Tensor of shape (n_windows, code_dim)
             Scaled windows of the training series.
         generator : torch.Generator
-            Source of randomness; the global one is left alone.
+            Source of randomness; the global random state is not changed.
 
         References
         ----------
-        Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding",
-        SODA 2007; here by the root of the distance in place of its square, which gives
-        frequent shapes more codes, so that codes are used more evenly. No Lloyd steps
-        follow: real windows classify better than means.
+        Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA
+        2007. Here, the square root of the distance replaces its square, which assigns
+        more codes to frequent shapes, so that codes are used more evenly. No Lloyd
+        steps follow, because codes that are windows classify better than means.
         """
         size = self.n_codes // self.n_heads
         heads = []
@@ -137,7 +138,7 @@ class Codebook(nn.Module):
         return scores[:, :n_columns].reshape(-1, *points.shape[1:])
 
     def assign(self, scores: Tensor, temperature: float | None = None) -> Tensor:
-        """Choose one code per head. Reads and writes no state.
+        """Choose one code per head. The state of the codebook is not changed.
 
         Parameters
         ----------
@@ -150,7 +151,7 @@ class Codebook(nn.Module):
         Returns
         -------
         Tensor of shape (n_codes, ...)
-            1 for chosen codes, else 0.
+            1 for chosen codes, otherwise 0.
         """
         heads = scores.unflatten(0, (self.n_heads, -1))
         best = heads.amax(dim=1, keepdim=True)
@@ -167,7 +168,8 @@ class Codebook(nn.Module):
         Parameters
         ----------
         counts : Tensor of shape (2, n_codes), float64
-            Matches of each branch; a branch without any keeps its average.
+            Numbers of matches by branch. The average of a branch without matches is not
+            changed.
         """
         totals = counts.sum(1)
         seen = totals > 0
@@ -177,17 +179,17 @@ class Codebook(nn.Module):
         self.usage[seen] = torch.where(first, shares, before.lerp(shares, 1 - _DECAY))
 
     def metrics(self) -> dict[str, float]:
-        """Return how the branches use and share the codes; nan without matches.
+        """Return statistics of the usage of codes; NaN for branches without matches.
 
         Returns
         -------
         dict of str to float
-            For each branch, ``<branch>_perplexity``, the exponential of the entropy
-            of its usage over `n_codes`, which is 1 if it uses all codes alike; and
-            ``<branch>_used``, the share of codes that it uses at least a tenth as
-            often as that. ``overlap`` is 1 for branches that use the same codes
-            equally often and 0 for branches without a code in common: 1 minus the
-            Jensen-Shannon divergence in bits.
+            For each branch, ``<branch>_perplexity`` is the exponential of the entropy
+            of its usage divided by `n_codes`, which is 1 for uniform usage, and
+            ``<branch>_used`` is the share of codes with at least a tenth of uniform
+            usage. ``overlap`` is 1 minus the Jensen-Shannon divergence in bits: 1 if
+            the branches use the same codes equally often, and 0 if they have no code in
+            common.
         """
         usage = self.usage / self.usage.sum(1, keepdim=True)  # nan if never observed
         entropies = torch.special.entr(usage).sum(1)
@@ -203,13 +205,13 @@ class Codebook(nn.Module):
 
 def finite_rows(vectors: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     """Return the matches whose vector and weights are finite."""
-    # Rows are taken out, not multiplied by 0, since 0 * nan is nan.
+    # Rows are removed rather than multiplied by 0, because 0 * nan is nan.
     usable = vectors.isfinite().all(1) & weights.isfinite().all(1)
     return vectors[usable], weights[usable]
 
 
 def _plus_plus(points: Tensor, n_chosen: int, generator: torch.Generator) -> Tensor:
-    """Choose points in proportion to the root of their distance from those before."""
+    """Choose points by k-means++ with square roots of distances."""
     chosen = [int(torch.randint(len(points), (1,), generator=generator))]
     distance = (points - points[chosen[0]]).square().sum(1)
     for _ in range(n_chosen - 1):
@@ -218,7 +220,7 @@ def _plus_plus(points: Tensor, n_chosen: int, generator: torch.Generator) -> Ten
             threshold = torch.rand(1, generator=generator, dtype=torch.float64)
             index = int(torch.searchsorted(total, threshold * total[-1], right=True))
             index = min(index, len(points) - 1)
-        else:  # fewer different windows than codes: duplicates share their windows
+        else:  # fewer different windows than codes, so codes are duplicated
             index = int(torch.randint(len(points), (1,), generator=generator))
         chosen.append(index)
         distance.clamp_max_((points - points[index]).square().sum(1))

@@ -1,4 +1,4 @@
-"""Features of series in compiled code, where numba is installed."""
+"""Features of series in compiled code, if numba is installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @functools.cache
 def load_kernels() -> ModuleType | None:
-    """Return the compiled code, or None where numba is missing or does not compile."""
+    """Return the compiled functions, or None if numba is missing or disabled."""
     try:
         from numba import config
 
@@ -37,11 +37,11 @@ def count_compiled(
     Parameters
     ----------
     tokenizer : ShapeTokenizer
-        Fitted.
+        Fitted tokenizer.
     batch : Batch
-        Series, with the channels that the frame adds.
+        Series, including the channels that the gravity frame adds.
     kernels : module
-        From `load_kernels`.
+        Compiled functions from `load_kernels`.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def count_compiled(
     codes = tokenizer.codebook.codes.numpy()
     observed, lengths = tokenizer.gaps(batch)
     for v, view in enumerate(tokenizer.views(batch.series)):
-        # Another layout would be compiled anew.
+        # Arrays with another memory layout would be compiled separately.
         series = view.reshape(-1, n_timepoints).contiguous().numpy()
         for d, dilation in enumerate(tokenizer.dilations):
             n_windows = n_timepoints - dilation * N_POINTS + 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-N_POINTS = 8  # points of a window, whatever its length
+N_POINTS = 8  # points of a window of any length
 SCALE_FLOOR = 0.05  # in standard deviations; keeps flat windows flat
 VIEWS = ("value", "change")
 LEVEL_BINS = 4
@@ -13,4 +13,4 @@ MATCH_QUANTILES = (0.3, 0.6, 0.85, 0.97)
 N_MATCHES = len(MATCH_QUANTILES)
 N_QUANTILES = 7
 N_SUMMARIES = 2 * (N_QUANTILES + 2)  # of levels and of scales, with mean and deviation
-TRAINING_STEP = 4  # training uses every fourth start, from a random one
+TRAINING_STEP = 4  # training uses every fourth start, from a random start

@@ -1,4 +1,4 @@
-"""Channels that stay the same however a sensor is turned about the vertical."""
+"""Channels that do not depend on the rotation of a sensor about the vertical."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from sktext_vq.nn.windows import Batch
 
 PARTS = ("vertical", "horizontal", "norm")
 RELATIVE = tuple(f"{part}, relative" for part in PARTS)
-# Below this share of mean in a sensor's root mean square there is no steady direction.
+# Minimum ratio of the mean of a sensor to its root mean square for a steady direction.
 _LEAST_STEADY = 0.5
-# Share of the usual movement that is added to that of a series, which others are over.
+# Share of the usual movement that is added to the divisor of relative channels.
 FLOOR = 0.1
 
 
 class GravityFrame(nn.Module):
-    """Add channels of each sensor in a frame that gravity gives.
+    """Add channels in a frame of reference defined by gravity.
 
-    The sensor whose mean is the largest share of its root mean square tells where up
-    is: the direction of its mean over a series. Each sensor gets three more channels:
-    its part along that direction, the size of what is left, and its norm. They do not
-    depend on how a device was turned about the vertical, if its sensors turn together.
+    The vertical is the direction of the mean of one sensor over a series: the sensor
+    whose mean is largest relative to its root mean square. Three channels are added for
+    each sensor: its component along the vertical, the norm of its horizontal component,
+    and its norm. These channels do not depend on the rotation of a device about the
+    vertical, if its sensors rotate together.
 
-    On request they take the place of the axes, and the same three follow over the size
-    of the movement in the series, which differs from person to person and with where a
-    sensor is worn.
+    Optionally, these channels replace the axes, and the same three channels are also
+    added relative to the amount of movement in the series, which depends on the person
+    and on the position of the sensor.
 
     Parameters
     ----------
     triads : sequence of (int, int, int)
         Channels of the axes of each sensor.
     mean, scale : Tensor of shape (n_channels,)
-        What channels were standardised with.
+        Statistics that standardise the channels.
     alone : bool, default=False
-        Whether new channels take the place of the axes.
+        Whether new channels replace the axes.
 
     Attributes
     ----------
     reference : int or None
-        The sensor that tells where up is; None if no mean is half as large as its root
-        mean square, and no channels are added.
+        Index of the sensor that defines the vertical. If no sensor has a mean of at
+        least half its root mean square, `reference` is None and no channels are added.
     """
 
     triads: Tensor
@@ -72,22 +73,22 @@ class GravityFrame(nn.Module):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """What each sensor gets channels for."""
+        """Names of the channels that are added for each sensor."""
         return PARTS + RELATIVE if self.alone else PARTS
 
     @property
     def others(self) -> list[int]:
-        """Channels that stay as they are."""
+        """Indices of the channels that are not replaced."""
         axes = set(self.triads.flatten().tolist()) if self.alone else set()
         return [c for c in range(len(self.mean)) if c not in axes]
 
     @property
     def n_added(self) -> int:
-        """How many channels are added."""
+        """Number of added channels."""
         return 0 if self.reference is None else len(self.added_mean)
 
     def fit(self, batch: Batch) -> None:
-        """Choose the sensor that tells where up is, and scale the new channels.
+        """Choose the sensor that defines the vertical, and scale the new channels.
 
         Parameters
         ----------
@@ -110,11 +111,11 @@ class GravityFrame(nn.Module):
         centred = (added - mean[:, None]) * seen
         spread = (centred.square().sum((0, 2)) / weight).sqrt()
         self.added_mean.copy_(mean)
-        # The norm of gravity itself is constant but for rounding.
+        # The norm of gravity itself is constant up to rounding.
         self.added_scale.copy_(torch.where(spread > 1e-5 * mean.abs(), spread, 1.0))
 
     def forward(self, batch: Batch) -> Batch:
-        """Add the channels, standardised.
+        """Add standardised channels.
 
         Parameters
         ----------
@@ -124,8 +125,8 @@ class GravityFrame(nn.Module):
         Returns
         -------
         Batch
-            With `n_added` channels more, after `others`. Where an axis is missing, so
-            are they.
+            Series with the channels in `others` and `n_added` new channels, which are
+            missing where an axis of the sensor is missing.
         """
         if self.reference is None:
             return batch
@@ -141,7 +142,7 @@ class GravityFrame(nn.Module):
         return Batch(torch.cat([series, added], dim=1), observed, batch.lengths)
 
     def _vectors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return vectors in their units, and where all axes are observed.
+        """Return vectors in original units, and a mask of observed timepoints.
 
         Returns
         -------
@@ -171,18 +172,18 @@ class GravityFrame(nn.Module):
         up = _mean(vectors[:, reference], seen[:, reference])
         up = up / up.norm(dim=2, keepdim=True).clamp_min(1e-12)
         vertical = (vectors * up.unsqueeze(3)).sum(2)
-        # By Pythagoras, little of a small rest would be left after rounding.
+        # The Pythagorean theorem would be inaccurate for a small remainder.
         rest = vectors - vertical.unsqueeze(2) * up.unsqueeze(3)
         parts = [vertical, rest.norm(dim=2), vectors.norm(dim=2)]
         return torch.stack(parts, dim=2)
 
 
 def _movement(parts: Tensor, seen: Tensor) -> Tensor:
-    """Root of the summed variances of a sensor's parts, (n_cases, n_triads, 1, 1)."""
+    """Return the root of the summed variances of parts, (n_cases, n_triads, 1, 1)."""
     moved = (parts - _mean(parts, seen).unsqueeze(3)).square()
     return _mean(moved, seen).sum(2).sqrt()[:, :, None, None]
 
 
 def _mean(values: Tensor, seen: Tensor) -> Tensor:
-    """Mean over the observed timepoints."""
+    """Return the mean over observed timepoints."""
     return (values * seen).sum(3) / seen.sum(3).clamp_min(1)

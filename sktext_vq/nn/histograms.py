@@ -13,16 +13,16 @@ _FEW_WINDOWS = 16
 
 
 def shares(whole: Tensor, above: Tensor) -> Tensor:
-    """Turn sums of ramps into histograms.
+    """Convert sums of ramps to histograms.
 
-    A ramp is 0 up to a knot, 1 from the next one on, and a straight line between. The
-    difference of neighbouring ramps shares a value between the two knots that it lies
-    between: a histogram of these changes smoothly where one of hard bins jumps.
+    A ramp is 0 up to a knot, 1 from the next knot on, and linear in between.
+    Differences of neighbouring ramps divide a value between its two neighbouring knots,
+    so that histograms change smoothly, unlike those with hard bins.
 
     Parameters
     ----------
     whole : Tensor of shape (n_series, 1, n_codes)
-        What all bins sum to.
+        Sum of all bins.
     above : Tensor of shape (n_series, n_bins - 1, n_codes)
         Sums of ramps, in ascending order.
 
@@ -32,23 +32,23 @@ def shares(whole: Tensor, above: Tensor) -> Tensor:
     """
     lower = torch.cat([whole, above], dim=1)
     upper = F.pad(above, (0, 0, 0, 1))
-    return (lower - upper).clamp_min(0)  # negative by rounding only
+    return (lower - upper).clamp_min(0)  # negative only due to rounding
 
 
 def summarise(values: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean, standard deviation and seven quantiles, from least to greatest.
+    """Compute the mean, the standard deviation and seven quantiles of each series.
 
     Parameters
     ----------
     values : Tensor of shape (n_series, n_windows)
-        Of one window at least.
+        Values of at least one window.
     valid : Tensor of shape (n_series, n_windows), optional
-        0 where a value does not count.
+        0 for values to ignore.
 
     Returns
     -------
     Tensor of shape (n_series, 9)
-        0 for series of which no value counts.
+        Statistics; 0 for series without valid values.
     """
     if valid is None:
         count = values.new_full((len(values), 1), values.shape[1])
@@ -69,18 +69,18 @@ def summarise(values: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def quantiles(values: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
-    """Quantiles of values that occur several times, as `torch.nanquantile` has them.
+    """Compute quantiles of repeated values, as in `torch.nanquantile`.
 
     Parameters
     ----------
     values, counts : Tensor of shape (n_rows, n_values)
-        Counts are integers, 0 for values that are left out.
+        Values and integer counts; values with count 0 are ignored.
     wanted : Tensor of shape (n_quantiles,)
 
     Returns
     -------
     Tensor of shape (n_rows, n_quantiles)
-        0 for rows without any value.
+        Quantiles; 0 for rows without values.
     """
     order = torch.from_numpy(np.argsort(values.numpy(), axis=1))
     ends = counts.gather(1, order).cumsum(1)
@@ -97,17 +97,17 @@ def sort(values: Tensor) -> Tensor:
     """Sort values along the second axis."""
     if values.requires_grad or values.device.type != "cpu":
         return values.sort(dim=1).values
-    # Many times as fast as torch on a CPU.
+    # Many times faster than torch on a CPU.
     return torch.from_numpy(np.sort(values.numpy(), axis=1))
 
 
 def root(counts: Tensor) -> Tensor:
-    """Square root but for a finite slope at 0, which would blow up rounding."""
+    """Compute a square root with a finite slope at 0, which limits rounding errors."""
     return (counts + 1e-6).sqrt() - 1e-3
 
 
 def best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
-    """Best score of each code over the windows of a series; 0 without windows.
+    """Return the best score of each code in each series; 0 without windows.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
     """
     if valid is not None:
         scores = scores.masked_fill(valid == 0, -torch.inf)
-    # Halves against each other are faster than a reduction over the last axis.
+    # Comparing halves is faster than a reduction over the last axis.
     while (n_windows := scores.shape[-1]) > _FEW_WINDOWS:
         half = (n_windows + 1) // 2
         scores = torch.maximum(scores[..., :half], scores[..., n_windows - half :])

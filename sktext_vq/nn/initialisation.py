@@ -16,7 +16,7 @@ def draw_weights(module: nn.Module, generator: torch.Generator | None) -> None:
     ----------
     module : Module
     generator : torch.Generator or None
-        None leaves weights without memory: names and shapes only.
+        If None, weights have only names and shapes, and no memory.
     """
     if generator is None:
         return

@@ -1,4 +1,4 @@
-"""Where the features of a case are: the one home of index arithmetic."""
+"""Positions of features; all index arithmetic is in this module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Values = TypeVar("Values", NDArray[np.generic], torch.Tensor)
 
 
 class Location(NamedTuple):
-    """Where features are, as arrays with a value for each."""
+    """Locations of features, as arrays with one value per feature."""
 
     kind: NDArray[np.int64]  # HISTOGRAMS, MATCHES or SUMMARIES
     channel: NDArray[np.int64]

@@ -1,49 +1,49 @@
-"""Losses of the network. Each has a weight in training; 0 switches it off.
+"""Losses of the network. Each loss has a weight in training; 0 disables the loss.
 
-Formulas of the default losses are here; those of losses that are off by default are in
-:mod:`sktext_vq.nn.auxiliary`, beside the modules that compute them.
+Default losses are defined in this module; losses that are off by default are defined in
+:mod:`sktext_vq.nn.auxiliary`, beside the modules that use them.
 
 =============  ==========================================================
 class          Cross-entropy of the sensor-only head, weighted by class.
-text           Cross-entropy of the texts of a batch under their cosine with
-               the series (InfoNCE: van den Oord et al., 2018; Radford et al.,
-               ICML 2021). With class prompts the texts are those of all
-               classes, so that no text gives away which class is right.
-codes          Cross-entropy from what a text says of the codes to the
-               histograms of its series, as of masked patches to their codes
-               (Bao et al., ICLR 2022).
-affinity       Cross-entropy of the right text among all under the affinity of
-               its codes with those of the series (Hellinger; ours).
-series         Mean squared error of series drawn from their refined
+text           Cross-entropy of the right text among the texts of a batch, by
+               cosines with the series (InfoNCE: van den Oord et al., 2018;
+               Radford et al., ICML 2021). For class prompts, the texts are
+               those of all classes, so that the label is not leaked.
+codes          Cross-entropy between the usage of codes predicted from a text
+               and the histograms of its series, similar to the prediction of
+               codes of masked patches (Bao et al., ICLR 2022).
+affinity       Cross-entropy of the right text among all texts, by the Hellinger
+               affinity between its usage of codes and that of the series.
+series         Mean squared error of series reconstructed from their refined
                segments (VQ-VAE: van den Oord et al., NeurIPS 2017).
-separation     Segments cover a series once (our own, where VQShape keeps
-               segments apart: Wen et al., NeurIPS 2024).
-digits         Cross-entropy of series as digits that the text branch reads, and
-               squared error of the numbers expected under them (LLMTime:
-               Gruver et al., NeurIPS 2023, has the writing).
-contrastive    Cases of a class towards each other in the joint embedding space
+separation     Squared deviation from covering each timepoint once by segments;
+               VQShape (Wen et al., NeurIPS 2024) keeps segments apart instead.
+digits         Cross-entropy of the digits of series encoded by the text branch,
+               and squared error of the predicted numbers (format of LLMTime:
+               Gruver et al., NeurIPS 2023).
+contrastive    Supervised contrastive loss in the joint embedding space
                (Khosla et al., NeurIPS 2020).
-demi_cycle     Each branch into the joint embedding space and back to itself
+demi_cycle     Reconstruction of each branch from the joint embedding space
                (Devillers et al., 2023).
-translation    From a series to the vector of its text; the other way is
-               "codes" (Devillers et al., 2023).
-calibrated     The same, right pairs against wrong ones, bounded (FS-VAE: Wu
-               et al., ICCV 2025).
+translation    Prediction of the vector of a text from its series; "codes" is
+               the opposite direction (Devillers et al., 2023).
+calibrated     Bounded penalty for series whose predicted text vector is nearer
+               to a wrong text (FS-VAE: Wu et al., ICCV 2025).
 fused          Cross-entropy of both heads on top of cross-attention, weighted
                by class.
-distillation   Softened probabilities of the fused heads as a target for the
-               sensor-only head (Hinton et al., 2015).
-codebook       Not a loss: how far each step moves codes towards what both
-               branches matched with them (VQ-VAE's moving averages: van den
-               Oord et al., NeurIPS 2017). Above 0, codes are learned by
-               gradients too; at 0 they stay the windows that they are.
-shape          Where codes are learned: mean squared distance of windows from
-               their codes.
-usage          Where codes are learned: sure choices, and use of all codes
-               (LFQ: Yu et al., ICLR 2024).
-frequency      Above 0, gains of frequency bands are learned in front of the
-               tokenizer; the loss is their squared distance from 1 (FS-VAE,
-               over time in place of features).
+distillation   Divergence of the sensor-only head from the softened
+               probabilities of the fused heads (Hinton et al., 2015).
+codebook       Not a loss, but the rate at which each step moves codes towards
+               the vectors matched with them by both branches (moving averages
+               of VQ-VAE: van den Oord et al., NeurIPS 2017). If positive, codes
+               are also learned by gradients; if 0, codes are not changed.
+shape          Mean squared distance of windows from their codes, if codes are
+               learned.
+usage          Entropy of assignments, which is low for certain assignments and
+               uniform usage, if codes are learned (LFQ: Yu et al., ICLR 2024).
+frequency      Squared distance from 1 of the gains of frequency bands. If
+               positive, gains are learned in front of the tokenizer (FS-VAE,
+               over time instead of features).
 =============  ==========================================================
 """
 
@@ -93,7 +93,7 @@ def text_loss(
     *,
     both_ways: bool = False,
 ) -> Tensor:
-    """Cross-entropy of the right text among all texts, for every series.
+    """Compute the cross-entropy of the right text among all texts.
 
     Parameters
     ----------
@@ -102,13 +102,14 @@ def text_loss(
     texts : Tensor of shape (n_texts, space_dim)
         Unit vectors.
     target : Tensor of shape (n_cases,), int64
-        Which text belongs to a series.
+        Index of the text of each series.
     temperature : float
-        Divides cosines.
+        Divisor of the cosines.
     weight : Tensor of shape (n_texts,), optional
         Weight of each text.
     both_ways : bool, default=False
-        Whether texts look for their series too, where several may be right.
+        Whether to average with the cross-entropy of the opposite direction, from texts
+        to their series. A text may have several series.
 
     Returns
     -------
@@ -127,14 +128,14 @@ def text_loss(
 
 
 def code_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy towards histograms, which get no gradient.
+    """Compute the cross-entropy with histograms as targets without gradients.
 
     Parameters
     ----------
     log_probabilities : Tensor of shape (n_cases, ..., n_symbols)
         Each group, along the last axis, is a distribution over symbols.
     target : Tensor of the same shape
-        Histograms that sum to 1; groups that sum to 0 are left out.
+        Histograms that sum to 1; groups that sum to 0 are ignored.
 
     Returns
     -------
@@ -143,8 +144,8 @@ def code_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
 
     References
     ----------
-    Bao et al., "BEiT: BERT pre-training of image transformers", ICLR 2022, with one
-    code as the target of a patch.
+    Bao et al., "BEiT: BERT pre-training of image transformers", ICLR 2022, where the
+    target of a patch is a single code.
     """
     target = target.detach()
     known = target.sum(-1) > 0
@@ -158,14 +159,13 @@ def code_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
 def reconstruction_loss(
     rebuilt: Tensor, series: Tensor, observed: Tensor | None = None
 ) -> Tensor:
-    """Mean squared error at observed timepoints.
+    """Compute the mean squared error at observed timepoints.
 
     Parameters
     ----------
-    rebuilt, series : Tensor of shape (n_cases, n_channels, n_timepoints)
-    observed : Tensor of a shape that broadcasts to it, optional
-        0 where `series` has a gap or padding, whatever is written there; by default
-        all is observed.
+    rebuilt, series : Tensor of shape (n_cases, n_channels, n_timepoints) observed :
+    Tensor of broadcastable shape, optional
+        0 for gaps and padding of `series`. By default all timepoints are observed.
 
     Returns
     -------
@@ -182,5 +182,5 @@ def reconstruction_loss(
 
 
 def empty_loss(values: Tensor) -> Tensor:
-    """Return 0 with a gradient of 0, whatever the values."""
+    """Return 0 with a gradient of 0, even if values are NaN."""
     return values.flatten()[:0].sum()

@@ -26,14 +26,14 @@ AFFINITY_TEMPERATURE = 0.02  # affinities of usages are between .9 and 1
 
 
 class DualBranchModel(nn.Module):
-    """Histograms of tokens, heads, and an embedding space that series and texts share.
+    """Network with a classification head and a joint space of series and texts.
 
     Parameters
     ----------
     tokenizer : ShapeTokenizer
-        Fitted.
+        Fitted tokenizer.
     selected : Tensor of shape (n_selected,), int64
-        Indices of the features that the heads see.
+        Indices of the features that the heads use.
     mean, scale : Tensor of shape (n_selected,)
         Statistics that standardise selected features.
     usage : Tensor of shape (n_groups, n_heads, n_levels, codes_per_head)
@@ -47,12 +47,13 @@ class DualBranchModel(nn.Module):
     memory : tuple of Tensors, optional
         Vectors, classes and usages of class texts; see :class:`ClassMemory`.
     active_losses : set of str
-        Names of the losses to compute. What only other losses need is not built.
+        Names of the losses to compute. Modules that only other losses need are not
+        built.
     options : mapping, optional
         Arguments of modules in :mod:`sktext_vq.nn.auxiliary`, by name of the module.
     generator : torch.Generator or None
-        Draws initial weights. None leaves weights without memory, so that the model
-        has names and shapes only.
+        Source of initial weights. If None, weights have only names and shapes, and no
+        memory.
     """
 
     selected: Tensor
@@ -60,7 +61,8 @@ class DualBranchModel(nn.Module):
     scale: Tensor
     class_weight: Tensor | None
     # Parameters that depend on features, classes, channels, groups of channels or the
-    # text encoder: a warm start matches them. All modules may have such a table.
+    # text encoder. A warm start matches them by this table, which any module may
+    # define.
     DEPENDS_ON: ClassVar = {
         "class_head": {"classes"},
         "class_head.weight": {"features"},
@@ -95,7 +97,7 @@ class DualBranchModel(nn.Module):
             self.decoder = CodeDecoder(dim, usage, N_POINTS)
         draw_weights(self, generator)
         with torch.no_grad():
-            self.decoder.to_z.weight.zero_()  # starts from the usual usage
+            self.decoder.to_z.weight.zero_()  # initially predicts the mean usage
         self.memory = None if memory is None else ClassMemory(*memory)
         self.tokenizer = tokenizer
         self.register_buffer("selected", selected)
@@ -114,7 +116,7 @@ class DualBranchModel(nn.Module):
         Parameters
         ----------
         features : Tensor of shape (n_cases, n_selected)
-            Standardised.
+            Standardised features.
 
         Returns
         -------
@@ -126,7 +128,7 @@ class DualBranchModel(nn.Module):
     def embed_text(
         self, texts: Texts, rows: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Embed texts in the joint space, and decode how they use the codes.
+        """Embed texts in the joint space, and predict their usage of the codes.
 
         Parameters
         ----------
@@ -158,7 +160,7 @@ class DualBranchModel(nn.Module):
         return {name: found[name] for name in found if name in self.active_losses}
 
     def update_usage(self, batch: TrainingBatch, generator: torch.Generator) -> None:
-        """Update how often both branches use the codes; see :meth:`matches`."""
+        """Update the usage of codes by both branches; see :meth:`matches`."""
         codebook = self.tokenizer.codebook
         counts = torch.zeros_like(codebook.usage)
         for branch, vectors, weights in self.matches(batch, generator):
@@ -175,16 +177,16 @@ class DualBranchModel(nn.Module):
         Parameters
         ----------
         batch : TrainingBatch
-            With series, of which windows of all lengths are sampled, and texts.
+            Batch with texts and series, from which windows of all lengths are sampled.
         generator : torch.Generator
-            Samples windows.
+            Source of randomness for sampling windows.
 
         Yields
         ------
         branch : str
             One of ``BRANCHES``.
         vectors : Tensor of shape (n, N_POINTS)
-            What is matched.
+            Matched vectors.
         weights : Tensor of shape (n, n_codes)
             Chosen codes, or probabilities of codes in each head.
         """
@@ -202,7 +204,8 @@ class DualBranchModel(nn.Module):
             embedded, log_usage = self.embed_text(texts, rows)
             usage = log_usage.exp().unflatten(3, (LEVEL_BINS, -1))  # n g h l k
             z = self.decoder.tokens(embedded)[..., :N_POINTS]
-            # Directions of tokens count, at the length that shapes have.
+            # Tokens are scaled to the norm of shapes, because only their directions
+            # matter.
             z = F.normalize(z, dim=4) * N_POINTS**0.5
             shape = *usage.shape[:4], codebook.n_heads, usage.shape[4]
             weights = usage.new_zeros(shape)

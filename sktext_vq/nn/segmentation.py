@@ -1,4 +1,4 @@
-"""Readable tokens: a series as a sequence of segments that do not overlap."""
+"""Readable tokens: segmentation of series without overlaps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ from torch import Tensor
 
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 
-# A segment has to lower the squared error by as much as two timepoints cost that are
-# one standard deviation of their channel off.
+# Cost of a segment, as squared error: that of two timepoints with an error of one
+# standard deviation of their channel.
 _COST = 2.0
-_STEP = 2  # between borders
-_LEAST_BEND = 1e-9  # of lines; below is rounding
-_LEAST_DEVIATION = 1e-6  # of lines that are divided by it; others are flat
+_STEP = 2  # timepoints between possible borders
+_LEAST_BEND = 1e-9  # of lines; smaller bends are rounding errors
+_LEAST_DEVIATION = 1e-6  # of lines; lines with less are flat
 _SHORTEST = 4
 _LENGTHS_PER_OCTAVE = 4
 _SCORES_PER_BLOCK = 2**21
-# Codes whose standard deviation is below the first are called slight or nearly flat:
-# they describe only segments whose own one is below the second, in those of a channel.
+# Codes with a standard deviation below the first value are called slight or nearly
+# flat. They describe only segments whose standard deviation is below the second value
+# times that of their channel.
 SMALL_SHAPE, _STILL = 0.3, 0.1
 
 
@@ -32,27 +33,27 @@ class Segments(NamedTuple):
     start: Tensor  # (n_series, n_segments) int64; -1 is padding
     length: Tensor  # timepoints
     code: Tensor
-    offset: Tensor  # standardised, as is the scale
+    offset: Tensor  # standardised, like the scale
     scale: Tensor  # standard deviation over the timepoints
 
 
 def decode(
     code: Tensor, offset: Tensor, scale: Tensor, length: int, codes: Tensor
 ) -> Tensor:
-    """Draw tokens of one length as pieces of a series.
+    """Convert tokens of one length to pieces of series.
 
     Parameters
     ----------
     code, offset, scale : Tensor of shape (n_tokens,)
     length : int
-        Timepoints of the pieces.
+        Length of the pieces in timepoints.
     codes : Tensor of shape (n_codes, N_POINTS)
 
     Returns
     -------
     Tensor of shape (n_tokens, length)
-        Straight lines between the points of a shape, at the offset, with the scale as
-        their standard deviation.
+        Linear interpolation between the points of each code, with standard deviation
+        `scale`, plus `offset`.
     """
     lines = codes @ _lines(length, codes)
     deviation = _deviation(lines).unsqueeze(1)
@@ -64,32 +65,32 @@ def decode(
 def cut_segments(
     series: Tensor, codes: Tensor, lengths: Tensor | None = None
 ) -> Segments:
-    """Cut each series into the tokens that rebuild it best.
+    """Segment each series such that its tokens reconstruct it best.
 
-    Dynamic programming over all tilings, with a cost for each segment: long shapes
-    where they fit, short ones where they do not. Borders are even timepoints, and the
-    end of the series. Segments have 4, 6, 8, 10, 12, 14, 16, 20, 24, ... timepoints,
-    four lengths an octave; the last one of a series that ends at an odd timepoint has
-    one less. A series of less than eight timepoints is a single segment.
+    The segmentation is found by dynamic programming, with a fixed cost per segment, so
+    that segments are long where codes fit well. Borders are even timepoints and the end
+    of the series. Segments have 4, 6, 8, 10, 12, 14, 16, 20, 24, ... timepoints, four
+    lengths per octave; the last segment of a series with an odd number of timepoints is
+    shorter by one. A series of fewer than eight timepoints is a single segment.
 
     Parameters
     ----------
     series : Tensor of shape (n_series, n_timepoints)
-        Standardised.
+        Standardised series.
     codes : Tensor of shape (n_codes, N_POINTS)
     lengths : Tensor of shape (n_series,), optional
-        Where series end.
+        Lengths of the series.
 
     Returns
     -------
     Segments
-        In order of time.
+        Segments in temporal order.
     """
     n_series, n_timepoints = series.shape
     if lengths is None:
         lengths = torch.full((n_series,), n_timepoints)
     sizes = _segment_lengths(n_timepoints + 1)
-    # best[:, e]: least cost of covering the first e timepoints.
+    # best[:, e]: minimum cost of covering the first e timepoints.
     best = series.new_full((n_series, n_timepoints + 1), torch.inf)
     best[:, 0] = 0
     choice = torch.zeros(n_series, n_timepoints + 1, dtype=torch.int64)
@@ -120,9 +121,9 @@ def _cover(
     errors: NDArray[np.float32],
     sizes: NDArray[np.int64],
 ) -> None:
-    """Fill in least costs and lengths of last segments at all even ends.
+    """Compute minimum costs and lengths of last segments at all even ends.
 
-    In numpy, since steps are as many as timepoints and small.
+    NumPy is faster than torch for these many small steps.
     """
     rows = np.arange(len(best))
     for end in range(_SHORTEST, best.shape[1], _STEP):
@@ -135,11 +136,11 @@ def _cover(
 
 
 def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segments:
-    """Describe given segments by codes.
+    """Describe segments by codes.
 
-    The offset is the mean of a segment. Code and scale are those that leave the least
-    squared error over its timepoints: for each code the scale is a least squares fit,
-    not below 0. Codes of small shapes are for segments that hardly vary.
+    The offset is the mean of a segment. Code and scale minimise the squared error over
+    its timepoints; for each code, the scale is a non-negative least-squares fit. Nearly
+    flat codes are used only for segments that hardly vary.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segme
 
 
 def _segment_lengths(longest: int) -> Tensor:
-    """Even lengths up to the longest, the same number in each octave."""
+    """Return even lengths up to the longest, with the same number per octave."""
     found = set(range(_SHORTEST, N_POINTS, _STEP))
     octave = N_POINTS
     while octave <= longest:
@@ -196,16 +197,16 @@ def _deviation(lines: Tensor) -> Tensor:
 
 
 def _lines(length: int, like: Tensor) -> Tensor:
-    """Weights of the points at each timepoint, of shape (N_POINTS, length).
+    """Return the weights of the points at each timepoint, (N_POINTS, length).
 
-    Points are means of stretches: half a stretch lies before the first of them.
+    Points are the centres of equal parts, so half a part precedes the first point.
     """
     points = torch.eye(N_POINTS, dtype=like.dtype, device=like.device)
     return F.interpolate(points.unsqueeze(0), size=length, mode="linear").squeeze(0)
 
 
 def _scores(along: Tensor, spread: Tensor, codes: Tensor, lines: Tensor) -> Tensor:
-    """Squared error that each code explains, of shape (n_series, n_codes, n_windows).
+    """Return the squared error explained by codes, (n_series, n_codes, n_windows).
 
     Parameters
     ----------
@@ -219,7 +220,7 @@ def _scores(along: Tensor, spread: Tensor, codes: Tensor, lines: Tensor) -> Tens
     energy = (codes @ lines).square().sum(1, keepdim=True).clamp_min(1e-12)
     scores = torch.matmul(codes / energy.sqrt(), along)
     scores.clamp_min_(0).square_()
-    # Any shape fits a window that is nearly flat: the flattest one shall have it.
+    # Any code fits a nearly flat window, so the flattest code is preferred.
     scores.sub_(SCALE_FLOOR**2 * energy)
     small = _deviation(codes) < SMALL_SHAPE
     if small.any() and not small.all():
@@ -229,18 +230,18 @@ def _scores(along: Tensor, spread: Tensor, codes: Tensor, lines: Tensor) -> Tens
 
 
 def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
-    """Squared error of the best token of each window, of shape (n_series, n_starts)."""
+    """Return squared errors of the best token of each window, (n_series, n_starts)."""
     n_starts = (series.shape[1] - length) // step + 1
     lines = _lines(length, series)
-    # Lines have few bends: sums of products with them are products of their second
-    # differences with doubly running sums.
+    # Lines have few bends, so sums of products with a line are computed from its second
+    # differences and double cumulative sums.
     bends = F.pad(_lines(length, series.double()), (2, 2)).diff(n=2, dim=1)
     at = (bends.abs().amax(dim=0) > _LEAST_BEND).nonzero()
     bends = bends[:, at.squeeze(1)]
     errors = series.new_empty(len(series), n_starts)
     start = step * torch.arange(n_starts)
-    # Of all timepoints at once, long windows would be costly; in double precision,
-    # differences of running sums are as good.
+    # Direct sums over long windows would be slow; in double precision, differences of
+    # cumulative sums are as accurate.
     size = max(1, _SCORES_PER_BLOCK // (len(codes) * n_starts))
     for first in range(0, len(series), size):
         part = series[first : first + size]
@@ -258,12 +259,12 @@ def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
 
 
 def _grid_errors(series: Tensor, codes: Tensor, sizes: Tensor) -> Tensor:
-    """Errors of all windows from even starts, of shape (n_series, n_sizes, n_starts).
+    """Return errors of all windows from even starts, (n_series, n_sizes, n_starts).
 
-    Starts too late for a length are infinitely bad.
+    Errors of windows that exceed the series are infinite.
     """
     n_series, n_timepoints = series.shape
-    centred = series - series.mean(dim=1, keepdim=True)  # for the sake of rounding
+    centred = series - series.mean(dim=1, keepdim=True)  # reduces rounding errors
     n_starts = n_timepoints // _STEP + 1
     errors = series.new_full((n_series, len(sizes), n_starts), torch.inf)
     for index, size in enumerate(sizes.tolist()):
@@ -279,7 +280,7 @@ def _trace_back(choice: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     end = lengths.clone()
     columns = []
     while bool((end > 0).any()):
-        length = choice[rows, end]  # 0 where a series is done
+        length = choice[rows, end]  # 0 for completed series
         columns.append((torch.where(end > 0, end - length, -1), length))
         end = end - length
     columns.reverse()

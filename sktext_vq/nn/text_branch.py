@@ -1,8 +1,8 @@
-"""Text branch: from words to the joint embedding space, and from there to codes.
+"""Text branch: from words to the joint embedding space and to codes.
 
-Text has no offset, scale, start or length, only codes `z`. A text predicts
-how often each code is used: for every group of channels a distribution over codes and
-levels, trained towards the histograms of its series.
+Tokens of texts have no offset, scale, start or length, only vectors `z`. The usage of
+codes is predicted from a text: a distribution over codes and levels for each group of
+channels, with the histograms of the series as target.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from torch import Tensor, nn
 
 from sktext_vq.nn.codebook import Codebook
 
-# What a code means beside what it looks like, in so many numbers.
+# Number of learned values per code, in addition to its shape.
 MEANING_DIM = 8
 _ATTENTION_HEADS = 4
 
 
 class Texts(NamedTuple):
-    """Texts as sequences of sentences, and these as sequences of word vectors."""
+    """Texts as sequences of sentences, which are sequences of word vectors."""
 
     words: Tensor  # (n_sentences, n_words, text_dim)
     known: Tensor  # (n_sentences, n_words) bool, False for padding
     sentences: Tensor  # (n_texts, most_sentences) int64, -1 for padding
 
     def vectors(self) -> Tensor:
-        """Mean of the words of each text, of shape (n_texts, text_dim)."""
+        """Return the mean word vector of each text, of shape (n_texts, text_dim)."""
         words = self.words.masked_fill(~self.known.unsqueeze(2), 0)
         totals, counts = words.sum(1), self.known.sum(1, keepdim=True)
         here = (self.sentences >= 0).unsqueeze(2).to(totals.dtype)
@@ -37,7 +37,7 @@ class Texts(NamedTuple):
 
 
 class TextBranch(nn.Module):
-    """A small transformer over the words of a sentence, and a mean over sentences.
+    """Transformer layer over the words of each sentence, and mean over sentences.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class TextBranch(nn.Module):
         self.input_projection = nn.Sequential(
             nn.Linear(text_dim, dim), nn.LayerNorm(dim)
         )
-        # Dropout would draw from the global random state.
+        # No dropout, because it would draw from the global random state.
         self.mix = nn.TransformerEncoderLayer(
             dim, _ATTENTION_HEADS, 2 * dim, 0.0, batch_first=True, norm_first=True
         )
@@ -69,7 +69,7 @@ class TextBranch(nn.Module):
             Unit vectors.
         sentences : Tensor of shape (n_sentences, dim)
         """
-        # Padding may hold anything, even NaN, which a product with 0 would keep.
+        # Padding may contain NaN, which multiplication by 0 would keep.
         words = texts.words.masked_fill(~texts.known.unsqueeze(2), 0)
         hidden = self.mix(
             self.input_projection(words), src_key_padding_mask=~texts.known
@@ -82,17 +82,18 @@ class TextBranch(nn.Module):
 
 
 class CodeDecoder(nn.Module):
-    """From the joint embedding space to usage of the codes.
+    """Predict the usage of codes from embeddings.
 
-    For each group of channels, level bin and head of the codebook an embedding is
-    decoded into a token `z`. How well codes match it tilts their usual frequency.
+    For each group of channels, level bin and head of the codebook, an embedding is
+    decoded into a token `z`. The mean frequency of each code is multiplied by a factor
+    that depends on how well the code matches the token.
 
     Parameters
     ----------
     dim : int
         Width of the joint embedding space.
     usage : Tensor of shape (n_groups, n_heads, n_levels, codes_per_head)
-        Usual frequencies.
+        Mean usage of the codes.
     code_dim : int
         Points of a code.
     """
@@ -109,27 +110,27 @@ class CodeDecoder(nn.Module):
         self.to_z = nn.Linear(dim, n_groups * n_heads * n_levels * (self.z_dim + 1))
 
     def keys(self, codebook: Codebook) -> Tensor:
-        """Return what tokens are matched with: shapes and meanings, by head."""
-        # Text moves codes by its share in their statistics only: its gradient would
-        # let all texts agree on a few codes.
+        """Return the keys of tokens by head: shapes and learned values of the codes."""
+        # Text changes codes only through the moving averages. With its gradient, all
+        # texts would use the same few codes.
         shapes = codebook.codes.detach().view(*self.meanings.shape[:2], -1)
         return torch.cat([shapes, self.meanings], dim=2)
 
     def tokens(self, embedded: Tensor) -> Tensor:
-        """Decode embeddings into tokens and, last, the lift of their level.
+        """Decode embeddings into tokens, with the lift of the level as last value.
 
         Returns
         -------
         Tensor of shape (n, n_groups, n_heads, n_levels, z_dim + 1)
         """
-        # Unit vectors have entries far below 1.
+        # Scaled, because the entries of unit vectors are far below 1.
         z = self.to_z(embedded * embedded.shape[1] ** 0.5)
         return z.view(len(embedded), *self.log_usage.shape[:3], self.z_dim + 1)
 
     def forward(self, embedded: Tensor, codebook: Codebook) -> Tensor:
-        """Return log-probabilities of (n, n_groups, n_heads, n_levels * size).
+        """Return log-probabilities of shape (n, n_groups, n_heads, n_levels * size).
 
-        They are over the levels and codes of a group and head.
+        Each distribution is over the levels and codes of one group and head.
         """
         tokens = self.tokens(embedded)
         z, lift = tokens[..., :-1], tokens[..., -1:]
@@ -140,17 +141,18 @@ class CodeDecoder(nn.Module):
 class ClassMemory(nn.Module):
     """Attention over the class texts seen in training.
 
-    An unknown wording is compared with every known one, and what their classes look
-    like is mixed into what the network says: the more, the nearer the best of them.
+    A text is compared with all class texts seen in training, and the usage of codes of
+    their classes is mixed into the prediction of the network. The weight of the memory
+    increases with the similarity of the most similar class text.
 
     Parameters
     ----------
     vectors : Tensor of shape (n_texts, text_dim)
         Mean word vectors of the class texts.
     owner : Tensor of shape (n_texts,), int64
-        Their classes.
+        Class of each text.
     usage : Tensor of shape (n_classes, n_groups, n_heads, n_symbols)
-        How classes use the codes.
+        Usage of the codes by each class.
     """
 
     middle: Tensor
@@ -165,7 +167,8 @@ class ClassMemory(nn.Module):
         self.register_buffer("known", F.normalize(vectors - vectors.mean(0), dim=1))
         self.register_buffer("owner", owner)
         self.register_buffer("usage", usage)
-        # Of attention; slope and threshold of trust, in cosines.
+        # Inverse temperature of the attention; slope and threshold of the weight of the
+        # memory, in cosines.
         self.inverse_temperature, self.slope, self.threshold = (
             nn.Parameter(torch.tensor(value)) for value in (8.0, 10.0, 0.3)
         )
@@ -173,17 +176,17 @@ class ClassMemory(nn.Module):
     def forward(
         self, log_usage: Tensor, vectors: Tensor, itself: Tensor | None = None
     ) -> Tensor:
-        """Mix what is remembered into log-probabilities of the same shape.
+        """Mix the usage of similar classes into log-probabilities.
 
         Parameters
         ----------
         log_usage : Tensor of shape (n, n_groups, n_heads, n_symbols)
-            What the network says.
+            Predictions of the network.
         vectors : Tensor of shape (n, text_dim)
             Mean word vectors of the texts.
         itself : Tensor of shape (n,), int64, optional
-            Which known texts they are, to be left out in training: a text would only
-            ever remember itself.
+            Positions of the texts in the memory, in training. They are excluded from
+            the attention, because each text is most similar to itself.
         """
         cosines = F.normalize(vectors - self.middle, dim=1) @ self.known.T
         scores = self.inverse_temperature * cosines

@@ -1,4 +1,4 @@
-"""Signal branch: windows of series become tokens, and tokens become histograms."""
+"""Signal branch: conversion of series to tokens, and of tokens to histograms."""
 
 from __future__ import annotations
 
@@ -26,42 +26,43 @@ from sktext_vq.nn.histograms import best_match, quantiles, root, shares, sort, s
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.windows import Batch, Windows, cut_windows, dilations
 
-# Cases that statistics of windows are read from, and values they may have in all.
+# Maximum numbers of cases and of values for statistics of windows.
 _MAX_SAMPLE_CASES = 512
 _MAX_SAMPLE_VALUES = 2**21
-_MAX_PICKS = 20_000  # windows that knots of levels and scales are read from
-_MAX_RANKED = 4096  # windows that knots of matches are read from
+_MAX_PICKS = 20_000  # windows for knots of levels and scales
+_MAX_RANKED = 4096  # windows for knots of matches
 _SCORES_PER_BLOCK = 2**22
-_LEAST_WIDTH = 1e-3  # of bins, in standard deviations: levels this near are the same
+_LEAST_WIDTH = 1e-3  # of bins, in standard deviations
 
 
 class ShapeTokenizer(nn.Module):
-    """Histograms over codes, levels and scales, for every channel, view and length.
+    """Compute histograms over codes, levels and scales by channel, view and length.
 
     Parameters
     ----------
     n_channels : int
-        Channels of the series, with those that `frame` adds.
+        Number of channels, including those that `frame` adds.
     n_timepoints : int
         Length of the longest series in training, which sets the window lengths.
     n_codes : int
-        Codes of the codebook.
+        Number of codes in the codebook.
     frame : callable, optional
-        Takes a batch and returns one with more channels.
+        Function that adds channels to a batch.
     with_matches : bool, default=True
         Whether matches are among the features.
 
     Notes
     -----
-    Views are the series and its first difference. Per view, window length and channel
-    a code has `N_ROWS` features: square roots of its frequency in each of four level
-    bins and four scale bins (quantiles of the training windows), and its best match.
-    A square root makes distances of histograms those of Hellinger. `N_MATCHES` more are
-    how often a code matches better than it does most training windows, whether or not
-    another one matches better still: the proportions of positive values of ROCKET
-    (Dempster et al., DMKD 2020), with quantiles for biases. There are
-    `N_SUMMARIES` of the levels, and the logarithms of the scales, of all windows:
-    mean, standard deviation and quantiles, which are finer than any bins.
+    Views are the series and its first difference. For each view, window length and
+    channel, a code has `N_ROWS` features: square roots of its frequency in each of four
+    level bins and four scale bins (quantiles of the training windows), and its best
+    match. With square roots, distances between histograms are Hellinger distances.
+    `N_MATCHES` further features are the proportions of windows that a code matches
+    better than most training windows, even if another code matches better: the
+    proportions of positive values of ROCKET (Dempster et al., DMKD 2020), with
+    quantiles as biases. `N_SUMMARIES` features summarise the levels and the logarithms
+    of the scales of all windows: mean, standard deviation and quantiles, which are
+    finer than bins.
     """
 
     change_scale: Tensor
@@ -82,7 +83,7 @@ class ShapeTokenizer(nn.Module):
         self.frame = frame
         self.dilations = dilations(n_timepoints)
         self.codebook = Codebook(n_codes, N_POINTS)
-        self.gains: nn.Module | None = None  # set where training learns gains
+        self.gains: nn.Module | None = None  # set if training learns gains
         blocks = (len(VIEWS), len(self.dilations), n_channels)
         self.register_buffer("change_scale", torch.ones(n_channels))
         self.register_buffer("level_knots", torch.zeros(*blocks, LEVEL_BINS))
@@ -92,7 +93,7 @@ class ShapeTokenizer(nn.Module):
 
     @property
     def layout(self) -> FeatureLayout:
-        """Where each feature of a case is."""
+        """Layout of the features of a case."""
         return FeatureLayout(
             self.n_channels,
             tuple(self.dilations),
@@ -105,7 +106,7 @@ class ShapeTokenizer(nn.Module):
         return batch if self.frame is None else self.frame(batch)
 
     def views(self, series: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the series and its changes, in their own standard deviation."""
+        """Return the series and its first difference, scaled to unit variance."""
         if self.gains is not None:
             series = self.gains(series)
         change = F.pad(torch.diff(series, dim=-1), (1, 0), mode="replicate")
@@ -122,11 +123,12 @@ class ShapeTokenizer(nn.Module):
         Parameters
         ----------
         batch : Batch
-            Training series; see :func:`sample_size` for how many are enough.
+            Training series; see :func:`sample_size` for a sufficient number.
         generator : torch.Generator
             Source of randomness.
         codebook : Codebook, optional
-            Whose codes to take, of as many. By default windows become codes.
+            Codebook of the same size whose codes are copied. By default windows are
+            chosen as codes.
         """
         batch = self.extend(batch)
         change = torch.diff(batch.series, dim=-1)
@@ -168,7 +170,7 @@ class ShapeTokenizer(nn.Module):
             self._fit_matches(batch, generator)
 
     def _fit_matches(self, batch: Batch, generator: torch.Generator) -> None:
-        """Set what a match has to be better than, from extended training series."""
+        """Set the thresholds of matches from training series with all channels."""
         for v, d, windows in self.all_windows(batch):
             for c in range(self.n_channels):
                 points = windows.points[:, c :: self.n_channels].flatten(1)
@@ -179,7 +181,7 @@ class ShapeTokenizer(nn.Module):
                     continue
                 pick = torch.randperm(points.shape[1], generator=generator)
                 ordered = sort(self.codebook.score(points[:, pick[:_MAX_RANKED]]))
-                # Between two scores: at one, rounding would decide about its window.
+                # Between two scores, so that counts do not depend on rounding.
                 low = (torch.tensor(MATCH_QUANTILES) * (ordered.shape[1] - 1)).long()
                 high = (low + 1).clamp_max(ordered.shape[1] - 1)
                 knots = (ordered[:, low] + ordered[:, high]) / 2
@@ -210,7 +212,7 @@ class ShapeTokenizer(nn.Module):
     def _sample_shapes(
         self, windows: Windows, generator: torch.Generator, most: int = 4096
     ) -> Tensor:
-        """Return scaled shapes of so many valid windows."""
+        """Return scaled shapes of `most` random valid windows."""
         shapes = windows.shape.flatten(1).T
         if windows.valid is not None:
             shapes = shapes[windows.valid.flatten() > 0]
@@ -240,7 +242,7 @@ class ShapeTokenizer(nn.Module):
                 yield v, d, windows
 
     def gaps(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-        """Where each series is observed, and where it ends; None without gaps."""
+        """Return observed timepoints and lengths of each series; None without gaps."""
         if batch.observed is None or batch.lengths is None:
             return None, None
         lengths = batch.lengths.repeat_interleave(self.n_channels)
@@ -277,7 +279,7 @@ class ShapeTokenizer(nn.Module):
     def train_forward(
         self, batch: Batch, temperature: float, first: int, step: int = TRAINING_STEP
     ) -> tuple[Tensor, Tensor]:
-        """Compute features that gradients pass through, on a part of the windows.
+        """Compute features with gradients, from a part of the windows.
 
         Parameters
         ----------
@@ -286,7 +288,7 @@ class ShapeTokenizer(nn.Module):
         temperature : float
             See :meth:`Codebook.assign`.
         first, step : int
-            First start and least spacing of the windows that are used.
+            First start and minimum spacing of the windows.
 
         Returns
         -------
@@ -311,7 +313,7 @@ class ShapeTokenizer(nn.Module):
         return self._join(blocks), torch.stack(errors).mean()
 
     def usage(self, features: Tensor) -> Tensor:
-        """How series use the codes, from their features.
+        """Compute the usage of codes by series from their features.
 
         Parameters
         ----------
@@ -320,8 +322,8 @@ class ShapeTokenizer(nn.Module):
         Returns
         -------
         Tensor of shape (n_cases, n_channels, n_heads, LEVEL_BINS, codes_per_head)
-            Frequencies of codes and levels in windows of all lengths, of the series
-            and not of its changes; each head of a channel sums to 1.
+            Frequencies of codes and levels in windows of all lengths, without windows
+            of first differences. Each head of a channel sums to 1.
         """
         histograms, _, _ = self.layout.split(features)
         counts = histograms[:, :, 0, :, :LEVEL_BINS].square().sum(dim=2)  # n c b k
@@ -336,7 +338,7 @@ class ShapeTokenizer(nn.Module):
         d: int,
         temperature: float | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Features of one view and length.
+        """Compute features of one view and length.
 
         Returns
         -------
@@ -344,7 +346,7 @@ class ShapeTokenizer(nn.Module):
         matches : Tensor of shape (n_series, n_matches, n_codes)
         summaries : Tensor of shape (n_series, N_SUMMARIES)
         """
-        # Before scores are overwritten.
+        # Computed first, because `assign` overwrites the scores.
         best = best_match(scores, windows.valid)
         matches = self._count_matches(scores.detach(), windows.valid, v, d)
         chosen = self.codebook.assign(scores, temperature)
@@ -357,7 +359,7 @@ class ShapeTokenizer(nn.Module):
     def _count_matches(
         self, scores: Tensor, valid: Tensor | None, v: int, d: int
     ) -> Tensor:
-        """Share of the windows that codes match better than each of their knots.
+        """Compute the share of windows with a score above each knot of a code.
 
         Returns
         -------
@@ -376,15 +378,15 @@ class ShapeTokenizer(nn.Module):
         return torch.cat(shares, dim=1)
 
     def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
-        """Histograms of chosen codes over level and scale bins.
+        """Compute histograms of chosen codes over level and scale bins.
 
         Returns
         -------
         Tensor of shape (n_series, LEVEL_BINS + SCALE_BINS, n_codes)
-            Each kind of bins sums to 1 over the codes of a head.
+            Level bins and scale bins each sum to 1 over the codes of a head.
         """
         n_series, n_windows = windows.offset.shape
-        # Ramps of both kinds and, for what all bins sum to, a row of ones.
+        # Ramps of both kinds, and a row of ones for the sum of all bins.
         weights = windows.offset.new_ones(
             n_series, LEVEL_BINS + SCALE_BINS - 1, n_windows
         )
@@ -419,7 +421,7 @@ class ShapeTokenizer(nn.Module):
         )
 
     def _join(self, blocks: list[tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-        """Put blocks of (n_cases * n_channels, ...) side by side."""
+        """Concatenate blocks of shape (n_cases * n_channels, ...)."""
         parts = []
         for kind in zip(*blocks, strict=True):
             features = torch.stack(kind, dim=1)
@@ -428,11 +430,11 @@ class ShapeTokenizer(nn.Module):
 
 
 def sample_size(n_channels: int, n_timepoints: int) -> int:
-    """Return how many cases suffice for the statistics of windows."""
+    """Return a sufficient number of cases for statistics of windows."""
     affordable = _MAX_SAMPLE_VALUES // (n_channels * n_timepoints)
     return max(1, min(_MAX_SAMPLE_CASES, affordable))
 
 
 def cases_per_batch(n_channels: int, n_timepoints: int, n_codes: int) -> int:
-    """Return how many cases to transform at a time, so that scores stay in cache."""
+    """Return the number of cases per batch, such that scores fit into the cache."""
     return max(1, _SCORES_PER_BLOCK // (n_channels * n_timepoints * n_codes))

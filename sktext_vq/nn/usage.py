@@ -1,4 +1,4 @@
-"""How often series and texts use the codes."""
+"""Usage of codes by series and texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAX_GROUPS = 32
 
 
 def share_of_codes(usage: Tensor) -> Tensor:
-    """Shares of codes, over all groups and levels.
+    """Return the shares of codes over all groups and levels.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def share_of_codes(usage: Tensor) -> Tensor:
 
 
 def pool_groups(usage: Tensor) -> Tensor:
-    """Leave channels apart where they are few enough for text to speak of each.
+    """Keep channels separate if there are at most 32; otherwise average channels.
 
     Parameters
     ----------

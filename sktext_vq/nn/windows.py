@@ -1,4 +1,4 @@
-"""Windows of series: cut, standardised, and with their offset and scale."""
+"""Windows of series, with their offset and scale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 
-_MAX_POOLED = 64  # timepoints that means are computed of without running sums
+_MAX_POOLED = 64  # maximum length of means without cumulative sums
 
 
 class Windows(NamedTuple):
@@ -28,7 +28,7 @@ class Windows(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Standardised series, without gaps, and what is known of their gaps."""
+    """Standardised series with filled gaps, and a mask of the gaps."""
 
     series: Tensor  # (n_cases, n_channels, n_timepoints) float32
     observed: Tensor | None = None  # same shape, 0 where filled; None: no gaps
@@ -36,10 +36,10 @@ class Batch(NamedTuple):
 
 
 def dilations(n_timepoints: int) -> list[int]:
-    """Return the spacings of window points: windows are 8 times as long.
+    """Return the spacings of window points; windows are 8 times as long.
 
-    Powers of two, and a last one that covers the series unless a power of two nearly
-    does.
+    Spacings are powers of two. If the largest power does not nearly cover the series, a
+    spacing that covers the series is added.
 
     >>> dilations(128), dilations(30), dilations(5)
     ([1, 2, 4, 8, 16], [1, 2, 3], [1])
@@ -62,7 +62,7 @@ def cut_windows(
     first: int = 0,
     step: int = 1,
 ) -> Windows:
-    """Cut series into windows of one length and take out their offset and scale.
+    """Cut series into windows of one length, and standardise the windows.
 
     Parameters
     ----------
@@ -71,15 +71,15 @@ def cut_windows(
     dilation : int
         Timepoints averaged for each of the eight points of a window.
     observed, lengths : Tensor, optional
-        Per series, where there is a value and where it ends. A window is valid if it
-        lies within its series and at least half of it is observed.
+        Mask of observed values, and length of each series. A window is valid if it lies
+        within its series and at least half of it is observed.
     first, step : int
         First start and spacing of starts.
 
     Returns
     -------
     Windows
-        With no windows where the series are shorter than one.
+        Windows; empty if the series are shorter than a window.
     """
     n_timepoints = series.shape[1]
     length = dilation * N_POINTS
@@ -93,7 +93,7 @@ def cut_windows(
         views = means[:, first:].unfold(1, reach, step)[:, :, ::dilation]
         shape.copy_(views.permute(2, 0, 1))
     offset = _mean_of_points(shape)
-    if series.requires_grad:  # nothing that gradients need is overwritten
+    if series.requires_grad:  # in-place operations would invalidate gradients
         centred = shape - offset
         scale = (_mean_of_points(centred.square()) + 1e-12).sqrt()
         points = torch.cat([centred / (scale + SCALE_FLOOR), points[N_POINTS:]])
@@ -108,7 +108,7 @@ def cut_windows(
 
 
 def moving_mean(series: Tensor, length: int) -> Tensor:
-    """Mean of each ``length`` consecutive timepoints.
+    """Compute moving means of ``length`` timepoints.
 
     Parameters
     ----------
@@ -124,17 +124,17 @@ def moving_mean(series: Tensor, length: int) -> Tensor:
         return series
     if length <= _MAX_POOLED:
         return F.avg_pool1d(series.unsqueeze(1), length, stride=1).squeeze(1)
-    # In double precision, differences of running sums are as good as direct sums, whose
-    # time would grow with the length.
+    # In double precision, differences of cumulative sums are as accurate as direct
+    # sums, whose cost would grow with the length.
     sums = F.pad(series.double().cumsum(1), (1, 0))
     return ((sums[:, length:] - sums[:, :-length]) / length).to(series.dtype)
 
 
 def valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
-    """1 for windows at every start that lie in their series and are half observed.
+    """Return 1 for windows inside their series of which at least half is observed.
 
-    Of a series without such a window, those count of which as much is observed as on
-    average: no series is left without any.
+    In a series without such windows, windows with at least the average share of
+    observed timepoints are valid, so that every series has a valid window.
     """
     share = moving_mean(observed, length)
     every = torch.arange(share.shape[1], device=observed.device)
@@ -149,7 +149,7 @@ def valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
 
 
 def _mean_of_points(values: Tensor) -> Tensor:
-    """Mean over the first axis, of 8, rounded alike in batches of all sizes."""
+    """Return the mean over the first axis, rounded alike for all batch sizes."""
     halves = values[:4] + values[4:]
     quarters = halves[:2] + halves[2:]
     return (quarters[0] + quarters[1]) / N_POINTS

@@ -215,7 +215,7 @@ def load_pretrained(kind: Any, source: str) -> tuple[Any, Any]:
     """
     from transformers import AutoTokenizer
 
-    # With the default, transformers asks in the terminal whether to trust code.
+    # By default, transformers prompts in the terminal before running custom code.
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(source, **options)
     # Other formats of weights are pickles, which can execute code.
@@ -224,7 +224,7 @@ def load_pretrained(kind: Any, source: str) -> tuple[Any, Any]:
 
 
 def reason(source: str, error: Exception) -> str:
-    """Return why a model could not be loaded, without advice that is unsafe."""
+    """Return the reason why a model could not be loaded, without unsafe advice."""
     if "trust_remote_code" in str(error):
         return "the model requires custom code"
     folder = Path(source)

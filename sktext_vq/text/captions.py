@@ -105,7 +105,8 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is invalid, or the number of names is not that of channels.
+            If a parameter is invalid, or `channel_names` does not have one name per
+            channel.
         """
         self._check_params()
         values, lengths = check_series(self, X, reset=True)
@@ -344,7 +345,7 @@ def _spread(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _speed_bounds(found: dict[str, Any]) -> npt.NDArray[np.float64]:
-    """Return the quantiles of rhythms below which is slow and above which is fast."""
+    """Return the bounds of slow and fast rhythms, in cycles per timepoint."""
     per_step = found["cycles"] / found["length"]
     bounds = np.empty((per_step.shape[1], 2))
     for g in range(per_step.shape[1]):

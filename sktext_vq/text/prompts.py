@@ -118,9 +118,9 @@ class PromptBank(BaseEstimator):
     Notes
     -----
     The forms are those of language-guided augmentation for wearables: keyword,
-    sentence, affirmative and negative paraphrases, and ``attributes``, short clauses
-    on common scales (strength, rhythm, impact, posture, direction, body part) that
-    make classes comparable. Other phrases than the packaged ones may perform better or
+    sentence, affirmative and negative paraphrases, and ``attributes``, short clauses on
+    common scales (strength, rhythm, impact, posture, direction, body part) that make
+    classes comparable. Phrases other than the packaged ones may perform better or
     worse.
 
     If a text or list is given for a label, its first text is the sentence, and all

@@ -151,7 +151,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter is invalid, or the shape or order of `edges`.
+            If a parameter is invalid, or `edges` has an invalid shape or order.
         """
         self._check_params()
         n_bins = self.n_symbols if self.style == "sax" else 10**self.n_digits

@@ -1,4 +1,4 @@
-"""Figures, colours and texts that displays share."""
+"""Figures, colours and texts of displays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sktext_vq.transformer import VQTextTransformer
 
 # Okabe and Ito's palette, without black and yellow, for light and dark backgrounds.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
-_MAX_CASES = 256  # to find windows in
+_MAX_CASES = 256  # in which windows are searched
 
 
 def check_matplotlib(caller: str) -> None:
@@ -23,21 +23,22 @@ def check_matplotlib(caller: str) -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            f"{caller} needs matplotlib: pip install 'sktext_vq[plot]'"
+            f"{caller} requires matplotlib. Install it with `pip install "
+            "'sktext_vq[plot]'`."
         ) from error
 
 
 def check_estimator(estimator: Any, caller: str) -> None:
     if not isinstance(estimator, VQTextClassifier | VQTextTransformer):
         raise TypeError(
-            f"{caller} takes a fitted VQTextClassifier or VQTextTransformer, got "
+            f"{caller} requires a fitted VQTextClassifier or VQTextTransformer, got "
             f"{type(estimator).__name__}."
         )
     check_is_fitted(estimator)
 
 
 def check_axes(ax: Any) -> None:
-    """Raise an error for other objects than Axes, before a figure is made."""
+    """Raise an error if `ax` is not an Axes, before a figure is created."""
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
@@ -61,7 +62,7 @@ def channel_indices(channels: Any, names: list[str]) -> list[int]:
     ]
     if wrong or not found:
         raise ValueError(
-            f"channels must be some of {names}, or of their indices from 0 to "
+            f"channels must be names from {names}, or indices from 0 to "
             f"{len(names) - 1}, got {wrong}."
         )
     return [int(channel) for channel in found]
@@ -75,7 +76,7 @@ def spread(panel: Panel) -> Panel:
 
 
 def take(ax: Any, size: tuple[float, float]) -> Any:
-    """Make a figure, or a subfigure in place of an Axes.
+    """Create a figure, or a subfigure that replaces an Axes.
 
     Parameters
     ----------
@@ -86,7 +87,7 @@ def take(ax: Any, size: tuple[float, float]) -> Any:
     Returns
     -------
     Figure or SubFigure
-        Has no Axes.
+        Empty figure.
     """
     import matplotlib.pyplot as plt
     from matplotlib.gridspec import GridSpecFromSubplotSpec
@@ -96,10 +97,10 @@ def take(ax: Any, size: tuple[float, float]) -> Any:
         return plt.figure(figsize=size, layout="constrained")
     check_axes(ax)
     if not ax.axison:
-        raise ValueError("ax was taken by another plot: make a new one.")
+        raise ValueError("ax is already used by another plot. Create new Axes.")
     place = ax.get_subplotspec()
     if place is None:
-        raise ValueError("ax must be on a grid: make it with plt.subplots.")
+        raise ValueError("ax must be part of a grid. Create it with plt.subplots.")
     ax.set_axis_off()
     figure = ax.figure.figure
     # Colour bars on nested grids do not fit into a layout that is set later.
@@ -116,7 +117,7 @@ def take(ax: Any, size: tuple[float, float]) -> Any:
 
 
 def panels(canvas: Any, n_shown: int, n_columns: int) -> NDArray[Any]:
-    """Make panels, row by row; None for empty positions."""
+    """Create panels row by row; None for empty positions."""
     panels = canvas.subplots(-(-n_shown // n_columns), n_columns, squeeze=False)
     for left_over in panels.flat[n_shown:]:
         left_over.remove()
@@ -125,7 +126,7 @@ def panels(canvas: Any, n_shown: int, n_columns: int) -> NDArray[Any]:
 
 
 def inches(canvas: Any) -> tuple[float, float]:
-    """Return width and height of a figure, or minimum ones of a subfigure."""
+    """Return width and height of a figure, or lower bounds for a subfigure."""
     # The layout is computed later, and labels of other subfigures need room.
     share = (1 if canvas.figure is canvas else 0.85) / canvas.figure.dpi
     return canvas.bbox.width * share, canvas.bbox.height * share
@@ -161,11 +162,11 @@ def measure(text: str, size: float) -> float:
 
     font = FontProperties(size=points(size))
     width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return 1.08 * float(width) / 72  # hints for few pixels make letters wider
+    return 1.08 * float(width) / 72  # hinting makes letters wider
 
 
 def wrap(text: str, width: float, size: float, n_lines: int) -> str:
-    """Break a text into at most `n_lines` lines of a width in inches."""
+    """Wrap a text into at most `n_lines` lines of a width in inches."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

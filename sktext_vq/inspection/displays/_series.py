@@ -30,7 +30,7 @@ _LEAST_HEIGHT = 0.4  # of a row, in inches
 
 
 def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
-    """Return a panel, and one of its cases as another one."""
+    """Return a panel, and one of its cases as another panel."""
     panel = as_panel(X, estimator_name=caller)
     try:
         if isinstance(case, bool):  # numpy would use it as a mask
@@ -63,7 +63,7 @@ class SeriesDisplay:
     spans_: list[Any]
 
     def _make_rows(self, ax: Any, beside: float = 0) -> tuple[list[int], NDArray[Any]]:
-        """Make a row per channel, and a second column `beside` inches wide, if any.
+        """Create a row per channel, and a second column `beside` inches wide, if any.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class SeriesDisplay:
         return range(n_shown)
 
     def _n_fitting(self, ax: Any) -> int:
-        """Return how many rows fit; a new figure grows with them."""
+        """Return the number of rows that fit; new figures adapt to their rows."""
         if not hasattr(ax, "bbox"):
             return _MAX_CHANNELS
         # Labels may use the space around an Axes.

@@ -29,7 +29,7 @@ from sktext_vq.inspection.displays._canvas import (
 from sktext_vq.panel import as_panel
 from sktext_vq.transformer import VQTextTransformer
 
-_LARGER = (1, 5, 20)  # times as high
+_LARGER = (1, 5, 20)  # factors
 _ORDERS = ("frequency", "lift", "usage", "code")
 
 
@@ -40,7 +40,7 @@ class CodebookDisplay:
     All shapes have a common scale, except small ones, which are enlarged by a factor:
     5:1 or 20:1.
 
-    Use :meth:`from_estimator` to create it.
+    Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class CodebookDisplay:
     windows : sequence of ndarray of shape (n_windows_i, n_points), optional
         Windows of series for each shape, with offset 0 and the scale of the shape.
     n_codes : int, optional
-        Number of codes in the codebook; by default those that are shown.
+        Number of codes in the codebook; by default the number of codes shown.
 
     Attributes
     ----------
@@ -71,8 +71,7 @@ class CodebookDisplay:
 
     See Also
     --------
-    TokensDisplay : Where codes are in a series.
-    HistogramsDisplay : How often classes use codes.
+    TokensDisplay : Tokens of a series. HistogramsDisplay : Use of codes by classes.
 
     Examples
     --------
@@ -130,7 +129,7 @@ class CodebookDisplay:
             Order of the codes: usage times lift, which is the usage in the class with
             the highest lift; lift; usage; or index. Without classes the lift is 1.
         texts : sequence of str, optional
-            Phrases to name codes by, at least two, for an estimator that was trained
+            At least two phrases to name codes by, for an estimator that was trained
             with text. Codes without sufficient evidence have no name.
         n_windows : int, default=8
             Maximum number of windows per code.
@@ -146,7 +145,7 @@ class CodebookDisplay:
         Raises
         ------
         TypeError
-            If estimator has another class.
+            If `estimator` is not a VQTextClassifier or VQTextTransformer.
         NotFittedError
             If the estimator is not fitted.
         ValueError
@@ -311,12 +310,13 @@ def _find_windows(
     Returns
     -------
     list of ndarray of shape (n_windows_i, n_points)
-        For each code, the best first: eight means, with the scale of the shape.
+        For each code, windows of eight means with the scale of the shape, the best
+        match first.
     """
     panel = spread(as_panel(X, estimator_name="CodebookDisplay"))
     n_points = shapes.shape[1]
     table = estimator.tokens(panel)
-    # Shorter segments have fewer values than the shape, and match any of them.
+    # Shorter segments have fewer values than a shape, and match any shape.
     table = table[(table["length"] >= n_points) & (table["scale"] > 0)]
     table = table.reset_index(drop=True)
     drawn = np.full((len(table), n_points), np.nan)
@@ -328,9 +328,8 @@ def _find_windows(
         )
         pieces = panel.values[case, channel, start + np.arange(length)]
         # Each timepoint is divided into n_points equal parts, so that every point has
-        # the same number of parts.
-        # The scale of a token is its standard deviation, also where that of the shape
-        # is small.
+        # the same number of parts. The standard deviation of a token is its scale, even
+        # if that of the shape is small.
         size = shapes[part["code"]].std(axis=1)[:, None]
         parts = np.repeat((pieces - offset) / scale * size, n_points, axis=1)
         drawn[rows] = parts.reshape(len(rows), n_points, length).mean(axis=2)

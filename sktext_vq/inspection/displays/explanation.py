@@ -26,16 +26,16 @@ from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
 
 _LEAST_NAMED = 0.05  # of the largest contribution
 _MAX_FACTOR = 1_000_000  # larger factors are not shown
-_BESIDE = 2.6  # inches of sums by channel
+_BESIDE = 2.6  # width of the sums by channel, in inches
 
 
 @fill_docs
 class ExplanationDisplay(SeriesDisplay):
     """One series with contributions of its tokens to the log-odds of two classes.
 
-    Use :meth:`from_estimator` to create it. Bars show the sums of tokens
-    and of statistics for each channel. The intercept and the sum of channels that are
-    not drawn are below, so that all sums add up to the log-odds in the title.
+    Use :meth:`from_estimator` to create a display. Bars show the sums of tokens and of
+    statistics for each channel. The intercept and the sum of channels that are not
+    drawn are below, so that all sums add up to the log-odds in the title.
 
     Parameters
     ----------
@@ -56,9 +56,9 @@ class ExplanationDisplay(SeriesDisplay):
     lines_ : list of Line2D
         The series, by channel.
     spans_ : list of PolyCollection
-        Stretches of the tokens of each channel.
+        Spans of the tokens of each channel.
     numbers_ : list of Text
-        Large contributions, where there is room.
+        Large contributions, if there is room.
     bars_ : list of BarContainer
         Sums of each channel: tokens, then statistics.
     colorbar_ : Colorbar
@@ -124,10 +124,10 @@ class ExplanationDisplay(SeriesDisplay):
             Class to explain; by default the most probable one.
         against : object, optional
             Class to compare with; by default the most probable other one. To explain a
-            wrong prediction, give the true class.
+            wrong prediction, pass the true class.
         channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all, or those that contribute
-            most: as many as fit into an Axes, and 24 in a figure of their own.
+            Channels to draw, by index or name. By default all channels, or those that
+            contribute most: as many as fit into `ax`, or 24 in a new figure.
         [[ax]]
 
         Returns
@@ -138,7 +138,7 @@ class ExplanationDisplay(SeriesDisplay):
         Raises
         ------
         TypeError
-            If estimator is not a VQTextClassifier, or case is not an index.
+            If `estimator` is not a VQTextClassifier, or `case` is not an index.
         NotFittedError
             If the estimator is not fitted.
         ValueError
@@ -148,7 +148,7 @@ class ExplanationDisplay(SeriesDisplay):
         check_matplotlib(f"{cls.__name__}.from_estimator")
         if not isinstance(estimator, VQTextClassifier):
             raise TypeError(
-                f"{cls.__name__} takes a fitted VQTextClassifier, got "
+                f"{cls.__name__} requires a fitted VQTextClassifier, got "
                 f"{type(estimator).__name__}."
             )
         panel, part = take_case(X, case, cls.__name__)
@@ -221,14 +221,14 @@ class ExplanationDisplay(SeriesDisplay):
         )
         self.colorbar_.ax.tick_params(labelsize=points(0.7))
         self._label_colours(table)
-        self.figure_.figure.draw_without_rendering()  # lays out: widths are known
+        self.figure_.figure.draw_without_rendering()  # computes the layout
         for row, own in zip(self.axes_, by_row, strict=True):
             counting = own[own["contribution"].abs() >= _LEAST_NAMED * most]
             self._write(row, counting, map(_signed, counting["contribution"]))
         return self
 
     def _sums(self) -> pd.DataFrame:
-        """Return sums of tokens and of statistics by channel; -1 has the intercept."""
+        """Return sums of tokens and of statistics by channel; -1 is the intercept."""
         table = self.contributions
         kind = np.where(table["code"] >= 0, "tokens", "statistics")
         sums = table.groupby(["channel", kind])["contribution"].sum().unstack()
@@ -276,7 +276,7 @@ class ExplanationDisplay(SeriesDisplay):
         self.sums_axes_[-1].set_xlabel("\n".join(below), **text(0.7))
 
     def _label_colours(self, table: pd.DataFrame) -> None:
-        """Write which colour is evidence for which class."""
+        """Label the colours with the class for which they are evidence."""
         first, width = table.iloc[0], 0.6 * inches(self.figure_)[0]
         sides = [
             f"\N{LEFTWARDS ARROW} evidence for {first['against']}",

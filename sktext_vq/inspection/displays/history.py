@@ -26,7 +26,7 @@ from sktext_vq.transformer import VQTextTransformer
 class HistoryDisplay:
     """Losses of each epoch of training.
 
-    Use :meth:`from_estimator` to create it.
+    Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class HistoryDisplay:
         Raises
         ------
         TypeError
-            If estimator has another class.
+            If `estimator` is not a VQTextClassifier or VQTextTransformer.
         NotFittedError
             If the estimator is not fitted.
         ValueError

@@ -58,7 +58,7 @@ class _LiftsDisplay:
         labels: Sequence[str],
         n_codes: int,
     ) -> Self:
-        """Compare rows of shares with their mean, and put codes in order."""
+        """Compare rows of shares with their mean, and sort codes."""
         check_count("n_codes", n_codes, least=1)
         mean = shares.mean(axis=0)
         lifts = shares / np.where(mean > 0, mean, 1)
@@ -93,7 +93,7 @@ class _LiftsDisplay:
         check_matplotlib(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
-        cmap = plt.get_cmap(cmap)  # or an error, before there is a figure
+        cmap = plt.get_cmap(cmap)  # raises an error before a figure is created
         if ax is not None:
             check_axes(ax)
         n_rows, n_shown = self.lifts.shape
@@ -129,7 +129,7 @@ class _LiftsDisplay:
 
     def _limit(self) -> float:
         """Choose the limit of the colours."""
-        # Among n rows a factor is at most n, but may be close to 0. A few extreme
+        # A factor is at most the number of rows, but may be close to 0. A few extreme
         # values must not make all others pale.
         above = self.lifts[self.lifts > 0]
         if not len(above):
@@ -179,7 +179,7 @@ class _LiftsDisplay:
 class HistogramsDisplay(_LiftsDisplay):
     """Use of codes by classes, relative to the mean over classes.
 
-    Use :meth:`from_estimator` to create it.
+    Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
@@ -192,7 +192,7 @@ class HistogramsDisplay(_LiftsDisplay):
 
     See Also
     --------
-    PhrasesDisplay : The same for texts.
+    PhrasesDisplay : Use of codes by texts.
 
     Examples
     --------
@@ -245,7 +245,7 @@ class HistogramsDisplay(_LiftsDisplay):
         Raises
         ------
         TypeError
-            If estimator has another class.
+            If `estimator` is not a VQTextClassifier or VQTextTransformer.
         NotFittedError
             If the estimator is not fitted.
         ValueError
@@ -259,8 +259,8 @@ class HistogramsDisplay(_LiftsDisplay):
         labels, classes = np.unique(true, return_inverse=True)
         if len(labels) < 2:
             raise ValueError(
-                "y needs at least two classes, since each is compared with their mean. "
-                f"It has {labels.tolist()}."
+                "y must contain at least two classes, because each class is compared "
+                "with the mean over classes, got {labels.tolist()}."
             )
         shares = estimator.transform_codes(panel)
         means = np.stack([shares[classes == i].mean(0) for i in range(len(labels))])
@@ -272,7 +272,7 @@ class HistogramsDisplay(_LiftsDisplay):
 class PhrasesDisplay(_LiftsDisplay):
     """Use of codes by texts, relative to the mean over texts.
 
-    Use :meth:`from_estimator` to create it.
+    Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ class PhrasesDisplay(_LiftsDisplay):
 
     See Also
     --------
-    HistogramsDisplay : The same for classes of series.
+    HistogramsDisplay : Use of codes by classes of series.
 
     Examples
     --------
@@ -323,7 +323,7 @@ class PhrasesDisplay(_LiftsDisplay):
         estimator : VQTextClassifier or VQTextTransformer
             Fitted estimator that was trained with text.
         texts : sequence of str, shape (n_texts,)
-            Any wording, at least two texts.
+            At least two texts, in any wording.
         n_codes : int, default=64
             Maximum number of codes to draw: those whose share differs most between
             texts. Codes of the same text are neighbours.
@@ -338,25 +338,28 @@ class PhrasesDisplay(_LiftsDisplay):
         Raises
         ------
         TypeError
-            If estimator has another class, or a text is not a string.
+            If `estimator` is not a VQTextClassifier or VQTextTransformer, or a text is
+            not a string.
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If it was not trained with text, a text is empty, or there is only one.
+            If the estimator was not trained with text, a text is empty, or there is
+            only one text.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
         shares = estimator.transform_text(texts)
         if len(shares) < 2:
             raise ValueError(
-                "texts needs at least two, since each is compared with their mean."
+                "texts must contain at least two texts, because each text is compared "
+                "with the mean over texts."
             )
         display = cls._from_shares(estimator, shares, list(texts), n_codes)
         return display.plot(ax, cmap=cmap)
 
 
 def factor(doublings: float) -> str:
-    """Power of 2 as a factor, such as 1/4, 1 or 1.3."""
+    """Format a power of 2 as a factor, such as 1/4, 1 or 1.3."""
     if doublings < 0 and float(doublings).is_integer():
         return f"1/{2**-doublings:.0f}"
     return f"{2**doublings:.3g}"

@@ -37,7 +37,7 @@ _OTHER_COLOUR = "#999999"
 class TokensDisplay(SeriesDisplay):
     """One series with its tokens.
 
-    Use :meth:`from_estimator` to create it.
+    Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
@@ -45,11 +45,11 @@ class TokensDisplay(SeriesDisplay):
         The series.
     tokens : DataFrame
         A row per token, with the columns that `tokens` of an estimator returns. All
-        are drawn, whatever their case.
+        tokens are drawn, regardless of their case.
     shapes : ndarray of shape (n_codes, n_points)
         Decoded shapes of all codes.
     reconstruction : ndarray of shape (n_channels, n_timepoints), optional
-        The series as its tokens tell it.
+        Reconstruction of the series from its tokens.
     [[series_display]]
 
     Attributes
@@ -67,7 +67,7 @@ class TokensDisplay(SeriesDisplay):
     tokens_ : list of LineCollection
         Shapes of the tokens of each channel.
     numbers_ : list of Text
-        Codes, where there is room.
+        Codes of the tokens, if there is room.
 
     See Also
     --------
@@ -128,8 +128,8 @@ class TokensDisplay(SeriesDisplay):
         case : int, default=0
             Index of the case.
         channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all, or the first
-            of them: as many as fit into an Axes, and 24 in a figure of their own.
+            Channels to draw, by index or name. By default all channels, or the first
+            channels: as many as fit into `ax`, or 24 in a new figure.
         [[ax]]
 
         Returns
@@ -140,7 +140,8 @@ class TokensDisplay(SeriesDisplay):
         Raises
         ------
         TypeError
-            If estimator has another class, or case is not an index.
+            If `estimator` is not a VQTextClassifier or VQTextTransformer, or `case` is
+            not an index.
         NotFittedError
             If the estimator is not fitted.
         ValueError
@@ -196,7 +197,7 @@ class TokensDisplay(SeriesDisplay):
             self._draw_channel(row, channel, own, colours)
         self._label()
         self._draw_legend(colours, tokens["code"].nunique() > len(colours))
-        self.figure_.figure.draw_without_rendering()  # lays out: widths are known
+        self.figure_.figure.draw_without_rendering()  # computes the layout
         for row, own in zip(self.axes_, by_row, strict=True):
             self._write(row, own, own["code"].astype(str))
         return self

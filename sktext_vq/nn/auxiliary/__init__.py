@@ -1,8 +1,9 @@
 """Parts of the network that are off by default, each in a separate file.
 
 A file has a function ``build(model, generator, options)`` that returns an
-:class:`AuxiliaryModule`, or None if the model lacks what the module needs. To remove a
-part, delete its file, its row in `MODULES` and its names in ``nn/__init__.py``.
+:class:`AuxiliaryModule`, or None if the model lacks a part that the module needs. To
+remove a part, delete its file, its row in `MODULES` and its names in
+``nn/__init__.py``.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from sktext_vq.nn.batches import Outputs, TrainingBatch
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# Names of files, and the losses that need them. Modules run in this order: one may use
-# what earlier ones added to the outputs.
+# Names of files, and the losses that need them. Modules run in this order, because a
+# module may use outputs of earlier modules.
 MODULES = {
     "frequency_gains": {"frequency"},
     "codebook_updates": {"codebook", "shape"},
@@ -45,7 +46,7 @@ class AuxiliaryModule(nn.Module):
             The network that the module is a part of.
         batch : TrainingBatch
         outputs : Outputs
-            What the network and earlier modules computed for the batch.
+            Outputs of the network and of earlier modules for the batch.
         """
         return {}
 
@@ -65,9 +66,9 @@ def build_modules(
     Parameters
     ----------
     model : DualBranchModel
-        Model with all its other parts.
+        Model whose other parts are already built.
     generator : torch.Generator or None
-        Draws initial weights, as for the model.
+        Source of initial weights, as in the model.
     options : mapping
         Further arguments of modules, by name of the module.
     """

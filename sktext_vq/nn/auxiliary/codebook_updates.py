@@ -1,4 +1,4 @@
-"""Codes that move towards what both branches match with them."""
+"""Updates of the codes by moving averages of the vectors matched with them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sktext_vq.nn.codebook import BRANCHES, MAX_SHIFT, Codebook, finite_rows
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# Text has a say in where codes move, but must not drag a shape off its signal.
+# Text has a small weight, so that codes remain shapes that occur in the signal.
 BRANCH_WEIGHTS = {"signal": 1.0, "text": 0.25}
-# Of the share that each code would get if all were used alike.
+# Threshold for unused codes, relative to uniform usage.
 _DEAD = 0.02
 _MAX_RECENT = 512
-_MAX_REACH = 0.999  # of the cap: at the cap itself, `shift` would be infinite
+_MAX_REACH = 0.999  # of the bound, at which `shift` would be infinite
 
 
 class CodebookUpdates(AuxiliaryModule):
@@ -33,10 +33,10 @@ class CodebookUpdates(AuxiliaryModule):
 
     Notes
     -----
-    In training, each branch reports its matches to :meth:`observe`, and one
-    :meth:`commit` per optimiser step applies all reports at once. So it does not matter
-    which branch comes first: with updates at every match, the last caller would own
-    the codes.
+    In training, each branch passes its matches to :meth:`observe`, and one
+    :meth:`commit` per optimiser step applies all of them. The result therefore does not
+    depend on the order of the branches; with an update at every match, the last branch
+    would dominate.
     """
 
     _counts: Tensor
@@ -45,7 +45,8 @@ class CodebookUpdates(AuxiliaryModule):
 
     def __init__(self, n_codes: int, code_dim: int) -> None:
         super().__init__()
-        # Of the current step. Never on the device "meta": files do not have them.
+        # Statistics of the current step, which are not stored in files and are
+        # therefore never on the device "meta".
         counts = torch.zeros(len(BRANCHES), n_codes, dtype=torch.float64, device="cpu")
         for name, value in (
             ("_counts", counts),
@@ -58,14 +59,14 @@ class CodebookUpdates(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Return the distance of windows from their codes, where features change."""
+        """Return the distance of windows from codes, if training changes features."""
         error = outputs.signal.shape_error
         return {} if error is None else {"shape": error}
 
     def observe(self, branch: str, vectors: Tensor, weights: Tensor) -> None:
-        """Note what one branch has matched in this optimiser step.
+        """Record matches of one branch in this optimiser step.
 
-        May be called several times a step, in any order. Nothing but sums changes
+        May be called several times per step, in any order. The codes do not change
         until :meth:`commit`.
 
         Parameters
@@ -73,10 +74,10 @@ class CodebookUpdates(AuxiliaryModule):
         branch : str
             One of ``BRANCHES``.
         vectors : Tensor of shape (n, code_dim)
-            What was matched. Rows that are not finite are left out.
+            Matched vectors. Rows with NaN or infinity are ignored.
         weights : Tensor of shape (n, n_codes)
-            How each vector is distributed over codes: 1 for the code chosen in each
-            head, or probabilities per head. Rows that are not finite are left out.
+            Weights of the codes for each vector: 1 for the code chosen in each head, or
+            probabilities per head. Rows with NaN or infinity are ignored.
         """
         row = _row(branch)
         vectors, weights = finite_rows(vectors.detach(), weights.detach())
@@ -88,14 +89,15 @@ class CodebookUpdates(AuxiliaryModule):
     def gather(
         self, add: Callable[[Tensor], Tensor], collect: Callable[[Tensor], Tensor]
     ) -> None:
-        """Add what other processes have observed in this step.
+        """Add the matches observed by other processes in this step.
 
         Parameters
         ----------
         add : callable
-            Returns the sum of a tensor over processes.
+            Function that returns the sum of a tensor over processes.
         collect : callable
-            Returns the rows of a tensor of all processes, in the same order in each.
+            Function that returns the rows of a tensor from all processes, in the same
+            order in each process.
         """
         self._counts.copy_(add(self._counts))
         self._sums.copy_(add(self._sums))
@@ -110,33 +112,34 @@ class CodebookUpdates(AuxiliaryModule):
         *,
         quotas: dict[str, int] | None = None,
     ) -> None:
-        """Learn from what the branches have matched, once per optimiser step.
+        """Update the codebook with the recorded matches, once per optimiser step.
 
-        The average usage is updated; codes move towards the mean of what they were
-        matched with, in which branches have ``BRANCH_WEIGHTS``, whatever their number
-        of vectors; and codes that no branch uses are replaced by windows of the signal.
-        Without observations, nothing happens.
+        Updates the average usage, moves codes towards the mean of the vectors matched
+        with them, and replaces codes that no branch uses by windows of the signal. In
+        the mean, branches have the weights ``BRANCH_WEIGHTS``, regardless of their
+        numbers of vectors. Without recorded matches, nothing changes.
 
         Parameters
         ----------
         codebook : Codebook
         rate : float
-            How far codes move towards the mean of their vectors, from 0 to 1. Moves
-            go into `shift` and so end at ``MAX_SHIFT``.
+            Fraction of the distance to the mean of their vectors by which codes move,
+            from 0 to 1. Changes are stored in `shift` and thus bounded by
+            ``MAX_SHIFT``.
         generator : torch.Generator
-            Source of randomness; the global one is left alone.
+            Source of randomness; the global random state is not changed.
         quotas : dict of str to int, optional
-            Maximum number of unused codes to replace, for each branch: for "signal" by
-            windows at random, for "text" by the windows nearest to text vectors at
-            random. By default none.
+            Maximum number of unused codes to replace by branch: by random windows for
+            "signal", and by the windows nearest to random text vectors for "text". By
+            default no codes are replaced.
 
         Notes
         -----
-        Windows are those of this step or, if it had none, of the last commit that
-        replaced codes, 512 at most; text vectors are those of this step. A code is
-        unused if each branch gives it less than 2 % of an equal share. A replaced code
-        counts as having twice that, so that it has time to be found. No window becomes
-        a code twice.
+        At most 512 windows are used: those of this step or, if there are none, those of
+        the last commit that replaced codes. Text vectors are those of this step. A code
+        is unused if its share in each branch is less than 2 % of uniform usage. The
+        usage of a new code is set to twice this threshold, so that it is not replaced
+        again immediately. Each window becomes a code only once.
         """
         quotas = quotas or {}
         for branch in quotas:
@@ -151,7 +154,7 @@ class CodebookUpdates(AuxiliaryModule):
         self._seen = {branch: [] for branch in BRANCHES}
 
     def _move(self, codebook: Codebook, rate: float) -> None:
-        """Move codes a part of the way to the means of their vectors."""
+        """Move codes towards the means of their vectors."""
         totals = self._counts.sum(1)
         factors = totals.new_tensor([BRANCH_WEIGHTS[name] for name in BRANCHES])
         factors = torch.where(totals > 0, factors / totals, 0.0)
@@ -164,7 +167,7 @@ class CodebookUpdates(AuxiliaryModule):
         away = codes + rate * (means - codes) - seeds
         away -= away.mean(1, keepdim=True)
         reach = MAX_SHIFT * seeds.norm(dim=1, keepdim=True)
-        # The inverse of what `codes` does to a shift. A flat code cannot move.
+        # The inverse of the bound in `Codebook.codes`. A flat code cannot move.
         away = torch.where(reach > 0, away / reach, 0.0)
         length = away.norm(dim=1, keepdim=True)
         away *= _MAX_REACH / length.clamp_min(_MAX_REACH)
@@ -183,7 +186,8 @@ class CodebookUpdates(AuxiliaryModule):
         windows = self._recent[~known]
         if len(dead) == 0 or len(windows) == 0:
             return
-        # Where fewer codes are dead than are asked for, chance shares them out.
+        # If there are fewer unused codes than requested, the branches are drawn at
+        # random.
         turns = [row for row, b in enumerate(BRANCHES) for _ in range(quotas.get(b, 0))]
         turns = _shuffle(torch.tensor(turns), generator)[: len(dead)].tolist()
         texts = _shuffle(self._pool("text"), generator)[: sum(turns)]
@@ -199,9 +203,9 @@ class CodebookUpdates(AuxiliaryModule):
         codebook.usage[:, dead] = 2 * _DEAD / codebook.n_codes * observed
 
     def _pool(self, branch: str) -> Tensor:
-        """Vectors that a branch showed in this step, whatever the order of calls."""
+        """Return the vectors of a branch in this step, in sorted order."""
         rows = torch.cat([self._recent[:0], *self._seen[branch]])
-        return torch.unique(rows, dim=0)  # which sorts
+        return torch.unique(rows, dim=0)  # also sorts
 
 
 def build(
@@ -214,14 +218,14 @@ def build(
 
 
 def _row(branch: str) -> int:
-    """Where the statistics of a branch are."""
+    """Return the index of a branch in the statistics."""
     if branch not in BRANCHES:
-        raise ValueError(f"Unknown branch {branch!r}. Known are {BRANCHES}.")
+        raise ValueError(f"Unknown branch {branch!r}. Available: {BRANCHES}.")
     return BRANCHES.index(branch)
 
 
 def _spread(rows: Tensor, n_most: int) -> Tensor:
-    """Return all rows, or as many as wanted at equal distances."""
+    """Return all rows, or `n_most` evenly spaced rows."""
     if len(rows) <= n_most:
         return rows
     return rows[torch.arange(n_most, device=rows.device) * len(rows) // n_most]

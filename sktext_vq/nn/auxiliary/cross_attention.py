@@ -1,4 +1,4 @@
-"""Cross-attention of both branches, for training: prediction does without."""
+"""Cross-attention of both branches, which is used in training only."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _ATTENTION_HEADS = 4
 
 
 class Fusion(nn.Module):
-    """Signal asks text, text asks signal, and a head on each answer.
+    """Cross-attention from signal to text and from text to signal, with two heads.
 
-    Keys are sequences: with a single key attention ignores what is asked. What is
-    given as text has to be the same for all cases (prompts of every class) or come from
-    the series itself (captions): a prompt of the right class alone would give the
-    class away. Where text is left out, a learned null token takes its place.
+    Keys are sequences, because attention to a single key does not depend on the query.
+    Texts must be the same for all cases (prompts of every class) or be derived from the
+    series (captions): a prompt of the right class alone would leak the label. If text
+    is dropped, a learned null token replaces it.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Fusion(nn.Module):
         text_known: Tensor,
         keep_text: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Let the branches ask each other.
+        """Compute the logits of both heads.
 
         Parameters
         ----------
@@ -70,12 +70,13 @@ class Fusion(nn.Module):
         text : Tensor of shape (n_cases, n_text_tokens, dim)
         text_known : Tensor of shape (n_cases, n_text_tokens), bool
         keep_text : Tensor of shape (n_cases,), bool
-            Cases whose text is used; the others see the null token.
+            Whether the text of a case is used; otherwise the null token is used.
 
         Returns
         -------
         signal_logits, text_logits : Tensor of shape (n_cases, n_classes)
-            Of the head on what signal tokens learned from text, and the other way.
+            Logits of the head on signal tokens that attended to text, and of the head
+            on text tokens that attended to the signal.
         """
         signal = self.share(signal.masked_fill(~signal_known.unsqueeze(2), 0))
         text = self.share(text.masked_fill(~text_known.unsqueeze(2), 0))
@@ -121,7 +122,7 @@ class CrossAttention(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute losses of both heads, and of distillation into one of them."""
+        """Compute the loss of both heads, and of distillation into the class head."""
         segments = batch.segments
         if segments is None or outputs.tokens is None or not outputs.texts:
             return {}
@@ -131,7 +132,7 @@ class CrossAttention(AuxiliaryModule):
         channel = torch.arange(n_channels, device=tokens.device)
         channel = channel.repeat_interleave(known.shape[1] // n_channels)
         signal = self.token_projection(tokens) + self.channel_embedding(channel)
-        # Prompts of all classes are the same for every case; captions are its own.
+        # Prompts of all classes are the same for every case; captions differ by case.
         sentences, sentences_known = [], []
         for text in outputs.texts:
             rows = text.texts.sentences
@@ -184,14 +185,14 @@ def build(
 def distillation_loss(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0
 ) -> Tensor:
-    """Kullback-Leibler divergence from a teacher, which gets no gradient.
+    """Compute the Kullback-Leibler divergence from a teacher without gradients.
 
     Parameters
     ----------
     student_logits, teacher_logits : Tensor of shape (n_cases, n_classes)
     temperature : float, default=2.0
-        Divides logits; its square multiplies the loss, so that gradients keep their
-        size.
+        Divisor of the logits. The loss is multiplied by its square, so that the size of
+        gradients does not depend on the temperature.
 
     Returns
     -------

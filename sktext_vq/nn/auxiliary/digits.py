@@ -1,4 +1,4 @@
-"""Series as digits: read by the text branch, and written again from codes."""
+"""Reconstruction of series written as digits, by the text branch and the codebook."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from sktext_vq.nn.text_branch import TextBranch
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# Outputs are numbers times this: most numbers are near the middle of their range.
+# Scale of the outputs: most numbers are near the middle of their range.
 _NUMBER_RANGE = 2.0
-_SLOTS = 2  # tokens per patch of digits: one for its shape, one for the rest
-PATCH = 8  # values that one patch of digits writes out
+_SLOTS = 2  # tokens per patch of digits: shape and other information
+PATCH = 8  # values in a patch of digits
 _NUMBER_WEIGHT = 100.0  # of squared errors of numbers between 0 and 1
 
 
 class DigitBranch(nn.Module):
-    """Series written as digits, through the codebook, and back to digits.
+    """Autoencoder of series written as digits, with the codebook as bottleneck.
 
-    Eight values at a time are a sentence of the text branch. Its tokens are matched
-    with the codes; from the codes alone, weighted by how well they match, the digits
-    are written again.
+    A patch of eight values is a sentence of the text branch. Its tokens are matched
+    with the codes, and the digits are predicted from the codes alone, weighted by how
+    well they match.
 
     Parameters
     ----------
     symbols : Tensor of shape (n_symbols, text_dim)
-        Word vectors of what can be written: of each digit, of "nan", of a comma.
+        Word vectors of the symbols: each digit, "nan" and the comma.
     n_words : int
-        Words of a patch.
+        Number of words in a patch.
     n_digits : int
-        Digits of a value.
+        Number of digits of a value.
     n_values : int
-        Different digits, and one for missing.
+        Number of different digits, plus one for missing values.
     dim : int
         Width of the joint embedding space.
     z_dim, n_heads : int
-        Width of tokens, heads of the codebook.
+        Width of tokens, and number of heads of the codebook.
     """
 
     symbols: Tensor
@@ -63,7 +63,7 @@ class DigitBranch(nn.Module):
         n_heads: int,
     ) -> None:
         super().__init__()
-        # An encoder has digits close together: what tells them apart is what counts.
+        # Encoders embed digits close together, so the common part is removed.
         apart = F.normalize(symbols - symbols.mean(0), dim=1)
         self.register_buffer("symbols", apart * symbols.shape[1] ** 0.5)
         self.n_digits, self.n_values = n_digits, n_values
@@ -92,50 +92,50 @@ class DigitBranch(nn.Module):
         Returns
         -------
         numbers : Tensor of shape (n_patches, PATCH)
-            What is to be written, 0 to 1 and a little beyond.
+            Predicted numbers, between 0 and 1 or slightly outside.
         missing : Tensor of shape (n_patches, PATCH)
-            Logits that nothing is known.
+            Logits of missing values.
         usage : Tensor of shape (n_patches, n_heads, codes_per_head)
-            Which codes the token of the shape is made of.
+            Weights of the codes in the token of the shape.
         """
-        # There are few symbols: each is projected once.
+        # There are few symbols, so each is projected only once.
         read = branch.mix(branch.input_projection(self.symbols)[words] + self.positions)
-        # Numbers have a fixed width, so that every word has its place.
+        # Numbers have a fixed width, so every word has a fixed position.
         z = self.to_z(read.flatten(1)).view(len(words), _SLOTS, -1)
         scores = torch.einsum("nsz,hkz->nshk", z, keys) * keys.shape[2] ** -0.5
         use = scores.softmax(dim=3)
         mixed = torch.einsum("nshk,hkz->nshz", use, keys)
         numbers, missing = self.decode(mixed.flatten(1)).chunk(2, dim=1)
-        # Values are rarely missing: training starts from there.
+        # Missing values are rare, so their initial logits are low.
         return 0.5 + numbers / _NUMBER_RANGE, missing - 5, use[:, 0]
 
     def write(
         self, numbers: Tensor, missing: Tensor, digits: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Write numbers digit by digit, each given the ones before.
+        """Compute logits of digits, each given the previous digits of its number.
 
-        A digit is the more likely the nearer its middle is to what is left of the
-        number.
+        A digit is more likely the nearer its centre is to the remainder of the number.
 
         Parameters
         ----------
         numbers, missing : Tensor of shape (n_patches, PATCH)
         digits : Tensor of shape (n_patches, PATCH, n_digits), int64, optional
-            Right digits, which the next ones are then given.
+            True digits, used as previous digits.
 
         Returns
         -------
         logits : Tensor of shape (n_patches, PATCH, n_digits, n_values)
-            The last value means missing.
+            Logits of each digit; the last value stands for missing.
         written : Tensor of shape (n_patches, PATCH, n_digits), int64
-            `digits`, or else the most likely ones.
+            `digits` if given, otherwise the most likely digits.
         """
         base = self.n_values - 1
         values = torch.arange(base, device=numbers.device) + 0.5
         left, logits, written = numbers, [], []
         for i in range(self.n_digits):
             left = left * base
-            # Differences of squares are linear: all digits would be alike far away.
+            # Differences of squared distances are linear. Otherwise all digits would be
+            # almost equally likely for numbers far away.
             near = -self.sharpness[i].abs() * (left.unsqueeze(2) - values).square()
             logits.append(torch.cat([near, missing.unsqueeze(2)], dim=2))
             digit = logits[-1].argmax(2) if digits is None else digits[..., i]
@@ -144,14 +144,14 @@ class DigitBranch(nn.Module):
         return torch.stack(logits, dim=2), torch.stack(written, dim=2)
 
     def value(self, digits: Tensor) -> Tensor:
-        """Numbers from 0 to 1 that digits of shape (..., n_digits) write."""
+        """Convert digits of shape (..., n_digits) to numbers from 0 to 1."""
         base = float(self.n_values - 1)
         places = base ** -torch.arange(1.0, self.n_digits + 1, device=digits.device)
         return digits.to(places.dtype) @ places + places[-1] / 2
 
 
 class DigitReconstruction(AuxiliaryModule):
-    """Read digits, and write them again.
+    """Reconstruct series written as digits.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ class DigitReconstruction(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute the loss; tokens of shapes use the codes of their series."""
+        """Compute the loss of digits and of the usage of codes by shape tokens."""
         patches, branch = batch.digits, self.branch
         if patches is None:
             return {}
@@ -189,7 +189,7 @@ def build(
     generator: torch.Generator | None,
     options: Mapping[str, Any],
 ) -> DigitReconstruction | None:
-    """Build the module if its options have the sizes of `DigitBranch`."""
+    """Build the module if `options` contains the arguments of `DigitBranch`."""
     if model.text is None or not options:
         return None
     with torch.device("meta"):
@@ -204,7 +204,7 @@ def build(
 
 
 def digit_loss(logits: Tensor, symbols: Tensor, mask: Tensor) -> Tensor:
-    """Cross-entropy of the symbols of written series.
+    """Compute the cross-entropy of the symbols of series written as digits.
 
     Parameters
     ----------

@@ -18,26 +18,27 @@ N_BANDS = 8
 
 
 class FrequencyGains(nn.Module):
-    """Amplify or damp bands of frequencies over time.
+    """Amplify or damp frequency bands of series.
 
     Each band multiplies its coefficients of the orthonormal discrete cosine transform
     (DCT-II) by a gain between 1/2 and 2, which is 1 before training. The mean of a
-    series stays as it is.
+    series is not changed.
 
-    The last of `N_BANDS` bands has the upper half of the frequencies, each one before
-    it the upper half of what is left, and the first all that is left then: bands are
-    the same shares of the sampling rate in series of every length.
+    The last of `N_BANDS` bands contains the upper half of the frequencies, each earlier
+    band the upper half of the remaining frequencies, and the first band all remaining
+    frequencies. Relative to the sampling rate, bands are thus the same for series of
+    any length.
 
     Attributes
     ----------
     weight : Parameter of shape (N_BANDS,)
-        From it come the gains: 0 is a gain of 1.
+        Parameters of the gains; 0 is a gain of 1.
 
     References
     ----------
     Wu et al., "Frequency-semantic enhanced variational autoencoder for zero-shot
-    skeleton-based action recognition", ICCV 2025, with gains over the index of
-    features; here they are over time.
+    skeleton-based action recognition", ICCV 2025. There, gains apply to the index of
+    features; here, they apply to time.
     """
 
     def __init__(self) -> None:
@@ -55,24 +56,24 @@ class FrequencyGains(nn.Module):
         Parameters
         ----------
         series : Tensor of shape (..., n_timepoints)
-            Without gaps.
+            Series without gaps.
 
         Returns
         -------
         Tensor of the same shape
         """
         n_timepoints = series.shape[-1]
-        # What gains add: nothing at all, rounding included, before training.
+        # Only the change is added, so that gains of 1 do not change series by rounding.
         added = (self.gains - 1)[self._bands(n_timepoints)].to(series.dtype)
         # Symmetric gains of a series and its mirror image are gains of its DCT-II.
         mirrored = torch.cat([series, series.flip(-1)], dim=-1)
-        # The mean; and the last frequency, which a mirrored series does not have.
+        # The mean is not changed, and a mirrored series lacks the last frequency.
         spectrum = torch.fft.rfft(mirrored)[..., 1:-1] * added
         spectrum = nn.functional.pad(spectrum, (1, 1))
         return series + torch.fft.irfft(spectrum, 2 * n_timepoints)[..., :n_timepoints]
 
     def _bands(self, n_timepoints: int) -> Tensor:
-        """Return the band of each frequency but 0."""
+        """Return the band of each frequency except 0."""
         frequency = torch.arange(1, n_timepoints, device=self.weight.device)
         octave = torch.frexp(frequency / n_timepoints).exponent  # 0 from 1/2 on
         return (N_BANDS - 1 + octave).clamp_min(0)
@@ -95,7 +96,7 @@ def build(
     generator: torch.Generator | None,
     options: Mapping[str, Any],
 ) -> GainPenalty:
-    """Build the module, and give the tokenizer gains if it has none."""
+    """Build the module, and add gains to the tokenizer if it has none."""
     if model.tokenizer.gains is None:
         model.tokenizer.gains = FrequencyGains()
     return GainPenalty()

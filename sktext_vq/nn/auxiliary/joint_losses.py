@@ -1,4 +1,4 @@
-"""More losses in the joint embedding space."""
+"""Additional losses in the joint embedding space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sktext_vq.nn.losses import code_loss, empty_loss
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# Of the calibrated loss, in squared distances of unit vectors.
+# Width of the calibrated loss, in squared distances of unit vectors.
 _CALIBRATION_WIDTH = 0.5
 _USE_TEXT_VECTORS = {"demi_cycle", "translation", "calibrated"}
 
@@ -73,11 +73,10 @@ def build(
 def supervised_contrastive(
     embeddings: Tensor, classes: Tensor, temperature: float = 0.1
 ) -> Tensor:
-    """Pull cases of a class together, and away from those of all others.
+    """Compute the supervised contrastive loss.
 
-    For every case, the mean over the other cases of its class of their cross-entropy
-    among all other cases. A case that is the only one of its class serves as a
-    negative only.
+    The loss of a case is the mean cross-entropy of the other cases of its class among
+    all other cases. A case that is the only one of its class serves as a negative only.
 
     Parameters
     ----------
@@ -85,7 +84,7 @@ def supervised_contrastive(
         Unit vectors.
     classes : Tensor of shape (n_cases,), int64
     temperature : float, default=0.1
-        Divides cosines.
+        Divisor of the cosines.
 
     Returns
     -------
@@ -93,7 +92,7 @@ def supervised_contrastive(
 
     References
     ----------
-    Khosla et al., "Supervised contrastive learning", NeurIPS 2020: `L_out`.
+    Khosla et al., "Supervised contrastive learning", NeurIPS 2020, loss `L_out`.
     """
     itself = torch.eye(len(classes), dtype=torch.bool, device=classes.device)
     positive = (classes[:, None] == classes) & ~itself
@@ -109,7 +108,7 @@ def supervised_contrastive(
 
 
 def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """1 - cosine of vectors with their targets, on average.
+    """Compute the mean of 1 minus the cosine of vectors and their targets.
 
     Parameters
     ----------
@@ -118,23 +117,23 @@ def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
     Returns
     -------
     Tensor, scalar
-        From 0 to 2; vectors of zeros count as 1.
+        Loss from 0 to 2; the loss of a zero vector is 1.
 
     References
     ----------
-    Devillers, Maytié and VanRullen, "Semi-supervised multimodal representation
-    learning through a global workspace", 2023, whose translations and cycles have
-    squared errors: for text embeddings, only directions mean anything.
+    Devillers, Maytié and VanRullen, "Semi-supervised multimodal representation learning
+    through a global workspace", 2023, with squared errors. Cosines are used here,
+    because only directions of text embeddings are meaningful.
     """
     cosines = F.cosine_similarity(predicted, target, dim=-1)
     return (1 - cosines).mean() if cosines.numel() else empty_loss(predicted)
 
 
 def calibrated_loss(right: Tensor, wrong: Tensor, width: float) -> Tensor:
-    """Bring right pairs nearer than wrong ones, with a bounded penalty.
+    """Compute a bounded penalty for right pairs that are not nearer than wrong pairs.
 
-    A pair that cannot be told from a wrong one costs one half, and one that is much
-    worse costs 1, so that a few such pairs do not rule the rest.
+    The penalty is one half if both distances are equal, and approaches 1 if the right
+    pair is much farther apart, so that a few pairs do not dominate the loss.
 
     Parameters
     ----------
@@ -146,7 +145,7 @@ def calibrated_loss(right: Tensor, wrong: Tensor, width: float) -> Tensor:
     Returns
     -------
     Tensor, scalar
-        From 0 to 1.
+        Loss from 0 to 1.
 
     References
     ----------

@@ -1,7 +1,7 @@
-"""Learned borders of segments, and losses of series that are drawn from segments.
+"""Learned borders of segments, and losses of series reconstructed from segments.
 
-Segments start where they were cut. A small network may move their borders and correct
-their attributes, within bounds; before training it does neither.
+A small network moves the borders of given segments and corrects their attributes,
+within bounds. Before training, segments are not changed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
 MIN_LENGTH = 1.0  # timepoints
-REACH = 0.25  # how far residuals go, in lengths or scales of their anchors
+REACH = 0.25  # maximum correction, relative to the length or scale of an anchor
 _N_INPUTS, _N_HIDDEN = 2 * N_POINTS + 4, 64
 
 
@@ -40,24 +40,25 @@ class Tokens(NamedTuple):
 
 
 def sample_windows(series: Tensor, start: Tensor, length: Tensor) -> Tensor:
-    """Average series over eight equal stretches of windows.
+    """Compute means over eight equal parts of windows.
 
-    A timepoint `t` is the interval `[t, t + 1)`, and the sum of a series up to a real
-    time a straight line within it. So means are exact for windows of any border, and
-    gradients with respect to start and length are the values at the borders.
+    A timepoint `t` is the interval `[t, t + 1)`, within which the cumulative sum of a
+    series is linear. Means are therefore exact for any borders, and gradients with
+    respect to start and length are the values at the borders.
 
     Parameters
     ----------
     series : Tensor of shape (n_series, n_timepoints)
     start, length : Tensor of shape (n_series, n_windows)
-        In timepoints, not necessarily whole; windows lie inside the series.
+        In timepoints, not necessarily integers. Windows must lie inside the series.
 
     Returns
     -------
     Tensor of shape (n_series, n_windows, N_POINTS)
     """
     n_timepoints = series.shape[1]
-    # Sums of long series lose digits, and differences of them more.
+    # In single precision, cumulative sums of long series and their differences are
+    # inaccurate.
     sums = F.pad(series.double().cumsum(1), (1, 0))
     stretch = length.double().unsqueeze(2) / N_POINTS
     steps = torch.arange(N_POINTS + 1, device=series.device)
@@ -74,12 +75,13 @@ def sample_windows(series: Tensor, start: Tensor, length: Tensor) -> Tensor:
 def render(
     points: Tensor, start: Tensor, length: Tensor, mask: Tensor, n_timepoints: int
 ) -> Tensor:
-    """Draw segments back as series.
+    """Reconstruct series from segments.
 
-    Straight lines run between the centres of the eight stretches of a segment, and
-    flat ones beyond the first and the last. Where segments overlap, they are averaged
-    by how much of a timepoint each covers. A timepoint that none covers has the value
-    of the nearest segment at its nearest timepoint, of the first if two are as near.
+    Values are interpolated linearly between the centres of the eight parts of a
+    segment, and are constant beyond the first and the last centre. Overlapping segments
+    are averaged, weighted by the share of a timepoint that each of them covers. A
+    timepoint that no segment covers has the value of the nearest segment at its nearest
+    timepoint, or of the first of two equally near segments.
 
     Parameters
     ----------
@@ -87,19 +89,20 @@ def render(
     start, length : Tensor of shape (n_series, n_segments)
         In timepoints.
     mask : Tensor of shape (n_series, n_segments), bool
-        False for segments that are not drawn.
+        False for segments to ignore.
     n_timepoints : int
 
     Returns
     -------
     Tensor of shape (n_series, n_timepoints)
-        0 in series without any segment.
+        Reconstructed series; 0 for series without segments.
     """
-    # Of shape (n_series, n_segments, n_timepoints) from here on.
+    # The shape is (n_series, n_segments, n_timepoints) from here on.
     time = torch.arange(n_timepoints, dtype=points.dtype, device=points.device)
     begin, width = start.unsqueeze(2), length.unsqueeze(2)
     end = begin + width
-    # Half a timepoint inside, as if the outermost timepoints were whole.
+    # At least half a timepoint from the borders, as if outer timepoints were covered
+    # completely.
     inside = (time + 0.5 - begin).maximum(width.clamp_max(1) / 2)
     inside = inside.minimum(width - width.clamp_max(1) / 2)
     place = (inside * N_POINTS / width.clamp_min(1e-6) - 0.5).clamp(0, N_POINTS - 1)
@@ -130,27 +133,29 @@ def quantise(
     shape : Tensor of shape (..., N_POINTS)
     codebook : Codebook
     temperature : float
-        Of the softmax over scores that gradients reach the codes through.
+        Temperature of the softmax over scores, through which gradients reach codes.
 
     Returns
     -------
     points : Tensor of shape (..., N_POINTS)
-        The codes. Gradients pass straight through to the shapes, as in van den Oord
-        et al., NeurIPS 2017, and to all codes by their share in the softmax.
+        Nearest codes. Gradients pass straight through to the shapes, as in van den Oord
+        et al., NeurIPS 2017, and to all codes in proportion to their share in the
+        softmax.
     soft : Tensor of shape (..., n_codes)
-        Softmax over the scores of all codes; gradients pass.
+        Softmax over the scores of all codes, with gradients.
 
     Notes
     -----
-    To draw series from the points, detach the shapes. Straight through, a smaller
-    scale seems to change nothing, as the shape grows with it; in fact the code stays
-    what it is, and scales shrink until reconstruction is worse than untrained.
+    To reconstruct series from the points, detach the shapes. With straight-through
+    gradients, a smaller scale seems to be compensated by a larger shape, although the
+    code does not change, and scales shrink until reconstruction is worse than before
+    training.
     """
     codes = codebook.codes
     half_norm = 0.5 * codes.square().sum(1)
     scores = shape @ codes.T - half_norm
     soft = torch.softmax(scores / temperature, dim=-1)
-    # Shapes have their gradient already: they only select the nearest codes here.
+    # Detached, because gradients of the shapes pass straight through below.
     share = torch.softmax((shape.detach() @ codes.T - half_norm) / temperature, dim=-1)
     mixed = share @ codes
     points = codes[scores.argmax(dim=-1)].detach()
@@ -159,22 +164,22 @@ def quantise(
 
 
 class SegmentRefiner(nn.Module):
-    """Correct start, length, offset and scale of segments by what lies around them.
+    """Correct start, length, offset and scale of segments from their context.
 
-    The network sees a segment and its surroundings, twice as long, as eight points
-    each, and where it is. It moves borders by at most a quarter of the length, and
-    offset and scale by at most a quarter of the scale. Before training it returns
-    every segment as it is, bit for bit.
+    The inputs of the network are a segment and its context, which is twice as long, as
+    eight points each, and the position of the segment. Borders move by at most a
+    quarter of the length; offset and scale change by at most a quarter of the scale.
+    Before training, segments are returned unchanged, bit for bit.
 
     Parameters
     ----------
     generator : torch.Generator
-        For the weights at the start.
+        Source of initial weights.
     """
 
     def __init__(self, *, generator: torch.Generator) -> None:
         super().__init__()
-        # Layers on no device draw no weights from the global generator.
+        # On the device "meta", layers do not draw weights from the global generator.
         self.hidden = nn.Linear(_N_INPUTS, _N_HIDDEN, device="meta")
         self.residual = nn.Linear(_N_HIDDEN, 4, device="meta")
         self.to_empty(device="cpu")
@@ -191,24 +196,25 @@ class SegmentRefiner(nn.Module):
         mask: Tensor,
         ends: Tensor | None = None,
     ) -> Tokens:
-        """Read tokens at corrected borders.
+        """Correct segments and compute their attributes.
 
         Parameters
         ----------
         series : Tensor of shape (n_series, n_timepoints)
-            Standardised.
+            Standardised series.
         start, length : Tensor of shape (n_series, n_segments)
-            Anchors, in timepoints, inside their series.
+            Anchors in timepoints, inside their series.
         mask : Tensor of shape (n_series, n_segments), bool
-            False for padding, which comes back as a segment at the start.
+            False for padding, which is returned as a segment at the start of the
+            series.
         ends : Tensor of shape (n_series,), optional
-            Where series end, at least one timepoint.
+            Ends of the series, at least 1.
 
         Returns
         -------
         Tokens
-            With ``0 <= start``, ``MIN_LENGTH <= length`` and ``start + length <= end``,
-            for any weights and in floating point too.
+            Tokens with ``0 <= start``, ``MIN_LENGTH <= length`` and ``start + length <=
+            end``, for any weights and despite rounding.
         """
         n_series, n_timepoints = series.shape
         if ends is None:
@@ -216,7 +222,7 @@ class SegmentRefiner(nn.Module):
         end = ends.to(series.dtype).unsqueeze(1)
         start, length = _inside(start * mask, length * mask, end)
         inputs = _look(series, start, length, end)
-        # Not a number only where weights are out of all bounds.
+        # NaN occurs only if weights have diverged.
         found = torch.tanh(self.residual(torch.tanh(self.hidden(inputs))).nan_to_num(0))
         start, length = _move(start, length, end, found[..., 0], found[..., 1])
         offset, scale, points = _read(series, start, length)
@@ -229,7 +235,7 @@ class SegmentRefiner(nn.Module):
 def _read(
     series: Tensor, start: Tensor, length: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Offset, scale and points of windows, in closed form."""
+    """Compute offset, scale and points of windows."""
     points = sample_windows(series, start, length)
     offset = points.mean(dim=2)
     # Unlike a square root, a norm has a gradient at 0.
@@ -238,7 +244,7 @@ def _read(
 
 
 def _inside(start: Tensor, length: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Clamp segments into their series; what is inside stays the same bit for bit."""
+    """Clamp segments to their series; segments inside are not changed."""
     start = start.to(end.dtype).clamp_min(0).minimum(end - MIN_LENGTH)
     length = length.to(end.dtype).clamp_min(MIN_LENGTH).minimum(end - start)
     return start, length
@@ -247,10 +253,10 @@ def _inside(start: Tensor, length: Tensor, end: Tensor) -> tuple[Tensor, Tensor]
 def _move(
     start: Tensor, length: Tensor, end: Tensor, by: Tensor, longer: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Move segments by shares, from -1 to 1, of the room that they have.
+    """Move borders of segments by fractions, from -1 to 1, of the maximum change.
 
-    The room for the start is a quarter of the length, or less where the series begins
-    or ends; then that for the length is the same, from the new start.
+    The maximum change of the start is a quarter of the length, or less near the ends of
+    the series. The same holds for the length, given the new start.
     """
     reach = REACH * length
     later = torch.minimum(reach, end - MIN_LENGTH - start)
@@ -264,7 +270,7 @@ def _move(
 
 
 def _look(series: Tensor, start: Tensor, length: Tensor, end: Tensor) -> Tensor:
-    """Describe segments to the network: (n_series, n_segments, _N_INPUTS)."""
+    """Return the inputs of the network, (n_series, n_segments, _N_INPUTS)."""
     offset, scale, points = _read(series, start, length)
     begin = (start - length / 2).clamp_min(0)
     around = torch.minimum(start + 1.5 * length, end) - begin
@@ -278,12 +284,12 @@ def _look(series: Tensor, start: Tensor, length: Tensor, end: Tensor) -> Tensor:
         2 * start / end - 1,
     ]
     inputs = torch.cat([shapes, torch.stack(rest, dim=2)], dim=2)
-    # Windows far outside of the training range say no more than that they are.
+    # Exact values far outside of the training range are not informative.
     return inputs.nan_to_num(0).clamp(-10, 10)
 
 
 class SegmentReconstruction(AuxiliaryModule):
-    """Refine segments, and draw series from them and their codes.
+    """Refine segments, and reconstruct series from segments and their codes.
 
     Parameters
     ----------
@@ -312,8 +318,7 @@ class SegmentReconstruction(AuxiliaryModule):
         refined = self.refiner(series, start, length, known, ends)
         codebook = model.tokenizer.codebook
         points, soft = quantise(refined.shape, codebook, CODE_TEMPERATURE)
-        # Drawn from codes alone: a shape that grew as its scale shrank would let
-        # scales collapse.
+        # Detached, because scales would collapse otherwise; see `quantise`.
         drawn, _ = quantise(refined.shape.detach(), codebook, CODE_TEMPERATURE)
         drawn = drawn * (refined.scale + SCALE_FLOOR).unsqueeze(2)
         drawn = drawn + refined.offset.unsqueeze(2)
@@ -351,17 +356,17 @@ def build(
 def separation_loss(
     start: Tensor, length: Tensor, mask: Tensor, grid: int = 64
 ) -> Tensor:
-    """How far segments are from covering every timepoint exactly once.
+    """Penalise deviations from covering every timepoint exactly once.
 
     Parameters
     ----------
     start, length : Tensor of shape (n_series, n_segments)
-        Shares of the series, from 0 to 1. Both get gradients, from the cells of the
-        grid that borders lie in.
+        Fractions of the series, from 0 to 1. Gradients come from the grid cells that
+        contain borders.
     mask : Tensor of shape (n_series, n_segments), bool
-        False for padding. Series without segments are left out.
+        False for padding. Series without segments are ignored.
     grid : int, default=64
-        Cells that coverage is computed in.
+        Number of grid cells for coverage.
 
     Returns
     -------
@@ -370,8 +375,8 @@ def separation_loss(
 
     Notes
     -----
-    VQShape (Wen et al., NeurIPS 2024) keeps segments apart pair by pair; coverage
-    also sees what no segment covers.
+    VQShape (Wen et al., NeurIPS 2024) keeps pairs of segments apart; coverage also
+    penalises gaps between segments.
     """
     known = mask.any(1)
     if not known.any():
@@ -385,19 +390,19 @@ def separation_loss(
 
 
 def usage_loss(soft_assignments: Tensor) -> Tensor:
-    """Entropy of each token's choice less the entropy of all tokens' mean choice.
+    """Compute the mean entropy of assignments minus the entropy of their mean.
 
-    Low where every token is sure of its code and all codes have tokens.
+    The loss is low if every assignment is certain and all codes are used.
 
     Parameters
     ----------
     soft_assignments : Tensor of shape (n_tokens, n_heads, n_codes_per_head)
-        Probabilities of codes. Tokens that are not finite are left out.
+        Probabilities of codes. Tokens with NaN or infinity are ignored.
 
     Returns
     -------
     Tensor, scalar
-        Mean over heads, from minus the logarithm of their size to 0.
+        Mean over heads, from ``-log(n_codes_per_head)`` to 0.
 
     References
     ----------
@@ -412,6 +417,6 @@ def usage_loss(soft_assignments: Tensor) -> Tensor:
 
 
 def _entropy(probabilities: Tensor) -> Tensor:
-    """Entropy along the last axis, with a finite slope at 0."""
+    """Compute the entropy along the last axis, with a finite gradient at 0."""
     tiny = torch.finfo(probabilities.dtype).tiny
     return -(probabilities * probabilities.clamp_min(tiny).log()).sum(-1)
