@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import log_softmax
 
 from sktext_vq._io.continuous import read_recordings
 from sktext_vq._io.read import read_panel
 from sktext_vq._io.recordings import Recordings
 from sktext_vq._io.table import LabelledPanel
+from sktext_vq._segmentation.segments import SegmentOptions, segment_recordings
 
 __all__ = [
     "LabelledPanel",
@@ -91,143 +91,140 @@ def cut_windows(
 
 def segment(
     classifier: Any,
-    recording: ArrayLike,
-    length: int,
-    step: int | None = None,
+    recordings: Any,
+    length: float | None = None,
+    step: float | None = None,
     *,
+    seconds: bool = True,
+    max_gap: float | None = None,
     candidate_labels: Sequence[str] | Mapping[str, Any] | None = None,
-    stay: float = 0.95,
-    least: float = 0.6,
+    self_transition: float = 0.99,
+    min_probability: float = 0.0,
 ) -> pd.DataFrame:
-    """Segment a long recording by class.
+    """Segment recordings by class.
+
+    The classifier predicts overlapping windows, and a hidden Markov model, in which
+    changes of class are rare, joins them to segments.
 
     Parameters
     ----------
     classifier : estimator
-        Fitted classifier of windows with ``predict_proba`` and ``classes_``.
-    recording : array-like of shape (n_channels, n_timepoints) or (n_timepoints,)
-        One long series.
-    length : int
-        Number of timepoints of a window, as in training.
-    step : int, optional
-        Number of timepoints between the starts of successive windows. The default is
-        half of `length`.
+        Fitted classifier of windows with ``predict_proba`` and ``classes_``, such as a
+        :class:`~sktext_vq.VQTextClassifier` or a pipeline.
+    recordings : Recordings, DataFrame or array-like
+        :class:`Recordings`; a data frame with one row per timepoint, see
+        :func:`read_recordings`; or one recording as an array of shape (n_channels,
+        n_timepoints) or (n_timepoints,).
+    length : float, optional
+        Length of a window. The default is the length of the training windows, the
+        longest if they differ. Required for a pipeline, which does not know it.
+    step : float, optional
+        Time between the starts of successive windows. The default is half of `length`.
+    seconds : bool, default=True
+        Whether `length`, `step` and `max_gap` are in seconds. Otherwise, and for
+        arrays, they are numbers of timepoints at the sampling rate of the windows.
+    max_gap : float, optional
+        Maximum step between timepoints that is not a gap; see
+        :meth:`Recordings.windows`.
     candidate_labels : sequence of str, or dict, optional
         Candidate classes, which may be unseen in training; see
         :meth:`~sktext_vq.VQTextClassifier.predict_proba_zero_shot`. The default is
         the training classes.
-    stay : float, default=0.95
-        Probability that the next window has the same class.
-    least : float, default=0.6
-        Windows at a change of class are transitions if the probability of the class
-        in the single window is below this threshold.
+    self_transition : float, default=0.99
+        Probability that the class does not change within the length of a window. Other
+        classes are equally probable after a change.
+    min_probability : float, default=0.0
+        Windows at a change of class become a segment of their own, a transition, if the
+        probability of their class is smaller. By default, there are no transitions.
 
     Returns
     -------
     DataFrame
-        One row per segment, in order of time and without gaps: ``start`` and ``end``
-        (exclusive) in timepoints, ``label``, ``probability`` (mean over the windows of
-        the segment), and ``transition``, True for segments between two classes, whose
-        label has the form ``"a -> b"``.
+        One row per segment. The rows of a recording are in order of time and cover it
+        without overlap.
+
+        - ``recording``: name of the recording.
+        - ``start`` and ``end`` (exclusive): in the time of the recording; in timepoints
+          for arrays.
+        - ``label``: class, or NaN for a part without data.
+        - ``probability``: mean probability of the class over the segment, or NaN.
+        - ``transition``: True for transitions, whose label has the form ``"a -> b"``.
+        - ``note``: ``"no data"`` for gaps, and for times at which all channels are
+          missing; ``"too short"`` for a stretch between gaps that is shorter than half
+          of a window; channels that are missing or constant for the length of a window
+          or longer, such as ``"acc_x missing"``; otherwise empty.
 
     Raises
     ------
     ValueError
-        If the recording has an invalid shape or is shorter than a window, or if `stay`
-        or `least` is not in [0, 1).
+        If a parameter or an array is invalid, if recordings lack channels of the
+        training windows, or if no stretch between gaps is as long as half of a window.
     TypeError
-        If `classifier` has no method to predict probabilities, or `length` or `step` is
-        not an integer.
+        If `classifier` has no method to predict probabilities, or if the recording is
+        an array, and `length` or `step` is not an integer.
+
+    Warns
+    -----
+    UserWarning
+        If recordings have channels that the training windows did not have. Warnings of
+        the classifier, such as `DriftWarning`, are issued once for all windows.
+
+    See Also
+    --------
+    read_recordings : Read recordings from files or data frames.
+    cut_windows : Cut an array into windows.
 
     Notes
     -----
-    The most probable sequence of classes is found by the Viterbi algorithm (IEEE Trans.
-    Inf. Theory, 1967), with the same probability `stay` for all classes.
+    If the classifier has names of channels (``channel_names``), channels are matched by
+    name, in any order. If it has a ``sampling_rate``, recordings at other rates are
+    resampled as in :meth:`Recordings.windows`.
+
+    The most probable sequence of classes is found by the Viterbi algorithm [1]_ [2]_,
+    for each stretch between gaps separately. Overlapping windows are not independent,
+    so the log-probabilities of a window are multiplied by the share of its timepoints
+    that are nearer to its centre than to that of another window. Results therefore
+    hardly depend on `step`. A border between segments is the middle between the centres
+    of two windows.
+
+    A stretch shorter than a window is extended by reflection. If a channel is missing
+    for a whole window, its mean in training is used (for pipelines its mean in the
+    recording). Constant channels count as missing if no training window of a
+    `VQTextClassifier` was constant.
+
+    Windows are predicted in batches, so that memory hardly grows with the duration.
+
+    References
+    ----------
+    .. [1] Viterbi, A. (1967). Error bounds for convolutional codes and an
+       asymptotically optimum decoding algorithm. IEEE Transactions on Information
+       Theory, 13(2), 260-269.
+    .. [2] Rabiner, L. R. (1989). A tutorial on hidden Markov models and selected
+       applications in speech recognition. Proceedings of the IEEE, 77(2), 257-286.
 
     Examples
     --------
     >>> import numpy as np
+    >>> import pandas as pd
     >>> from sktext_vq import VQTextClassifier
     >>> from sktext_vq.datasets import load
     >>> from sktext_vq.recordings import segment
     >>> data = load("BasicMotions")
-    >>> model = VQTextClassifier(max_epochs=0, random_state=0)
+    >>> names = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
+    >>> model = VQTextClassifier(max_epochs=0, channel_names=names, random_state=0)
     >>> model = model.fit(data.X_train, data.y_train)
     >>> run, stand = (data.X_test[data.y_test == c] for c in ("running", "standing"))
-    >>> recording = np.concatenate([*run[:4], *stand[:4]], axis=1)
-    >>> segment(model, recording, length=100, step=100)[["start", "end", "label"]]
-       start  end     label
-    0      0  400   running
-    1    400  800  standing
+    >>> values = np.concatenate([*run[:4], *stand[:4]], axis=1)
+    >>> table = pd.DataFrame(values.T, columns=names)
+    >>> table["time"] = pd.Timestamp("2025-05-05 07:00") + pd.to_timedelta(
+    ...     np.arange(800) / 10, unit="s"
+    ... )
+    >>> segment(model, table)[["start", "end", "label"]]
+                        start                     end     label
+    0 2025-05-05 07:00:00.000 2025-05-05 07:00:42.500   running
+    1 2025-05-05 07:00:42.500 2025-05-05 07:01:20.000  standing
     """
-    chances: dict[str, Any] = {"stay": stay, "least": least}
-    for name, value in chances.items():
-        if not (isinstance(value, Real) and 0 <= float(value) < 1):
-            raise ValueError(f"{name} must be at least 0 and below 1, got {value!r}.")
-    needed = "predict_proba" if candidate_labels is None else "predict_proba_zero_shot"
-    if isinstance(classifier, type) or not hasattr(classifier, needed):
-        raise TypeError(
-            f"classifier must be a fitted estimator with {needed}, got {classifier!r}."
-        )
-    windows = cut_windows(recording, length, step)
-    step = max(1, length // 2) if step is None else step
-    if candidate_labels is None:
-        found = classifier.predict_proba(windows)
-        labels = [str(label) for label in classifier.classes_]
-    else:
-        found = classifier.predict_proba_zero_shot(windows, candidate_labels)
-        labels = list(candidate_labels)
-    path = _most_probable_path(np.log(np.maximum(found, 1e-12)), stay)
-    own = found[np.arange(len(path)), path]
-    # A window is assigned the timepoints around its centre.
-    n_timepoints = np.shape(recording)[-1]
-    middles = np.arange(len(path)) * step + length / 2
-    borders = ((middles[:-1] + middles[1:]) / 2).round().astype(int)
-    starts, ends = np.r_[0, borders], np.r_[borders, n_timepoints]
-    names = [labels[i] for i in path]
-    is_between = np.zeros(len(path), bool)
-    for change in np.flatnonzero(np.diff(path)):
-        label = f"{labels[path[change]]} -> {labels[path[change + 1]]}"
-        near = [i for i in (change, change + 1) if own[i] < least]
-        for i in near:
-            names[i], is_between[i] = label, True
-    table = pd.DataFrame(
-        {
-            "start": starts,
-            "end": ends,
-            "label": names,
-            "probability": own,
-            "transition": is_between,
-        }
+    options = SegmentOptions(
+        length, step, seconds, max_gap, self_transition, min_probability
     )
-    new = (table["label"] != table["label"].shift()).cumsum()
-    joined = table.groupby(new, sort=False).agg(
-        start=("start", "first"),
-        end=("end", "last"),
-        label=("label", "first"),
-        probability=("probability", "mean"),
-        transition=("transition", "first"),
-    )
-    return joined.reset_index(drop=True)
-
-
-def _most_probable_path(scores: NDArray[np.float64], stay: float) -> NDArray[np.intp]:
-    """Return the most probable sequence of class indices by the Viterbi algorithm."""
-    n_windows, n_classes = scores.shape
-    with np.errstate(divide="ignore"):
-        move = np.log((1 - stay) / max(n_classes - 1, 1))
-        kept = np.log(stay)
-    scores = log_softmax(scores, axis=1)
-    origin = np.empty((n_windows, n_classes), np.intp)
-    best = scores[0]
-    every = np.arange(n_classes)
-    for i in range(1, n_windows):
-        top = int(best.argmax())
-        moves = best[top] + move > best + kept
-        origin[i] = np.where(moves, top, every)
-        best = np.where(moves, best[top] + move, best + kept) + scores[i]
-    path = np.empty(n_windows, np.intp)
-    path[-1] = best.argmax()
-    for i in range(n_windows - 1, 0, -1):
-        path[i - 1] = origin[i, path[i]]
-    return path
+    return segment_recordings(classifier, recordings, options, candidate_labels)

@@ -1,0 +1,280 @@
+"""Segmentation of long recordings, beside single windows and a rolling majority.
+
+Series of each person are joined, in the order of the file, to one recording. A segment
+is right if its class is that of a true segment, and if what the two have in common is
+at least half of what they cover together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.data import about, folds, load_split
+from benchmarks.estimators import classifier_closed
+from benchmarks.runner import Experiment, Options, Row, grid
+from benchmarks.store import Frames
+from benchmarks.tables import markdown
+
+Array = NDArray[Any]
+# Of the recordings of seglearn, people for tests, and the length of a window.
+_TEST_PEOPLE, _LENGTH = (3, 6, 9), 200
+STEPS = (0.25, 0.5, 1.0)  # in lengths of a window
+MAJORITY, KEPT, LEAST = (3, 7, 15), (0.9, 0.99, 0.999, 0.9999), (0.6,)
+# Method, step, and how strongly labels are smoothed: as chosen on training people.
+CHOSEN = {"windows": 0.0, "majority": 15.0, "segment": 0.99}
+STEP = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class People:
+    """Windows to fit, and recordings with the class of each timepoint."""
+
+    X: Array
+    y: Array
+    subjects: Array
+    recordings: dict[Any, tuple[Array, Array]]
+
+
+def join(X: Array, y: Array, subjects: Array) -> dict[Any, tuple[Array, Array]]:
+    """Join the series of each person to a recording."""
+    found = {}
+    for person in np.unique(subjects):
+        own = np.flatnonzero(subjects == person)
+        values = np.concatenate(list(X[own]), axis=1)
+        found[person] = values, np.repeat(y[own], X.shape[2])
+    return found
+
+
+def load_people(name: str, data: str | None) -> tuple[People, People, dict[str, Any]]:
+    """Return training and test people, and parameters of the classifier."""
+    if name == "seglearn-watch":
+        return load_seglearn(str(data))
+    split = load_split(name, data)
+    parts = []
+    for part in ("train", "test"):
+        own = [getattr(split, f"{each}_{part}") for each in ("X", "y", "subjects")]
+        parts.append(People(*own, join(*own)))
+    return parts[0], parts[1], about(name, data)
+
+
+def load_seglearn(data: str) -> tuple[People, People, dict[str, Any]]:
+    """Return recordings of one exercise each, joined by person in random order."""
+    from sktext_vq.recordings import cut_windows
+
+    with np.load(Path(data) / "seglearn-watch.npz") as file:
+        found = {name: file[name] for name in file.files}
+    series = np.split(found["values"], np.cumsum(found["lengths"])[:-1], axis=1)
+    parts = []
+    for is_test in (False, True):
+        X, y, subjects, recordings = [], [], [], {}
+        for person in np.unique(found["subject"]):
+            if (person in _TEST_PEOPLE) != is_test:
+                continue
+            own = np.flatnonzero(found["subject"] == person)
+            own = np.random.default_rng(int(person)).permutation(own)
+            for i in own:
+                windows = cut_windows(series[i], _LENGTH)
+                X.append(windows)
+                y += [found["label"][i]] * len(windows)
+                subjects += [person] * len(windows)
+            truth = [np.repeat(found["label"][i], series[i].shape[1]) for i in own]
+            values = np.concatenate([series[i] for i in own], axis=1)
+            recordings[person] = values, np.concatenate(truth)
+        parts.append(
+            People(np.concatenate(X), np.array(y), np.array(subjects), recordings)
+        )
+    known = {"channel_names": tuple(found["channel_names"].tolist())}
+    return parts[0], parts[1], {**known, "sampling_rate": 50.0}
+
+
+class Remembered:
+    """Classifier that predicts the same windows once."""
+
+    def __init__(self, model: Any) -> None:
+        self.model, self.classes_ = model, model.classes_
+        self.n_timepoints_ = model.n_timepoints_
+        self.known: dict[int, Array] = {}
+
+    def predict_proba(self, X: Array) -> Array:
+        """Return probabilities, from memory where windows are known."""
+        keys = [hash(window.tobytes()) for window in X]
+        new = [i for i, key in enumerate(keys) if key not in self.known]
+        if new:
+            found = self.model.predict_proba(X[new])
+            self.known.update(zip((keys[i] for i in new), found, strict=True))
+        return np.stack([self.known[key] for key in keys])
+
+
+def by_windows(model: Any, values: Array, step: int, n_votes: int) -> Array:
+    """Label each timepoint by the window around it, or by the majority of several."""
+    from sktext_vq.recordings import cut_windows
+
+    length = model.n_timepoints_
+    windows = cut_windows(values, length, step)
+    best = model.predict_proba(windows).argmax(axis=1)
+    if n_votes > 1:
+        votes = np.eye(len(model.classes_))[best]
+        votes = np.pad(votes, ((n_votes // 2, n_votes // 2), (0, 0)))
+        sums = np.lib.stride_tricks.sliding_window_view(votes, n_votes, axis=0)
+        best = sums.sum(axis=2).argmax(axis=1)
+    middles = np.arange(len(best)) * step + length / 2
+    places = np.searchsorted(
+        (middles[1:] + middles[:-1]) / 2, np.arange(values.shape[1]), side="right"
+    )
+    return model.classes_[best[places]]
+
+
+def by_segments(model: Any, values: Array, step: int, **parameters: float) -> Array:
+    """Label each timepoint by its segment."""
+    from sktext_vq.recordings import segment
+
+    table = segment(model, values, step=step, **parameters)
+    lengths = (table["end"] - table["start"]).to_numpy()
+    return np.repeat(table["label"].to_numpy(), lengths).astype(str)
+
+
+def label(model: Any, values: Array, key: Row) -> Array:
+    """Label each timepoint by a method."""
+    step = round(key["step"] * model.n_timepoints_)
+    if key["method"] in ("windows", "majority"):
+        return by_windows(model, values, step, int(key["smoothing"]))
+    if key["method"] == "transitions":
+        return by_segments(model, values, step, min_probability=key["smoothing"])
+    return by_segments(model, values, step, self_transition=key["smoothing"])
+
+
+def segments_of(labels: Array) -> list[tuple[int, int, str]]:
+    """Return start, end and label of each segment."""
+    borders = np.flatnonzero(labels[1:] != labels[:-1]) + 1
+    starts, ends = np.r_[0, borders].tolist(), np.r_[borders, len(labels)].tolist()
+    return [(a, b, str(labels[a])) for a, b in zip(starts, ends, strict=True)]
+
+
+def count_right(found: Array, truth: Array) -> tuple[int, int, int]:
+    """Return the number of right segments, of found ones, and of true ones."""
+    own, true = segments_of(found), segments_of(truth)
+    starts = np.array([start for start, _, _ in true])
+    right = 0
+    for start, end, label in own:
+        i = max(int(np.searchsorted(starts, start, side="right")) - 1, 0)
+        for other_start, other_end, other in true[i:]:
+            if other_start >= end:
+                break
+            common = min(end, other_end) - max(start, other_start)
+            union = max(end, other_end) - min(start, other_start)
+            # At a half, another segment may be right too; both have to count once.
+            right += label == other and common > 0.5 * union
+    return right, len(own), len(true)
+
+
+def tasks(options: Options) -> Iterator[Row]:
+    """Yield choices on training people, and the chosen ones on test people."""
+    for name in options.sets:
+        common = {"set": [name], "people": ["training"], "step": STEPS}
+        yield from grid(**common, method=["windows"], smoothing=[0.0])
+        yield from grid(**common, method=["majority"], smoothing=map(float, MAJORITY))
+        yield from grid(**common, method=["segment"], smoothing=KEPT)
+        yield from grid(**common, method=["transitions"], smoothing=LEAST)
+        for method, smoothing in CHOSEN.items():
+            row = {"set": name, "people": "test", "step": STEP, "method": method}
+            yield {**row, "smoothing": smoothing}
+
+
+def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
+    """Cross-validate over training people, or fit to them and label test people."""
+    train, test, known = load_people(keys[0]["set"], options.data)
+    totals = {i: np.zeros(6) for i in range(len(keys))}
+    if keys[0]["people"] == "test":
+        rounds = [(np.arange(len(train.y)), test.recordings)]
+    else:
+        rounds = [
+            (cases, {p: train.recordings[p] for p in np.unique(train.subjects[out])})
+            for cases, out in folds(train.y, train.subjects, 0)
+        ]
+    for cases, recordings in rounds:
+        model = classifier_closed(0, **known)
+        model.fit(train.X[cases], train.y[cases], groups=train.subjects[cases])
+        remembered = Remembered(model)
+        for values, truth in recordings.values():
+            for i, key in enumerate(keys):
+                start = time.perf_counter()
+                found = label(remembered, values, key)
+                seconds = time.perf_counter() - start
+                is_right = int((found == truth).sum())
+                counts = count_right(found, truth)
+                totals[i] += [len(truth), is_right, *counts, seconds]
+            remembered.known.clear()
+    for i, key in enumerate(keys):
+        n_timepoints, n_right, right, found_, true, _ = totals[i].tolist()
+        yield key | {
+            "accuracy": n_right / n_timepoints,
+            "event_f1": 2 * right / (found_ + true),
+            "segments": int(found_),
+            "true_segments": int(true),
+        }
+
+
+_COLUMNS = [
+    *("timepoints correct", "event F1", "segments", "true segments"),
+]
+
+
+def _cells(row: Any) -> list[Any]:
+    return [f"{row.accuracy:.3f}", f"{row.event_f1:.3f}", row.segments]
+
+
+def table(frames: Frames) -> str:
+    """Write scores on test people by set and method."""
+    frame = frames["segment"]
+    frame = frame[frame["people"] == "test"]
+    rows = [
+        [row.set, row.method, *_cells(row), row.true_segments]
+        for row in frame.itertuples()
+    ]
+    return markdown(["set", "method", *_COLUMNS], rows)
+
+
+def choices(frames: Frames) -> str:
+    """Write means over sets of scores on training people."""
+    frame = frames["segment"]
+    frame = frame[frame["people"] == "training"]
+    means = frame.groupby(["method", "smoothing", "step"], sort=False)[
+        ["accuracy", "event_f1", "segments"]
+    ].mean()
+    rows = [
+        [
+            *key,
+            f"{row['accuracy']:.3f}",
+            f"{row['event_f1']:.3f}",
+            f"{row.segments:.0f}",
+        ]
+        for key, row in means.iterrows()
+    ]
+    return markdown(["method", "smoothing", "step", *_COLUMNS[:3]], rows)
+
+
+EXPERIMENT = Experiment(
+    name="segment",
+    about="segments of long recordings of people not in training",
+    keys=("set", "people", "step", "method", "smoothing"),
+    values=("accuracy", "event_f1", "segments", "true_segments"),
+    tasks=tasks,
+    evaluate=evaluate,
+    fit=lambda key: (key["set"], key["people"]),
+    sets=("MotionSense", "WISDM-2019-watch", "seglearn-watch"),
+    processes=2,
+    tables={"segment": table, "segment_choices": choices},
+    page="# Segmentation of recordings\n\n"
+    "On people who are not in the training data:\n\n{segment}\n\n"
+    "Cross-validation over training people, means over sets. `step` is in lengths of a "
+    "window. `smoothing` is the number of windows of a majority, `self_transition` of "
+    "`segment`, and `min_probability` where segments at a change may be transitions, "
+    "which count as wrong:\n\n{segment_choices}\n",
+)

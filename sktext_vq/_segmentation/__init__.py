@@ -1,0 +1,1 @@
+"""Segmentation of recordings: windows, probabilities, the best path, and segments."""

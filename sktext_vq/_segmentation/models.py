@@ -1,0 +1,167 @@
+"""What segmentation has to know of a classifier of windows."""
+
+from __future__ import annotations
+
+import copy
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from sktext_vq._base import BaseVQText
+from sktext_vq._features.drift import DriftWarning
+from sktext_vq._utils.validation import find_stack_level, format_names
+
+Values = NDArray[np.floating[Any]]
+_LEAST_PROBABILITY = 1e-12
+# Constant windows are missing data if at most this share of training windows was.
+_CONSTANT = 0.002
+
+
+@dataclass(frozen=True, eq=False)
+class WindowModel:
+    """Probabilities of the classes of windows, and what the training windows were.
+
+    Parameters
+    ----------
+    labels : list
+        Label of each class.
+    predict : callable
+        Returns probabilities of shape (n_windows, n_classes).
+    check : callable, optional
+        Warns if windows differ from the training windows.
+    verbose : bool
+        Whether to show progress.
+    n_timepoints : int, optional
+        Length of the training windows.
+    sampling_rate : float, optional
+        Their sampling rate in Hz.
+    channel_names : tuple of str, optional
+        Names of their channels.
+    means : ndarray of shape (n_channels,), optional
+        Mean of each channel.
+    is_never_constant : ndarray of shape (n_channels,), optional
+        Whether no training window was constant in a channel.
+    """
+
+    labels: list[Any]
+    predict: Callable[[Values], NDArray[np.float64]]
+    check: Callable[[Values], Any] | None = None
+    verbose: bool = False
+    n_timepoints: int | None = None
+    sampling_rate: float | None = None
+    channel_names: tuple[str, ...] | None = None
+    means: NDArray[np.float64] | None = None
+    is_never_constant: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(
+        cls, classifier: Any, candidates: Sequence[str] | Mapping[str, Any] | None
+    ) -> WindowModel:
+        """Describe a fitted classifier, with candidate classes if given."""
+        method = "predict_proba" if candidates is None else "predict_proba_zero_shot"
+        if isinstance(classifier, type) or not hasattr(classifier, method):
+            raise TypeError(
+                f"classifier must be a fitted estimator with {method}, got "
+                f"{classifier!r}."
+            )
+        is_own = isinstance(classifier, BaseVQText)
+        verbose = is_own and bool(classifier.verbose)
+        if verbose:  # one bar for all windows, none for each batch
+            classifier = copy.copy(classifier)
+            classifier.verbose = 0
+        call = getattr(classifier, method)
+        if candidates is None:
+            if not hasattr(classifier, "classes_"):
+                check_is_fitted(classifier)
+            found = cls(np.asarray(classifier.classes_).tolist(), call)
+        else:
+            labels = list(candidates)
+            found = cls(labels, lambda windows: call(windows, candidates))
+        known: dict[str, Any] = {"verbose": verbose}
+        known["n_timepoints"] = getattr(classifier, "n_timepoints_", None)
+        if is_own:
+            known |= _training_windows(classifier)
+        return cls(found.labels, found.predict, **known)
+
+    def check_windows(self, windows: Values) -> None:
+        """Warn once if windows differ from the training windows."""
+        if self.check is not None and len(windows):
+            self.check(windows)
+
+
+def _training_windows(classifier: Any) -> dict[str, Any]:
+    """Return what a classifier of this package knows of its training windows."""
+    scaler, drift = classifier.features_.scaler, classifier.features_.drift
+    has_names = classifier.input_.column_names is not None
+    return {
+        "check": classifier.check_X,
+        "sampling_rate": classifier.sampling_rate,
+        "channel_names": tuple(classifier.channel_names_) if has_names else None,
+        "means": scaler.mean,
+        "is_never_constant": None if drift is None else drift.constant <= _CONSTANT,
+    }
+
+
+def log_probabilities(found: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return logarithms, finite also for classes of probability 0."""
+    found = np.maximum(found, _LEAST_PROBABILITY)
+    return np.asarray(np.log(found / found.sum(axis=1, keepdims=True)))
+
+
+def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
+    """Return the channels of recordings in the order of the training windows.
+
+    Raises
+    ------
+    ValueError
+        If channels are missing.
+
+    Warns
+    -----
+    UserWarning
+        If recordings have other channels, which are ignored.
+    """
+    wanted = model.channel_names
+    if wanted is None:
+        return list(range(len(names)))
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise ValueError(
+            f"The recordings have no channels {format_names(missing)}, which the "
+            f"training windows had. Channels of the recordings: {format_names(names)}."
+        )
+    others = [name for name in names if name not in wanted]
+    if others:
+        warnings.warn(
+            f"Channels {format_names(others)} of the recordings are ignored: the "
+            "training windows had no channels of these names.",
+            stacklevel=find_stack_level(),
+        )
+    return [names.index(name) for name in wanted]
+
+
+@contextmanager
+def each_warning_once(ignore_drift: bool) -> Iterator[None]:
+    """Issue a warning of several batches once, at the end.
+
+    Warnings that differ in numbers only are equal. With `ignore_drift`, a
+    DriftWarning is not issued.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    seen = set()
+    for each in caught:
+        is_drift = issubclass(each.category, DriftWarning)
+        kind = DriftWarning if is_drift else re.sub(r"[\d.]+", "", str(each.message))
+        if kind in seen or (is_drift and ignore_drift):
+            continue
+        seen.add(kind)
+        warnings.warn(each.message, each.category, stacklevel=find_stack_level())

@@ -1,0 +1,93 @@
+"""Outages: channels without information for the length of a window or longer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Part of a recording in which a channel is missing or constant.
+
+    Parameters
+    ----------
+    channel : int
+        Index of the channel.
+    first, last : int
+        First row, and the row after the last one.
+    is_missing : bool
+        Whether values count as missing. Otherwise, they are constant but valid.
+    note : str
+        Description, such as ``"acc_x missing"``.
+    """
+
+    channel: int
+    first: int
+    last: int
+    is_missing: bool
+    note: str
+
+
+def find_outages(
+    values: Values,
+    names: Sequence[str],
+    n_rows: int,
+    is_never_constant: NDArray[np.bool_] | None,
+) -> list[Outage]:
+    """Find channels that are missing or constant for at least `n_rows` rows.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_channels, n_timepoints)
+        Values of a recording.
+    names : sequence of str
+        Names of the channels.
+    n_rows : int
+        Minimum number of rows.
+    is_never_constant : ndarray of shape (n_channels,), optional
+        Whether no training window was constant in a channel. A constant channel then
+        counts as missing, and otherwise as valid. None if this is unknown.
+    """
+    found = []
+    for channel, series in enumerate(values):
+        for first, last in _runs(series, max(n_rows, 2)):
+            is_missing = bool(np.isnan(series[first]))
+            what = "missing" if is_missing else "constant"
+            if not is_missing and is_never_constant is not None:
+                if not is_never_constant[channel]:
+                    continue
+                is_missing = True
+            note = f"{names[channel]} {what}"
+            found.append(Outage(channel, first, last, is_missing, note))
+    return found
+
+
+def _runs(series: Values, n_rows: int) -> list[tuple[int, int]]:
+    """Return the first row of each long run of equal values, and the row after it."""
+    missing = np.isnan(series)
+    is_same = (series[1:] == series[:-1]) | (missing[1:] & missing[:-1])
+    # Borders of runs, without the runs of a single row.
+    edges = np.flatnonzero(np.diff(np.r_[False, is_same, False]))
+    first, last = edges[::2], edges[1::2] + 1
+    is_long = last - first >= n_rows
+    return list(zip(first[is_long].tolist(), last[is_long].tolist(), strict=True))
+
+
+def rows_with_data(values: Values, outages: Sequence[Outage]) -> NDArray[np.bool_]:
+    """Return the rows in which not all channels are missing."""
+    n_channels, n_timepoints = values.shape
+    n_missing = np.zeros(n_timepoints, np.intp)
+    for series in values:
+        n_missing += np.isnan(series)
+    for outage in outages:
+        rows = slice(outage.first, outage.last)
+        if outage.is_missing:
+            n_missing[rows] += ~np.isnan(values[outage.channel, rows])
+    return n_missing < n_channels

@@ -1,0 +1,168 @@
+"""Probabilities of the windows of a stretch without gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from sktext_vq._segmentation.models import WindowModel
+
+Values = NDArray[np.floating[Any]]
+_BATCH = 512  # windows in a call of the classifier
+_MOST_CHECKED = 512  # windows that are compared with the training windows
+# Minimum share of a window that a stretch has to have.
+_LEAST_SHARE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Lost:
+    """Part of a stretch in which a channel is missing."""
+
+    channel: int
+    first: int
+    last: int
+
+
+def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
+    """Return the starts of windows in a stretch.
+
+    Windows start at multiples of `step`, counted in rows of the recording, so that a
+    gap elsewhere does not change them, and at both ends of the stretch.
+
+    Parameters
+    ----------
+    n_timepoints : int
+        Length of the stretch.
+    length, step : int
+        Length and step of the windows.
+    row : int
+        Row of the recording at the start of the stretch.
+
+    Returns
+    -------
+    ndarray of shape (n_windows,)
+        Empty if the stretch is shorter than half of a window. A single start if it is
+        shorter than a window.
+    """
+    if n_timepoints < length:
+        is_enough = n_timepoints >= _LEAST_SHARE * length
+        return np.zeros(int(is_enough), np.intp)
+    last = n_timepoints - length
+    return np.unique(np.r_[0, np.arange(-row % step, last + 1, step), last])
+
+
+def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
+    """Return the borders of the timepoints that belong to each window.
+
+    A window has the timepoints around its centre, and at the ends of the stretch all
+    others.
+    """
+    middles = starts + min(length, n_timepoints) / 2
+    inner = ((middles[:-1] + middles[1:]) / 2).round().astype(np.intp)
+    return np.r_[0, inner, n_timepoints]
+
+
+@dataclass(eq=False)
+class Predictor:
+    """Predict windows in batches, and keep some for the comparison with training.
+
+    Parameters
+    ----------
+    model : WindowModel
+        Classifier.
+    length : int
+        Length of a window in timepoints.
+    n_windows : int
+        Expected number of windows in all recordings.
+    """
+
+    model: WindowModel
+    length: int
+    n_windows: int
+    n_done: int = 0
+    kept: list[Values] = field(default_factory=list)
+    bar: Any = None
+
+    def __enter__(self) -> Predictor:
+        self.bar = tqdm(
+            total=self.n_windows,
+            desc="Windows",
+            disable=not self.model.verbose,
+            leave=False,
+        )
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.close()
+
+    def predict(
+        self,
+        values: Values,
+        starts: NDArray[np.intp],
+        lost: Sequence[Lost],
+        fill: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return probabilities of shape (n_windows, n_classes).
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_channels, n_timepoints)
+            Values of a stretch.
+        starts : ndarray of shape (n_windows,)
+            Starts of windows.
+        lost : sequence of Lost
+            Parts whose values are not used.
+        fill : ndarray of shape (n_channels,)
+            Value of a channel in windows without values.
+        """
+        short = self.length - values.shape[1]
+        if short > 0:
+            values = np.pad(values, ((0, 0), (0, short)), mode="reflect")
+        views = np.lib.stride_tricks.sliding_window_view(values, self.length, axis=1)
+        found = []
+        for i in range(0, len(starts), _BATCH):
+            own = starts[i : i + _BATCH]
+            windows = views[:, own].transpose(1, 0, 2)
+            self._keep(windows, self._remove(windows, own, lost, fill))
+            found.append(self.model.predict(windows))
+            self.bar.update(len(own))
+        return np.concatenate(found)
+
+    def _remove(
+        self,
+        windows: Values,
+        starts: NDArray[np.intp],
+        lost: Sequence[Lost],
+        fill: NDArray[np.float64],
+    ) -> NDArray[np.bool_]:
+        """Replace lost parts, in place; return which windows have lost parts."""
+        is_lost = np.zeros(len(starts), bool)
+        for part in lost:
+            where = (starts < part.last) & (starts + self.length > part.first)
+            is_lost |= where
+            for i in np.flatnonzero(where).tolist():
+                first = max(part.first - starts[i], 0)
+                windows[i, part.channel, first : part.last - starts[i]] = np.nan
+        is_empty = np.isnan(windows).all(axis=2)
+        cases, channels = np.nonzero(is_empty)
+        windows[cases, channels] = fill[channels, None]
+        is_lost[cases] = True
+        return is_lost
+
+    def _keep(self, windows: Values, is_lost: NDArray[np.bool_]) -> None:
+        """Keep windows without lost parts, evenly spread over all of them."""
+        every = max(1, -(-self.n_windows // _MOST_CHECKED))
+        rows = np.arange(-self.n_done % every, len(windows), every)
+        self.n_done += len(windows)
+        if self.model.check is not None:
+            self.kept.append(windows[rows[~is_lost[rows]]])
+
+    def check(self) -> None:
+        """Warn if windows differ from the training windows."""
+        if self.kept:
+            self.model.check_windows(np.concatenate(self.kept))
