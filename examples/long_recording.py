@@ -10,37 +10,50 @@ not in the training data. Then find the windows that match a sentence.
 # A recording
 # -----------
 # Test series are concatenated to a recording, so that the activity at each time is
-# known.
-
-from itertools import pairwise
+# known. A data frame has one row per timepoint. The watch pauses for ten minutes, and
+# one axis of its gyroscope does not work for a while.
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from sklearn.metrics import average_precision_score
 
 from sktext_vq import VQTextClassifier
 from sktext_vq.datasets import load
-from sktext_vq.recordings import cut_windows, segment
+from sktext_vq.recordings import read_recordings, segment
 
+CHANNELS = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
 ACTIVITIES = ["standing", "walking", "running", "badminton"]
 UNSEEN = "badminton"
 SENTENCE = "somebody runs fast"
-LENGTH, STEP = 100, 25  # timepoints of a window; 10 a second
+RATE = 10  # timepoints per second
 
 data = load("BasicMotions")
-parts, labels = [], []
+parts, truth = [], []
 for activity in [*ACTIVITIES, "standing"]:
     cases = np.flatnonzero(data.y_test == activity)[:5]
     parts += list(data.X_test[cases])
-    labels += [activity] * (len(cases) * data.X_test.shape[2])
-recording, truth = np.concatenate(parts, axis=1), np.array(labels)
-print(recording.shape, "channels and timepoints")
+    truth += [activity] * (len(cases) * data.X_test.shape[2])
+table = pd.DataFrame(np.concatenate(parts, axis=1).T, columns=CHANNELS)
+seconds = np.arange(len(table)) / RATE
+pause = np.where(seconds < 150, 0, 600)
+table["time"] = pd.Timestamp("2025-05-05 07:00") + pd.to_timedelta(
+    seconds + pause, unit="s"
+)
+table["label"] = truth
+table.loc[600:800, "gyro_z"] = np.nan
+recordings = read_recordings(table)
+print(recordings)
 
 # %%
-# The classifier is fitted to windows of ten seconds, without badminton.
+# The classifier is fitted to windows of ten seconds, without badminton. With names of
+# channels and a sampling rate, recordings may have other channels as well, in any
+# order, and another rate.
 
 recorded = data.y_train != UNSEEN
-model = VQTextClassifier(max_epochs=0, random_state=0)
+model = VQTextClassifier(
+    max_epochs=0, channel_names=CHANNELS, sampling_rate=RATE, random_state=0
+)
 model.fit(data.X_train[recorded], data.y_train[recorded])
 print("training classes:", *model.classes_)
 
@@ -49,24 +62,27 @@ print("training classes:", *model.classes_)
 # --------
 # :func:`~sktext_vq.recordings.segment` classifies the windows of the recording, and
 # finds the most probable sequence of classes, in which changes are rare. With
-# ``candidate_labels``, classes may be unseen. A window next to a change with a low
-# probability is a transition.
+# ``candidate_labels``, classes may be unseen. Gaps have no label, and notes name dead
+# channels.
 
-table = segment(model, recording, LENGTH, STEP, candidate_labels=ACTIVITIES)
-print(table.to_string(index=False))
+found = segment(model, recordings, step=2.5, candidate_labels=ACTIVITIES)
+columns = ["start", "end", "label", "probability", "note"]
+print(found[columns].round(2).to_string(index=False))
 
 # %%
 # Search
 # ------
-# :func:`~sktext_vq.recordings.cut_windows` returns a view without copying, and
+# ``windows`` cuts recordings into windows, and returns their times and labels.
 # ``search`` ranks windows by their similarity to a sentence. Average precision is 1 if
 # all windows of running come first.
 
-windows = cut_windows(recording, LENGTH, STEP)
-ranked = model.search(windows, SENTENCE)
-scores = np.empty(len(windows))
+windows = recordings[:1].windows(10, 2.5, purity=0.5)
+whole = ~np.isnan(windows.X).any(axis=(1, 2))
+starts = windows.table["start"][whole].reset_index(drop=True)
+ranked = model.search(windows.X[whole], SENTENCE)
+scores = np.empty(len(ranked))
 scores[ranked["case"]] = ranked["score"]
-is_running = truth[np.arange(len(windows)) * STEP + LENGTH // 2] == "running"
+is_running = windows.y[whole] == "running"
 precision = average_precision_score(is_running, scores)
 print(f"average precision of {SENTENCE!r}: {precision:.2f}", end="")
 print(f", by chance {is_running.mean():.2f}")
@@ -74,30 +90,31 @@ print(f", by chance {is_running.mean():.2f}")
 # %%
 # Segments and scores over time.
 
-names = [*ACTIVITIES, *table["label"][table["transition"]].unique()]
 cycle = plt.style.library["tableau-colorblind10"]["axes.prop_cycle"]
-colours = dict(zip(names, cycle.by_key()["color"], strict=False))
-changes = np.r_[0, np.flatnonzero(truth[1:] != truth[:-1]) + 1, len(truth)]
-spans = [(a, b, truth[a]) for a, b in pairwise(changes)]
-found = list(zip(table["start"], table["end"], table["label"], strict=True))
+colours = dict(zip(ACTIVITIES, cycle.by_key()["color"], strict=False))
+new = (table["label"] != table["label"].shift()).cumsum()
+true = table.groupby(new).agg(
+    start=("time", "first"), end=("time", "last"), label=("label", "first")
+)
 
 figure, (lines, curve) = plt.subplots(
     2, figsize=(9, 4), sharex=True, layout="constrained"
 )
-for height, row in enumerate((found, spans)):
-    for start, end, label in row:
-        where = [(start / 10, (end - start) / 10)], (height - 0.4, 0.8)
-        lines.broken_barh(*where, color=colours[label])
+for height, rows in enumerate((found.dropna(subset="label"), true)):
+    for row in rows.itertuples():
+        where = [(row.start, row.end - row.start)], (height - 0.4, 0.8)
+        lines.broken_barh(*where, color=colours[row.label])
 lines.set_yticks([0, 1], ["found", "true"])
-handles = [plt.Rectangle((0, 0), 1, 1, color=colours[name]) for name in names]
-lines.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 1.4), ncols=4)
-middles = (np.arange(len(scores)) * STEP + LENGTH / 2) / 10
-curve.plot(middles, scores, color="black")
-curve.set(xlabel="seconds", ylabel="score", title=f'"{SENTENCE}"')
+handles = [plt.Rectangle((0, 0), 1, 1, color=colours[name]) for name in ACTIVITIES]
+lines.legend(handles, colours, loc="upper center", bbox_to_anchor=(0.5, 1.4), ncols=4)
+middles = starts + pd.Timedelta(5, "s")
+curve.plot(middles, scores, ".", color="black")
+curve.set(xlabel="time", ylabel="score", title=f'"{SENTENCE}"')
 plt.show()
 
 # %%
 # ``caption`` describes windows in words.
 
-for window in (5, 45):
-    print(f"at {middles[window]:.0f} s:", model.caption(windows[[window]])[0])
+for i in (5, 25):
+    words = model.caption(windows.X[whole][[i]])[0]
+    print(f"at {middles[i]:%H:%M:%S}:", words)

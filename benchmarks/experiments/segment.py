@@ -1,6 +1,7 @@
 """Segmentation of long recordings, beside single windows and a rolling majority.
 
-Series of each person are joined, in the order of the file, to one recording. A segment
+Series of each person are joined to one recording, in the order of trials or, where
+these are not known, of the file. A segment
 is right if its class is that of a true segment, and if what the two have in common is
 at least half of what they cover together.
 """
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.data import about, folds, load_split
+from benchmarks.data import folds, spread_cases
 from benchmarks.estimators import classifier_closed
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
@@ -25,7 +26,8 @@ from benchmarks.tables import markdown
 Array = NDArray[Any]
 # Of the recordings of seglearn, people for tests, and the length of a window.
 _TEST_PEOPLE, _LENGTH = (3, 6, 9), 200
-STEPS = (0.25, 0.5, 1.0)  # in lengths of a window
+STEPS = (0.5, 1.0)  # in lengths of a window
+_MOST_CASES = 2500  # windows to fit in cross-validation, evenly spread
 MAJORITY, KEPT, LEAST = (3, 7, 15), (0.9, 0.99, 0.999, 0.9999), (0.6,)
 # Method, step, and how strongly labels are smoothed: as chosen on training people.
 CHOSEN = {"windows": 0.0, "majority": 15.0, "segment": 0.99}
@@ -42,11 +44,12 @@ class People:
     recordings: dict[Any, tuple[Array, Array]]
 
 
-def join(X: Array, y: Array, subjects: Array) -> dict[Any, tuple[Array, Array]]:
-    """Join the series of each person to a recording."""
+def join(X: Array, y: Array, subjects: Array, trials: Array) -> dict[Any, Any]:
+    """Join the series of each person to a recording, in the order of trials."""
     found = {}
     for person in np.unique(subjects):
         own = np.flatnonzero(subjects == person)
+        own = own[np.argsort(trials[own], kind="stable")]
         values = np.concatenate(list(X[own]), axis=1)
         found[person] = values, np.repeat(y[own], X.shape[2])
     return found
@@ -54,22 +57,26 @@ def join(X: Array, y: Array, subjects: Array) -> dict[Any, tuple[Array, Array]]:
 
 def load_people(name: str, data: str | None) -> tuple[People, People, dict[str, Any]]:
     """Return training and test people, and parameters of the classifier."""
-    if name == "seglearn-watch":
-        return load_seglearn(str(data))
-    split = load_split(name, data)
+    with np.load(Path(data or "") / f"{name}.npz") as file:
+        found = {name: file[name] for name in file.files}
+    known: dict[str, Any] = {
+        "channel_names": tuple(found["channel_names"].tolist()),
+        "sampling_rate": float(found["sampling_rate_hz"]),
+    }
+    if "lengths" in found:
+        return *split_recordings(found), known
     parts = []
     for part in ("train", "test"):
-        own = [getattr(split, f"{each}_{part}") for each in ("X", "y", "subjects")]
-        parts.append(People(*own, join(*own)))
-    return parts[0], parts[1], about(name, data)
+        X, y, subjects = (found[f"{each}_{part}"] for each in ("X", "y", "subject"))
+        trials = found.get(f"trial_{part}", np.zeros(len(y)))
+        parts.append(People(X, y, subjects, join(X, y, subjects, trials)))
+    return parts[0], parts[1], known
 
 
-def load_seglearn(data: str) -> tuple[People, People, dict[str, Any]]:
-    """Return recordings of one exercise each, joined by person in random order."""
+def split_recordings(found: dict[str, Array]) -> tuple[People, People]:
+    """Join recordings of one exercise each by person, in random order."""
     from sktext_vq.recordings import cut_windows
 
-    with np.load(Path(data) / "seglearn-watch.npz") as file:
-        found = {name: file[name] for name in file.files}
     series = np.split(found["values"], np.cumsum(found["lengths"])[:-1], axis=1)
     parts = []
     for is_test in (False, True):
@@ -90,8 +97,7 @@ def load_seglearn(data: str) -> tuple[People, People, dict[str, Any]]:
         parts.append(
             People(np.concatenate(X), np.array(y), np.array(subjects), recordings)
         )
-    known = {"channel_names": tuple(found["channel_names"].tolist())}
-    return parts[0], parts[1], {**known, "sampling_rate": 50.0}
+    return parts[0], parts[1]
 
 
 class Remembered:
@@ -195,7 +201,10 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
         rounds = [(np.arange(len(train.y)), test.recordings)]
     else:
         rounds = [
-            (cases, {p: train.recordings[p] for p in np.unique(train.subjects[out])})
+            (
+                cases[spread_cases(len(cases), _MOST_CASES)],
+                {p: train.recordings[p] for p in np.unique(train.subjects[out])},
+            )
             for cases, out in folds(train.y, train.subjects, 0)
         ]
     for cases, recordings in rounds:
