@@ -52,7 +52,10 @@ print(recordings)
 
 recorded = data.y_train != UNSEEN
 model = VQTextClassifier(
-    max_epochs=0, channel_names=CHANNELS, sampling_rate=RATE, random_state=0
+    max_epochs=0,
+    channel_names=CHANNELS,
+    sampling_rate=RATE,
+    random_state=0,
 )
 model.fit(data.X_train[recorded], data.y_train[recorded])
 print("training classes:", *model.classes_)
@@ -61,13 +64,16 @@ print("training classes:", *model.classes_)
 # Segments
 # --------
 # :func:`~sktext_vq.recordings.segment` classifies the windows of the recording, and
-# finds the most probable sequence of classes, in which changes are rare. With
+# finds the most probable sequence of classes, in which changes are rare. Activities are
+# short here, so ``self_transition`` is smaller than by default. With
 # ``candidate_labels``, classes may be unseen. Gaps have no label, and notes name dead
 # channels.
 
-found = segment(model, recordings, step=2.5, candidate_labels=ACTIVITIES)
+found = segment(
+    model, recordings, step=2.5, candidate_labels=ACTIVITIES, self_transition=0.9
+)
 columns = ["start", "end", "label", "probability", "note"]
-print(found[columns].round(2).to_string(index=False))
+print(found[columns].to_string(index=False, float_format="{:.2f}".format))
 
 # %%
 # Search

@@ -26,6 +26,7 @@ from benchmarks.experiments import (
     gaps,
     naming,
     pretrain,
+    segment,
     shift,
     suite,
     zero_shot,
@@ -681,3 +682,42 @@ def test_asv_benchmarks_run(monkeypatch):
         for name in dir(benchmark):
             if name.startswith(("time_", "peakmem_")):
                 getattr(benchmark, name)(*given)
+
+
+# -- Segments ------------------------------------------------------------------------
+
+
+def labelled(*parts):
+    return np.concatenate([np.repeat(label, length) for label, length in parts])
+
+
+def test_segments_are_right_if_they_share_more_than_half():
+    truth = labelled(("a", 10), ("b", 10), ("a", 10))
+    assert segment.count_right(truth, truth) == (3, 3, 3)
+    late = labelled(("a", 16), ("b", 4), ("a", 10))
+    assert segment.count_right(late, truth) == (2, 3, 3)
+    split = labelled(("a", 10), ("b", 5), ("c", 1), ("b", 4), ("a", 10))
+    assert segment.count_right(split, truth) == (2, 5, 3)
+
+
+def test_segment_labels_recordings_of_other_people(tmp_path):
+    rng = np.random.default_rng(0)
+    y, subject = np.tile(np.repeat(["low", "high"], 6), 8), np.repeat(np.arange(8), 12)
+    level = np.where(y == "low", -1.0, 1.0)[:, None, None]
+    X = level + rng.normal(0, 0.2, (96, 1, 24))
+    train, test = subject < 6, subject >= 6
+    parts = {
+        f"{name}_{part}": values[cases]
+        for part, cases in (("train", train), ("test", test))
+        for name, values in (("X", X), ("y", y), ("subject", subject))
+    }
+    facts = {"channel_names": np.array(["level"]), "sampling_rate_hz": 10.0}
+    np.savez(tmp_path / "Set.npz", **parts, **facts)
+    keys = list(segment.tasks(options("segment", sets=("Set",))))
+    for people in ("training", "test"):
+        own = [key for key in keys if key["people"] == people]
+        rows = list(segment.evaluate(own, options("segment", data=str(tmp_path))))
+        assert len(rows) == len(own)
+        whole = [row for row in rows if row["smoothing"] in (0.9, 0.99)]
+        assert all(row["accuracy"] > 0.9 for row in whole)
+        assert all(row["segments"] == row["true_segments"] for row in whole)

@@ -212,7 +212,14 @@ def test_long_recordings(X, length, step):
 @given(
     name=st.sampled_from(
         [
-            *("candidate_labels", "self_transition", "min_probability", "classifier", "label", "against"),
+            *(
+                "candidate_labels",
+                "self_transition",
+                "min_probability",
+                "classifier",
+                "label",
+                "against",
+            ),
             *("search", "caption", "digits", "available", "load", "folder", "read_ts"),
             "are_words",
         ]

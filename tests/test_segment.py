@@ -277,6 +277,17 @@ def test_a_channel_without_values_is_noted(model, motions):
     assert found["label"].tolist() == ["running", "standing"]
 
 
+def test_channels_that_are_constant_in_training_are_not_noted(basic_motions):
+    X = basic_motions.X_train.copy()
+    X[::5, 5] = 0
+    model = VQTextClassifier(4, text_encoder="hashing", max_epochs=0, random_state=0)
+    model.fit(X, basic_motions.y_train)
+    values = np.concatenate(list(basic_motions.X_test[:4]), axis=1)
+    values[4:, :250] = 0
+    found = segment(model, values)
+    assert found["note"].tolist() == ["channel 4 constant", ""]
+
+
 def test_constant_channels_are_valid_if_the_classifier_does_not_know():
     values = np.concatenate([two_states(), np.zeros((1, 400))])
     found = segment(BY_MEAN, as_table(values), 0.4)

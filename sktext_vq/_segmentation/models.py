@@ -20,8 +20,8 @@ from sktext_vq._utils.validation import find_stack_level, format_names
 
 Values = NDArray[np.floating[Any]]
 _LEAST_PROBABILITY = 1e-12
-# Constant windows are missing data if at most this share of training windows was.
-_CONSTANT = 0.002
+# Minimum standard deviation of a window that is not constant, relative to the channel.
+_LEAST_DEVIATION = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +46,9 @@ class WindowModel:
         Names of their channels.
     means : ndarray of shape (n_channels,), optional
         Mean of each channel.
-    is_never_constant : ndarray of shape (n_channels,), optional
-        Whether no training window was constant in a channel.
+    is_never_constant, is_often_constant : ndarray of shape (n_channels,), optional
+        Whether no training window, or at least one in a hundred, was constant in a
+        channel.
     """
 
     labels: list[Any]
@@ -59,6 +60,7 @@ class WindowModel:
     channel_names: tuple[str, ...] | None = None
     means: NDArray[np.float64] | None = None
     is_never_constant: NDArray[np.bool_] | None = None
+    is_often_constant: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(
@@ -98,14 +100,20 @@ class WindowModel:
 
 def _training_windows(classifier: Any) -> dict[str, Any]:
     """Return what a classifier of this package knows of its training windows."""
-    scaler, drift = classifier.features_.scaler, classifier.features_.drift
+    scaler = classifier.features_.scaler
+    never = often = None
+    if scaler.usual is not None:
+        # Quantiles of the standard deviations of training windows: 0 and 1 %.
+        never, often = scaler.usual[0, 0], scaler.usual[0, 1]
+        never, often = never > _LEAST_DEVIATION, often <= _LEAST_DEVIATION
     has_names = classifier.input_.column_names is not None
     return {
         "check": classifier.check_X,
         "sampling_rate": classifier.sampling_rate,
         "channel_names": tuple(classifier.channel_names_) if has_names else None,
         "means": scaler.mean,
-        "is_never_constant": None if drift is None else drift.constant <= _CONSTANT,
+        "is_never_constant": never,
+        "is_often_constant": often,
     }
 
 

@@ -39,7 +39,8 @@ def find_outages(
     values: Values,
     names: Sequence[str],
     n_rows: int,
-    is_never_constant: NDArray[np.bool_] | None,
+    is_never_constant: NDArray[np.bool_] | None = None,
+    is_often_constant: NDArray[np.bool_] | None = None,
 ) -> list[Outage]:
     """Find channels that are missing or constant for at least `n_rows` rows.
 
@@ -51,20 +52,21 @@ def find_outages(
         Names of the channels.
     n_rows : int
         Minimum number of rows.
-    is_never_constant : ndarray of shape (n_channels,), optional
-        Whether no training window was constant in a channel. A constant channel then
-        counts as missing, and otherwise as valid. None if this is unknown.
+    is_never_constant, is_often_constant : ndarray of shape (n_channels,), optional
+        Whether no training window was constant in a channel: it then counts as missing,
+        and otherwise as valid; and whether many were, so that it is no outage.
     """
+    nothing = np.zeros(len(values), bool)
+    never = nothing if is_never_constant is None else is_never_constant
+    often = nothing if is_often_constant is None else is_often_constant
     found = []
     for channel, series in enumerate(values):
         for first, last in _runs(series, max(n_rows, 2)):
-            is_missing = bool(np.isnan(series[first]))
-            what = "missing" if is_missing else "constant"
-            if not is_missing and is_never_constant is not None:
-                if not is_never_constant[channel]:
-                    continue
-                is_missing = True
-            note = f"{names[channel]} {what}"
+            is_nan = bool(np.isnan(series[first]))
+            if not is_nan and often[channel]:
+                continue
+            note = f"{names[channel]} {'missing' if is_nan else 'constant'}"
+            is_missing = is_nan or bool(never[channel])
             found.append(Outage(channel, first, last, is_missing, note))
     return found
 

@@ -194,6 +194,7 @@ class _Segmenter:
             self.names,
             int(np.ceil(self.length / ratio)),
             model.is_never_constant,
+            model.is_often_constant,
         )
         fill = self._fill(model, outages)
         rows = np.flatnonzero(rows_with_data(self.values, outages))
