@@ -54,7 +54,7 @@ def find_outages(
         Minimum number of rows.
     is_never_constant, is_often_constant : ndarray of shape (n_channels,), optional
         Whether no training window was constant in a channel: it then counts as missing,
-        and otherwise as valid; and whether many were, so that it is no outage.
+        and otherwise as valid; and whether many were, so that it is not noted.
     """
     nothing = np.zeros(len(values), bool)
     never = nothing if is_never_constant is None else is_never_constant
