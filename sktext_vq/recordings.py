@@ -190,7 +190,8 @@ def segment(
     A stretch shorter than a window is extended by reflection. If a channel is missing
     for a whole window, its mean in training is used (for pipelines its mean in the
     recording). A constant channel counts as missing if no training window of a
-    `VQTextClassifier` was constant, and is not noted if one in a hundred was.
+    `VQTextClassifier` was constant. Otherwise it is valid, noted only from the length
+    of ten windows, and not at all if one in a hundred training windows was constant.
 
     Windows are predicted in batches, so that memory hardly grows with the duration.
 

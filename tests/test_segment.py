@@ -293,6 +293,8 @@ def test_constant_channels_are_valid_if_the_classifier_does_not_know():
     found = segment(BY_MEAN, as_table(values), 0.4)
     assert found["label"].tolist() == ["low", "high"]
     assert set(found["note"]) == {"acc_y constant"}
+    values[1, 195:] = values[0, 195:]  # equal for less than ten windows
+    assert set(segment(BY_MEAN, as_table(values), 0.4)["note"]) == {""}
 
 
 # -- Classifiers ---------------------------------------------------------------------

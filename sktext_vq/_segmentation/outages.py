@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.floating[Any]]
+# Rounded values of a device at rest may be equal for several windows. Where training
+# windows may be constant, only a constant channel of this many windows is noted.
+_LONG = 10
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def find_outages(
                 continue
             note = f"{names[channel]} {'missing' if is_nan else 'constant'}"
             is_missing = is_nan or bool(never[channel])
+            if not is_missing and last - first < _LONG * n_rows:
+                continue
             found.append(Outage(channel, first, last, is_missing, note))
     return found
 
