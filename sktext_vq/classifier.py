@@ -135,7 +135,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         [[text_argument]]
         groups : array-like of shape (n_cases,), optional
             Group of each case, such as the person or machine it comes from, for
-            cross-validation of penalty and probabilities by groups.
+            cross-validation of penalty and probabilities by groups. In searches of
+            scikit-learn, ``set_fit_request(groups=True)`` routes groups to `fit`.
         [[fit_arguments]]
 
         Returns

@@ -166,7 +166,8 @@ def list_rows(
         if others := [channel for channel in members if channel not in axes]:
             found.setdefault(name, []).extend(others)
     rows = []
-    for name, members in sorted(found.items(), key=lambda item: min(item[1])):
+    own = {name: sorted(members) for name, members in found.items()}
+    for name, members in sorted(own.items(), key=lambda item: item[1]):
         if len(members) > 1:
             rows.append((name, "", members))
         rows += [(name, names[channel], [channel]) for channel in members]
