@@ -51,8 +51,8 @@ print(X.shape)
 # %%
 # Groups for the splitter and for ``fit``
 # ---------------------------------------
-# A consumer of metadata says what it asks for: ``set_fit_request(groups=True)``. Here,
-# two people at a time are held out, by models with and without groups in ``fit``.
+# ``set_fit_request(groups=True)`` requests groups for ``fit``. Here, two people at a
+# time are held out, by models with and without groups in ``fit``.
 
 names = ["acc_x", "acc_y", "acc_z"]
 classifier = VQTextClassifier(
@@ -92,9 +92,10 @@ table.round(3)
 
 # %%
 # Without groups in ``fit``, its folds have the same people in both parts. Then
-# probabilities are right for new cases of these people, but too high for others.
-# Cases in order of the people differ less, because without groups, folds are
-# blocks of neighbouring cases.
+# probabilities are right for new cases of these people, but too high for others. The
+# people of this simulation differ much. Where they do not, or where cases are in order
+# of the people, so that folds of neighbouring cases have other people, the difference is
+# small, as on MotionSense; see :doc:`/benchmarks`.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
 for axis, (name, proba) in zip(axes, found.items(), strict=True):

@@ -547,7 +547,8 @@ def test_groups_reach_fit_where_a_row_says_so(tmp_path, monkeypatch):
 
     monkeypatch.setattr(VQTextClassifier, "fit", spy)
     for asked in ("with groups", "without groups"):
-        key = {"set": "Set", "order": "shuffled", "fit": asked, "seed": 0}
+        key = {"set": "Set", "people": "six", "order": "shuffled", "fit": asked}
+        key["seed"] = 0
         row = groups.evaluate(key, options("groups", data=str(tmp_path)))
         assert set(row) == set(groups.EXPERIMENT.values)
         assert row["accuracy"] > 0.9
