@@ -92,10 +92,10 @@ table.round(3)
 
 # %%
 # Without groups in ``fit``, its folds have the same people in both parts. Then
-# probabilities are right for new cases of these people, but too high for others. The
-# people of this simulation differ much. Where they do not, or where cases are in order
-# of the people, so that folds of neighbouring cases have other people, the difference is
-# small, as on MotionSense; see :doc:`/benchmarks`.
+# probabilities are calibrated for new cases of these people, but too high for others.
+# The people of this simulation differ much. The difference is small where they do not,
+# as in MotionSense (see :doc:`/benchmarks`), and where cases are in order of people:
+# folds of neighbouring cases then have other people.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
 for axis, (name, proba) in zip(axes, found.items(), strict=True):
@@ -115,7 +115,7 @@ axes[0].legend()
 with sklearn.config_context(enable_metadata_routing=True):
     search = GridSearchCV(
         sklearn.clone(classifier).set_fit_request(groups=True),
-        {"gravity": [None, "append"]},
+        {"n_codes": [16, 64]},
         cv=GroupKFold(4),
         scoring="neg_log_loss",
     )

@@ -99,7 +99,7 @@ def test_numbers_are_not_used_as_labels_in_training(waves):
     assert not {"class", "valid_class"} & model.history_[-1].keys()
     table = model.describe_codes()
     assert not {"class", "lift"} & set(table)
-    with pytest.raises(ValueError, match="needs labels: y is continuous"):
+    with pytest.raises(ValueError, match="requires labels: y is continuous"):
         model.set_params(text="labels").fit(X, y)
 
 
