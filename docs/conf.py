@@ -68,6 +68,7 @@ EXAMPLES = (
     "reading_the_codebook",
     "why_this_class",
     "pipelines_and_grid_search",
+    "unseen_people",
     "text_and_prompts",
     "unseen_classes",
     "long_recording",

@@ -11,20 +11,20 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, softmax
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sktext_vq._base import BaseVQText
 from sktext_vq._features.cluster import map_parts
+from sktext_vq._features.columns import check_column
 from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._heads.ridge import RidgeHead, predict_logits
 from sktext_vq._interpret.contributions import Explainer
+from sktext_vq._interpret.importances import LinearModel, PermutationScores, list_rows
 from sktext_vq._training.data import check_classes
 from sktext_vq._training.fit import fit_features
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._zero_shot.candidates import CandidateTexts
-from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
 from sktext_vq.panel import Panel
 
@@ -135,7 +135,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         [[text_argument]]
         groups : array-like of shape (n_cases,), optional
             Group of each case, such as the person or machine it comes from, for
-            cross-validation of penalty and probabilities by groups.
+            cross-validation of penalty and probabilities by groups. In searches of
+            scikit-learn, ``set_fit_request(groups=True)`` routes groups to `fit`.
         [[fit_arguments]]
 
         Returns
@@ -160,18 +161,13 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             head = RidgeHead.fit(
                 table, scaler, len(labels), fitted.folds, data.class_weight
             )
-            space = ZeroShotSpace().fit(
-                table.values, table.classes, check_random_state(self.random_state)
+            zero_shot = ZeroShotRecognizer.fit(
+                table, labels, self.text, self.prompt_forms, self.random_state
             )
         self._store(spec, data, fitted)
         self.classes_ = labels
         self.head_ = head
-        self.zero_shot_ = ZeroShotRecognizer(
-            space,
-            [str(label) for label in labels],
-            dict(self.text) if isinstance(self.text, Mapping) else {},
-            tuple(self.prompt_forms),
-        )
+        self.zero_shot_ = zero_shot
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -245,43 +241,32 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def explain(self, X: Any, label: Any = None, against: Any = None) -> pd.DataFrame:
         """Decompose the log-odds of two classes into contributions of tokens.
 
-        Parameters
-        ----------
-        [[X]]
-        label : object, optional
-            Class to explain; by default the most probable class of each series.
-        against : object, optional
-            Class to compare with; by default the most probable other class.
-
-        Returns
-        -------
-        DataFrame
-            A row per token, sorted by contribution within each series: ``case``,
-            ``label``, ``against``; ``channel``, ``channel_name``, ``start``, ``length``
-            and ``code`` of the token as in :meth:`tokens`; a description of the token
-            as ``phrase``; and ``contribution``. Contributions of a series sum to the
-            log-odds of `label` over `against`, without a remainder. Rows with code -1
-            are statistics of a channel, timepoints between tokens, and, in the last
-            row, the intercept: the log-odds of a series without shapes and with average
-            statistics.
-
-        [[raises_X]]
-
-        Examples
-        --------
-        >>> from sktext_vq import VQTextClassifier
-        >>> from sktext_vq.datasets import load
-        >>> data = load("BasicMotions")
-        >>> model = VQTextClassifier(max_epochs=0, random_state=0)
-        >>> model = model.fit(data.X_train, data.y_train)
-        >>> table = model.explain(data.X_test[:1])
-        >>> table["label"][0], table["against"][0]
-        ('standing', 'badminton')
+        [[contributions]]
         """
         panel = self.check_X(X)
         parts = self.features_, self.head_, self._refiner()
         explainer = Explainer(*parts, self.classes_, self.channel_names_)
         return explainer.explain(panel, label, against, self._execution())
+
+    def channel_importances(
+        self,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_repeats: int = 30,
+        random_state: Any = None,
+        scoring: Any = None,
+    ) -> pd.DataFrame:
+        """Return what accuracy loses without each channel and sensor.
+
+        [[importances]]
+        """
+        panel = self.check_X(X)
+        y = check_column(y, "y", panel)
+        model = LinearModel(self.features_, self.head_, self.classes_)
+        rows = list_rows(self.channel_names_, self.channel_groups_)
+        scores = PermutationScores(n_repeats, random_state, scoring)
+        return scores.by_row(model, panel, y, rows, self._execution())
 
     def predict_proba_zero_shot(
         self, X: Any, candidate_labels: Candidates

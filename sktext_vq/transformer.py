@@ -124,7 +124,10 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         ----------
         [[X_train]]
         y : array-like of shape (n_cases,), optional
-            Class labels, used to select features and in training.
+            Class labels, used to select features and in training; or continuous
+            targets of a regression, used to select features only. Floats that are not
+            all whole numbers are continuous, as in
+            :func:`~sklearn.utils.multiclass.type_of_target`.
         [[text_argument]]
         [[fit_arguments]]
 
@@ -138,7 +141,12 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         with torch_defaults():
             settings = self._settings()
             spec, data = self._validate_fit(
-                X, y, text, sample_weight=sample_weight, init=init
+                X,
+                y,
+                text,
+                sample_weight=sample_weight,
+                init=init,
+                allow_continuous=True,
             )
             if data.labels is not None and len(data.labels) == 1:
                 data = data.without_classes()

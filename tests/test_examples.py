@@ -44,6 +44,15 @@ def test_your_own_files(run):
     assert float(re.search(r"1,029 other days: (\S+)", printed)[1]) > 0.9
 
 
+@pytest.mark.slow
+def test_unseen_people(run):
+    left, _ = run("unseen_people")
+    only_splitter, both = left["table"]["log-loss"]
+    assert both < only_splitter / 2
+    importances = left["importances"].set_index("channel")["importance"]
+    assert importances[""] > 0.1 > abs(importances["acc_z"])
+
+
 def test_why_this_class(run):
     left, printed = run("why_this_class")
     assert left["chances"]["running"] > 0.5  # or there is nothing to explain

@@ -24,8 +24,10 @@ from benchmarks.experiments import (
     export,
     faithfulness,
     gaps,
+    groups,
     naming,
     pretrain,
+    regression,
     segment,
     shift,
     suite,
@@ -529,6 +531,44 @@ def test_gaps_are_in_test_parts_and_in_training(tmp_path, monkeypatch):
     assert len(frame) == 2 * len(gaps.GAPS) - 1
     assert (frame["accuracy"] > 0.5).all()
     assert page.count(" / ") == 3
+
+
+def test_groups_reach_fit_where_a_row_says_so(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    y, people = np.tile(["a", "b"], 15), np.repeat(np.arange(10), 3)
+    X = rng.normal(size=(30, 1, 20)) + 3 * (y == "a")[:, None, None]
+    train = {"X_train": X, "y_train": y, "subject_train": people}
+    test = {"X_test": X, "y_test": y, "subject_test": people + 10}
+    np.savez(tmp_path / "Set.npz", **train, **test)
+    seen, fit = [], VQTextClassifier.fit
+
+    def spy(self, X, y, *, groups=None):
+        seen.append(groups)
+        return fit(self, X, y, groups=groups)
+
+    monkeypatch.setattr(VQTextClassifier, "fit", spy)
+    for asked in ("with groups", "without groups"):
+        key = {"set": "Set", "people": "six", "order": "shuffled", "fit": asked}
+        key["seed"] = 0
+        row = groups.evaluate(key, options("groups", data=str(tmp_path)))
+        assert set(row) == set(groups.EXPERIMENT.values)
+        assert row["accuracy"] > 0.9
+        assert len(seen) == 5
+        for own in seen:
+            assert (own is not None) == (asked == "with groups")
+        seen.clear()
+
+
+def test_regression_is_measured_on_cases_that_no_method_has_seen():
+    X, y, n_train = regression.load("simulated rhythm", None)
+    assert len(X) == len(y) == 2 * n_train
+    for method in ("tokens, RidgeCV", "mean of training"):
+        key = {"set": "simulated rhythm", "method": method, "split": 1, "seed": 0}
+        row = regression.evaluate(key, options("regression"))
+        assert (row["r2"] > 0.5) == (method != "mean of training")
+    assert row["r2"] <= 0
+    y_test = regression.load("Covid3Month", None)[1][140:]
+    assert len(y_test) == 61
 
 
 def test_pretraining_reads_no_test_part_of_its_source(tmp_path, monkeypatch):

@@ -117,6 +117,55 @@ class FeatureMoments:
         return np.where(total > 0, score, 0.0)
 
 
+class TargetMoments:
+    """Products of features with a continuous target, computed in batches.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+    """
+
+    def __init__(self, n_features: int) -> None:
+        self._products = np.zeros(n_features)
+        self._n_cases = self._sum = self._square = 0.0
+
+    def add(
+        self,
+        features: NDArray[np.float32],
+        targets: NDArray[np.float64],
+        weight: NDArray[np.floating[Any]] | None = None,
+    ) -> None:
+        """Add cases with features of shape (n_cases, n_features)."""
+        if weight is None:
+            weight = np.ones(len(features))
+        weighted = weight * targets
+        self._products += weighted.astype(np.float32) @ features
+        self._n_cases += float(weight.sum())
+        self._sum += float(weighted.sum())
+        self._square += float(weighted @ targets)
+
+    def scores(self, moments: FeatureMoments) -> NDArray[np.float64]:
+        """Return the F statistic of a linear regression on each feature alone.
+
+        Like :func:`sklearn.feature_selection.f_regression`, but without all cases in
+        memory. `moments` are those of the same features and cases.
+        """
+        n_cases = self._n_cases
+        sums, squares = moments.sums.sum((0, 1)), moments.squares.sum((0, 1))
+        total = squares - sums**2 / n_cases
+        # The remainder of a constant after rounding is not variance.
+        total[total <= 1e-6 * squares] = 0
+        spread = self._square - self._sum**2 / n_cases
+        if n_cases <= 2 or spread <= 0:
+            return np.maximum(total, 0)
+        common = self._products - sums * self._sum / n_cases
+        with np.errstate(divide="ignore", invalid="ignore"):
+            explained = np.minimum(common**2 / (total * spread), 1 - 1e-9)
+            score = explained / (1 - explained) * (n_cases - 2)
+        return np.where(total > 0, score, 0.0)
+
+
 @dataclass(frozen=True)
 class FeatureScaler:
     """Standardise, clip and weight features.
@@ -195,10 +244,10 @@ class Selection:
         return balance(self.n_of_kind)
 
 
-def count_wanted(layout: FeatureLayout, has_classes: bool) -> list[int]:
+def count_wanted(layout: FeatureLayout, is_supervised: bool) -> list[int]:
     """Return the numbers of features to select of each kind, before `max_features`."""
     return [
-        int(size * share) if has_classes else size
+        int(size * share) if is_supervised else size
         for size, share in zip(layout.sizes, _SELECTED_SHARES, strict=True)
     ]
 
@@ -208,13 +257,14 @@ def select_features(
     layout: FeatureLayout,
     max_features: int,
     *,
-    has_classes: bool,
+    is_supervised: bool,
+    targets: TargetMoments | None = None,
     n_folds: int = 0,
 ) -> Selection:
     """Select the features with the highest scores of each kind.
 
-    Scores are F statistics of a one-way analysis of variance, or variances without
-    classes.
+    Scores are F statistics of a one-way analysis of variance with classes, F statistics
+    of linear regressions with continuous targets, and variances otherwise.
 
     Parameters
     ----------
@@ -224,8 +274,10 @@ def select_features(
         Positions of features of each kind.
     max_features : int
         Maximum number of features to select.
-    has_classes : bool
-        Whether cases have classes.
+    is_supervised : bool
+        Whether cases have classes or targets.
+    targets : TargetMoments, optional
+        Statistics of continuous targets of the same cases.
     n_folds : int, default=0
         Number of folds; features are also selected without each fold.
 
@@ -234,7 +286,7 @@ def select_features(
     Selection
     """
     sizes = np.array(layout.sizes)
-    wanted = count_wanted(layout, has_classes)
+    wanted = count_wanted(layout, is_supervised)
     n_summaries = min(max_features // 2, wanted[2])
     n_counts = min(wanted[0], max_features - n_summaries)
     n_of_kind = (n_counts, wanted[1], n_summaries)
@@ -244,8 +296,8 @@ def select_features(
         kinds = zip(np.split(scores, ends[:-1]), ends - sizes, n_of_kind, strict=True)
         return np.concatenate([start + keep_best(kind, n) for kind, start, n in kinds])
 
-    scores = moments.scores()
-    if not has_classes:
+    scores = moments.scores() if targets is None else targets.scores(moments)
+    if not is_supervised:
         # Histograms and best matches have different units.
         histograms = layout.split(scores)[0]
         for kind in (histograms[..., :-1, :], histograms[..., -1, :]):

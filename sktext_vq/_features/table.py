@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
-from sktext_vq._features.selection import FeatureMoments
+from sktext_vq._features.selection import FeatureMoments, TargetMoments
 from sktext_vq.nn.usage import pool_groups, share_of_codes
 from sktext_vq.panel import Panel
 
@@ -110,8 +110,9 @@ class UsageConsumer:
 class MomentConsumer:
     """Collect statistics for the selection of features.
 
-    Without classes, `classes` is 0. After the pass, ``shares`` of shape (n_cases,
-    n_codes) are the shares of each code in the windows of a series.
+    Without classes, `classes` is 0. `targets` are continuous. After the pass,
+    ``shares`` of shape (n_cases, n_codes) are the shares of each code in the windows of
+    a series, and ``target_moments`` are the statistics of targets, if any.
     """
 
     def __init__(
@@ -121,10 +122,14 @@ class MomentConsumer:
         classes: NDArray[np.int64],
         folds: NDArray[np.int64],
         weight: NDArray[np.float64] | None = None,
+        targets: NDArray[np.float64] | None = None,
     ) -> None:
         layout = extractor.layout
         self.cases, self.classes, self.folds = cases, classes, folds
-        self._weight = weight
+        self._weight, self._targets = weight, targets
+        self.target_moments = None
+        if targets is not None:
+            self.target_moments = TargetMoments(layout.n_features)
         self._moments = FeatureMoments(
             layout.n_features, int(classes.max()) + 1, int(folds.max()) + 1
         )
@@ -135,6 +140,8 @@ class MomentConsumer:
         """Add features of ``cases[rows]`` to the statistics."""
         weight = None if self._weight is None else self._weight[rows]
         self._moments.add(features, self.classes[rows], self.folds[rows], weight)
+        if self.target_moments is not None and self._targets is not None:
+            self.target_moments.add(features, self._targets[rows], weight)
         usage = self._tokenizer.usage(torch.from_numpy(features)).flatten(3)
         self.shares[rows] = share_of_codes(usage).numpy()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.utils.multiclass import check_classification_targets
+from numpy.typing import NDArray
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from sktext_vq._features.columns import check_column, check_weights
 from sktext_vq._features.input import InputSpec
@@ -28,6 +29,7 @@ def validate_fit(
     warm_start: WarmStart | None = None,
     groups: Any = None,
     sample_weight: Any = None,
+    allow_continuous: bool = False,
 ) -> tuple[InputSpec, TrainingData]:
     """Check the arguments of `fit`, and remove cases of weight 0.
 
@@ -43,6 +45,8 @@ def validate_fit(
         Parameters of the estimator.
     warm_start : WarmStart, optional
         Fitted model to start from.
+    allow_continuous : bool, default=False
+        Whether y may be continuous, for regression.
 
     Raises
     ------
@@ -56,10 +60,7 @@ def validate_fit(
         names = tuple(f"channel {i}" for i in range(panel.n_channels))
     sensors = check_sensors(gravity, names, is_named=known_names is not None)
     y = None if y is None else check_column(y, "y", panel)
-    if y is not None:
-        with np.errstate(invalid="ignore"):  # NaN is cast before an error is raised
-            check_classification_targets(y)
-        check_text(np.unique(y), "y")
+    is_continuous = y is not None and _check_kind(y, allow_continuous)
     texts = None if text is None else check_case_texts(text, panel.n_cases)
     groups = None if groups is None else check_column(groups, "groups", panel)
     weight = check_weights(sample_weight, panel)
@@ -71,8 +72,10 @@ def validate_fit(
         groups = None if groups is None else groups[cases]
     if weight is not None:
         weight = None if np.ptp(weight) == 0 else weight / weight.mean()
-    labels = classes = None
-    if y is not None:
+    labels = classes = targets = None
+    if y is not None and is_continuous:
+        targets = _standardise(y, weight)
+    elif y is not None:
         labels, classes = np.unique(y, return_inverse=True)
     spec = spec._replace(
         n_timepoints=panel.n_timepoints,
@@ -86,8 +89,31 @@ def validate_fit(
         known_names,
         labels,
         classes,
+        targets,
         sample_weight=weight,
         groups=groups,
         case_texts=texts,
         warm_start=warm_start,
     )
+
+
+def _check_kind(y: NDArray[Any], allow_continuous: bool) -> bool:
+    """Check labels or targets, and return whether they are continuous."""
+    with np.errstate(invalid="ignore"):  # NaN is cast before an error is raised
+        is_float = y.dtype.kind == "f"  # the only type of continuous targets
+        if allow_continuous and is_float and type_of_target(y, "y") == "continuous":
+            return True
+        check_classification_targets(y)
+    check_text(np.unique(y), "y")
+    return False
+
+
+def _standardise(
+    targets: NDArray[Any], weight: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """Return targets of mean 0 and variance 1, or None if all are equal."""
+    if np.ptp(targets) == 0:
+        return None
+    found = targets.astype(np.float64) / np.abs(targets).max()  # squares are finite
+    found -= np.average(found, weights=weight)
+    return found / np.sqrt(np.average(found**2, weights=weight))

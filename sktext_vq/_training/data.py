@@ -48,6 +48,8 @@ class TrainingData:
         Sorted class labels.
     classes : ndarray of shape (n_cases,), int64, optional
         Index of the class of each case.
+    targets : ndarray of shape (n_cases,), optional
+        Continuous target of each case, in place of classes, in any unit.
     class_weight : ndarray of shape (n_classes,), optional
         Weights of the classes.
     sample_weight : ndarray of shape (n_cases,), optional
@@ -68,12 +70,18 @@ class TrainingData:
     known_names: tuple[str, ...] | None = None
     labels: NDArray[Any] | None = None
     classes: NDArray[np.int64] | None = None
+    targets: NDArray[np.float64] | None = None
     class_weight: NDArray[np.float64] | None = None
     sample_weight: NDArray[np.float64] | None = None
     groups: NDArray[Any] | None = None
     case_texts: list[str] | None = None
     warm_start: WarmStart | None = None
     checkpoint: Checkpoint | None = None
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether cases have classes or continuous targets."""
+        return self.classes is not None or self.targets is not None
 
     def with_checkpoint(self, checkpoint: Checkpoint) -> TrainingData:
         """Return data with a checkpoint."""
@@ -93,6 +101,10 @@ class TrainingData:
             found["y"] = fingerprint(
                 [labels.astype(str).tolist(), classes.tolist()],
                 f"{len(classes)} labels of {len(labels)} classes",
+            )
+        elif self.targets is not None:
+            found["y"] = fingerprint_of_arrays(
+                f"{len(self.targets)} continuous targets", self.targets
             )
         for name, each in (
             ("text", self.case_texts),
@@ -127,7 +139,7 @@ class TrainingData:
     def _with_rows(self, panel: Panel, rows: NDArray[np.int64]) -> TrainingData:
         columns: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name)[rows]
-            for name in ("classes", "sample_weight", "groups")
+            for name in ("classes", "targets", "sample_weight", "groups")
         }
         texts = self.case_texts
         if texts is not None:

@@ -94,7 +94,7 @@ def fit_features(
     random_state = check_random_state(settings.random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     generator = torch.Generator().manual_seed(seed)
-    has_classes, start = data.classes is not None, data.warm_start
+    is_supervised, start = data.is_supervised, data.warm_start
     extractor = FeatureExtractor.fit(
         data.panel,
         settings.n_codes,
@@ -104,7 +104,7 @@ def fit_features(
         replace_axes=settings.replace_axes,
         # Matches are useful in addition to histograms, but not instead of them.
         with_matches=lambda layout: (
-            sum(count_wanted(layout, has_classes)) <= settings.max_features
+            sum(count_wanted(layout, is_supervised)) <= settings.max_features
         ),
         random_state=random_state,
         generator=generator,
@@ -134,7 +134,8 @@ def fit_features(
         sample.moments,
         extractor.layout,
         settings.max_features,
-        has_classes=has_classes,
+        is_supervised=is_supervised,
+        targets=sample.target_moments,
         n_folds=int(sample.folds.max()) + 1 if has_folds else 0,
     )
     consumers: list[Any] = []
@@ -176,10 +177,12 @@ def _draw_sample(
     classes = np.zeros(len(cases), np.int64)
     if data.classes is not None:
         classes = data.classes[cases]
-    groups = None if data.groups is None else data.groups[cases]
-    weight = None if data.sample_weight is None else data.sample_weight[cases]
+    groups, weight, targets = (
+        None if each is None else each[cases]
+        for each in (data.groups, data.sample_weight, data.targets)
+    )
     folds = assign_folds(classes, n_folds, groups)
-    return MomentConsumer(extractor, cases, classes, folds, weight)
+    return MomentConsumer(extractor, cases, classes, folds, weight, targets)
 
 
 def _make_trainer(
@@ -246,7 +249,10 @@ class _TrainingPass:
         if data.classes is not None:
             classes = data.classes[cases]
         self._rows = rows
-        weight = None if data.sample_weight is None else data.sample_weight[cases]
+        weight, targets = (
+            None if each is None else each[cases]
+            for each in (data.sample_weight, data.targets)
+        )
         # Features for the network are selected without validation labels.
         self.sample = MomentConsumer(
             trainer.extractor,
@@ -254,6 +260,7 @@ class _TrainingPass:
             classes,
             np.zeros_like(classes),
             weight,
+            targets,
         )
 
     def select(self) -> list[Any]:
@@ -263,7 +270,8 @@ class _TrainingPass:
             self.sample.moments,
             extractor.layout,
             self._max_features,
-            has_classes=self._trainer.data.classes is not None,
+            is_supervised=self._trainer.data.is_supervised,
+            targets=self.sample.target_moments,
         )
         self._selected = selection.features
         learns = self._trainer.objective.learns_features

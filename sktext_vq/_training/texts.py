@@ -89,7 +89,10 @@ def encode_training_texts(
     if case_texts is None:
         by_class = isinstance(text, Mapping) or text == "labels"
         if by_class and labels is None:
-            raise ValueError(f"text={text!r} requires labels: pass y to fit.")
+            advice = "pass y to fit"
+            if data.targets is not None:
+                advice = 'y is continuous. Set text="captions" or None'
+            raise ValueError(f"text={text!r} requires labels: {advice}.")
         if labels is not None and not by_class and text == "auto":
             by_class = are_words(labels)
         by_caption = text in ("auto", "captions")

@@ -95,6 +95,96 @@ ValueError
 TypeError
     If a candidate or its text is not a string.
 """,
+    "contributions": """
+Parameters
+----------
+[[X]]
+label : object, optional
+    Class to explain; by default the most probable class of each series.
+against : object, optional
+    Class to compare with; by default the most probable other class.
+
+Returns
+-------
+DataFrame
+    A row per token, sorted by contribution within each series: ``case``,
+    ``label``, ``against``; ``channel``, ``channel_name``, ``start``, ``length``
+    and ``code`` of the token as in :meth:`tokens`; a description of the token
+    as ``phrase``; and ``contribution``. Contributions of a series sum to the
+    log-odds of `label` over `against`, without a remainder. Rows with code -1
+    are statistics of a channel, timepoints between tokens, and, in the last
+    row, the intercept: the log-odds of a series without shapes and with average
+    statistics.
+
+[[raises_X]]
+
+Examples
+--------
+>>> from sktext_vq import VQTextClassifier
+>>> from sktext_vq.datasets import load
+>>> data = load("BasicMotions")
+>>> model = VQTextClassifier(max_epochs=0, random_state=0)
+>>> model = model.fit(data.X_train, data.y_train)
+>>> table = model.explain(data.X_test[:1])
+>>> table["label"][0], table["against"][0]
+('standing', 'badminton')
+""",
+    "importances": """
+Parameters
+----------
+[[X]]
+    Preferably series that were not used in `fit`.
+y : array-like of shape (n_cases,)
+    Labels.
+n_repeats : int, default=30
+    Number of permutations of each channel.
+random_state : int, RandomState or None, default=None
+    Seed or generator of the permutations.
+scoring : str, callable or None, default=None
+    Score as in :func:`sklearn.inspection.permutation_importance`. The default is
+    accuracy. A callable must not use series, only predictions.
+
+Returns
+-------
+DataFrame
+    A row per channel, and before them a row per sensor with several channels, which
+    are recognised as in `gravity` and by names such as ``acc_x``: names of ``sensor``
+    and ``channel`` (empty in the row of a sensor); ``importance``, the score minus the
+    mean score of the permutations; and ``std``, the standard deviation over
+    permutations.
+
+Raises
+------
+NotFittedError
+    If `fit` was not called.
+ValueError
+    If X is not a panel with the channels of the training series, or y or a parameter
+    is invalid.
+
+Notes
+-----
+Permutation importance (Breiman, Machine Learning 2001): what a channel contributes to
+the log-odds of a case is replaced by what the channel contributes for another case.
+The model is not fitted again. If channels are correlated, the model has others to rely
+on: importances of single channels may then be small although that of their sensor is
+large. Channels in the frame of gravity are permuted with each of the axes that they
+are computed from.
+
+Examples
+--------
+>>> from sktext_vq import VQTextClassifier
+>>> from sktext_vq.datasets import load
+>>> data = load("BasicMotions")
+>>> model = VQTextClassifier(
+...     max_epochs=0, channel_names=data.channel_names, random_state=0
+... )
+>>> model = model.fit(data.X_train, data.y_train)
+>>> table = model.channel_importances(data.X_test, data.y_test, random_state=0)
+>>> table.columns.tolist()
+['sensor', 'channel', 'importance', 'std']
+>>> table["sensor"].unique().tolist()
+['acc', 'gyro']
+""",
     "texts": """
 texts : sequence of str, shape (n_texts,)
     Descriptions of classes or of single series, in any wording.

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from sklearn.utils import check_random_state
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
-from sktext_vq._heads.ridge import RidgeHead
+from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._utils.state import Sizes, Spec, State, Strings, check_state
 from sktext_vq._utils.threads import single_thread
 from sktext_vq._utils.validation import find_stack_level
@@ -70,6 +71,27 @@ class ZeroShotRecognizer:
     labels: list[str]
     texts: dict[str, Any]
     prompt_forms: tuple[str, ...]
+
+    @classmethod
+    def fit(
+        cls,
+        table: FeatureTable,
+        labels: NDArray[Any],
+        texts: Any,
+        prompt_forms: Sequence[str],
+        random_state: Any,
+    ) -> ZeroShotRecognizer:
+        """Fit to standardised features of all training cases.
+
+        `texts`, `prompt_forms` and `random_state` are parameters of the classifier.
+        """
+        generator = check_random_state(random_state)
+        return cls(
+            ZeroShotSpace().fit(table.values, table.classes, generator),
+            [str(label) for label in labels],
+            dict(texts) if isinstance(texts, Mapping) else {},
+            tuple(prompt_forms),
+        )
 
     def get_state(self) -> State:
         """Return configuration and arrays."""

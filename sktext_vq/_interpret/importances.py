@@ -1,0 +1,174 @@
+"""Importance of channels and sensors, by permutation among cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import check_scoring
+from sklearn.utils import check_random_state
+
+from sktext_vq._features.extractor import Execution, FeatureExtractor
+from sktext_vq._heads.ridge import RidgeHead
+from sktext_vq._utils.channels import group_channels
+from sktext_vq._utils.validation import check_count
+from sktext_vq.panel import Panel
+
+Logits = NDArray[np.float64]
+
+
+class LogitsClassifier(ClassifierMixin, BaseEstimator):
+    """Classifier of cases whose logits are known, for scorers of scikit-learn.
+
+    X is an array of logits, of shape (n_cases, n_classes).
+    """
+
+    def __init__(self, classes: NDArray[Any]) -> None:
+        self.classes = classes
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """Class labels."""
+        return self.classes
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Logits, y: Any) -> LogitsClassifier:
+        """Do nothing; scikit-learn requires the method."""
+        return self
+
+    def decision_function(self, X: Logits) -> Logits:
+        """Return logits; with two classes, log-odds of the second."""
+        return X[:, 1] - X[:, 0] if X.shape[1] == 2 else X
+
+    def predict_proba(self, X: Logits) -> Logits:
+        """Return probabilities."""
+        return softmax(X, axis=1)
+
+    def predict_log_proba(self, X: Logits) -> Logits:
+        """Return logarithms of probabilities."""
+        return log_softmax(X, axis=1)
+
+    def predict(self, X: Logits) -> NDArray[Any]:
+        """Return the classes with the largest logits."""
+        return self.classes[X.argmax(axis=1)]
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """Features of series, and a head that is linear in them.
+
+    Parameters
+    ----------
+    extractor : FeatureExtractor
+        Computes features.
+    head : RidgeHead
+        Scores classes.
+    labels : ndarray of shape (n_classes,)
+        Class labels.
+    """
+
+    extractor: FeatureExtractor
+    head: RidgeHead
+    labels: NDArray[Any]
+
+    def logits_by_channel(self, panel: Panel, execution: Execution) -> Logits:
+        """Return summands of the logits, of shape (n_tokenized, n_cases, n_classes)."""
+        extractor, head, selected = self.extractor, self.head, self.extractor.selected
+        assert selected is not None
+        coef = head.log_odds[0]
+        channel = extractor.layout.locate(selected).channel
+        columns = [np.flatnonzero(channel == i) for i in range(len(extractor.axes))]
+        found = np.empty((len(columns), panel.n_cases, coef.shape[1]))
+
+        def add(part: slice, features: NDArray[np.float32]) -> None:
+            values = head.scaler(features[:, selected]).astype(np.float64)
+            for own, out in zip(columns, found, strict=True):
+                out[part] = values[:, own] @ coef[own]
+
+        for _ in extractor.map(add, panel, execution, "importances"):
+            pass
+        return found
+
+
+@dataclass(frozen=True)
+class PermutationScores:
+    """Compare scores before and after permutations of channels among cases.
+
+    Logits are sums over channels, and the features of a channel do not depend on other
+    channels. So permuting a channel among cases permutes its summand.
+
+    Parameters
+    ----------
+    n_repeats, random_state, scoring
+        See `VQTextClassifier.channel_importances`.
+    """
+
+    n_repeats: int
+    random_state: Any
+    scoring: Any
+
+    def by_row(
+        self,
+        model: LinearModel,
+        panel: Panel,
+        y: NDArray[Any],
+        rows: Sequence[tuple[str, str, Sequence[int]]],
+        execution: Execution,
+    ) -> pd.DataFrame:
+        """Return importances of the channels of each row; see `list_rows`."""
+        check_count("n_repeats", self.n_repeats, least=1)
+        generator = check_random_state(self.random_state)
+        classifier = LogitsClassifier(model.labels)
+        scorer = check_scoring(classifier, self.scoring)
+        summands = model.logits_by_channel(panel, execution)
+        logits = summands.sum(axis=0) + model.head.log_odds[1]
+        score = scorer(classifier, logits, y)
+        found = []
+        for sensor, channel, members in rows:
+            # Channels in the frame of gravity are computed from axes of a sensor.
+            own = [not set(axes).isdisjoint(members) for axes in model.extractor.axes]
+            part = summands[own].sum(axis=0)
+            others = logits - part
+            losses = []
+            for _ in range(self.n_repeats):
+                order = generator.permutation(panel.n_cases)
+                losses.append(score - scorer(classifier, others + part[order], y))
+            found.append((sensor, channel, np.mean(losses), np.std(losses)))
+        return pd.DataFrame(found, columns=["sensor", "channel", "importance", "std"])
+
+
+def list_rows(
+    names: Sequence[str], sensors: Mapping[str, Sequence[int]]
+) -> list[tuple[str, str, list[int]]]:
+    """Return sensor, channel and input channels of each row, by sensor.
+
+    The row of a sensor with several channels comes before those of its channels, with
+    an empty name of the channel.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the input channels.
+    sensors : dict
+        Channels of the axes of known sensors; others are found by names.
+    """
+    axes = {channel for triad in sensors.values() for channel in triad}
+    found = {name: list(triad) for name, triad in sensors.items()}
+    for name, members in group_channels(names).items():
+        if others := [channel for channel in members if channel not in axes]:
+            found.setdefault(name, []).extend(others)
+    rows = []
+    own = {name: sorted(members) for name, members in found.items()}
+    for name, members in sorted(own.items(), key=lambda item: item[1]):
+        if len(members) > 1:
+            rows.append((name, "", members))
+        rows += [(name, names[channel], [channel]) for channel in members]
+    return rows
