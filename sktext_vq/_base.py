@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from sktext_vq._features.drift import warn_of_drift
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.input import InputSpec, is_table
+from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._interpret import alignment, code_table, segments
 from sktext_vq._interpret.code_statistics import CodeStatistics
 from sktext_vq._training.arguments import validate_fit
@@ -24,6 +25,7 @@ from sktext_vq._training.network import Network
 from sktext_vq._training.settings import FitSettings, as_text_encoder
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq._utils.docs import fill_docs
+from sktext_vq._zero_shot.text_alignment import TextAlignment
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
 
@@ -60,6 +62,8 @@ class BaseVQText(BaseEstimator):
     code_statistics_: CodeStatistics | None
     channel_names_: list[str]
     channel_groups_: dict[str, tuple[int, int, int]]
+    text_alignment_: TextAlignment | None
+    feature_scaler_: FeatureScaler
 
     def _execution(self) -> Execution:
         """Return device, threads and verbosity for computing features."""
@@ -120,7 +124,13 @@ class BaseVQText(BaseEstimator):
             Checkpoint.open(path, data.fingerprints(), parameters)
         )
 
-    def _store(self, spec: InputSpec, data: TrainingData, fitted: FeatureFit) -> None:
+    def _store(
+        self,
+        spec: InputSpec,
+        data: TrainingData,
+        fitted: FeatureFit,
+        alignment: TextAlignment | None,
+    ) -> None:
         """Set the fitted attributes shared by transformer and classifier."""
         sample = fitted.sample
         statistics = CodeStatistics.fit(
@@ -131,7 +141,10 @@ class BaseVQText(BaseEstimator):
             None if data.classes is None else sample.classes,
         )
         names, sensors = list(data.channel_names), dict(data.sensors)
-        self.restore(spec, names, sensors, fitted.extractor, fitted.network, statistics)
+        self.restore(
+            spec, names, sensors, fitted.extractor, fitted.network, statistics,
+            alignment,
+        )  # fmt: skip
 
     def restore(
         self,
@@ -141,6 +154,7 @@ class BaseVQText(BaseEstimator):
         extractor: FeatureExtractor,
         network: Network | None,
         statistics: CodeStatistics | None,
+        alignment: TextAlignment | None,
     ) -> None:
         """Set fitted attributes, from `fit` or a file; for internal use."""
         self.input_ = spec
@@ -155,6 +169,7 @@ class BaseVQText(BaseEstimator):
         self.features_ = extractor
         self.network_ = network
         self.code_statistics_ = statistics
+        self.text_alignment_ = alignment
 
     def check_X(self, X: Any) -> Panel:
         """Check series as in prediction, and return them as a panel.
@@ -360,7 +375,9 @@ class BaseVQText(BaseEstimator):
         [[raises_texts]]
         """
         check_is_fitted(self)
-        return alignment.transform_text(texts, self.network_, self._encoder())
+        return alignment.transform_text(
+            texts, self.network_, self.text_alignment_, self._encoder()
+        )
 
     def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
         """Compare series with texts in the joint embedding space.
@@ -378,13 +395,19 @@ class BaseVQText(BaseEstimator):
         [[raises_texts]]
             Also if X is not a panel with the channels of the training series.
         """
-        return alignment.similarity(
-            self.check_X(X),
+        panel, encoder, execution = self.check_X(X), self._encoder(), self._execution()
+        if alignment.has_trained_text(self.network_):
+            return alignment.similarity(
+                panel, texts, self.features_, self.network_, encoder, execution
+            )
+        return alignment.aligned_similarity(
+            panel,
             texts,
             self.features_,
-            self.network_,
-            self._encoder(),
-            self._execution(),
+            self.feature_scaler_,
+            self.text_alignment_,
+            encoder,
+            execution,
         )
 
     def reconstruct_text(self, X: Any) -> NDArray[np.float64]:

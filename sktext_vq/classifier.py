@@ -26,6 +26,7 @@ from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._zero_shot.candidates import CandidateTexts
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
+from sktext_vq._zero_shot.text_alignment import align_texts
 from sktext_vq.panel import Panel
 
 __all__ = ["VQTextClassifier"]
@@ -164,9 +165,18 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             zero_shot = ZeroShotRecognizer.fit(
                 table, labels, self.text, self.prompt_forms, self.random_state
             )
-        self._store(spec, data, fitted)
+            cases = fitted.sample.cases
+            alignment = align_texts(
+                table.values[cases],
+                fitted.sample.shares,
+                fitted.texts,
+                table.classes[cases],
+                head.coef / 2,  # targets are -1 and 1
+            )
+        self._store(spec, data, fitted, alignment)
         self.classes_ = labels
         self.head_ = head
+        self.feature_scaler_ = scaler
         self.zero_shot_ = zero_shot
         return self
 

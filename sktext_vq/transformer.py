@@ -17,6 +17,7 @@ from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._training.fit import fit_features
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
+from sktext_vq._zero_shot.text_alignment import align_texts
 from sktext_vq.panel import Panel, rows_of_cases
 
 __all__ = ["VQTextTransformer"]
@@ -70,8 +71,6 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
     >>> transformer.tokens(X).columns.tolist()
     ['case', 'channel', 'start', 'length', 'code', 'offset', 'scale']
     """
-
-    feature_scaler_: FeatureScaler
 
     def __init__(
         self,
@@ -154,10 +153,18 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         selected, selection = fitted.selection.features, fitted.selection
         mean, scale = fitted.sample.moments.mean_and_scale()
         factor = np.float32((_VARIANCE / len(selected)) ** 0.5)
-        self._store(spec, data, fitted)
-        self.feature_scaler_ = FeatureScaler(
+        scaler = FeatureScaler(
             mean[selected], scale[selected], selection.weight * factor
         )
+        alignment = None
+        if fitted.text_features is not None:
+            scaler.scale_in_place(fitted.text_features)
+            classes = None if data.classes is None else fitted.sample.classes
+            alignment = align_texts(
+                fitted.text_features, fitted.sample.shares, fitted.texts, classes
+            )
+        self._store(spec, data, fitted, alignment)
+        self.feature_scaler_ = scaler
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ from sktext_vq._utils.state import (
     fields_of,
 )
 from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
+from sktext_vq._zero_shot.text_alignment import TextAlignment
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
 
@@ -40,6 +41,7 @@ _SHARED: dict[str, Spec | None] = {
     "features": None,
     "network": None,
     "code_statistics": None,
+    "text_alignment": None,
 }
 _CLASSIFIER = {**_SHARED, "classes": None, "head": None, "zero_shot": None}
 _TRANSFORMER = {**_SHARED, "feature_scaler": None}
@@ -56,6 +58,7 @@ _INPUT: dict[str, Spec | None] = {
 def get_state(estimator: Any) -> State:
     """Return parameters and fitted parts of an estimator as plain values and arrays."""
     network, statistics = estimator.network_, estimator.code_statistics_
+    alignment = estimator.text_alignment_
     columns = estimator.input_.column_names
     state = {
         "parameters": estimator.get_params(deep=False),
@@ -70,6 +73,7 @@ def get_state(estimator: Any) -> State:
         "features": estimator.features_.get_state(),
         "network": None if network is None else network.get_state(),
         "code_statistics": None if statistics is None else statistics.get_state(),
+        "text_alignment": None if alignment is None else alignment.get_state(),
     }
     if isinstance(estimator, VQTextTransformer):
         return {**state, "feature_scaler": fields_of(estimator.feature_scaler_)}
@@ -119,38 +123,48 @@ def from_state(name: str, state: Any) -> Any:
         "n_codes": layout.n_codes,
     }
     if state["code_statistics"] is not None:
-        statistics = CodeStatistics.from_state(state["code_statistics"], sizes)
-        known = statistics.labels
-        if known is not None:
-            _check_labels(known, "code_statistics.labels")
-            if labels is not None and known.tolist() != labels.tolist():
-                raise ValueError("code_statistics.labels differ from classes")
-        elif labels is not None:
-            raise ValueError("code_statistics lacks labels")
-        sizes["n_labels"] = 0 if known is None else len(known)
-        # The last classes may be missing if only a sample of cases was used.
-        if not 1 <= len(statistics.windows) <= max(1, sizes["n_labels"]):
-            raise ValueError("code_statistics.windows is inconsistent with the classes")
+        statistics = _read_statistics(state["code_statistics"], labels, sizes)
     network = None
     if state["network"] is not None:
         network = Network.from_state(state["network"], sizes, extractor.tokenizer)
-    fitted: dict[str, Any] = {}
+    alignment = None
+    if state["text_alignment"] is not None:
+        alignment = TextAlignment.from_state(state["text_alignment"], sizes)
     if is_classifier:
-        fitted = {
-            "classes_": labels,
-            "head_": RidgeHead.from_state(state["head"], sizes),
-            "zero_shot_": ZeroShotRecognizer.from_state(state["zero_shot"], sizes),
-        }
+        head = RidgeHead.from_state(state["head"], sizes)
+        zero_shot = ZeroShotRecognizer.from_state(state["zero_shot"], sizes)
+        fitted = {"classes_": labels, "head_": head, "zero_shot_": zero_shot}
+        scaler = head.scaler
     else:
+        fitted = {}
         scaler = FeatureScaler.from_state(state["feature_scaler"], sizes)
-        fitted = {"feature_scaler_": scaler}
     estimator.restore(
         spec, state["channel_names"], _read_sensors(state, sizes), extractor, network,
-        statistics,
+        statistics, alignment,
     )  # fmt: skip
+    estimator.feature_scaler_ = scaler
     for attribute, part in fitted.items():
         setattr(estimator, attribute, part)
     return estimator
+
+
+def _read_statistics(
+    state: Any, labels: NDArray[Any] | None, sizes: Sizes
+) -> CodeStatistics:
+    """Read statistics of codes, and check that they have the labels of the model."""
+    statistics = CodeStatistics.from_state(state, sizes)
+    known = statistics.labels
+    if known is not None:
+        _check_labels(known, "code_statistics.labels")
+        if labels is not None and known.tolist() != labels.tolist():
+            raise ValueError("code_statistics.labels differ from classes")
+    elif labels is not None:
+        raise ValueError("code_statistics lacks labels")
+    sizes["n_labels"] = 0 if known is None else len(known)
+    # The last classes may be missing if only a sample of cases was used.
+    if not 1 <= len(statistics.windows) <= max(1, sizes["n_labels"]):
+        raise ValueError("code_statistics.windows is inconsistent with the classes")
+    return statistics
 
 
 def is_available(device: str) -> bool:

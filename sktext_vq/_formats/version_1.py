@@ -130,6 +130,7 @@ def read(
         "sensors": {k: list(axes) for k, axes in own["channel_groups_"].items()},
         "features": _features(own),
         "network": None if own["model_"] is None else _network(own),
+        "text_alignment": None,
         "code_statistics": _code_statistics(own),
     }
     if estimator.name == "VQTextTransformer":

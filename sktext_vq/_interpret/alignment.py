@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
+from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._training.network import Network
 from sktext_vq._training.texts import encode_texts
 from sktext_vq._utils.threads import single_thread
+from sktext_vq._zero_shot.text_alignment import TextAlignment
 from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder
@@ -20,11 +22,59 @@ from sktext_vq.text.encoders import check_texts
 _TEXTS_AT_ONCE = 256
 
 
+_NO_TEXT = (
+    "The model was fitted without text: fit it with text other than None, and with "
+    "labels that are words or captions of the series."
+)
+
+
+def has_trained_text(
+    network: Network | None, losses: Collection[str] = ("text",)
+) -> bool:
+    """Return whether a network was trained with text and one of the losses."""
+    if network is None or network.model.text is None:
+        return False
+    return not network.model.active_losses.isdisjoint(losses)
+
+
+def aligned_similarity(
+    panel: Panel,
+    texts: Sequence[str],
+    extractor: FeatureExtractor,
+    scaler: FeatureScaler,
+    alignment: TextAlignment | None,
+    encoder: TextEncoder,
+    execution: Execution,
+) -> NDArray[np.float64]:
+    """Return cosines of series and texts without a trained network."""
+    checked = check_texts(texts)
+    if alignment is None:
+        raise ValueError(_NO_TEXT)
+    coef, intercept = torch.from_numpy(alignment.coef), alignment.intercept
+
+    def predict(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        # With torch, whose number of threads is limited in calling threads.
+        own = torch.from_numpy(scaler(features[:, extractor.selected]))
+        return (own @ coef).numpy() + intercept
+
+    found = extractor.map(predict, panel, execution, "classes")
+    components = np.concatenate([each for _, each in found])
+    return alignment.similarity(components, checked, encoder)
+
+
 def transform_text(
-    texts: Sequence[str], network: Network | None, encoder: TextEncoder
+    texts: Sequence[str],
+    network: Network | None,
+    alignment: TextAlignment | None,
+    encoder: TextEncoder,
 ) -> NDArray[np.float64]:
     """Return the usage of codes by texts, of shape (n_texts, n_codes)."""
-    _, usage = embed_texts(texts, network, encoder, {"codes", "affinity"})
+    if not has_trained_text(network, {"codes", "affinity"}):
+        checked = check_texts(texts)
+        if alignment is None:
+            raise ValueError(_NO_TEXT)
+        return alignment.usage(checked, encoder)
+    _, usage = embed_texts(texts, network, encoder)
     shares: NDArray[np.float64] = share_of_codes(usage.double()).numpy()
     return shares
 
@@ -38,7 +88,7 @@ def similarity(
     execution: Execution,
 ) -> NDArray[np.float64]:
     """Return cosines of series and texts, of shape (n_cases, n_texts)."""
-    embedded, _ = embed_texts(texts, network, encoder, {"text"})
+    embedded, _ = embed_texts(texts, network, encoder)
     assert network is not None
     model = network.model
     selected = extractor.select(model.selected.numpy())
@@ -73,28 +123,11 @@ def reconstruct_text(panel: Panel, network: Network | None) -> NDArray[np.float6
 
 def embed_texts(
     texts: Sequence[str],
-    network: Network | None,
+    network: Network,
     encoder: TextEncoder,
-    losses: set[str],
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return embeddings of texts, and their usage of the codes.
-
-    Parameters
-    ----------
-    losses : set of str
-        Losses, at least one of which must have been used in training.
-    """
+    """Return embeddings of texts, and their usage of the codes."""
     checked = check_texts(texts)
-    if (
-        network is None
-        or network.model.text is None
-        or not network.model.active_losses & losses
-    ):
-        raise ValueError(
-            "The model was not trained with text. Fit the model with max_epochs above "
-            "0, text other than None, and a weight above 0 for "
-            f"{' or '.join(sorted(losses))} in loss_weights."
-        )
     embedded, usages = [], []
     with single_thread(), torch.inference_mode():
         for start in range(0, len(checked), _TEXTS_AT_ONCE):

@@ -29,7 +29,11 @@ from sktext_vq._heads.ridge import FeatureTable
 from sktext_vq._training.data import TrainingData, TrainingFeatures, TrainingSplit
 from sktext_vq._training.network import Network, NetworkTrainer, max_training_cases
 from sktext_vq._training.settings import FitSettings
-from sktext_vq._training.texts import encode_training_texts
+from sktext_vq._training.texts import (
+    ChosenTexts,
+    choose_texts,
+    encode_training_texts,
+)
 from sktext_vq.panel import spread_cases
 
 # Maximum numbers of cases for feature selection, and in folds.
@@ -56,6 +60,10 @@ class FeatureFit:
     folds : iterable of (FeatureTable, FeatureTable)
         Training and held-out cases of each fold, with features selected without the
         held-out cases. Can be iterated once only.
+    texts : ChosenTexts or None
+        Texts about the cases of `sample`.
+    text_features : ndarray of shape (n_cases, n_selected), float32, optional
+        Selected features of the cases of `sample`, if there are texts and no `table`.
     """
 
     extractor: FeatureExtractor
@@ -64,6 +72,8 @@ class FeatureFit:
     sample: MomentConsumer
     table: FeatureTable | None
     folds: Iterable[tuple[FeatureTable, FeatureTable]]
+    texts: ChosenTexts | None
+    text_features: NDArray[np.float32] | None
 
 
 def fit_features(
@@ -124,6 +134,12 @@ def fit_features(
     n_repeats = fitted.panel.n_cases // data.panel.n_cases
     reader = FeatureReader(extractor, fitted.panel, settings.execution)
     sample = _draw_sample(fitted, extractor, n_folds, random_state)
+    texts = choose_texts(
+        fitted.take(sample.cases),
+        settings.text,
+        settings.prompt_forms,
+        settings.sampling_rate,
+    )
     training = None
     if trainer is not None:
         rows = trainer.split.cases * n_repeats
@@ -139,11 +155,14 @@ def fit_features(
         n_folds=int(sample.folds.max()) + 1 if has_folds else 0,
     )
     consumers: list[Any] = []
-    columns = folds = None
+    columns = folds = text_columns = None
     if has_folds:
         columns = ColumnConsumer(np.arange(fitted.panel.n_cases), selection.features)
         folds = _FoldPass(sample, selection)
         consumers += [columns, folds.columns]
+    elif texts is not None:
+        text_columns = ColumnConsumer(sample.cases, selection.features)
+        consumers.append(text_columns)
     if training is not None:
         consumers += training.select()
     if consumers:
@@ -162,6 +181,8 @@ def fit_features(
         sample,
         table,
         () if folds is None else folds.tables(fitted),
+        texts,
+        None if text_columns is None else text_columns.values,
     )
 
 
@@ -205,12 +226,11 @@ def _make_trainer(
     )
     if len(split.cases) < data.panel.n_cases:
         data = data.take(split.cases)
+    chosen = choose_texts(
+        data, settings.text, settings.prompt_forms, settings.sampling_rate
+    )
     texts = encode_training_texts(
-        data,
-        settings.text,
-        settings.prompt_forms,
-        settings.sampling_rate,
-        settings.text_encoder,
+        chosen, data.panel.n_cases, settings.text_encoder, settings.text
     )
     trainer = NetworkTrainer(
         data,

@@ -47,14 +47,32 @@ class TrainingTexts:
     shown: list[str]
 
 
-def encode_training_texts(
+@dataclass(frozen=True)
+class ChosenTexts:
+    """Texts about training series, before they are encoded.
+
+    Parameters
+    ----------
+    prompts : list of str
+        Texts of classes; may be empty.
+    owner : ndarray of shape (n_prompts,)
+        Class of each prompt.
+    case_texts : list of str, optional
+        Text of each case.
+    """
+
+    prompts: list[str]
+    owner: NDArray[np.intp]
+    case_texts: list[str] | None
+
+
+def choose_texts(
     data: TrainingData,
     text: Any,
     prompt_forms: Sequence[str],
     sampling_rate: float | None,
-    encoder: TextEncoder,
-) -> TrainingTexts | None:
-    """Collect the texts that a network is trained with, and encode them.
+) -> ChosenTexts | None:
+    """Collect the texts about training series.
 
     Parameters
     ----------
@@ -66,21 +84,16 @@ def encode_training_texts(
         Forms of class prompts.
     sampling_rate : float or None
         Timepoints per second, for captions.
-    encoder : TextEncoder
-        Encoder of words.
 
     Returns
     -------
-    TrainingTexts or None
+    ChosenTexts or None
         None if there are no texts.
 
     Raises
     ------
     ValueError
         If class texts are requested without labels.
-    ImportError
-        If the encoder needs a package that is not installed. With ``text="auto"``,
-        training continues without text, with a warning.
     """
     labels, case_texts = data.labels, data.case_texts
     if case_texts is None and text is None:
@@ -97,32 +110,65 @@ def encode_training_texts(
             by_class = are_words(labels)
         by_caption = text in ("auto", "captions")
     prompts: list[str] = []
-    owner = np.zeros(0, np.int64)
+    owner = np.zeros(0, np.intp)
     if by_class:
         assert labels is not None
         own = text if isinstance(text, Mapping) else None
         names = [str(label) for label in labels]
         prompts, owner = prompts_of_classes(names, own, prompt_forms)
-    with single_thread():
-        if by_caption:
-            captioner = SeriesCaptioner(
-                channel_names=data.known_names, sampling_rate=sampling_rate
-            )
-            captioner.set_output(transform="default")
+    if by_caption:
+        captioner = SeriesCaptioner(
+            channel_names=data.known_names, sampling_rate=sampling_rate
+        )
+        captioner.set_output(transform="default")
+        with single_thread():
             case_texts = captioner.fit_transform(data.panel).tolist()
-        try:
+    return ChosenTexts(prompts, owner, case_texts)
+
+
+def encode_training_texts(
+    chosen: ChosenTexts | None, n_cases: int, encoder: TextEncoder, text: Any
+) -> TrainingTexts | None:
+    """Encode the texts that a network is trained with.
+
+    Parameters
+    ----------
+    chosen : ChosenTexts or None
+        From `choose_texts`.
+    n_cases : int
+        Number of training cases.
+    encoder : TextEncoder
+        Computes vectors of words.
+    text : "auto", "labels", "captions", mapping or None
+        Parameter of the estimator.
+
+    Returns
+    -------
+    TrainingTexts or None
+        None if there are no texts.
+
+    Raises
+    ------
+    ImportError
+        If the encoder needs a package that is not installed. With ``text="auto"``,
+        training continues without text, with a warning.
+    """
+    if chosen is None:
+        return None
+    try:
+        with single_thread():
             return _encode(
-                prompts, owner, case_texts or [], data.panel.n_cases, encoder
+                chosen.prompts, chosen.owner, chosen.case_texts or [], n_cases, encoder
             )
-        except ImportError as error:
-            if text != "auto":
-                raise
-            warnings.warn(
-                f"Training continues without text: {error} Pass text=None to disable "
-                "this warning.",
-                stacklevel=find_stack_level(),
-            )
-            return None
+    except ImportError as error:
+        if text != "auto":
+            raise
+        warnings.warn(
+            f"Training continues without text: {error} Pass text=None to disable "
+            "this warning.",
+            stacklevel=find_stack_level(),
+        )
+        return None
 
 
 def _encode(

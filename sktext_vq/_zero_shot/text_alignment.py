@@ -1,0 +1,442 @@
+"""Alignment of series with texts about them, in closed form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.special import expit
+
+from sktext_vq._training.texts import ChosenTexts
+from sktext_vq._utils.state import (
+    Numbers,
+    Sizes,
+    Spec,
+    State,
+    Strings,
+    check_state,
+    fields_of,
+)
+from sktext_vq._utils.threads import single_thread
+from sktext_vq.text import TextEncoder
+
+Array = NDArray[np.floating[Any]]
+
+# Penalty of the regression, relative to the mean diagonal of the Gram matrix, and
+# shrinkage of the covariance of texts.
+_PENALTY, _SHRINKAGE = 0.1, 1e-3
+# Maximum number of predicted components, of dimensions of the joint embedding space,
+# and of different sentences about cases.
+_MAX_COMPONENTS, _MAX_DIMENSIONS = 64, 50
+_MAX_SENTENCES_OF_CASES = 1000
+# Difference of cosines at which a text is e times as likely to be of one kind.
+_NEARNESS = 0.05
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_MAX_SENTENCES = 16
+_TEXTS: dict[str, Spec | None] = {
+    "texts": Strings("n_texts"),
+    "coef": Numbers("float32", ("n_selected", "n_components")),
+    "intercept": Numbers("float64", ("n_components",)),
+    "loadings": Numbers("float32", ("n_components", "n_texts")),
+    "mean": Numbers("float32", ("n_texts",)),
+    "covariance": Numbers("float32", ("n_texts", "n_texts")),
+    "fitted": Numbers("float32", ("n_components", "n_texts")),
+    "usage": Numbers("float32", ("n_texts", "n_codes")),
+}
+_STATE: dict[str, Spec | None] = {
+    "classes": None,
+    "cases": None,
+    "mean_usage": Numbers("float64", ("n_codes",)),
+}
+
+
+@dataclass(frozen=True)
+class AlignedTexts:
+    """Texts of one kind, and a regression from features to them.
+
+    Texts are encoded when they are first needed. Until then, the text of a case is a
+    vector of shares, one for each different prompt or sentence. A reduced-rank
+    regression (Izenman, J. Multivariate Anal. 1975) predicts components of the shares.
+
+    Parameters
+    ----------
+    texts : list of str
+        Different prompts or sentences.
+    coef : ndarray of shape (n_features, n_components), float32
+        Ridge regression from scaled features to components.
+    intercept : ndarray of shape (n_components,)
+        Intercepts of the regression.
+    loadings : ndarray of shape (n_components, n_texts), float32
+        Shares of texts, less their mean, in a component.
+    mean : ndarray of shape (n_texts,), float32
+        Mean shares over training cases.
+    covariance : ndarray of shape (n_texts, n_texts), float32
+        Covariance of the shares.
+    fitted : ndarray of shape (n_components, n_texts), float32
+        Covariance of predicted components and shares.
+    usage : ndarray of shape (n_texts, n_codes), float32
+        Covariance of the shares and the shares of codes in the series.
+    """
+
+    texts: list[str]
+    coef: NDArray[np.float32]
+    intercept: NDArray[np.float64]
+    loadings: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    covariance: NDArray[np.float32]
+    fitted: NDArray[np.float32]
+    usage: NDArray[np.float32]
+
+    def solve(self, encoder: TextEncoder) -> JointSpace:
+        """Encode the texts, and return the joint embedding space.
+
+        The space is that of a canonical correlation analysis (Hotelling, Biometrika
+        1936) of regularised predictions and whitened texts.
+        """
+        vectors = unit(np.asarray(encoder.transform(self.texts), np.float64))
+        covariance = vectors.T @ self.covariance @ vectors
+        n_dimensions = len(covariance)
+        floor = _SHRINKAGE * np.trace(covariance) / n_dimensions + 1e-12
+        covariance += floor * np.eye(n_dimensions)
+        whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
+        predicted = self.loadings @ vectors @ whiten
+        left, strength, right = np.linalg.svd(
+            predicted.T @ (self.fitted @ vectors @ whiten)
+        )
+        kept = int((strength > 1e-9 * max(strength[0], 1e-300)).sum())
+        kept = min(max(kept, 1), _MAX_DIMENSIONS)
+        root = np.sqrt(strength[:kept])
+        return JointSpace(
+            vectors,
+            self.mean @ vectors,
+            predicted @ left[:, :kept] * root,
+            whiten @ right[:kept].T * root,
+            np.linalg.solve(covariance, vectors.T @ self.usage),
+        )
+
+
+@dataclass(frozen=True)
+class JointSpace:
+    """Joint embedding space of series and texts of one kind.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n_texts, text_dim)
+        Embeddings of the training texts.
+    mean : ndarray of shape (text_dim,)
+        Mean text of the training cases.
+    from_series : ndarray of shape (n_components, n_dimensions)
+        Map from predicted components.
+    from_texts : ndarray of shape (text_dim, n_dimensions)
+        Map from centred texts.
+    usage : ndarray of shape (text_dim, n_codes)
+        Map from centred texts to shares of codes, relative to their mean.
+    """
+
+    vectors: Array
+    mean: Array
+    from_series: Array
+    from_texts: Array
+    usage: Array
+
+    def embed_series(self, predicted: Array) -> Array:
+        """Return unit vectors of series."""
+        return unit(predicted @ self.from_series)
+
+    def embed_texts(self, texts: Array) -> Array:
+        """Return unit vectors of texts."""
+        return unit((texts - self.mean) @ self.from_texts)
+
+
+@dataclass(frozen=True)
+class TextAlignment:
+    """Joint embedding spaces of series and texts, without training.
+
+    There is one space for the texts of classes and one for the texts of cases, such as
+    captions. A text is compared in the space whose training texts are more similar.
+
+    Parameters
+    ----------
+    classes, cases : AlignedTexts, optional
+        Prompts of classes, and sentences about cases.
+    mean_usage : ndarray of shape (n_codes,)
+        Mean shares of the codes over training cases.
+    """
+
+    classes: AlignedTexts | None
+    cases: AlignedTexts | None
+    mean_usage: NDArray[np.float64]
+    _spaces: dict[str, tuple[Any, ...]] = field(default_factory=dict, repr=False)
+
+    def get_state(self) -> State:
+        """Return the arrays and texts of both kinds."""
+        return {
+            "classes": None if self.classes is None else fields_of(self.classes),
+            "cases": None if self.cases is None else fields_of(self.cases),
+            "mean_usage": self.mean_usage,
+        }
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> TextAlignment:
+        """Build an alignment from `get_state`; see `FeatureExtractor.from_state`."""
+        check_state(state, _STATE, sizes, "alignment")
+        if state["classes"] is None and state["cases"] is None:
+            raise ValueError("alignment has no texts")
+        parts: list[AlignedTexts | None] = []
+        for name in ("classes", "cases"):
+            own = Sizes(sizes)
+            each = state[name]
+            if each is not None:
+                each = AlignedTexts(**check_state(each, _TEXTS, own, name))
+            parts.append(each)
+        return cls(parts[0], parts[1], state["mean_usage"])
+
+    def __getstate__(self) -> State:
+        return {**self.__dict__, "_spaces": {}}
+
+    @property
+    def coef(self) -> NDArray[np.float32]:
+        """Coefficients of the components of both kinds, side by side."""
+        return np.concatenate([each.coef for each in self._kinds], axis=1)
+
+    @property
+    def intercept(self) -> NDArray[np.float64]:
+        """Intercepts of the components of both kinds."""
+        return np.concatenate([each.intercept for each in self._kinds])
+
+    def similarity(
+        self, components: Array, texts: Sequence[str], encoder: TextEncoder
+    ) -> NDArray[np.float64]:
+        """Return cosines of series and texts.
+
+        Parameters
+        ----------
+        components : ndarray of shape (n_cases, n_components)
+            Predicted components of both kinds, side by side.
+        texts : sequence of str
+            Checked texts.
+        encoder : TextEncoder
+            Encoder of the texts.
+
+        Returns
+        -------
+        ndarray of shape (n_cases, n_texts)
+        """
+        with single_thread():
+            spaces = self._solve(encoder)
+            vectors, weights = self._read(texts, spaces, encoder)
+            found = np.zeros((len(components), len(texts)))
+            start = 0
+            for each, space, weight in zip(self._kinds, spaces, weights, strict=True):
+                own = components[:, start : start + len(each.intercept)]
+                start += len(each.intercept)
+                cosines = space.embed_series(own) @ space.embed_texts(vectors).T
+                found += weight * cosines
+        return np.clip(found, -1, 1)
+
+    def usage(self, texts: Sequence[str], encoder: TextEncoder) -> NDArray[np.float64]:
+        """Return the expected shares of codes, of shape (n_texts, n_codes)."""
+        with single_thread():
+            spaces = self._solve(encoder)
+            vectors, weights = self._read(texts, spaces, encoder)
+            found = np.tile(self.mean_usage, (len(texts), 1))
+            for space, weight in zip(spaces, weights, strict=True):
+                found += weight[:, None] * ((vectors - space.mean) @ space.usage)
+        # Extrapolated shares may be negative.
+        found = np.maximum(found, 1e-3 * self.mean_usage)
+        return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+    @property
+    def _kinds(self) -> list[AlignedTexts]:
+        return [each for each in (self.classes, self.cases) if each is not None]
+
+    def _solve(self, encoder: TextEncoder) -> list[JointSpace]:
+        """Return the spaces of an encoder, computed once."""
+        key = repr(encoder.get_params())
+        if key not in self._spaces:
+            self._spaces.clear()
+            self._spaces[key] = tuple(each.solve(encoder) for each in self._kinds)
+        return list(self._spaces[key])
+
+    def _read(
+        self, texts: Sequence[str], spaces: Sequence[JointSpace], encoder: TextEncoder
+    ) -> tuple[Array, list[Array]]:
+        """Return embeddings of texts, and the weight of each space for each text."""
+        sentences, owner = cut_sentences(texts)
+        each = unit(np.asarray(encoder.transform(sentences), np.float64))
+        vectors = mean_by_owner(each, owner, len(texts))
+        if len(spaces) == 1:
+            return vectors, [np.ones(len(texts))]
+        classes, cases = spaces
+        to_classes = (unit(vectors) @ classes.vectors.T).max(axis=1)
+        to_cases = mean_by_owner(
+            (each @ cases.vectors.T).max(axis=1, keepdims=True), owner, len(texts)
+        )[:, 0]
+        of_classes = expit((to_classes - to_cases) / _NEARNESS)
+        return vectors, [of_classes, 1 - of_classes]
+
+
+def align_texts(
+    features: NDArray[np.float32],
+    shares_of_codes: Array,
+    texts: ChosenTexts | None,
+    classes: NDArray[np.int64] | None,
+    class_coef: Array | None = None,
+) -> TextAlignment | None:
+    """Fit regressions from features to texts.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_cases, n_features)
+        Scaled features of training cases.
+    shares_of_codes : ndarray of shape (n_cases, n_codes)
+        Shares of the codes in the same cases.
+    texts : ChosenTexts or None
+        Texts about these cases.
+    classes : ndarray of shape (n_cases,), optional
+        Index of the class of each case.
+    class_coef : ndarray of shape (n_features, n_classes), optional
+        Regression to indicators of classes. The default is ridge regression.
+
+    Returns
+    -------
+    TextAlignment or None
+        None if there are no texts, or all texts are equal.
+    """
+    if texts is None:
+        return None
+    kinds: list[tuple[list[str], NDArray[np.intp], Array] | None] = [None, None]
+    if classes is not None and texts.prompts:
+        shares = _class_shares(texts.owner)[classes]
+        kinds[0] = texts.prompts, np.arange(len(classes)), shares
+    if texts.case_texts is not None:
+        kinds[1] = _shares_of_sentences(texts.case_texts)
+    if not any(each is not None and np.ptp(each[2], axis=0).max() for each in kinds):
+        return None
+    mean = features.mean(axis=0, dtype=np.float64)
+    centred = features - mean.astype(np.float32)
+    parts: list[AlignedTexts | None] = []
+    for each, known in zip(kinds, (class_coef, None), strict=True):
+        if each is None:
+            parts.append(None)
+            continue
+        own_texts, cases, shares = each
+        deviations = shares - shares.mean(axis=0)
+        own = centred if len(cases) == len(centred) else centred[cases]
+        if known is None:
+            coef, loadings = _regress(own, deviations)
+        else:
+            coef = known.astype(np.float32)
+            loadings = _class_shares(texts.owner)
+        usage = shares_of_codes[cases] - shares_of_codes[cases].mean(axis=0)
+        parts.append(
+            AlignedTexts(
+                own_texts,
+                coef,
+                -mean @ coef,
+                loadings.astype(np.float32),
+                shares.mean(axis=0).astype(np.float32),
+                _covariance(deviations, deviations),
+                _covariance(own @ coef, deviations),
+                _covariance(deviations, usage),
+            )
+        )
+    return TextAlignment(parts[0], parts[1], shares_of_codes.mean(axis=0))
+
+
+def _covariance(left: Array, right: Array) -> NDArray[np.float32]:
+    return np.asarray(left.T @ right / len(left), np.float32)
+
+
+def _regress(
+    features: NDArray[np.float32], deviations: Array
+) -> tuple[NDArray[np.float32], Array]:
+    """Return coefficients and loadings of a reduced-rank regression.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_cases, n_features)
+        Features, less their mean.
+    deviations : ndarray of shape (n_cases, n_texts)
+        Shares of texts, less their mean.
+    """
+    n_cases = len(features)
+    gram = (features @ features.T).astype(np.float64)
+    penalty = _PENALTY * max(np.trace(gram) / n_cases, 1e-12)
+    left, size, right = np.linalg.svd(deviations, full_matrices=False)
+    kept = size > 1e-9 * max(size[0], 1e-300)
+    left, size, right = left[:, kept], size[kept], right[kept]
+    # Whitened with shrinkage, so that components are those predicted best.
+    spread = np.sqrt(size**2 + _SHRINKAGE * (size**2).mean())
+    white = left * (size / spread)
+    dual = cho_solve(cho_factor(gram + penalty * np.eye(n_cases)), white)
+    predictability = white.T @ gram @ dual
+    _, axes = np.linalg.eigh((predictability + predictability.T) / 2)
+    axes = axes[:, : -_MAX_COMPONENTS - 1 : -1]
+    coef = features.T @ (dual @ axes).astype(np.float32)
+    return coef, axes.T @ (spread[:, None] * right)
+
+
+def cut_sentences(texts: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
+    """Cut texts into sentences, and return the text of each sentence."""
+    sentences: list[str] = []
+    owner: list[int] = []
+    for i, text in enumerate(texts):
+        found = [part for part in _SENTENCE_END.split(text.strip()) if part]
+        found = found[:_MAX_SENTENCES] or [text]
+        sentences += found
+        owner += [i] * len(found)
+    return sentences, np.array(owner, np.intp)
+
+
+def mean_by_owner(values: Array, owner: NDArray[np.intp], n_owners: int) -> Array:
+    """Return the mean of the rows of each owner."""
+    sums = np.zeros((n_owners, values.shape[1]))
+    np.add.at(sums, owner, values)
+    return sums / np.bincount(owner, minlength=n_owners)[:, None]
+
+
+def unit(vectors: Array) -> Array:
+    """Return vectors of length 1; vectors of length 0 stay 0."""
+    size = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(size, 1e-12))
+
+
+def _class_shares(owner: NDArray[np.intp]) -> Array:
+    """Return the share of each prompt in each class."""
+    shares = np.zeros((int(owner.max()) + 1, len(owner)))
+    shares[owner, np.arange(len(owner))] = 1 / np.bincount(owner)[owner]
+    return shares
+
+
+def _shares_of_sentences(
+    case_texts: Sequence[str],
+) -> tuple[list[str], NDArray[np.intp], Array]:
+    """Return sentences, cases, and the share of each sentence in the text of a case.
+
+    Cases with sentences beyond the maximum number of different sentences are left out.
+    """
+    place: dict[str, int] = {}
+    cases, rows = [], []
+    found: dict[str, list[int] | None] = {}
+    for case, text in enumerate(case_texts):
+        if text not in found:
+            sentences, _ = cut_sentences([text])
+            new = [each for each in dict.fromkeys(sentences) if each not in place]
+            found[text] = None
+            if len(place) + len(new) <= _MAX_SENTENCES_OF_CASES:
+                place |= {each: len(place) + i for i, each in enumerate(new)}
+                found[text] = [place[each] for each in sentences]
+        row = found[text]
+        if row is not None:
+            cases.append(case)
+            rows.append(row)
+    shares = np.zeros((len(cases), len(place)))
+    for i, row in enumerate(rows):
+        np.add.at(shares[i], row, 1 / len(row))
+    return list(place), np.array(cases, np.intp), shares
