@@ -231,9 +231,11 @@ class BaseVQText(BaseEstimator):
 
     @property
     def prompts_(self) -> list[str] | None:
-        """Texts that the network was trained with; for prompts, the first by class."""
+        """Texts that the model was fitted with; for prompts, the first by class."""
         check_is_fitted(self)
-        return None if self.network_ is None else self.network_.prompts
+        if self.network_ is not None and self.network_.prompts is not None:
+            return self.network_.prompts
+        return None if self.text_alignment_ is None else self.text_alignment_.shown
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Return names of the features.
@@ -396,9 +398,10 @@ class BaseVQText(BaseEstimator):
             Also if X is not a panel with the channels of the training series.
         """
         panel, encoder, execution = self.check_X(X), self._encoder(), self._execution()
-        if alignment.has_trained_text(self.network_):
+        network = self.network_
+        if network is not None and alignment.has_trained_text(network):
             return alignment.similarity(
-                panel, texts, self.features_, self.network_, encoder, execution
+                panel, texts, self.features_, network, encoder, execution
             )
         return alignment.aligned_similarity(
             panel,

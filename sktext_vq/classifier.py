@@ -26,7 +26,7 @@ from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._zero_shot.candidates import CandidateTexts
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
-from sktext_vq._zero_shot.text_alignment import align_texts
+from sktext_vq._zero_shot.text_alignment import TextAlignment, align_texts
 from sktext_vq.panel import Panel
 
 __all__ = ["VQTextClassifier"]
@@ -349,15 +349,16 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         DataFrame
             A row per series, the highest score first, with ``case`` and ``score``. The
             score is the probability of the training class with this name or, for any
-            other text, the cosine of series and text in the joint embedding space.
+            other text, the cosine as in :meth:`similarity`, without a network.
 
         [[raises_zero_shot]]
         """
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, got {text!r}.")
-        series = self._embed_series(self.check_X(X))
-        return self.zero_shot_.search(series, text, self._encoder())
+        panel, alignment = self.check_X(X), self.text_alignment_
+        series = self._embed_series(panel, alignment)
+        return self.zero_shot_.search(series, text, self._encoder(), alignment)
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
         """Describe series in words.
@@ -371,7 +372,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str objects
-            Sentence with the highest cosine, as in :meth:`search`. By default the
+            Sentence with the highest cosine, as in :meth:`search`. By default, the
             training class and, on scales such as strength or rhythm, the attribute with
             probability above 0.5 each. The probability of an attribute is the sum over
             the classes that have the attribute.
@@ -383,8 +384,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             return self.zero_shot_.caption(self.predict_proba(X))
         panel = self.check_X(X)
         self.zero_shot_.read(texts, "texts")
-        series = self._embed_series(panel)
-        return self.zero_shot_.choose_text(series, texts, self._encoder())
+        alignment = self.text_alignment_
+        series = self._embed_series(panel, alignment)
+        return self.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
         """Return the most probable candidates with reasons.
@@ -426,9 +428,11 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         candidates = self.zero_shot_.read(candidate_labels)
         return self.zero_shot_.describe(candidates, self._encoder())
 
-    def _embed_series(self, panel: Panel) -> EmbeddedSeries:
+    def _embed_series(
+        self, panel: Panel, alignment: TextAlignment | None = None
+    ) -> EmbeddedSeries:
         return self.zero_shot_.embed_series(
-            panel, self.features_, self.head_, self._execution()
+            panel, self.features_, self.head_, self._execution(), alignment
         )
 
     def _embed(

@@ -50,16 +50,29 @@ def aligned_similarity(
     checked = check_texts(texts)
     if alignment is None:
         raise ValueError(_NO_TEXT)
-    coef, intercept = torch.from_numpy(alignment.coef), alignment.intercept
 
     def predict(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        # With torch, whose number of threads is limited in calling threads.
-        own = torch.from_numpy(scaler(features[:, extractor.selected]))
-        return (own @ coef).numpy() + intercept
+        scaled = scaler(features[:, extractor.selected])
+        return alignment.predict(torch.from_numpy(scaled))
 
     found = extractor.map(predict, panel, execution, "classes")
     components = np.concatenate([each for _, each in found])
     return alignment.similarity(components, checked, encoder)
+
+
+def text_cosines(
+    texts: Sequence[str],
+    network: Network | None,
+    alignment: TextAlignment | None,
+    encoder: TextEncoder,
+) -> NDArray[np.float64]:
+    """Return cosines between texts in the joint embedding space."""
+    if network is not None and has_trained_text(network):
+        embedded, _ = embed_texts(texts, network, encoder)
+        return (embedded @ embedded.T).numpy().astype(np.float64)
+    if alignment is None:
+        raise ValueError(_NO_TEXT)
+    return alignment.text_cosines(check_texts(texts), encoder)
 
 
 def transform_text(
@@ -69,7 +82,7 @@ def transform_text(
     encoder: TextEncoder,
 ) -> NDArray[np.float64]:
     """Return the usage of codes by texts, of shape (n_texts, n_codes)."""
-    if not has_trained_text(network, {"codes", "affinity"}):
+    if network is None or not has_trained_text(network, {"codes", "affinity"}):
         checked = check_texts(texts)
         if alignment is None:
             raise ValueError(_NO_TEXT)
@@ -83,13 +96,12 @@ def similarity(
     panel: Panel,
     texts: Sequence[str],
     extractor: FeatureExtractor,
-    network: Network | None,
+    network: Network,
     encoder: TextEncoder,
     execution: Execution,
 ) -> NDArray[np.float64]:
     """Return cosines of series and texts, of shape (n_cases, n_texts)."""
     embedded, _ = embed_texts(texts, network, encoder)
-    assert network is not None
     model = network.model
     selected = extractor.select(model.selected.numpy())
     features = torch.from_numpy(selected.transform(panel, execution))

@@ -24,6 +24,7 @@ from sktext_vq._zero_shot.candidates import (
     read_candidates,
 )
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq._zero_shot.text_alignment import TextAlignment
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder
 from sktext_vq.text.class_texts import class_views
@@ -45,10 +46,13 @@ class EmbeddedSeries(NamedTuple):
         Embeddings of the series.
     probabilities : ndarray of shape (n_cases, n_classes)
         Probabilities of the training classes.
+    components : ndarray of shape (n_cases, n_components), optional
+        Components that a `TextAlignment` predicts.
     """
 
     points: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    components: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -121,19 +125,21 @@ class ZeroShotRecognizer:
         extractor: FeatureExtractor,
         head: RidgeHead,
         execution: Execution,
+        alignment: TextAlignment | None = None,
     ) -> EmbeddedSeries:
         """Return embeddings of series, and probabilities of the training classes."""
         basis, selected = torch.from_numpy(self.space.basis), extractor.selected
 
-        def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, Any]:
+        def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, ...]:
             own = features[:, selected]
             # torch is used because its number of threads is limited in calling threads.
-            points = torch.from_numpy(head.scaler(own)).double() @ basis
-            return points.numpy() - self.space.centre, head.probabilities(own)
+            scaled = torch.from_numpy(head.scaler(own))
+            points = (scaled.double() @ basis).numpy() - self.space.centre
+            components = [] if alignment is None else [alignment.predict(scaled)]
+            return points, head.probabilities(own), *components
 
         found = [each for _, each in extractor.map(embed, panel, execution, "classes")]
-        points, probabilities = zip(*found, strict=True)
-        return EmbeddedSeries(np.concatenate(points), np.concatenate(probabilities))
+        return EmbeddedSeries(*map(np.concatenate, zip(*found, strict=True)))
 
     def read(
         self,
@@ -171,7 +177,11 @@ class ZeroShotRecognizer:
         )
 
     def search(
-        self, series: EmbeddedSeries, text: str, encoder: TextEncoder
+        self,
+        series: EmbeddedSeries,
+        text: str,
+        encoder: TextEncoder,
+        alignment: TextAlignment | None,
     ) -> pd.DataFrame:
         """Rank series by a text; see `VQTextClassifier.search`."""
         candidates = self.read([text], "text")
@@ -182,18 +192,36 @@ class ZeroShotRecognizer:
             views = self.embed_texts(candidates, encoder)
             for doubt in candidates.warnings_of_distant(views):
                 warnings.warn(doubt, stacklevel=find_stack_level())
-            scores = self.space.cosines(series.points, views)[:, 0]
+            scores = self._cosines(series, candidates, views, encoder, alignment)[:, 0]
         order = np.argsort(-scores, kind="stable")
         return pd.DataFrame({"case": order, "score": scores[order]})
 
     def choose_text(
-        self, series: EmbeddedSeries, texts: Sequence[str], encoder: TextEncoder
+        self,
+        series: EmbeddedSeries,
+        texts: Sequence[str],
+        encoder: TextEncoder,
+        alignment: TextAlignment | None,
     ) -> NDArray[Any]:
         """Return the text closest to each series."""
         candidates = self.read(texts, "texts")
         views = self.embed_texts(candidates, encoder)
-        best = self.space.cosines(series.points, views).argmax(axis=1)
+        cosines = self._cosines(series, candidates, views, encoder, alignment)
+        best = cosines.argmax(axis=1)
         return np.array(candidates.names, dtype=object)[best]
+
+    def _cosines(
+        self,
+        series: EmbeddedSeries,
+        candidates: CandidateTexts,
+        views: NDArray[np.float64],
+        encoder: TextEncoder,
+        alignment: TextAlignment | None,
+    ) -> NDArray[np.float64]:
+        """Return cosines of series and candidates, of shape (n_cases, n_candidates)."""
+        if alignment is None or series.components is None:
+            return self.space.cosines(series.points, views)
+        return alignment.similarity(series.components, candidates.names, encoder)
 
     def caption(self, probabilities: NDArray[np.float64]) -> NDArray[Any]:
         """Describe series by the most probable class and attributes."""

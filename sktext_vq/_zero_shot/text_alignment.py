@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
@@ -209,6 +210,10 @@ class TextAlignment:
         """Intercepts of the components of both kinds."""
         return np.concatenate([each.intercept for each in self._kinds])
 
+    def predict(self, scaled: torch.Tensor) -> NDArray[np.float64]:
+        """Return the components of series from scaled features."""
+        return (scaled @ torch.from_numpy(self.coef)).numpy() + self.intercept
+
     def similarity(
         self, components: Array, texts: Sequence[str], encoder: TextEncoder
     ) -> NDArray[np.float64]:
@@ -239,6 +244,19 @@ class TextAlignment:
                 found += weight * cosines
         return np.clip(found, -1, 1)
 
+    def text_cosines(
+        self, texts: Sequence[str], encoder: TextEncoder
+    ) -> NDArray[np.float64]:
+        """Return cosines between texts, of shape (n_texts, n_texts)."""
+        with single_thread():
+            spaces = self._solve(encoder)
+            vectors, weights = self._read(texts, spaces, encoder)
+            found = np.zeros((len(texts), len(texts)))
+            for space, weight in zip(spaces, weights, strict=True):
+                own = np.sqrt(weight)[:, None] * space.embed_texts(vectors)
+                found += own @ own.T
+        return np.clip(found, -1, 1)
+
     def usage(self, texts: Sequence[str], encoder: TextEncoder) -> NDArray[np.float64]:
         """Return the expected shares of codes, of shape (n_texts, n_codes)."""
         with single_thread():
@@ -250,6 +268,14 @@ class TextAlignment:
         # Extrapolated shares may be negative.
         found = np.maximum(found, 1e-3 * self.mean_usage)
         return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+    @property
+    def shown(self) -> list[str]:
+        """First prompt of each class or, without classes, sentences about cases."""
+        if self.classes is None:
+            return [] if self.cases is None else list(self.cases.texts)
+        firsts = (self.classes.loadings > 0).argmax(axis=1)
+        return [self.classes.texts[i] for i in firsts]
 
     @property
     def _kinds(self) -> list[AlignedTexts]:
@@ -328,11 +354,14 @@ def align_texts(
         own_texts, cases, shares = each
         deviations = shares - shares.mean(axis=0)
         own = centred if len(cases) == len(centred) else centred[cases]
-        if known is None:
+        if known is None and each is not kinds[0]:
             coef, loadings = _regress(own, deviations)
         else:
-            coef = known.astype(np.float32)
             loadings = _class_shares(texts.owner)
+            assert classes is not None
+            if known is None:
+                known = _ridge(own, np.eye(len(loadings))[classes])
+            coef = known.astype(np.float32)
         usage = shares_of_codes[cases] - shares_of_codes[cases].mean(axis=0)
         parts.append(
             AlignedTexts(
@@ -353,6 +382,20 @@ def _covariance(left: Array, right: Array) -> NDArray[np.float32]:
     return np.asarray(left.T @ right / len(left), np.float32)
 
 
+def _ridge(features: NDArray[np.float32], targets: Array) -> NDArray[np.float32]:
+    """Return coefficients of a ridge regression with the penalty of `_regress`."""
+    _, factor = _penalised_gram(features)
+    dual = cho_solve(factor, targets - targets.mean(axis=0))
+    return np.asarray(features.T @ dual.astype(np.float32))
+
+
+def _penalised_gram(features: NDArray[np.float32]) -> tuple[Array, Any]:
+    """Return products of centred features, and a factor of these plus the penalty."""
+    gram = (features @ features.T).astype(np.float64)
+    penalty = _PENALTY * max(np.trace(gram) / len(gram), 1e-12)
+    return gram, cho_factor(gram + penalty * np.eye(len(gram)))
+
+
 def _regress(
     features: NDArray[np.float32], deviations: Array
 ) -> tuple[NDArray[np.float32], Array]:
@@ -365,16 +408,14 @@ def _regress(
     deviations : ndarray of shape (n_cases, n_texts)
         Shares of texts, less their mean.
     """
-    n_cases = len(features)
-    gram = (features @ features.T).astype(np.float64)
-    penalty = _PENALTY * max(np.trace(gram) / n_cases, 1e-12)
+    gram, factor = _penalised_gram(features)
     left, size, right = np.linalg.svd(deviations, full_matrices=False)
     kept = size > 1e-9 * max(size[0], 1e-300)
     left, size, right = left[:, kept], size[kept], right[kept]
     # Whitened with shrinkage, so that components are those predicted best.
     spread = np.sqrt(size**2 + _SHRINKAGE * (size**2).mean())
     white = left * (size / spread)
-    dual = cho_solve(cho_factor(gram + penalty * np.eye(n_cases)), white)
+    dual = cho_solve(factor, white)
     predictability = white.T @ gram @ dual
     _, axes = np.linalg.eigh((predictability + predictability.T) / 2)
     axes = axes[:, : -_MAX_COMPONENTS - 1 : -1]

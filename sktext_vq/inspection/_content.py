@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from sktext_vq._features.columns import check_column
-from sktext_vq._interpret.alignment import embed_texts
+from sktext_vq._interpret.alignment import text_cosines
 from sktext_vq._interpret.shape_names import FLAT
 from sktext_vq._training.settings import as_text_encoder
 from sktext_vq._utils.validation import label_text
@@ -342,10 +342,11 @@ def compare_texts(
     try:
         cosines = estimator.similarity(panel, texts)
         encoder = as_text_encoder(estimator.text_encoder, 0)
-        embedded, _ = embed_texts(texts, estimator.network_, encoder, {"text"})
+        between = text_cosines(
+            texts, estimator.network_, estimator.text_alignment_, encoder
+        )
     except ValueError:  # losses without a text branch
         return None
-    between = (embedded @ embedded.T).numpy()
     many = len(names) > _MAX_ROOMY
     found: dict[str, Any] = {
         "names": names,
