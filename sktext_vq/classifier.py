@@ -348,8 +348,10 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         -------
         DataFrame
             A row per series, the highest score first, with ``case`` and ``score``. The
-            score is the probability of the training class with this name or, for any
-            other text, the cosine as in :meth:`similarity`, without a network.
+            score is the probability of the training class with this name. For any
+            other text, it is the mean of two cosines of series and text, in the space
+            of zero-shot prediction and in the space of :meth:`similarity` without a
+            network.
 
         [[raises_zero_shot]]
         """
@@ -372,7 +374,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str objects
-            Sentence with the highest cosine, as in :meth:`search`. By default, the
+            Sentence with the highest cosine, as in :meth:`similarity` without a
+            network. By default, the
             training class and, on scales such as strength or rhythm, the attribute with
             probability above 0.5 each. The probability of an attribute is the sum over
             the classes that have the attribute.

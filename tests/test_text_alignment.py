@@ -88,13 +88,12 @@ def test_meaning_of_texts_is_used(basic_motions):
     assert share_right(scores, data.y_test) >= 0.9
 
 
-def test_search_and_caption_use_the_same_cosines(basic_motions):
+def test_search_and_caption_find_sentences(basic_motions):
     data = basic_motions
     model = VQTextClassifier(**params(data)).fit(data.X_train, data.y_train)
     text = SENTENCES["standing"]
     found = model.search(data.X_test, text)
-    cosines = model.similarity(data.X_test, [text])[:, 0]
-    np.testing.assert_allclose(found["score"], cosines[found["case"]], atol=1e-4)
+    assert found["score"].is_monotonic_decreasing
     assert set(data.y_test[found["case"][:10]]) == {"standing"}
     captions = model.caption(data.X_test, list(SENTENCES.values()))
     label_of = {text: label for label, text in SENTENCES.items()}

@@ -192,7 +192,12 @@ class ZeroShotRecognizer:
             views = self.embed_texts(candidates, encoder)
             for doubt in candidates.warnings_of_distant(views):
                 warnings.warn(doubt, stacklevel=find_stack_level())
-            scores = self._cosines(series, candidates, views, encoder, alignment)[:, 0]
+            scores = self.space.cosines(series.points, views)[:, 0]
+            if alignment is not None and series.components is not None:
+                # Texts of unseen classes are closer in one space, and other words for
+                # training classes in the other space.
+                own = alignment.similarity(series.components, [text], encoder)
+                scores = (scores + own[:, 0]) / 2
         order = np.argsort(-scores, kind="stable")
         return pd.DataFrame({"case": order, "score": scores[order]})
 
@@ -205,23 +210,14 @@ class ZeroShotRecognizer:
     ) -> NDArray[Any]:
         """Return the text closest to each series."""
         candidates = self.read(texts, "texts")
-        views = self.embed_texts(candidates, encoder)
-        cosines = self._cosines(series, candidates, views, encoder, alignment)
+        if alignment is not None and series.components is not None:
+            names = candidates.names
+            cosines = alignment.similarity(series.components, names, encoder)
+        else:
+            views = self.embed_texts(candidates, encoder)
+            cosines = self.space.cosines(series.points, views)
         best = cosines.argmax(axis=1)
         return np.array(candidates.names, dtype=object)[best]
-
-    def _cosines(
-        self,
-        series: EmbeddedSeries,
-        candidates: CandidateTexts,
-        views: NDArray[np.float64],
-        encoder: TextEncoder,
-        alignment: TextAlignment | None,
-    ) -> NDArray[np.float64]:
-        """Return cosines of series and candidates, of shape (n_cases, n_candidates)."""
-        if alignment is None or series.components is None:
-            return self.space.cosines(series.points, views)
-        return alignment.similarity(series.components, candidates.names, encoder)
 
     def caption(self, probabilities: NDArray[np.float64]) -> NDArray[Any]:
         """Describe series by the most probable class and attributes."""
