@@ -52,7 +52,6 @@ print(recordings)
 
 recorded = data.y_train != UNSEEN
 model = VQTextClassifier(
-    max_epochs=0,
     channel_names=CHANNELS,
     sampling_rate=RATE,
     random_state=0,

@@ -32,7 +32,7 @@ y_train, y_test = ([names[y] for y in part] for part in (data.y_train, data.y_te
 
 pipeline = Pipeline(
     [
-        ("tokens", VQTextTransformer(max_epochs=0, random_state=0)),
+        ("tokens", VQTextTransformer(random_state=0)),
         ("clf", LogisticRegression(max_iter=1000)),
     ]
 )
@@ -62,7 +62,7 @@ results.round(3)
 # :class:`~sktext_vq.VQTextClassifier` chooses its penalty in ``fit``, and needs no
 # pipeline.
 
-classifier = VQTextClassifier(max_epochs=0, random_state=0)
+classifier = VQTextClassifier(random_state=0)
 scores = cross_val_score(classifier, data.X_train, y_train, cv=4)
 print(f"{scores.mean():.3f} ± {scores.std() / 2:.3f}")
 
@@ -72,7 +72,7 @@ print(f"{scores.mean():.3f} ± {scores.std() / 2:.3f}")
 # With ``set_output``, features are data frames. Below are the largest weights of the
 # logistic regression.
 
-tokens = VQTextTransformer(max_epochs=0, random_state=0)
+tokens = VQTextTransformer(random_state=0)
 tokens.set_output(transform="pandas")
 features = tokens.fit_transform(data.X_train, y_train)
 model = LogisticRegression(max_iter=1000).fit(features, y_train)

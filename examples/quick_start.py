@@ -25,14 +25,11 @@ print(data.X_train.shape, sorted(set(data.y_train.tolist())))
 # %%
 # Fit
 # ---
-# With ``max_epochs=0``, the classifier is fitted in closed form, in a second. Training
-# of the network does not change predictions; it is for search and similarity, see
-# :ref:`sphx_glr_auto_examples_text_and_prompts.py`. Channel names are optional. With
+# The classifier is fitted in closed form, in a second. Channel names are optional. With
 # names that end in x, y and z, channels relative to gravity are added, which do not
 # depend on the orientation of the watch.
 
 classifier = VQTextClassifier(
-    max_epochs=0,
     channel_names=data.channel_names,
     sampling_rate=data.sampling_rate,
     random_state=0,

@@ -18,7 +18,6 @@ from sktext_vq.inspection import CodebookDisplay, HistogramsDisplay, TokensDispl
 
 data = load("BasicMotions")
 classifier = VQTextClassifier(
-    max_epochs=0,
     channel_names=data.channel_names,
     sampling_rate=data.sampling_rate,
     random_state=0,

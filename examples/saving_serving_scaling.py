@@ -25,7 +25,7 @@ from sktext_vq import VQTextClassifier
 from sktext_vq.datasets import load
 
 data = load("BasicMotions")
-classifier = VQTextClassifier(max_epochs=0, random_state=0)
+classifier = VQTextClassifier(random_state=0)
 classifier.fit(data.X_train, data.y_train)
 path = Path(tempfile.mkdtemp(), "model.safetensors")
 sktext_vq.save(classifier, path)

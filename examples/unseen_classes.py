@@ -22,7 +22,6 @@ from sktext_vq.datasets import load
 data = load("BasicMotions")
 recorded = data.y_train != "walking"
 classifier = VQTextClassifier(
-    max_epochs=0,
     channel_names=data.channel_names,
     sampling_rate=data.sampling_rate,
     random_state=0,

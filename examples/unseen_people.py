@@ -55,9 +55,7 @@ print(X.shape)
 # time are held out, by models with and without groups in ``fit``.
 
 names = ["acc_x", "acc_y", "acc_z"]
-classifier = VQTextClassifier(
-    max_epochs=0, channel_names=names, gravity=None, random_state=0
-)
+classifier = VQTextClassifier(channel_names=names, gravity=None, random_state=0)
 
 
 def predict(asks_for_groups: bool) -> np.ndarray:

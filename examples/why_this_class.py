@@ -23,7 +23,6 @@ from sktext_vq.inspection import ExplanationDisplay
 
 data = load("BasicMotions")
 classifier = VQTextClassifier(
-    max_epochs=0,
     channel_names=data.channel_names,
     sampling_rate=data.sampling_rate,
     random_state=0,

@@ -64,7 +64,7 @@ long.head().round(3)
 #
 # .. code-block:: console
 #
-#    python -m sktext_vq fit train.csv --model model.safetensors --epochs 0
+#    python -m sktext_vq fit train.csv --model model.safetensors
 #    python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
 #
 # Columns ``case``, ``time``, ``label`` and ``subject`` are recognised by their names;
@@ -72,7 +72,7 @@ long.head().round(3)
 # machines that are not in the training data. ``main`` runs the same commands.
 
 model, classes = str(folder / "model.safetensors"), str(folder / "classes.csv")
-main(["fit", str(folder / "train.csv"), "--model", model, "--epochs", "0"])
+main(["fit", str(folder / "train.csv"), "--model", model])
 main(["predict", str(folder / "new.csv"), "--model", model, "--output", classes])
 predicted = pd.read_csv(classes)
 predicted.head().round(2)
@@ -93,9 +93,7 @@ print(f"accuracy {right.mean():.0%} ({right.sum()} of {len(right)})")
 
 own = long.rename(columns={"case": "run", "label": "state"})
 mine = read_panel(own[~new], case_column="run", label_column="state")
-classifier = VQTextClassifier(
-    max_epochs=0, channel_names=mine.channel_names, random_state=0
-)
+classifier = VQTextClassifier(channel_names=mine.channel_names, random_state=0)
 classifier.fit(mine.X, mine.y, groups=mine.groups)
 
 # %%
@@ -137,13 +135,13 @@ wide.to_csv(folder / "days.csv", index=False)
 wide.iloc[:3, [0, 1, 2, 3, -3, -2, -1]].round(2)
 
 # %%
-main(["fit", str(folder / "days.csv"), "--model", model, "--epochs", "0"])
+main(["fit", str(folder / "days.csv"), "--model", model])
 
 # %%
 # In Python, X is an array or data frame of the values, of shape
 # ``(n_cases, n_timepoints)``.
 
-days = VQTextClassifier(max_epochs=0, random_state=0)
+days = VQTextClassifier(random_state=0)
 days.fit(wide.drop(columns="label"), wide["label"])
 X_test, y_test = power.X_test[:, 0], np.where(power.y_test == "1", "winter", "summer")
 print(f"accuracy on 1,029 other days: {days.score(X_test, y_test):.3f}")

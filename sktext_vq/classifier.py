@@ -86,7 +86,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         text_encoder: Any = "minilm",
         prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
         class_weight: Any = None,
-        max_epochs: int = 20,
+        max_epochs: int = 0,
         loss_weights: Mapping[str, float] | None = None,
         max_features: int = 10_000,
         channel_names: Sequence[str] | None = None,
@@ -310,7 +310,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         >>> from sktext_vq.datasets import load
         >>> data = load("BasicMotions")
         >>> recorded = data.y_train != "walking"
-        >>> model = VQTextClassifier(max_epochs=0, random_state=0)
+        >>> model = VQTextClassifier(random_state=0)
         >>> model = model.fit(data.X_train[recorded], data.y_train[recorded])
         >>> names = ["badminton", "running", "standing", "walking"]
         >>> found = model.predict_zero_shot(data.X_test, names)

@@ -99,7 +99,7 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     >>> X = np.random.default_rng(0).normal(size=(10, 3, 50)).cumsum(axis=2)
     >>> X = X.astype(np.float32)
     >>> y = np.array(["up", "down"])[(X.mean(axis=(1, 2)) < 0).astype(int)]
-    >>> classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    >>> classifier = VQTextClassifier(random_state=0).fit(X, y)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = export_onnx(classifier, f"{folder}/model.onnx")
     ...     session = onnxruntime.InferenceSession(file)

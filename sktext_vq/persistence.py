@@ -72,7 +72,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     >>> import numpy as np, tempfile
     >>> from sktext_vq import VQTextTransformer, load, save
     >>> X = np.random.default_rng(0).normal(size=(10, 3, 50)).cumsum(axis=2)
-    >>> transformer = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
+    >>> transformer = VQTextTransformer(random_state=0).fit(X)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     loaded = load(save(transformer, f"{folder}/model.safetensors"))
     >>> bool((loaded.transform(X) == transformer.transform(X)).all())

@@ -212,7 +212,7 @@ def segment(
     >>> from sktext_vq.recordings import segment
     >>> data = load("BasicMotions")
     >>> names = ["acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z"]
-    >>> model = VQTextClassifier(max_epochs=0, channel_names=names, random_state=0)
+    >>> model = VQTextClassifier(channel_names=names, random_state=0)
     >>> model = model.fit(data.X_train, data.y_train)
     >>> run, stand = (data.X_test[data.y_test == c] for c in ("running", "standing"))
     >>> values = np.concatenate([*run[:4], *stand[:4]], axis=1)

@@ -65,7 +65,7 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
     >>> import numpy as np
     >>> from sktext_vq import VQTextTransformer
     >>> X = np.random.default_rng(0).normal(size=(10, 3, 50)).cumsum(axis=2)
-    >>> transformer = VQTextTransformer(max_epochs=0, random_state=0)
+    >>> transformer = VQTextTransformer(random_state=0)
     >>> transformer.fit_transform(X).shape
     (10, 10000)
     >>> transformer.tokens(X).columns.tolist()
@@ -79,7 +79,7 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         text: Any = "auto",
         text_encoder: Any = "minilm",
         prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
-        max_epochs: int = 20,
+        max_epochs: int = 0,
         loss_weights: Mapping[str, float] | None = None,
         max_features: int = 10_000,
         channel_names: Sequence[str] | None = None,

@@ -33,7 +33,6 @@ def run_demo(
     left_out: str = "walking",
     say: Callable[..., None] = print,
     progress: bool = False,
-    max_epochs: int = 20,
     text_encoder: Any = "minilm",
 ) -> Path:
     """Train, compare, explain and report on BasicMotions.
@@ -48,8 +47,6 @@ def run_demo(
         Takes the text to show.
     progress : bool, default=False
         Whether to show progress on standard error.
-    max_epochs : int, default=20
-        Maximum number of epochs of each training.
     text_encoder : object, default="minilm"
         Encoder of prompts.
 
@@ -79,7 +76,6 @@ def run_demo(
         "sampling_rate": data.sampling_rate,
         # Not verbose: its progress bars would mix with those of training.
         "text_encoder": TextEncoder(text_encoder),
-        "max_epochs": max_epochs,
         "random_state": 0,
         "verbose": int(progress),
     }
@@ -95,7 +91,7 @@ def run_demo(
     with threadpool_limits(1):
         say("\n1. Classification, compared with MiniRocket on the same series\n")
         classifier = _compare(data, params, say, progress)
-        say("\n2. Texts used in training\n")
+        say("\n2. Texts about the classes\n")
         for label, forms in PromptBank().prompts(classes).items():
             say(f"  {label:<10} {forms['sentence'][0]}")
         say("\n3. Recognising an unseen class\n")
@@ -133,7 +129,7 @@ def _compare(
     _note("loading the text encoder, and compiling tokens", progress)
     start = time.perf_counter()
     params["text_encoder"].transform(["a text"])
-    VQTextTransformer(max_epochs=0).fit(few).transform(few)
+    VQTextTransformer().fit(few).transform(few)
     loading = time.perf_counter() - start
     _note("compiling MiniRocket", progress)
     start = time.perf_counter()

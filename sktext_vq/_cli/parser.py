@@ -389,9 +389,9 @@ def _add_fit(commands: Any) -> None:
         "--epochs",
         metavar="N",
         type=_whole(0),
-        default=20,
-        help="maximum number of epochs of training, which search by text needs; 0 "
-        "takes seconds, with the same predictions (default: %(default)s)",
+        default=0,
+        help="maximum number of epochs of training of a network, which takes minutes "
+        "and does not change predictions and search (default: %(default)s)",
     )
     command.add_argument(
         "--codes",

@@ -36,7 +36,7 @@ class DriftWarning(UserWarning):
     >>> import numpy as np
     >>> from sktext_vq import DriftWarning, VQTextTransformer
     >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
-    >>> transformer = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
+    >>> transformer = VQTextTransformer(random_state=0).fit(X)
     >>> with warnings.catch_warnings(record=True, category=DriftWarning) as caught:
     ...     warnings.simplefilter("always")
     ...     _ = transformer.transform(9.8 * X)

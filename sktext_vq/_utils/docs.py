@@ -123,7 +123,7 @@ Examples
 >>> from sktext_vq import VQTextClassifier
 >>> from sktext_vq.datasets import load
 >>> data = load("BasicMotions")
->>> model = VQTextClassifier(max_epochs=0, random_state=0)
+>>> model = VQTextClassifier(random_state=0)
 >>> model = model.fit(data.X_train, data.y_train)
 >>> table = model.explain(data.X_test[:1])
 >>> table["label"][0], table["against"][0]
@@ -176,7 +176,7 @@ Examples
 >>> from sktext_vq.datasets import load
 >>> data = load("BasicMotions")
 >>> model = VQTextClassifier(
-...     max_epochs=0, channel_names=data.channel_names, random_state=0
+...     channel_names=data.channel_names, random_state=0
 ... )
 >>> model = model.fit(data.X_train, data.y_train)
 >>> table = model.channel_importances(data.X_test, data.y_test, random_state=0)
@@ -197,15 +197,15 @@ NotFittedError
 TypeError
     If a text is not a string.
 ValueError
-    If the estimator was not trained with text, or a text is empty.
+    If the estimator was fitted without text, or a text is empty.
 """,
     "text_parameters": """
 n_codes : int, default=64
     Number of codes in the codebook, divided into heads of at least 16 codes. Each
     window is assigned one code of each head.
 text : {"auto", "labels", "captions"}, dict or None, default="auto"
-    Texts for training: captions of the series and, if labels are words, prompts of
-    the classes (``"auto"``); prompts only (``"labels"``); captions only
+    Texts to compare series with: captions of the series and, if labels are words,
+    prompts of the classes (``"auto"``); prompts only (``"labels"``); captions only
     (``"captions"``); texts about classes, as a dict from labels to a text or a list
     of texts; or no texts (None).
 text_encoder : str, callable or TextEncoder, default="minilm"
@@ -214,10 +214,13 @@ prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
     Forms of prompts that describe a class; see :class:`~sktext_vq.PromptBank`.
 """,
     "other_parameters": """
-max_epochs : int, default=20
-    Maximum number of passes over the training series. With at least 50 cases, a
-    fifth of the cases is held out for early stopping. 0 skips training of the
-    network, so that `fit` takes seconds and only the closed form is computed.
+max_epochs : int, default=0
+    Maximum number of passes over the training series in training of a network. With
+    at least 50 cases, a fifth of the cases is held out for early stopping. By
+    default, everything is computed in closed form, which takes seconds. A network
+    does not change `transform` and `predict`; it replaces the closed form of
+    `similarity` and `transform_text`, and can be trained with further losses
+    (`loss_weights`).
 loss_weights : dict, optional
     Weights of losses in training, by name, which replace the defaults; 0 disables a
     loss. See :mod:`sktext_vq.nn.losses` for available losses.

@@ -108,7 +108,7 @@ def write_report(
     >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
     >>> X[::2] = X[::2].cumsum(axis=2)
     >>> y = np.array(["walk", "noise"] * 10)
-    >>> classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:10], y[:10])
+    >>> classifier = VQTextClassifier(random_state=0).fit(X[:10], y[:10])
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = write_report(classifier, X[10:], y[10:], f"{folder}/report.html")
     ...     print(path.read_text(encoding="utf-8")[:15])

@@ -81,7 +81,7 @@ class CodebookDisplay:
     >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
     >>> X[::2] = X[::2].cumsum(axis=2)
     >>> y = np.array(["walk", "noise"] * 10)
-    >>> classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    >>> classifier = VQTextClassifier(random_state=0).fit(X, y)
     >>> display = CodebookDisplay.from_estimator(classifier, X, n_codes=8)
     >>> display.axes_.shape
     (2, 6)

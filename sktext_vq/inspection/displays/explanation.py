@@ -74,7 +74,7 @@ class ExplanationDisplay(SeriesDisplay):
     >>> from sktext_vq.datasets import load
     >>> from sktext_vq.inspection import ExplanationDisplay
     >>> data = load("BasicMotions")
-    >>> model = VQTextClassifier(max_epochs=0, random_state=0)
+    >>> model = VQTextClassifier(random_state=0)
     >>> model = model.fit(data.X_train, data.y_train)
     >>> display = ExplanationDisplay.from_estimator(model, data.X_test, case=3)
     >>> display.title.partition(":")[0]

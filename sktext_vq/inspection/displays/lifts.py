@@ -202,7 +202,7 @@ class HistogramsDisplay(_LiftsDisplay):
     >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
     >>> X[::2] = X[::2].cumsum(axis=2)
     >>> y = np.array(["walk", "noise"] * 10)
-    >>> classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
+    >>> classifier = VQTextClassifier(random_state=0).fit(X, y)
     >>> display = HistogramsDisplay.from_estimator(classifier, X, y)
     >>> display.labels, display.lifts.shape
     (['noise', 'walk'], (2, 64))

@@ -79,7 +79,7 @@ class TokensDisplay(SeriesDisplay):
     >>> from sktext_vq import VQTextTransformer
     >>> from sktext_vq.inspection.displays import TokensDisplay
     >>> X = np.random.default_rng(0).normal(size=(8, 3, 50)).cumsum(axis=2)
-    >>> transformer = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
+    >>> transformer = VQTextTransformer(random_state=0).fit(X)
     >>> display = TokensDisplay.from_estimator(transformer, X, case=2)
     >>> [axes.get_ylabel() for axes in display.axes_]
     ['channel 0', 'channel 1', 'channel 2']
