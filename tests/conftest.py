@@ -5,9 +5,18 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["COLUMNS"] = "80"  # width of --help
 os.environ.pop("SKTEXT_VQ_DATA", None)
+# Tests run side by side, one core each, but where `make portable` wants more threads.
+# Processes that tests start inherit this.
+os.environ.update(
+    {
+        f"{library}_NUM_THREADS": os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")
+        for library in ("OMP", "OPENBLAS", "MKL")
+    }
+)
 
+import gc
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
@@ -21,8 +30,7 @@ from sktext_vq.datasets import Dataset, load
 # What it holds is shown as in tests.
 pytest.register_assert_rewrite("fuzz")
 
-# Tests run side by side, one core each, but where `make portable` wants more threads.
-torch.set_num_threads(int(os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")))
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 # A deadline fails at random on a busy machine. A fixed seed makes a failure one's own.
 hypothesis.settings.register_profile(
@@ -43,6 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(patch.undo)
 
 
+def pytest_collection_finish() -> None:
+    """Let garbage collection pass over what is imported, which takes long."""
+    gc.collect()
+    gc.freeze()
+
+
 def _local_only(connect: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self: socket.socket, address: Any) -> Any:
         host = str(address[0]) if isinstance(address, tuple) else "localhost"
@@ -56,6 +70,14 @@ def _local_only(connect: Callable[..., Any]) -> Callable[..., Any]:
 def in_long_run() -> bool:
     """Whether this is `make fuzz`."""
     return hypothesis.settings.default.max_examples == 1000
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    """Restore the threads of torch, which numba changes when it starts."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
