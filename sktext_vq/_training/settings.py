@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -12,7 +13,11 @@ import torch
 from sktext_vq._features.augmentation import check_augment
 from sktext_vq._features.extractor import Execution
 from sktext_vq._training.objective import Objective
-from sktext_vq._utils.validation import check_count, check_sampling_rate
+from sktext_vq._utils.validation import (
+    check_count,
+    check_sampling_rate,
+    find_stack_level,
+)
 from sktext_vq.text import TextEncoder
 
 _TEXT_CHOICES = ("auto", "labels", "captions")
@@ -71,6 +76,12 @@ class FitSettings:
         _check_class_weight(parameters.get("class_weight"))
         _check_gravity(parameters["gravity"])
         check_sampling_rate(parameters["sampling_rate"])
+        if parameters["loss_weights"] is not None and not parameters["max_epochs"]:
+            warnings.warn(
+                "loss_weights has no effect, because no network is trained: set "
+                "max_epochs, for example to 20.",
+                stacklevel=find_stack_level(),
+            )
         return cls(
             n_codes=int(parameters["n_codes"]),
             max_features=int(parameters["max_features"]),
