@@ -120,8 +120,10 @@ def closed_form(seed: int, **parameters: Any) -> Pipeline:
 
 
 def classifier(seed: int, **parameters: Any) -> Any:
+    """Return a classifier that trains a network for up to 20 epochs."""
     from sktext_vq import VQTextClassifier
 
+    parameters = {"max_epochs": 20} | parameters
     return VQTextClassifier(random_state=seed, **parameters)
 
 

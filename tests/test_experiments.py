@@ -31,6 +31,7 @@ from benchmarks.experiments import (
     segment,
     shift,
     suite,
+    training,
     zero_shot,
 )
 from benchmarks.runner import Options, grid
@@ -635,6 +636,22 @@ def test_names_and_crossmodal_of_a_small_set(monkeypatch):
     assert set(row) == set(EXPERIMENTS["crossmodal"].values)
     assert row["epochs"] == 2
     assert row["series_to_caption"] > 0.5  # ten of forty are chance
+
+
+def test_closed_form_and_training_are_compared(monkeypatch):
+    monkeypatch.setitem(training.VARIANTS, "trained", {"max_epochs": 1})
+    rows = {
+        variant: training.evaluate(
+            {"set": "BasicMotions", "variant": variant, "seed": 0}, options("training")
+        )
+        for variant in training.VARIANTS
+    }
+    assert all(set(row) == set(EXPERIMENTS["training"].values) for row in rows.values())
+    assert [row["epochs"] for row in rows.values()] == [0, 0, 1]
+    closed, control, _ = rows.values()
+    assert closed["similarity"] > 0.9 > control["similarity"]
+    assert closed["accuracy"] == control["accuracy"]
+    assert closed["search"] > control["search"]
 
 
 def test_files_of_models_are_measured(tmp_path, monkeypatch):

@@ -112,7 +112,7 @@ EXPERIMENT = Experiment(
     facts=lambda options: {"onnxruntime": version_of("onnxruntime")},
     tables={"export": table},
     page="# ONNX files\n\n"
-    "Classifiers without training, `max_epochs=0`, written by `export_onnx`, and "
+    "Classifiers in closed form, written by `export_onnx`, and "
     "run by onnxruntime. *half* is `n_codes=32, max_features=3000`, and *small* is "
     "`n_codes=16, max_features=1000`.\n\n{export}\n\n"
     "Milliseconds are of one thread for one series, as the processor counts them: "

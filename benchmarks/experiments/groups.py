@@ -75,6 +75,6 @@ EXPERIMENT = Experiment(
     "`cross_val_predict` with `GroupKFold(5)` over people, with at most 500 cases of "
     "all people, or 240 of six people drawn by the seed, evenly spread over both parts "
     "of a set. `groups=people` reaches the splitter in all "
-    "rows, and `VQTextClassifier(max_epochs=0).fit` in rows *with groups*. Mean ± "
+    "rows, and `VQTextClassifier().fit` in rows *with groups*. Mean ± "
     "standard deviation over seeds, which also draw the folds of people.\n\n{groups}\n",
 )

@@ -160,7 +160,7 @@ EXPERIMENT = Experiment(
     seeds=(0, 1, 2),
     tables={"regression": table},
     page="# Regression\n\n"
-    "`VQTextTransformer(max_epochs=0)` fitted with targets, and `Ridge` whose penalty "
+    "`VQTextTransformer()` fitted with targets, and `Ridge` whose penalty "
     "is chosen by `GridSearchCV` of the pipeline; the same with "
     "`RidgeCV(np.logspace(-3, 5, 17))`, which does not select features anew; the "
     "transformer fitted without targets; standardised features of MiniRocket; and "

@@ -1,0 +1,134 @@
+"""What training of a network adds to the closed form: accuracy, search, time."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, f1_score, log_loss
+
+from benchmarks.data import about, load_split
+from benchmarks.estimators import classifier
+from benchmarks.runner import Experiment, Options, Row, grid, names
+from benchmarks.store import Frames
+from benchmarks.tables import markdown, spread_of
+
+_RETRIEVED, _AT = 800, 10
+# Sentences with other words than the prompts of the bank.
+SENTENCES = {
+    "jogging": "someone runs",
+    "sitting": "a person sits on a chair",
+    "walking downstairs": "somebody goes down the stairs",
+    "walking": "a person walks along",
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "closed form": {"max_epochs": 0},
+    "closed form, random vectors": {"max_epochs": 0},
+    "trained": {"max_epochs": 20},
+}
+
+
+def evaluate(key: Row, options: Options) -> Row:
+    """Fit to the training part, and score classes, search and retrieval."""
+    from sktext_vq import SeriesCaptioner
+
+    split, known = (load(key["set"], options.data) for load in (load_split, about))
+    parameters = dict(VARIANTS[key["variant"]])
+    if key["variant"].endswith("random vectors"):
+        parameters["text_encoder"] = random_vectors
+    model = classifier(key["seed"], **parameters, **known)
+    start = time.perf_counter()
+    model.fit(split.X_train, split.y_train)
+    seconds = time.perf_counter() - start
+    X, y = split.X_test, split.y_test
+    cases = np.random.default_rng(key["seed"]).permutation(len(y))[:_RETRIEVED]
+    captions = SeriesCaptioner(**known).fit(split.X_train).transform(X[cases])
+    pairs = model.similarity(X[cases], captions)
+    own = np.diag(pairs)
+    proba = model.predict_proba(X)
+    predicted = model.classes_[proba.argmax(axis=1)]
+    texts = [f"a person {label}" for label in model.classes_]
+    by_sentence = model.classes_[model.similarity(X, texts).argmax(axis=1)]
+    return {
+        "accuracy": (predicted == y).mean(),
+        "macro_f1": f1_score(y, predicted, average="macro"),
+        "log_loss": log_loss(y, proba, labels=model.classes_),
+        "similarity": (by_sentence == y).mean(),
+        "search": search_precision(model, X, y),
+        "series_to_caption": ((pairs > own[:, None]).sum(axis=1) < _AT).mean(),
+        "text_to_series": ((pairs > own).sum(axis=0) < _AT).mean(),
+        "epochs": len(model.history_),
+        "fit_seconds": seconds,
+    }
+
+
+def search_precision(model: Any, X: Any, y: NDArray[Any]) -> float:
+    """Return the mean average precision of the sentences about classes of the set."""
+    found = []
+    for label, sentence in SENTENCES.items():
+        if label in model.classes_:
+            table = model.search(X, sentence)
+            is_label = y[table["case"]] == label
+            found.append(average_precision_score(is_label, table["score"]))
+    return float(np.mean(found)) if found else np.nan
+
+
+def random_vectors(texts: list[str]) -> NDArray[np.float64]:
+    """Return a random vector for each text, the same for the same text."""
+    rngs = [np.random.default_rng(list(text.encode())) for text in texts]
+    return np.stack([rng.normal(size=384) for rng in rngs])
+
+
+_SHOWN = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "log_loss": "log-loss",
+    "similarity": "class by similarity",
+    "search": "average precision of four sentences",
+    "series_to_caption": "series to caption",
+    "text_to_series": "caption to series",
+    "epochs": "epochs",
+    "fit_seconds": "fit seconds",
+}
+
+
+def table(frames: Frames) -> str:
+    """Write one block of columns per set, with a column per variant."""
+    parts = dict(list(frames["training"].groupby(["set", "variant"], sort=False)))
+    digits = {"epochs": 0, "fit_seconds": 1}
+    rows: list[list[Any]] = [["seeds", *map(len, parts.values())]]
+    for column, title in _SHOWN.items():
+        cells = [
+            ""
+            if own[column].isna().all()
+            else spread_of(own[column], digits.get(column, 3))
+            for own in parts.values()
+        ]
+        rows.append([title, *cells])
+    return markdown(["", *map(", ".join, parts)], rows)
+
+
+EXPERIMENT = Experiment(
+    name="training",
+    about="closed form and trained network: accuracy, search, retrieval and time",
+    keys=("set", "variant", "seed"),
+    values=names(
+        "accuracy macro_f1 log_loss similarity search series_to_caption "
+        "text_to_series epochs fit_seconds"
+    ),
+    tasks=lambda options: grid(set=options.sets, variant=VARIANTS, seed=options.seeds),
+    evaluate=evaluate,
+    sets=("MotionSense", "NATOPS", "BasicMotions"),
+    seeds=(0, 1),
+    threads=0,
+    tables={"training": table},
+    page="# Training\n\n"
+    "Mean ± standard deviation over seeds. *Class by similarity* is that of the "
+    'sentences "a person CLASS", a wording that is not trained on. *Average precision* '
+    "is that of `search` for sentences in other words than those of training. *Series "
+    "to caption*, *caption to series*: recall@10 among at most 800 test series and "
+    "their captions. With random vectors in place of embeddings, sentences that are "
+    "not among the training texts have no meaning.\n\n{training}\n",
+)
