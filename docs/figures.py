@@ -25,11 +25,10 @@ SENTENCES = [
 
 
 @cache
-def fitted(max_epochs=0):
+def fitted():
     """Return the data of all figures and a classifier that is fitted to them."""
     data = load("BasicMotions")
     classifier = VQTextClassifier(
-        max_epochs=max_epochs,
         channel_names=data.channel_names,
         sampling_rate=data.sampling_rate,
         random_state=0,
@@ -171,7 +170,7 @@ def contributions():
 
 def places():
     """Draw how near test series of each class are to sentences."""
-    data, classifier = fitted(8)
+    data, classifier = fitted()
     cosines = classifier.similarity(data.X_test, SENTENCES)
     labels = sorted(set(data.y_test.tolist()))
     means = np.stack([cosines[data.y_test == label].mean(axis=0) for label in labels])
@@ -185,7 +184,7 @@ def places():
 
 def meeting():
     """Draw the use of codes by classes of series, and as sentences tell it."""
-    data, classifier = fitted(8)
+    data, classifier = fitted()
     figure = plt.figure(figsize=(9, 5), layout="constrained")
     above, below = figure.subfigures(2)
     HistogramsDisplay.from_estimator(

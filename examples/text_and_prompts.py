@@ -2,7 +2,7 @@
 Text and prompts
 ================
 
-Text is used in training only; prediction needs series only. This example shows the
+Text is used in ``fit`` only; prediction needs series only. This example shows the
 sources of text, what a model does with text, and that text does not raise accuracy.
 """
 
@@ -57,29 +57,23 @@ axis.legend()
 plt.show()
 
 # %%
-# Training with text
-# ------------------
-# A few epochs are enough here. All labels are words, so class prompts and captions are
-# both used.
+# Fit with text
+# -------------
+# All labels are words, so class prompts and captions are both used.
 
 options = {
     "channel_names": data.channel_names,
     "sampling_rate": data.sampling_rate,
-    "max_epochs": 8,
     "random_state": 0,
 }
 classifier = VQTextClassifier(**options).fit(data.X_train, data.y_train)
-print(
-    f"{classifier.training_stage_}; first text of each class:",
-    *classifier.prompts_,
-    sep="\n",
-)
+print("first text of each class:", *classifier.prompts_, sep="\n")
 
 # %%
 # Sentences and series
 # --------------------
 # Both are mapped to a joint embedding space, and ``similarity`` returns cosines. The
-# sentences below were not used in training.
+# sentences below are not among the prompts.
 
 sentences = {
     "standing": "somebody does not move at all",
