@@ -24,9 +24,9 @@ from sktext_vq._training.data import check_classes
 from sktext_vq._training.fit import fit_features
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
+from sktext_vq._zero_shot.align_texts import align_texts
 from sktext_vq._zero_shot.candidates import CandidateTexts
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
-from sktext_vq._zero_shot.text_alignment import TextAlignment, align_texts
 from sktext_vq.panel import Panel
 
 __all__ = ["VQTextClassifier"]
@@ -171,6 +171,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
                 fitted.sample.shares,
                 fitted.texts,
                 table.classes[cases],
+                settings.text_encoder,
                 head.coef / 2,  # targets are -1 and 1
             )
         self._store(spec, data, fitted, alignment)
@@ -358,8 +359,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, got {text!r}.")
-        panel, alignment = self.check_X(X), self.text_alignment_
-        series = self._embed_series(panel, alignment)
+        series, alignment = self._embed_series(self.check_X(X)), self.text_alignment_
         return self.zero_shot_.search(series, text, self._encoder(), alignment)
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
@@ -387,8 +387,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             return self.zero_shot_.caption(self.predict_proba(X))
         panel = self.check_X(X)
         self.zero_shot_.read(texts, "texts")
-        alignment = self.text_alignment_
-        series = self._embed_series(panel, alignment)
+        series, alignment = self._embed_series(panel), self.text_alignment_
         return self.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
@@ -431,11 +430,10 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         candidates = self.zero_shot_.read(candidate_labels)
         return self.zero_shot_.describe(candidates, self._encoder())
 
-    def _embed_series(
-        self, panel: Panel, alignment: TextAlignment | None = None
-    ) -> EmbeddedSeries:
+    def _embed_series(self, panel: Panel) -> EmbeddedSeries:
+        alignment, execution = self.text_alignment_, self._execution()
         return self.zero_shot_.embed_series(
-            panel, self.features_, self.head_, self._execution(), alignment
+            panel, self.features_, self.head_, execution, alignment
         )
 
     def _embed(

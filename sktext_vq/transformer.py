@@ -17,7 +17,7 @@ from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._training.fit import fit_features
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
-from sktext_vq._zero_shot.text_alignment import align_texts
+from sktext_vq._zero_shot.align_texts import align_texts
 from sktext_vq.panel import Panel, rows_of_cases
 
 __all__ = ["VQTextTransformer"]
@@ -161,7 +161,11 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
             scaler.scale_in_place(fitted.text_features)
             classes = None if data.classes is None else fitted.sample.classes
             alignment = align_texts(
-                fitted.text_features, fitted.sample.shares, fitted.texts, classes
+                fitted.text_features,
+                fitted.sample.shares,
+                fitted.texts,
+                classes,
+                settings.text_encoder,
             )
         self._store(spec, data, fitted, alignment)
         self.feature_scaler_ = scaler

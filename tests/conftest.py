@@ -88,11 +88,12 @@ def basic_motions() -> Dataset:
 
 @pytest.fixture(scope="session")
 def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
-    """Return a classifier with default parameters, trained with text. Not to change."""
+    """Return a classifier whose network was trained with text. Not to change."""
     data = basic_motions
     classifier = VQTextClassifier(
         channel_names=data.channel_names,
         sampling_rate=data.sampling_rate,
+        max_epochs=20,
         random_state=0,
     )
     return classifier.fit(data.X_train, data.y_train)

@@ -36,7 +36,7 @@ def test_closed_form_is_a_classifier_too(basic_motions):
     classifier.fit(data.X_train, data.y_train)
     assert classifier.training_stage_ == "closed form"
     assert classifier.history_ == []
-    assert classifier.prompts_ is None
+    assert classifier.prompts_ == ["badminton", "running", "standing", "walking"]
     assert classifier.score(data.X_test, data.y_test) >= 0.95
 
 
@@ -166,7 +166,9 @@ def split_and_features(monkeypatch):
         return []
 
     def fit(X, y):
-        VQTextClassifier(text=None, random_state=0, max_features=200).fit(X, y)
+        VQTextClassifier(text=None, max_epochs=1, max_features=200, random_state=0).fit(
+            X, y
+        )
         return [seen[name] for name in ("train_cases", "valid_cases", "kept")]
 
     monkeypatch.setattr("sktext_vq._training.network.train", spy)
@@ -238,7 +240,7 @@ def test_diverging_training_says_so(har_like, monkeypatch):
 
     monkeypatch.setattr(DualBranchModel, "forward", diverging)
     with pytest.raises(FloatingPointError, match="training loss became nan in epoch"):
-        VQTextClassifier(text=None, random_state=0).fit(X, y)
+        VQTextClassifier(text=None, max_epochs=5, random_state=0).fit(X, y)
 
 
 def test_verbose_shows_progress_and_silence_is_silent(har_like, capfd):

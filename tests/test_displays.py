@@ -654,9 +654,10 @@ def test_input_that_does_not_fit(fitted, basic_motions, har_like):
         HistogramsDisplay.from_estimator(fitted, X[:2], ["walking", "walking"])
     with pytest.raises(ValueError, match="texts must contain at least two"):
         PhrasesDisplay.from_estimator(fitted, ["a person walks"])
-    closed = VQTextTransformer(16, max_epochs=0, random_state=0).fit(har_like[0])
-    with pytest.raises(ValueError, match="not trained with text"):
-        PhrasesDisplay.from_estimator(closed, TEXTS)
+    closed = VQTextTransformer(16, random_state=0).fit(har_like[0])
+    without_text = VQTextTransformer(16, text=None, random_state=0).fit(har_like[0])
+    with pytest.raises(ValueError, match="fitted without text"):
+        PhrasesDisplay.from_estimator(without_text, TEXTS)
     with pytest.raises(
         ValueError, match=r"closed form \(max_epochs=0\)\. Set max_epochs"
     ):

@@ -20,9 +20,7 @@ def demo(tmp_path_factory):
     """Run the demo in a fast setting; return what it says, and its report."""
     said = []
     path = tmp_path_factory.mktemp("demo") / "report.html"
-    written = _demo.run_demo(
-        path, say=said.append, max_epochs=1, text_encoder="hashing"
-    )
+    written = _demo.run_demo(path, say=said.append, text_encoder="hashing")
     assert written == path
     return "\n".join(said), path.read_text(encoding="utf-8")
 

@@ -110,8 +110,8 @@ def test_names_from_texts():
         assert name == best if is_sure else pd.isna(name)
     with pytest.raises(ValueError, match="at least two phrases"):
         model.describe_codes(["one"])
-    with pytest.raises(ValueError, match="trained with text"):
-        VQTextTransformer(24, max_epochs=0).fit(X).describe_codes(WORDS)
+    with pytest.raises(ValueError, match="fitted without text"):
+        VQTextTransformer(24, text=None).fit(X).describe_codes(WORDS)
 
 
 def test_a_code_that_no_window_has_is_neither_quick_nor_slow():

@@ -223,10 +223,10 @@ def test_one_channel_of_30_points_and_numbers_as_classes(tmp_path):
     X = rng.normal(size=(20, 30))
     X[::2] = X[::2].cumsum(axis=1)
     y = np.arange(20) % 2
-    classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:10], y[:10])
+    classifier = VQTextClassifier(text=None, random_state=0).fit(X[:10], y[:10])
     text, _ = write(classifier, X[10:], y[10:], tmp_path, n_examples=2)
     assert text.count('<article class="case told"') == 2
-    assert "Training used no text" in text
+    assert "fitted without text" in text
     assert "None: closed form." in text
     assert "of class 0</h3>" in text
     # Timepoints, as nothing says how long one takes.

@@ -133,7 +133,8 @@ def test_boosting(people):
     rng = np.random.default_rng(1)
     X, y = people[0][:, 0], people[1]
     y_noisy = np.where(rng.random(72) < 0.2, "fast", y)
-    model = AdaBoostClassifier(VQTextClassifier(**SMALL), n_estimators=3)
+    base = VQTextClassifier(**SMALL)
+    model = AdaBoostClassifier(base, n_estimators=3, random_state=0)
     model.fit(X[:48], y_noisy[:48])
     assert len(model.estimators_) == 3
     assert model.score(X[48:], y[48:]) > 0.6

@@ -418,5 +418,7 @@ def test_package_does_not_import_sktime():
 def test_sktime_is_not_installed(monkeypatch):
     monkeypatch.delitem(sys.modules, "sktext_vq.sktime")
     monkeypatch.setitem(sys.modules, "sktime.classification.base", None)
-    with pytest.raises(ImportError, match=r"needs it: pip install 'sktext_vq\[sktime"):
+    with pytest.raises(
+        ImportError, match=r"Install it with pip install 'sktext_vq\[sktime"
+    ):
         importlib.import_module("sktext_vq.sktime")

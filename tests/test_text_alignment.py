@@ -7,7 +7,7 @@ import pytest
 
 from sktext_vq import VQTextClassifier, VQTextTransformer, load, save
 from sktext_vq._training.texts import ChosenTexts
-from sktext_vq._zero_shot.text_alignment import align_texts, cut_sentences
+from sktext_vq._zero_shot.align_texts import align_texts
 from sktext_vq.text import SeriesCaptioner, TextEncoder
 
 # No sentence is among the prompts.
@@ -172,7 +172,9 @@ def random_problem(n_cases=60, n_features=30, seed=0):
 
 
 class Table:
-    """Encoder with given vectors."""
+    """Encoder with given vectors of sentences."""
+
+    model = None
 
     def __init__(self, vectors):
         self.vectors = {k: v / np.linalg.norm(v) for k, v in vectors.items()}
@@ -189,15 +191,14 @@ def test_cosines_are_those_of_a_canonical_correlation_analysis():
     encoder = Table(vectors)
     shares = np.full((60, 4), 0.25)
     chosen = ChosenTexts([], np.zeros(0, np.intp), texts)
-    alignment = align_texts(features, shares, chosen, None)
+    alignment = align_texts(features, shares, chosen, None, encoder)
     components = features @ alignment.coef + alignment.intercept
     distinct = sorted(set(texts))
     found = alignment.similarity(components, distinct, encoder)
 
     def embed(texts):
-        sentences, owner = cut_sentences(texts)
-        each = encoder.transform(sentences)
-        return np.stack([each[owner == i].mean(axis=0) for i in range(len(texts))])
+        cut = [text.replace(". ", ".|").split("|") for text in texts]
+        return np.stack([encoder.transform(each).mean(axis=0) for each in cut])
 
     X, T = features.astype(float), embed(texts)
     X, mean = X - X.mean(axis=0), T.mean(axis=0)
@@ -220,7 +221,9 @@ def test_many_different_texts_are_bounded():
     features, _, _ = random_problem(n_cases=1500)
     texts = [f"Text of case {i}." for i in range(1500)]
     chosen = ChosenTexts([], np.zeros(0, np.intp), texts)
-    alignment = align_texts(features, np.full((1500, 4), 0.25), chosen, None)
+    alignment = align_texts(
+        features, np.full((1500, 4), 0.25), chosen, None, TextEncoder("hashing")
+    )
     assert len(alignment.cases.texts) == 1000
     assert alignment.coef.shape[1] <= 64
 
@@ -228,4 +231,16 @@ def test_many_different_texts_are_bounded():
 def test_equal_texts_align_nothing():
     features, _, _ = random_problem()
     chosen = ChosenTexts([], np.zeros(0, np.intp), ["the same"] * 60)
-    assert align_texts(features, np.full((60, 4), 0.25), chosen, None) is None
+    encoder = TextEncoder("hashing")
+    assert align_texts(features, np.full((60, 4), 0.25), chosen, None, encoder) is None
+
+
+def test_a_table_of_vectors_has_whole_texts(har_like):
+    X, y = har_like
+    rng = np.random.default_rng(0)
+    texts = {"walking": "Gentle. Slow.", "running": "Fast! Strong.", "standing": "Off."}
+    table = {text: rng.normal(size=8) for text in texts.values()}
+    model = VQTextTransformer(text_encoder=table, random_state=0)
+    model.fit(X, text=[texts[label] for label in y])
+    found = model.similarity(X, list(texts.values())).argmax(axis=1)
+    assert (np.array(list(texts))[found] == y).mean() >= 0.9

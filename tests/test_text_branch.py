@@ -224,7 +224,9 @@ def test_keys_are_the_codes_and_their_meanings(decoder, codebook):
 def test_untrained_text_says_what_is_usual(har_like, monkeypatch):
     X, y = har_like
     monkeypatch.setattr("sktext_vq._training.network.train", lambda *args, **kwargs: [])
-    classifier = VQTextClassifier(text_encoder="hashing", random_state=0).fit(X, y)
+    classifier = VQTextClassifier(
+        max_epochs=1, text_encoder="hashing", random_state=0
+    ).fit(X, y)
     model = classifier.network_.model
     place = F.normalize(draw(1, 96).float(), dim=1)
     with torch.no_grad():

@@ -113,7 +113,7 @@ class Checkpoint:
         if not isinstance(parameters["random_state"], Integral):
             raise ValueError(
                 "checkpoint requires an int as random_state, so that a fit can be "
-                "resumed, got {parameters['random_state']!r}."
+                f"resumed, got {parameters['random_state']!r}."
             )
         return cls(path, {**arguments, **fingerprints_of_parameters(parameters)})
 
@@ -152,7 +152,7 @@ class Checkpoint:
                 f"{self.path} is the checkpoint of a fit with the same data and "
                 "parameters, but with different initial weights. Possible causes are "
                 "other versions of packages, another machine, or a different n_jobs or "
-                "number of threads. {_FORMAT.advice}"
+                f"number of threads. {_FORMAT.advice}"
             )
 
     def is_due(self) -> bool:

@@ -89,6 +89,13 @@ class Processes:
             (state,) = broadcast_object_list([generator.get_state()])
             generator.set_state(state)
 
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        if self.count > 1:
+            from accelerate.utils import wait_for_everyone
+
+            wait_for_everyone()
+
     def mean(self, value: Tensor) -> Tensor:
         """Return the mean of a tensor over processes."""
         return self._reduce(value, "mean") if self.count > 1 else value

@@ -17,6 +17,7 @@ from sktext_vq._utils.threads import single_thread
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.nn.text_branch import Texts
 from sktext_vq.text import PromptBank, SeriesCaptioner, TextEncoder, are_words
+from sktext_vq.text._labels import label_key
 from sktext_vq.text.encoders import check_texts
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -230,7 +231,8 @@ def prompts_of_classes(
     bank = PromptBank()
     if own is not None:
         texts_of = {str(label): texts for label, texts in own.items()}
-        missing = [name for name in names if name not in texts_of]
+        known = set(map(label_key, texts_of))
+        missing = [name for name in names if label_key(name) not in known]
         if missing:
             raise ValueError(
                 f"text has no entry for {missing}. Its keys are {sorted(texts_of)}."
@@ -252,11 +254,7 @@ def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:
     -------
     Texts
     """
-    table = isinstance(encoder.model, Mapping)
-    cut = [
-        [text] if table or not isinstance(text, str) else _sentences(text)
-        for text in texts
-    ]
+    cut = [split_text(text, encoder) for text in texts]
     unique = list(dict.fromkeys(sentence for text in cut for sentence in text))
     row = {sentence: i for i, sentence in enumerate(unique)}
     most = max(map(len, cut))
@@ -279,7 +277,10 @@ def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:
     return Texts(words, known, sentences)
 
 
-def _sentences(text: str) -> list[str]:
+def split_text(text: str, encoder: TextEncoder) -> list[str]:
+    """Split a text into sentences; an encoder that is a table contains whole texts."""
+    if isinstance(encoder.model, Mapping) or not isinstance(text, str):
+        return [text]
     found = [part for part in _SENTENCE_END.split(text.strip()) if part]
     # The encoder raises an error for empty texts.
     return found[:_MAX_SENTENCES] or [text]

@@ -243,6 +243,8 @@ def train(
         keep.restore(net)
         if save is not None and not interrupted:
             save.write(net, done=True)
+            # Another fit may read the file at once.
+            processes.wait()
     model.to("cpu")
     model.eval()
     return losses_of(net.history if done else net.history[: keep.n_epochs])

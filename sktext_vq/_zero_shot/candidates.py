@@ -99,7 +99,7 @@ def read_candidates(
     if without and not are_words(without):
         raise ValueError(
             "Zero-shot prediction requires texts about training classes, but labels "
-            "{known} are not words. Set text={{label: texts}} before fit."
+            f"{known} are not words. Set text={{label: texts}} before fit."
         )
     found = texts_of_classes(known, own, prompt_forms)
     without_texts = names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
-from sktext_vq._training.texts import ChosenTexts
+from sktext_vq._training.texts import split_text
 from sktext_vq._utils.state import (
     Numbers,
     Sizes,
@@ -28,17 +26,11 @@ from sktext_vq.text import TextEncoder
 
 Array = NDArray[np.floating[Any]]
 
-# Penalty of the regression, relative to the mean diagonal of the Gram matrix, and
-# shrinkage of the covariance of texts.
-_PENALTY, _SHRINKAGE = 0.1, 1e-3
-# Maximum number of predicted components, of dimensions of the joint embedding space,
-# and of different sentences about cases.
-_MAX_COMPONENTS, _MAX_DIMENSIONS = 64, 50
-_MAX_SENTENCES_OF_CASES = 1000
+# Shrinkage of the covariance of texts.
+SHRINKAGE = 1e-3
+_MAX_DIMENSIONS = 50
 # Difference of cosines at which a text is e times as likely to be of one kind.
 _NEARNESS = 0.05
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_MAX_SENTENCES = 16
 _TEXTS: dict[str, Spec | None] = {
     "texts": Strings("n_texts"),
     "coef": Numbers("float32", ("n_selected", "n_components")),
@@ -102,7 +94,7 @@ class AlignedTexts:
         vectors = unit(np.asarray(encoder.transform(self.texts), np.float64))
         covariance = vectors.T @ self.covariance @ vectors
         n_dimensions = len(covariance)
-        floor = _SHRINKAGE * np.trace(covariance) / n_dimensions + 1e-12
+        floor = SHRINKAGE * np.trace(covariance) / n_dimensions + 1e-12
         covariance += floor * np.eye(n_dimensions)
         whiten = np.linalg.inv(np.linalg.cholesky(covariance)).T
         predicted = self.loadings @ vectors @ whiten
@@ -212,7 +204,9 @@ class TextAlignment:
 
     def predict(self, scaled: torch.Tensor) -> NDArray[np.float64]:
         """Return the components of series from scaled features."""
-        return (scaled @ torch.from_numpy(self.coef)).numpy() + self.intercept
+        # In double precision, in which results hardly depend on the number of rows.
+        coef = torch.from_numpy(self.coef).double()
+        return (scaled.double() @ coef).numpy() + self.intercept
 
     def similarity(
         self, components: Array, texts: Sequence[str], encoder: TextEncoder
@@ -293,7 +287,9 @@ class TextAlignment:
         self, texts: Sequence[str], spaces: Sequence[JointSpace], encoder: TextEncoder
     ) -> tuple[Array, list[Array]]:
         """Return embeddings of texts, and the weight of each space for each text."""
-        sentences, owner = cut_sentences(texts)
+        cut = [split_text(text, encoder) for text in texts]
+        sentences = [sentence for each in cut for sentence in each]
+        owner = np.repeat(np.arange(len(cut)), list(map(len, cut)))
         each = unit(np.asarray(encoder.transform(sentences), np.float64))
         vectors = mean_by_owner(each, owner, len(texts))
         if len(spaces) == 1:
@@ -307,134 +303,6 @@ class TextAlignment:
         return vectors, [of_classes, 1 - of_classes]
 
 
-def align_texts(
-    features: NDArray[np.float32],
-    shares_of_codes: Array,
-    texts: ChosenTexts | None,
-    classes: NDArray[np.int64] | None,
-    class_coef: Array | None = None,
-) -> TextAlignment | None:
-    """Fit regressions from features to texts.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n_cases, n_features)
-        Scaled features of training cases.
-    shares_of_codes : ndarray of shape (n_cases, n_codes)
-        Shares of the codes in the same cases.
-    texts : ChosenTexts or None
-        Texts about these cases.
-    classes : ndarray of shape (n_cases,), optional
-        Index of the class of each case.
-    class_coef : ndarray of shape (n_features, n_classes), optional
-        Regression to indicators of classes. The default is ridge regression.
-
-    Returns
-    -------
-    TextAlignment or None
-        None if there are no texts, or all texts are equal.
-    """
-    if texts is None:
-        return None
-    kinds: list[tuple[list[str], NDArray[np.intp], Array] | None] = [None, None]
-    if classes is not None and texts.prompts:
-        shares = _class_shares(texts.owner)[classes]
-        kinds[0] = texts.prompts, np.arange(len(classes)), shares
-    if texts.case_texts is not None:
-        kinds[1] = _shares_of_sentences(texts.case_texts)
-    if not any(each is not None and np.ptp(each[2], axis=0).max() for each in kinds):
-        return None
-    mean = features.mean(axis=0, dtype=np.float64)
-    centred = features - mean.astype(np.float32)
-    parts: list[AlignedTexts | None] = []
-    for each, known in zip(kinds, (class_coef, None), strict=True):
-        if each is None:
-            parts.append(None)
-            continue
-        own_texts, cases, shares = each
-        deviations = shares - shares.mean(axis=0)
-        own = centred if len(cases) == len(centred) else centred[cases]
-        if known is None and each is not kinds[0]:
-            coef, loadings = _regress(own, deviations)
-        else:
-            loadings = _class_shares(texts.owner)
-            assert classes is not None
-            if known is None:
-                known = _ridge(own, np.eye(len(loadings))[classes])
-            coef = known.astype(np.float32)
-        usage = shares_of_codes[cases] - shares_of_codes[cases].mean(axis=0)
-        parts.append(
-            AlignedTexts(
-                own_texts,
-                coef,
-                -mean @ coef,
-                loadings.astype(np.float32),
-                shares.mean(axis=0).astype(np.float32),
-                _covariance(deviations, deviations),
-                _covariance(own @ coef, deviations),
-                _covariance(deviations, usage),
-            )
-        )
-    return TextAlignment(parts[0], parts[1], shares_of_codes.mean(axis=0))
-
-
-def _covariance(left: Array, right: Array) -> NDArray[np.float32]:
-    return np.asarray(left.T @ right / len(left), np.float32)
-
-
-def _ridge(features: NDArray[np.float32], targets: Array) -> NDArray[np.float32]:
-    """Return coefficients of a ridge regression with the penalty of `_regress`."""
-    _, factor = _penalised_gram(features)
-    dual = cho_solve(factor, targets - targets.mean(axis=0))
-    return np.asarray(features.T @ dual.astype(np.float32))
-
-
-def _penalised_gram(features: NDArray[np.float32]) -> tuple[Array, Any]:
-    """Return products of centred features, and a factor of these plus the penalty."""
-    gram = (features @ features.T).astype(np.float64)
-    penalty = _PENALTY * max(np.trace(gram) / len(gram), 1e-12)
-    return gram, cho_factor(gram + penalty * np.eye(len(gram)))
-
-
-def _regress(
-    features: NDArray[np.float32], deviations: Array
-) -> tuple[NDArray[np.float32], Array]:
-    """Return coefficients and loadings of a reduced-rank regression.
-
-    Parameters
-    ----------
-    features : ndarray of shape (n_cases, n_features)
-        Features, less their mean.
-    deviations : ndarray of shape (n_cases, n_texts)
-        Shares of texts, less their mean.
-    """
-    gram, factor = _penalised_gram(features)
-    left, size, right = np.linalg.svd(deviations, full_matrices=False)
-    kept = size > 1e-9 * max(size[0], 1e-300)
-    left, size, right = left[:, kept], size[kept], right[kept]
-    # Whitened with shrinkage, so that components are those predicted best.
-    spread = np.sqrt(size**2 + _SHRINKAGE * (size**2).mean())
-    white = left * (size / spread)
-    dual = cho_solve(factor, white)
-    predictability = white.T @ gram @ dual
-    _, axes = np.linalg.eigh((predictability + predictability.T) / 2)
-    axes = axes[:, : -_MAX_COMPONENTS - 1 : -1]
-    coef = features.T @ (dual @ axes).astype(np.float32)
-    return coef, axes.T @ (spread[:, None] * right)
-
-
-def cut_sentences(texts: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
-    """Cut texts into sentences, and return the text of each sentence."""
-    sentences: list[str] = []
-    owner: list[int] = []
-    for i, text in enumerate(texts):
-        found = [part for part in _SENTENCE_END.split(text.strip()) if part]
-        found = found[:_MAX_SENTENCES] or [text]
-        sentences += found
-        owner += [i] * len(found)
-    return sentences, np.array(owner, np.intp)
-
-
 def mean_by_owner(values: Array, owner: NDArray[np.intp], n_owners: int) -> Array:
     """Return the mean of the rows of each owner."""
     sums = np.zeros((n_owners, values.shape[1]))
@@ -446,38 +314,3 @@ def unit(vectors: Array) -> Array:
     """Return vectors of length 1; vectors of length 0 stay 0."""
     size = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(size, 1e-12))
-
-
-def _class_shares(owner: NDArray[np.intp]) -> Array:
-    """Return the share of each prompt in each class."""
-    shares = np.zeros((int(owner.max()) + 1, len(owner)))
-    shares[owner, np.arange(len(owner))] = 1 / np.bincount(owner)[owner]
-    return shares
-
-
-def _shares_of_sentences(
-    case_texts: Sequence[str],
-) -> tuple[list[str], NDArray[np.intp], Array]:
-    """Return sentences, cases, and the share of each sentence in the text of a case.
-
-    Cases with sentences beyond the maximum number of different sentences are left out.
-    """
-    place: dict[str, int] = {}
-    cases, rows = [], []
-    found: dict[str, list[int] | None] = {}
-    for case, text in enumerate(case_texts):
-        if text not in found:
-            sentences, _ = cut_sentences([text])
-            new = [each for each in dict.fromkeys(sentences) if each not in place]
-            found[text] = None
-            if len(place) + len(new) <= _MAX_SENTENCES_OF_CASES:
-                place |= {each: len(place) + i for i, each in enumerate(new)}
-                found[text] = [place[each] for each in sentences]
-        row = found[text]
-        if row is not None:
-            cases.append(case)
-            rows.append(row)
-    shares = np.zeros((len(cases), len(place)))
-    for i, row in enumerate(rows):
-        np.add.at(shares[i], row, 1 / len(row))
-    return list(place), np.array(cases, np.intp), shares

@@ -367,7 +367,7 @@ class PromptBank(BaseEstimator):
             if entry is None and not self.templates and label_key(label) not in own:
                 raise LookupError(
                     f"No prompts for label {label!r}. Provide texts in bank={{label: "
-                    "texts}} or set templates=True."
+                    "texts} or set templates=True."
                 )
             yield self._gather(label, entry, own.get(label_key(label), {}))
 

@@ -260,7 +260,7 @@ class HistogramsDisplay(_LiftsDisplay):
         if len(labels) < 2:
             raise ValueError(
                 "y must contain at least two classes, because each class is compared "
-                "with the mean over classes, got {labels.tolist()}."
+                f"with the mean over classes, got {labels.tolist()}."
             )
         shares = estimator.transform_codes(panel)
         means = np.stack([shares[classes == i].mean(0) for i in range(len(labels))])

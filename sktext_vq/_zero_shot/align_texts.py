@@ -1,0 +1,185 @@
+"""Fit of the alignment of series and texts, in closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from sktext_vq._training.texts import ChosenTexts, split_text
+from sktext_vq._zero_shot.text_alignment import (
+    SHRINKAGE,
+    AlignedTexts,
+    TextAlignment,
+)
+from sktext_vq.text import TextEncoder
+
+Array = NDArray[np.floating[Any]]
+
+# Penalty of the regression, relative to the mean diagonal of the Gram matrix.
+_PENALTY = 0.1
+# Maximum number of predicted components, and of different sentences about cases.
+_MAX_COMPONENTS = 64
+_MAX_SENTENCES_OF_CASES = 1000
+
+
+def align_texts(
+    features: NDArray[np.float32],
+    shares_of_codes: Array,
+    texts: ChosenTexts | None,
+    classes: NDArray[np.int64] | None,
+    encoder: TextEncoder,
+    class_coef: Array | None = None,
+) -> TextAlignment | None:
+    """Fit regressions from features to texts.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_cases, n_features)
+        Scaled features of training cases.
+    shares_of_codes : ndarray of shape (n_cases, n_codes)
+        Shares of the codes in the same cases.
+    texts : ChosenTexts or None
+        Texts about these cases.
+    classes : ndarray of shape (n_cases,), optional
+        Index of the class of each case.
+    encoder : TextEncoder
+        Encoder of the texts, which are not encoded here.
+    class_coef : ndarray of shape (n_features, n_classes), optional
+        Regression to indicators of classes. The default is ridge regression.
+
+    Returns
+    -------
+    TextAlignment or None
+        None if there are no texts, or all texts are equal.
+    """
+    if texts is None:
+        return None
+    kinds: list[tuple[list[str], NDArray[np.intp], Array] | None] = [None, None]
+    if classes is not None and texts.prompts:
+        shares = _class_shares(texts.owner)[classes]
+        kinds[0] = texts.prompts, np.arange(len(classes)), shares
+    if texts.case_texts is not None:
+        kinds[1] = _shares_of_sentences(texts.case_texts, encoder)
+    # Equal texts of all cases say nothing about a case.
+    kinds = [
+        each if each is not None and np.ptp(each[2], axis=0).any() else None
+        for each in kinds
+    ]
+    if kinds == [None, None]:
+        return None
+    mean = features.mean(axis=0, dtype=np.float64)
+    centred = features - mean.astype(np.float32)
+    parts: list[AlignedTexts | None] = []
+    for each, known in zip(kinds, (class_coef, None), strict=True):
+        if each is None:
+            parts.append(None)
+            continue
+        own_texts, cases, shares = each
+        deviations = shares - shares.mean(axis=0)
+        own = centred if len(cases) == len(centred) else centred[cases]
+        if known is None and each is not kinds[0]:
+            coef, loadings = _regress(own, deviations)
+        else:
+            loadings = _class_shares(texts.owner)
+            assert classes is not None
+            if known is None:
+                known = _ridge(own, np.eye(len(loadings))[classes])
+            coef = known.astype(np.float32)
+        usage = shares_of_codes[cases] - shares_of_codes[cases].mean(axis=0)
+        parts.append(
+            AlignedTexts(
+                own_texts,
+                coef,
+                -mean @ coef,
+                loadings.astype(np.float32),
+                shares.mean(axis=0).astype(np.float32),
+                _covariance(deviations, deviations),
+                _covariance(own @ coef, deviations),
+                _covariance(deviations, usage),
+            )
+        )
+    return TextAlignment(parts[0], parts[1], shares_of_codes.mean(axis=0))
+
+
+def _covariance(left: Array, right: Array) -> NDArray[np.float32]:
+    return np.asarray(left.T @ right / len(left), np.float32)
+
+
+def _ridge(features: NDArray[np.float32], targets: Array) -> NDArray[np.float32]:
+    """Return coefficients of a ridge regression with the penalty of `_regress`."""
+    _, factor = _penalised_gram(features)
+    dual = cho_solve(factor, targets - targets.mean(axis=0))
+    return np.asarray(features.T @ dual.astype(np.float32))
+
+
+def _penalised_gram(features: NDArray[np.float32]) -> tuple[Array, Any]:
+    """Return products of centred features, and a factor of these plus the penalty."""
+    gram = (features @ features.T).astype(np.float64)
+    penalty = _PENALTY * max(np.trace(gram) / len(gram), 1e-12)
+    return gram, cho_factor(gram + penalty * np.eye(len(gram)))
+
+
+def _regress(
+    features: NDArray[np.float32], deviations: Array
+) -> tuple[NDArray[np.float32], Array]:
+    """Return coefficients and loadings of a reduced-rank regression.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_cases, n_features)
+        Features, less their mean.
+    deviations : ndarray of shape (n_cases, n_texts)
+        Shares of texts, less their mean.
+    """
+    gram, factor = _penalised_gram(features)
+    left, size, right = np.linalg.svd(deviations, full_matrices=False)
+    kept = size > 1e-9 * max(size[0], 1e-300)
+    left, size, right = left[:, kept], size[kept], right[kept]
+    # Whitened with shrinkage, so that components are those predicted best.
+    spread = np.sqrt(size**2 + SHRINKAGE * (size**2).mean())
+    white = left * (size / spread)
+    dual = cho_solve(factor, white)
+    predictability = white.T @ gram @ dual
+    _, axes = np.linalg.eigh((predictability + predictability.T) / 2)
+    axes = axes[:, : -_MAX_COMPONENTS - 1 : -1]
+    coef = features.T @ (dual @ axes).astype(np.float32)
+    return coef, axes.T @ (spread[:, None] * right)
+
+
+def _class_shares(owner: NDArray[np.intp]) -> Array:
+    """Return the share of each prompt in each class."""
+    shares = np.zeros((int(owner.max()) + 1, len(owner)))
+    shares[owner, np.arange(len(owner))] = 1 / np.bincount(owner)[owner]
+    return shares
+
+
+def _shares_of_sentences(
+    case_texts: Sequence[str], encoder: TextEncoder
+) -> tuple[list[str], NDArray[np.intp], Array]:
+    """Return sentences, cases, and the share of each sentence in the text of a case.
+
+    Cases with sentences beyond the maximum number of different sentences are left out.
+    """
+    place: dict[str, int] = {}
+    cases, rows = [], []
+    found: dict[str, list[int] | None] = {}
+    for case, text in enumerate(case_texts):
+        if text not in found:
+            sentences = split_text(text, encoder)
+            new = [each for each in dict.fromkeys(sentences) if each not in place]
+            found[text] = None
+            if len(place) + len(new) <= _MAX_SENTENCES_OF_CASES:
+                place |= {each: len(place) + i for i, each in enumerate(new)}
+                found[text] = [place[each] for each in sentences]
+        row = found[text]
+        if row is not None:
+            cases.append(case)
+            rows.append(row)
+    shares = np.zeros((len(cases), len(place)))
+    for i, row in enumerate(rows):
+        np.add.at(shares[i], row, 1 / len(row))
+    return list(place), np.array(cases, np.intp), shares
