@@ -5,6 +5,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["COLUMNS"] = "80"  # width of --help
 os.environ.pop("SKTEXT_VQ_DATA", None)
+# Tests run side by side, one core each, but where `make portable` wants more threads.
+# Processes that tests start inherit this, and so does numba, which sets the number of
+# torch's threads when it starts.
+N_THREADS = os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")
+for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
+    os.environ[f"{library}_NUM_THREADS"] = N_THREADS
 
 import socket
 from collections.abc import Callable
@@ -21,8 +27,7 @@ from sktext_vq.datasets import Dataset, load
 # What it holds is shown as in tests.
 pytest.register_assert_rewrite("fuzz")
 
-# Tests run side by side, one core each, but where `make portable` wants more threads.
-torch.set_num_threads(int(os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")))
+torch.set_num_threads(int(N_THREADS))
 
 # A deadline fails at random on a busy machine. A fixed seed makes a failure one's own.
 hypothesis.settings.register_profile(

@@ -25,7 +25,7 @@ EXPECTED_FAILED_CHECKS: dict[str, dict[str, str]] = {
 }
 
 
-# Both kinds, and one as users get it by default, which takes several times as long.
+# Both kinds, and one with defaults but for the epochs.
 SMALL = {
     "n_codes": 16,
     "max_epochs": 1,
@@ -35,7 +35,7 @@ SMALL = {
 
 
 @parametrize_with_checks(
-    [VQTextTransformer(**SMALL), VQTextClassifier(**SMALL), VQTextTransformer()],
+    [VQTextTransformer(**SMALL), VQTextClassifier(**SMALL), VQTextTransformer(max_epochs=1)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS[
         type(estimator).__name__
     ],
@@ -46,7 +46,7 @@ def test_scikit_learn_checks(estimator, check):
 
 # What those checks do with tables of one channel, done with three channels.
 
-FAST = {"max_epochs": 2, "text_encoder": "hashing", "random_state": 0}
+FAST = SMALL | {"max_epochs": 2, "random_state": 0}
 
 
 @pytest.fixture(params=[VQTextTransformer, VQTextClassifier])
@@ -294,7 +294,7 @@ def test_a_fit_that_fails_changes_nothing(estimator, har_like, monkeypatch):
         estimator.set_params(n_codes=1)
         with pytest.raises(ValueError, match="n_codes"):
             estimator.fit(noise, np.arange(30) % 2)
-        estimator.set_params(n_codes=64)
+        estimator.set_params(n_codes=16)
 
     with monkeypatch.context() as patch:
         patch.setattr("sktext_vq._training.fit.select_features", end)

@@ -164,7 +164,7 @@ def test_cases_say_which_tokens_decided(fitted, basic_motions, tmp_path):
 
 def test_texts_are_compared_with_series(fitted, basic_motions, tmp_path):
     X, y = basic_motions.X_test, basic_motions.y_test
-    text, _ = write(fitted, X, y, tmp_path)
+    text, _ = write(fitted, X, y, tmp_path, n_examples=1)
     cosines = fitted.similarity(X, fitted.prompts_)
     found = (fitted.classes_[cosines.argmax(axis=1)] == y).mean()
     assert f"that of the true class for {100 * found:.3g} % of the series" in text
@@ -408,14 +408,14 @@ def test_warnings_about_series():
 
 def test_absence_of_warnings_is_reported(fitted, basic_motions, tmp_path):
     X, y = basic_motions.X_test, basic_motions.y_test
-    text, _ = write(fitted, X, y, tmp_path)
+    text, _ = write(fitted, X, y, tmp_path, n_examples=1)
     assert (
         "None: classes are balanced, there are no duplicate series, no constant" in text
     )
     assert "No training series were given" in text
-    text, _ = write(fitted, X, y, tmp_path, X_train=basic_motions.X_train)
+    text, _ = write(fitted, X, y, tmp_path, n_examples=1, X_train=basic_motions.X_train)
     assert "no duplicate series, no training series, no constant" in text
-    text, _ = write(fitted, X, y, tmp_path, X_train=X[:3])
+    text, _ = write(fitted, X, y, tmp_path, n_examples=1, X_train=X[:3])
     assert "3 of 40 series were used in training: cases 0, 1, 2." in text
     with pytest.raises(ValueError, match="X_train has 1 channels, X has 6"):
         write_report(fitted, X, y, tmp_path / "report.html", X_train=X[:, 0])
