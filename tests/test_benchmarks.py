@@ -228,10 +228,15 @@ def test_committed_results_have_the_columns_of_the_experiment(experiment):
 # -- The runner ----------------------------------------------------------------------
 
 
-def evaluate_one(key, options):
-    if key["method"] == "broken":
-        raise ArithmeticError("It is broken.")
-    return {"accuracy": 0.5 + key["seed"]}
+def make_evaluate_one():
+    """Return a function that goes to processes as it is, without this module."""
+
+    def evaluate_one(key, options):
+        if key["method"] == "broken":
+            raise ArithmeticError("It is broken.")
+        return {"accuracy": 0.5 + key["seed"]}
+
+    return evaluate_one
 
 
 def evaluate_fit(keys, options):
@@ -246,7 +251,7 @@ def toy(**changes):
         "keys": ("method", "seed"),
         "values": ("accuracy",),
         "tasks": lambda options: grid(method=["a", "b"], seed=options.seeds),
-        "evaluate": evaluate_one,
+        "evaluate": make_evaluate_one(),
     }
     return Experiment(**{**parameters, **changes})
 
@@ -309,12 +314,14 @@ def run_suite(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_suite_is_resumed(run_suite, capsys):
+def test_suite_is_resumed(run_suite, monkeypatch):
     options = ["--sets", "GunPoint", "--only", "estimator", "tsf", "--set"]
     first = run_suite(*options, "resamples=1", "--seeds", "0")
     assert (first["status"] == "done").all()
     assert first["accuracy"].between(0.9, 1).all()
     assert (first[["log_loss", "fit_seconds", "predict_seconds"]] > 0).all(axis=None)
+    # The others in this process, which does not have to import everything.
+    monkeypatch.setattr(runner, "in_new_process", lambda call, *args, **_: call(*args))
     second = run_suite(*options, "resamples=1", "--seeds", "0", "1")
     assert second[:2].equals(first)
     assert second[["split", "seed"]].to_numpy().tolist() == [

@@ -33,14 +33,14 @@ def pipeline(**params):
 
 def test_pipeline_classifies_motions(basic_motions):
     data = basic_motions
-    model = pipeline(max_epochs=20).fit(data.X_train, data.y_train)
+    model = pipeline(max_epochs=3).fit(data.X_train, data.y_train)
     assert model.named_steps["tokens"].training_stage_ == "trained with text"
     assert model.score(data.X_test, data.y_test) >= 0.95
 
 
 def test_grid_search_over_codes_text_and_regularisation(basic_motions, tmp_path):
     data = basic_motions
-    model = pipeline(text_encoder="hashing", max_features=500)
+    model = pipeline(text_encoder="hashing", max_features=300)
     model.set_params(memory=str(tmp_path))  # other C, the same tokens
     search = GridSearchCV(
         model,
@@ -61,7 +61,8 @@ def test_grid_search_over_codes_text_and_regularisation(basic_motions, tmp_path)
 
 def test_cross_validation_in_two_processes_gives_the_same(basic_motions):
     data = basic_motions
-    classifier = VQTextClassifier(max_epochs=2, text_encoder="hashing", random_state=0)
+    small = {"n_codes": 16, "max_features": 300, "text_encoder": "hashing"}
+    classifier = VQTextClassifier(max_epochs=2, random_state=0, **small)
     here, there = (
         cross_val_predict(
             classifier,

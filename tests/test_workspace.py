@@ -45,8 +45,8 @@ def captions(basic_motions):
 
 
 def small(**params):
-    params = {"text_encoder": "hashing", "max_epochs": 1, "random_state": 0} | params
-    return VQTextClassifier(**params)
+    given = {"text_encoder": "hashing", "max_epochs": 1, "random_state": 0} | params
+    return VQTextClassifier(max_features=300, **given)
 
 
 def accuracy(scores, data):
