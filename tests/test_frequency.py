@@ -3,16 +3,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from helpers import draw
 from scipy.fft import dct, idct
 
 from sktext_vq.nn.auxiliary.frequency_gains import N_BANDS, FrequencyGains
 
 LENGTHS = [1, 2, 3, 4, 7, 8, 16, 45, 128, 251]
-
-
-def draw(*shape, seed=0):
-    source = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=source, dtype=torch.float64)
 
 
 def learned(seed=1):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import draw
 
 from sktext_vq import VQTextClassifier
 from sktext_vq._training.batches import BatchBuilder
@@ -12,11 +13,6 @@ from sktext_vq.nn.model import DualBranchModel
 
 DIM, N_CLASSES = 16, 3
 N_CASES, N_SIGNAL, N_TEXT = 4, 6, 5
-
-
-def draw(*shape, seed=0):
-    source = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=source, dtype=torch.float64)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import draw
 from sklearn.metrics import log_loss
 from sklearn.metrics.pairwise import cosine_similarity
 
@@ -16,11 +17,6 @@ from sktext_vq.nn.auxiliary.joint_losses import (
 )
 from sktext_vq.nn.auxiliary.segments import separation_loss, usage_loss
 from sktext_vq.nn.losses import code_loss, reconstruction_loss, text_loss
-
-
-def draw(*shape, seed=0):
-    source = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=source, dtype=torch.float64)
 
 
 def gradient(loss, *inputs):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import draw
 
 from sktext_vq import VQTextClassifier
 from sktext_vq._training.texts import encode_texts
@@ -17,11 +18,6 @@ from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.text import TextEncoder
 
 TEXT_DIM, DIM = 12, 16
-
-
-def draw(*shape, seed=0):
-    source = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=source, dtype=torch.float64)
 
 
 def build(module, *args, **kwargs):

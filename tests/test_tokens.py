@@ -1,13 +1,13 @@
 import os
 import subprocess
 import sys
-import time
 from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import seconds
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -170,16 +170,6 @@ def test_matches_are_as_frequent_in_training_as_their_quantiles_say():
     matches = features[:, start : start + size].view(layout)[:, :, :, 0]
     expected = 1 - torch.tensor(tokens.MATCH_QUANTILES)
     torch.testing.assert_close(matches.mean((0, 1, 2, 4)), expected, atol=0.02, rtol=0)
-
-
-def seconds(function, *args):
-    """Return the time that one call takes of the processor, of the best of three."""
-    times = []
-    for _ in range(3):
-        start = time.process_time()
-        function(*args)
-        times.append(time.process_time() - start)
-    return min(times)
 
 
 def test_long_windows_take_no_longer_than_short_ones():

@@ -1,0 +1,21 @@
+"""What tests of several modules share."""
+
+import time
+
+import torch
+
+
+def draw(*shape, seed=0):
+    """Return normal values in float64."""
+    source = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=source, dtype=torch.float64)
+
+
+def seconds(function, *args):
+    """Return the time that one call takes of the processor, of the best of three."""
+    times = []
+    for _ in range(3):
+        start = time.process_time()
+        function(*args)
+        times.append(time.process_time() - start)
+    return min(times)
