@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sktext_vq._utils.forks import limit_threads_after_fork
 from sktext_vq._utils.torch_defaults import torch_defaults
@@ -34,7 +35,13 @@ def single_thread() -> Iterator[None]:
 
 def _limit_threads() -> Any:
     torch.get_num_threads()  # a later initialisation would undo the limit
-    return threadpool_limits(1, user_api="openmp")
+    return _libraries().limit(limits=1, user_api="openmp")
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Look for libraries once: it takes as long as the prediction of some cases."""
+    return ThreadpoolController()
 
 
 def in_threads(
