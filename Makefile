@@ -33,13 +33,13 @@ test: .venv/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
 	$(BIN)/mypy sktext_vq
-	$(BIN)/python -m pytest -n 2 --durations=25
+	$(BIN)/python -m pytest -n 2 --dist worksteal --durations=25
 
 portable: .venv/test.stamp
 	$(BIN)/python tests/portable.py
 
 fuzz: .venv/test.stamp
-	$(BIN)/python -m pytest -n 2 --hypothesis-profile fuzz \
+	$(BIN)/python -m pytest -n 2 --dist worksteal --hypothesis-profile fuzz \
 		tests/test_fuzzing.py tests/test_fuzzing_of_models.py \
 		tests/test_fuzzing_of_faces.py tests/test_persistence.py
 
@@ -54,7 +54,7 @@ mutants: .venv/test.stamp
 	done
 
 oldest newest: %: .venv-%/stamp
-	.venv-$@/bin/python -m pytest -n 2
+	.venv-$@/bin/python -m pytest -n 2 --dist worksteal
 
 audit: $(BIN)/python
 	$(INSTALL) pip-audit
