@@ -65,7 +65,7 @@ def all_or_nothing(fit: Fit) -> Fit:
 
 def _small_parameters(**closed_form: Any) -> list[dict[str, Any]]:
     """Return two small settings, in closed form and trained with text."""
-    small = {"n_codes": 16, "max_features": 500, "random_state": 0}
+    small = {"n_codes": 16, "max_features": 100, "random_state": 0}
     return [
         {**small, "max_epochs": 0, **closed_form},
         {**small, "max_epochs": 1, "text_encoder": "hashing"},
@@ -120,7 +120,9 @@ class VQTextSktimeClassifier(BaseClassifier):
     >>> time = np.arange(60)
     >>> X = np.stack([np.sin(time / p + rng.uniform(0, 6)) for p in [2, 5] * 10])
     >>> y = np.array(["running", "walking"] * 10)
-    >>> classifier = VQTextSktimeClassifier(text_encoder="hashing", random_state=0)
+    >>> classifier = VQTextSktimeClassifier(
+    ...     text_encoder="hashing", max_epochs=2, random_state=0
+    ... )
     >>> classifier.fit(X, y).predict(X[:2]).tolist()
     ['running', 'walking']
     >>> classifier.classifier_.prompts_

@@ -8,9 +8,12 @@ os.environ.pop("SKTEXT_VQ_DATA", None)
 # Tests run side by side, one core each, but where `make portable` wants more threads.
 # Processes that tests start inherit this, and so does numba, which sets the number of
 # torch's threads when it starts.
-N_THREADS = os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")
-for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):
-    os.environ[f"{library}_NUM_THREADS"] = N_THREADS
+os.environ.update(
+    {
+        f"{library}_NUM_THREADS": os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")
+        for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")
+    }
+)
 
 import socket
 from collections.abc import Callable
@@ -27,7 +30,7 @@ from sktext_vq.datasets import Dataset, load
 # What it holds is shown as in tests.
 pytest.register_assert_rewrite("fuzz")
 
-torch.set_num_threads(int(N_THREADS))
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
 # A deadline fails at random on a busy machine. A fixed seed makes a failure one's own.
 hypothesis.settings.register_profile(

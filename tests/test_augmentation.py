@@ -109,6 +109,7 @@ def test_fit_with_copies_is_repeatable_and_keeps_texts_apart(har_like):
     def fitted():
         model = VQTextClassifier(
             max_epochs=1,
+            max_features=300,
             text_encoder="hashing",
             augment={"noise": 0.1},
             class_weight="balanced",

@@ -35,7 +35,11 @@ SMALL = {
 
 
 @parametrize_with_checks(
-    [VQTextTransformer(**SMALL), VQTextClassifier(**SMALL), VQTextTransformer(max_epochs=1)],
+    [
+        VQTextTransformer(**SMALL),
+        VQTextClassifier(**SMALL),
+        VQTextTransformer(max_epochs=1),
+    ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS[
         type(estimator).__name__
     ],

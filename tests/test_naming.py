@@ -65,7 +65,8 @@ def test_named_codes_belong_to_their_class_in_new_series_too(model):
 def test_labels_that_say_nothing_give_codes_no_name():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, 1, 60)), np.tile(["one", "other"], 200)
-    table = VQTextClassifier(16, max_epochs=0, random_state=0).fit(X, y)
+    small = {"max_epochs": 0, "max_features": 300}
+    table = VQTextClassifier(16, random_state=0, **small).fit(X, y)
     assert table.describe_codes()["phrase"].isna().all()
 
 

@@ -793,13 +793,17 @@ def test_the_same_model_is_the_same_file(kind, request, tmp_path):
     assert save(model, tmp_path / "again").read_bytes() == expected
     model = pickle.loads(pickle.dumps(model))
     assert save(model, tmp_path / "copy").read_bytes() == expected
+
+
+def test_other_processes_write_the_same_files(saved, trained, tmp_path):
     code = """
 import sys, sktext_vq
-sktext_vq.save(sktext_vq.load(sys.argv[1]), sys.argv[2])
+for i, path in enumerate(sys.argv[2:]):
+    sktext_vq.save(sktext_vq.load(path), f"{sys.argv[1]}/{i}")
 """
-    other = tmp_path / "other process"
-    subprocess.run([sys.executable, "-c", code, path, other], check=True)
-    assert other.read_bytes() == expected
+    subprocess.run([sys.executable, "-c", code, tmp_path, saved, trained], check=True)
+    for i, path in enumerate((saved, trained)):
+        assert (tmp_path / f"{i}").read_bytes() == path.read_bytes()
 
 
 def test_a_file_does_not_choose_paths(tmp_path):
