@@ -15,6 +15,7 @@ os.environ.update(
     }
 )
 
+import gc
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in ("connect", "connect_ex"):
         patch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
     config.add_cleanup(patch.undo)
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collection pass over what is imported, which takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 def _local_only(connect: Callable[..., Any]) -> Callable[..., Any]:

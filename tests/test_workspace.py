@@ -136,7 +136,8 @@ def fit_with_prompts(X, y, turn, **params):
 def taught(basic_motions):
     """Return classifiers by how far prompts were moved: 0 for those of the class."""
     data = basic_motions
-    return [fit_with_prompts(data.X_train, data.y_train, turn) for turn in range(4)]
+    part = data.X_train, data.y_train
+    return [fit_with_prompts(*part, turn, max_epochs=10) for turn in range(4)]
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
