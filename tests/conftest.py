@@ -6,18 +6,17 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["COLUMNS"] = "80"  # width of --help
 os.environ.pop("SKTEXT_VQ_DATA", None)
 # Tests run side by side, one core each, but where `make portable` wants more threads.
-# Processes that tests start inherit this, and so does numba, which sets the number of
-# torch's threads when it starts.
+# Processes that tests start inherit this.
 os.environ.update(
     {
         f"{library}_NUM_THREADS": os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")
-        for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")
+        for library in ("OMP", "OPENBLAS", "MKL")
     }
 )
 
 import gc
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import hypothesis
@@ -71,6 +70,14 @@ def _local_only(connect: Callable[..., Any]) -> Callable[..., Any]:
 def in_long_run() -> bool:
     """Whether this is `make fuzz`."""
     return hypothesis.settings.default.max_examples == 1000
+
+
+@pytest.fixture(autouse=True)
+def _same_threads() -> Iterator[None]:
+    """Restore the threads of torch, which numba changes when it starts."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
