@@ -6,11 +6,12 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["COLUMNS"] = "80"  # width of --help
 os.environ.pop("SKTEXT_VQ_DATA", None)
 # Tests run side by side, one core each, but where `make portable` wants more threads.
-# Processes that tests start inherit this.
+# Processes that tests start inherit this, and so does numba, which sets the number of
+# torch's threads when it starts.
 os.environ.update(
     {
         f"{library}_NUM_THREADS": os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")
-        for library in ("OMP", "OPENBLAS", "MKL")
+        for library in ("OMP", "OPENBLAS", "MKL", "NUMBA")
     }
 )
 
