@@ -528,3 +528,20 @@ def test_recordings_of_several_tables_have_the_same_channels():
     swapped = [table(y=1.0), table(y=1.0)[["y", "x", "time_s"]]]
     recordings = read(swapped)
     np.testing.assert_array_equal(recordings.values[0], recordings.values[1])
+
+
+def test_windows_without_a_channel_are_left_out():
+    table = pd.DataFrame(
+        {
+            "time_s": np.tile(np.arange(100) / 10, 2),
+            "device": np.repeat(["watch", "phone"], 100),
+            "acc_x": np.arange(200.0) % 7,
+            "gyro_x": np.r_[np.arange(100.0) % 5, np.full(100, np.nan)],
+        }
+    )
+    recordings = read_recordings(table)
+    with pytest.warns(UserWarning, match=r"9 of 18 windows.*Channels: 'gyro_x'"):
+        windows = recordings.windows(2, 1)
+    assert set(windows.table["recording"]) == {"watch"} and len(windows.X) == 9
+    with pytest.raises(ValueError, match="ignore these channels"):
+        recordings[1:].windows(2, 1)

@@ -192,7 +192,8 @@ class Recordings:
         Warns
         -----
         UserWarning
-            If sampling rates of the recordings differ, and none is given.
+            If sampling rates of the recordings differ, and none is given, or if windows
+            without values in a channel are left out.
         """
         options = WindowOptions(
             length, step, seconds, purity, max_gap, sampling_rate, tuple(ignore_labels)

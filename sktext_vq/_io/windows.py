@@ -80,6 +80,8 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
         max_gap /= rate
     ignored = _ignored(recordings, options.ignore_labels)
     parts, rows, labels = [], [], []
+    # Windows without values of each channel, and of any channel.
+    empty = np.zeros(len(recordings.channel_names) + 1, np.intp)
     resampling: dict[str, set[int]] = {}
     for i, values in enumerate(recordings.values):
         offsets = recordings.offsets[i]
@@ -96,12 +98,19 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
             view = np.lib.stride_tricks.sliding_window_view(
                 stretch.values, length, axis=1
             )
-            parts.append(view[:, starts].transpose(1, 0, 2))
-            labels.append(found)
-            begin = stretch.times(starts, offsets, rate)
+            part = view[:, starts].transpose(1, 0, 2)
+            missing: NDArray[np.bool_] = np.isnan(part).all(axis=2)
+            is_empty = missing.any(axis=1)
+            empty += np.append(missing.sum(axis=0), is_empty.sum())
+            kept = np.flatnonzero(~is_empty)
+            parts.append(part[kept])
+            labels.append(found[kept])
+            begin = stretch.times(starts[kept], offsets, rate)
             rows.append((i, begin, begin + length / rate))
-    if not parts:
+    n_windows = sum(map(len, parts))
+    if not n_windows and not empty.any():
         raise ValueError(_no_windows(recordings, options, length, rate))
+    _report_empty(empty, n_windows, recordings.channel_names)
     table = _table(recordings, rows)
     y = None
     if recordings.labels is not None:
@@ -121,6 +130,25 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
         table=table,
         resampling=_describe(resampling, rate, len(recordings)),
     )
+
+
+def _report_empty(
+    empty: NDArray[np.intp], n_windows: int, channel_names: tuple[str, ...]
+) -> None:
+    """Warn of windows that are left out, or raise an error if no windows are left."""
+    *by_channel, n_empty = empty.tolist()
+    if not n_empty:
+        return
+    names = [name for name, n in zip(channel_names, by_channel, strict=True) if n]
+    message = (
+        f"{n_empty} of {n_windows + n_empty} windows have no values in a channel and "
+        f"are left out. Channels: {format_names(names)}."
+    )
+    if not n_windows:
+        raise ValueError(
+            f"{message} No windows are left: ignore these channels (ignore_columns)."
+        )
+    warnings.warn(message, stacklevel=find_stack_level())
 
 
 def choose_rate(recordings: Recordings, given: float | None) -> float:
