@@ -99,7 +99,7 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
                 stretch.values, length, axis=1
             )
             part = view[:, starts].transpose(1, 0, 2)
-            missing: NDArray[np.bool_] = np.isnan(part).all(axis=2)
+            missing = np.asarray(np.isnan(part).all(axis=2))
             is_empty = missing.any(axis=1)
             empty += np.append(missing.sum(axis=0), is_empty.sum())
             kept = np.flatnonzero(~is_empty)
