@@ -99,7 +99,7 @@ class WindowModel:
 
 
 def _training_windows(classifier: Any) -> dict[str, Any]:
-    """Return what a classifier of this package knows of its training windows."""
+    """Return length, sampling rate and channels of the training windows, if known."""
     scaler = classifier.features_.scaler
     never = often = None
     if scaler.usual is not None:
