@@ -651,7 +651,7 @@ def test_closed_form_and_training_are_compared(monkeypatch):
     closed, control, _ = rows.values()
     assert closed["similarity"] > 0.9 > control["similarity"]
     assert closed["accuracy"] == control["accuracy"]
-    assert closed["search"] > control["search"]
+    assert closed["search"] > 0.9 and closed["series_to_caption"] > 0.5
 
 
 def test_files_of_models_are_measured(tmp_path, monkeypatch):
