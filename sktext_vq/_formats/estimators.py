@@ -33,7 +33,8 @@ from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
 
 ESTIMATORS: dict[str, type] = {
-    cls.__name__: cls for cls in (VQTextClassifier, VQTextTransformer, ActivityClassifier)
+    cls.__name__: cls
+    for cls in (VQTextClassifier, VQTextTransformer, ActivityClassifier)
 }
 _SHARED: dict[str, Spec | None] = {
     "parameters": None,

@@ -56,23 +56,22 @@ class ActivityClassifier(VQTextClassifier):
     ) -> NDArray[np.float64]:
         """Return probabilities of names; see `VQTextClassifier`."""
         model, panel = self._choose(X)
-        of = super(ActivityClassifier, model)
-        return of.predict_proba_zero_shot(panel, candidate_labels)
+        call = VQTextClassifier.predict_proba_zero_shot
+        return call(model, panel, candidate_labels)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
         """Return names with reasons; see `VQTextClassifier`."""
         model, panel = self._choose(X)
-        of = super(ActivityClassifier, model)
-        return of.explain_zero_shot(panel, candidate_labels)
+        return VQTextClassifier.explain_zero_shot(model, panel, candidate_labels)
 
     def search(self, X: Any, text: str) -> pd.DataFrame:
         """Rank windows by similarity to a text; see `VQTextClassifier`."""
         model, panel = self._choose(X)
-        return super(ActivityClassifier, model).search(panel, text)
+        return VQTextClassifier.search(model, panel, text)
 
     def _logits(self, panel: Panel) -> NDArray[np.float64]:
         model, panel = self._choose(panel)
-        return super(ActivityClassifier, model)._logits(panel)
+        return VQTextClassifier._logits(model, panel)
 
     def _choose(self, X: Any) -> tuple[ActivityClassifier, Panel]:
         """Return the classifier for the sensors of windows, and its channels."""

@@ -119,7 +119,8 @@ class Pool:
     @property
     def lacks_rotation(self) -> NDArray[np.bool_]:
         """Whether each window is of a data set without gyroscope."""
-        return np.isnan(self.panel.values[:, 3:]).all(axis=2).any(axis=1)
+        is_empty: NDArray[np.bool_] = np.isnan(self.panel.values[:, 3:]).all(axis=2)
+        return np.asarray(is_empty.any(axis=1))
 
     def take(self, rows: NDArray[np.bool_]) -> Pool:
         """Return some of the windows."""
@@ -206,15 +207,9 @@ def fit_pool(
     )
     model.fit(panel, pool.labels, sample_weight=weight)
     features = model.features_.transform(panel, model._execution())
-    scaler = _centre(features, pool)
     classes = np.searchsorted(model.classes_, pool.labels)
-    table = FeatureTable(features, classes, weight)
-    model.head_ = RidgeHead.fit(table, scaler, len(model.classes_), ())
-    model.feature_scaler_ = scaler
-    space = ZeroShotSpace().fit(
-        features, classes, check_random_state(random_state), _MAX_SPACE_WINDOWS
-    )
-    space.held_out = []  # for calibration of seen and unseen classes only
+    head, space = fit_heads(features, classes, pool, random_state)
+    model.head_, model.feature_scaler_ = head, head.scaler
     known = model.zero_shot_
     model.zero_shot_ = ActivityRecognizer(
         space, known.labels, known.texts, known.prompt_forms
@@ -222,6 +217,35 @@ def fit_pool(
     # It was fitted to features that were not centred by data set.
     model.text_alignment_ = None
     return model
+
+
+def fit_heads(
+    features: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    pool: Pool,
+    random_state: int,
+) -> tuple[RidgeHead, ZeroShotSpace]:
+    """Fit classifier and embedding space to features, which are standardised in place.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_cases, n_features)
+        Features of the windows of the pool.
+    classes : ndarray of shape (n_cases,)
+        Index of the class of each window.
+    pool : Pool
+        Data sets and weights of the windows.
+    random_state : int
+        Seed for the windows of the embedding space.
+    """
+    scaler = _centre(features, pool)
+    table = FeatureTable(features, classes, pool.weight / pool.weight.mean())
+    head = RidgeHead.fit(table, scaler, int(classes.max()) + 1, ())
+    space = ZeroShotSpace().fit(
+        features, classes, check_random_state(random_state), _MAX_SPACE_WINDOWS
+    )
+    space.held_out = []  # for calibration of seen and unseen classes only
+    return head, space
 
 
 def _centre(features: NDArray[np.float32], pool: Pool) -> FeatureScaler:

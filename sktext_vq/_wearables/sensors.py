@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,8 @@ class SensorPlan:
         if self.rotation is None:
             rotation = np.full_like(found, np.nan)
         else:
-            rotation = self.factors[1] * values.take(self.rotation, axis)
+            rotation = values.take(self.rotation, axis).astype(np.float64)
+            rotation *= self.factors[1]
         return np.concatenate([found, rotation], axis).astype(np.float32)
 
 
@@ -135,10 +136,15 @@ def _nearest(sensor: str, others: Sequence[str]) -> str:
     """Return the sensor whose name shares the longest prefix or suffix."""
 
     def shared(other: str) -> int:
-        first = len(commonprefix([sensor, other]))
-        return max(first, len(commonprefix([sensor[::-1], other[::-1]])))
+        return max(_n_equal(sensor, other), _n_equal(sensor[::-1], other[::-1]))
 
     return max(others, key=shared)
+
+
+def _n_equal(a: str, b: str) -> int:
+    """Return the number of equal characters at the start."""
+    pairs = zip(a, b, strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def find_units(
