@@ -238,33 +238,38 @@ def activity_features(base: Any, panel: Any) -> Series:
 class ActivityHeads:
     """Ridge classifier and embedding space of pooled features, and scores of names."""
 
-    def __init__(
-        self, features: Series, pool: Any, rows: Any, encoder: Any, seed: int
-    ) -> None:
+    def __init__(self, features: Series, pool: Any, rows: Any, seed: int) -> None:
         from sktext_vq._wearables.pooling import fit_heads
 
         own = pool.take(rows)
         self.labels, classes = np.unique(own.labels, return_inverse=True)
         values = np.array(features[rows], np.float32)
         self._head, self._space = fit_heads(values, classes, own, seed)
-        self._encoder = encoder
+
+    def views(
+        self,
+        names: Sequence[str],
+        encoder: Any,
+        forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
+    ) -> Series:
+        """Return embeddings of the texts of known classes and names."""
+        from sktext_vq.text.class_texts import class_views, texts_of_classes
+
+        every = [*map(str, self.labels), *map(str, names)]
+        unique = sorted(set(every))
+        texts = texts_of_classes(unique, {}, forms)
+        views = class_views(texts, len(unique), encoder)
+        return views[:, [unique.index(each) for each in every]]
 
     def scores(
         self,
         features: Series,
-        names: Sequence[str],
+        views: Series,
         constants: Sequence[tuple[float, float]],
-        forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
     ) -> list[Series]:
         """Return scores of names for pairs of weight and temperature of the bridge."""
         from sktext_vq._wearables.bridge import bridge_scores
-        from sktext_vq.text.class_texts import class_views, texts_of_classes
 
-        every = [*map(str, self.labels), *(f"{name}" for name in names)]
-        unique = sorted(set(every))
-        texts = texts_of_classes(unique, {}, forms)
-        views = class_views(texts, len(unique), self._encoder)
-        views = views[:, [unique.index(each) for each in every]]
         own = np.asarray(features, np.float32)
         points = self._head.scaler(own) @ self._space.basis - self._space.centre
         distances = self._space.negative_distances(points, views)

@@ -69,9 +69,25 @@ class ActivityClassifier(VQTextClassifier):
         model, panel = self._choose(X)
         return VQTextClassifier.search(model, panel, text)
 
-    def _logits(self, panel: Panel) -> NDArray[np.float64]:
-        model, panel = self._choose(panel)
-        return VQTextClassifier._logits(model, panel)
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return probabilities of the known classes; see `VQTextClassifier`."""
+        model, panel = self._choose(X)
+        return VQTextClassifier.predict_proba(model, panel)
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return log-probabilities of the known classes; see `VQTextClassifier`."""
+        model, panel = self._choose(X)
+        return VQTextClassifier.predict_log_proba(model, panel)
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Return scores of the known classes; see `VQTextClassifier`."""
+        model, panel = self._choose(X)
+        return VQTextClassifier.decision_function(model, panel)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable known class; see `VQTextClassifier`."""
+        model, panel = self._choose(X)
+        return VQTextClassifier.predict(model, panel)
 
     def _choose(self, X: Any) -> tuple[ActivityClassifier, Panel]:
         """Return the classifier for the sensors of windows, and its channels."""

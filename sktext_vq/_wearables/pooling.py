@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
+from sktext_vq._features.extractor import Execution
 from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._wearables.bridge import ActivityRecognizer
@@ -206,7 +207,7 @@ def fit_pool(
         random_state=random_state,
     )
     model.fit(panel, pool.labels, sample_weight=weight)
-    features = model.features_.transform(panel, model._execution())
+    features = model.features_.transform(panel, Execution())
     classes = np.searchsorted(model.classes_, pool.labels)
     head, space = fit_heads(features, classes, pool, random_state)
     model.head_, model.feature_scaler_ = head, head.scaler
