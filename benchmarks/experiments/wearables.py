@@ -192,11 +192,12 @@ EXPERIMENT = Experiment(
     "seglearn-watch), mean ± standard deviation over seeds.\n\n{wearables}\n\n"
     "*Constants chosen without the target*: weight and temperature of the bridge with "
     "the best mean macro-F1 if each source is left out in turn. *Known classes only* "
-    "and *predicted centres only* are its two parts. *Other words* describes gaits, postures, "
-    "typing, writing and brushing teeth without words of the labels. With *equal words "
-    "only*, each text has a random vector, so that only equal texts are similar; with "
-    "*random vectors*, each class and each name has one. *Window statistics* replace the features. *Supervised* "
-    "is a classifier fitted to labelled windows of other people of the target; for "
-    "seglearn-watch, whose scores include the training people, it is too "
+    "and *predicted centres only* are its two parts. *Other words* describes gaits, "
+    "postures, typing, writing and brushing teeth without words of the labels. With "
+    "*equal words only*, each text has a random vector, so that only equal texts are "
+    "similar; with *random vectors*, each class and each name has one. *Window "
+    "statistics* replace the features. *Supervised* is a classifier fitted to labelled "
+    "windows of other people of the target; for seglearn-watch, whose scores include "
+    "the training people, it is too "
     "optimistic.\n",
 )
