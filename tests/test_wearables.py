@@ -215,7 +215,7 @@ def test_scores_do_not_depend_on_other_windows(base):
 def recording():
     """Return windows of a phone, first sitting, then jogging, in m/s^2."""
     with np.load(Path(__file__).parent / "data" / "motionsense.npz") as file:
-        X, y = file["X"], file["y"]
+        X, y = file["X"].astype(np.float64), file["y"]
     values = np.concatenate([*X[y == "sitting"][:6], *X[y == "jogging"][:6]], axis=1)
     values[:3] *= GRAVITY
     table = pd.DataFrame(values.T, columns=CHANNELS)

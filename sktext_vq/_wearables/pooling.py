@@ -120,8 +120,8 @@ class Pool:
     @property
     def lacks_rotation(self) -> NDArray[np.bool_]:
         """Whether each window is of a data set without gyroscope."""
-        is_empty: NDArray[np.bool_] = np.isnan(self.panel.values[:, 3:]).all(axis=2)
-        return np.asarray(is_empty.any(axis=1))
+        is_missing = np.isnan(self.panel.values[:, 3:])
+        return np.asarray(np.any(np.all(is_missing, axis=2), axis=1))
 
     def take(self, rows: NDArray[np.bool_]) -> Pool:
         """Return some of the windows."""
