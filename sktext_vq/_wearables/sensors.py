@@ -31,7 +31,7 @@ _LEAST_LINEAR = 2.0
 _DEGREES_PER_G = 30.0
 _LEAST_MOVEMENT = 0.005  # g
 
-_ROTATION = re.compile(r"gyr|rotat|angular|(^|[\W_])(gy?|w|omega)$", re.IGNORECASE)
+_ROTATION = re.compile(r"gyr|rotation|angular|(^|[\W_])(gy?|w|omega)$", re.IGNORECASE)
 _GRAVITY_NAME = re.compile(r"grav", re.IGNORECASE)
 _ACCELERATION = re.compile(r"acc|(^|[\W_])a$", re.IGNORECASE)
 _LINEAR = re.compile(r"user|linear|body|lin_?acc", re.IGNORECASE)
