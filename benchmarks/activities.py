@@ -17,7 +17,6 @@ import pandas as pd
 
 from benchmarks.data import load_split, spread_by_class
 from benchmarks.store import RESULTS
-from sktext_vq.wearables import LabelledSet, build_base
 
 PACKAGED = ("MotionSense", "WISDM-2019-watch", "seglearn-watch")
 SOURCES = (*PACKAGED, "UCI-HAR")
@@ -53,11 +52,13 @@ LIMITS = (
 
 
 @lru_cache(maxsize=6)
-def load_windows(name: str, data: str | None, part: str, most: int) -> LabelledSet:
-    """Load windows of a part of a data set, evenly spread within classes.
+def load_windows(name: str, data: str | None, part: str, most: int) -> Any:
+    """Load windows of a part as a LabelledSet, evenly spread within classes.
 
     seglearn-watch has one part.
     """
+    from sktext_vq.wearables import LabelledSet
+
     if name == "seglearn-watch":
         found = _load_seglearn(data)
     else:
@@ -112,6 +113,8 @@ def make_card() -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Build the packaged base."""
+    from sktext_vq.wearables import build_base
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="folder of the data sets")
     parser.add_argument("--output", type=Path, default=BASE)

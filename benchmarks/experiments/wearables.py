@@ -17,8 +17,6 @@ from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.statistics import window_statistics
 from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread_of
-from sktext_vq import TextEncoder
-from sktext_vq.wearables import CHANNELS, harmonise
 
 METHODS = (
     *("base", "base, acceleration only", "base, other words"),
@@ -78,6 +76,9 @@ def _choose(features: Any, pool: Any, encoder: Any, seed: int) -> tuple[float, f
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
     """Fit to the sources, and score all methods on the target."""
+    from sktext_vq import TextEncoder
+    from sktext_vq.wearables import harmonise
+
     target, seed = keys[0]["target"], keys[0]["seed"]
     sources = SOURCES if target in SOURCES else PACKAGED
     sets = [
@@ -147,6 +148,8 @@ def _supervised(
     target: str, options: Options, X: Any, names: Any, seed: int, convert: Any
 ) -> Any:
     """Return probabilities of a classifier fitted to the target's training part."""
+    from sktext_vq.wearables import CHANNELS
+
     train = load_windows(target, options.data, "train", _MOST)
     known, y, people = convert(train.X), np.asarray(train.y), train.subjects
     out = np.ones(len(y), bool)
