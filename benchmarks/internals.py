@@ -218,3 +218,63 @@ def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
     }
     if found != expected:
         raise RuntimeError(f"Expected {expected} for {chosen}, but found {found}.")
+
+
+def fit_activities(sets: Any, seed: int) -> tuple[Any, Any, Any]:
+    """Fit a base, and return the base, its pool, and features of the pool."""
+    from sktext_vq._wearables import pooling
+
+    pool = pooling.Pool.of(sets, seed)
+    base = pooling.fit_base(sets, {}, seed)
+    return base, pool, activity_features(base, pool.panel)
+
+
+def activity_features(base: Any, panel: Any) -> Series:
+    """Return selected features of harmonised windows, before they are scaled."""
+    found: Series = base.features_.transform(panel, base._execution())
+    return found
+
+
+class ActivityHeads:
+    """Ridge classifier and embedding space of pooled features, and scores of names."""
+
+    def __init__(self, features: Series, pool: Any, rows: Any, seed: int) -> None:
+        from sktext_vq._wearables.pooling import fit_heads
+
+        own = pool.take(rows)
+        self.labels, classes = np.unique(own.labels, return_inverse=True)
+        values = np.array(features[rows], np.float32)
+        self._head, self._space = fit_heads(values, classes, own, seed)
+
+    def views(
+        self,
+        names: Sequence[str],
+        encoder: Any,
+        forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
+    ) -> Series:
+        """Return embeddings of the texts of known classes and names."""
+        from sktext_vq.text.class_texts import class_views, texts_of_classes
+
+        every = [*map(str, self.labels), *map(str, names)]
+        unique = sorted(set(every))
+        texts = texts_of_classes(unique, {}, forms)
+        views = class_views(texts, len(unique), encoder)
+        return views[:, [unique.index(each) for each in every]]
+
+    def scores(
+        self,
+        features: Series,
+        views: Series,
+        constants: Sequence[tuple[float, float]],
+    ) -> list[Series]:
+        """Return scores of names for pairs of weight and temperature of the bridge."""
+        from sktext_vq._wearables.bridge import bridge_scores
+
+        own = np.asarray(features, np.float32)
+        points = self._head.scaler(own) @ self._space.basis - self._space.centre
+        distances = self._space.negative_distances(points, views)
+        log_proba = np.log(self._head.probabilities(own))
+        return [
+            bridge_scores(log_proba, distances, views[0], weight, temperature)
+            for weight, temperature in constants
+        ]

@@ -58,6 +58,7 @@ _SUBMODULES = {
     "sktime",
     "text",
     "transformer",
+    "wearables",
 }
 
 if not TYPE_CHECKING:  # otherwise type checkers accept any attribute name

@@ -194,6 +194,13 @@ def segment(options: argparse.Namespace) -> None:
     show_tables(segments(), options)
 
 
+def label(options: argparse.Namespace) -> None:
+    """Name activities in recordings, without a model."""
+    from sktext_vq._cli.labels import label_recordings
+
+    label_recordings(options)
+
+
 def search(options: argparse.Namespace) -> None:
     """Rank series by similarity to a text."""
     model, data = open_model_and_data(options)

@@ -66,7 +66,7 @@ def check_output(output: Path, options: argparse.Namespace) -> None:
     paths = [*data] if isinstance(data, list) else [data]
     paths += [given.get(name) for name in ("texts", "training")]
     if options.command != "fit":
-        paths.append(options.model)
+        paths.append(given.get("model"))
     elif options.text_encoder not in ("minilm", "hashing"):
         paths.append(Path(options.text_encoder))
     for path in paths:

@@ -56,6 +56,12 @@ _SEGMENT = """\
 Divide continuous recordings into segments of one class. Writes the recording, start,
 end, label and probability of each segment, in the time of the recording.
 """
+_LABEL = """\
+Divide recordings of a body-worn accelerometer into segments by names of activities,
+without a model or labels: texts about the names are compared with activities of public
+data sets. Channels are found by name, such as acc_x; units and sampling rate are found
+from the data. Reliable for few, coarse activities only; see docs/wearables.md.
+"""
 _SEARCH = """\
 Rank series, or windows of recordings, by similarity to a text such as "a person jumps".
 """
@@ -101,6 +107,7 @@ examples:
   python -m sktext_vq fit recordings --model model.safetensors --window 2.56s
   python -m sktext_vq segment day.csv --model model.safetensors --output segments.csv
   python -m sktext_vq fit train.csv --model model.safetensors
+  python -m sktext_vq label day.csv --names "walking, running, sitting"
   python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
   python -m sktext_vq predict new.csv --model model.safetensors --explain
   python -m sktext_vq report new.csv --model model.safetensors --output report.html
@@ -158,6 +165,7 @@ def make_parser() -> argparse.ArgumentParser:
     for name, text, about in (
         ("predict", "write the class of each series", _PREDICT),
         ("segment", "divide recordings into segments of one class", _SEGMENT),
+        ("label", "name activities in recordings, without a model", _LABEL),
         ("search", "rank series by similarity to a text", _SEARCH),
         ("report", "write an HTML report about a model", _REPORT),
         ("zero-shot", "classify among unseen classes", _ZERO_SHOT),
@@ -187,6 +195,8 @@ def make_parser() -> argparse.ArgumentParser:
         )
         if name == "predict":
             _add_explain(command)
+        if name == "label":
+            _add_label(command)
         if name == "search":
             command.add_argument("--text", required=True, help="text to search for")
         if name == "zero-shot":
@@ -245,7 +255,7 @@ def _duration(text: str) -> tuple[float, bool]:
 
 def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
     """Add a command with a file of series and a model."""
-    is_segment = name == "segment"
+    is_segment = name in ("segment", "label")
     command = commands.add_parser(
         name,
         help=text,
@@ -254,19 +264,20 @@ def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = "file or folder of recordings" if is_segment else "file of series"
-    if name in ("predict", "segment"):
+    if is_segment or name == "predict":
         command.add_argument(
             "data", type=Path, metavar="DATA", nargs="+", help=f"{what}; may be several"
         )
     else:
         command.add_argument("data", type=Path, metavar="DATA", help=what)
-    command.add_argument(
-        "--model",
-        type=Path,
-        metavar="MODEL",
-        required=True,
-        help=f"model file{' to write' if name == 'fit' else ''}",
-    )
+    if name != "label":
+        command.add_argument(
+            "--model",
+            type=Path,
+            metavar="MODEL",
+            required=True,
+            help=f"model file{' to write' if name == 'fit' else ''}",
+        )
     _add_columns(command, is_segment)
     _add_windows(command, is_segment)
     command.add_argument("--quiet", action="store_true", help="print results only")
@@ -352,6 +363,29 @@ def _add_texts(command: Any, whose: str) -> None:
         type=Path,
         metavar="JSON",
         help=f"JSON object from names to a text or a list of texts about {whose}",
+    )
+
+
+def _add_label(command: Any) -> None:
+    command.add_argument(
+        "--names",
+        required=True,
+        help='names, separated by commas: "walking, running, sitting"',
+    )
+    command.add_argument(
+        "--units",
+        choices=("auto", "g", "m/s^2", "mg"),
+        default="auto",
+        help="unit of acceleration (default: %(default)s)",
+    )
+    command.add_argument(
+        "--sampling-rate", metavar="HZ", type=_rate, help="timepoints per second"
+    )
+    command.add_argument(
+        "--base",
+        metavar="NAME",
+        default="wearables",
+        help="base, or a file of build_base (default: %(default)s)",
     )
 
 

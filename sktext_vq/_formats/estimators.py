@@ -25,13 +25,16 @@ from sktext_vq._utils.state import (
     check_state,
     fields_of,
 )
+from sktext_vq._wearables.bridge import ActivityRecognizer
+from sktext_vq._wearables.model import ActivityClassifier
 from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
 from sktext_vq._zero_shot.text_alignment import TextAlignment
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
 
 ESTIMATORS: dict[str, type] = {
-    cls.__name__: cls for cls in (VQTextClassifier, VQTextTransformer)
+    cls.__name__: cls
+    for cls in (VQTextClassifier, VQTextTransformer, ActivityClassifier)
 }
 _SHARED: dict[str, Spec | None] = {
     "parameters": None,
@@ -77,12 +80,16 @@ def get_state(estimator: Any) -> State:
     }
     if isinstance(estimator, VQTextTransformer):
         return {**state, "feature_scaler": fields_of(estimator.feature_scaler_)}
-    return {
-        **state,
+    state |= {
         "classes": estimator.classes_,
         "head": estimator.head_.get_state(),
         "zero_shot": estimator.zero_shot_.get_state(),
     }
+    if isinstance(estimator, ActivityClassifier):
+        part = estimator.accelerometer_
+        state["accelerometer"] = None if part is None else get_state(part)
+        state["card"] = estimator.card_
+    return state
 
 
 def from_state(name: str, state: Any) -> Any:
@@ -105,7 +112,31 @@ def from_state(name: str, state: Any) -> Any:
         If parts of the state are missing or inconsistent.
     """
     cls = ESTIMATORS[name]
-    is_classifier = cls is VQTextClassifier
+    if cls is ActivityClassifier:
+        return _read_activity_classifier(state)
+    return _read_estimator(cls, state)
+
+
+def _read_activity_classifier(state: Any) -> ActivityClassifier:
+    """Read a base, with its classifier of acceleration."""
+    if not isinstance(state, dict) or not isinstance(state.get("card"), dict):
+        raise ValueError("the base has no card")
+    state = dict(state)
+    part, card = state.pop("accelerometer"), state.pop("card")
+    estimator: ActivityClassifier = _read_estimator(ActivityClassifier, state)
+    estimator.card_ = card
+    estimator.accelerometer_ = None
+    if part is not None:
+        if isinstance(part, dict) and part.get("accelerometer") is not None:
+            raise ValueError("the base has more than two classifiers")
+        estimator.accelerometer_ = _read_activity_classifier(part)
+    return estimator
+
+
+def _read_estimator(cls: type, state: Any) -> Any:
+    """Build a fitted estimator of a class from its state."""
+    is_classifier = issubclass(cls, VQTextClassifier)
+    name = cls.__name__
     sizes = Sizes()
     check_state(state, _CLASSIFIER if is_classifier else _TRANSFORMER, sizes, name)
     estimator = _with_parameters(cls, state["parameters"])
@@ -132,7 +163,9 @@ def from_state(name: str, state: Any) -> Any:
         alignment = TextAlignment.from_state(state["text_alignment"], sizes)
     if is_classifier:
         head = RidgeHead.from_state(state["head"], sizes)
-        zero_shot = ZeroShotRecognizer.from_state(state["zero_shot"], sizes)
+        is_base = issubclass(cls, ActivityClassifier)
+        kind = ActivityRecognizer if is_base else ZeroShotRecognizer
+        zero_shot = kind.from_state(state["zero_shot"], sizes)
         fitted = {"classes_": labels, "head_": head, "zero_shot_": zero_shot}
         scaler = head.scaler
     else:

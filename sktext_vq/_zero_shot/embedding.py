@@ -93,11 +93,12 @@ class ZeroShotSpace:
         features: Array,
         classes: NDArray[np.int64],
         random_state: np.random.RandomState,
+        max_cases: int = _MAX_CASES,
     ) -> ZeroShotSpace:
         """Fit to standardised features of shape (n_cases, n_features)."""
         n_classes = int(classes.max()) + 1
         order = random_state.permutation(len(classes))
-        most = max(_FOLDS, _MAX_CASES // n_classes)
+        most = max(_FOLDS, max_cases // n_classes)
         members = [order[classes[order] == label][:most] for label in range(n_classes)]
         chosen = np.concatenate(members)
         fold = np.concatenate([np.arange(len(member)) % _FOLDS for member in members])
@@ -173,6 +174,10 @@ class ZeroShotSpace:
             scores[:, kind] -= scores[:, kind].max(axis=1, keepdims=True)
             scores[:, kind] += sign * margin[:, None] / 2
         return scores - logsumexp(scores, axis=1, keepdims=True)
+
+    def negative_distances(self, points: Array, views: Array) -> NDArray[np.float64]:
+        """Return negative distances to predicted centres of candidates; see `score`."""
+        return self._embed_classes(views).negative_distances(points)
 
     def cosines(self, points: Array, views: Array) -> NDArray[np.float64]:
         """Return cosines of series and predicted centres of candidates; see `score`."""

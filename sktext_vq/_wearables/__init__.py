@@ -1,0 +1,1 @@
+"""Activities of body-worn accelerometers: harmonised input, pooling, text bridge."""

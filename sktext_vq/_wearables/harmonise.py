@@ -1,0 +1,213 @@
+"""Conversion of windows and recordings to the channels, units and rate of a base."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+from sktext_vq._io.recordings import Recordings
+from sktext_vq._utils.validation import find_stack_level
+from sktext_vq._wearables.sensors import SensorPlan, find_sensors, find_units
+from sktext_vq.panel import Panel, as_panel, spread_cases
+
+Array = NDArray[np.floating[Any]]
+
+CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
+SAMPLING_RATE = 50.0
+N_TIMEPOINTS = 128  # 2.56 s
+_LEAST_RATE = 8.0
+_MAX_FACTOR = 100  # of a ratio of sampling rates
+# Windows from which units are found.
+_MAX_PIECES = 400
+
+
+class HarmonisedWindows(np.ndarray):
+    """Array of harmonised windows.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What was assumed about channels, units and windows.
+    """
+
+    notes: tuple[str, ...]
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.notes = getattr(source, "notes", ())
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HarmonisedRecordings(Recordings):
+    """Recordings with the channels and units of a base.
+
+    Attributes
+    ----------
+    notes : tuple of str
+        What was assumed about channels and units.
+    """
+
+    notes: tuple[str, ...] = ()
+
+
+def harmonise_recordings(
+    recordings: Recordings,
+    channel_names: Sequence[str] | None,
+    sampling_rate: float | None,
+    units: str | Mapping[str, str],
+) -> HarmonisedRecordings:
+    """Convert channels and units of recordings; see `wearables.harmonise`."""
+    names = recordings.channel_names if channel_names is None else channel_names
+    names = _check_names(names, len(recordings.channel_names))
+    rate = recordings.sampling_rate
+    if sampling_rate is not None:
+        rate = _check_rate(sampling_rate)
+        if recordings.time_unit is None:  # times count timepoints
+            steps = [np.diff(each).mean() for each in recordings.offsets]
+            unit = 1 / (rate * float(np.median(steps)))
+            recordings = replace(recordings, time_unit=unit)
+    if rate is None:
+        raise ValueError(
+            "The sampling rate of the recordings is unknown. Set sampling_rate."
+        )
+    _check_rate(rate)
+    plan = find_sensors(names)
+    size = max(2, round(N_TIMEPOINTS / SAMPLING_RATE * rate))
+    pieces = [
+        values[:, start : start + size]
+        for values in recordings.values
+        for start in range(0, max(1, values.shape[1] - size + 1), size)
+    ]
+    plan = find_units(plan, _complete(pieces, plan), units)
+    _warn(plan)
+    return HarmonisedRecordings(
+        [plan.convert(values, 0) for values in recordings.values],
+        recordings.times,
+        CHANNELS,
+        recordings.time_unit,
+        recordings.names,
+        recordings.labels,
+        recordings.subjects,
+        plan.notes,
+    )
+
+
+def harmonise_windows(
+    X: Any,
+    channel_names: Sequence[str] | None,
+    sampling_rate: float | None,
+    units: str | Mapping[str, str],
+) -> HarmonisedWindows:
+    """Convert a panel; see `wearables.harmonise`."""
+    panel = as_panel(_without_empty(X))
+    names = panel.channel_names if channel_names is None else channel_names
+    if names is None or sampling_rate is None:
+        raise ValueError("channel_names and sampling_rate are required for windows.")
+    names = _check_names(names, panel.n_channels)
+    rate = _check_rate(sampling_rate)
+    plan = find_sensors(names)
+    pieces = [panel.values[i][:, : panel.lengths[i]] for i in range(panel.n_cases)]
+    plan = find_units(plan, _complete(pieces, plan), units)
+    _warn(plan)
+    longest = int(panel.lengths.max()) / rate
+    notes = list(plan.notes)
+    if longest > (N_TIMEPOINTS + 1) / SAMPLING_RATE:
+        notes.append(f"the central 2.56 s of windows of {longest:.3g} s are used")
+    found = _resample(panel, plan, rate).view(HarmonisedWindows)
+    found.notes = tuple(notes)
+    return found
+
+
+def _without_empty(X: Any) -> Any:
+    """Return an array without the check that no channel is empty."""
+    if isinstance(X, Panel | pd.DataFrame) or not isinstance(X, np.ndarray):
+        return X
+    if X.ndim != 3 or X.dtype.kind != "f":
+        return X
+    is_empty = np.isnan(X).all(axis=2)
+    if not is_empty.any():
+        return X
+    return Panel(X, np.full(len(X), X.shape[2], np.int64))
+
+
+def _check_names(names: Any, n_channels: int) -> list[str]:
+    if isinstance(names, str) or not np.iterable(names):
+        raise TypeError(f"channel_names must be a list of names, got {names!r}.")
+    found = [str(name) for name in names]
+    if len(found) != n_channels:
+        raise ValueError(
+            f"channel_names has {len(found)} names for {n_channels} channels: {found}."
+        )
+    return found
+
+
+def _check_rate(rate: Any) -> float:
+    if not isinstance(rate, Real) or not math.isfinite(float(rate)):
+        raise ValueError(f"sampling_rate must be a number of Hz, got {rate!r}.")
+    if float(rate) < _LEAST_RATE:
+        raise ValueError(
+            f"sampling_rate is {float(rate):g} Hz, but activities require at least "
+            f"{_LEAST_RATE:g} Hz."
+        )
+    return float(rate)
+
+
+def _warn(plan: SensorPlan) -> None:
+    if plan.doubts:
+        warnings.warn(" ".join(plan.doubts), stacklevel=find_stack_level())
+
+
+def _complete(pieces: Sequence[Array], plan: SensorPlan) -> list[Array]:
+    """Return a sample of the pieces, without timepoints with missing values."""
+    used = list(plan.acceleration) + list(plan.gravity or ())
+    found = []
+    for i in spread_cases(len(pieces), _MAX_PIECES):
+        part = pieces[i]
+        part = part[:, ~np.isnan(part[used]).any(axis=0)]
+        if part.shape[1] > 1:
+            found.append(np.nan_to_num(part))
+    if not found:
+        raise ValueError("The acceleration is missing in all windows.")
+    return found
+
+
+def _resample(panel: Panel, plan: SensorPlan, rate: float) -> NDArray[np.float32]:
+    """Return the centres of all windows at the rate of the base."""
+    ratio = Fraction(SAMPLING_RATE / rate).limit_denominator(_MAX_FACTOR)
+    wanted = math.ceil(N_TIMEPOINTS / ratio)
+    lengths = np.minimum(panel.lengths, wanted)
+    starts = (panel.lengths - lengths) // 2
+    cut = np.full((panel.n_cases, panel.n_channels, lengths.max()), np.nan)
+    for i, (start, length) in enumerate(zip(starts, lengths, strict=True)):
+        cut[i, :, :length] = panel.values[i, :, start : start + length]
+    values = plan.convert(cut, 1).astype(np.float64)
+    sizes = np.minimum(np.round(lengths * float(ratio)).astype(int), N_TIMEPOINTS)
+    found = np.full((panel.n_cases, len(CHANNELS), sizes.max()), np.nan, np.float32)
+    for length in np.unique(lengths):
+        rows = lengths == length
+        size = int(sizes[rows][0])
+        own = _fill(values[rows, :, :length])
+        if ratio != 1:
+            up, down = ratio.numerator, ratio.denominator
+            own = resample_poly(own, up, down, axis=2, padtype="line")
+        found[rows, :, :size] = own[:, :, :size]
+    return found
+
+
+def _fill(values: Array) -> Array:
+    """Interpolate missing values; a channel without values remains missing."""
+    for case, channel in zip(*np.nonzero(np.isnan(values).any(axis=2)), strict=True):
+        series = values[case, channel]
+        known = np.flatnonzero(~np.isnan(series))
+        if len(known):
+            series[:] = np.interp(np.arange(len(series)), known, series[known])
+    return values

@@ -1,0 +1,285 @@
+"""Fit of a base to several labelled data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+
+from sktext_vq._features.extractor import Execution
+from sktext_vq._features.selection import FeatureScaler
+from sktext_vq._heads.ridge import FeatureTable, RidgeHead
+from sktext_vq._wearables.bridge import ActivityRecognizer
+from sktext_vq._wearables.harmonise import (
+    CHANNELS,
+    SAMPLING_RATE,
+    harmonise_windows,
+)
+from sktext_vq._wearables.model import ActivityClassifier, acceleration
+from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq.panel import Panel
+
+# Number of windows of a data set, spread over its classes.
+_MAX_WINDOWS = 1200
+_MAX_FEATURES = 3000
+# Windows from which the axes of the embedding space are computed.
+_MAX_SPACE_WINDOWS = 2400
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSet:
+    """Labelled windows of a public data set.
+
+    Parameters
+    ----------
+    name : str
+        Name of the data set.
+    X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+        Windows.
+    y : array-like of shape (n_cases,) of str
+        Label of each window, in words.
+    channel_names : sequence of str
+        Names of the channels, see :func:`harmonise`.
+    sampling_rate : float
+        Sampling rate in Hz.
+    subjects : array-like of shape (n_cases,), optional
+        Person of each window.
+    texts : dict, optional
+        Texts about labels, see the parameter `text` of
+        :class:`~sktext_vq.VQTextClassifier`.
+    units : str or dict, default="auto"
+        See :func:`harmonise`.
+    about : dict, optional
+        Entries for the card, such as source, licence and place on the body.
+    """
+
+    name: str
+    X: Any
+    y: ArrayLike
+    channel_names: Sequence[str]
+    sampling_rate: float
+    subjects: ArrayLike | None = None
+    texts: Mapping[str, Any] | None = None
+    units: str | Mapping[str, str] = "auto"
+    about: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Windows of several data sets.
+
+    Parameters
+    ----------
+    panel : Panel
+        Harmonised windows.
+    labels : ndarray of shape (n_cases,) of str
+        Label of each window.
+    sets : ndarray of shape (n_cases,)
+        Index of the data set of each window.
+    weight : ndarray of shape (n_cases,)
+        Weight of each window. Classes have equal weight within a data set.
+    """
+
+    panel: Panel
+    labels: NDArray[np.str_]
+    sets: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, sets: Sequence[LabelledSet], random_state: Any) -> Pool:
+        """Harmonise data sets, and draw windows of each class."""
+        generator = check_random_state(random_state)
+        series: list[NDArray[np.float32]] = []
+        labels, owner, weight = [], [], []
+        for i, each in enumerate(sets):
+            names = np.asarray(each.y).astype(str)
+            X = harmonise_windows(
+                each.X, each.channel_names, each.sampling_rate, each.units
+            )
+            if len(names) != len(X) or len(np.unique(names)) < 2:
+                raise ValueError(
+                    f"{each.name} must have a label for each of its {len(X)} windows, "
+                    f"and at least two classes; got {len(names)} labels."
+                )
+            drawn = draw_by_class(names, _MAX_WINDOWS, generator)
+            series += [_trimmed(X[j]) for j in drawn]
+            labels.append(names[drawn])
+            owner.append(np.full(len(drawn), i))
+            weight.append(balanced_weight(names[drawn]))
+        return cls(
+            _stack(series),
+            np.concatenate(labels),
+            np.concatenate(owner),
+            np.concatenate(weight),
+        )
+
+    @property
+    def lacks_rotation(self) -> NDArray[np.bool_]:
+        """Whether each window is of a data set without gyroscope."""
+        is_missing = np.isnan(self.panel.values[:, 3:])
+        return np.asarray(np.any(np.all(is_missing, axis=2), axis=1))
+
+    def take(self, rows: NDArray[np.bool_]) -> Pool:
+        """Return some of the windows."""
+        panel = self.panel.take(rows)
+        return Pool(panel, self.labels[rows], self.sets[rows], self.weight[rows])
+
+    def restrict_to_acceleration(self) -> Pool:
+        """Return the pool without angular velocity."""
+        return Pool(acceleration(self.panel), self.labels, self.sets, self.weight)
+
+
+def draw_by_class(
+    labels: NDArray[np.str_], most: int, generator: np.random.RandomState
+) -> NDArray[np.int64]:
+    """Draw at most `most` windows, the same number of each class if possible."""
+    classes = np.unique(labels)
+    own = [generator.permutation(np.flatnonzero(labels == each)) for each in classes]
+    return np.sort(np.concatenate([each[: -(-most // len(classes))] for each in own]))
+
+
+def balanced_weight(labels: NDArray[np.str_]) -> NDArray[np.float64]:
+    """Return weights with equal sums by class and mean 1 over classes.
+
+    The weight of a data set is the root of its number of classes, between equal weight
+    of data sets and equal weight of classes.
+    """
+    _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return np.asarray(np.sqrt(len(counts)) / (len(counts) * counts[index]))
+
+
+def _stack(series: Sequence[NDArray[np.float32]]) -> Panel:
+    """Return windows as a panel, in which a sensor may be missing."""
+    lengths = np.array([each.shape[1] for each in series])
+    values = np.full((len(series), len(CHANNELS), lengths.max()), np.nan, np.float32)
+    for row, each in zip(values, series, strict=True):
+        row[:, : each.shape[1]] = each
+    return Panel(values, lengths)
+
+
+def _trimmed(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a window without padding."""
+    there = ~np.isnan(window).all(axis=0)
+    return np.asarray(window[:, : np.flatnonzero(there)[-1] + 1])
+
+
+def fit_base(
+    sets: Sequence[LabelledSet],
+    card: Mapping[str, Any],
+    random_state: int,
+    max_features: int = _MAX_FEATURES,
+) -> ActivityClassifier:
+    """Fit a base; see `wearables.build_base`."""
+    if not sets:
+        raise ValueError("sets is empty. Pass at least one LabelledSet.")
+    pool = Pool.of(sets, random_state)
+    texts = {label: text for each in sets for label, text in (each.texts or {}).items()}
+    whole = pool.take(~pool.lacks_rotation)
+    if not len(whole.labels):
+        raise ValueError("None of the data sets has a gyroscope.")
+    base = fit_pool(whole, texts, random_state, max_features)
+    base.accelerometer_ = fit_pool(
+        pool.restrict_to_acceleration(), texts, random_state, max_features
+    )
+    base.card_ = {
+        **card,
+        "sets": [_describe(each, pool, i) for i, each in enumerate(sets)],
+        "classes": base.classes_.tolist(),
+    }
+    return base
+
+
+def fit_pool(
+    pool: Pool, texts: Mapping[str, Any], random_state: int, max_features: int
+) -> ActivityClassifier:
+    """Fit a classifier to pooled windows."""
+    panel, weight = pool.panel, pool.weight / pool.weight.mean()
+    model = ActivityClassifier(
+        text=dict(texts) or "auto",
+        channel_names=CHANNELS[: panel.n_channels],
+        gravity="replace",
+        sampling_rate=SAMPLING_RATE,
+        max_features=max_features,
+        random_state=random_state,
+    )
+    model.fit(panel, pool.labels, sample_weight=weight)
+    features = model.features_.transform(panel, Execution())
+    classes = np.searchsorted(model.classes_, pool.labels)
+    head, space = fit_heads(features, classes, pool, random_state)
+    model.head_, model.feature_scaler_ = head, head.scaler
+    known = model.zero_shot_
+    model.zero_shot_ = ActivityRecognizer(
+        space, known.labels, known.texts, known.prompt_forms
+    )
+    # It was fitted to features that were not centred by data set.
+    model.text_alignment_ = None
+    return model
+
+
+def fit_heads(
+    features: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    pool: Pool,
+    random_state: int,
+) -> tuple[RidgeHead, ZeroShotSpace]:
+    """Fit classifier and embedding space to features, which are standardised in place.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_cases, n_features)
+        Features of the windows of the pool.
+    classes : ndarray of shape (n_cases,)
+        Index of the class of each window.
+    pool : Pool
+        Data sets and weights of the windows.
+    random_state : int
+        Seed for the windows of the embedding space.
+    """
+    scaler = _centre(features, pool)
+    table = FeatureTable(features, classes, pool.weight / pool.weight.mean())
+    head = RidgeHead.fit(table, scaler, int(classes.max()) + 1, ())
+    space = ZeroShotSpace().fit(
+        features, classes, check_random_state(random_state), _MAX_SPACE_WINDOWS
+    )
+    space.held_out = []  # for calibration of seen and unseen classes only
+    return head, space
+
+
+def _centre(features: NDArray[np.float32], pool: Pool) -> FeatureScaler:
+    """Standardise features by data set, in place.
+
+    Returns
+    -------
+    FeatureScaler
+        Scaler of other windows: the mean over data sets, and the standard deviation
+        within data sets.
+    """
+    means, variances = [], []
+    for i in np.unique(pool.sets):
+        own = pool.sets == i
+        mean = np.average(features[own], axis=0, weights=pool.weight[own])
+        square = np.square(features[own] - mean)
+        variances.append(np.average(square, axis=0, weights=pool.weight[own]))
+        means.append(mean)
+    scale = np.sqrt(np.mean(variances, axis=0))
+    scale[scale < 1e-6] = 1.0
+    scale, one = scale.astype(np.float32), np.ones(len(scale), np.float32)
+    for i, mean in zip(np.unique(pool.sets), means, strict=True):
+        own = pool.sets == i
+        features[own] = FeatureScaler(mean.astype(np.float32), scale, one)(
+            features[own]
+        )
+    return FeatureScaler(np.mean(means, axis=0).astype(np.float32), scale, one)
+
+
+def _describe(each: LabelledSet, pool: Pool, i: int) -> dict[str, Any]:
+    """Describe a data set for the card."""
+    own = pool.labels[pool.sets == i]
+    found = {"name": each.name, **(each.about or {}), "windows": len(own)}
+    if each.subjects is not None:
+        found["people"] = len(np.unique(np.asarray(each.subjects)))
+    return {**found, "labels": np.unique(own).tolist()}

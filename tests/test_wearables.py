@@ -1,0 +1,292 @@
+"""Names of activities without training data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sktext_vq import VQTextClassifier, save, wearables
+from sktext_vq import load as load_model
+from sktext_vq.__main__ import main
+from sktext_vq.datasets import load
+from sktext_vq.recordings import read_recordings, segment
+from sktext_vq.wearables import CHANNELS, LabelledSet, build_base, harmonise, load_base
+
+GRAVITY = 9.80665
+FOLDER = Path(wearables.__file__).parent / "data"
+
+
+def windows(n_cases=6, n_timepoints=128, seed=0, turn=1.0):
+    """Return acceleration in g and angular velocity in rad/s at 50 Hz."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(0, 0.2, size=(n_cases, 6, n_timepoints))
+    X[:, 3:] *= 3 * turn
+    X[:, 1] += 1
+    return X
+
+
+@pytest.fixture(scope="module")
+def base():
+    return load_base()
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"), [("g", 1.0), ("m/s^2", GRAVITY), ("mg", 1000.0)]
+)
+def test_units_of_acceleration_follow_from_gravity(unit, size):
+    X = windows()
+    given = np.concatenate([size * X[:, :3], X[:, 3:]], axis=1)
+    found = harmonise(given, channel_names=CHANNELS, sampling_rate=50)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, X, atol=1e-5)
+    assert f"acceleration is in {unit}" in found.notes
+    assert "angular velocity is in rad/s" in found.notes
+
+
+def test_degrees_are_found_and_can_be_set():
+    X = windows()
+    given = X.copy()
+    given[:, 3:] *= 180 / np.pi
+    found = harmonise(given, channel_names=CHANNELS, sampling_rate=50)
+    np.testing.assert_allclose(found, X, atol=1e-5)
+    assert "angular velocity is in deg/s" in found.notes
+    units = {"acc": "g", "gyro": "rad/s"}
+    kept = harmonise(given, channel_names=CHANNELS, sampling_rate=50, units=units)
+    np.testing.assert_allclose(kept, given, atol=1e-4)
+
+
+def test_gravity_and_user_acceleration_are_added():
+    X = windows()
+    gravity = np.zeros_like(X[:, :3])
+    gravity[:, 1] = 1
+    names = [f"{s}.{a}" for s in ("gravity", "rotationRate") for a in "xyz"]
+    names += [f"userAcceleration.{a}" for a in "xyz"]
+    given = np.concatenate([gravity, X[:, 3:], X[:, :3] - gravity], axis=1)
+    found = harmonise(given, channel_names=names, sampling_rate=50)
+    np.testing.assert_allclose(found, X, atol=1e-6)
+    assert "gravity + userAcceleration is the acceleration" in found.notes
+
+
+def test_channels_of_other_names_and_sensors_are_found():
+    X = windows()
+    names = [
+        "hr",
+        *(f"body_acc_{a}" for a in "xyz"),
+        *(f"total_acc_{a}" for a in "xyz"),
+    ]
+    names += [f"mag_{a}" for a in "xyz"] + [f"body_gyro_{a}" for a in "xyz"]
+    noise = np.random.default_rng(1).normal(size=(6, 3, 128))
+    parts = [noise[:, :1], noise, X[:, :3], noise, X[:, 3:]]
+    given = np.concatenate(parts, axis=1)
+    found = harmonise(given, channel_names=names, sampling_rate=50)
+    np.testing.assert_allclose(found, X, atol=1e-6)
+
+
+def test_missing_gyroscope_is_nan():
+    X = windows()[:, :3]
+    found = harmonise(X, channel_names=["x", "y", "z"], sampling_rate=50)
+    assert np.isnan(found[:, 3:]).all()
+    assert (
+        "there is no gyroscope"
+        in harmonise(X, channel_names=CHANNELS[:3], sampling_rate=50).notes
+    )
+
+
+def test_windows_are_resampled_and_cut_at_the_centre():
+    time = np.arange(500) / 100
+    X = np.zeros((2, 3, 500))
+    X[:, 0] = 1 + 0.3 * np.sin(2 * np.pi * 2 * time)
+    found = harmonise(X, channel_names=CHANNELS[:3], sampling_rate=100)
+    assert found.shape == (2, 6, 128)
+    middle = (500 - 256) // 2 / 100 + np.arange(128) / 50
+    wanted = 1 + 0.3 * np.sin(2 * np.pi * 2 * middle)
+    np.testing.assert_allclose(found[0, 0, 5:-5], wanted[5:-5], atol=0.01)
+    assert "the central 2.56 s of windows of 5 s are used" in found.notes
+
+
+def test_short_windows_are_kept_and_padded():
+    X = windows()
+    found = harmonise([X[0][:, :60], X[1]], channel_names=CHANNELS, sampling_rate=50)
+    assert np.isnan(found[0, :, 60:]).all()
+    np.testing.assert_allclose(found[0, :, :60], X[0][:, :60], atol=1e-6)
+
+
+def test_the_input_is_not_changed():
+    X = windows()
+    X[0, 0, 4:9] = np.nan
+    before = X.copy()
+    found = harmonise(X, channel_names=CHANNELS, sampling_rate=50)
+    np.testing.assert_array_equal(X, before)
+    assert not np.isnan(found).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "names", "rate", "message"),
+    [
+        (1, ["a_1", "b", "c", "gyro_x", "gyro_y", "gyro_z"], 50, "No accelerometer"),
+        (1, [f"{s}_{a}" for s in ("mag", "gyro") for a in "xyz"], 50, "No accel"),
+        (57, CHANNELS, 50, "which is not gravity"),
+        (0.01, CHANNELS, 50, "which is not gravity"),
+        (1, CHANNELS, 5, "at least 8 Hz"),
+        (1, CHANNELS, np.nan, "must be a number of Hz"),
+        (1, CHANNELS[:3], 50, "3 names for 6 channels"),
+    ],
+)
+def test_data_that_are_not_of_an_accelerometer(change, names, rate, message):
+    with pytest.raises(ValueError, match=message):
+        harmonise(change * windows(), channel_names=names, sampling_rate=rate)
+
+
+def test_unknown_units():
+    for units in ("feet", {"acc": "g", "gyro": "turns"}, {"mag": "T"}):
+        with pytest.raises(ValueError, match="units must be"):
+            harmonise(windows(), channel_names=CHANNELS, sampling_rate=50, units=units)
+
+
+def test_acceleration_without_gravity_warns():
+    X = np.random.default_rng(0).normal(0, 4, size=(8, 3, 128))
+    X[:3] *= 0.02
+    with pytest.warns(UserWarning, match="without gravity"):
+        found = harmonise(X, channel_names=CHANNELS[:3], sampling_rate=50)
+    np.testing.assert_allclose(found[:, :3], X / GRAVITY, atol=1e-5)
+
+
+def test_the_packaged_base_is_small_and_has_a_card(base):
+    assert (FOLDER / "wearables.safetensors").stat().st_size < 8e6
+    assert isinstance(base, VQTextClassifier)
+    sets = {each["name"]: each for each in base.card_["sets"]}
+    assert sets["MotionSense"]["licence"] == "MIT"
+    assert sets["WISDM-2019-watch"]["licence"] == "CC BY 4.0"
+    assert all(each["people"] > 5 and each["place"] for each in sets.values())
+    assert base.card_["limits"]
+    attribution = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert all(name.split("-")[0] in attribution for name in sets)
+
+
+def test_names_of_a_watch_at_10_hz(base):
+    data = load("BasicMotions")
+    X = harmonise(
+        data.X_test,
+        channel_names=data.channel_names,
+        sampling_rate=data.sampling_rate,
+        units="m/s^2",
+    )
+    moving = np.isin(data.y_test, ["running", "walking", "standing"])
+    names = ["a person runs", "standing still", "taking a walk"]
+    truth = {"running": names[0], "standing": names[1], "walking": names[2]}
+    found = base.predict_zero_shot(X[moving], names)
+    wanted = np.array([truth[label] for label in data.y_test[moving]])
+    assert (found == wanted).mean() > 0.6
+    proba = base.predict_proba_zero_shot(X[moving], names)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+
+
+def test_windows_without_gyroscope_use_another_classifier(base):
+    X = harmonise(windows(), channel_names=CHANNELS, sampling_rate=50)
+    names = ["walking", "sitting"]
+    with_it = base.predict_proba_zero_shot(X, names)
+    lost = np.array(X)
+    lost[:, 3:] = np.nan
+    without = base.predict_proba_zero_shot(lost, names)
+    lost[:, 3:] = 0.5
+    constant = base.predict_proba_zero_shot(lost, names)
+    assert np.abs(with_it - without).max() > 0.01
+    np.testing.assert_allclose(without, constant)
+    assert base.predict(lost).shape == (6,)
+    assert set(base.predict(X)) <= set(base.classes_)
+    assert list(base.explain_zero_shot(lost, names)["label"]) == [
+        names[i] for i in without.argmax(axis=1)
+    ]
+    assert len(base.search(lost, "jumping")) == 6
+
+
+def test_scores_do_not_depend_on_other_windows(base):
+    X = harmonise(windows(), channel_names=CHANNELS, sampling_rate=50)
+    names = ["walking", "sitting", "cycling"]
+    every = base.predict_proba_zero_shot(X, names)
+    one = base.predict_proba_zero_shot(X[2:3], names)
+    np.testing.assert_allclose(every[2:3], one, atol=1e-6)
+
+
+def recording():
+    """Return windows of a phone, first sitting, then jogging, in m/s^2."""
+    with np.load(Path(__file__).parent / "data" / "motionsense.npz") as file:
+        X, y = file["X"].astype(np.float64), file["y"]
+    values = np.concatenate([*X[y == "sitting"][:6], *X[y == "jogging"][:6]], axis=1)
+    values[:3] *= GRAVITY
+    table = pd.DataFrame(values.T, columns=CHANNELS)
+    steps = pd.to_timedelta(np.arange(len(table)) / 50, unit="s")
+    return table.assign(time=pd.Timestamp("2026-01-01") + steps)
+
+
+@pytest.mark.parametrize("sensors", [6, 3])
+def test_recordings_are_segmented_by_names(base, sensors):
+    table = recording()[[*CHANNELS[:sensors], "time"]]
+    found = harmonise(read_recordings(table))
+    assert found.channel_names == CHANNELS
+    assert "acceleration is in m/s^2" in found.notes
+    segments = segment(base, found, candidate_labels=["sitting still", "running"])
+    assert segments["label"].iloc[0] == "sitting still"
+    assert segments["label"].iloc[-1] == "running"
+
+
+def test_the_command_writes_segments(tmp_path):
+    source, target = tmp_path / "day.csv", tmp_path / "segments.csv"
+    recording().to_csv(source, index=False)
+    names = "sitting, running"
+    arguments = [str(source), "--names", names, "--output", str(target), "--quiet"]
+    assert main(["label", *arguments]) == 0
+    table = pd.read_csv(target)
+    assert [*table.columns[:5]] == [
+        *("recording", "start", "end", "label", "probability")
+    ]
+    assert set(table["label"].dropna()) == {"sitting", "running"}
+    assert main(["label", str(source), "--names", "sitting", "--quiet"]) == 1
+
+
+def test_a_base_from_own_data_sets(tmp_path):
+    y = np.array(["walking", "sitting"] * 8)
+    still = (y == "sitting")[:, None, None]
+    sets = []
+    for seed in (0, 1):
+        X = windows(16, seed=seed)
+        X = np.where(still, X.mean(axis=2, keepdims=True) + 0.02 * X, X)
+        sets.append(
+            LabelledSet(f"set {seed}", X, y, CHANNELS, 50, about={"place": "a"})
+        )
+    path = build_base(sets, tmp_path / "base.safetensors", card={"limits": ["few"]})
+    again = build_base(sets, tmp_path / "again.safetensors", card={"limits": ["few"]})
+    assert path.read_bytes() == again.read_bytes()
+    base = load_base(path)
+    assert base.card_["limits"] == ["few"]
+    assert base.card_["sets"][1]["windows"] == 16
+    found = base.predict_zero_shot(sets[0].X, ["sitting still", "going for a walk"])
+    assert ((found == "sitting still") == still[:, 0, 0]).mean() > 0.8
+    for without in (sets[0].X[:, :3], sets[0].X):
+        X = np.full_like(sets[0].X, np.nan)
+        X[:, : without.shape[1]] = without
+        saved = load_model(save(base, tmp_path / "copy.safetensors"))
+        np.testing.assert_array_equal(base.predict_proba(X), saved.predict_proba(X))
+
+
+def test_other_files_are_not_a_base(tmp_path):
+    X = np.random.default_rng(0).normal(size=(8, 1, 40)).cumsum(axis=2)
+    model = VQTextClassifier(text=None, random_state=0).fit(X, ["a", "b"] * 4)
+    with pytest.raises(ValueError, match="not from build_base"):
+        load_base(save(model, tmp_path / "model.safetensors"))
+    with pytest.raises(FileNotFoundError):
+        load_base(tmp_path / "none.safetensors")
+    damaged = tmp_path / "damaged.safetensors"
+    shutil.copy(FOLDER / "wearables.safetensors", damaged)
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="damaged"):
+        load_base(damaged)
+
+
+def test_no_data_sets():
+    with pytest.raises(ValueError, match="sets is empty"):
+        build_base([], "base.safetensors")
