@@ -75,7 +75,7 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 		minirocket-calibrated
 	PYTHONPATH=. .venv-aeon/bin/python -m benchmarks run suite-aeon --sets small --seeds 0
 	for name in choices training crossmodal ablation zero_shot search faithfulness naming shift drift \
-		gaps pretrain cost memory export cluster; do \
+		gaps pretrain segment groups regression wearables cost memory export cluster; do \
 		$(BIN)/python -m benchmarks run $$name || exit; \
 	done
 	$(BIN)/python -m benchmarks report

@@ -18,7 +18,7 @@ DOCS = Path(__file__).parent
 GENERATED = DOCS / "generated"
 COMMANDS = (
     *("", "demo", "fit", "predict", "segment", "search", "report", "zero-shot"),
-    "export",
+    *("export", "label"),
 )
 
 project = "sktext_vq"
