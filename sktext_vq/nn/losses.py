@@ -1,7 +1,7 @@
 """Losses of the network. Each loss has a weight in training; 0 disables the loss.
 
 Default losses are defined in this module; losses that are off by default are defined in
-:mod:`sktext_vq.nn.auxiliary`, beside the modules that use them.
+``sktext_vq.nn.auxiliary``, beside the modules that use them.
 
 =============  ==========================================================
 class          Cross-entropy of the sensor-only head, weighted by class.

@@ -50,7 +50,7 @@ class DualBranchModel(nn.Module):
         Names of the losses to compute. Modules that only other losses need are not
         built.
     options : mapping, optional
-        Arguments of modules in :mod:`sktext_vq.nn.auxiliary`, by name of the module.
+        Arguments of modules in ``sktext_vq.nn.auxiliary``, by name of the module.
     generator : torch.Generator or None
         Source of initial weights. If None, weights have only names and shapes, and no
         memory.
