@@ -12,6 +12,7 @@ import pytest
 from sktext_vq import VQTextClassifier, save, wearables
 from sktext_vq import load as load_model
 from sktext_vq.__main__ import main
+from sktext_vq._formats.estimators import from_state
 from sktext_vq.datasets import load
 from sktext_vq.recordings import read_recordings, segment
 from sktext_vq.wearables import CHANNELS, LabelledSet, build_base, harmonise, load_base
@@ -290,3 +291,9 @@ def test_other_files_are_not_a_base(tmp_path):
 def test_no_data_sets():
     with pytest.raises(ValueError, match="sets is empty"):
         build_base([], "base.safetensors")
+
+
+@pytest.mark.parametrize("state", [None, {}, {"card": []}, {"card": {}}])
+def test_incomplete_states_of_a_base_are_errors(state):
+    with pytest.raises(ValueError, match="the base has no"):
+        from_state("ActivityClassifier", state)

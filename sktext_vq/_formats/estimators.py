@@ -121,6 +121,8 @@ def _read_activity_classifier(state: Any) -> ActivityClassifier:
     """Read a base, with its classifier of acceleration."""
     if not isinstance(state, dict) or not isinstance(state.get("card"), dict):
         raise ValueError("the base has no card")
+    if "accelerometer" not in state:
+        raise ValueError("the base has no entry 'accelerometer'")
     state = dict(state)
     part, card = state.pop("accelerometer"), state.pop("card")
     estimator: ActivityClassifier = _read_estimator(ActivityClassifier, state)
