@@ -359,7 +359,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, got {text!r}.")
-        series, alignment = self._embed_series(self.check_X(X)), self.text_alignment_
+        alignment = self.text_alignment_
+        series = self._embed_series(self.check_X(X), alignment)
         return self.zero_shot_.search(series, text, self._encoder(), alignment)
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
@@ -387,7 +388,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             return self.zero_shot_.caption(self.predict_proba(X))
         panel = self.check_X(X)
         self.zero_shot_.read(texts, "texts")
-        series, alignment = self._embed_series(panel), self.text_alignment_
+        alignment = self.text_alignment_
+        series = self._embed_series(panel, alignment)
         return self.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
@@ -430,10 +432,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         candidates = self.zero_shot_.read(candidate_labels)
         return self.zero_shot_.describe(candidates, self._encoder())
 
-    def _embed_series(self, panel: Panel) -> EmbeddedSeries:
-        alignment, execution = self.text_alignment_, self._execution()
+    def _embed_series(self, panel: Panel, alignment: Any = None) -> EmbeddedSeries:
         return self.zero_shot_.embed_series(
-            panel, self.features_, self.head_, execution, alignment
+            panel, self.features_, self.head_, self._execution(), alignment
         )
 
     def _embed(

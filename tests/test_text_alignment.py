@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 from sktext_vq import VQTextClassifier, VQTextTransformer, load, save
 from sktext_vq._training.texts import ChosenTexts
@@ -192,7 +193,7 @@ def test_cosines_are_those_of_a_canonical_correlation_analysis():
     shares = np.full((60, 4), 0.25)
     chosen = ChosenTexts([], np.zeros(0, np.intp), texts)
     alignment = align_texts(features, shares, chosen, None, encoder)
-    components = features @ alignment.coef + alignment.intercept
+    components = alignment.predict(torch.from_numpy(features))
     distinct = sorted(set(texts))
     found = alignment.similarity(components, distinct, encoder)
 
@@ -225,7 +226,7 @@ def test_many_different_texts_are_bounded():
         features, np.full((1500, 4), 0.25), chosen, None, TextEncoder("hashing")
     )
     assert len(alignment.cases.texts) == 1000
-    assert alignment.coef.shape[1] <= 64
+    assert alignment.cases.coef.shape[1] <= 64
 
 
 def test_equal_texts_align_nothing():

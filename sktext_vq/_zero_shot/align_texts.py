@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -74,6 +75,7 @@ def align_texts(
     mean = features.mean(axis=0, dtype=np.float64)
     centred = features - mean.astype(np.float32)
     parts: list[AlignedTexts | None] = []
+    complete: _Gram | None = None  # of all cases, which both kinds of texts may need
     for each, known in zip(kinds, (class_coef, None), strict=True):
         if each is None:
             parts.append(None)
@@ -81,14 +83,21 @@ def align_texts(
         own_texts, cases, shares = each
         deviations = shares - shares.mean(axis=0)
         own = centred if len(cases) == len(centred) else centred[cases]
-        if known is None and each is not kinds[0]:
-            coef, loadings = _regress(own, deviations)
+        if known is not None:
+            coef, loadings = known.astype(np.float32), _class_shares(texts.owner)
         else:
-            loadings = _class_shares(texts.owner)
-            assert classes is not None
-            if known is None:
-                known = _ridge(own, np.eye(len(loadings))[classes])
-            coef = known.astype(np.float32)
+            if own is centred:
+                gram = complete = complete or _Gram.of(centred)
+            else:
+                gram = _Gram.of(own)
+            if each is kinds[1]:
+                coef, loadings = _regress(own, gram, deviations)
+            else:
+                assert classes is not None
+                loadings = _class_shares(texts.owner)
+                indicators = np.eye(len(loadings))[classes]
+                dual = gram.solve(indicators - indicators.mean(axis=0))
+                coef = own.T @ dual.astype(np.float32)
         usage = shares_of_codes[cases] - shares_of_codes[cases].mean(axis=0)
         parts.append(
             AlignedTexts(
@@ -109,22 +118,26 @@ def _covariance(left: Array, right: Array) -> NDArray[np.float32]:
     return np.asarray(left.T @ right / len(left), np.float32)
 
 
-def _ridge(features: NDArray[np.float32], targets: Array) -> NDArray[np.float32]:
-    """Return coefficients of a ridge regression with the penalty of `_regress`."""
-    _, factor = _penalised_gram(features)
-    dual = cho_solve(factor, targets - targets.mean(axis=0))
-    return np.asarray(features.T @ dual.astype(np.float32))
+@dataclass(frozen=True, eq=False)
+class _Gram:
+    """Products of the centred features of cases, and their factor with the penalty."""
 
+    products: Array
+    factor: Any
 
-def _penalised_gram(features: NDArray[np.float32]) -> tuple[Array, Any]:
-    """Return products of centred features, and a factor of these plus the penalty."""
-    gram = (features @ features.T).astype(np.float64)
-    penalty = _PENALTY * max(np.trace(gram) / len(gram), 1e-12)
-    return gram, cho_factor(gram + penalty * np.eye(len(gram)))
+    @classmethod
+    def of(cls, features: NDArray[np.float32]) -> _Gram:
+        products = (features @ features.T).astype(np.float64)
+        penalty = _PENALTY * max(np.trace(products) / len(products), 1e-12)
+        return cls(products, cho_factor(products + penalty * np.eye(len(products))))
+
+    def solve(self, targets: Array) -> Array:
+        """Return the dual coefficients of a ridge regression to centred targets."""
+        return np.asarray(cho_solve(self.factor, targets))
 
 
 def _regress(
-    features: NDArray[np.float32], deviations: Array
+    features: NDArray[np.float32], gram: _Gram, deviations: Array
 ) -> tuple[NDArray[np.float32], Array]:
     """Return coefficients and loadings of a reduced-rank regression.
 
@@ -132,18 +145,19 @@ def _regress(
     ----------
     features : ndarray of shape (n_cases, n_features)
         Features, less their mean.
+    gram : _Gram
+        Products of these features.
     deviations : ndarray of shape (n_cases, n_texts)
         Shares of texts, less their mean.
     """
-    gram, factor = _penalised_gram(features)
     left, size, right = np.linalg.svd(deviations, full_matrices=False)
     kept = size > 1e-9 * max(size[0], 1e-300)
     left, size, right = left[:, kept], size[kept], right[kept]
     # Whitened with shrinkage, so that components are those predicted best.
     spread = np.sqrt(size**2 + SHRINKAGE * (size**2).mean())
     white = left * (size / spread)
-    dual = cho_solve(factor, white)
-    predictability = white.T @ gram @ dual
+    dual = gram.solve(white)
+    predictability = white.T @ gram.products @ dual
     _, axes = np.linalg.eigh((predictability + predictability.T) / 2)
     axes = axes[:, : -_MAX_COMPONENTS - 1 : -1]
     coef = features.T @ (dual @ axes).astype(np.float32)

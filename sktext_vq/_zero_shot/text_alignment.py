@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -190,23 +191,12 @@ class TextAlignment:
         return cls(parts[0], parts[1], state["mean_usage"])
 
     def __getstate__(self) -> State:
-        return {**self.__dict__, "_spaces": {}}
-
-    @property
-    def coef(self) -> NDArray[np.float32]:
-        """Coefficients of the components of both kinds, side by side."""
-        return np.concatenate([each.coef for each in self._kinds], axis=1)
-
-    @property
-    def intercept(self) -> NDArray[np.float64]:
-        """Intercepts of the components of both kinds."""
-        return np.concatenate([each.intercept for each in self._kinds])
+        return {**fields_of(self), "_spaces": {}}
 
     def predict(self, scaled: torch.Tensor) -> NDArray[np.float64]:
         """Return the components of series from scaled features."""
-        # In double precision, in which results hardly depend on the number of rows.
-        coef = torch.from_numpy(self.coef).double()
-        return (scaled.double() @ coef).numpy() + self.intercept
+        coef, intercept = self._regression
+        return (scaled.double() @ coef).numpy() + intercept
 
     def similarity(
         self, components: Array, texts: Sequence[str], encoder: TextEncoder
@@ -262,6 +252,16 @@ class TextAlignment:
         # Extrapolated shares may be negative.
         found = np.maximum(found, 1e-3 * self.mean_usage)
         return np.asarray(found / found.sum(axis=1, keepdims=True))
+
+    @cached_property
+    def _regression(self) -> tuple[torch.Tensor, NDArray[np.float64]]:
+        """Coefficients and intercepts of both kinds, side by side.
+
+        In double precision, results hardly depend on the number of rows.
+        """
+        coef = np.concatenate([each.coef for each in self._kinds], axis=1)
+        intercept = np.concatenate([each.intercept for each in self._kinds])
+        return torch.from_numpy(coef).double(), intercept
 
     @property
     def shown(self) -> list[str]:
