@@ -95,17 +95,21 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
             starts, found = _starts(own, stretch, length, step, float(options.purity))
             if not len(starts):
                 continue
+            missing = np.stack(
+                [
+                    _count_in_windows(np.isnan(series), starts, length) == length
+                    for series in stretch.values
+                ]
+            )
+            is_empty = missing.any(axis=0)
+            empty += np.append(missing.sum(axis=1), is_empty.sum())
+            starts, found = starts[~is_empty], found[~is_empty]
             view = np.lib.stride_tricks.sliding_window_view(
                 stretch.values, length, axis=1
             )
-            part = view[:, starts].transpose(1, 0, 2)
-            missing = np.asarray(np.isnan(part).all(axis=2))
-            is_empty = missing.any(axis=1)
-            empty += np.append(missing.sum(axis=0), is_empty.sum())
-            kept = np.flatnonzero(~is_empty)
-            parts.append(part[kept])
-            labels.append(found[kept])
-            begin = stretch.times(starts[kept], offsets, rate)
+            parts.append(view[:, starts].transpose(1, 0, 2))
+            labels.append(found)
+            begin = stretch.times(starts, offsets, rate)
             rows.append((i, begin, begin + length / rate))
     n_windows = sum(map(len, parts))
     if not n_windows and not empty.any():
