@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,31 @@ def spread(mean: float, deviation: float = np.nan, digits: int = 3) -> str:
 def spread_of(values: pd.Series, digits: int = 3) -> str:
     """Write the mean ± standard deviation of values."""
     return spread(values.mean(), values.std(), digits)
+
+
+def measures(
+    parts: Mapping[tuple[str, ...], pd.DataFrame],
+    titles: Mapping[str, str],
+    digits: Mapping[str, int],
+) -> str:
+    """Write a row per measure and a column per part, with the number of seeds.
+
+    Parameters
+    ----------
+    parts : mapping
+        Results of each part, a row per seed.
+    titles : mapping
+        Title of each measure.
+    digits : mapping
+        Number of decimals, by default 3.
+    """
+    rows: list[list[Any]] = [["seeds", *map(len, parts.values())]]
+    for column, title in titles.items():
+        cells = [
+            spread_of(own[column], digits.get(column, 3)) for own in parts.values()
+        ]
+        rows.append([title, *cells])
+    return markdown(["", *map(", ".join, parts)], rows)
 
 
 def spreads(groups: Any) -> pd.DataFrame:

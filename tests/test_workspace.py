@@ -416,16 +416,10 @@ def test_a_pickle_says_the_same(trained, basic_motions):
     )
 
 
-@pytest.fixture(params=[1, 3])
-def threads(request):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
-
-
+@pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("weights", [None, ALL], ids=["default", "all"])
-def test_the_same_seed_gives_the_same(har_like, weights, threads):
+def test_the_same_seed_gives_the_same(har_like, weights, n_threads):
+    torch.set_num_threads(n_threads)
     X, y = har_like
     first = small(max_epochs=2, loss_weights=weights).fit(X, y)
     torch.rand(3)  # whatever the state of others

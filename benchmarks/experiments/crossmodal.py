@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from benchmarks.internals import class_scores_of_text, explained
 from benchmarks.memory import peak_mib
 from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames
-from benchmarks.tables import markdown, spread_of
+from benchmarks.tables import measures
 
 _RETRIEVED, _AT = 800, 10
 _REBUILT = 500
@@ -73,14 +72,7 @@ _SHOWN = {
 def table(frames: Frames) -> str:
     """Write what series and texts share, a column per variant."""
     parts = dict(list(frames["crossmodal"].groupby(["set", "variant"], sort=False)))
-    digits = {"fit_seconds": 0, "peak_gib": 2}
-    rows: list[list[Any]] = [["seeds", *map(len, parts.values())]]
-    for column, title in _SHOWN.items():
-        cells = [
-            spread_of(own[column], digits.get(column, 3)) for own in parts.values()
-        ]
-        rows.append([title, *cells])
-    return markdown(["", *map(", ".join, parts)], rows)
+    return measures(parts, _SHOWN, {"fit_seconds": 0, "peak_gib": 2})
 
 
 EXPERIMENT = Experiment(

@@ -13,7 +13,7 @@ from benchmarks.data import about, load_split
 from benchmarks.estimators import classifier
 from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames
-from benchmarks.tables import markdown, spread_of
+from benchmarks.tables import measures
 
 _RETRIEVED, _AT = 800, 10
 # Sentences with other words than the prompts of the bank.
@@ -97,17 +97,7 @@ _SHOWN = {
 def table(frames: Frames) -> str:
     """Write one block of columns per set, with a column per variant."""
     parts = dict(list(frames["training"].groupby(["set", "variant"], sort=False)))
-    digits = {"epochs": 0, "fit_seconds": 1}
-    rows: list[list[Any]] = [["seeds", *map(len, parts.values())]]
-    for column, title in _SHOWN.items():
-        cells = [
-            ""
-            if own[column].isna().all()
-            else spread_of(own[column], digits.get(column, 3))
-            for own in parts.values()
-        ]
-        rows.append([title, *cells])
-    return markdown(["", *map(", ".join, parts)], rows)
+    return measures(parts, _SHOWN, {"epochs": 0, "fit_seconds": 1})
 
 
 EXPERIMENT = Experiment(

@@ -27,15 +27,21 @@ from sktext_vq.recordings import (
 
 
 def open_model(options: argparse.Namespace) -> VQTextClassifier:
-    if options.output is not None:  # before the work
-        check_output(options.output, options)
-        if options.command not in ("report", "export") and not options.json:
-            check_ending(options.output)
+    check_results(options)  # before the work
     model = load(options.model)
     if not isinstance(model, VQTextClassifier):
         raise ValueError(f"{options.model} is a transformer, not a classifier.")
     model.verbose = choose_verbosity(options)
     return model
+
+
+def check_results(options: argparse.Namespace) -> None:
+    """Check that results can be written to the file of ``--output``, if given."""
+    if options.output is None:
+        return
+    check_output(options.output, options)
+    if options.command not in ("report", "export") and not options.json:
+        check_ending(options.output)
 
 
 def open_model_and_data(

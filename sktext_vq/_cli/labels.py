@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from sktext_vq import wearables
-from sktext_vq._cli.inputs import check_output, list_files, read_continuous, window_of
+from sktext_vq._cli.inputs import check_results, list_files, read_continuous, window_of
 from sktext_vq._cli.outputs import print_note, show_tables
-from sktext_vq._io.read import check_ending
 from sktext_vq.recordings import segment
 
 
@@ -21,10 +20,7 @@ def label_recordings(options: argparse.Namespace) -> None:
         raise ValueError(
             f"--names must be at least two names, separated by commas: {options.names}"
         )
-    if options.output is not None:
-        check_output(options.output, options)
-        if not options.json:
-            check_ending(options.output)
+    check_results(options)
     length, step, seconds = window_of(options)
     base = wearables.load_base(options.base)
 

@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sktext_vq._io.ordering import sort_parts
-from sktext_vq._io.stretches import estimate_rate, interpolate
-
-_GAP = 5.0  # steps beyond this multiple of the usual step are not interpolated
+from sktext_vq._io.stretches import GAP, estimate_rate, interpolate
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +125,7 @@ def _at_times(times: NDArray[Any], other: Rows) -> NDArray[np.float64]:
     # The first and last value hold for a step, since sensors start one after another.
     around = np.r_[offsets[0] - usual, offsets, offsets[-1] + usual]
     values = np.pad(other.values.T, ((0, 0), (1, 1)), mode="edge")
-    return np.asarray(interpolate(grid, around, values, _GAP * usual).T, np.float64)
+    return np.asarray(interpolate(grid, around, values, GAP * usual).T, np.float64)
 
 
 def join_sensors(sensors: list[Rows | None], n_channels: int) -> Rows:

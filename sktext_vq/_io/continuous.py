@@ -26,6 +26,7 @@ from sktext_vq._io.forms import (
 from sktext_vq._io.joining import concatenate, with_metadata
 from sktext_vq._io.ordering import drop_repeated, number_recordings, sort_rows
 from sktext_vq._io.recordings import Recordings
+from sktext_vq._io.search import number_key
 from sktext_vq._io.table import (
     CHANNEL,
     RECORDING,
@@ -207,7 +208,7 @@ class _Reader:
     def read_folder(self, folder: Path, pattern: str | None) -> Recordings:
         """Read all tables in a folder and its subfolders."""
         paths = sorted(
-            (path for path in folder.rglob("*") if _is_table(path)), key=_natural_key
+            (path for path in folder.rglob("*") if _is_table(path)), key=number_key
         )
         found = [(path, path.relative_to(folder).as_posix()) for path in paths]
         if not found:
@@ -374,12 +375,6 @@ def _is_table(path: Path) -> bool:
     is_hidden = name.startswith((".", "_"))
     endings = (".csv", ".tsv", ".txt", ".parquet")
     return path.is_file() and not is_hidden and name.endswith(endings)
-
-
-def _natural_key(path: Path) -> list[Any]:
-    """Return a key that sorts numbers in names by value."""
-    parts = re.split(r"(\d+)", path.as_posix())
-    return [int(part) if part.isdecimal() else part for part in parts]
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

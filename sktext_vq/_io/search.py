@@ -38,7 +38,7 @@ def find_layouts(folder: Path) -> dict[str, list[Path]]:
     for name, paths in found.items():
         root = paths[0].parents[FILES[name][1]]
         own = [path for path in paths if path.parents[FILES[name][1]] == root]
-        found[name] = sorted(own, key=_number_key)
+        found[name] = sorted(own, key=number_key)
     return found
 
 
@@ -54,7 +54,7 @@ def _walk(folder: Path) -> Iterator[Path]:
         yield from (Path(parent, each) for each in sorted(files) if each[0] != ".")
 
 
-def _number_key(path: Path) -> list[Any]:
+def number_key(path: Path) -> list[Any]:
     """Return a key that sorts numbers in names by value."""
     parts = re.split(r"(\d+)", path.as_posix())
     return [int(part) if i % 2 else part for i, part in enumerate(parts)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 # Steps longer than this multiple of the usual step are gaps by default.
-_GAP = 5.0
+GAP = 5.0
 # Sampling is regular if this share of steps has at most this relative deviation.
 _REGULAR, _JITTER = 0.9, 0.1
 # Steps up to this multiple of the median contain no missing row.
@@ -136,7 +136,7 @@ def cut_stretches(
         In order of time.
     """
     own_rate = estimate_rate(offsets) if len(offsets) > 1 else rate
-    longest = _GAP / own_rate if max_gap is None else max_gap
+    longest = GAP / own_rate if max_gap is None else max_gap
     steps = np.diff(offsets)
     breaks = np.flatnonzero(steps > longest) + 1
     for first, last in zip(np.r_[0, breaks], np.r_[breaks, len(offsets)], strict=True):

@@ -211,7 +211,9 @@ class _Segmenter:
         reached = 0.0
         end = float(self.offsets[-1]) + 1 / own_rate
         for number, stretch in enumerate(stretches):
-            times = _times(stretch, offsets, self.rate)
+            times = stretch.times(
+                np.arange(stretch.values.shape[1]), offsets, self.rate
+            )
             following = end
             if number + 1 < len(stretches):
                 following = stretches[number + 1].start
@@ -357,16 +359,6 @@ class _Segmenter:
             offsets = np.array(columns[name], np.float64)
             columns[name] = to_own_time(self.recordings, self.i, offsets)
         return pd.DataFrame(columns)[list(COLUMNS)]
-
-
-def _times(
-    stretch: Stretch, offsets: NDArray[np.float64], rate: float
-) -> NDArray[np.float64]:
-    """Return the times of the timepoints of a stretch, in seconds."""
-    n_timepoints = stretch.values.shape[1]
-    if stretch.rows is None:
-        return offsets[stretch.first_row : stretch.first_row + n_timepoints]
-    return stretch.start + np.arange(n_timepoints) / rate
 
 
 def _no_windows(recordings: Recordings, length: int) -> str:
