@@ -25,7 +25,7 @@ from sktext_vq._training.network import Network
 from sktext_vq._training.settings import FitSettings, as_text_encoder
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq._utils.docs import fill_docs
-from sktext_vq._zero_shot.text_alignment import TextAlignment
+from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
 
@@ -106,14 +106,9 @@ class BaseVQText(BaseEstimator):
                 f"init has {n_codes} codes, but n_codes={self.n_codes}. The numbers "
                 f"must be equal. Set n_codes={n_codes}."
             )
-        network, statistics = init.network_, init.code_statistics_
-        return WarmStart(
-            init.features_.tokenizer,
-            None if network is None else network.model,
-            init.features_.channels,
-            None if statistics is None else statistics.labels,
-            init._encoder(),
-        )
+        network = init.network_
+        modules = {} if network is None else network.modules
+        return WarmStart(init.features_.tokenizer.codebook, modules)
 
     def _open_checkpoint(self, data: TrainingData, path: Any) -> TrainingData:
         """Return data with the checkpoint of this fit."""
@@ -129,6 +124,7 @@ class BaseVQText(BaseEstimator):
         spec: InputSpec,
         data: TrainingData,
         fitted: FeatureFit,
+        network: Network | None,
         alignment: TextAlignment | None,
     ) -> None:
         """Set the fitted attributes shared by transformer and classifier."""
@@ -142,8 +138,7 @@ class BaseVQText(BaseEstimator):
         )
         names, sensors = list(data.channel_names), dict(data.sensors)
         self.restore(
-            spec, names, sensors, fitted.extractor, fitted.network, statistics,
-            alignment,
+            spec, names, sensors, fitted.extractor, network, statistics, alignment,
         )  # fmt: skip
 
     def restore(
@@ -215,7 +210,7 @@ class BaseVQText(BaseEstimator):
         check_is_fitted(self)
         if self.network_ is None:
             return "closed form"
-        return "trained" if self.network_.prompts is None else "trained with text"
+        return "trained" if self.text_alignment_ is None else "trained with text"
 
     @property
     def history_(self) -> list[dict[str, float]]:
@@ -233,8 +228,6 @@ class BaseVQText(BaseEstimator):
     def prompts_(self) -> list[str] | None:
         """Texts that the model was fitted with; for prompts, the first by class."""
         check_is_fitted(self)
-        if self.network_ is not None and self.network_.prompts is not None:
-            return self.network_.prompts
         return None if self.text_alignment_ is None else self.text_alignment_.shown
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
@@ -377,9 +370,7 @@ class BaseVQText(BaseEstimator):
         [[raises_texts]]
         """
         check_is_fitted(self)
-        return alignment.transform_text(
-            texts, self.network_, self.text_alignment_, self._encoder()
-        )
+        return alignment.transform_text(texts, self.text_alignment_, self._encoder())
 
     def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
         """Compare series with texts in the joint embedding space.
@@ -397,20 +388,14 @@ class BaseVQText(BaseEstimator):
         [[raises_texts]]
             Also if X is not a panel with the channels of the training series.
         """
-        panel, encoder, execution = self.check_X(X), self._encoder(), self._execution()
-        network = self.network_
-        if network is not None and alignment.has_trained_text(network):
-            return alignment.similarity(
-                panel, texts, self.features_, network, encoder, execution
-            )
-        return alignment.aligned_similarity(
-            panel,
+        return alignment.similarity(
+            self.check_X(X),
             texts,
             self.features_,
             self.feature_scaler_,
             self.text_alignment_,
-            encoder,
-            execution,
+            self._encoder(),
+            self._execution(),
         )
 
     def reconstruct_text(self, X: Any) -> NDArray[np.float64]:
@@ -436,7 +421,9 @@ class BaseVQText(BaseEstimator):
             If the estimator was trained without the loss ``"digits"``, or X is not a
             panel with the channels of the training series.
         """
-        return alignment.reconstruct_text(self.check_X(X), self.network_)
+        digits = None if self.network_ is None else self.network_.digits
+        codebook = self.features_.tokenizer.codebook
+        return alignment.reconstruct_text(self.check_X(X), digits, codebook)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

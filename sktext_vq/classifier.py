@@ -22,9 +22,9 @@ from sktext_vq._interpret.contributions import Explainer
 from sktext_vq._interpret.importances import LinearModel, PermutationScores, list_rows
 from sktext_vq._training.data import check_classes
 from sktext_vq._training.fit import fit_features
+from sktext_vq._training.network import ClosedForm
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
-from sktext_vq._zero_shot.align_texts import align_texts
 from sktext_vq._zero_shot.candidates import CandidateTexts
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
 from sktext_vq.panel import Panel
@@ -165,18 +165,12 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             zero_shot = ZeroShotRecognizer.fit(
                 table, labels, self.text, self.prompt_forms, self.random_state
             )
-            cases = fitted.sample.cases
-            alignment = align_texts(
-                table.values[cases],
-                fitted.sample.shares,
-                fitted.texts,
-                table.classes[cases],
-                settings.text_encoder,
-                head.coef / 2,  # targets are -1 and 1
-            )
-        self._store(spec, data, fitted, alignment)
+            closed = ClosedForm(head, fitted.align(table.values, head))
+            trained, network = fitted.train(scaler, table.values, closed)
+        assert trained.head is not None
+        self._store(spec, data, fitted, network, trained.alignment)
         self.classes_ = labels
-        self.head_ = head
+        self.head_ = trained.head
         self.feature_scaler_ = scaler
         self.zero_shot_ = zero_shot
         return self
@@ -351,8 +345,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             A row per series, the highest score first, with ``case`` and ``score``. The
             score is the probability of the training class with this name. For any
             other text, it is the mean of two cosines of series and text, in the space
-            of zero-shot prediction and in the space of :meth:`similarity` without a
-            network.
+            of zero-shot prediction and in the space of :meth:`similarity`.
 
         [[raises_zero_shot]]
         """
@@ -375,8 +368,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str objects
-            Sentence with the highest cosine, as in :meth:`similarity` without a
-            network. By default, the
+            Sentence with the highest cosine, as in :meth:`similarity`. By default, the
             training class and, on scales such as strength or rhythm, the attribute with
             probability above 0.5 each. The probability of an attribute is the sum over
             the classes that have the attribute.

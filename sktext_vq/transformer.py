@@ -15,9 +15,9 @@ from sktext_vq._features.cluster import map_parts
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._training.fit import fit_features
+from sktext_vq._training.network import ClosedForm
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
-from sktext_vq._zero_shot.align_texts import align_texts
 from sktext_vq.panel import Panel, rows_of_cases
 
 __all__ = ["VQTextTransformer"]
@@ -156,18 +156,14 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         scaler = FeatureScaler(
             mean[selected], scale[selected], selection.weight * factor
         )
-        alignment = None
-        if fitted.text_features is not None:
-            scaler.scale_in_place(fitted.text_features)
-            classes = None if data.classes is None else fitted.sample.classes
-            alignment = align_texts(
-                fitted.text_features,
-                fitted.sample.shares,
-                fitted.texts,
-                classes,
-                settings.text_encoder,
-            )
-        self._store(spec, data, fitted, alignment)
+        network, trained = fitted.network, ClosedForm(None, None)
+        values = fitted.sample_values
+        if values is not None:
+            scaler.scale_in_place(values)
+            with torch_defaults():
+                closed = ClosedForm(None, fitted.align(values))
+                trained, network = fitted.train(scaler, values, closed)
+        self._store(spec, data, fitted, network, trained.alignment)
         self.feature_scaler_ = scaler
         return self
 

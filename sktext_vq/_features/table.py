@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.selection import FeatureMoments, TargetMoments
-from sktext_vq.nn.usage import pool_groups, share_of_codes
+from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.panel import Panel
 
 # Maximum number of feature values to keep in memory (256 MiB) for another pass.
@@ -88,23 +88,18 @@ class ColumnConsumer:
             self.values[rows] = features[:, self.columns]
 
 
-class UsageConsumer:
-    """Collect frequencies of codes."""
+class ShareConsumer:
+    """Collect shares of codes, as ``values`` of shape (n_cases, n_codes)."""
 
     def __init__(self, extractor: FeatureExtractor, cases: NDArray[np.int64]) -> None:
         self.cases = cases
+        self.values = np.empty((len(cases), extractor.layout.n_codes))
         self._tokenizer = extractor.tokenizer
-        self._parts: list[torch.Tensor] = []
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Store frequencies of codes in ``cases[rows]``."""
-        usage = self._tokenizer.usage(torch.from_numpy(features))
-        self._parts.append(pool_groups(usage))
-
-    @property
-    def values(self) -> torch.Tensor:
-        """Frequencies by case, group of windows, head, level and code of the head."""
-        return torch.cat(self._parts)
+        """Store shares of codes in ``cases[rows]``."""
+        usage = self._tokenizer.usage(torch.from_numpy(features)).flatten(3)
+        self.values[rows] = share_of_codes(usage).numpy()
 
 
 class MomentConsumer:
@@ -133,8 +128,8 @@ class MomentConsumer:
         self._moments = FeatureMoments(
             layout.n_features, int(classes.max()) + 1, int(folds.max()) + 1
         )
-        self.shares = np.empty((len(cases), layout.n_codes))
-        self._tokenizer = extractor.tokenizer
+        self._shares = ShareConsumer(extractor, cases)
+        self.shares = self._shares.values
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Add features of ``cases[rows]`` to the statistics."""
@@ -142,8 +137,7 @@ class MomentConsumer:
         self._moments.add(features, self.classes[rows], self.folds[rows], weight)
         if self.target_moments is not None and self._targets is not None:
             self.target_moments.add(features, self._targets[rows], weight)
-        usage = self._tokenizer.usage(torch.from_numpy(features)).flatten(3)
-        self.shares[rows] = share_of_codes(usage).numpy()
+        self._shares.add(rows, features)
 
     @property
     def moments(self) -> FeatureMoments:

@@ -28,7 +28,7 @@ from sktext_vq._utils.state import (
 from sktext_vq._wearables.bridge import ActivityRecognizer
 from sktext_vq._wearables.model import ActivityClassifier
 from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
-from sktext_vq._zero_shot.text_alignment import TextAlignment
+from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,11 @@ class FeatureTable:
         """Return 1 for the class of a case and -1 for the others."""
         return _targets(self.classes, n_classes)
 
+    def take(self, cases: NDArray[np.int64]) -> FeatureTable:
+        """Return some of the cases."""
+        weight = None if self.weight is None else self.weight[cases]
+        return FeatureTable(self.values[cases], self.classes[cases], weight)
+
 
 @dataclass(frozen=True)
 class RidgeHead:
@@ -138,18 +143,15 @@ class RidgeHead:
         )
         n_cases, n_features = table.values.shape
         penalty *= n_cases / (n_fitted or n_cases)
-        model = Ridge(penalty * n_features, solver="cholesky")
-        weights = table.weights(root)
-        model.fit(table.values, table.targets(n_classes), sample_weight=weights)
-        coef = np.asarray(model.coef_, dtype=np.float64)
-        return cls(
-            scaler,
-            coef.reshape(n_classes, n_features).T,
-            np.asarray(model.intercept_, dtype=np.float64),
-            penalty,
-            inverse_temperature,
-            offset,
-        )
+        coef, intercept = _solve(table, n_classes, penalty, root)
+        return cls(scaler, coef, intercept, penalty, inverse_temperature, offset)
+
+    def refit(self, table: FeatureTable, share: float) -> RidgeHead:
+        """Fit to a share of the training cases, with this penalty and temperature."""
+        root = np.exp(self.offset) if self.offset.any() else None
+        n_classes, penalty = len(self.intercept), self.penalty * share
+        coef, intercept = _solve(table, n_classes, penalty, root)
+        return replace(self, coef=coef, intercept=intercept)
 
     def get_state(self) -> State:
         """Return configuration and arrays."""
@@ -214,6 +216,18 @@ def predict_logits(
 
     found = extractor.map(score, panel, execution, "classes")
     return np.concatenate([logits for _, logits in found])
+
+
+def _solve(
+    table: FeatureTable, n_classes: int, penalty: float, root: Array | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return coefficients and intercepts of a ridge regression to the classes."""
+    n_features = table.values.shape[1]
+    model = Ridge(penalty * n_features, solver="cholesky")
+    weights = table.weights(root)
+    model.fit(table.values, table.targets(n_classes), sample_weight=weights)
+    coef = np.asarray(model.coef_, dtype=np.float64).reshape(n_classes, n_features)
+    return coef.T, np.asarray(model.intercept_, dtype=np.float64)
 
 
 def _cross_validate(

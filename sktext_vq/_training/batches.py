@@ -17,13 +17,11 @@ from sktext_vq.nn.batches import (
     SignalFeatures,
     TrainingBatch,
 )
-from sktext_vq.nn.constants import LEVEL_BINS, TRAINING_STEP
-from sktext_vq.nn.text_branch import Texts
+from sktext_vq.nn.constants import TRAINING_STEP
 from sktext_vq.panel import Panel
 
 # Maximum numbers of cases with segments, and of series with digits, in a batch.
 _MAX_SEGMENTED, _MAX_WITH_DIGITS = 32, 64
-_WORD_DROPOUT = 0.1
 _TEXT_DROPOUT = 0.5
 
 
@@ -38,15 +36,12 @@ class SeriesDigits:
     known : Tensor of shape (n_patches, PATCH), bool
         False after the end of the series.
     case : Tensor of shape (n_series,), int64
-    group : Tensor of shape (n_series,), int64
-        Group of channels of each series.
     """
 
     words: Tensor
     digits: Tensor
     known: Tensor
     case: Tensor
-    group: Tensor
 
 
 @dataclass
@@ -57,9 +52,10 @@ class BatchBuilder:
     ----------
     panel, scaler
         Training series and their scaler.
-    usage : Tensor of shape (n_cases, n_groups, n_heads, n_symbols)
-    selected : Tensor of shape (n_cases, n_selected), optional
-        Standardised features; None if training changes features.
+    features : Tensor of shape (n_cases, n_selected)
+        Scaled features.
+    shares : Tensor of shape (n_cases, n_codes)
+        Shares of the codes in each series.
     classes : Tensor of shape (n_cases,), optional
     texts : TrainingTexts, optional
     segments : tuple of Tensors of shape (n_segmented * n_channels, n_segments)
@@ -68,27 +64,33 @@ class BatchBuilder:
     segmented : ndarray of int
         Cases that are divided into segments, ascending.
     digits : SeriesDigits, optional
+    learns_features : bool
+        Whether training changes features, which are then computed from series.
+    n_heads : int
+        Number of heads of the codebook.
     generator : torch.Generator
         Source of randomness in training.
     """
 
     panel: Panel
     scaler: Scaler
-    usage: Tensor
-    selected: Tensor | None
+    features: Tensor
+    shares: Tensor
     classes: Tensor | None
     texts: TrainingTexts | None
     segments: tuple[Tensor, Tensor] | None
     segmented: NDArray[np.int64]
     digits: SeriesDigits | None
+    learns_features: bool
+    n_heads: int
     generator: torch.Generator
 
     def build(self, cases: Tensor, training: bool) -> TrainingBatch:
         """Build the batch of some cases."""
         signal = series = None
         first_window = 0
-        if self.selected is not None:
-            signal = SignalFeatures(self.selected[cases], self.usage[cases])
+        if not self.learns_features:
+            signal = SignalFeatures(self.features[cases], self.shares[cases])
         else:
             series = self.scaler.batch(self.panel, cases.numpy())
             if training:
@@ -103,19 +105,22 @@ class BatchBuilder:
             batch = self._add_digits(batch, cases, training)
         return batch
 
-    def build_for_usage(self, cases: Tensor) -> TrainingBatch:
-        """Build a batch of series and texts, to measure their usage of the codes."""
-        series = self.scaler.batch(self.panel, cases.numpy())
-        return self._add_texts(TrainingBatch(None, series), cases, training=False)
+    def build_for_usage(self, cases: Tensor, with_series: bool) -> TrainingBatch:
+        """Build a batch of texts and series or their usage of the codes."""
+        series = self.scaler.batch(self.panel, cases.numpy()) if with_series else None
+        signal = SignalFeatures(self.shares[cases, :0], self.shares[cases])
+        classes = None if self.classes is None else self.classes[cases]
+        batch = TrainingBatch(signal, series, classes=classes)
+        return self._add_texts(batch, cases, training=False)
 
     def _add_texts(
         self, batch: TrainingBatch, cases: Tensor, training: bool
     ) -> TrainingBatch:
         """Add a text of each class, and the texts of the cases, if there are any."""
-        known_texts = self.texts
-        if known_texts is None:
+        known = self.texts
+        if known is None:
             return batch
-        owner = known_texts.class_of_text
+        owner = known.class_of_text
         if len(owner):
             firsts = np.unique(owner, return_index=True)[1]
             rows = torch.from_numpy(firsts)
@@ -123,31 +128,14 @@ class BatchBuilder:
                 draw = torch.rand(len(firsts), generator=self.generator)
                 counts = torch.from_numpy(np.bincount(owner))
                 rows = rows + (draw * counts).long()
+            batch = batch._replace(class_texts=known.texts.take(rows))
+        if known.case_text is not None:
+            own = torch.from_numpy(known.case_text)[cases]
+            unique, caption_of = own.unique(return_inverse=True)
             batch = batch._replace(
-                class_texts=self._texts(rows, training), class_rows=rows
-            )
-        own = torch.from_numpy(known_texts.case_text)[cases]
-        if (own >= 0).any():
-            unique, caption_of = own.clamp_min(0).unique(return_inverse=True)
-            batch = batch._replace(
-                captions=self._texts(unique, training),
-                caption_of=torch.where(own >= 0, caption_of, -1),
+                captions=known.texts.take(unique), caption_of=caption_of
             )
         return batch
-
-    def _texts(self, rows: Tensor, training: bool) -> Texts:
-        """Select texts with their sentences, and drop some words in training."""
-        assert self.texts is not None
-        every = self.texts.texts
-        sentences = every.sentences[rows]
-        used, inverse = sentences.clamp_min(0).unique(return_inverse=True)
-        known = every.known[used]
-        if training:
-            # The first word is always kept, so that no sentence is empty.
-            dropped = torch.rand(known.shape, generator=self.generator) < _WORD_DROPOUT
-            dropped[:, 0] = False
-            known = known & ~dropped
-        return Texts(every.words[used], known, torch.where(sentences >= 0, inverse, -1))
 
     def _add_segments(
         self, batch: TrainingBatch, cases: Tensor, training: bool
@@ -193,13 +181,13 @@ class BatchBuilder:
         if len(rows) == 0:
             return batch
         n_patches = digits.words.shape[1]
-        usage = self.usage[digits.case[rows], digits.group[rows]]
-        usage = usage.unflatten(2, (LEVEL_BINS, -1)).sum(2)
+        shares = self.shares[digits.case[rows]].unflatten(1, (self.n_heads, -1))
+        shares = shares / shares.sum(2, keepdim=True)
         return batch._replace(
             digits=DigitBatch(
                 digits.words[rows].flatten(0, 1),
                 digits.digits[rows].flatten(0, 1),
                 digits.known.repeat(len(rows), 1),
-                usage.repeat_interleave(n_patches, dim=0),
+                shares.repeat_interleave(n_patches, dim=0),
             )
         )

@@ -1,8 +1,9 @@
-"""Callbacks of training: losses, codebook, early stopping and checkpoints."""
+"""Callbacks of training: losses, codebook, best weights and checkpoints."""
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,28 +25,37 @@ from sktext_vq._utils.container import INVALID_CONTENT
 from sktext_vq.nn.losses import WEIGHTS
 
 _PATIENCE = 3
-_LEAST_GAIN = 1e-4  # minimum relative decrease of the validation loss
+_LEAST_GAIN = 1e-4  # minimum relative decrease of the loss of held-out cases
 
 
 class StopTraining(Exception):
-    """The validation loss no longer improves."""
+    """The losses of held-out cases no longer improve."""
 
 
 class DivergenceError(Exception):
     """A loss or weight became NaN or infinite."""
 
 
+def mean_losses(batches: list[dict[str, Any]]) -> dict[str, float]:
+    """Return means over cases of the losses recorded for batches."""
+    values: dict[str, list[tuple[float, int]]] = {}
+    for row in batches:
+        for name, value in row.items():
+            prefix, _, loss = name.partition("_")
+            if loss in WEIGHTS:
+                size = row[f"{prefix}_batch_size"]
+                values.setdefault(name, []).append((value, size))
+    return {
+        name: float(np.average(*np.transpose(each))) for name, each in values.items()
+    }
+
+
 class LogLosses(Callback):
-    """Record the means of individual losses over the steps of an epoch."""
+    """Record the means of individual losses over the cases of an epoch."""
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        terms: dict[str, list[float]] = {}
-        for row in net.history[-1]["batches"]:
-            for name, value in row.items():
-                if name.removeprefix("train_").removeprefix("valid_") in WEIGHTS:
-                    terms.setdefault(name, []).append(value)
-        for name, values in terms.items():
-            net.history.record(name, float(np.mean(values)))
+        for name, value in mean_losses(net.history[-1]["batches"]).items():
+            net.history.record(name, value)
 
 
 class UpdateCodebook(Callback):
@@ -94,58 +104,117 @@ class CheckLoss(Callback):
             )
 
 
-class BestWeights(Callback):
-    """Keep the weights of the best epoch, or of the last epoch without validation.
+@dataclass
+class Part:
+    """Part of a network, with the weights of its best epoch.
 
     Parameters
     ----------
-    held_out : bool
-        Whether there is a validation loss. If not, every epoch counts as an
-        improvement.
+    losses : set of str
+        Losses by which its best epoch is chosen.
+    prefixes : tuple of str
+        Prefixes of the names of its weights.
+    epoch : int or None
+        Epoch to keep; None if the epoch is chosen by the losses of held-out cases.
+
+    Attributes
+    ----------
+    best : int
+        Best epoch so far; 0 is the start.
+    threshold : float
+        Loss of held-out cases below which an epoch is better.
+    weights : dict
+        Weights of the best epoch.
+    """
+
+    losses: set[str]
+    prefixes: tuple[str, ...]
+    epoch: int | None = None
+    best: int = 0
+    threshold: float = np.inf
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def names(self, module: Any) -> list[str]:
+        """Return the names of weights and buffers of this part of a module."""
+        return [name for name in module.state_dict() if name.startswith(self.prefixes)]
+
+    def observe(
+        self, net: Any, epoch: int, losses: Mapping[str, float] | None = None
+    ) -> None:
+        """Keep the weights of an epoch that is better."""
+        is_better = self.epoch is not None and epoch <= self.epoch
+        if self.epoch is None:
+            terms = [
+                net.weights[name] * value
+                for name, value in (losses or {}).items()
+                if name in self.losses
+            ]
+            loss = float(sum(terms))
+            # Without losses of held-out cases, the last epoch is kept.
+            is_better = not terms or loss < self.threshold
+            if terms and is_better:
+                self.threshold = loss - _LEAST_GAIN * abs(loss)
+        if is_better or not self.weights:
+            state = net.module_.state_dict()
+            names = self.names(net.module_)
+            self.weights = {name: state[name].clone() for name in names}
+            self.best = epoch
+
+
+class BestParts(Callback):
+    """Keep the weights of the best epoch of each part of a network.
+
+    Parameters
+    ----------
+    parts : dict of str to Part
 
     Attributes
     ----------
     n_epochs : int
         Number of complete epochs with finite losses and weights.
-    best_epoch : int
-        Epoch with the best validation loss.
-    weights : dict or None
-        Weights after this epoch.
     drawn : Tensor or None
         State of the generator after the last complete epoch.
+    interrupted : bool
+        Whether training ended by an interrupt or an infinite loss.
     """
 
-    def __init__(self, held_out: bool) -> None:
-        self.held_out = held_out
-        self.n_epochs = self.best_epoch = self.misses = 0
-        self.threshold = np.inf
-        self.weights: dict[str, Tensor] | None = None
+    def __init__(self, parts: dict[str, Part]) -> None:
+        self.parts = parts
+        self.n_epochs = 0
+        self.interrupted = False
         self.drawn: Tensor | None = None
 
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        if not all(part.weights for part in self.parts.values()):
+            losses = net.held_out_losses()
+            for part in self.parts.values():
+                part.observe(net, 0, losses)
+
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        epoch = len(net.history)
         if not all(weight.isfinite().all() for weight in net.module_.parameters()):
-            raise DivergenceError(
-                f"Weights became infinite in epoch {len(net.history)}."
-            )
-        improved = not self.held_out
-        if self.held_out:
-            loss = net.history[-1, "valid_loss"]
-            improved = loss < self.threshold
-            self.misses = 0 if improved else self.misses + 1
-            if improved:
-                self.threshold = loss - _LEAST_GAIN * abs(loss)
-        if improved or self.weights is None:
-            self.weights = copy.deepcopy(net.module_.state_dict())
-            self.best_epoch = len(net.history)
+            raise DivergenceError(f"Weights became infinite in epoch {epoch}.")
+        losses = {
+            name.removeprefix("valid_"): value
+            for name, value in net.history[-1].items()
+            if name.startswith("valid_")
+        }
+        for part in self.parts.values():
+            part.observe(net, epoch, losses)
         self.drawn = net.batches.generator.get_state()
-        self.n_epochs = len(net.history)
-        if self.misses == _PATIENCE:
+        self.n_epochs = epoch
+        if epoch - max(self.kept.values()) == _PATIENCE:
             raise StopTraining
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """Best epoch of each part."""
+        return {name: part.best for name, part in self.parts.items()}
 
     def restore(self, net: Any) -> None:
         """Restore the best weights and the state of the generator."""
-        if self.weights is not None:
-            net.module_.load_state_dict(self.weights)
+        for part in self.parts.values():
+            net.module_.load_state_dict(part.weights, strict=False)
         if self.drawn is not None:
             net.batches.generator.set_state(self.drawn)
 
@@ -158,19 +227,23 @@ class SaveCheckpoint(Callback):
     checkpoint : Checkpoint
     start : str
         Hash of the initial weights and random state.
-    keep : BestWeights
+    keep : BestParts
         Best weights, which are also written and restored.
-    writes : bool
-        Whether to write the file. In distributed training, only one process does.
+    earlier : dict
+        Results of an earlier run of the same fit, to write as well.
     """
 
     def __init__(
-        self, checkpoint: Checkpoint, start: str, keep: BestWeights, *, writes: bool
+        self,
+        checkpoint: Checkpoint,
+        start: str,
+        keep: BestParts,
+        earlier: dict[str, Any],
     ) -> None:
         self.checkpoint = checkpoint
         self.start = start
         self.keep = keep
-        self.writes = writes
+        self.earlier = earlier
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         # A full disk should be detected before hours of training.
@@ -183,28 +256,26 @@ class SaveCheckpoint(Callback):
 
     def write(self, net: Any, done: bool = False) -> None:
         """Write the state that the next epoch needs, or less if training has ended."""
-        if not self.writes:
-            return
         keep = self.keep
         tensors = with_prefix("model", tensors_of(net.module_))
         tensors["generator"] = net.batches.generator.get_state()
         if not done:
             for index, state in net.optimizer_.state_dict()["state"].items():
                 tensors |= with_prefix(f"optimizer.{index}", state)
-            if keep.weights is not None and keep.best_epoch < keep.n_epochs:
-                tensors |= with_prefix("best", keep.weights)
+            for part in keep.parts.values():
+                tensors |= with_prefix("best", part.weights)
         numbers = {
             "history": losses_of(net.history[: keep.n_epochs]),
-            "best_epoch": keep.best_epoch,
-            "misses": keep.misses,
-            "threshold": keep.threshold,
+            "kept": keep.kept,
+            "thresholds": {name: part.threshold for name, part in keep.parts.items()},
+            "earlier": self.earlier,
         }
         self.checkpoint.write(TrainingState(self.start, done, numbers, tensors))
 
     def restore(self, net: Any) -> bool:
         """Resume from the checkpoint, if any; return whether training has ended."""
         state = self.checkpoint.state
-        if state is None:
+        if state is None or state.numbers["earlier"] != self.earlier:
             return False
         self.checkpoint.check_start(self.start)
         try:
@@ -221,20 +292,22 @@ class SaveCheckpoint(Callback):
                 net.history.record(name, value)
         write_tensors(net.module_, without_prefix("model", state.tensors))
         net.batches.generator.set_state(state.tensors["generator"])
-        if state.done:
-            return
-        restore_optimizer(net.optimizer_, without_prefix("optimizer", state.tensors))
         keep.n_epochs = len(numbers["history"])
-        keep.best_epoch, keep.misses, keep.threshold = (
-            numbers[name] for name in ("best_epoch", "misses", "threshold")
-        )
+        best, now = without_prefix("best", state.tensors), net.module_.state_dict()
+        for name, part in keep.parts.items():
+            part.best = numbers["kept"][name]
+            part.threshold = float(numbers["thresholds"][name])
+            own = part.names(net.module_)
+            part.weights = {each: now[each].clone() for each in own}
+            if not state.done and keep.n_epochs:
+                known = {each: best[each] for each in own}
+                check_like(known, part.weights)
+                part.weights = known
         if keep.n_epochs:
             keep.drawn = state.tensors["generator"]
-            best = without_prefix("best", state.tensors)
-            now = net.module_.state_dict()
-            if best:
-                check_like(best, now)
-            keep.weights = best or copy.deepcopy(now)
+        if not state.done:
+            optimizer = without_prefix("optimizer", state.tensors)
+            restore_optimizer(net.optimizer_, optimizer)
 
 
 def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:

@@ -24,7 +24,7 @@ from sktext_vq._utils.files import check_target, check_writable, replace_file
 _FORMAT = FileFormat(
     "checkpoint",
     "sktext_vq checkpoint",
-    1,
+    2,
     "Remove the file to train from the beginning, or use another path.",
 )
 # Maximum share of training time spent writing checkpoints.
@@ -200,12 +200,13 @@ def _check_state(state: TrainingState) -> None:
         isinstance(value, float) for row in rows for value in row.values()
     ):
         raise TypeError("the history is not a list of losses")
-    for name in ("best_epoch", "misses"):
-        value = state.numbers[name]
+    for value in state.numbers["kept"].values():
         if type(value) is not int or not 0 <= value <= n_epochs:
-            raise ValueError(f"{name} is {value!r}")
-    if not isinstance(state.numbers["threshold"], float):
-        raise TypeError("the threshold is not a number")
+            raise ValueError(f"the best epoch is {value!r}")
+    if not all(isinstance(x, float) for x in state.numbers["thresholds"].values()):
+        raise TypeError("a threshold is not a number")
+    if not isinstance(state.numbers["earlier"], dict):
+        raise TypeError("the earlier results are not a dict")
 
 
 def _differences(

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from sklearn.model_selection import train_test_split
 from sklearn.utils.class_weight import compute_class_weight
 
-from sktext_vq._features.selection import FeatureMoments
+from sktext_vq._features.selection import assign_folds
 from sktext_vq._training.checkpoint import Checkpoint
 from sktext_vq._training.fingerprint import (
     Fingerprint,
@@ -23,11 +21,10 @@ from sktext_vq._training.fingerprint import (
     tensors_of,
 )
 from sktext_vq._training.warm_start import WarmStart
-from sktext_vq.panel import Panel, spread_cases
+from sktext_vq.panel import Panel
 
-_VALID_SHARE = 0.2
-# With fewer cases, a validation loss is unreliable, and training needs all cases.
-_MIN_CASES_TO_HOLD_OUT = 50
+_N_PARTS = 5  # one of them is held out
+_MIN_CASES_TO_HOLD_OUT = 10
 
 
 @dataclass(frozen=True)
@@ -118,11 +115,10 @@ class TrainingData:
         start = self.warm_start
         found["init"] = fingerprint(None)
         if start is not None:
-            source = start.tokenizer if start.model is None else start.model
-            found["init"] = Fingerprint(
-                f"a model with {len(start.channels)} channels",
-                digest_of_tensors(tensors_of(source)),
-            )
+            source = {"codes": start.codebook.codes}
+            for name, module in start.modules.items():
+                source |= {f"{name}.{k}": v for k, v in tensors_of(module).items()}
+            found["init"] = Fingerprint("a model", digest_of_tensors(source))
         return found
 
     def take(self, cases: NDArray[np.int64]) -> TrainingData:
@@ -147,97 +143,21 @@ class TrainingData:
         return dataclasses.replace(self, panel=panel, case_texts=texts, **columns)
 
 
-@dataclass(frozen=True)
-class TrainingSplit:
-    """Split of the cases into training and validation cases of the network.
-
-    Parameters
-    ----------
-    cases : ndarray of int64
-        Training cases that fit in memory, ascending. All other indices are positions
-        in this array.
-    train_cases, valid_cases : ndarray of int64
-        Training cases, and cases for early stopping.
-    selection_cases : ndarray of int64
-        Training cases used for feature selection.
-    """
-
-    cases: NDArray[np.int64]
-    train_cases: NDArray[np.int64]
-    valid_cases: NDArray[np.int64]
-    selection_cases: NDArray[np.int64]
-
-    @classmethod
-    def draw(
-        cls,
-        n_cases: int,
-        classes: NDArray[np.int64] | None,
-        max_cases: int,
-        max_selection_cases: int,
-        random_state: np.random.RandomState,
-    ) -> TrainingSplit:
-        """Draw cases for training, validation and feature selection."""
-        cases = np.arange(n_cases)
-        if n_cases > max_cases:
-            cases = np.sort(random_state.permutation(n_cases)[:max_cases])
-        own = None if classes is None else classes[cases]
-        train_cases, valid_cases = split_cases(len(cases), own, random_state)
-        drawn = random_state.permutation(train_cases)[:max_selection_cases]
-        return cls(cases, train_cases, valid_cases, np.sort(drawn))
-
-    def spread(self, n_cases: int) -> NDArray[np.int64]:
-        """Return about `n_cases` cases of both parts, evenly spread, ascending."""
-        share = min(1.0, n_cases / (len(self.train_cases) + len(self.valid_cases)))
-        chosen = []
-        for cases in (self.train_cases, self.valid_cases):
-            count = int(np.ceil(share * len(cases)))
-            chosen.append(cases[spread_cases(len(cases), count)])
-        return np.sort(np.concatenate(chosen))
-
-
-@dataclass(frozen=True)
-class TrainingFeatures:
-    """Features of the cases of a split.
-
-    Parameters
-    ----------
-    selected : ndarray of int64
-        Features selected without the labels of validation cases.
-    moments : FeatureMoments
-        Statistics of all features.
-    values : Tensor of shape (n_cases, n_selected), optional
-        Selected features; None if training changes features.
-    usage : Tensor of shape (n_cases, n_groups, n_heads, n_levels, codes_per_head)
-        Usage of the codes by each series.
-    """
-
-    selected: NDArray[np.int64]
-    moments: FeatureMoments
-    values: torch.Tensor | None
-    usage: torch.Tensor
-
-
 def split_cases(
-    n_cases: int, classes: NDArray[np.int64] | None, random_state: np.random.RandomState
+    classes: NDArray[np.int64], groups: NDArray[Any] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split cases into training cases and cases for early stopping.
+    """Split cases into training cases and held-out cases, a fifth of each class.
 
-    If there are fewer than 50 cases, all of them are training cases. The split is
-    stratified if each class has at least two cases and there are enough validation
-    cases for all classes.
+    Groups, or else neighbouring cases, are held out together. Held-out cases have a
+    class with training cases. If there are fewer than 10 cases, none is held out.
     """
-    cases = np.arange(n_cases)
-    if n_cases < _MIN_CASES_TO_HOLD_OUT:
+    cases = np.arange(len(classes))
+    if len(cases) < _MIN_CASES_TO_HOLD_OUT:
         return cases, cases[:0]
-    stratify = None
-    if classes is not None:
-        counts = np.bincount(classes)
-        if counts.min() >= 2 and len(counts) <= _VALID_SHARE * n_cases:
-            stratify = classes
-    train, valid = train_test_split(
-        cases, test_size=_VALID_SHARE, stratify=stratify, random_state=random_state
-    )
-    return np.sort(train), np.sort(valid)
+    folds = assign_folds(classes, _N_PARTS, groups)
+    held_out = folds == 0
+    train = cases[~held_out]
+    return train, cases[held_out & np.isin(classes, classes[train])]
 
 
 def check_classes(

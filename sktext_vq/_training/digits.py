@@ -19,9 +19,11 @@ from sktext_vq._utils.state import (
     Spec,
     State,
     check_state,
+    load_arrays,
+    module_arrays,
 )
-from sktext_vq.nn.auxiliary.digits import PATCH
-from sktext_vq.nn.model import DualBranchModel
+from sktext_vq.nn.auxiliary.digits import PATCH, DigitBranch, build_branch
+from sktext_vq.nn.codebook import Codebook
 from sktext_vq.panel import Panel
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 from sktext_vq.text._digits import LETTERS
@@ -33,6 +35,7 @@ _STATE: dict[str, Spec | None] = {
     "n_channels": Number(above=0),
     "n_features": Number(above=0),
     "edges": Numbers("float64", ("n_channels", "n_edges")),
+    "branch": None,
 }
 
 
@@ -43,32 +46,38 @@ class DigitCodec:
     ----------
     verbalizer : SeriesVerbalizer
         Fitted verbalizer with a style of fixed width.
+    branch : DigitBranch, optional
+        Trained branch.
     """
 
-    def __init__(self, verbalizer: SeriesVerbalizer) -> None:
+    def __init__(
+        self, verbalizer: SeriesVerbalizer, branch: DigitBranch | None = None
+    ) -> None:
         if verbalizer.style == "llmtime":
             raise ValueError(
                 'The text branch requires numbers of fixed width. Use style="digits" '
                 'or style="sax" in the verbalizer.'
             )
         self.verbalizer = verbalizer
+        self.branch = branch
         letters = verbalizer.style == "sax"
         self.n_digits = 1 if letters else verbalizer.n_digits
         self.base = verbalizer.n_symbols if letters else 10
         self.comma = verbalizer.separator == "comma"
 
     def get_state(self) -> State:
-        """Return the parameters and bins of the verbalizer."""
-        verbalizer = self.verbalizer
+        """Return the parameters and bins of the verbalizer, and trained weights."""
+        verbalizer, branch = self.verbalizer, self.branch
         return {
             "parameters": verbalizer.get_params(deep=False),
             "n_channels": verbalizer.n_channels_,
             "n_features": verbalizer.n_features_in_,
             "edges": verbalizer.edges_,
+            "branch": None if branch is None else module_arrays(branch),
         }
 
     @classmethod
-    def from_state(cls, state: State, sizes: Sizes) -> DigitCodec:
+    def from_state(cls, state: State, sizes: Sizes, codebook: Codebook) -> DigitCodec:
         """Build a codec from `get_state`; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "digits")
         verbalizer = SeriesVerbalizer(**state["parameters"])
@@ -81,7 +90,19 @@ class DigitCodec:
             raise ValueError(
                 "digits.n_channels is inconsistent with the rest of the model"
             )
-        return cls(verbalizer)
+        codec, arrays = cls(verbalizer), state["branch"]
+        if not isinstance(arrays, dict) or "symbols" not in arrays:
+            raise ValueError("digits.branch has no symbols")
+        with torch.device("meta"):
+            symbols = torch.zeros(codec.base + 2, arrays["symbols"].shape[1])
+        branch = build_branch(codebook, {"symbols": symbols, **codec.sizes})
+        load_arrays(branch, arrays, "digits.branch")
+        branch.requires_grad_(False)
+        return codec.with_branch(branch.eval())
+
+    def with_branch(self, branch: DigitBranch) -> DigitCodec:
+        """Return a codec with a trained branch."""
+        return type(self)(self.verbalizer, branch)
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -144,42 +165,33 @@ class DigitCodec:
             known,
         )
 
-    def examples(
-        self, panel: Panel, cases: NDArray[np.int64], n_groups: int
-    ) -> SeriesDigits:
+    def examples(self, panel: Panel, cases: NDArray[np.int64]) -> SeriesDigits:
         """Convert the series of some cases to digits and words for training."""
         words, digits, known = self.write(panel.take(cases))
-        n_channels = panel.n_channels
-        channel = torch.arange(n_channels).repeat(len(cases))
-        return SeriesDigits(
-            words,
-            digits,
-            known,
-            torch.from_numpy(cases).repeat_interleave(n_channels),
-            channel if n_groups > 1 else torch.zeros_like(channel),
-        )
+        owner = torch.from_numpy(cases).repeat_interleave(panel.n_channels)
+        return SeriesDigits(words, digits, known, owner)
 
-    def rewrite(self, panel: Panel, model: DualBranchModel) -> NDArray[np.float64]:
-        """Reconstruct series from their digits with a model.
+    def rewrite(self, panel: Panel, codebook: Codebook) -> NDArray[np.float64]:
+        """Reconstruct series from their digits.
 
         Parameters
         ----------
         panel : Panel
-        model : DualBranchModel
-            Model with a digit branch.
+        codebook : Codebook
 
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_values)
             Reconstructed series in original units; NaN for missing values.
         """
-        branch: Any = model.auxiliary["digits"].branch
+        branch = self.branch
+        assert branch is not None
         words, digits, known = self.write(panel)
-        keys = model.decoder.keys(model.tokenizer.codebook)
+        keys = branch.keys(codebook)
         parts = []
         with torch.inference_mode():
             for patches in words.flatten(0, 1).split(_PATCHES_AT_ONCE):
-                numbers, missing, _ = branch(patches, model.text, keys)
+                numbers, missing, _ = branch(patches, keys)
                 parts.append(branch.write(numbers, missing)[1])
         found = torch.cat(parts).view_as(digits)
         codes = (found * self._places).sum(3)

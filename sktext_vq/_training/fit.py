@@ -1,9 +1,9 @@
-"""Fitting of codes, network and selected features."""
+"""Fitting of codes and selected features."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sktext_vq._features.augmentation import add_copies
 from sktext_vq._features.extractor import FeatureExtractor
 from sktext_vq._features.selection import (
+    FeatureScaler,
     Selection,
     assign_folds,
     count_wanted,
@@ -23,34 +24,38 @@ from sktext_vq._features.table import (
     ColumnConsumer,
     FeatureReader,
     MomentConsumer,
-    UsageConsumer,
+    ShareConsumer,
 )
-from sktext_vq._heads.ridge import FeatureTable
-from sktext_vq._training.data import TrainingData, TrainingFeatures, TrainingSplit
-from sktext_vq._training.network import Network, NetworkTrainer, max_training_cases
+from sktext_vq._heads.align_texts import ChosenTexts, align_texts
+from sktext_vq._heads.alignment import TextAlignment
+from sktext_vq._heads.ridge import FeatureTable, RidgeHead
+from sktext_vq._training.data import TrainingData
+from sktext_vq._training.network import ClosedForm, Network, NetworkTrainer
 from sktext_vq._training.settings import FitSettings
-from sktext_vq._training.texts import (
-    ChosenTexts,
-    choose_texts,
-    encode_training_texts,
-)
+from sktext_vq._training.texts import choose_texts
 from sktext_vq.panel import spread_cases
 
 # Maximum numbers of cases for feature selection, and in folds.
 _MAX_SELECTION_CASES = 2048
 _MAX_FOLD_CASES = 1024
+# If codes are learned, every step matches windows again, so fewer cases are used.
+_MAX_LEARNED_CASES = 2048
 
 
 @dataclass(frozen=True)
 class FeatureFit:
-    """Result of a fit, except for the head.
+    """Result of a fit, except for the head and the alignment with texts.
 
     Parameters
     ----------
+    data : TrainingData
+        Training data, with changed copies of series.
+    settings : FitSettings
+        Checked parameters.
     extractor : FeatureExtractor
         Extractor of the selected features.
     network : Network or None
-        Trained network.
+        Network that has changed the features.
     selection : Selection
         Selected features.
     sample : MomentConsumer
@@ -62,10 +67,16 @@ class FeatureFit:
         held-out cases. Can be iterated once only.
     texts : ChosenTexts or None
         Texts about the cases of `sample`.
-    text_features : ndarray of shape (n_cases, n_selected), float32, optional
-        Selected features of the cases of `sample`, if there are texts and no `table`.
+    sample_values : ndarray of shape (n_cases, n_selected), float32, optional
+        Selected features of the cases of `sample`, if there is no `table`.
+    shares : ndarray of shape (n_cases, n_codes), optional
+        Shares of the codes in all training series, if a network is trained.
+    generator : torch.Generator
+        Source of randomness.
     """
 
+    data: TrainingData
+    settings: FitSettings
     extractor: FeatureExtractor
     network: Network | None
     selection: Selection
@@ -73,7 +84,93 @@ class FeatureFit:
     table: FeatureTable | None
     folds: Iterable[tuple[FeatureTable, FeatureTable]]
     texts: ChosenTexts | None
-    text_features: NDArray[np.float32] | None
+    sample_values: NDArray[np.float32] | None
+    shares: NDArray[np.float64] | None
+    generator: torch.Generator
+
+    def align(
+        self,
+        values: NDArray[np.float32],
+        head: RidgeHead | None = None,
+        cases: NDArray[np.int64] | None = None,
+        *,
+        encoder: Any = None,
+        with_cases: bool = True,
+    ) -> TextAlignment | None:
+        """Align cases with their texts.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_cases, n_selected), float32
+            Scaled features of the cases of `sample`, or of `table` if there is one.
+        head : RidgeHead, optional
+            Classifier of these cases.
+        cases : ndarray of int, optional
+            Rows of `values` to use. By default all are used.
+        encoder : TextEncoder, optional
+            Encoder of texts. By default that of the settings.
+        with_cases : bool, default=True
+            Whether texts about single cases are used.
+        """
+        sample, texts = self.sample, self.texts
+        rows = sample.cases if self.table is not None else np.arange(len(values))
+        kept = np.arange(len(rows))
+        if cases is not None:
+            kept = np.flatnonzero(np.isin(rows, cases))
+        if texts is not None:
+            texts = texts.take(kept) if with_cases else replace(texts, case_texts=None)
+        return align_texts(
+            values[rows[kept]],
+            sample.shares[kept],
+            texts,
+            None if self.data.classes is None else sample.classes[kept],
+            self.settings.text_encoder if encoder is None else encoder,
+            None if head is None else head.log_odds,
+        )
+
+    def train(
+        self, scaler: FeatureScaler, values: NDArray[np.float32], closed: ClosedForm
+    ) -> tuple[ClosedForm, Network | None]:
+        """Train a model from the closed form, unless training is off.
+
+        Parameters
+        ----------
+        scaler : FeatureScaler
+            Scaler of the selected features.
+        values : ndarray of shape (n_cases, n_selected), float32
+            Scaled features, as in `align`.
+        closed : ClosedForm
+            Closed form of all cases.
+        """
+        settings, data, texts = self.settings, self.data, self.texts
+        if not settings.max_epochs or settings.objective.learns_features:
+            return closed, self.network
+        shares: Any = self.sample.shares
+        if self.table is None:
+            data = data.take(self.sample.cases)
+        elif len(self.sample.cases) < len(values):
+            texts = _choose_texts(data, settings)
+            shares = self.shares
+
+        def solve(cases: NDArray[np.int64], encoder: Any) -> ClosedForm:
+            head = closed.head
+            if head is not None and self.table is not None:
+                head = head.refit(self.table.take(cases), len(cases) / len(values))
+            return ClosedForm(head, self.align(values, head, cases, encoder=encoder))
+
+        trainer = NetworkTrainer(
+            data, self.extractor, scaler, values, shares, texts, settings,
+            self.generator,
+        )  # fmt: skip
+        trained, network = trainer.train(closed, solve)
+        if trained.head is not closed.head and trained.alignment is not None:
+            # Classes are compared by the probabilities of the trained classifier.
+            again = self.align(values, trained.head, with_cases=False)
+            alignment = replace(
+                trained.alignment, classes=None if again is None else again.classes
+            )
+            trained = replace(trained, alignment=alignment)
+        return trained, network
 
 
 def fit_features(
@@ -82,7 +179,7 @@ def fit_features(
     *,
     n_folds: int = 1,
 ) -> FeatureFit:
-    """Learn codes, train a network, and select features.
+    """Learn codes and select features.
 
     Features are computed once for feature selection, and a second time for the table of
     selected features if all features do not fit in memory.
@@ -118,71 +215,108 @@ def fit_features(
         ),
         random_state=random_state,
         generator=generator,
-        codebook=None if start is None else start.tokenizer.codebook,
+        codebook=None if start is None else start.codebook,
     )
-    trainer = _make_trainer(data, settings, extractor, random_state, generator)
     network = None
-    if trainer is not None and settings.objective.learns_features:
-        reader = FeatureReader(extractor, trainer.data.panel, settings.execution)
-        network = trainer.train(_read_training_features(trainer, reader, settings))
-        trainer = None
-    fitted = data
+    if settings.max_epochs and settings.objective.learns_features:
+        network = _learn_features(data, settings, extractor, random_state, generator)
     if settings.augment is not None:
         sensors = list(data.sensors.values())
         panel = add_copies(data.panel, sensors, settings.augment, random_state)
-        fitted = data.repeat(panel)
-    n_repeats = fitted.panel.n_cases // data.panel.n_cases
-    reader = FeatureReader(extractor, fitted.panel, settings.execution)
-    sample = _draw_sample(fitted, extractor, n_folds, random_state)
-    texts = choose_texts(
-        fitted.take(sample.cases),
-        settings.text,
-        settings.prompt_forms,
-        settings.sampling_rate,
+        data = data.repeat(panel)
+    return _read_features(
+        data, settings, extractor, network, n_folds, random_state, generator
     )
-    training = None
-    if trainer is not None:
-        rows = trainer.split.cases * n_repeats
-        training = _TrainingPass(trainer, rows, settings.max_features)
-    reader.feed("features", sample, *([] if training is None else [training.sample]))
+
+
+def _learn_features(
+    data: TrainingData,
+    settings: FitSettings,
+    extractor: FeatureExtractor,
+    random_state: np.random.RandomState,
+    generator: torch.Generator,
+) -> Network | None:
+    """Learn codes or gains of the extractor, from the closed form of some cases."""
+    drawn = random_state.permutation(data.panel.n_cases)[:_MAX_LEARNED_CASES]
+    data = data.take(np.sort(drawn))
+    fitted = _read_features(data, settings, extractor, None, 1, random_state, generator)
+    values, classes, head = fitted.sample_values, data.classes, None
+    assert values is not None
+    scaler = FeatureScaler.fit(values, fitted.selection.weight)
+    scaler.scale_in_place(values)
+    if classes is not None and data.labels is not None:
+        table = FeatureTable(values, classes, data.sample_weight)
+        n_classes = len(data.labels)
+        head = RidgeHead.fit(table, scaler, n_classes, (), data.class_weight)
+    trainer = NetworkTrainer(
+        data, fitted.extractor, scaler, values, fitted.sample.shares, fitted.texts,
+        settings, generator,
+    )  # fmt: skip
+    return trainer.learn_features(ClosedForm(head, fitted.align(values, head)))
+
+
+def _read_features(
+    data: TrainingData,
+    settings: FitSettings,
+    extractor: FeatureExtractor,
+    network: Network | None,
+    n_folds: int,
+    random_state: np.random.RandomState,
+    generator: torch.Generator,
+) -> FeatureFit:
+    """Select features, and collect their values."""
+    reader = FeatureReader(extractor, data.panel, settings.execution)
+    sample = _draw_sample(data, extractor, n_folds, random_state)
+    is_whole = len(sample.cases) == data.panel.n_cases
+    texts = _choose_texts(data if is_whole else data.take(sample.cases), settings)
+    reader.feed("features", sample)
     has_folds = n_folds > 1
     selection = select_features(
         sample.moments,
         extractor.layout,
         settings.max_features,
-        is_supervised=is_supervised,
+        is_supervised=data.is_supervised,
         targets=sample.target_moments,
         n_folds=int(sample.folds.max()) + 1 if has_folds else 0,
     )
     consumers: list[Any] = []
-    columns = folds = text_columns = None
+    columns = folds = sample_columns = shares = None
     if has_folds:
-        columns = ColumnConsumer(np.arange(fitted.panel.n_cases), selection.features)
+        columns = ColumnConsumer(np.arange(data.panel.n_cases), selection.features)
         folds = _FoldPass(sample, selection)
         consumers += [columns, folds.columns]
-    elif texts is not None:
-        text_columns = ColumnConsumer(sample.cases, selection.features)
-        consumers.append(text_columns)
-    if training is not None:
-        consumers += training.select()
+        if settings.max_epochs and not is_whole:
+            shares = ShareConsumer(extractor, columns.cases)
+            consumers.append(shares)
+    elif texts is not None or settings.max_epochs:
+        sample_columns = ColumnConsumer(sample.cases, selection.features)
+        consumers.append(sample_columns)
     if consumers:
         reader.feed("tokens", *consumers)
     del reader
-    if trainer is not None and training is not None:
-        network = trainer.train(training.features())
     table = None
     if columns is not None:
-        assert fitted.classes is not None
-        table = FeatureTable(columns.values, fitted.classes, fitted.sample_weight)
+        assert data.classes is not None
+        table = FeatureTable(columns.values, data.classes, data.sample_weight)
     return FeatureFit(
+        data,
+        settings,
         extractor.select(selection.features),
         network,
         selection,
         sample,
         table,
-        () if folds is None else folds.tables(fitted),
+        () if folds is None else folds.tables(data),
         texts,
-        None if text_columns is None else text_columns.values,
+        None if sample_columns is None else sample_columns.values,
+        None if shares is None else shares.values,
+        generator,
+    )
+
+
+def _choose_texts(data: TrainingData, settings: FitSettings) -> ChosenTexts | None:
+    return choose_texts(
+        data, settings.text, settings.prompt_forms, settings.sampling_rate
     )
 
 
@@ -204,123 +338,6 @@ def _draw_sample(
     )
     folds = assign_folds(classes, n_folds, groups)
     return MomentConsumer(extractor, cases, classes, folds, weight, targets)
-
-
-def _make_trainer(
-    data: TrainingData,
-    settings: FitSettings,
-    extractor: FeatureExtractor,
-    random_state: np.random.RandomState,
-    generator: torch.Generator,
-) -> NetworkTrainer | None:
-    """Draw training cases and encode texts; return None if no training is needed."""
-    if settings.max_epochs == 0:
-        return None
-    n_features = min(settings.max_features, extractor.layout.n_features)
-    split = TrainingSplit.draw(
-        data.panel.n_cases,
-        data.classes,
-        max_training_cases(n_features, settings.objective),
-        _MAX_SELECTION_CASES,
-        random_state,
-    )
-    if len(split.cases) < data.panel.n_cases:
-        data = data.take(split.cases)
-    chosen = choose_texts(
-        data, settings.text, settings.prompt_forms, settings.sampling_rate
-    )
-    texts = encode_training_texts(
-        chosen, data.panel.n_cases, settings.text_encoder, settings.text
-    )
-    trainer = NetworkTrainer(
-        data,
-        split,
-        extractor,
-        settings.objective,
-        texts,
-        settings.text_encoder,
-        settings.max_epochs,
-        settings.execution,
-        generator,
-    )
-    return trainer if trainer.losses else None
-
-
-class _TrainingPass:
-    """Features for the network, collected in passes over all features.
-
-    Parameters
-    ----------
-    trainer : NetworkTrainer
-        Trainer with the training cases.
-    rows : ndarray of shape (n_cases,)
-        Position of each case in the panel whose features are read.
-    max_features : int
-        Maximum number of features to select.
-    """
-
-    def __init__(
-        self, trainer: NetworkTrainer, rows: NDArray[np.int64], max_features: int
-    ) -> None:
-        self._trainer, self._max_features = trainer, max_features
-        split, data = trainer.split, trainer.data
-        cases = split.selection_cases
-        classes = np.zeros(len(cases), np.int64)
-        if data.classes is not None:
-            classes = data.classes[cases]
-        self._rows = rows
-        weight, targets = (
-            None if each is None else each[cases]
-            for each in (data.sample_weight, data.targets)
-        )
-        # Features for the network are selected without validation labels.
-        self.sample = MomentConsumer(
-            trainer.extractor,
-            self._rows[cases],
-            classes,
-            np.zeros_like(classes),
-            weight,
-            targets,
-        )
-
-    def select(self) -> list[Any]:
-        """Select features, and return the consumers of the second pass."""
-        extractor = self._trainer.extractor
-        selection = select_features(
-            self.sample.moments,
-            extractor.layout,
-            self._max_features,
-            is_supervised=self._trainer.data.is_supervised,
-            targets=self.sample.target_moments,
-        )
-        self._selected = selection.features
-        learns = self._trainer.objective.learns_features
-        # If codes are learned, features are computed again in every step.
-        columns = self._selected[:0] if learns else self._selected
-        self._columns = ColumnConsumer(self._rows, columns)
-        self._usage = UsageConsumer(extractor, self._rows)
-        return [self._columns, self._usage]
-
-    def features(self) -> TrainingFeatures:
-        """Return the features of all training cases, after the second pass."""
-        learns = self._trainer.objective.learns_features
-        return TrainingFeatures(
-            self._selected,
-            self.sample.moments,
-            None if learns else torch.from_numpy(self._columns.values),
-            self._usage.values,
-        )
-
-
-def _read_training_features(
-    trainer: NetworkTrainer, reader: FeatureReader, settings: FitSettings
-) -> TrainingFeatures:
-    """Compute features of training cases if training changes features."""
-    rows = np.arange(reader.panel.n_cases)
-    found = _TrainingPass(trainer, rows, settings.max_features)
-    reader.feed("features", found.sample)
-    reader.feed("tokens", *found.select())
-    return found.features()
 
 
 class _FoldPass:

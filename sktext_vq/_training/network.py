@@ -1,9 +1,10 @@
-"""Construction and training of the network of an estimator."""
+"""Training of a model that starts in closed form."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,104 +13,102 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
-from sktext_vq._features.extractor import Execution, FeatureExtractor
-from sktext_vq._features.table import FeatureReader, UsageConsumer
+from sktext_vq._features.extractor import FeatureExtractor
+from sktext_vq._features.selection import FeatureScaler
+from sktext_vq._heads.align_texts import ChosenTexts
+from sktext_vq._heads.alignment import TextAlignment, TrainedTexts
+from sktext_vq._heads.ridge import RidgeHead
 from sktext_vq._training.batches import BatchBuilder
-from sktext_vq._training.data import TrainingData, TrainingFeatures, TrainingSplit
-from sktext_vq._training.objective import Objective
-from sktext_vq._training.texts import TrainingTexts
+from sktext_vq._training.callbacks import Part
+from sktext_vq._training.data import TrainingData, split_cases
+from sktext_vq._training.settings import FitSettings
+from sktext_vq._training.texts import SentenceTable, TrainingTexts
 from sktext_vq._training.trainer import train
 from sktext_vq._utils.state import (
-    Number,
     Sizes,
     Spec,
     State,
-    Strings,
     check_state,
     load_arrays,
     module_arrays,
 )
-from sktext_vq.nn.constants import LEVEL_BINS
-from sktext_vq.nn.losses import WEIGHTS
+from sktext_vq._utils.validation import find_stack_level
+from sktext_vq.nn.auxiliary import load_module
+from sktext_vq.nn.losses import PARTS
 from sktext_vq.nn.model import DualBranchModel
 from sktext_vq.nn.segmentation import cut_segments
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.panel import Panel, spread_cases
-from sktext_vq.text import SeriesVerbalizer, TextEncoder
+from sktext_vq.text import SeriesVerbalizer
 
 if TYPE_CHECKING:
     from sktext_vq._training.digits import DigitCodec
     from sktext_vq.nn.auxiliary.segments import SegmentRefiner
 
-# Maximum number of feature values of training cases to keep in memory (512 MiB).
-_MAX_TRAINING_VALUES = 2**27
-# If codes are learned, every step matches windows again, so fewer cases are used.
-_MAX_LEARNED_CASES = 2048
 # Maximum numbers of training cases with segments, or with digits.
 _MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
 _MAX_CASES_WITH_DIGITS = 1024
 # Maximum number of cases used to measure usage of the codebook.
 _MAX_OBSERVED_CASES = 256
-
+# Parts that start in closed form.
+_CLOSED_FORM = {"head", "text"}
+_LEAST_LOGIT = -30.0  # instead of -inf, whose gradients are NaN
 
 _STATE: dict[str, Spec | None] = {
-    "losses": Strings(),
-    "n_classes": Number(above=-1, below=2**20),
-    "text_dim": Number(above=-1, below=2**20),
-    "digits": None,
     "history": None,
+    "kept": None,
     "codebook_use": None,
-    "prompts": Strings(optional=True),
-    "model": None,
+    "refiner": None,
+    "digits": None,
 }
 
 
 @dataclass(frozen=True)
-class Network:
-    """A trained network and how it was trained.
+class ClosedForm:
+    """Classifier and alignment with texts, in closed form or trained.
 
     Parameters
     ----------
-    model : DualBranchModel
-        Trained modules.
-    digits : DigitCodec, optional
-        Codec of series and digits, if the model has a digit branch.
-    history : list of dict
-        Losses and seconds of each epoch.
-    codebook_use : dict
-        Usage of the codes by both branches; see `Codebook.metrics`.
-    prompts : list of str, optional
-        Texts that the network was trained with; for prompts, only the first of each
-        class.
+    head : RidgeHead or None
+    alignment : TextAlignment or None
     """
 
-    model: DualBranchModel
-    digits: DigitCodec | None
+    head: RidgeHead | None
+    alignment: TextAlignment | None
+
+
+@dataclass(frozen=True)
+class Network:
+    """What training adds to a fitted estimator, apart from trained values.
+
+    Parameters
+    ----------
+    history : list of dict
+        Losses and seconds of each epoch.
+    kept : dict of str to int
+        Best epoch of each part; 0 is the closed form.
+    codebook_use : dict
+        Usage of the codes by both branches; see `Codebook.metrics`.
+    refiner : SegmentRefiner, optional
+        Module for borders of segments, if they were learned.
+    digits : DigitCodec, optional
+        Codec of series and digits, if digits were learned.
+    """
+
     history: list[dict[str, float]]
+    kept: dict[str, int]
     codebook_use: dict[str, float]
-    prompts: list[str] | None
+    refiner: SegmentRefiner | None = None
+    digits: DigitCodec | None = None
 
     def get_state(self) -> State:
-        """Return configuration and arrays, without those of the tokenizer."""
-        model = self.model
-        arrays = module_arrays(model)
+        """Return configuration and arrays."""
         return {
-            "losses": sorted(model.active_losses),
-            "n_classes": 0
-            if model.class_head is None
-            else len(model.class_head.weight),
-            "text_dim": 0
-            if model.back_projection is None
-            else model.back_projection.out_features,
-            "digits": None if self.digits is None else self.digits.get_state(),
             "history": self.history,
+            "kept": self.kept,
             "codebook_use": self.codebook_use,
-            "prompts": self.prompts,
-            "model": {
-                name: array
-                for name, array in arrays.items()
-                if not name.startswith("tokenizer.")
-            },
+            "refiner": None if self.refiner is None else module_arrays(self.refiner),
+            "digits": None if self.digits is None else self.digits.get_state(),
         }
 
     @classmethod
@@ -118,210 +117,318 @@ class Network:
     ) -> Network:
         """Build a network from `get_state`; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "network")
-        history, use = state["history"], state["codebook_use"]
-        if not (isinstance(history, list) and all(map(_is_record, [*history, use]))):
+        history, kept, use = (
+            state[name] for name in ("history", "kept", "codebook_use")
+        )
+        if not isinstance(history, list) or not all(
+            map(_is_record, [*history, kept, use])
+        ):
             raise ValueError("network.history is not a list of losses")
-        has_text = state["text_dim"] > 0
-        if has_text != (state["prompts"] is not None):
-            raise ValueError(
-                "network.prompts is inconsistent with the rest of the model"
+        refiner = digits = None
+        if state["refiner"] is not None:
+            refiner = load_module("segments").SegmentRefiner(
+                generator=torch.Generator()
             )
-        n_classes = state["n_classes"]
-        if n_classes not in (0, sizes.get("n_labels", n_classes)):
-            raise ValueError(
-                "network.n_classes is inconsistent with the rest of the model"
-            )
-        codec = None
+            load_arrays(refiner, state["refiner"], "refiner")
+            refiner.requires_grad_(False)
         if state["digits"] is not None:
             from sktext_vq._training.digits import DigitCodec
 
-            codec = DigitCodec.from_state(state["digits"], sizes)
-            if not has_text:
-                raise ValueError(
-                    "network.digits is inconsistent with the rest of the model"
-                )
-        arrays = state["model"]
-        with torch.device("meta"):
-            model = _empty_model(state, arrays, tokenizer, codec)
-        del model.tokenizer  # its arrays are part of the features
-        load_arrays(model, arrays, "network")
-        selected = model.selected
-        is_valid = 0 <= selected.min() and selected.max() < tokenizer.layout.n_features
-        if not (is_valid and (model.scale > 0).all()):
-            raise ValueError(
-                "network.selected is inconsistent with the rest of the model"
-            )
-        model.tokenizer = tokenizer
-        model.requires_grad_(False)
-        return cls(
-            model.eval(),
-            codec,
-            history,
-            use,
-            state["prompts"],
-        )
+            digits = DigitCodec.from_state(state["digits"], sizes, tokenizer.codebook)
+        return cls(history, kept, use, refiner, digits)
 
     @property
-    def refiner(self) -> SegmentRefiner | None:
-        """Module for borders of segments, if they were learned."""
-        if "segments" not in self.model.auxiliary:
-            return None
-        segments: Any = self.model.auxiliary["segments"]
-        refiner: SegmentRefiner = segments.refiner
-        return refiner
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Modules that another model can start from, by their path."""
+        found: dict[str, torch.nn.Module] = {}
+        if self.refiner is not None:
+            found["auxiliary.segments.refiner"] = self.refiner
+        if self.digits is not None and self.digits.branch is not None:
+            found["auxiliary.digits.branch"] = self.digits.branch
+        return found
 
 
 @dataclass(frozen=True)
 class NetworkTrainer:
-    """Build a network and train it.
+    """Train a model that starts in closed form.
 
     Parameters
     ----------
     data : TrainingData
-        Data of the cases of `split` only.
-    split : TrainingSplit
-        Training and validation cases.
+        Training series.
     extractor : FeatureExtractor
-        Fitted extractor. Its codes change if `objective` learns codes.
-    objective : Objective
-        Losses and their weights.
-    texts : TrainingTexts, optional
-        Encoded texts.
-    text_encoder : TextEncoder
-        Encoder for digits.
-    max_epochs : int
-        Maximum number of passes over the training cases.
-    execution : Execution
-        Device, threads and progress bar.
+        Extractor of the selected features.
+    scaler : FeatureScaler
+        Scaler of these features.
+    values : ndarray of shape (n_cases, n_selected), float32
+        Scaled features.
+    shares : ndarray of shape (n_cases, n_codes)
+        Shares of the codes in each series.
+    texts : ChosenTexts or None
+        Texts about the series.
+    settings : FitSettings
+        Checked parameters.
     generator : torch.Generator
-        Source of randomness for weights, batches and training.
+        Source of randomness.
     """
 
     data: TrainingData
-    split: TrainingSplit
     extractor: FeatureExtractor
-    objective: Objective
-    texts: TrainingTexts | None
-    text_encoder: TextEncoder
-    max_epochs: int
-    execution: Execution
+    scaler: FeatureScaler
+    values: NDArray[np.float32]
+    shares: NDArray[np.floating[Any]]
+    texts: ChosenTexts | None
+    settings: FitSettings
     generator: torch.Generator
 
-    @property
-    def losses(self) -> set[str]:
-        """Names of the losses that can be computed from the data."""
-        return self.objective.active(
-            has_text=self.texts is not None, has_classes=self.data.labels is not None
-        )
+    def train(
+        self,
+        closed: ClosedForm,
+        solve: Callable[[NDArray[np.int64], Any], ClosedForm],
+    ) -> tuple[ClosedForm, Network | None]:
+        """Train head, joint space and other parts on fixed features.
 
-    def train(self, features: TrainingFeatures) -> Network:
-        """Build the network and train it.
+        The best epoch of each part is chosen by training from the closed form of the
+        training part of the cases. The model is then trained for these epochs, from the
+        closed form of all cases.
 
         Parameters
         ----------
-        features : TrainingFeatures
-            Features of all cases; their selected values are standardised in place.
+        closed : ClosedForm
+            Closed form of all cases.
+        solve : callable
+            Function that returns the closed form of some cases, for an encoder of
+            texts.
+
+        Returns
+        -------
+        trained : ClosedForm
+            Trained values; equal to `closed` where no epoch was better.
+        network : Network or None
+            None if there are no losses.
         """
-        split, tokenizer = self.split, self.extractor.tokenizer
-        codec = None
-        if "digits" in self.losses:
+        closed, encoder = self._check_encoder(closed)
+        losses = self._losses(closed)
+        if not losses:
+            return closed, None
+        cases, held_out = self._split()
+        checkpoint = self.data.checkpoint
+        state = None if checkpoint is None else checkpoint.state
+        earlier = {} if state is None else state.numbers["earlier"]
+        every = np.arange(self.data.panel.n_cases)
+        parts = _parts(losses)
+        if not earlier and len(held_out):
+            start = solve(cases, encoder)
+            model, batches, _ = self._prepare(start, encoder, losses)
+            history, kept = self._run(
+                model, batches, parts, cases, held_out, is_last=False
+            )
+            earlier = {"history": history, "kept": kept}
+        elif not earlier:
+            n_epochs = self.settings.max_epochs
+            kept = {name: 0 if name in _CLOSED_FORM else n_epochs for name in parts}
+            earlier = {"history": [], "kept": kept}
+        kept = {name: int(epoch) for name, epoch in earlier["kept"].items()}
+        model, batches, codec = self._prepare(closed, encoder, losses)
+        parts = _parts(losses, kept)
+        for name, weight in model.named_parameters():
+            own = [
+                kept[key]
+                for key, part in parts.items()
+                if name.startswith(part.prefixes)
+            ]
+            weight.requires_grad_(bool(own) and max(own) > 0)
+        history, kept = self._run(
+            model, batches, parts, every, every[:0], earlier, max(kept.values())
+        )
+        network = self._finish(
+            model, batches, codec, earlier["history"] or history, kept
+        )
+        return self._export(model, closed, encoder, kept), network
+
+    def learn_features(self, closed: ClosedForm) -> Network:
+        """Learn codes or frequency gains, with all active losses."""
+        closed, encoder = self._check_encoder(closed)
+        losses = self._losses(closed)
+        cases, held_out = self._split()
+        tokenizer = self.extractor.tokenizer
+        tokenizer.requires_grad_(True)
+        tokenizer.codebook.requires_grad_(
+            self.settings.objective.weights["codebook"] > 0
+        )
+        model, batches, codec = self._prepare(closed, encoder, losses)
+        parts = {"all": Part(losses, ("",))}
+        history, kept = self._run(model, batches, parts, cases, held_out)
+        tokenizer.requires_grad_(False)
+        return self._finish(model, batches, codec, history, kept)
+
+    def _check_encoder(self, closed: ClosedForm) -> tuple[ClosedForm, SentenceTable]:
+        """Return an encoder, and the closed form without texts if it is missing."""
+        encoder = SentenceTable(self.settings.text_encoder)
+        if closed.alignment is not None:
+            try:
+                encoder.transform(["text"])
+            except ImportError as error:
+                if self.settings.text != "auto":
+                    raise
+                warnings.warn(
+                    f"Training continues without text: {error} Pass text=None to "
+                    "disable this warning.",
+                    stacklevel=find_stack_level(),
+                )
+                closed = replace(closed, alignment=None)
+        return closed, encoder
+
+    def _losses(self, closed: ClosedForm) -> set[str]:
+        alignment = closed.alignment
+        return self.settings.objective.active(
+            has_text=alignment is not None,
+            has_case_texts=alignment is not None and alignment.cases is not None,
+            has_classes=closed.head is not None,
+        )
+
+    def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Split cases, with held-out cases in random order."""
+        classes = self.data.classes
+        if classes is None:
+            classes = np.zeros(self.data.panel.n_cases, np.int64)
+        cases, held_out = split_cases(classes, self.data.groups)
+        order = torch.randperm(len(held_out), generator=self.generator)
+        return cases, held_out[order.numpy()]
+
+    def _prepare(
+        self, start: ClosedForm, encoder: SentenceTable, losses: set[str]
+    ) -> tuple[DualBranchModel, BatchBuilder, DigitCodec | None]:
+        """Build the model and its batches."""
+        data, tokenizer, panel = self.data, self.extractor.tokenizer, self.data.panel
+        codec = texts = None
+        options: dict[str, Any] = {}
+        if start.alignment is not None and self.texts is not None:
+            texts = TrainingTexts.read(self.texts, start.alignment, encoder)
+        if "digits" in losses:
             from sktext_vq._training.digits import DigitCodec
 
-            codec = DigitCodec(SeriesVerbalizer().fit(self.data.panel))
-        model = self._build(features, codec)
-        weight = self.data.sample_weight
-        batches = self._batches(features, model, codec)
-        history = train(
-            model,
-            batches,
-            train_cases=split.train_cases,
-            valid_cases=split.valid_cases,
-            weights=self.objective.weights,
-            max_epochs=self.max_epochs,
-            device=self.execution.device,
-            verbose=self.execution.verbose,
-            checkpoint=self.data.checkpoint,
-            sample_weight=None if weight is None else weight[split.train_cases],
-        )
-        tokenizer.requires_grad_(False)
-        if self.objective.learns_features and model.memory is not None:
-            model.memory.usage = self._class_means(self._read_usage().flatten(3))
-        chosen = spread_cases(len(split.train_cases), _MAX_OBSERVED_CASES)
-        cases = torch.from_numpy(split.train_cases[chosen])
-        model.update_usage(batches.build_for_usage(cases), self.generator)
-        prompts = None if self.texts is None else self.texts.shown
-        return Network(model, codec, history, tokenizer.codebook.metrics(), prompts)
-
-    def _build(
-        self, features: TrainingFeatures, codec: DigitCodec | None
-    ) -> DualBranchModel:
-        """Build the network, with weights of the warm start if there is one."""
-        data, texts, tokenizer = self.data, self.texts, self.extractor.tokenizer
-        selected = features.selected
-        mean, scale = features.moments.mean_and_scale()
-        memory = None
-        if texts is not None and len(texts.class_of_text):
-            memory = (
-                texts.texts.vectors()[: len(texts.class_of_text)],
-                torch.from_numpy(texts.class_of_text),
-                self._class_means(features.usage.flatten(3)),
-            )
-        tokenizer.requires_grad_(self.objective.learns_features)
-        tokenizer.codebook.requires_grad_(self.objective.weights["codebook"] > 0)
-        class_weight = None
-        if data.class_weight is not None:
-            class_weight = torch.tensor(data.class_weight, dtype=torch.float32)
+            codec = DigitCodec(SeriesVerbalizer().fit(panel))
+            options["digits"] = codec.arguments(self.settings.text_encoder)
+        weight = data.class_weight
+        scaler = self.scaler
         model = DualBranchModel(
             tokenizer,
-            torch.from_numpy(selected),
-            torch.from_numpy(mean[selected]),
-            torch.from_numpy(scale[selected]),
-            features.usage[torch.from_numpy(self.split.train_cases)].mean(0),
-            n_classes=0 if data.labels is None else len(data.labels),
-            class_weight=class_weight,
-            text_dim=0 if texts is None else texts.texts.words.shape[2],
-            memory=memory,
-            active_losses=self.losses,
-            options=(
-                {} if codec is None else {"digits": codec.arguments(self.text_encoder)}
-            ),
+            torch.from_numpy(self.extractor.selected),
+            torch.from_numpy(np.stack([scaler.mean, scaler.scale, scaler.weight])),
+            head=None if start.head is None else _head_tensors(start.head),
+            space=_space_tensors(start.alignment, encoder),
+            text_dim=0 if texts is None else texts.texts.vectors.shape[1],
+            class_weight=None if weight is None else _float(weight),
+            active_losses=losses,
+            options=options,
             generator=self.generator,
         )
         if data.warm_start is not None:
-            data.warm_start.initialise(
-                model, self.extractor.channels, data.labels, self.text_encoder
-            )
-        return model
-
-    def _batches(
-        self,
-        features: TrainingFeatures,
-        model: DualBranchModel,
-        codec: DigitCodec | None,
-    ) -> BatchBuilder:
-        panel, classes = self.data.panel, self.data.classes
+            data.warm_start.initialise(model)
         segmented = np.zeros(0, np.int64)
         segments = digits = None
         if "segments" in model.auxiliary:
             segmented, segments = self._segments(panel)
         if codec is not None:
-            chosen = self.split.spread(_MAX_CASES_WITH_DIGITS)
-            digits = codec.examples(panel, chosen, features.usage.shape[1])
-        if features.values is not None:
-            for part in features.values.split(1024):
-                part.copy_(model.standardise(part))
-        return BatchBuilder(
+            chosen = spread_cases(panel.n_cases, _MAX_CASES_WITH_DIGITS)
+            digits = codec.examples(panel, chosen)
+        batches = BatchBuilder(
             panel,
             self.extractor.scaler,
-            features.usage.flatten(3),
-            features.values,
-            None if classes is None else torch.from_numpy(classes),
-            self.texts,
+            torch.from_numpy(self.values),
+            _float(self.shares),
+            None if data.classes is None else torch.from_numpy(data.classes),
+            texts,
             segments,
             segmented,
             digits,
+            self.settings.objective.learns_features,
+            tokenizer.codebook.n_heads,
             self.generator,
         )
+        return model, batches, codec
+
+    def _run(
+        self,
+        model: DualBranchModel,
+        batches: BatchBuilder,
+        parts: dict[str, Part],
+        cases: NDArray[np.int64],
+        held_out: NDArray[np.int64],
+        earlier: dict[str, Any] | None = None,
+        max_epochs: int | None = None,
+        is_last: bool = True,
+    ) -> tuple[list[dict[str, float]], dict[str, int]]:
+        weight, execution = self.data.sample_weight, self.settings.execution
+        return train(
+            model,
+            batches,
+            parts,
+            cases=cases,
+            held_out=held_out,
+            weights=self.settings.objective.weights,
+            max_epochs=self.settings.max_epochs if max_epochs is None else max_epochs,
+            device=execution.device,
+            verbose=execution.verbose,
+            checkpoint=self.data.checkpoint,
+            earlier=earlier,
+            is_last=is_last,
+            sample_weight=None if weight is None else weight[cases],
+        )
+
+    def _finish(
+        self,
+        model: DualBranchModel,
+        batches: BatchBuilder,
+        codec: DigitCodec | None,
+        history: list[dict[str, float]],
+        kept: dict[str, int],
+    ) -> Network:
+        """Measure the usage of codes, and return what training adds."""
+        chosen = spread_cases(self.data.panel.n_cases, _MAX_OBSERVED_CASES)
+        model.update_usage(batches.build_for_usage(torch.from_numpy(chosen), False))
+        model.requires_grad_(False)
+        found: dict[str, Any] = {}
+        if "segments" in model.auxiliary:
+            segments: Any = model.auxiliary["segments"]
+            found["refiner"] = segments.refiner
+        if codec is not None:
+            digits: Any = model.auxiliary["digits"]
+            found["digits"] = codec.with_branch(digits.branch)
+        use = model.tokenizer.codebook.metrics()
+        return Network(history, kept, use, **found)
+
+    def _export(
+        self,
+        model: DualBranchModel,
+        closed: ClosedForm,
+        encoder: SentenceTable,
+        kept: dict[str, int],
+    ) -> ClosedForm:
+        """Return the closed form with trained values."""
+        head, alignment = closed.head, closed.alignment
+        if kept.get("head") and head is not None and model.head is not None:
+            factor = head.inverse_temperature
+            weight, bias = _double(model.head.weight), _double(model.head.bias)
+            head = replace(head, coef=weight.T.copy() / factor, intercept=bias / factor)
+        if kept.get("text") and alignment is not None and model.decoder is not None:
+            lift = model.decoder.lift(model.tokenizer.codebook)
+            cases = alignment.cases
+            if cases is not None and model.text is not None and model.projection:
+                space = alignment.spaces(encoder)[-1]
+                cases = TrainedTexts(
+                    cases.texts,
+                    model.projection.weight.detach().numpy().T.copy(),
+                    _double(model.projection.bias),
+                    model.text.mean.numpy(),
+                    model.text.weight.detach().numpy(),
+                    np.asarray(space.usage, np.float32),
+                )
+            alignment = TextAlignment(
+                alignment.classes, cases, alignment.mean_usage, lift.detach().numpy()
+            )
+        return ClosedForm(head, alignment)
 
     def _segments(
         self, panel: Panel
@@ -329,7 +436,7 @@ class NetworkTrainer:
         """Divide the series of some cases into segments."""
         n_values = panel.n_channels * panel.n_timepoints
         n_cases = max(1, min(_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES // n_values))
-        chosen = self.split.spread(n_cases)
+        chosen = spread_cases(panel.n_cases, n_cases)
         part = panel.take(chosen)
         codes = self.extractor.tokenizer.codebook.codes.detach()
         starts: list[torch.Tensor] = []
@@ -347,26 +454,45 @@ class NetworkTrainer:
             padded(lengths, padding_value=0),
         )
 
-    def _read_usage(self) -> torch.Tensor:
-        usage = UsageConsumer(self.extractor, np.arange(self.data.panel.n_cases))
-        FeatureReader(self.extractor, self.data.panel, self.execution).feed(
-            "tokens", usage
-        )
-        return usage.values
 
-    def _class_means(self, usage: torch.Tensor) -> torch.Tensor:
-        """Return mean usage by class, or of all cases if a class has no case."""
-        labels, classes, cases = (
-            self.data.labels,
-            self.data.classes,
-            self.split.train_cases,
-        )
-        assert labels is not None and classes is not None
-        means = [
-            usage[torch.from_numpy(members if len(members) else cases)].mean(0)
-            for members in (cases[classes[cases] == i] for i in range(len(labels)))
-        ]
-        return torch.stack(means)
+def _parts(losses: set[str], kept: dict[str, int] | None = None) -> dict[str, Part]:
+    """Return the parts of a model with active losses."""
+    return {
+        name: Part(own & losses, prefixes, None if kept is None else kept[name])
+        for name, (own, prefixes) in PARTS.items()
+        if own & losses
+    }
+
+
+def _head_tensors(head: RidgeHead) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return weights, intercepts and offsets of the logits."""
+    factor = head.inverse_temperature
+    offset = np.maximum(head.offset, _LEAST_LOGIT)
+    return _float(factor * head.coef.T), _float(factor * head.intercept), _float(offset)
+
+
+def _space_tensors(
+    alignment: TextAlignment | None, encoder: SentenceTable
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
+    """Return the maps of series and of texts about single series to their space."""
+    if alignment is None or alignment.cases is None:
+        return None
+    cases, space = alignment.cases, alignment.spaces(encoder)[-1]
+    return (
+        _float((cases.coef @ space.from_series).T),
+        _float(cases.intercept @ space.from_series),
+        _float(space.mean),
+        _float(space.from_texts),
+    )
+
+
+def _float(values: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, np.float32))
+
+
+def _double(values: torch.Tensor) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = values.detach().double().numpy()
+    return found
 
 
 def _is_record(row: Any) -> bool:
@@ -375,68 +501,3 @@ def _is_record(row: Any) -> bool:
         isinstance(name, str) and isinstance(value, int | float)
         for name, value in row.items()
     )
-
-
-def _empty_model(
-    state: State,
-    arrays: Mapping[str, NDArray[Any]],
-    tokenizer: ShapeTokenizer,
-    codec: DigitCodec | None,
-) -> DualBranchModel:
-    """Build a model for the sizes of a state, on the current device."""
-    unknown = set(state["losses"]) - set(WEIGHTS)
-    if unknown:
-        raise ValueError(f"network.losses has unknown losses {sorted(unknown)}")
-    n_classes, text_dim = state["n_classes"], state["text_dim"]
-    n_selected = len(arrays["selected"])
-    n_groups, n_heads, n_levels, size = arrays["decoder.log_usage"].shape
-    codebook = tokenizer.codebook
-    wanted = (codebook.n_heads, LEVEL_BINS, codebook.n_codes // codebook.n_heads)
-    if (n_heads, n_levels, size) != wanted or n_groups not in (1, tokenizer.n_channels):
-        raise ValueError("network.decoder is inconsistent with the rest of the model")
-    memory = class_weight = None
-    options = {}
-    if "memory.owner" in arrays:
-        owner = arrays["memory.owner"]
-        if not (len(owner) and 0 <= owner.min() and owner.max() < n_classes):
-            raise ValueError(
-                "network.memory is inconsistent with the rest of the model"
-            )
-        memory = (
-            torch.zeros(len(owner), text_dim),
-            torch.zeros(len(owner), dtype=torch.int64),
-            torch.zeros(n_classes, n_groups, n_heads, n_levels * size),
-        )
-    if codec is not None:
-        symbols = torch.zeros(codec.base + 2, text_dim)
-        options["digits"] = {"symbols": symbols, **codec.sizes}
-    if "class_weight" in arrays:
-        class_weight = torch.zeros(n_classes)
-    return DualBranchModel(
-        tokenizer,
-        torch.zeros(n_selected, dtype=torch.int64),
-        torch.zeros(n_selected),
-        torch.zeros(n_selected),
-        torch.zeros(n_groups, n_heads, n_levels, size),
-        n_classes=n_classes,
-        class_weight=class_weight,
-        text_dim=text_dim,
-        memory=memory,
-        active_losses=set(state["losses"]),
-        options=options,
-        generator=None,
-    )
-
-
-def max_training_cases(n_features: int, objective: Objective) -> int:
-    """Return the maximum number of training cases.
-
-    Parameters
-    ----------
-    n_features : int
-        Number of features per case that are kept in memory.
-    objective : Objective
-        Losses. If they change features, fewer cases are used.
-    """
-    n_cases = max(1, _MAX_TRAINING_VALUES // n_features)
-    return min(n_cases, _MAX_LEARNED_CASES) if objective.learns_features else n_cases

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sktext_vq.nn.losses import NEED_CLASSES, NEED_TEXT, WEIGHTS
+from sktext_vq.nn.losses import NEED_CASE_TEXTS, NEED_CLASSES, NEED_TEXT, WEIGHTS
 
 # Losses that only change codes or frequency gains.
 _NEED_LEARNED_FEATURES = {"shape", "usage"}
@@ -65,11 +65,15 @@ class Objective:
         """Whether training changes features, which are then computed in each step."""
         return self.weights["codebook"] > 0 or self.weights["frequency"] > 0
 
-    def active(self, *, has_text: bool, has_classes: bool) -> set[str]:
+    def active(
+        self, *, has_text: bool, has_case_texts: bool, has_classes: bool
+    ) -> set[str]:
         """Return the names of the losses that can be computed from the data."""
         names = {name for name, weight in self.weights.items() if weight > 0}
         if not has_text:
             names -= NEED_TEXT
+        if not has_case_texts:
+            names -= NEED_CASE_TEXTS
         if not has_classes:
             names -= NEED_CLASSES
         if not self.learns_features:

@@ -156,7 +156,7 @@ def _check_execution(parameters: Mapping[str, Any]) -> Execution:
         torch.empty(0, device=execution.torch_device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            'device must be "auto", "accelerate", or a device that torch supports on '
-            f'this machine, such as "cpu", got {device!r}.'
+            'device must be "auto", or a device that torch supports on this machine, '
+            f'such as "cpu", got {device!r}.'
         ) from error
     return execution

@@ -1,9 +1,7 @@
-"""Training texts about classes and cases, as word vectors."""
+"""Training texts about classes and cases."""
 
 from __future__ import annotations
 
-import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,18 +10,40 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sktext_vq._heads.align_texts import ChosenTexts
+from sktext_vq._heads.alignment import TextAlignment, split_text, unit
 from sktext_vq._training.data import TrainingData
 from sktext_vq._utils.threads import single_thread
-from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.nn.text_branch import Texts
 from sktext_vq.text import PromptBank, SeriesCaptioner, TextEncoder, are_words
 from sktext_vq.text._labels import label_key
 from sktext_vq.text.encoders import check_texts
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-# Longer texts add little information, but padding costs memory.
-_MAX_WORDS, _MAX_SENTENCES = 64, 16
-_ENCODED_AT_ONCE = 256
+
+class SentenceTable:
+    """Text encoder that encodes each sentence once.
+
+    Parameters
+    ----------
+    encoder : TextEncoder
+        Encoder of new sentences.
+    """
+
+    def __init__(self, encoder: TextEncoder) -> None:
+        self._encoder = encoder
+        self.model = encoder.model
+        self._known: dict[str, NDArray[Any]] = {}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters of the encoder."""
+        return self._encoder.get_params(deep)
+
+    def transform(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Return the embeddings of texts."""
+        new = [each for each in dict.fromkeys(texts) if each not in self._known]
+        if new:
+            self._known |= zip(new, self._encoder.transform(new), strict=True)
+        return np.stack([self._known[each] for each in texts])
 
 
 @dataclass(frozen=True)
@@ -33,38 +53,46 @@ class TrainingTexts:
     Parameters
     ----------
     texts : Texts
-        Word vectors of all texts; those of classes come first.
+        Prompts of classes, followed by the different texts of cases.
     class_of_text : ndarray of shape (n_class_texts,), int64
         Class of each class text.
-    case_text : ndarray of shape (n_cases,), int64
-        Index of the text of each case; -1 for none.
-    shown : list of str
-        Unique texts of cases, or the first prompt of each class.
+    case_text : ndarray of shape (n_cases,), int64, optional
+        Index of the text of each case.
     """
 
     texts: Texts
     class_of_text: NDArray[np.int64]
-    case_text: NDArray[np.int64]
-    shown: list[str]
+    case_text: NDArray[np.int64] | None
 
-
-@dataclass(frozen=True)
-class ChosenTexts:
-    """Texts about training series, before they are encoded.
-
-    Parameters
-    ----------
-    prompts : list of str
-        Texts of classes; may be empty.
-    owner : ndarray of shape (n_prompts,)
-        Class of each prompt.
-    case_texts : list of str, optional
-        Text of each case.
-    """
-
-    prompts: list[str]
-    owner: NDArray[np.intp]
-    case_texts: list[str] | None
+    @classmethod
+    def read(
+        cls, chosen: ChosenTexts, alignment: TextAlignment, encoder: Any
+    ) -> TrainingTexts:
+        """Encode texts, with their usage of codes in the alignment."""
+        cases: list[str] = []
+        inverse = None
+        if chosen.case_texts is not None:
+            place: dict[str, int] = {}
+            order = [place.setdefault(each, len(place)) for each in chosen.case_texts]
+            cases = list(place)
+            inverse = len(chosen.prompts) + np.array(order, np.int64)
+        every = [*chosen.prompts, *cases]
+        cut = [split_text(text, encoder) for text in every]
+        row: dict[str, int] = {}
+        rows = np.full((len(cut), max(map(len, cut))), -1)
+        for i, sentences in enumerate(cut):
+            rows[i, : len(sentences)] = [row.setdefault(x, len(row)) for x in sentences]
+        with single_thread():
+            vectors, _ = alignment.read(every, encoder)
+            usage = alignment.usage(every, encoder)
+            own = unit(np.asarray(encoder.transform(list(row)), np.float64))
+        texts = Texts(
+            torch.from_numpy(vectors.astype(np.float32)),
+            torch.from_numpy(usage.astype(np.float32)),
+            torch.from_numpy(rows),
+            torch.from_numpy(own.astype(np.float32)),
+        )
+        return cls(texts, np.asarray(chosen.owner, np.int64), inverse)
 
 
 def choose_texts(
@@ -127,71 +155,6 @@ def choose_texts(
     return ChosenTexts(prompts, owner, case_texts)
 
 
-def encode_training_texts(
-    chosen: ChosenTexts | None, n_cases: int, encoder: TextEncoder, text: Any
-) -> TrainingTexts | None:
-    """Encode the texts that a network is trained with.
-
-    Parameters
-    ----------
-    chosen : ChosenTexts or None
-        From `choose_texts`.
-    n_cases : int
-        Number of training cases.
-    encoder : TextEncoder
-        Computes vectors of words.
-    text : "auto", "labels", "captions", mapping or None
-        Parameter of the estimator.
-
-    Returns
-    -------
-    TrainingTexts or None
-        None if there are no texts.
-
-    Raises
-    ------
-    ImportError
-        If the encoder needs a package that is not installed. With ``text="auto"``,
-        training continues without text, with a warning.
-    """
-    if chosen is None:
-        return None
-    try:
-        with single_thread():
-            return _encode(
-                chosen.prompts, chosen.owner, chosen.case_texts or [], n_cases, encoder
-            )
-    except ImportError as error:
-        if text != "auto":
-            raise
-        warnings.warn(
-            f"Training continues without text: {error} Pass text=None to disable "
-            "this warning.",
-            stacklevel=find_stack_level(),
-        )
-        return None
-
-
-def _encode(
-    class_texts: Sequence[str],
-    owner: NDArray[np.int64],
-    case_texts: Sequence[str],
-    n_cases: int,
-    encoder: TextEncoder,
-) -> TrainingTexts:
-    """Encode texts of classes and unique texts of cases."""
-    unique, inverse = np.unique(np.array(case_texts, dtype=object), return_inverse=True)
-    case_text = np.full(n_cases, -1, np.int64)
-    if len(case_texts):
-        case_text = len(owner) + inverse
-    texts = encode_texts([*class_texts, *unique], encoder)
-    shown = unique.tolist()
-    if len(owner):
-        firsts = np.unique(owner, return_index=True)[1]
-        shown = [class_texts[i] for i in firsts]
-    return TrainingTexts(texts, owner, case_text, shown)
-
-
 def check_case_texts(texts: Any, n_cases: int) -> list[str]:
     """Check texts of all cases, and return them as a list."""
     array = np.asarray(texts, dtype=object)
@@ -239,48 +202,3 @@ def prompts_of_classes(
             )
         bank = PromptBank.from_texts(texts_of)
     return bank.flat(names, forms)
-
-
-def encode_texts(texts: Sequence[str], encoder: TextEncoder) -> Texts:
-    """Split texts into sentences, and encode the words of unique sentences.
-
-    Parameters
-    ----------
-    texts : sequence of str
-    encoder : TextEncoder
-        Encoder of words. If it is a table of vectors, texts are not split.
-
-    Returns
-    -------
-    Texts
-    """
-    cut = [split_text(text, encoder) for text in texts]
-    unique = list(dict.fromkeys(sentence for text in cut for sentence in text))
-    row = {sentence: i for i, sentence in enumerate(unique)}
-    most = max(map(len, cut))
-    sentences = torch.full((len(cut), most), -1, dtype=torch.int64)
-    for i, text in enumerate(cut):
-        sentences[i, : len(text)] = torch.tensor([row[sentence] for sentence in text])
-    pieces, masks = [], []
-    for start in range(0, len(unique), _ENCODED_AT_ONCE):
-        found, mask = encoder.tokens(unique[start : start + _ENCODED_AT_ONCE])
-        pieces.append(torch.from_numpy(found[:, :_MAX_WORDS].astype(np.float32)))
-        masks.append(torch.from_numpy(mask[:, :_MAX_WORDS].copy()))
-    longest = max(piece.shape[1] for piece in pieces)
-    shape = len(unique), longest, pieces[0].shape[2]
-    words, known = torch.zeros(shape), torch.zeros(shape[:2], dtype=torch.bool)
-    start = 0
-    for piece, here in zip(pieces, masks, strict=True):
-        words[start : start + len(piece), : piece.shape[1]] = piece
-        known[start : start + len(piece), : piece.shape[1]] = here
-        start += len(piece)
-    return Texts(words, known, sentences)
-
-
-def split_text(text: str, encoder: TextEncoder) -> list[str]:
-    """Split a text into sentences; an encoder that is a table contains whole texts."""
-    if isinstance(encoder.model, Mapping) or not isinstance(text, str):
-        return [text]
-    found = [part for part in _SENTENCE_END.split(text.strip()) if part]
-    # The encoder raises an error for empty texts.
-    return found[:_MAX_SENTENCES] or [text]

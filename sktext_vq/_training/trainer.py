@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,18 +19,19 @@ from torch.utils.data import Dataset, WeightedRandomSampler
 
 from sktext_vq._training.batches import BatchBuilder
 from sktext_vq._training.callbacks import (
-    BestWeights,
+    BestParts,
     CheckLoss,
     DivergenceError,
     LogLosses,
+    Part,
     ProgressBar,
     SaveCheckpoint,
     StopTraining,
     UpdateCodebook,
     losses_of,
+    mean_losses,
 )
 from sktext_vq._training.checkpoint import Checkpoint
-from sktext_vq._training.distributed import Processes
 from sktext_vq._training.fingerprint import digest_of_tensors, tensors_of
 from sktext_vq._utils.devices import choose_device, to_device
 from sktext_vq._utils.torch_defaults import deterministic_algorithms
@@ -38,8 +40,11 @@ from sktext_vq.nn.batches import TrainingBatch
 from sktext_vq.nn.model import DualBranchModel
 
 _CODE_RATE, _RATE = 3e-2, 1e-3
+# Largest change of a logit, or of a coordinate in the joint space, of a typical case in
+# a step.
+_MAX_CHANGE = 0.2
 _STEPS = 8  # minimum number per epoch, if there are enough cases
-_MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 128, 8, 2**17
+_MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 256, 8, 2**17
 
 
 class _Cases(Dataset[int]):
@@ -64,25 +69,19 @@ class _Net(NeuralNet):
         *,
         batches: BatchBuilder,
         weights: dict[str, float],
-        processes: Processes,
+        held_out: NDArray[np.int64],
         **kwargs: Any,
     ) -> None:
         self.batches = batches
         self.weights = weights
-        self.processes = processes
+        self.held_out = held_out
         super().__init__(module, **kwargs)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
-        part, self._share = self.processes.part(batch)
-        with self.processes.draw_alike(self.batches.generator):
-            step = super().train_step_single(self._prepare(part, True), **fit_params)
-        self.processes.mean_gradients(self.module_)
-        return {**step, "loss": self.processes.mean(step["loss"].detach())}
+        return super().train_step_single(self._prepare(batch, True), **fit_params)
 
     def validation_step(self, batch: Any, **fit_params: Any) -> Any:
-        part, self._share = self.processes.part(batch)
-        step = super().validation_step(self._prepare(part, False), **fit_params)
-        return {**step, "loss": self.processes.mean(step["loss"])}
+        return super().validation_step(self._prepare(batch, False), **fit_params)
 
     def infer(self, x: TrainingBatch, **fit_params: Any) -> Any:
         return self.module_(x)  # skorch would unpack a named tuple to several arguments
@@ -91,17 +90,23 @@ class _Net(NeuralNet):
         """Return the batch of some cases on the device, and the cases."""
         return to_device(self.batches.build(cases, training), self.device), cases
 
+    def held_out_losses(self) -> dict[str, float]:
+        """Return the losses of held-out cases, outside of the history."""
+        if not len(self.held_out):
+            return {}
+        self.history.new_epoch()
+        batches = self.get_iterator(_Cases(self.held_out), training=False)
+        self.run_single_epoch(batches, False, "valid", self.validation_step)
+        losses = mean_losses(self.history.pop()["batches"])
+        return {name.removeprefix("valid_"): loss for name, loss in losses.items()}
+
     def update_codebook(self, cases: Tensor) -> None:
         """Update the codes with the matches of both branches."""
         model, generator = self.module_, self.batches.generator
         updates = model.auxiliary["codebook_updates"]
-        part, share = self.processes.part(cases)
-        with self.processes.draw_alike(generator):
-            if share:
-                batch = to_device(self.batches.build_for_usage(part), self.device)
-                for match in model.matches(batch, generator):
-                    updates.observe(*match)
-        self.processes.share_matches(updates)
+        batch = self.batches.build_for_usage(cases, with_series=True)
+        for match in model.matches(to_device(batch, self.device), generator):
+            updates.observe(*match)
         updates.commit(
             model.tokenizer.codebook,
             self.weights["codebook"],
@@ -113,40 +118,43 @@ class _Net(NeuralNet):
         self, y_pred: dict[str, Tensor], y_true: Tensor, *args: Any, **kwargs: Any
     ) -> Any:
         prefix = "train" if self.module_.training else "valid"
-        terms = {name: float(y_pred[name].detach()) for name in y_pred if self._share}
-        for name, mean in self.processes.mean_of_each(terms).items():
-            self.history.record_batch(f"{prefix}_{name}", mean)
+        for name, loss in y_pred.items():
+            self.history.record_batch(f"{prefix}_{name}", float(loss.detach()))
         if not y_pred:  # no loss can be computed for this batch
-            return next(self.module_.parameters()).sum() * 0
+            return sum(weight.sum() * 0 for weight in self.module_.parameters())
         losses = [self.weights[name] * term for name, term in y_pred.items()]
-        return torch.stack(losses).sum() * self._share
+        return torch.stack(losses).sum()
 
 
 def train(
     model: DualBranchModel,
     batches: BatchBuilder,
+    parts: dict[str, Part],
     *,
-    train_cases: NDArray[np.int64],
-    valid_cases: NDArray[np.int64],
+    cases: NDArray[np.int64],
+    held_out: NDArray[np.int64],
     weights: dict[str, float],
     max_epochs: int,
     device: str,
     verbose: int,
     checkpoint: Checkpoint | None = None,
+    earlier: Mapping[str, Any] | None = None,
+    is_last: bool = True,
     sample_weight: NDArray[np.float64] | None = None,
-) -> list[dict[str, float]]:
+) -> tuple[list[dict[str, float]], dict[str, int]]:
     """Train a model in place.
 
     Parameters
     ----------
     model : DualBranchModel
-        Model to train. Training ends on the CPU, with the weights of the epoch with the
-        lowest validation loss, or of the last epoch without validation cases.
+        Model to train. Training ends on the CPU, with the weights of the best epoch of
+        each part.
     batches : BatchBuilder
         Builder of training batches.
-    train_cases, valid_cases : ndarray of int
-        Training cases, and cases for early stopping. Without the latter, training runs
-        for all epochs.
+    parts : dict of str to Part
+        Parts of the model whose best epochs are chosen independently.
+    cases, held_out : ndarray of int
+        Training cases, and cases by which epochs are chosen.
     weights : dict
         Weight of every loss.
     max_epochs : int
@@ -157,13 +165,19 @@ def train(
         1 shows a progress bar.
     checkpoint : Checkpoint, optional
         File to write the state of training to, and to resume from.
+    earlier : mapping, optional
+        Results of an earlier call in the same fit, which the checkpoint contains too.
+    is_last : bool, default=True
+        Whether training of the fit ends with this call.
     sample_weight : ndarray of shape (n_train,), optional
         Weights of the training cases, with which they are sampled in each epoch.
 
     Returns
     -------
-    list of dict
+    history : list of dict
         Losses and seconds of each complete epoch.
+    kept : dict of str to int
+        Best epoch of each part; 0 is the start.
 
     Warns
     -----
@@ -175,8 +189,6 @@ def train(
 
     Raises
     ------
-    FloatingPointError
-        If losses or weights become NaN or infinite in the first epoch.
     KeyboardInterrupt
         If training is interrupted in the first epoch.
     ValueError
@@ -184,52 +196,44 @@ def train(
     OSError
         If the checkpoint cannot be written.
     """
-    processes = Processes(device)
-    keep = BestWeights(held_out=len(valid_cases) > 0)
+    keep = BestParts(parts)
     callbacks: list[tuple[str, Callback]] = [
         ("finite", CheckLoss()),
         ("terms", LogLosses()),
     ]
     if weights["codebook"] and "codebook_updates" in model.auxiliary:
         callbacks.append(("commit", UpdateCodebook()))
-    if verbose and processes.is_first:
+    if verbose:
         callbacks.append(("progress", ProgressBar()))
     callbacks.append(("keep", keep))
     save = None
-    if checkpoint is not None or processes.count > 1:
+    if checkpoint is not None:
         drawn = {"generator": batches.generator.get_state()}
         start = digest_of_tensors({**tensors_of(model), **drawn})
-        processes.check_alike(start)
-    if checkpoint is not None:
-        save = SaveCheckpoint(checkpoint, start, keep, writes=processes.is_first)
+        save = SaveCheckpoint(checkpoint, start, keep, dict(earlier or {}))
         callbacks.append(("save", save))
     order: dict[str, Any] = {"shuffle": True}
     if sample_weight is not None:
         order = {
             "sampler": WeightedRandomSampler(
-                sample_weight.tolist(), len(train_cases), generator=batches.generator
+                sample_weight.tolist(), len(cases), generator=batches.generator
             )
         }
     net = _Net(
         model,
         batches=batches,
         weights=weights,
-        processes=processes,
+        held_out=held_out,
         criterion=torch.nn.Identity,  # the loss is in get_loss
         optimizer=torch.optim.Adam,
         optimizer__lr=_RATE,
-        optimizer__param_groups=[
-            ("tokenizer.*", {"lr": _CODE_RATE}),
-            ("memory.*", {"lr": _CODE_RATE}),
-        ],
+        optimizer__param_groups=_rates(batches),
         max_epochs=max_epochs,
-        batch_size=_batch_size(batches, len(train_cases)),
+        batch_size=_batch_size(batches, len(cases)),
         **{f"iterator_train__{name}": value for name, value in order.items()},
         iterator_train__generator=batches.generator,
         iterator_valid__generator=batches.generator,
-        train_split=(
-            predefined_split(_Cases(valid_cases)) if len(valid_cases) else None
-        ),
+        train_split=predefined_split(_Cases(held_out)) if len(held_out) else None,
         callbacks=callbacks,
         callbacks__print_log=None,
         verbose=0,
@@ -239,28 +243,37 @@ def train(
     if not done:
         on_cpu = torch.device(net.device).type == "cpu"
         with deterministic_algorithms() if on_cpu else nullcontext():
-            interrupted = _run(net, train_cases, keep)
+            _run(net, cases, keep)
         keep.restore(net)
-        if save is not None and not interrupted:
-            save.write(net, done=True)
-            # Another fit may read the file at once.
-            processes.wait()
     model.to("cpu")
     model.eval()
-    return losses_of(net.history if done else net.history[: keep.n_epochs])
+    if save is not None and not done and is_last and not keep.interrupted:
+        save.write(net, done=True)
+    return losses_of(net.history if done else net.history[: keep.n_epochs]), keep.kept
+
+
+def _rates(batches: BatchBuilder) -> list[tuple[str, dict[str, float]]]:
+    """Return learning rates that do not depend on number and scale of features."""
+    sizes = batches.features[:_MAX_BATCH].abs().sum(1)
+    rate = _MAX_CHANGE / max(float(sizes.mean()), 1.0)
+    return [
+        ("tokenizer.*", {"lr": _CODE_RATE}),
+        ("head.*", {"lr": rate}),
+        ("projection.*", {"lr": rate}),
+    ]
 
 
 def _batch_size(batches: BatchBuilder, n_cases: int) -> int:
     """Return the batch size."""
     size = int(np.clip(n_cases // _STEPS, _MIN_BATCH, _MAX_BATCH))
-    if batches.selected is None:  # windows of all series of a batch are in memory
+    if batches.learns_features:  # windows of all series of a batch are in memory
         n_values = batches.panel.n_channels * batches.panel.n_timepoints
         size = max(1, min(size, _BATCH_VALUES // n_values))
     return size
 
 
-def _run(net: _Net, cases: NDArray[np.int64], keep: BestWeights) -> bool:
-    """Train for the remaining epochs; return whether training was interrupted."""
+def _run(net: _Net, cases: NDArray[np.int64], keep: BestParts) -> None:
+    """Train for the remaining epochs."""
     # Not net.fit, which treats an interrupt as the end of training.
     try:
         net.notify("on_train_begin", X=None, y=None)
@@ -268,28 +281,21 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestWeights) -> bool:
     except StopTraining:
         pass
     except DivergenceError as error:
-        if not keep.n_epochs:
-            raise FloatingPointError(
-                f"{error} Scale the input to moderate values, or set max_epochs=0 for "
-                "the closed form."
-            ) from None
+        keep.interrupted = True
         warnings.warn(
-            f"{error} Training was stopped, and the weights of epoch {keep.best_epoch} "
-            "were restored. Scale the input to moderate values to train longer.",
+            f"{error} Training was stopped, and the best weights of {keep.n_epochs} "
+            "epochs were restored. Scale the input to moderate values to train longer.",
             ConvergenceWarning,
             stacklevel=find_stack_level(),
         )
-        return True
     except KeyboardInterrupt:
-        # Processes that train together are interrupted at different points of a step.
-        if not keep.n_epochs or net.processes.count > 1:
+        keep.interrupted = True
+        if not keep.n_epochs:
             raise
         warnings.warn(
             f"Training was interrupted after {keep.n_epochs} of {net.max_epochs} "
-            f"epochs: the model has the weights of epoch {keep.best_epoch}.",
+            "epochs: the model has the best weights of these epochs.",
             stacklevel=find_stack_level(),
         )
-        return True
     finally:
         net.notify("on_train_end", X=None, y=None)
-    return False

@@ -7,27 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-DISTRIBUTED = "accelerate"  # device of distributed training
-
 
 def choose_device(device: Any) -> str:
     """Return the torch device for the parameter `device` of an estimator."""
-    if device not in ("auto", DISTRIBUTED):
+    if device != "auto":
         return str(device)
-    usual = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "auto":
-        return usual
-    try:
-        state = accelerate_state()
-    except ImportError:  # accelerate is not needed for prediction
-        return usual
-    return str(state.device) if state.num_processes > 1 else usual
-
-
-def accelerate_state() -> Any:
-    from accelerate import PartialState
-
-    return PartialState(cpu=not torch.cuda.is_available())
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def to_device(value: Any, device: str) -> Any:

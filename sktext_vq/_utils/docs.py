@@ -255,9 +255,7 @@ sampling_rate : float, optional
 random_state : int, RandomState or None, default=None
     Seed or generator, for reproducible fits. Global random states are not changed.
 device : str, default="auto"
-    Torch device; ``"auto"`` selects a GPU if available. With ``"accelerate"``,
-    processes started by ``accelerate launch`` with the same data train together,
-    each on its device and with a part of every batch.
+    Torch device; ``"auto"`` selects a GPU if available.
 n_jobs : int or None, default=None
     Number of threads, as in joblib. None uses the number of threads of torch
     (``torch.set_num_threads``), or that of the joblib context. With a dask or ray

@@ -24,7 +24,7 @@ from sktext_vq._zero_shot.candidates import (
     read_candidates,
 )
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
-from sktext_vq._zero_shot.text_alignment import TextAlignment
+from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder
 from sktext_vq.text.class_texts import class_views

@@ -342,9 +342,7 @@ def compare_texts(
     try:
         cosines = estimator.similarity(panel, texts)
         encoder = as_text_encoder(estimator.text_encoder, 0)
-        between = text_cosines(
-            texts, estimator.network_, estimator.text_alignment_, encoder
-        )
+        between = text_cosines(texts, estimator.text_alignment_, encoder)
     except ValueError:  # losses without a text branch
         return None
     many = len(names) > _MAX_ROOMY

@@ -6,13 +6,12 @@ from sktext_vq.nn.auxiliary import load_module
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.model import DualBranchModel
-from sktext_vq.nn.text_branch import ClassMemory, CodeDecoder, TextBranch
+from sktext_vq.nn.text_branch import CodeDecoder, TextBranch
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.nn.windows import dilations
 
 __all__ = [
     "AttributeDecoder",
-    "ClassMemory",
     "CodeDecoder",
     "Codebook",
     "DigitBranch",

@@ -14,8 +14,8 @@ from sktext_vq.nn.windows import Batch
 class SignalFeatures(NamedTuple):
     """Features of series, and their usage of the codes."""
 
-    selected: Tensor  # (n_cases, n_selected), standardised
-    usage: Tensor  # (n_cases, n_groups, n_heads, n_symbols), frequencies
+    selected: Tensor  # (n_cases, n_selected), scaled
+    shares: Tensor  # (n_cases, n_codes)
     shape_error: Tensor | None = None  # distance of windows from their codes
 
 
@@ -38,7 +38,7 @@ class DigitBatch(NamedTuple):
     words: Tensor  # (n_patches, n_words) int64
     digits: Tensor  # (n_patches, PATCH, n_digits) int64
     known: Tensor  # (n_patches, PATCH) bool, False past the end
-    usage: Tensor  # (n_patches, n_heads, codes_per_head), of their series
+    shares: Tensor  # (n_patches, n_heads, codes_per_head), of codes in their series
 
 
 class TrainingBatch(NamedTuple):
@@ -49,7 +49,6 @@ class TrainingBatch(NamedTuple):
     first_window: int = 0  # start of the first window
     classes: Tensor | None = None
     class_texts: Texts | None = None  # one text of each class
-    class_rows: Tensor | None = None  # positions in the class memory
     captions: Texts | None = None
     caption_of: Tensor | None = None  # (n_cases,) int64, -1 for none
     segments: SegmentBatch | None = None
@@ -60,11 +59,10 @@ class TextOutputs(NamedTuple):
     """Class texts or captions of a batch in the joint embedding space."""
 
     texts: Texts
-    owner: Tensor  # (n_cases,) int64, text of each case, -1 for none
+    owner: Tensor  # (n_cases,) int64, text of each case
     are_classes: bool
-    embedded: Tensor  # (n_texts, dim), unit vectors
-    sentences: Tensor  # (n_sentences, dim)
-    log_usage: Tensor  # (n_texts, n_groups, n_heads, n_symbols)
+    embedded: Tensor | None  # (n_texts, dim), unit vectors; None for classes
+    log_shares: Tensor  # (n_texts, n_codes)
 
 
 @dataclass
@@ -72,7 +70,7 @@ class Outputs:
     """Outputs of the network for a batch, from which losses are computed."""
 
     signal: SignalFeatures
-    embedded: Tensor  # (n_cases, dim), unit vectors
+    embedded: Tensor | None  # (n_cases, dim), unit vectors
     class_logits: Tensor | None  # (n_cases, n_classes)
     texts: list[TextOutputs]
     # Attributes of segments, (n_cases, n_tokens, N_POINTS + 4), and a mask of padding.

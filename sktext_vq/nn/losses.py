@@ -5,10 +5,9 @@ Default losses are defined in this module; losses that are off by default are de
 
 =============  ==========================================================
 class          Cross-entropy of the sensor-only head, weighted by class.
-text           Cross-entropy of the right text among the texts of a batch, by
-               cosines with the series (InfoNCE: van den Oord et al., 2018;
-               Radford et al., ICML 2021). For class prompts, the texts are
-               those of all classes, so that the label is not leaked.
+text           Cross-entropy of the right text among the texts about single series
+               in a batch, by cosines with the series, and vice versa (InfoNCE:
+               van den Oord et al., 2018; Radford et al., ICML 2021).
 codes          Cross-entropy between the usage of codes predicted from a text
                and the histograms of its series, similar to the prediction of
                codes of masked patches (Bao et al., ICLR 2022).
@@ -23,7 +22,7 @@ digits         Cross-entropy of the digits of series encoded by the text branch,
                Gruver et al., NeurIPS 2023).
 contrastive    Supervised contrastive loss in the joint embedding space
                (Khosla et al., NeurIPS 2020).
-demi_cycle     Reconstruction of each branch from the joint embedding space
+demi_cycle     Reconstruction of the vector of a text from its embedding
                (Devillers et al., 2023).
 translation    Prediction of the vector of a text from its series; "codes" is
                the opposite direction (Devillers et al., 2023).
@@ -71,17 +70,23 @@ WEIGHTS = {
     "usage": 0.0,
     "frequency": 0.0,
 }
-NEED_TEXT = {
-    "text",
-    "codes",
-    "affinity",
-    "digits",
-    "translation",
-    "calibrated",
-    "fused",
-    "distillation",
-}
+# Losses that need texts, texts about single cases, and classes.
+NEED_TEXT = {"codes", "affinity", "fused", "distillation", "digits"}
+NEED_CASE_TEXTS = {"text", "contrastive", "demi_cycle", "translation", "calibrated"}
 NEED_CLASSES = {"class", "contrastive", "fused", "distillation"}
+# Parts of the network whose best epochs are chosen independently, each with its losses
+# and the prefixes of its weights.
+PARTS = {
+    "head": ({"class", "distillation"}, ("head.",)),
+    "text": (
+        {"text", "codes", "affinity", "contrastive", "demi_cycle", "translation",
+         "calibrated"},
+        ("projection.", "text.", "decoder.", "auxiliary.joint_losses."),
+    ),
+    "segments": ({"series", "separation", "usage"}, ("auxiliary.segments.",)),
+    "digits": ({"digits"}, ("auxiliary.digits.",)),
+    "cross_attention": ({"fused"}, ("auxiliary.cross_attention.",)),
+}  # fmt: skip
 
 
 def text_loss(

@@ -58,7 +58,7 @@ def load_module(name: str) -> Any:
 
 def build_modules(
     model: DualBranchModel,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     options: Mapping[str, Mapping[str, Any]],
 ) -> nn.ModuleDict:
     """Build the modules that the active losses of a model need.
@@ -67,8 +67,8 @@ def build_modules(
     ----------
     model : DualBranchModel
         Model whose other parts are already built.
-    generator : torch.Generator or None
-        Source of initial weights, as in the model.
+    generator : torch.Generator
+        Source of initial weights.
     options : mapping
         Further arguments of modules, by name of the module.
     """

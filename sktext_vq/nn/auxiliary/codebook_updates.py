@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -85,23 +85,6 @@ class CodebookUpdates(AuxiliaryModule):
         self._counts[row] += weights.sum(0)
         self._sums[row].addmm_(weights.T, vectors.to(self._sums))
         self._seen[branch].append(_spread(vectors, _MAX_RECENT).to(self._recent))
-
-    def gather(
-        self, add: Callable[[Tensor], Tensor], collect: Callable[[Tensor], Tensor]
-    ) -> None:
-        """Add the matches observed by other processes in this step.
-
-        Parameters
-        ----------
-        add : callable
-            Function that returns the sum of a tensor over processes.
-        collect : callable
-            Function that returns the rows of a tensor from all processes, in the same
-            order in each process.
-        """
-        self._counts.copy_(add(self._counts))
-        self._sums.copy_(add(self._sums))
-        self._seen = {branch: [collect(self._pool(branch))] for branch in BRANCHES}
 
     @torch.no_grad()
     def commit(
@@ -210,7 +193,7 @@ class CodebookUpdates(AuxiliaryModule):
 
 def build(
     model: DualBranchModel,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> CodebookUpdates:
     """Build the module for the codebook of a model."""

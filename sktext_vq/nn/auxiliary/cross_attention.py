@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +18,7 @@ from sktext_vq.nn.losses import empty_loss
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-_ATTENTION_HEADS = 4
+_WIDTH, _ATTENTION_HEADS = 64, 4
 
 
 class Fusion(nn.Module):
@@ -35,8 +35,6 @@ class Fusion(nn.Module):
         Width of tokens.
     n_classes : int
     """
-
-    DEPENDS_ON: ClassVar = {"signal_head": {"classes"}, "text_head": {"classes"}}
 
     def __init__(self, dim: int, n_classes: int) -> None:
         super().__init__()
@@ -102,22 +100,19 @@ def _mean(tokens: Tensor, known: Tensor) -> Tensor:
 
 
 class CrossAttention(AuxiliaryModule):
-    """Classify segments and texts that attend to each other.
+    """Classify segments and sentences that attend to each other.
 
     Parameters
     ----------
-    dim : int
-        Width of the joint embedding space.
-    n_classes, n_channels : int
+    text_dim, n_classes, n_channels : int
     """
 
-    DEPENDS_ON: ClassVar = {"channel_embedding": {"channels"}}
-
-    def __init__(self, dim: int, n_classes: int, n_channels: int) -> None:
+    def __init__(self, text_dim: int, n_classes: int, n_channels: int) -> None:
         super().__init__()
-        self.fusion = Fusion(dim, n_classes)
-        self.token_projection = nn.Linear(N_POINTS + 4, dim)
-        self.channel_embedding = nn.Embedding(n_channels, dim)
+        self.fusion = Fusion(_WIDTH, n_classes)
+        self.token_projection = nn.Linear(N_POINTS + 4, _WIDTH)
+        self.text_projection = nn.Linear(text_dim, _WIDTH)
+        self.channel_embedding = nn.Embedding(n_channels, _WIDTH)
 
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
@@ -126,56 +121,53 @@ class CrossAttention(AuxiliaryModule):
         segments = batch.segments
         if segments is None or outputs.tokens is None or not outputs.texts:
             return {}
-        assert batch.classes is not None
+        assert batch.classes is not None and outputs.class_logits is not None
         tokens, known = outputs.tokens
         n_cases, n_channels = segments.series.shape[:2]
         channel = torch.arange(n_channels, device=tokens.device)
         channel = channel.repeat_interleave(known.shape[1] // n_channels)
         signal = self.token_projection(tokens) + self.channel_embedding(channel)
         # Prompts of all classes are the same for every case; captions differ by case.
-        sentences, sentences_known = [], []
-        for text in outputs.texts:
-            rows = text.texts.sentences
-            if text.are_classes:
-                used = rows[rows >= 0]
-                sentences.append(text.sentences[used].expand(n_cases, -1, -1))
-                sentences_known.append(known.new_ones(n_cases, len(used)))
-            else:
-                owner = text.owner[segments.case].unsqueeze(1)
-                own = torch.where(owner >= 0, rows[owner[:, 0].clamp_min(0)], -1)
-                sentences.append(text.sentences[own.clamp_min(0)])
-                sentences_known.append(own >= 0)
-        text_known = torch.cat(sentences_known, dim=1)
-        keep = segments.keep_text & text_known.any(dim=1)
+        rows = [
+            text.texts.rows.flatten().expand(n_cases, -1)
+            if text.are_classes
+            else text.texts.rows[text.owner[segments.case]]
+            for text in outputs.texts
+        ]
+        sentences = torch.cat(rows, dim=1)
+        words = outputs.texts[0].texts.sentences[sentences.clamp_min(0)]
         logits = self.fusion(
-            signal, known, torch.cat(sentences, dim=1), text_known, keep
+            signal,
+            known,
+            self.text_projection(words),
+            sentences >= 0,
+            segments.keep_text,
         )
         classes = batch.classes[segments.case]
-        found = {
+        weight = model.class_weight
+        return {
             "fused": sum(
-                (F.cross_entropy(each, classes, model.class_weight) for each in logits),
+                (F.cross_entropy(each, classes, weight) for each in logits),
                 start=logits[0].new_zeros(()),
-            )
-        }
-        if outputs.class_logits is not None:
-            found["distillation"] = distillation_loss(
+            ),
+            "distillation": distillation_loss(
                 outputs.class_logits[segments.case], (logits[0] + logits[1]) / 2
-            )
-        return found
+            ),
+        }
 
 
 def build(
     model: DualBranchModel,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> CrossAttention | None:
     """Build the module if the model has text and classes."""
-    if model.text is None or model.class_head is None:
+    if model.decoder is None or model.head is None:
         return None
     with torch.device("meta"):
         module = CrossAttention(
-            model.projection.out_features,
-            model.class_head.out_features,
+            len(model.decoder.to_z) - 1,
+            model.head.out_features,
             model.tokenizer.n_channels,
         )
     draw_weights(module, generator)

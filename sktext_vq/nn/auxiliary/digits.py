@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
+from sktext_vq.nn.codebook import Codebook
+from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.initialisation import draw_weights
 from sktext_vq.nn.losses import code_loss, reconstruction_loss
-from sktext_vq.nn.text_branch import TextBranch
+from sktext_vq.nn.text_branch import MEANING_DIM
 
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
@@ -23,14 +25,15 @@ _NUMBER_RANGE = 2.0
 _SLOTS = 2  # tokens per patch of digits: shape and other information
 PATCH = 8  # values in a patch of digits
 _NUMBER_WEIGHT = 100.0  # of squared errors of numbers between 0 and 1
+_WIDTH, _ATTENTION_HEADS = 96, 4
 
 
 class DigitBranch(nn.Module):
     """Autoencoder of series written as digits, with the codebook as bottleneck.
 
-    A patch of eight values is a sentence of the text branch. Its tokens are matched
-    with the codes, and the digits are predicted from the codes alone, weighted by how
-    well they match.
+    A transformer layer encodes the symbols of a patch of eight values. Its tokens are
+    matched with the codes, and the digits are predicted from the codes alone, weighted
+    by how well they match.
 
     Parameters
     ----------
@@ -42,14 +45,11 @@ class DigitBranch(nn.Module):
         Number of digits of a value.
     n_values : int
         Number of different digits, plus one for missing values.
-    dim : int
-        Width of the joint embedding space.
-    z_dim, n_heads : int
-        Width of tokens, and number of heads of the codebook.
+    n_codes, n_heads : int
+        Sizes of the codebook.
     """
 
     symbols: Tensor
-    DEPENDS_ON: ClassVar = {"": {"text"}}
 
     def __init__(
         self,
@@ -58,8 +58,7 @@ class DigitBranch(nn.Module):
         n_words: int,
         n_digits: int,
         n_values: int,
-        dim: int,
-        z_dim: int,
+        n_codes: int,
         n_heads: int,
     ) -> None:
         super().__init__()
@@ -67,6 +66,17 @@ class DigitBranch(nn.Module):
         apart = F.normalize(symbols - symbols.mean(0), dim=1)
         self.register_buffer("symbols", apart * symbols.shape[1] ** 0.5)
         self.n_digits, self.n_values = n_digits, n_values
+        dim, z_dim = _WIDTH, N_POINTS + MEANING_DIM
+        self.input_projection = nn.Sequential(
+            nn.Linear(symbols.shape[1], dim), nn.LayerNorm(dim)
+        )
+        # No dropout, because it would draw from the global random state.
+        self.mix = nn.TransformerEncoderLayer(
+            dim, _ATTENTION_HEADS, 2 * dim, 0.0, batch_first=True, norm_first=True
+        )
+        self.meanings = nn.Parameter(
+            torch.zeros(n_heads, n_codes // n_heads, MEANING_DIM)
+        )
         self.positions = nn.Parameter(torch.zeros(n_words, dim))
         self.to_z = nn.Linear(n_words * dim, _SLOTS * z_dim)
         self.decode = nn.Sequential(
@@ -76,18 +86,20 @@ class DigitBranch(nn.Module):
         )
         self.sharpness = nn.Parameter(torch.ones(n_digits))
 
-    def forward(
-        self, words: Tensor, branch: TextBranch, keys: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def keys(self, codebook: Codebook) -> Tensor:
+        """Return shapes and learned values of the codes, (n_heads, n_codes, z_dim)."""
+        codes = codebook.codes.detach().view(*self.meanings.shape[:2], -1)
+        return torch.cat([codes, self.meanings], dim=2)
+
+    def forward(self, words: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Encode patches, and predict their digits.
 
         Parameters
         ----------
         words : Tensor of shape (n_patches, n_words), int64
             Indices of symbols.
-        branch : TextBranch
         keys : Tensor of shape (n_heads, codes_per_head, z_dim)
-            From :meth:`CodeDecoder.keys`.
+            From :meth:`keys`.
 
         Returns
         -------
@@ -99,7 +111,7 @@ class DigitBranch(nn.Module):
             Weights of the codes in the token of the shape.
         """
         # There are few symbols, so each is projected only once.
-        read = branch.mix(branch.input_projection(self.symbols)[words] + self.positions)
+        read = self.mix(self.input_projection(self.symbols)[words] + self.positions)
         # Numbers have a fixed width, so every word has a fixed position.
         z = self.to_z(read.flatten(1)).view(len(words), _SLOTS, -1)
         scores = torch.einsum("nsz,hkz->nshk", z, keys) * keys.shape[2] ** -0.5
@@ -169,8 +181,8 @@ class DigitReconstruction(AuxiliaryModule):
         patches, branch = batch.digits, self.branch
         if patches is None:
             return {}
-        keys = model.decoder.keys(model.tokenizer.codebook)
-        numbers, missing, use = branch(patches.words, model.text, keys)
+        keys = branch.keys(model.tokenizer.codebook)
+        numbers, missing, use = branch(patches.words, keys)
         logits, _ = branch.write(numbers, missing, patches.digits)
         exact = digit_loss(
             logits.flatten(1, 2),
@@ -180,27 +192,29 @@ class DigitReconstruction(AuxiliaryModule):
         right = branch.value(patches.digits)
         present = patches.known & (patches.digits < branch.n_values - 1).all(2)
         error = reconstruction_loss(numbers, right, present.to(right.dtype))
-        alignment = code_loss((use + 1e-6).log(), patches.usage)
+        alignment = code_loss((use + 1e-6).log(), patches.shares)
         return {"digits": 0.1 * exact + _NUMBER_WEIGHT * error + 0.1 * alignment}
 
 
 def build(
     model: DualBranchModel,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> DigitReconstruction | None:
     """Build the module if `options` contains the arguments of `DigitBranch`."""
-    if model.text is None or not options:
+    if not options:
         return None
-    with torch.device("meta"):
-        branch = DigitBranch(
-            dim=model.projection.out_features,
-            z_dim=model.decoder.z_dim,
-            n_heads=model.tokenizer.codebook.n_heads,
-            **options,
-        )
+    branch = build_branch(model.tokenizer.codebook, options)
     draw_weights(branch, generator)
     return DigitReconstruction(branch)
+
+
+def build_branch(codebook: Codebook, options: Mapping[str, Any]) -> DigitBranch:
+    """Build a branch for a codebook, on the device "meta"."""
+    with torch.device("meta"):
+        return DigitBranch(
+            n_codes=codebook.n_codes, n_heads=codebook.n_heads, **options
+        )
 
 
 def digit_loss(logits: Tensor, symbols: Tensor, mask: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ class GainPenalty(AuxiliaryModule):
 
 def build(
     model: DualBranchModel,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> GainPenalty:
     """Build the module, and add gains to the tokenizer if it has none."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
-from sktext_vq.nn.losses import code_loss, empty_loss
+from sktext_vq.nn.initialisation import draw_weights
+from sktext_vq.nn.losses import empty_loss
 
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
@@ -23,27 +24,36 @@ _USE_TEXT_VECTORS = {"demi_cycle", "translation", "calibrated"}
 
 
 class JointLosses(AuxiliaryModule):
-    """Contrastive loss, demi-cycles, translation and calibrated loss."""
+    """Contrastive loss, demi-cycles, translation and calibrated loss.
+
+    Parameters
+    ----------
+    dim, text_dim : int
+        Widths of the joint embedding space and of text vectors.
+    """
+
+    def __init__(self, dim: int, text_dim: int) -> None:
+        super().__init__()
+        self.back_projection = nn.Linear(dim, text_dim)
 
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
         """Compute losses of a batch by name."""
         found = {}
-        if "contrastive" in model.active_losses and outputs.class_logits is not None:
-            assert batch.classes is not None
-            found["contrastive"] = supervised_contrastive(
-                outputs.embedded, batch.classes
-            )
+        embedded = outputs.embedded
+        assert embedded is not None
+        if "contrastive" in model.active_losses and batch.classes is not None:
+            found["contrastive"] = supervised_contrastive(embedded, batch.classes)
         by_kind = defaultdict(list)
         texts = outputs.texts if model.active_losses & _USE_TEXT_VECTORS else []
         for text in texts:
-            assert model.back_projection is not None
-            described = text.owner >= 0
-            owner = text.owner[described]
-            vectors = F.normalize(text.texts.vectors(), dim=1)
-            from_text = model.back_projection(text.embedded)
-            from_series = model.back_projection(outputs.embedded[described])
+            if text.embedded is None:
+                continue
+            owner = text.owner
+            vectors = F.normalize(text.texts.vectors, dim=1)
+            from_text = self.back_projection(text.embedded)
+            from_series = self.back_projection(embedded)
             by_kind["demi_cycle"].append(cosine_loss(from_text, vectors))
             by_kind["translation"].append(cosine_loss(from_series, vectors[owner]))
             from_series = F.normalize(from_series, dim=1)
@@ -53,21 +63,23 @@ class JointLosses(AuxiliaryModule):
             by_kind["calibrated"].append(
                 calibrated_loss(right[other], wrong[other], _CALIBRATION_WIDTH)
             )
-        found |= {name: torch.stack(each).mean() for name, each in by_kind.items()}
-        if "demi_cycle" in model.active_losses:
-            rebuilt = model.decoder(outputs.embedded, model.tokenizer.codebook)
-            of_series = code_loss(rebuilt, outputs.signal.usage)
-            found["demi_cycle"] = of_series + found.get("demi_cycle", 0)
-        return found
+        return found | {
+            name: torch.stack(each).mean() for name, each in by_kind.items()
+        }
 
 
 def build(
     model: DualBranchModel,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     options: Mapping[str, Any],
-) -> JointLosses:
-    """Build the module; it has no weights."""
-    return JointLosses()
+) -> JointLosses | None:
+    """Build the module if the model has text."""
+    if model.text is None:
+        return None
+    with torch.device("meta"):
+        module = JointLosses(*model.text.weight.T.shape)
+    draw_weights(module, generator)
+    return module
 
 
 def supervised_contrastive(

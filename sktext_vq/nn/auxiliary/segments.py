@@ -344,13 +344,11 @@ class SegmentReconstruction(AuxiliaryModule):
 
 def build(
     model: DualBranchModel,
-    generator: torch.Generator | None,
+    generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> SegmentReconstruction:
     """Build the module with a refiner that does not move borders yet."""
-    return SegmentReconstruction(
-        SegmentRefiner(generator=generator or torch.Generator())
-    )
+    return SegmentReconstruction(SegmentRefiner(generator=generator))
 
 
 def separation_loss(

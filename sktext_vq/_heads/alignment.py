@@ -1,8 +1,9 @@
-"""Alignment of series with texts about them, in closed form."""
+"""Alignment of series with texts about them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,9 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, softmax
 
-from sktext_vq._training.texts import split_text
 from sktext_vq._utils.state import (
     Numbers,
     Sizes,
@@ -32,6 +32,8 @@ SHRINKAGE = 1e-3
 _MAX_DIMENSIONS = 50
 # Difference of cosines at which a text is e times as likely to be of one kind.
 _NEARNESS = 0.05
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_MAX_SENTENCES = 16
 _TEXTS: dict[str, Spec | None] = {
     "texts": Strings("n_texts"),
     "coef": Numbers("float32", ("n_selected", "n_components")),
@@ -41,11 +43,21 @@ _TEXTS: dict[str, Spec | None] = {
     "covariance": Numbers("float32", ("n_texts", "n_texts")),
     "fitted": Numbers("float32", ("n_components", "n_texts")),
     "usage": Numbers("float32", ("n_texts", "n_codes")),
+    "centre": Numbers("float64", ("n_components",), optional=True),
 }
 _STATE: dict[str, Spec | None] = {
     "classes": None,
     "cases": None,
     "mean_usage": Numbers("float64", ("n_codes",)),
+    "lift": None,
+}
+_TRAINED: dict[str, Spec | None] = {
+    "texts": Strings("n_texts"),
+    "coef": Numbers("float32", ("n_selected", "n_dimensions")),
+    "intercept": Numbers("float64", ("n_dimensions",)),
+    "mean": Numbers("float32", ("text_dim",)),
+    "from_texts": Numbers("float32", ("text_dim", "n_dimensions")),
+    "usage": Numbers("float32", ("text_dim", "n_codes")),
 }
 
 
@@ -75,6 +87,9 @@ class AlignedTexts:
         Covariance of predicted components and shares.
     usage : ndarray of shape (n_texts, n_codes), float32
         Covariance of the shares and the shares of codes in the series.
+    centre : ndarray of shape (n_components,), optional
+        If given, the regression predicts logits, and components are their softmax less
+        this mean of training cases.
     """
 
     texts: list[str]
@@ -85,6 +100,7 @@ class AlignedTexts:
     covariance: NDArray[np.float32]
     fitted: NDArray[np.float32]
     usage: NDArray[np.float32]
+    centre: NDArray[np.float64] | None = None
 
     def solve(self, encoder: TextEncoder) -> JointSpace:
         """Encode the texts, and return the joint embedding space.
@@ -112,6 +128,41 @@ class AlignedTexts:
             whiten @ right[:kept].T * root,
             np.linalg.solve(covariance, vectors.T @ self.usage),
         )
+
+
+@dataclass(frozen=True)
+class TrainedTexts:
+    """Texts of one kind, and trained maps of series and texts to their joint space.
+
+    Parameters
+    ----------
+    texts : list of str
+        Different sentences.
+    coef : ndarray of shape (n_features, n_dimensions), float32
+        Map from scaled features to the space.
+    intercept : ndarray of shape (n_dimensions,)
+        Intercepts of this map.
+    mean : ndarray of shape (text_dim,), float32
+        Mean text of the training cases.
+    from_texts : ndarray of shape (text_dim, n_dimensions), float32
+        Map from centred texts to the space.
+    usage : ndarray of shape (text_dim, n_codes), float32
+        Map from centred texts to shares of codes, relative to their mean.
+    """
+
+    texts: list[str]
+    coef: NDArray[np.float32]
+    intercept: NDArray[np.float64]
+    mean: NDArray[np.float32]
+    from_texts: NDArray[np.float32]
+    usage: NDArray[np.float32]
+
+    def solve(self, encoder: TextEncoder) -> JointSpace:
+        """Encode the texts, and return the joint embedding space."""
+        vectors = unit(np.asarray(encoder.transform(self.texts), np.float64))
+        check_width(vectors, len(self.mean))
+        eye = np.eye(len(self.intercept))
+        return JointSpace(vectors, self.mean, eye, self.from_texts, self.usage)
 
 
 @dataclass(frozen=True)
@@ -149,22 +200,28 @@ class JointSpace:
 
 @dataclass(frozen=True)
 class TextAlignment:
-    """Joint embedding spaces of series and texts, without training.
+    """Joint embedding spaces of series and texts.
 
     There is one space for the texts of classes and one for the texts of cases, such as
     captions. A text is compared in the space whose training texts are more similar.
 
     Parameters
     ----------
-    classes, cases : AlignedTexts, optional
-        Prompts of classes, and sentences about cases.
+    classes : AlignedTexts, optional
+        Prompts of classes.
+    cases : AlignedTexts or TrainedTexts, optional
+        Sentences about cases.
     mean_usage : ndarray of shape (n_codes,)
         Mean shares of the codes over training cases.
+    lift : ndarray of shape (text_dim + 1, n_codes), float32, optional
+        Trained map from texts to changes of the logarithms of shares of codes; the last
+        row is an intercept.
     """
 
     classes: AlignedTexts | None
-    cases: AlignedTexts | None
+    cases: AlignedTexts | TrainedTexts | None
     mean_usage: NDArray[np.float64]
+    lift: NDArray[np.float32] | None = None
     _spaces: dict[str, tuple[Any, ...]] = field(default_factory=dict, repr=False)
 
     def get_state(self) -> State:
@@ -173,6 +230,7 @@ class TextAlignment:
             "classes": None if self.classes is None else fields_of(self.classes),
             "cases": None if self.cases is None else fields_of(self.cases),
             "mean_usage": self.mean_usage,
+            "lift": self.lift,
         }
 
     @classmethod
@@ -181,14 +239,18 @@ class TextAlignment:
         check_state(state, _STATE, sizes, "alignment")
         if state["classes"] is None and state["cases"] is None:
             raise ValueError("alignment has no texts")
-        parts: list[AlignedTexts | None] = []
-        for name in ("classes", "cases"):
-            own = Sizes(sizes)
-            each = state[name]
-            if each is not None:
-                each = AlignedTexts(**check_state(each, _TEXTS, own, name))
-            parts.append(each)
-        return cls(parts[0], parts[1], state["mean_usage"])
+        own, classes, cases = Sizes(sizes), state["classes"], state["cases"]
+        if classes is not None:
+            classes = AlignedTexts(**check_state(classes, _TEXTS, own, "classes"))
+        own = Sizes(sizes)
+        if isinstance(cases, dict) and "from_texts" in cases:
+            cases = TrainedTexts(**check_state(cases, _TRAINED, own, "cases"))
+        elif cases is not None:
+            cases = AlignedTexts(**check_state(cases, _TEXTS, own, "cases"))
+        lift = Numbers("float32", ("n_inputs", "n_codes"), optional=True)
+        if not lift.is_valid(state["lift"], Sizes(sizes)):
+            raise ValueError("alignment.lift has an invalid type, shape or value")
+        return cls(classes, cases, state["mean_usage"], state["lift"])
 
     def __getstate__(self) -> State:
         return {**fields_of(self), "_spaces": {}}
@@ -196,7 +258,11 @@ class TextAlignment:
     def predict(self, scaled: torch.Tensor) -> NDArray[np.float64]:
         """Return the components of series from scaled features."""
         coef, intercept = self._regression
-        return (scaled.double() @ coef).numpy() + intercept
+        found = (scaled.double() @ coef).numpy() + intercept
+        if self.classes is not None and self.classes.centre is not None:
+            own = slice(len(self.classes.centre))  # classes come first
+            found[:, own] = softmax(found[:, own], axis=1) - self.classes.centre
+        return found
 
     def similarity(
         self, components: Array, texts: Sequence[str], encoder: TextEncoder
@@ -217,11 +283,11 @@ class TextAlignment:
         ndarray of shape (n_cases, n_texts)
         """
         with single_thread():
-            spaces = self._solve(encoder)
-            vectors, weights = self._read(texts, spaces, encoder)
+            spaces = self.spaces(encoder)
+            vectors, weights = self.read(texts, encoder)
             found = np.zeros((len(components), len(texts)))
             start = 0
-            for each, space, weight in zip(self._kinds, spaces, weights, strict=True):
+            for each, space, weight in zip(self.kinds, spaces, weights, strict=True):
                 own = components[:, start : start + len(each.intercept)]
                 start += len(each.intercept)
                 cosines = space.embed_series(own) @ space.embed_texts(vectors).T
@@ -233,8 +299,8 @@ class TextAlignment:
     ) -> NDArray[np.float64]:
         """Return cosines between texts, of shape (n_texts, n_texts)."""
         with single_thread():
-            spaces = self._solve(encoder)
-            vectors, weights = self._read(texts, spaces, encoder)
+            spaces = self.spaces(encoder)
+            vectors, weights = self.read(texts, encoder)
             found = np.zeros((len(texts), len(texts)))
             for space, weight in zip(spaces, weights, strict=True):
                 own = np.sqrt(weight)[:, None] * space.embed_texts(vectors)
@@ -244,11 +310,22 @@ class TextAlignment:
     def usage(self, texts: Sequence[str], encoder: TextEncoder) -> NDArray[np.float64]:
         """Return the expected shares of codes, of shape (n_texts, n_codes)."""
         with single_thread():
-            spaces = self._solve(encoder)
-            vectors, weights = self._read(texts, spaces, encoder)
-            found = np.tile(self.mean_usage, (len(texts), 1))
-            for space, weight in zip(spaces, weights, strict=True):
-                found += weight[:, None] * ((vectors - space.mean) @ space.usage)
+            spaces = self.spaces(encoder)
+            vectors, weights = self.read(texts, encoder)
+        found = self._linear_usage(spaces, vectors, weights)
+        if self.lift is None:
+            return found
+        check_width(vectors, len(self.lift) - 1)
+        change = vectors @ self.lift[:-1] + self.lift[-1]
+        return np.asarray(softmax(np.log(found) + change, axis=1))
+
+    def _linear_usage(
+        self, spaces: Sequence[JointSpace], vectors: Array, weights: Sequence[Array]
+    ) -> NDArray[np.float64]:
+        """Return shares of codes by linear regression, from the results of `read`."""
+        found = np.tile(self.mean_usage, (len(vectors), 1))
+        for space, weight in zip(spaces, weights, strict=True):
+            found += weight[:, None] * ((vectors - space.mean) @ space.usage)
         # Extrapolated shares may be negative.
         found = np.maximum(found, 1e-3 * self.mean_usage)
         return np.asarray(found / found.sum(axis=1, keepdims=True))
@@ -259,8 +336,8 @@ class TextAlignment:
 
         In double precision, results hardly depend on the number of rows.
         """
-        coef = np.concatenate([each.coef for each in self._kinds], axis=1)
-        intercept = np.concatenate([each.intercept for each in self._kinds])
+        coef = np.concatenate([each.coef for each in self.kinds], axis=1)
+        intercept = np.concatenate([each.intercept for each in self.kinds])
         return torch.from_numpy(coef).double(), intercept
 
     @property
@@ -272,26 +349,28 @@ class TextAlignment:
         return [self.classes.texts[i] for i in firsts]
 
     @property
-    def _kinds(self) -> list[AlignedTexts]:
+    def kinds(self) -> list[AlignedTexts | TrainedTexts]:
+        """Texts of classes and of cases, if there are any."""
         return [each for each in (self.classes, self.cases) if each is not None]
 
-    def _solve(self, encoder: TextEncoder) -> list[JointSpace]:
+    def spaces(self, encoder: TextEncoder) -> list[JointSpace]:
         """Return the spaces of an encoder, computed once."""
         key = repr(encoder.get_params())
         if key not in self._spaces:
             self._spaces.clear()
-            self._spaces[key] = tuple(each.solve(encoder) for each in self._kinds)
+            self._spaces[key] = tuple(each.solve(encoder) for each in self.kinds)
         return list(self._spaces[key])
 
-    def _read(
-        self, texts: Sequence[str], spaces: Sequence[JointSpace], encoder: TextEncoder
+    def read(
+        self, texts: Sequence[str], encoder: TextEncoder
     ) -> tuple[Array, list[Array]]:
-        """Return embeddings of texts, and the weight of each space for each text."""
+        """Return mean sentence vectors of texts, and the weights of each space."""
         cut = [split_text(text, encoder) for text in texts]
         sentences = [sentence for each in cut for sentence in each]
         owner = np.repeat(np.arange(len(cut)), list(map(len, cut)))
         each = unit(np.asarray(encoder.transform(sentences), np.float64))
         vectors = mean_by_owner(each, owner, len(texts))
+        spaces = self.spaces(encoder)
         if len(spaces) == 1:
             return vectors, [np.ones(len(texts))]
         classes, cases = spaces
@@ -301,6 +380,16 @@ class TextAlignment:
         )[:, 0]
         of_classes = expit((to_classes - to_cases) / _NEARNESS)
         return vectors, [of_classes, 1 - of_classes]
+
+
+def check_width(vectors: Array, width: int) -> None:
+    """Raise an error if embeddings differ in width from those of training."""
+    if vectors.shape[1] != width:
+        raise ValueError(
+            f"The model was trained with text embeddings of {width} dimensions, but "
+            f"text_encoder returns {vectors.shape[1]}. Set the text_encoder of the fit, "
+            "or fit again."
+        )
 
 
 def mean_by_owner(values: Array, owner: NDArray[np.intp], n_owners: int) -> Array:
@@ -314,3 +403,12 @@ def unit(vectors: Array) -> Array:
     """Return vectors of length 1; vectors of length 0 stay 0."""
     size = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(size, 1e-12))
+
+
+def split_text(text: str, encoder: TextEncoder) -> list[str]:
+    """Split a text into sentences; an encoder that is a table contains whole texts."""
+    if isinstance(encoder.model, Mapping) or not isinstance(text, str):
+        return [text]
+    found = [part for part in _SENTENCE_END.split(text.strip()) if part]
+    # The encoder raises an error for empty texts.
+    return found[:_MAX_SENTENCES] or [text]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
+from scipy.special import softmax
 
-from sktext_vq._training.texts import ChosenTexts, split_text
-from sktext_vq._zero_shot.text_alignment import (
+from sktext_vq._heads.alignment import (
     SHRINKAGE,
     AlignedTexts,
     TextAlignment,
+    split_text,
 )
 from sktext_vq.text import TextEncoder
 
@@ -22,9 +23,37 @@ Array = NDArray[np.floating[Any]]
 
 # Penalty of the regression, relative to the mean diagonal of the Gram matrix.
 _PENALTY = 0.1
+# Factor of predicted indicators of classes in logits: twice the default inverse
+# temperature of a ridge classifier.
+_CLASS_SCALE = 6.0
+_LEAST_LOGIT = -1e3  # instead of -inf, which files cannot contain
 # Maximum number of predicted components, and of different sentences about cases.
 _MAX_COMPONENTS = 64
 _MAX_SENTENCES_OF_CASES = 1000
+
+
+@dataclass(frozen=True)
+class ChosenTexts:
+    """Texts about training series, before they are encoded.
+
+    Parameters
+    ----------
+    prompts : list of str
+        Texts of classes; may be empty.
+    owner : ndarray of shape (n_prompts,)
+        Class of each prompt.
+    case_texts : list of str, optional
+        Text of each case.
+    """
+
+    prompts: list[str]
+    owner: NDArray[np.intp]
+    case_texts: list[str] | None
+
+    def take(self, cases: NDArray[np.integer[Any]]) -> ChosenTexts:
+        """Return the texts of some cases."""
+        texts = self.case_texts
+        return replace(self, case_texts=texts and [texts[i] for i in cases])
 
 
 def align_texts(
@@ -33,7 +62,7 @@ def align_texts(
     texts: ChosenTexts | None,
     classes: NDArray[np.int64] | None,
     encoder: TextEncoder,
-    class_coef: Array | None = None,
+    class_logits: tuple[Array, Array] | None = None,
 ) -> TextAlignment | None:
     """Fit regressions from features to texts.
 
@@ -49,8 +78,9 @@ def align_texts(
         Index of the class of each case.
     encoder : TextEncoder
         Encoder of the texts, which are not encoded here.
-    class_coef : ndarray of shape (n_features, n_classes), optional
-        Regression to indicators of classes. The default is ridge regression.
+    class_logits : tuple of ndarray, optional
+        Coefficients, of shape (n_features, n_classes), and intercepts of the logits of
+        classes. The default is ridge regression.
 
     Returns
     -------
@@ -59,59 +89,73 @@ def align_texts(
     """
     if texts is None:
         return None
-    kinds: list[tuple[list[str], NDArray[np.intp], Array] | None] = [None, None]
-    if classes is not None and texts.prompts:
-        shares = _class_shares(texts.owner)[classes]
-        kinds[0] = texts.prompts, np.arange(len(classes)), shares
-    if texts.case_texts is not None:
-        kinds[1] = _shares_of_sentences(texts.case_texts, encoder)
     # Equal texts of all cases say nothing about a case.
-    kinds = [
-        each if each is not None and np.ptp(each[2], axis=0).any() else None
-        for each in kinds
-    ]
-    if kinds == [None, None]:
+    with_classes = classes is not None and bool(texts.prompts) and np.ptp(classes) > 0
+    about_cases = None
+    if texts.case_texts is not None:
+        about_cases = _shares_of_sentences(texts.case_texts, encoder)
+        if not np.ptp(about_cases[2], axis=0).any():
+            about_cases = None
+    if not with_classes and about_cases is None:
         return None
     mean = features.mean(axis=0, dtype=np.float64)
     centred = features - mean.astype(np.float32)
-    parts: list[AlignedTexts | None] = []
-    complete: _Gram | None = None  # of all cases, which both kinds of texts may need
-    for each, known in zip(kinds, (class_coef, None), strict=True):
-        if each is None:
-            parts.append(None)
-            continue
-        own_texts, cases, shares = each
-        deviations = shares - shares.mean(axis=0)
+    by_class = by_case = None
+    gram: _Gram | None = None  # of all cases, which both kinds of texts may need
+    if with_classes:
+        assert classes is not None
+        loadings = _class_shares(texts.owner)
+        if class_logits is None:
+            gram = _Gram.of(centred)
+            indicators = np.eye(len(loadings))[classes]
+            dual = gram.solve(indicators - indicators.mean(axis=0))
+            coef = _CLASS_SCALE * (centred.T @ dual.astype(np.float32))
+            class_logits = coef, _CLASS_SCALE * indicators.mean(axis=0) - mean @ coef
+        coef, intercept = class_logits
+        intercept = np.maximum(intercept, _LEAST_LOGIT)
+        components = softmax(features @ coef.astype(np.float32) + intercept, axis=1)
+        centre = components.mean(axis=0)
+        by_class = _part(
+            texts.prompts, coef, intercept, loadings, loadings[classes],
+            components - centre, shares_of_codes, centre,
+        )  # fmt: skip
+    if about_cases is not None:
+        sentences, cases, shares = about_cases
         own = centred if len(cases) == len(centred) else centred[cases]
-        if known is not None:
-            coef, loadings = known.astype(np.float32), _class_shares(texts.owner)
-        else:
-            if own is centred:
-                gram = complete = complete or _Gram.of(centred)
-            else:
-                gram = _Gram.of(own)
-            if each is kinds[1]:
-                coef, loadings = _regress(own, gram, deviations)
-            else:
-                assert classes is not None
-                loadings = _class_shares(texts.owner)
-                indicators = np.eye(len(loadings))[classes]
-                dual = gram.solve(indicators - indicators.mean(axis=0))
-                coef = own.T @ dual.astype(np.float32)
-        usage = shares_of_codes[cases] - shares_of_codes[cases].mean(axis=0)
-        parts.append(
-            AlignedTexts(
-                own_texts,
-                coef,
-                -mean @ coef,
-                loadings.astype(np.float32),
-                shares.mean(axis=0).astype(np.float32),
-                _covariance(deviations, deviations),
-                _covariance(own @ coef, deviations),
-                _covariance(deviations, usage),
-            )
-        )
-    return TextAlignment(parts[0], parts[1], shares_of_codes.mean(axis=0))
+        if gram is None or own is not centred:
+            gram = _Gram.of(own)
+        coef, loadings = _regress(own, gram, shares - shares.mean(axis=0))
+        by_case = _part(
+            sentences, coef, -mean @ coef, loadings, shares, own @ coef,
+            shares_of_codes[cases], None,
+        )  # fmt: skip
+    return TextAlignment(by_class, by_case, shares_of_codes.mean(axis=0))
+
+
+def _part(
+    texts: list[str],
+    coef: Array,
+    intercept: Array,
+    loadings: Array,
+    shares: Array,
+    components: Array,
+    shares_of_codes: Array,
+    centre: Array | None,
+) -> AlignedTexts:
+    """Compute covariances of the shares of texts with components and codes."""
+    deviations = shares - shares.mean(axis=0)
+    usage = shares_of_codes - shares_of_codes.mean(axis=0)
+    return AlignedTexts(
+        texts,
+        coef.astype(np.float32),
+        np.asarray(intercept, np.float64),
+        loadings.astype(np.float32),
+        shares.mean(axis=0).astype(np.float32),
+        _covariance(deviations, deviations),
+        _covariance(components, deviations),
+        _covariance(deviations, usage),
+        None if centre is None else np.asarray(centre, np.float64),
+    )
 
 
 def _covariance(left: Array, right: Array) -> NDArray[np.float32]:
