@@ -15,6 +15,7 @@ from sktext_vq._features.drift import warn_of_drift
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.input import InputSpec, is_table
 from sktext_vq._features.selection import FeatureScaler
+from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq._interpret import alignment, code_table, segments
 from sktext_vq._interpret.code_statistics import CodeStatistics
 from sktext_vq._training.arguments import validate_fit
@@ -25,7 +26,6 @@ from sktext_vq._training.network import Network
 from sktext_vq._training.settings import FitSettings, as_text_encoder
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq._utils.docs import fill_docs
-from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
 

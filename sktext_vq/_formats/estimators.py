@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sktext_vq._features.extractor import FeatureExtractor
 from sktext_vq._features.input import InputSpec
 from sktext_vq._features.selection import FeatureScaler
+from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq._heads.ridge import RidgeHead
 from sktext_vq._interpret.code_statistics import CodeStatistics
 from sktext_vq._training.network import Network
@@ -28,7 +29,6 @@ from sktext_vq._utils.state import (
 from sktext_vq._wearables.bridge import ActivityRecognizer
 from sktext_vq._wearables.model import ActivityClassifier
 from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
-from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
 

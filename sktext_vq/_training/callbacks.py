@@ -38,15 +38,17 @@ class DivergenceError(Exception):
 
 def mean_losses(batches: list[dict[str, Any]]) -> dict[str, float]:
     """Return means over cases of the losses recorded for batches."""
-    values: dict[str, list[tuple[float, int]]] = {}
+    values: dict[str, list[float]] = {}
+    sizes: dict[str, list[int]] = {}
     for row in batches:
         for name, value in row.items():
             prefix, _, loss = name.partition("_")
             if loss in WEIGHTS:
-                size = row[f"{prefix}_batch_size"]
-                values.setdefault(name, []).append((value, size))
+                values.setdefault(name, []).append(value)
+                sizes.setdefault(name, []).append(row[f"{prefix}_batch_size"])
     return {
-        name: float(np.average(*np.transpose(each))) for name, each in values.items()
+        name: float(np.average(each, weights=sizes[name]))
+        for name, each in values.items()
     }
 
 

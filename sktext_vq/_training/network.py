@@ -51,7 +51,7 @@ _MAX_CASES_WITH_DIGITS = 1024
 # Maximum number of cases used to measure usage of the codebook.
 _MAX_OBSERVED_CASES = 256
 # Parts that start in closed form.
-_CLOSED_FORM = {"head", "text"}
+_CLOSED_FORM = {"head", "text", "codes"}
 _LEAST_LOGIT = -30.0  # instead of -inf, whose gradients are NaN
 
 _STATE: dict[str, Spec | None] = {
@@ -412,22 +412,21 @@ class NetworkTrainer:
             factor = head.inverse_temperature
             weight, bias = _double(model.head.weight), _double(model.head.bias)
             head = replace(head, coef=weight.T.copy() / factor, intercept=bias / factor)
-        if kept.get("text") and alignment is not None and model.decoder is not None:
-            lift = model.decoder.lift(model.tokenizer.codebook)
-            cases = alignment.cases
-            if cases is not None and model.text is not None and model.projection:
-                space = alignment.spaces(encoder)[-1]
-                cases = TrainedTexts(
-                    cases.texts,
-                    model.projection.weight.detach().numpy().T.copy(),
-                    _double(model.projection.bias),
-                    model.text.mean.numpy(),
-                    model.text.weight.detach().numpy(),
-                    np.asarray(space.usage, np.float32),
-                )
-            alignment = TextAlignment(
-                alignment.classes, cases, alignment.mean_usage, lift.detach().numpy()
+        if alignment is not None and model.decoder is not None and kept.get("codes"):
+            lift = model.decoder.lift(model.tokenizer.codebook).detach().numpy()
+            alignment = replace(alignment, lift=lift, _spaces={})
+        if alignment is not None and kept.get("text"):
+            assert alignment.cases is not None
+            assert model.projection is not None and model.text is not None
+            cases = TrainedTexts(
+                alignment.cases.texts,
+                model.projection.weight.detach().numpy().T.copy(),
+                _double(model.projection.bias),
+                model.text.mean.numpy(),
+                model.text.weight.detach().numpy(),
+                np.asarray(alignment.spaces(encoder)[-1].usage, np.float32),
             )
+            alignment = replace(alignment, cases=cases, _spaces={})
         return ClosedForm(head, alignment)
 
     def _segments(

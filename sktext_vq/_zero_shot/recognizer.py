@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
+from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._utils.state import Sizes, Spec, State, Strings, check_state
 from sktext_vq._utils.threads import single_thread
@@ -24,7 +25,6 @@ from sktext_vq._zero_shot.candidates import (
     read_candidates,
 )
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
-from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder
 from sktext_vq.text.class_texts import class_views

@@ -78,15 +78,12 @@ NEED_CLASSES = {"class", "contrastive", "fused", "distillation"}
 # and the prefixes of its weights.
 PARTS = {
     "head": ({"class", "distillation"}, ("head.",)),
-    "text": (
-        {"text", "codes", "affinity", "contrastive", "demi_cycle", "translation",
-         "calibrated"},
-        ("projection.", "text.", "decoder.", "auxiliary.joint_losses."),
-    ),
+    "text": (NEED_CASE_TEXTS, ("projection.", "text.", "auxiliary.joint_losses.")),
+    "codes": ({"codes", "affinity"}, ("decoder.",)),
     "segments": ({"series", "separation", "usage"}, ("auxiliary.segments.",)),
     "digits": ({"digits"}, ("auxiliary.digits.",)),
     "cross_attention": ({"fused"}, ("auxiliary.cross_attention.",)),
-}  # fmt: skip
+}
 
 
 def text_loss(
