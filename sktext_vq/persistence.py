@@ -9,7 +9,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from sktext_vq._formats import version_1
+from sktext_vq._formats import version_1, version_2
 from sktext_vq._formats.estimators import (
     ESTIMATORS,
     from_state,
@@ -25,7 +25,7 @@ from sktext_vq._utils.validation import find_stack_level
 
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _FORMAT = FileFormat("model", "sktext_vq", FORMAT_VERSION, "Save the model again.")
 
 
@@ -121,7 +121,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Warns
     -----
     UserWarning
-        If the device of the model is not available.
+        If the device of the model is not available, or the file contains a text branch
+        that an earlier version has trained.
 
     See Also
     --------
@@ -142,6 +143,9 @@ def load(path: str | os.PathLike[str]) -> Any:
         else:
             name = content["estimator"]
             state = ValueReader(arrays).decode(content["state"])
+        lacks_text = False
+        if version < 3:
+            state, lacks_text = version_2.upgrade(state)
         with torch_defaults():
             estimator = from_state(name, state)
         device = estimator.device
@@ -150,6 +154,16 @@ def load(path: str | os.PathLike[str]) -> Any:
         FitSettings.from_parameters(estimator.get_params(deep=False))
     except (*INVALID_CONTENT, AssertionError, RuntimeError) as error:
         raise _FORMAT.invalid(path, error) from error
+    if lacks_text:
+        result = "are those of the closed form"
+        if estimator.text_alignment_ is None:
+            result = "raise an error"
+        warnings.warn(
+            f"{path} was written by an earlier version, whose trained text branch is no "
+            f"longer supported: similarity and transform_text {result}. Fit again to "
+            "train with text.",
+            stacklevel=find_stack_level(),
+        )
     if estimator.device != device:
         warnings.warn(
             f"The model was saved with device={device!r}, which is not available: "

@@ -1,6 +1,6 @@
 """Contents of model files: values, states of estimators, and earlier versions.
 
-Files are written in format version 2. The version is incremented when an entry of a
+Files are written in format version 3. The version is incremented when an entry of a
 state is added, removed or changes its meaning. Renamed classes, functions and modules
 do not change the version, because files do not contain their names.
 """

@@ -26,19 +26,11 @@ _PARAMETERS = (
     *("max_features", "channel_names", "augment", "sampling_rate", "random_state"),
     *("device", "n_jobs", "verbose"),
 )
-# Prefixes of the names of weights that were renamed.
+# Prefixes of the names of weights that were renamed, of those that are kept.
 _WEIGHTS = {
-    "kept": "selected",
-    "enter.": "projection.",
-    "leave.": "back_projection.",
     "text.enter.": "text.input_projection.",
-    "text.leave.": "text.output_projection.",
-    "memory.sharpness": "memory.inverse_temperature",
     "attributes.": "auxiliary.segments.refiner.",
     "digits.": "auxiliary.digits.branch.",
-    "fusion.": "auxiliary.cross_attention.fusion.",
-    "embed.": "auxiliary.cross_attention.token_projection.",
-    "channel.": "auxiliary.cross_attention.channel_embedding.",
 }
 
 
@@ -234,15 +226,13 @@ def _network(own: State) -> State:
         for name, array in model.arrays().items()
         if not name.startswith("tokenizer.")
     }
-    weight, words = arrays.get("class_head.weight"), arrays.get("text.enter.0.weight")
+    words = arrays.get("text.enter.0.weight")
     return {
         "losses": sorted(model.parts["parts"]),
-        "n_classes": 0 if weight is None else len(weight),
         "text_dim": 0 if words is None else words.shape[1],
         "digits": None if own["_writer_"] is None else _digits(own["_writer_"]),
         "history": own["history_"],
         "codebook_use": own["codebook_use_"],
-        "prompts": own["prompts_"],
         "model": {_renamed(name): array for name, array in arrays.items()},
     }
 

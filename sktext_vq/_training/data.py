@@ -24,7 +24,8 @@ from sktext_vq._training.warm_start import WarmStart
 from sktext_vq.panel import Panel
 
 _N_PARTS = 5  # one of them is held out
-_MIN_CASES_TO_HOLD_OUT = 10
+# With fewer cases, losses of held-out cases are unreliable.
+_MIN_CASES_TO_HOLD_OUT = 50
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def split_cases(
     """Split cases into training cases and held-out cases, a fifth of each class.
 
     Groups, or else neighbouring cases, are held out together. Held-out cases have a
-    class with training cases. If there are fewer than 10 cases, none is held out.
+    class with training cases. If there are fewer than 50 cases, none is held out.
     """
     cases = np.arange(len(classes))
     if len(cases) < _MIN_CASES_TO_HOLD_OUT:

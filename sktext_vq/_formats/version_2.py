@@ -1,0 +1,70 @@
+"""Conversion of states of format version 2 to version 3.
+
+In version 2, a network was trained beside the closed form. It was used by `similarity`
+and `transform_text` only, which use the closed form after conversion.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sktext_vq._utils.state import State
+
+# Prefixes of weights, and their names in the digit branch, which was in several parts.
+_DIGITS = {
+    "auxiliary.digits.branch.": "",
+    "text.input_projection.": "input_projection.",
+    "text.mix.": "mix.",
+    "decoder.meanings": "meanings",
+}
+_REFINER = {"auxiliary.segments.refiner.": ""}
+
+
+def upgrade(state: Any) -> tuple[State, bool]:
+    """Return a state of version 3, and whether a trained text branch was left out.
+
+    Parameters
+    ----------
+    state : object
+        State of version 2; not trusted.
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        If the state is invalid.
+    """
+    found, network = dict(state), state["network"]
+    alignment = state["text_alignment"]
+    if alignment is not None:
+        kinds = {
+            name: None if part is None else {**part, "centre": None}
+            for name, part in ((key, alignment[key]) for key in ("classes", "cases"))
+        }
+        found["text_alignment"] = {**alignment, **kinds, "lift": None}
+    has_text = False
+    if network is not None:
+        arrays, digits = network["model"], network["digits"]
+        has_text = "text" in network["losses"] and network["text_dim"] > 0
+        if digits is not None:
+            digits = {**digits, "branch": _take(arrays, _DIGITS)}
+        found["network"] = {
+            "history": network["history"],
+            "kept": {},
+            "codebook_use": network["codebook_use"],
+            "refiner": _take(arrays, _REFINER) or None,
+            "digits": digits,
+        }
+    if isinstance(state.get("accelerometer"), dict):
+        found["accelerometer"], also = upgrade(state["accelerometer"])
+        has_text = has_text or also
+    return found, has_text
+
+
+def _take(arrays: dict[str, Any], prefixes: dict[str, str]) -> dict[str, Any]:
+    """Return the arrays whose names start with a prefix, renamed."""
+    return {
+        new + name.removeprefix(old): array
+        for name, array in arrays.items()
+        for old, new in prefixes.items()
+        if name.startswith(old)
+    }
