@@ -41,7 +41,7 @@ class BaseVQText(BaseEstimator):
     features_ : FeatureExtractor
         Extractor of the features.
     network_ : Network or None
-        Trained network; None if fitted in closed form.
+        Results of training apart from trained values; None if fitted in closed form.
     code_statistics_ : CodeStatistics or None
         Frequencies of codes in the training series; None in models of early versions.
     """
@@ -206,7 +206,7 @@ class BaseVQText(BaseEstimator):
 
     @property
     def training_stage_(self) -> str:
-        """How codes and network were fitted."""
+        """How the model was fitted."""
         check_is_fitted(self)
         if self.network_ is None:
             return "closed form"

@@ -56,11 +56,9 @@ def pretrain(
     ``fit(X, y, init=fitted)`` reuses
 
     - the codes, so that features keep their meaning;
-    - if `fitted` was trained and ``max_epochs`` is positive, weights of the network:
-      those that do not depend on channels, classes or features, and those of channels,
-      classes and histogram features that both estimators have. If channel names
-      differ, weights of features and channels are averaged over channels. The text
-      branch is reused if ``text_encoder`` is the same.
+    - if `fitted` was trained with the losses ``"series"`` or ``"digits"``, and the new
+      estimator has the same loss, the weights of the modules for borders of segments
+      and for digits.
 
     Everything else is fitted to X and y: standardisation, histogram bins, feature
     selection, prompts, captions, the ridge classifier, and zero-shot prediction. The

@@ -32,9 +32,8 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
 
     Windows of every dyadic length are matched with a small codebook of shapes, which
     are windows of the training series. Histograms count, for each channel, how often a
-    shape occurs by level and scale. Training maps series and texts to a joint embedding
-    space; see `similarity` and `transform_text`. Text is used in training only:
-    `transform` needs only series.
+    shape occurs by level and scale. Series and texts are mapped to joint embedding
+    spaces; see `similarity` and `transform_text`. `transform` needs only series.
 
     Parameters
     ----------

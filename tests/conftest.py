@@ -102,7 +102,19 @@ def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
 
 @pytest.fixture
 def har_like() -> tuple[np.ndarray, np.ndarray]:
-    """Return 24 series of 3 channels and 40 timepoints, and what is done in each.
+    """Return 24 series of 3 channels and 40 timepoints, and what is done in each."""
+    return rhythms(8)
+
+
+@pytest.fixture(scope="session")
+def many_rhythms() -> tuple[np.ndarray, np.ndarray]:
+    """Return 60 noisy series like those of `har_like`, enough to hold some out."""
+    X, y = rhythms(20)
+    return X + np.random.default_rng(1).normal(0, 0.5, X.shape), y
+
+
+def rhythms(n_of_class: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return series and labels.
 
     Walking is a slow and moderate rhythm, running a fast and strong one, and standing
     is none. Classes take turns, so that the first cases have all of them.
@@ -110,9 +122,9 @@ def har_like() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     period = {"walking": 16.0, "standing": 1.0, "running": 6.0}
     amplitude = {"walking": 1.0, "standing": 0.0, "running": 4.0}
-    y = np.array(list(period) * 8)
+    y = np.array(list(period) * n_of_class)
     timepoints = np.arange(40)
-    X = np.empty((24, 3, 40))
+    X = np.empty((len(y), 3, 40))
     for case, label in enumerate(y):
         phase = rng.uniform(0, 2 * np.pi, size=(3, 1))
         X[case] = amplitude[label] * np.sin(

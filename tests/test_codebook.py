@@ -1,8 +1,6 @@
 import copy
 import math
 import pickle
-from concurrent.futures import ThreadPoolExecutor
-from queue import Queue
 
 import numpy as np
 import pytest
@@ -30,9 +28,6 @@ class LearnedCodebook(Codebook):
 
     def observe(self, *matches):
         self.updates.observe(*matches)
-
-    def gather(self, *reductions):
-        self.updates.gather(*reductions)
 
     def commit(self, rate, generator, **options):
         self.updates.commit(self, rate, generator, **options)
@@ -277,36 +272,6 @@ def test_the_order_of_calls_changes_rounding_at_most():
             codebook.commit(0.1, generator(step), quotas=QUOTAS)
     for name, value in state(codebooks[0]).items():
         torch.testing.assert_close(state(codebooks[1])[name], value)
-
-
-@pytest.mark.parametrize("branch", BRANCHES)
-def test_what_others_have_seen_counts_as_one_s_own(branch):
-    whole, first, second = (seeded() for _ in range(3))
-    vectors = {name: draw(60, seed) for seed, name in enumerate(BRANCHES)}
-    halves = {first: slice(0, 20), second: slice(20, None)}
-    for name, rows in vectors.items():
-        observe(whole, name, rows)
-        for codebook, half in halves.items():
-            if name == branch or codebook is first:  # one branch in one process only
-                observe(codebook, name, rows[half if name == branch else slice(None)])
-    boxes = {first: Queue(), second: Queue()}
-
-    def gather(codebook, other):
-        """Do what a process does: send its own, and wait for that of the other."""
-
-        def swap(own):
-            boxes[other].put(own.clone())
-            return own, boxes[codebook].get(timeout=60)
-
-        codebook.gather(lambda own: sum(swap(own)), lambda own: torch.cat(swap(own)))
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(gather, (first, second), (second, first)))
-    for codebook in (whole, first, second):
-        codebook.commit(0.5, generator(), quotas=QUOTAS)
-    assert_same(state(first), state(second))
-    for name, value in state(whole).items():
-        torch.testing.assert_close(value, state(first)[name])
 
 
 @pytest.mark.parametrize("where", ["vectors", "weights"])

@@ -199,19 +199,19 @@ def classifier(**params):
     return VQTextClassifier(text_encoder="hashing", **params)
 
 
-def test_with_class_prompts_all_cases_are_given_the_same_text(spy, har_like):
-    classifier(text="labels").fit(*har_like)
-    assert len(spy.seen) == 6
+def test_with_class_prompts_all_cases_are_given_the_same_text(spy, many_rhythms):
+    classifier(text="labels").fit(*many_rhythms)
+    assert spy.seen
     for seen in spy.seen:
         text = seen["text"]
-        assert text.shape[:2] == (8, 3)  # one sentence of each of three classes
+        assert text.shape[1] == 3  # one sentence of each of three classes
         assert torch.equal(text, text[:1].expand_as(text))
         assert seen["known"].all()
         # They differ from each other: there is something to attend to.
         assert torch.cdist(text[0], text[0]).fill_diagonal_(1).min() > 1e-3
 
 
-def test_labels_reach_the_fused_heads_by_the_loss_alone(har_like, monkeypatch):
+def test_labels_reach_the_fused_heads_by_the_loss_alone(many_rhythms, monkeypatch):
     """With other labels in the same step, what the heads say is bitwise the same."""
     outputs, compared = [], []
     fuse, forward = Fusion.forward, DualBranchModel.forward
@@ -230,14 +230,14 @@ def test_labels_reach_the_fused_heads_by_the_loss_alone(har_like, monkeypatch):
 
     monkeypatch.setattr(Fusion, "forward", watched_fuse)
     monkeypatch.setattr(DualBranchModel, "forward", twice)
-    classifier(text="auto").fit(*har_like)  # prompts of classes, and captions
-    assert compared == [True] * 6
+    classifier(text="auto").fit(*many_rhythms)  # prompts of classes, and captions
+    assert compared and all(compared)
 
 
-def test_captions_are_each_case_s_own(spy, har_like):
+def test_captions_are_each_case_s_own(spy, many_rhythms):
     """Texts have as many sentences as their case says, and words of its own."""
-    X, y = har_like
-    n_sentences = 1 + np.arange(24) % 5
+    X, y = many_rhythms
+    n_sentences = 1 + np.arange(60) % 5
     words = "alpha beta gamma delta epsilon".split()
     texts = [
         " ".join(f"Case{case} is {word}." for word in words[:count])
@@ -251,9 +251,9 @@ def test_captions_are_each_case_s_own(spy, har_like):
         assert torch.cdist(first, first).fill_diagonal_(1).min() > 1e-3
 
 
-def test_cases_with_equal_captions_are_given_equal_text(spy, har_like):
-    X, y = har_like
-    turns = np.arange(24) % 2
+def test_cases_with_equal_captions_are_given_equal_text(spy, many_rhythms):
+    X, y = many_rhythms
+    turns = np.arange(60) % 2
     classifier().fit(X, y, text=np.array(["An odd one.", "Even. And flat."])[turns])
     for seen in spy.seen:
         turn = turns[seen["cases"][seen["batch"].segments.case].numpy()]
@@ -263,31 +263,30 @@ def test_cases_with_equal_captions_are_given_equal_text(spy, har_like):
         assert (seen["text"][turn == 0, 0] != seen["text"][turn == 1, 0][:1]).any()
 
 
-def test_captions_follow_the_prompts_of_all_classes(spy, har_like):
-    classifier(text="auto").fit(*har_like)
+def test_captions_follow_the_prompts_of_all_classes(spy, many_rhythms):
+    classifier(text="auto").fit(*many_rhythms)
     for seen in spy.seen:
         prompts, captions = seen["text"][:, :3], seen["text"][:, 3:]
         assert torch.equal(prompts, prompts[:1].expand_as(prompts))
         assert not torch.equal(captions, captions[:1].expand_as(captions))
 
 
-def test_about_half_of_the_texts_are_dropped(spy, har_like):
-    classifier(max_epochs=10).fit(*har_like)
+def test_about_half_of_the_texts_are_dropped(spy, many_rhythms):
+    classifier(max_epochs=10).fit(*many_rhythms)
     share = torch.cat([seen["keep"] for seen in spy.seen]).double().mean()
-    assert 0.4 < share < 0.6  # of 240
+    assert 0.4 < share < 0.6
 
 
-def test_prediction_does_without_fusion(har_like, monkeypatch):
-    X, y = har_like
+def test_prediction_does_without_fusion(many_rhythms, monkeypatch):
+    X, y = many_rhythms
     fitted = classifier().fit(X, y)
     expected = fitted.predict_proba(X)
     monkeypatch.setattr(Fusion, "forward", lambda *args: pytest.fail("fuses"))
     np.testing.assert_array_equal(fitted.predict_proba(X), expected)
 
 
-def test_fused_heads_learn_and_teach(har_like):
-    X, y = har_like
-    history = classifier(max_epochs=10).fit(X, y).history_
-    for name in FUSED:
-        losses = [row[f"train_{name}"] for row in history]
-        assert np.mean(losses[-3:]) < 0.75 * losses[0]
+def test_fused_heads_learn_and_teach(many_rhythms):
+    X, y = many_rhythms
+    history = classifier(max_epochs=20).fit(X, y).history_
+    losses = [row["train_fused"] for row in history]
+    assert np.mean(losses[-3:]) < 0.75 * losses[0]

@@ -72,7 +72,7 @@ def test_extra_all_is_all_that_users_need():
     extras = PROJECT["optional-dependencies"]
     (everything,) = map(Requirement, extras["all"])
     assert everything.name == PROJECT["name"]
-    others = {"all", "test", "docs", "benchmark", "accelerate", "dask", "ray"}
+    others = {"all", "test", "docs", "benchmark", "dask", "ray"}
     assert everything.extras == extras.keys() - others
 
 

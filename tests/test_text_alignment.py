@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from sktext_vq import VQTextClassifier, VQTextTransformer, load, save
-from sktext_vq._training.texts import ChosenTexts
-from sktext_vq._zero_shot.align_texts import align_texts
+from sktext_vq._heads.align_texts import ChosenTexts, align_texts
 from sktext_vq.text import SeriesCaptioner, TextEncoder
 
 # No sentence is among the prompts.

@@ -230,15 +230,6 @@ def test_a_series_does_not_depend_on_series_beside_it(trained, basic_motions):
         )
 
 
-def test_more_texts_than_are_read_at_once(monkeypatch, har_like):
-    X, y = har_like
-    classifier = small().fit(X, y)
-    expected = classifier.transform_text(SENTENCES)
-    monkeypatch.setattr("sktext_vq._interpret.alignment._TEXTS_AT_ONCE", 3)
-    found = classifier.transform_text(SENTENCES)
-    np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
 def test_branches_use_the_codebook_alike(trained):
     use = trained.codebook_use_
     for branch in ("signal", "text"):
@@ -371,35 +362,6 @@ def test_a_text_of_a_case_that_is_no_string_is_refused(har_like, text):
         small().fit(*har_like, text=["a"] * 23 + [text])
 
 
-# -- the sensor-only head ------------------------------------------------------------
-
-
-def head_predicts(classifier, X):
-    """Return the classes that the head of the network predicts."""
-    model = classifier.network_.model
-    panel, execution = classifier.check_X(X), classifier._execution()
-    features = classifier.features_.select(model.selected.numpy())
-    picked = torch.from_numpy(features.transform(panel, execution))
-    with torch.inference_mode():
-        logits = model.class_head(model.standardise(picked))
-    return classifier.classes_[logits.argmax(dim=1).numpy()]
-
-
-def test_head_of_the_network_learns_classes(basic_motions):
-    data = basic_motions
-    classifier = VQTextClassifier(max_epochs=10, text="labels", random_state=0)
-    classifier.fit(data.X_train, data.y_train)
-    found = head_predicts(classifier, data.X_test)
-    assert (found == data.y_test).mean() >= 0.95
-
-
-def test_without_classes_the_network_has_no_head(har_like):
-    transformer = VQTextTransformer(
-        text_encoder="hashing", max_epochs=1, random_state=0
-    ).fit(har_like[0])
-    assert transformer.network_.model.class_head is None
-
-
 # -- repeatable ----------------------------------------------------------------------
 
 ALL = dict.fromkeys(WEIGHTS, 1.0)
@@ -458,16 +420,19 @@ def test_texts_of_cases_are_routed_and_found_again(basic_motions, captions):
     found = ranks(scores)
     assert (found <= 5).mean() >= 0.6
     assert found.mean() < 8  # by chance 20
-    assert set(model[-1].prompts_) == set(captions["train"])
+    sentences = {each for text in captions["train"] for each in text.split(". ")}
+    assert {each.rstrip(".") for each in model[-1].prompts_} == {
+        each.rstrip(".") for each in sentences
+    }
 
 
 # -- all kinds of series, with every loss --------------------------------------------
 
 
-@pytest.fixture
-def ragged(har_like):
+@pytest.fixture(scope="module")
+def ragged(many_rhythms):
     """Return series that end anywhere from 12 timepoints on, a tenth missing."""
-    X, y = har_like
+    X, y = many_rhythms
     rng = np.random.default_rng(1)
     series = [x[:, : rng.integers(12, 41)].copy() for x in X]
     for x in series:
@@ -494,13 +459,14 @@ def test_every_loss_learns_from_gaps_and_unequal_lengths(ragged, name):
 
 
 @pytest.mark.parametrize("name", sorted(set(WEIGHTS) - {"codebook"} - set(NEEDED)))
-def test_every_loss_can_be_switched_off(har_like, name):
-    classifier = small(loss_weights=ALL | {name: 0.0}).fit(*har_like)
+def test_every_loss_can_be_switched_off(many_rhythms, name):
+    classifier = small(loss_weights=ALL | {name: 0.0}).fit(*many_rhythms)
     assert f"train_{name}" not in classifier.history_[0]
 
 
-def test_usage_is_a_loss_wherever_codes_are_learned(har_like):
-    classifier = small(loss_weights={"codebook": 1.0, "usage": 1.0}).fit(*har_like)
+def test_usage_is_a_loss_wherever_codes_are_learned(many_rhythms):
+    classifier = small(loss_weights={"codebook": 1.0, "usage": 1.0})
+    classifier.fit(*many_rhythms)
     assert "train_usage" in classifier.history_[0]
 
 
@@ -523,7 +489,7 @@ def test_all_losses_at_once_on_ragged_series(ragged):
     found = {name for row in classifier.history_ for name in row}
     assert {f"train_{name}" for name in WEIGHTS if name != "codebook"} <= found
     longest = max(x.shape[1] for x in X)
-    assert classifier.reconstruct_text(X).shape == (24, 3, longest)
+    assert classifier.reconstruct_text(X).shape == (60, 3, longest)
     assert classifier.score(X, y) >= 0.8
 
 
@@ -534,7 +500,6 @@ def test_more_channels_than_text_speaks_of_one_by_one(weights, n_epochs):
     X = rng.normal(size=(16, 40, 24)) * np.where(y == "still", 0.1, 2)[:, None, None]
     X += np.sin(np.arange(24) / 3)
     classifier = small(loss_weights=weights, max_epochs=n_epochs).fit(X, y)
-    assert classifier.network_.model.decoder.log_usage.shape[0] == 1
     assert classifier.transform_text(["still"]).shape == (1, 64)
     scores = classifier.similarity(X, classifier.classes_)
     assert (classifier.classes_[scores.argmax(axis=1)] == y).mean() >= 0.9
@@ -547,12 +512,12 @@ def test_batches_without_anything_to_learn_from_pass(har_like):
     assert model.fit(X).transform(X).shape[0] == 24
 
 
-def test_without_its_loss_similarity_is_that_of_the_closed_form(har_like):
-    X, y = har_like
-    weights = {"text": 0.0}
-    classifier = small(loss_weights=weights, max_epochs=1).fit(X, y)
+def test_parts_without_losses_are_those_of_the_closed_form(many_rhythms):
+    X, y = many_rhythms
+    weights = {"text": 0.0, "class": 0.0}
+    classifier = small(loss_weights=weights, max_epochs=2).fit(X, y)
     closed = small(max_epochs=0).fit(X, y)
-    np.testing.assert_allclose(
-        classifier.similarity(X, SENTENCES), closed.similarity(X, SENTENCES), atol=1e-6
+    np.testing.assert_array_equal(
+        classifier.similarity(X, SENTENCES), closed.similarity(X, SENTENCES)
     )
-    assert classifier.transform_text(SENTENCES).shape == (len(SENTENCES), 64)
+    np.testing.assert_array_equal(classifier.predict_proba(X), closed.predict_proba(X))

@@ -424,8 +424,8 @@ def _add_fit(commands: Any) -> None:
         metavar="N",
         type=_whole(0),
         default=0,
-        help="maximum number of epochs of training of a network, which takes minutes "
-        "and does not change predictions and search (default: %(default)s)",
+        help="maximum number of epochs of training, which starts from the closed form "
+        "and keeps what is better for held-out cases (default: %(default)s)",
     )
     command.add_argument(
         "--codes",

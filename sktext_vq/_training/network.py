@@ -262,7 +262,7 @@ class NetworkTrainer:
         tokenizer.requires_grad_(False)
         return self._finish(model, batches, codec, history, kept)
 
-    def _check_encoder(self, closed: ClosedForm) -> tuple[ClosedForm, SentenceTable]:
+    def _check_encoder(self, closed: ClosedForm) -> tuple[ClosedForm, Any]:
         """Return an encoder, and the closed form without texts if it is missing."""
         encoder = SentenceTable(self.settings.text_encoder)
         if closed.alignment is not None:
@@ -297,7 +297,7 @@ class NetworkTrainer:
         return cases, held_out[order.numpy()]
 
     def _prepare(
-        self, start: ClosedForm, encoder: SentenceTable, losses: set[str]
+        self, start: ClosedForm, encoder: Any, losses: set[str]
     ) -> tuple[DualBranchModel, BatchBuilder, DigitCodec | None]:
         """Build the model and its batches."""
         data, tokenizer, panel = self.data, self.extractor.tokenizer, self.data.panel
@@ -403,7 +403,7 @@ class NetworkTrainer:
         self,
         model: DualBranchModel,
         closed: ClosedForm,
-        encoder: SentenceTable,
+        encoder: Any,
         kept: dict[str, int],
     ) -> ClosedForm:
         """Return the closed form with trained values."""
@@ -471,7 +471,7 @@ def _head_tensors(head: RidgeHead) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 
 
 def _space_tensors(
-    alignment: TextAlignment | None, encoder: SentenceTable
+    alignment: TextAlignment | None, encoder: Any
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
     """Return the maps of series and of texts about single series to their space."""
     if alignment is None or alignment.cases is None:

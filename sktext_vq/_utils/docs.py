@@ -71,10 +71,6 @@ NotFittedError
 TypeError
     If `init` is not a VQTextTransformer or VQTextClassifier, or a parameter has the
     wrong type.
-FloatingPointError
-    If losses are not finite in the first epoch of training. In later epochs, a
-    ``ConvergenceWarning`` is issued, and the best weights so far are restored, as
-    after a keyboard interrupt, which also issues a warning.
 OSError
     If `checkpoint` cannot be written.
 """,
@@ -215,12 +211,14 @@ prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
 """,
     "other_parameters": """
 max_epochs : int, default=0
-    Maximum number of passes over the training series in training of a network. With
-    at least 50 cases, a fifth of the cases is held out for early stopping. By
-    default, everything is computed in closed form, which takes seconds. A network
-    does not change `transform` and `predict`; it replaces the closed form of
-    `similarity` and `transform_text`, and can be trained with further losses
-    (`loss_weights`).
+    Maximum number of passes over the training series in training by gradient
+    descent. By default, everything is computed in closed form, which takes seconds.
+    Training starts from the closed form, and changes the classifier, the space of
+    texts about single series, and the shares of codes that are expected for a text.
+    For each of them, the epoch with the lowest loss of a fifth of the cases (whole
+    `groups`) is chosen, which may be epoch 0; the model is then trained on all cases
+    for this number of epochs. With fewer than 50 cases, the closed form is kept. A
+    model can be trained with further losses (`loss_weights`).
 loss_weights : dict, optional
     Weights of losses in training, by name, which replace the defaults; 0 disables a
     loss. See :mod:`sktext_vq.nn.losses` for available losses.
@@ -241,8 +239,8 @@ gravity : {"append", "replace"}, dict or None, default="append"
     that points up. A dict from names of sensors to three channels, by name or
     index, appends channels for these sensors. None adds no channels.
 augment : dict, optional
-    Sizes of random changes to copies of the training series. Copies are used in
-    feature selection and by the ridge classifier, not in training of the network.
+    Sizes of random changes to copies of the training series, which are training cases
+    too.
     ``"gain"``: standard deviation of the logarithm of the factor by which each
     sensor's deviations from its mean are multiplied; ``"rotation"``: maximum
     rotation of a device, in degrees; ``"noise"``: standard deviation of white
@@ -270,7 +268,7 @@ codebook_ : ndarray of shape (n_codes, 8)
 shapes_ : ndarray of shape (n_codes, 8)
     Decoded shape of each code; equal to `codebook_` in this version.
 training_stage_ : {"closed form", "trained", "trained with text"}
-    How codes and network were fitted.
+    How the model was fitted.
 history_ : list of dict
     Losses and seconds of each epoch of training.
 codebook_use_ : dict
@@ -278,8 +276,8 @@ codebook_use_ : dict
     by both branches is; see
     :meth:`sktext_vq.nn.Codebook.metrics`.
 prompts_ : list of str or None
-    Texts that the network was trained with; for prompts, only the first of each
-    class.
+    Texts that series are compared with: the first prompt of each class or, without
+    prompts, sentences about series.
 channel_names_ : list of str
     Names of the channels.
 channel_groups_ : dict

@@ -31,9 +31,9 @@ from sktext_vq.transformer import VQTextTransformer
 
 _STAGES = {
     "closed form": "Codes are windows of the training series.",
-    "trained": "Codes are windows of the training series. The network was trained "
+    "trained": "Codes are windows of the training series. The model was trained "
     "without text.",
-    "trained with text": "Codes are windows of the training series. The network was "
+    "trained with text": "Codes are windows of the training series. The model was "
     "trained with text.",
 }
 

@@ -28,8 +28,9 @@ class Texts(NamedTuple):
 
     def take(self, texts: Tensor) -> Texts:
         """Return some of the texts, with all sentences."""
-        own = (values[texts] for values in self[:-1])
-        return Texts(*own, self.sentences)
+        return Texts(
+            self.vectors[texts], self.usage[texts], self.rows[texts], self.sentences
+        )
 
 
 class TextBranch(nn.Module):

@@ -52,9 +52,9 @@ class HistoryDisplay:
     >>> import numpy as np
     >>> from sktext_vq import VQTextClassifier
     >>> from sktext_vq.inspection.displays import HistoryDisplay
-    >>> X = np.random.default_rng(0).normal(size=(20, 1, 50))
+    >>> X = np.random.default_rng(0).normal(size=(60, 1, 50))
     >>> X[::2] = X[::2].cumsum(axis=2)
-    >>> y = np.array(["walk", "noise"] * 10)
+    >>> y = np.array(["walk", "noise"] * 30)
     >>> classifier = VQTextClassifier(
     ...     max_epochs=2, text_encoder="hashing", random_state=0
     ... )
@@ -75,7 +75,7 @@ class HistoryDisplay:
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
-            Fitted estimator, with ``max_epochs`` above 0.
+            Fitted estimator, with ``max_epochs`` above 0 and at least 50 cases.
         [[ax]]
 
         Returns
@@ -90,7 +90,7 @@ class HistoryDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If no network was trained.
+            If the estimator was not trained.
         """
         check_matplotlib(f"{cls.__name__}.from_estimator")
         check_estimator(estimator, cls.__name__)
@@ -98,7 +98,7 @@ class HistoryDisplay:
             raise ValueError(
                 f"This {type(estimator).__name__} has no training history: it was "
                 f"fitted in closed form (max_epochs={estimator.max_epochs}). Set "
-                "max_epochs above 0, and fit with y or text."
+                "max_epochs above 0, and fit with y or text to at least 50 cases."
             )
         return cls(estimator.history_).plot(ax)
 
