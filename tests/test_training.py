@@ -79,14 +79,14 @@ def test_the_closed_form_is_kept_if_no_epoch_is_better(
 
 @pytest.mark.parametrize("estimator", [VQTextClassifier, VQTextTransformer])
 def test_all_predictions_use_trained_values(
-    estimator, many_rhythms, any_epoch_is_better, tmp_path
+    estimator, many_rhythms, any_epoch_is_better
 ):
     X, y = many_rhythms
     trained = small(estimator, max_epochs=2).fit(X, y)
     assert min(trained.network_.kept.values()) > 0
     closed = small(estimator, max_epochs=0).fit(X, y)
     for found, expected in zip(outputs(trained, X), outputs(closed, X), strict=True):
-        assert np.abs(found - expected).max() > 1e-6
+        assert (found != expected).any()
         np.testing.assert_allclose(found, expected, atol=0.5)  # not far from the start
 
 

@@ -23,6 +23,8 @@ from sktext_vq.panel import Panel
 # Maximum numbers of cases with segments, and of series with digits, in a batch.
 _MAX_SEGMENTED, _MAX_WITH_DIGITS = 32, 64
 _TEXT_DROPOUT = 0.5
+# Chosen on held-out people of training parts, as the step and the average of weights.
+_FEATURE_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,12 @@ class BatchBuilder:
         signal = series = None
         first_window = 0
         if not self.learns_features:
-            signal = SignalFeatures(self.features[cases], self.shares[cases])
+            features = self.features[cases]
+            if training:  # the same features of all cases of a batch
+                size = features.shape[1]
+                kept = torch.rand(size, generator=self.generator) >= _FEATURE_DROPOUT
+                features *= kept / (1 - _FEATURE_DROPOUT)
+            signal = SignalFeatures(features, self.shares[cases])
         else:
             series = self.scaler.batch(self.panel, cases.numpy())
             if training:

@@ -157,9 +157,10 @@ class Part:
             if terms and is_better:
                 self.threshold = loss - _LEAST_GAIN * abs(loss)
         if is_better or not self.weights:
-            state = net.module_.state_dict()
-            names = self.names(net.module_)
-            self.weights = {name: state[name].clone() for name in names}
+            with net.averaged():
+                state = net.module_.state_dict()
+                names = self.names(net.module_)
+                self.weights = {name: state[name].clone() for name in names}
             self.best = epoch
 
 
@@ -264,6 +265,7 @@ class SaveCheckpoint(Callback):
         if not done:
             for index, state in net.optimizer_.state_dict()["state"].items():
                 tensors |= with_prefix(f"optimizer.{index}", state)
+            tensors |= with_prefix("average", net.average_)
             for part in keep.parts.values():
                 tensors |= with_prefix("best", part.weights)
         numbers = {
@@ -308,6 +310,9 @@ class SaveCheckpoint(Callback):
         if keep.n_epochs:
             keep.drawn = state.tensors["generator"]
         if not state.done:
+            average = without_prefix("average", state.tensors)
+            check_like(average, net.average_)
+            net.average_ = average
             optimizer = without_prefix("optimizer", state.tensors)
             restore_optimizer(net.optimizer_, optimizer)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,9 @@ _CODE_RATE, _RATE = 3e-2, 1e-3
 # Largest change of a logit, or of a coordinate in the joint space, of a typical case in
 # a step.
 _MAX_CHANGE = 0.2
+_DECAY = 0.95  # of the average of weights, in each step
 _STEPS = 8  # minimum number per epoch, if there are enough cases
+_AVERAGED = ("head.", "projection.", "text.", "decoder.")
 _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 256, 8, 2**17
 
 
@@ -76,6 +78,44 @@ class _Net(NeuralNet):
         self.weights = weights
         self.held_out = held_out
         super().__init__(module, **kwargs)
+
+    def initialize(self) -> Any:
+        super().initialize()
+        # Parts without a closed form, and codes, move far from where they start.
+        self.average_ = {
+            name: weight.detach().clone()
+            for name, weight in self.module_.named_parameters()
+            if name.startswith(_AVERAGED) and not self.batches.learns_features
+        }
+        return self
+
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        super().on_batch_end(net, batch, training, **kwargs)
+        if training:
+            weights = dict(self.module_.named_parameters())
+            for name, average in self.average_.items():
+                average.lerp_(weights[name].detach(), 1 - _DECAY)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Use moving averages of weights (Polyak and Juditsky, 1992) for a while."""
+        weights = dict(self.module_.named_parameters())
+        before = {name: weights[name].data for name in self.average_}
+        for name, average in self.average_.items():
+            weights[name].data = average
+        try:
+            yield
+        finally:
+            for name, weight in before.items():
+                weights[name].data = weight
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, *args: Any, **kwargs: Any
+    ) -> None:
+        with nullcontext() if training else self.averaged():
+            super().run_single_epoch(iterator, training, *args, **kwargs)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> Any:
         return super().train_step_single(self._prepare(batch, True), **fit_params)
