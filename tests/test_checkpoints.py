@@ -168,7 +168,9 @@ def test_writing_takes_little_of_the_time(many_rhythms, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Checkpoint, "write", noting)
     monkeypatch.setattr("sktext_vq._training.checkpoint._clock", lambda: next(clock))
-    classifier(max_epochs=45, text=None).fit(*many_rhythms, checkpoint=tmp_path / "state")
+    classifier(max_epochs=45, text=None).fit(
+        *many_rhythms, checkpoint=tmp_path / "state"
+    )
     assert written == [0, 20, 40, 45]
 
 
@@ -340,7 +342,9 @@ def test_damaged_and_foreign_files_are_refused_and_kept(many_rhythms, done, tmp_
 
 
 @pytest.mark.parametrize("lost", ["history", "generator", "weights"])
-def test_a_state_that_lacks_something_is_refused(lost, many_rhythms, tmp_path, always_due):
+def test_a_state_that_lacks_something_is_refused(
+    lost, many_rhythms, tmp_path, always_due
+):
     X, y = many_rhythms
     path = tmp_path / "state"
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
@@ -422,7 +426,9 @@ def fail_to_write(monkeypatch, times):
     monkeypatch.setattr(os, "fsync", fail)
 
 
-def test_a_full_disk_is_told_before_the_first_epoch(many_rhythms, tmp_path, monkeypatch):
+def test_a_full_disk_is_told_before_the_first_epoch(
+    many_rhythms, tmp_path, monkeypatch
+):
     n_steps = count_calls(monkeypatch, DualBranchModel, "forward")
     fit = partial(classifier(**WITHOUT_TEXT).fit, checkpoint=tmp_path / "state")
     message = r"No space left.*state"
@@ -518,7 +524,9 @@ def test_what_ends_training_leaves_the_model_of_the_epochs_before(
     ("error", "expected"),
     [(interrupt, KeyboardInterrupt), (not_a_number, FloatingPointError)],
 )
-def test_without_any_epoch_there_is_no_model(error, expected, many_rhythms, monkeypatch):
+def test_without_any_epoch_there_is_no_model(
+    error, expected, many_rhythms, monkeypatch
+):
     stop_in_epoch(monkeypatch, 1, error)
     with pytest.raises(expected):
         classifier(**WITHOUT_TEXT).fit(*many_rhythms)

@@ -246,7 +246,8 @@ np.save({str(tmp_path / "found.npy")!r}, found)
 
 def test_the_file_of_format_version_1_still_predicts_what_it_did():
     with np.load(DATA / "model_v1.npz") as expected:
-        model = load(DATA / "model_v1.safetensors")
+        with pytest.warns(UserWarning, match="trained text branch is no longer"):
+            model = load(DATA / "model_v1.safetensors")
         found = model.predict_proba(expected["X"])
         np.testing.assert_allclose(found, expected["probabilities"], atol=1e-4)
         tokens = model.tokens(expected["X"][:2])
@@ -255,6 +256,21 @@ def test_the_file_of_format_version_1_still_predicts_what_it_did():
         ValueError, match=r"saved by an early version.*Fit the model again"
     ):
         model.describe_codes()
+
+
+def test_the_file_of_format_version_2_still_predicts_what_it_did():
+    texts = ["somebody runs", "a calm person"]
+    model = load(DATA / "model_v2.safetensors")
+    with np.load(DATA / "model_v2.npz") as expected:
+        X = expected["X"]
+        found = [
+            model.predict_proba(X),
+            model.similarity(X, texts),
+            model.transform_text(texts),
+        ]
+        names = ("probabilities", "similarity", "usage")
+        for values, name in zip(found, names, strict=True):
+            np.testing.assert_allclose(values, expected[name], atol=1e-4)
 
 
 def test_no_changed_byte_goes_unnoticed(saved, tmp_path):
@@ -858,8 +874,6 @@ def test_declared_sizes_take_no_memory(trained, tmp_path):
         (("features", "n_timepoints"), 10**300),
         (("features", "n_codes"), 2**20 - 1),
         (("features", "channels"), ["x"] * 10**5),
-        (("network", "n_classes"), 2**20 - 1),
-        (("network", "text_dim"), 2**20 - 1),
         (("network", "digits", "parameters", "n_digits"), 6),
         (("network", "digits", "parameters", "n_timepoints"), 10**9),
     ]

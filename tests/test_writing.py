@@ -1,5 +1,4 @@
 from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -104,13 +103,10 @@ def test_every_symbol_has_a_vector_of_its_own(gappy):
 def test_examples_say_whose_they_are(gappy):
     writer = writer_of(gappy)
     words, digits, _ = writer.write(gappy)
-    found = writer.examples(gappy, np.array([1, 4]), n_groups=2)
+    found = writer.examples(gappy, np.array([1, 4]))
     assert found.case.tolist() == [1, 1, 4, 4]
-    assert found.group.tolist() == [0, 1, 0, 1]
     assert torch.equal(found.words, words[[2, 3, 8, 9]])
     assert torch.equal(found.digits, digits[[2, 3, 8, 9]])
-    pooled = writer.examples(gappy, np.array([1, 4]), n_groups=1)
-    assert pooled.group.tolist() == [0, 0, 0, 0]
 
 
 def test_numbers_of_any_width_are_refused(gappy):
@@ -124,7 +120,7 @@ def test_numbers_of_any_width_are_refused(gappy):
 class Perfect(DigitBranch):
     """Says what it reads."""
 
-    def forward(self, words, branch, keys):
+    def forward(self, words, keys):
         digits = words.view(len(words), PATCH, -1)[..., : self.n_digits]
         missing = (digits == self.n_values - 1).any(dim=2)
         return self.value(digits), torch.where(missing, 1e9, -1e9), None
@@ -132,20 +128,14 @@ class Perfect(DigitBranch):
 
 def perfect(writer):
     arguments = writer.arguments(TextEncoder("hashing"))
-    branch = Perfect(dim=8, z_dim=4, n_heads=1, **arguments)
-    return SimpleNamespace(
-        auxiliary={"digits": SimpleNamespace(branch=branch)},
-        text=object(),
-        decoder=SimpleNamespace(keys=lambda codebook: None),
-        tokenizer=SimpleNamespace(codebook=None),
-    )
+    return writer.with_branch(Perfect(n_codes=16, n_heads=1, **arguments))
 
 
 @pytest.mark.parametrize("params", STYLES, ids=str)
 def test_what_is_read_right_is_written_without_loss(gappy, params):
     writer = writer_of(gappy, **params)
     np.testing.assert_array_equal(
-        writer.rewrite(gappy, perfect(writer)), writer.verbalizer.render(gappy)
+        perfect(writer).rewrite(gappy, Codebook(16, 8)), writer.verbalizer.render(gappy)
     )
 
 
@@ -159,7 +149,7 @@ def test_a_number_with_a_digit_missing_is_missing(gappy, monkeypatch):
         return logits, written
 
     monkeypatch.setattr(Perfect, "write", spoil)
-    found = writer.rewrite(gappy, perfect(writer))
+    found = perfect(writer).rewrite(gappy, Codebook(16, 8))
     expected = writer.verbalizer.render(gappy)
     assert np.isnan(found[:, :, [3, 11]]).all()
     rest = [i for i in range(16) if i not in (3, 11)]

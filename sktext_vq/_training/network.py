@@ -212,6 +212,8 @@ class NetworkTrainer:
         if not losses:
             return closed, None
         cases, held_out = self._split()
+        # The second run does not depend on the first, which a checkpoint may replace.
+        first, second = self._with_seed(), self._with_seed()
         checkpoint = self.data.checkpoint
         state = None if checkpoint is None else checkpoint.state
         earlier = {} if state is None else state.numbers["earlier"]
@@ -219,8 +221,8 @@ class NetworkTrainer:
         parts = _parts(losses)
         if not earlier and len(held_out):
             start = solve(cases, encoder)
-            model, batches, _ = self._prepare(start, encoder, losses)
-            history, kept = self._run(
+            model, batches, _ = first._prepare(start, encoder, losses)
+            history, kept = first._run(
                 model, batches, parts, cases, held_out, is_last=False
             )
             earlier = {"history": history, "kept": kept}
@@ -229,7 +231,7 @@ class NetworkTrainer:
             kept = {name: 0 if name in _CLOSED_FORM else n_epochs for name in parts}
             earlier = {"history": [], "kept": kept}
         kept = {name: int(epoch) for name, epoch in earlier["kept"].items()}
-        model, batches, codec = self._prepare(closed, encoder, losses)
+        model, batches, codec = second._prepare(closed, encoder, losses)
         parts = _parts(losses, kept)
         for name, weight in model.named_parameters():
             own = [
@@ -238,7 +240,7 @@ class NetworkTrainer:
                 if name.startswith(part.prefixes)
             ]
             weight.requires_grad_(bool(own) and max(own) > 0)
-        history, kept = self._run(
+        history, kept = second._run(
             model, batches, parts, every, every[:0], earlier, max(kept.values())
         )
         network = self._finish(
@@ -261,6 +263,11 @@ class NetworkTrainer:
         history, kept = self._run(model, batches, parts, cases, held_out)
         tokenizer.requires_grad_(False)
         return self._finish(model, batches, codec, history, kept)
+
+    def _with_seed(self) -> NetworkTrainer:
+        """Return a trainer with another source of randomness."""
+        seed = int(torch.randint(2**31, (1,), generator=self.generator))
+        return replace(self, generator=torch.Generator().manual_seed(seed))
 
     def _check_encoder(self, closed: ClosedForm) -> tuple[ClosedForm, Any]:
         """Return an encoder, and the closed form without texts if it is missing."""

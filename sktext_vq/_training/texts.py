@@ -42,7 +42,8 @@ class SentenceTable:
         """Return the embeddings of texts."""
         new = [each for each in dict.fromkeys(texts) if each not in self._known]
         if new:
-            self._known |= zip(new, self._encoder.transform(new), strict=True)
+            vectors = np.asarray(self._encoder.transform(new))  # may be a data frame
+            self._known |= zip(new, vectors, strict=True)
         return np.stack([self._known[each] for each in texts])
 
 
