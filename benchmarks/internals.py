@@ -45,28 +45,14 @@ def has_loss(model: Any, name: str) -> bool:
     return any(f"train_{name}" in epoch for epoch in model.history_)
 
 
-def predict_by_network(model: Any, X: Any) -> NDArray[Any]:
-    """Return the classes that the linear head of the network predicts."""
-    import torch
-
-    from sktext_vq._features.extractor import Execution
-
-    network = model.network_.model
-    extractor = model.features_.select(network.selected.numpy())
-    features = extractor.transform(model.check_X(X), Execution())
-    with torch.inference_mode():
-        scaled = network.standardise(torch.from_numpy(features))
-        best = network.class_head(scaled).argmax(dim=1).numpy()
-    return model.classes_[best]
-
-
 def class_scores_of_text(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
     """Score classes by sentences whose wording is not among the training texts."""
     texts = [f"a person {label}" for label in model.classes_]
     codes = np.sqrt(model.transform_text(texts))
-    scores = {"affinity": np.sqrt(model.transform_codes(X)) @ codes.T}
-    if has_loss(model, "text"):
-        scores["similarity"] = model.similarity(X, texts)
+    scores = {
+        "affinity": np.sqrt(model.transform_codes(X)) @ codes.T,
+        "similarity": model.similarity(X, texts),
+    }
     return {
         kind: float(np.mean(model.classes_[score.argmax(axis=1)] == y))
         for kind, score in scores.items()

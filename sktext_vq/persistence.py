@@ -159,8 +159,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         if estimator.text_alignment_ is None:
             result = "raise an error"
         warnings.warn(
-            f"{path} was written by an earlier version, whose trained text branch is no "
-            f"longer supported: similarity and transform_text {result}. Fit again to "
+            f"{path} was written by an earlier version, whose trained text branch is "
+            f"no longer supported: similarity and transform_text {result}. Fit again to "
             "train with text.",
             stacklevel=find_stack_level(),
         )

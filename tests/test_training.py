@@ -8,7 +8,7 @@ from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._training import trainer
 from sktext_vq._training.batches import BatchBuilder
 from sktext_vq._training.data import split_cases
-from sktext_vq._training.network import NetworkTrainer
+from sktext_vq._training.network_trainer import NetworkTrainer
 
 TEXTS = ["a person walks", "a fast rhythm", "level: high"]
 

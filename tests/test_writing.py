@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._training.digits import DigitCodec
 from sktext_vq.nn.auxiliary.digits import PATCH, DigitBranch
+from sktext_vq.nn.codebook import Codebook
 from sktext_vq.panel import as_panel
 from sktext_vq.text import SeriesVerbalizer, TextEncoder
 
@@ -182,7 +183,9 @@ def trained(request):
     style = {"style": request.param, "n_timepoints": N_TIMEPOINTS, "n_symbols": 20}
     with pytest.MonkeyPatch.context() as patch:
         verbalizer = partial(SeriesVerbalizer, **style)
-        patch.setattr("sktext_vq._training.network.SeriesVerbalizer", verbalizer)
+        patch.setattr(
+            "sktext_vq._training.network_trainer.SeriesVerbalizer", verbalizer
+        )
         return transformer.fit(smooth(32, 0))
 
 

@@ -15,7 +15,6 @@ import numpy as np
 
 from benchmarks.data import about, draw_by_class, load_parts, scores
 from benchmarks.estimators import classifier
-from benchmarks.internals import predict_by_network
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread, spread_table
@@ -57,8 +56,7 @@ def evaluate(key: Row, options: Options) -> Row:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The text of")
         model.fit(train.X[cases], train.y[cases], init=init)
-    predict = predict_by_network if model.network_ else type(model).predict
-    found = scores(test.y, predict(model, test.X))
+    found = scores(test.y, model.predict(test.X))
     return {
         "labels": len(cases),
         "accuracy": found["accuracy"],

@@ -387,8 +387,8 @@ def check_width(vectors: Array, width: int) -> None:
     if vectors.shape[1] != width:
         raise ValueError(
             f"The model was trained with text embeddings of {width} dimensions, but "
-            f"text_encoder returns {vectors.shape[1]}. Set the text_encoder of the fit, "
-            "or fit again."
+            f"text_encoder returns {vectors.shape[1]}. Set the text_encoder of the "
+            "fit, or fit again."
         )
 
 

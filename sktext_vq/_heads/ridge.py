@@ -141,7 +141,7 @@ class RidgeHead:
         penalty, n_fitted, inverse_temperature = _cross_validate(
             folds, n_classes, scaler.weight, offset, class_weight
         )
-        n_cases, n_features = table.values.shape
+        n_cases = len(table.values)
         penalty *= n_cases / (n_fitted or n_cases)
         coef, intercept = _solve(table, n_classes, penalty, root)
         return cls(scaler, coef, intercept, penalty, inverse_temperature, offset)

@@ -15,12 +15,9 @@ from tqdm.auto import tqdm
 from sktext_vq._training.checkpoint import (
     Checkpoint,
     TrainingState,
-    check_like,
     with_prefix,
     without_prefix,
-    write_tensors,
 )
-from sktext_vq._training.fingerprint import tensors_of
 from sktext_vq._utils.container import INVALID_CONTENT
 from sktext_vq.nn.losses import WEIGHTS
 
@@ -260,7 +257,7 @@ class SaveCheckpoint(Callback):
     def write(self, net: Any, done: bool = False) -> None:
         """Write the state that the next epoch needs, or less if training has ended."""
         keep = self.keep
-        tensors = with_prefix("model", tensors_of(net.module_))
+        tensors = with_prefix("model", net.module_.state_dict())
         tensors["generator"] = net.batches.generator.get_state()
         if not done:
             for index, state in net.optimizer_.state_dict()["state"].items():
@@ -294,25 +291,24 @@ class SaveCheckpoint(Callback):
             net.history.new_epoch()
             for name, value in row.items():
                 net.history.record(name, value)
-        write_tensors(net.module_, without_prefix("model", state.tensors))
+        net.module_.load_state_dict(without_prefix("model", state.tensors))
         net.batches.generator.set_state(state.tensors["generator"])
         keep.n_epochs = len(numbers["history"])
         best, now = without_prefix("best", state.tensors), net.module_.state_dict()
         for name, part in keep.parts.items():
             part.best = numbers["kept"][name]
             part.threshold = float(numbers["thresholds"][name])
-            own = part.names(net.module_)
-            part.weights = {each: now[each].clone() for each in own}
-            if not state.done and keep.n_epochs:
-                known = {each: best[each] for each in own}
-                check_like(known, part.weights)
-                part.weights = known
+            kept = now if state.done or not keep.n_epochs else best
+            part.weights = {
+                each: kept[each].clone().view_as(now[each])
+                for each in part.names(net.module_)
+            }
         if keep.n_epochs:
             keep.drawn = state.tensors["generator"]
         if not state.done:
             average = without_prefix("average", state.tensors)
-            check_like(average, net.average_)
-            net.average_ = average
+            for name, own in net.average_.items():
+                own.copy_(average[name])
             optimizer = without_prefix("optimizer", state.tensors)
             restore_optimizer(net.optimizer_, optimizer)
 
@@ -326,15 +322,9 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
     groups = optimizer.state_dict()["param_groups"]
     weights = [each for group in optimizer.param_groups for each in group["params"]]
     for number, state in states.items():
-        for key, tensor in state.items():
-            # State of Adam: a number, or an array like the weight.
-            wanted = () if key == "step" else weights[number].shape
-            if tensor.shape != wanted or tensor.dtype != torch.float32:
-                raise ValueError(
-                    f"optimizer.{number}.{key} has an invalid shape or dtype"
-                )
-        if state.keys() != {"step", "exp_avg", "exp_avg_sq"}:  # those of Adam
-            raise LookupError(f"optimizer.{number} has entries {sorted(state)}")
+        averages = state["exp_avg"], state["exp_avg_sq"]  # those of Adam
+        if any(each.shape != weights[number].shape for each in averages):
+            raise ValueError(f"optimizer.{number} has an invalid shape")
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 

@@ -30,7 +30,8 @@ from sktext_vq._heads.align_texts import ChosenTexts, align_texts
 from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._training.data import TrainingData
-from sktext_vq._training.network import ClosedForm, Network, NetworkTrainer
+from sktext_vq._training.network import ClosedForm, Network
+from sktext_vq._training.network_trainer import NetworkTrainer
 from sktext_vq._training.settings import FitSettings
 from sktext_vq._training.texts import choose_texts
 from sktext_vq.panel import spread_cases

@@ -45,15 +45,12 @@ class CodebookUpdates(AuxiliaryModule):
 
     def __init__(self, n_codes: int, code_dim: int) -> None:
         super().__init__()
-        # Statistics of the current step, which are not stored in files and are
-        # therefore never on the device "meta".
-        counts = torch.zeros(len(BRANCHES), n_codes, dtype=torch.float64, device="cpu")
-        for name, value in (
-            ("_counts", counts),
-            ("_sums", counts.new_zeros(*counts.shape, code_dim)),
-            ("_recent", torch.zeros(0, code_dim, device="cpu")),
-        ):
-            self.register_buffer(name, value, persistent=False)
+        # Statistics of the current step.
+        counts = torch.zeros(len(BRANCHES), n_codes, dtype=torch.float64)
+        self.register_buffer("_counts", counts)
+        self.register_buffer("_sums", counts.new_zeros(*counts.shape, code_dim))
+        # Infinity for windows that are not known yet.
+        self.register_buffer("_recent", torch.full((_MAX_RECENT, code_dim), torch.inf))
         self._seen: dict[str, list[Tensor]] = {branch: [] for branch in BRANCHES}
 
     def forward(
@@ -163,10 +160,12 @@ class CodebookUpdates(AuxiliaryModule):
         """Replace codes that no branch uses by recent windows of the signal."""
         windows = self._pool("signal")
         if len(windows):
-            self._recent = _spread(windows, _MAX_RECENT)
+            windows = _spread(windows, _MAX_RECENT)
+            self._recent.fill_(torch.inf)[: len(windows)] = windows
         dead = (codebook.usage < _DEAD / codebook.n_codes).all(0).nonzero().squeeze(1)
-        known = (self._recent[:, None] == codebook.seeds).all(2).any(1)
-        windows = self._recent[~known]
+        recent = self._recent[self._recent.isfinite().all(1)]
+        known = (recent[:, None] == codebook.seeds).all(2).any(1)
+        windows = recent[~known]
         if len(dead) == 0 or len(windows) == 0:
             return
         # If there are fewer unused codes than requested, the branches are drawn at
