@@ -160,8 +160,8 @@ def load(path: str | os.PathLike[str]) -> Any:
             result = "raise an error"
         warnings.warn(
             f"{path} was written by an earlier version, whose trained text branch is "
-            f"no longer supported: similarity and transform_text {result}. Fit again to "
-            "train with text.",
+            f"no longer supported: similarity and transform_text {result}. Fit again "
+            "to train with text.",
             stacklevel=find_stack_level(),
         )
     if estimator.device != device:

@@ -67,20 +67,6 @@ def ranks(scores):
 # -- what it is good for -------------------------------------------------------------
 
 
-def test_series_are_found_by_sentences_never_read(trained, basic_motions):
-    data = basic_motions
-    assert not set(SENTENCES) & set(PromptBank().flat(LABELS.tolist())[0])
-    scores = trained.similarity(data.X_test, SENTENCES)
-    assert accuracy(scores, data) >= 0.8
-
-
-def test_codes_of_series_are_those_that_their_texts_speak_of(trained, basic_motions):
-    data = basic_motions
-    scores = affinity(trained, data.X_test, SENTENCES)
-    assert accuracy(scores, data) >= 0.6  # of four classes
-    assert scores.max() <= 1 + 1e-6
-
-
 def test_texts_speak_of_different_codes(trained, basic_motions):
     """Each nearer to the mean of its class than any other text, or nearly."""
     data = basic_motions
@@ -90,15 +76,6 @@ def test_texts_speak_of_different_codes(trained, basic_motions):
     away = np.abs(shares[:, None] - means).sum(axis=2) / 2
     assert away.diagonal().mean() < 0.25
     assert (away.argmin(axis=1) == np.arange(4)).sum() >= 3
-
-
-@pytest.mark.parametrize("part", ["train", "test"])
-def test_series_find_their_captions(trained, basic_motions, captions, part):
-    """Among 40, of which chance has 5 of 40 among the first five."""
-    X = basic_motions.X_train if part == "train" else basic_motions.X_test
-    found = ranks(trained.similarity(X, captions[part]))
-    assert (found <= 5).mean() >= 0.4
-    assert found.mean() < 10  # by chance 20
 
 
 def test_captions_tell_series_of_a_class_apart(basic_motions, captions):
@@ -122,14 +99,14 @@ def test_captions_tell_series_of_a_class_apart(basic_motions, captions):
 # -- trap 3: text that is not read would do no harm when it is wrong -----------------
 
 
-def fit_with_prompts(X, y, turn, **params):
-    """Train with the prompts of each class, or of the class so many further on."""
+def fit_with_prompts(X, y, turn):
+    """Fit with the prompts of each class, or of the class so many further on."""
     names = np.unique(y).tolist()
     prompts = PromptBank().prompts(names)
     texts = {
         name: prompts[names[(i + turn) % len(names)]] for i, name in enumerate(names)
     }
-    return VQTextClassifier(text=texts, random_state=0, **params).fit(X, y)
+    return VQTextClassifier(text=texts, random_state=0).fit(X, y)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +114,7 @@ def taught(basic_motions):
     """Return classifiers by how far prompts were moved: 0 for those of the class."""
     data = basic_motions
     part = data.X_train, data.y_train
-    return [fit_with_prompts(*part, turn, max_epochs=10) for turn in range(4)]
+    return [fit_with_prompts(*part, turn) for turn in range(4)]
 
 
 @pytest.mark.parametrize("turn", [1, 2, 3])
@@ -174,7 +151,7 @@ def test_texts_of_other_classes_mislead_zero_shot(basic_motions, turn):
     data = basic_motions
     seen = data.y_train != "walking"
     part = data.X_train[seen], data.y_train[seen]
-    right, wrong = (fit_with_prompts(*part, t, max_epochs=0) for t in (0, turn))
+    right, wrong = (fit_with_prompts(*part, t) for t in (0, turn))
     found = [
         accuracy(m.predict_proba_zero_shot(data.X_test, SENTENCES), data)
         for m in (right, wrong)
@@ -412,7 +389,7 @@ def test_global_random_states_are_left_alone(har_like):
 def test_texts_of_cases_are_routed_and_found_again(basic_motions, captions):
     data = basic_motions
     with sklearn.config_context(enable_metadata_routing=True):
-        classifier = VQTextClassifier(max_epochs=20, random_state=0)
+        classifier = VQTextClassifier(random_state=0)
         classifier.set_fit_request(text=True)
         model = make_pipeline(FunctionTransformer(), classifier)
         model.fit(data.X_train, data.y_train, text=captions["train"])

@@ -183,9 +183,8 @@ def trained(request):
     style = {"style": request.param, "n_timepoints": N_TIMEPOINTS, "n_symbols": 20}
     with pytest.MonkeyPatch.context() as patch:
         verbalizer = partial(SeriesVerbalizer, **style)
-        patch.setattr(
-            "sktext_vq._training.network_trainer.SeriesVerbalizer", verbalizer
-        )
+        place = "sktext_vq._training.network_trainer.SeriesVerbalizer"
+        patch.setattr(place, verbalizer)
         return transformer.fit(smooth(32, 0))
 
 

@@ -291,9 +291,9 @@ EXPERIMENT = Experiment(
     tables={"ablation": table, "ablation_tables": all_tables},
     page="# Ablation\n\n"
     "Ridge is the classifier in closed form, network the trained classifier; in "
-    "results of earlier versions, a fit had both. Similarity and affinity are accuracies of the class found "
-    'from "a person CLASS", a wording that training has not seen, by cosines in the '
-    "embedding space and by use of the codes. Explained is the share of the variance "
+    "results of earlier versions, a fit had both. Similarity and affinity are "
+    'accuracies of the class found from "a person CLASS", a wording that training has '
+    "not seen, by cosines in the embedding space and by use of the codes. Explained is the share of the variance "
     "of test series that their tokens rebuild. Perplexities are shares of the codes. "
     "While codes are fixed, only the losses class and distillation change the "
     "classifier.\n\n"

@@ -22,8 +22,7 @@ from benchmarks.tables import markdown, spread, spread_table
 SOURCE = "UCI-HAR"
 _PER_CLASS = 10
 _MOST_SOURCE_CASES, _MOST_TEST_CASES = 600, 1000
-# Parameters of VQTextClassifier, and what it starts from. With training, the linear
-# head of the network predicts: the ridge is that of the closed form.
+# Parameters of VQTextClassifier, and what it starts from.
 METHODS: dict[str, tuple[dict[str, Any], str | None]] = {
     "closed form": ({"max_epochs": 0}, None),
     "closed form, codes of UCI-HAR": ({"max_epochs": 0}, "without labels"),
