@@ -112,12 +112,11 @@ class BatchBuilder:
             batch = self._add_digits(batch, cases, training)
         return batch
 
-    def build_for_usage(self, cases: Tensor, with_series: bool) -> TrainingBatch:
-        """Build a batch of texts and series or their usage of the codes."""
-        series = self.scaler.batch(self.panel, cases.numpy()) if with_series else None
-        signal = SignalFeatures(self.shares[cases, :0], self.shares[cases])
+    def build_for_usage(self, cases: Tensor) -> TrainingBatch:
+        """Build a batch of series and texts, to measure their usage of the codes."""
+        series = self.scaler.batch(self.panel, cases.numpy())
         classes = None if self.classes is None else self.classes[cases]
-        batch = TrainingBatch(signal, series, classes=classes)
+        batch = TrainingBatch(None, series, classes=classes)
         return self._add_texts(batch, cases, training=False)
 
     def _add_texts(

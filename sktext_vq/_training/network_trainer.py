@@ -291,7 +291,8 @@ class NetworkTrainer:
     ) -> Network:
         """Measure the usage of codes, and return what training adds."""
         chosen = spread_cases(self.data.panel.n_cases, _MAX_OBSERVED_CASES)
-        model.update_usage(batches.build_for_usage(torch.from_numpy(chosen), False))
+        batch = batches.build_for_usage(torch.from_numpy(chosen))
+        model.update_usage(batch, self.generator)
         model.requires_grad_(False)
         found: dict[str, Any] = {}
         if "segments" in model.auxiliary:

@@ -144,7 +144,7 @@ class _Net(NeuralNet):
         """Update the codes with the matches of both branches."""
         model, generator = self.module_, self.batches.generator
         updates = model.auxiliary["codebook_updates"]
-        batch = self.batches.build_for_usage(cases, with_series=True)
+        batch = self.batches.build_for_usage(cases)
         for match in model.matches(to_device(batch, self.device), generator):
             updates.observe(*match)
         updates.commit(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from sktext_vq.nn.auxiliary import build_modules
 from sktext_vq.nn.batches import Outputs, SignalFeatures, TextOutputs, TrainingBatch
-from sktext_vq.nn.codebook import BRANCHES, CODE_TEMPERATURE
+from sktext_vq.nn.codebook import BRANCHES, CODE_TEMPERATURE, finite_rows
 from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.losses import code_loss, text_loss
 from sktext_vq.nn.text_branch import CodeDecoder, TextBranch
@@ -118,15 +118,13 @@ class DualBranchModel(nn.Module):
         assert self.projection is not None
         return F.normalize(self.projection(features), dim=1)
 
-    @torch.no_grad()
-    def update_usage(self, batch: TrainingBatch) -> None:
-        """Update the usage of codes by both branches."""
-        assert batch.signal is not None
+    def update_usage(self, batch: TrainingBatch, generator: torch.Generator) -> None:
+        """Update the usage of codes by both branches; see :meth:`matches`."""
         codebook = self.tokenizer.codebook
         counts = torch.zeros_like(codebook.usage)
-        counts[BRANCHES.index("signal")] = batch.signal.shares.sum(0)
-        for text in self._embed_texts(batch):
-            counts[BRANCHES.index("text")] += text.log_shares.exp()[text.owner].sum(0)
+        for branch, vectors, weights in self.matches(batch, generator):
+            _, weights = finite_rows(vectors, weights)
+            counts[BRANCHES.index(branch)] += weights.to(counts).sum(0)
         codebook.update_usage(counts)
 
     @torch.no_grad()
