@@ -88,7 +88,11 @@ def trained():
 
 def trained_with_text():
     data = load("BasicMotions")
-    fitted = small(max_epochs=2).fit(data.X_train, data.y_train)
+    X, y = (
+        np.concatenate([getattr(data, f"{name}_{part}") for part in ("train", "test")])
+        for name in "Xy"
+    )
+    fitted = small(max_epochs=2).fit(X, y)
     texts = ["somebody runs", "a person stands still"]
     yield "proba", fitted.predict_proba(data.X_test)
     yield "similarity", fitted.similarity(data.X_test, texts)
