@@ -545,3 +545,30 @@ def test_windows_without_a_channel_are_left_out():
     assert set(windows.table["recording"]) == {"watch"} and len(windows.X) == 9
     with pytest.raises(ValueError, match="ignore these channels"):
         recordings[1:].windows(2, 1)
+
+
+@pytest.mark.parametrize("jitter", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("rate", [20, 50])
+def test_sampling_rate_of_jittered_times(rate, jitter):
+    rng = np.random.default_rng(0)
+    times = np.sort(np.arange(3000) + rng.uniform(-jitter, jitter, 3000)) / rate
+    times += np.where(np.arange(3000) < 1000, 0, 60)  # a pause
+    kept = rng.random(3000) > 0.02  # missing rows
+    table = pd.DataFrame({"time_s": times[kept], "acc": rng.normal(size=kept.sum())})
+    assert read_recordings(table).sampling_rate == pytest.approx(rate, rel=0.03)
+
+
+@pytest.mark.parametrize(("rate", "decimals"), [(60, 2), (30, 2), (64, 3), (50, 3)])
+def test_sampling_rate_of_rounded_times(rate, decimals):
+    kept = np.random.default_rng(0).random(3000) > 0.03
+    times = (np.arange(3000) / rate).round(decimals)[kept]
+    table = pd.DataFrame({"time_s": times, "acc": np.sin(times)})
+    assert read_recordings(table).sampling_rate == pytest.approx(rate, rel=1e-2)
+
+
+def test_times_in_whole_seconds_at_50_hz_name_the_option():
+    table = pd.DataFrame({"time_s": np.arange(500) // 50, "acc": np.arange(500) % 7})
+    with pytest.raises(ValueError, match="set sampling_rate"):
+        read_recordings(table)
+    found = read_recordings(table, ignore_columns=["time_s"], sampling_rate=50)
+    assert found.sampling_rate == 50

@@ -17,6 +17,7 @@ GAP = 5.0
 _REGULAR, _JITTER = 0.9, 0.1
 # Steps up to this multiple of the median contain no missing row.
 _NO_LOSS = 1.5
+_BLOCK = 8  # steps whose mean is little affected by jitter
 # Relative difference of sampling rates that count as equal, and at which recordings
 # are not resampled.
 _SAME_RATE, _CLOSE_RATE = 0.1, 0.01
@@ -87,12 +88,18 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
     if not len(steps):
         return np.nan
     usual = float(np.median(steps))
+    own, digits = steps[steps <= _NO_LOSS * usual], 2
     if _is_regular(steps, usual):
         # The median of rounded times would be rounded.
-        own = steps[(steps >= usual / _NO_LOSS) & (steps <= _NO_LOSS * usual)]
-        step, digits = float(own.mean()), 4
-    else:
-        step, digits = float(steps[steps <= _NO_LOSS * usual].mean()), 2
+        own, digits = own[own >= usual / _NO_LOSS], 4
+    elif len(np.unique((own / usual).round(6))) > 2:  # not because of rounding
+        # The median of jittered steps is too small. Their means over several steps
+        # are not, and are close to each other where no rows are missing.
+        steps = steps[steps <= GAP * usual]
+        size = min(_BLOCK, len(steps))
+        means = steps[: len(steps) // size * size].reshape(-1, size).mean(axis=1)
+        own = means[np.abs(means / np.median(means) - 1) <= _JITTER]
+    step = float(own.mean())
     if step > 1:
         return 1 / float(f"{step:.{digits}g}")
     return float(f"{1 / step:.{digits}g}")
