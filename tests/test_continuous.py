@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -468,6 +469,36 @@ def test_text_files(tmp_path, change, name):
     assert recordings.classes == ["up"]
 
 
+@pytest.mark.parametrize("kind", ["DataFrame", "LazyFrame", "Categorical", "time"])
+def test_tables_of_polars(kind):
+    pl = pytest.importorskip("polars")
+    frame = table(label=["up"] * 250 + ["down"] * 250, subject=3)
+    frame["time"] = pd.Timestamp("2025-05-05") + pd.to_timedelta(frame.pop("time_s"), "s")
+    frame.loc[7, "x"] = np.nan
+    source = pl.DataFrame(frame.to_dict("list"), strict=False)
+    if kind == "LazyFrame":
+        source = source.lazy()
+    elif kind == "Categorical":
+        source = source.with_columns(pl.col("label").cast(pl.Categorical))
+    elif kind == "time":
+        source = source.with_columns(pl.col("time").dt.time())
+    found, same = read(source), read(frame)
+    np.testing.assert_array_equal(found.values[0], same.values[0])
+    np.testing.assert_allclose(found.offsets[0], same.offsets[0], rtol=1e-12)
+    assert found.labels[0].tolist() == same.labels[0].tolist()
+    assert found.subjects.tolist() == [3]
+
+
+def test_tables_without_pyarrow_name_it(monkeypatch):
+    class Stream:
+        def __arrow_c_stream__(self, requested_schema=None):
+            raise AssertionError
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="Stream requires pyarrow: pip install"):
+        read_recordings(Stream())
+
+
 def test_other_tables(tmp_path):
     pa = pytest.importorskip("pyarrow")
     frame = table()
@@ -475,7 +506,8 @@ def test_other_tables(tmp_path):
     frame.to_parquet(tmp_path / "day.parquet")
     for source in (tmp_path / "day.csv.gz", str(tmp_path / "day.parquet")):
         assert read(source).names == ["day"]
-    for source in (pa.table(frame), [frame], [pa.table(frame)]):
+    arrow = pa.table(frame)
+    for source in (arrow, arrow.to_reader(), arrow.to_batches()[0], [frame], [arrow]):
         np.testing.assert_array_equal(read(source).values[0][0], np.arange(500))
     assert read([frame, tmp_path / "day.parquet"]).names == ["table 0", "day"]
 

@@ -181,10 +181,8 @@ def read_recordings(
             raise ValueError("source is an empty list.")
         parts = [reader.read(each, f"table {i}") for i, each in enumerate(source)]
         return concatenate(parts)
-    if to_frame(source) is None and isinstance(source, str | os.PathLike):
-        path = check_path(source)
-        if path.is_dir():
-            return reader.read_folder(path, pattern)
+    if isinstance(source, str | os.PathLike) and check_path(source).is_dir():
+        return reader.read_folder(check_path(source), pattern)
     if pattern is not None:
         raise ValueError("pattern requires a folder as source.")
     return reader.read(source, "The table")

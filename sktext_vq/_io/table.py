@@ -262,14 +262,22 @@ def to_frame(source: Any) -> pd.DataFrame | None:
     """Convert a table of pandas, polars or Arrow to a pandas data frame."""
     if isinstance(source, pd.DataFrame):
         return source
-    if isinstance(source, type):
+    if isinstance(source, type | pd.Series):
         return None
-    if hasattr(source, "to_pandas"):
-        source = source.to_pandas()
-    elif hasattr(source, "__arrow_c_stream__") and not isinstance(source, pd.Series):
-        import pyarrow as pa
+    if hasattr(source, "collect") and hasattr(source, "lazy"):  # of polars
+        source = source.collect()
+    try:
+        if hasattr(source, "to_pandas"):
+            source = source.to_pandas()
+        elif hasattr(source, "__arrow_c_stream__"):
+            import pyarrow as pa
 
-        source = pa.table(source).to_pandas()
+            source = pa.table(source).to_pandas()
+    except ImportError as error:
+        raise ImportError(
+            f"{type(source).__name__} requires pyarrow: pip install pyarrow, or pass a "
+            "pandas data frame."
+        ) from error
     return source if isinstance(source, pd.DataFrame) else None
 
 
