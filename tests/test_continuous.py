@@ -469,11 +469,31 @@ def test_text_files(tmp_path, change, name):
     assert recordings.classes == ["up"]
 
 
+@pytest.mark.parametrize(
+    "name", ["PAMAP2/Protocol/subject101.dat", "mHealth_subject1.log"]
+)
+def test_files_of_public_sets_name_their_loader(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("1 2 3\n")
+    for source in (path, tmp_path):
+        with pytest.raises(ValueError, match=r"datasets.load\('(PAMAP2|MHEALTH)'"):
+            read_recordings(source)
+
+
+def test_cells_separated_by_spaces(tmp_path):
+    (tmp_path / "a.txt").write_text("time_s  acc_x acc_y\n0.0 1.5  2\n0.1  1.6 3\n")
+    found = read(tmp_path / "a.txt")
+    assert found.channel_names == ("acc_x", "acc_y")
+    np.testing.assert_array_equal(found.values[0], [[1.5, 1.6], [2, 3]])
+
+
 @pytest.mark.parametrize("kind", ["DataFrame", "LazyFrame", "Categorical", "time"])
 def test_tables_of_polars(kind):
     pl = pytest.importorskip("polars")
     frame = table(label=["up"] * 250 + ["down"] * 250, subject=3)
-    frame["time"] = pd.Timestamp("2025-05-05") + pd.to_timedelta(frame.pop("time_s"), "s")
+    seconds = pd.to_timedelta(frame.pop("time_s"), "s")
+    frame["time"] = pd.Timestamp("2025-05-05") + seconds
     frame.loc[7, "x"] = np.nan
     source = pl.DataFrame(frame.to_dict("list"), strict=False)
     if kind == "LazyFrame":
@@ -525,6 +545,18 @@ def test_other_tables(tmp_path):
         (b"time,x\n1,2,3\n", "a.csv has rows with more cells"),
         (b"time_s\n1\n2\n", "a.csv has no columns of values"),
         (b"", "a.csv is empty"),
+        (b"1546344000.0\n4.0\n0.12\n0.13\n", "as column names. Files without column"),
+        (b"0.5 -0.2 1.3\n0.6 -0.1 1.2\n", "as column names. Files without column"),
+        (
+            b"2025-05-05 07:00:00,0.1,0.2\n2025-05-05 07:00:01,0.1,0.2\n",
+            "as column names",
+        ),
+        (b"time,x\nms,g\n0,1\n20,2\n", "line 2: a line of units"),
+        (
+            b"Serial Number: 3\nStart 09:00\nx,y\n1,2\n",
+            "skiprows=...): pass the result",
+        ),
+        (b"time_s,x\n0,9007199254740993\n", "name it in time_column if it is a time"),
     ],
 )
 def test_faults_of_files_are_named(tmp_path, content, message):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq._io.delimited import read_table
+from sktext_vq._io.delimited import NO_NAMES, read_table
 from sktext_vq._io.forms import (
     in_order,
     plain_column,
@@ -26,7 +26,7 @@ from sktext_vq._io.forms import (
 from sktext_vq._io.joining import concatenate, with_metadata
 from sktext_vq._io.ordering import drop_repeated, number_recordings, sort_rows
 from sktext_vq._io.recordings import Recordings
-from sktext_vq._io.search import number_key
+from sktext_vq._io.search import number_key, public_set
 from sktext_vq._io.table import (
     CHANNEL,
     RECORDING,
@@ -176,6 +176,20 @@ def read_recordings(
         _recording_names(recording_column),
     )
     reader = _Reader(columns, recording_column is not None, time_unit, sampling_rate)
+    try:
+        return _read(reader, source, pattern)
+    except ValueError as error:
+        name = public_set(source) if isinstance(source, str | os.PathLike) else None
+        if name is None:
+            raise
+        raise ValueError(
+            f"{error} The file names are those of {name}: see "
+            f"sktext_vq.datasets.load({name!r}, data=...)."
+        ) from error
+
+
+def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
+    """Read a list, a folder, a file or a table."""
     if isinstance(source, list | tuple):
         if not source:
             raise ValueError("source is an empty list.")
@@ -259,7 +273,7 @@ class _Reader:
         if found is None:
             raise ValueError(
                 f"{path} has an unsupported file extension {path.suffix!r}. Supported: "
-                ".csv, .tsv, .txt (also with .gz), .parquet."
+                ".csv, .tsv, .txt (also with .gz), .parquet. Or pass a data frame."
             )
         is_one = name == "The table" or name.startswith("table ")
         stem = path.name.removesuffix(".gz").rpartition(".")[0]
@@ -392,7 +406,19 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _refuse_windows(table: Table, channels: list[str], time: str | None) -> None:
-    """Raise an error if columns are the timepoints of windows."""
+    """Raise an error if column names are values or the timepoints of windows."""
+    names = table.frame.columns
+    values = names[pd.to_numeric(names, errors="coerce").notna()]
+    dates = pd.to_datetime(names, errors="coerce", format="ISO8601", utc=True)
+    is_numbered = set(values) <= {str(i) for i in range(len(names) + 1)}
+    found = [
+        *names[dates.notna() & ~names.isin(values)],
+        *([] if is_numbered else values),
+    ]
+    if table.separator and found:
+        raise ValueError(
+            f"{table.path} has {format_names(found, 3)} as column names. {NO_NAMES}"
+        )
     stems = [split_timepoint(name) for name in channels]
     counts: dict[Any, int] = {}
     for stem, timepoint in stems:

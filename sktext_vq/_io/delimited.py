@@ -161,7 +161,7 @@ def _read_names(path: Path) -> tuple[str, list[str], int]:
         elif name in names[:i]:
             raise ValueError(
                 f"{path} has more than one column {name!r}. Give columns unique names "
-                "in the first line."
+                f"in the first line. {NO_NAMES}"
             )
     return separator, names, skipped
 
@@ -180,6 +180,9 @@ def _read_head(file: TextIO) -> tuple[str, int]:
         elif line.strip():
             if separator is None:
                 separator = max(",;\t", key=line.count)
+                n_cells = len(line.split())
+                if separator not in line and len(next(file, "").split()) == n_cells > 1:
+                    separator = " "
             # The last comment has the names if its number of cells is that of the row.
             if comment and 0 < comment.count(separator) == line.count(separator):
                 skipped = before
@@ -187,9 +190,13 @@ def _read_head(file: TextIO) -> tuple[str, int]:
     return separator or ",", skipped
 
 
+NO_NAMES = (
+    "Files without column names, or with other lines before them, are read by "
+    "pandas.read_csv(path, header=None, names=[...], skiprows=...): pass the result."
+)
 _MORE_CELLS = (
     "Column names must be in the first line, and numbers need a decimal point if "
-    "commas separate cells."
+    f"commas separate cells. {NO_NAMES}"
 )
 
 

@@ -14,12 +14,14 @@ from sktext_vq._io.arrays import read_npy, read_npz
 from sktext_vq._io.delimited import needs_pyarrow, read_table
 from sktext_vq._io.forms import from_table
 from sktext_vq._io.table import Columns, LabelledPanel, as_table, to_frame
-from sktext_vq._io.ts import read_ts
+from sktext_vq._io.ts import read_arff, read_ts
 from sktext_vq._utils.files import check_path, check_target, replace_file
 
 __all__ = ["read_panel", "write_table"]
 
-_ENDINGS = ".npz, .npy, .ts, .csv, .tsv, .txt (these three also with .gz), .parquet"
+_ENDINGS = (
+    ".npz, .npy, .ts, .arff, .csv, .tsv, .txt (these three also with .gz), .parquet"
+)
 
 
 def read_panel(
@@ -77,7 +79,7 @@ def read_panel(
     ``channel_names`` and ``sampling_rate`` (or ``sampling_rate_hz``) are optional.
     ``.npy`` files contain ``X`` and are memory-mapped. Pickled objects raise an error.
 
-    ``.ts`` is the format of the UEA and UCR archives.
+    ``.ts`` and ``.arff`` are formats of the UEA and UCR archives.
 
     ``.csv``, ``.tsv``, ``.txt`` (separated by commas, semicolons or tabs; also
     compressed, as ``.csv.gz``) and ``.parquet`` files are tables. The columns of a
@@ -173,8 +175,8 @@ def _read_file(path: Path, part: str | None, columns: Columns) -> LabelledPanel:
         return read_npz(path, part)
     if ending == ".npy":
         return read_npy(path)
-    if ending == ".ts":
-        return LabelledPanel(*read_ts(path))
+    if ending in (".ts", ".arff"):
+        return LabelledPanel(*(read_ts if ending == ".ts" else read_arff)(path))
     table = read_table(path, columns)
     if table is None:
         raise ValueError(

@@ -215,6 +215,11 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 cell = f"{table.path} has {column.iloc[row]!r} in column {name!r}, "
                 cell += table.place(row)
                 refuse_comma(text.iloc[row], cell)
+                if row == 0 and table.separator and _is_second_header(frame):
+                    raise ValueError(
+                        f"{cell}: a line of units or of more column names. Remove it, "
+                        "or pass a data frame (pandas.read_csv(..., skiprows=[...]))."
+                    )
                 key = "recording" if table.columns.recording else "case"
                 raise ValueError(
                     f"{cell}, which is not a number. Leave the cell empty if the value "
@@ -236,11 +241,17 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 raise ValueError(
                     f"{table.path} has {column.iloc[row]} in column {name!r}, "
                     f"{table.place(row)}: float64 rounds integers beyond 2**53. "
-                    "Subtract an offset first, or ignore the column (ignore_columns, "
-                    "--ignore)."
+                    "Subtract an offset first, name it in time_column if it is a time, "
+                    "or ignore the column (ignore_columns, --ignore)."
                 )
     values = frame.assign(**converted).to_numpy(np.float64, na_value=np.nan)
     return cast(NDArray[np.float64], values)
+
+
+def _is_second_header(frame: pd.DataFrame) -> bool:
+    """Return whether no cell of the first row is a number, unlike the second row."""
+    rows = [pd.to_numeric(frame.iloc[i], errors="coerce") for i in (0, 1)[: len(frame)]]
+    return len(rows) == 2 and bool(rows[0].isna().all() and rows[1].notna().any())
 
 
 def refuse_comma(text: str, cell: str) -> None:
