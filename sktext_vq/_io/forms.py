@@ -421,8 +421,7 @@ def _about_cases(
 def plain_column(column: pd.Series[Any], is_text: bool) -> NDArray[Any]:
     """Return labels or subjects as integers or strings.
 
-    Cells of a text file are integers only if all have the canonical form of integers,
-    so that 01 and 1 stay different labels.
+    Cells of a text file are integers only if all are canonical: 01 and 1 differ.
     """
     if not is_text:
         if pd.api.types.is_integer_dtype(column):

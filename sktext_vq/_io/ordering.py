@@ -48,19 +48,9 @@ def number_recordings(
 def find_parts(
     values: NDArray[Any], within: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_]:
-    """Return at which steps times go back to another part of a recording.
+    """Return at which steps (`within` a recording) times go back to another part.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows,)
-        Times.
-    within : ndarray of bool, shape (n_rows - 1,), optional
-        Which steps are within a recording. The default is all.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_rows - 1,)
-        Without short steps back, which are rows in disorder.
+    Short steps back are rows in disorder.
     """
     steps = np.diff(values)
     within = np.ones(len(steps), bool) if within is None else within

@@ -30,19 +30,8 @@ Values = NDArray[np.floating[Any]]
 class Stretch:
     """Part of a recording without gaps, at regular times.
 
-    Parameters
-    ----------
-    start : float
-        Time since the start of the recording, in seconds.
-    values : ndarray of shape (n_channels, n_timepoints)
-        Values; a view of the recording if it was not resampled.
-    rows : ndarray of shape (n_timepoints,), optional
-        Row of the recording that is nearest to each timepoint. The default is
-        consecutive rows from `first_row`.
-    first_row : int
-        Row of the recording at the first timepoint.
-    resampling : str, optional
-        How the stretch was resampled, for messages.
+    `start` is in seconds since the start of the recording. `rows` are the nearest rows
+    of the recording, by default consecutive ones from `first_row`.
     """
 
     start: float
@@ -70,19 +59,11 @@ class Stretch:
 
 
 def estimate_rate(offsets: NDArray[np.float64]) -> float:
-    """Return the sampling rate of one recording.
+    """Return timepoints per second, of one recording with increasing times.
 
-    Parameters
-    ----------
-    offsets : ndarray of shape (n_timepoints,)
-        Increasing times, in seconds.
-
-    Returns
-    -------
-    float
-        Timepoints per second: the inverse mean of steps without missing rows, with
-        four digits for regular and two digits for irregular times. Below one per
-        second, the step is rounded instead. NaN for a single timepoint.
+    This is the inverse mean of steps without missing rows, with four digits for regular
+    and two for irregular times. Below one per second, the step is rounded instead. NaN
+    for a single timepoint.
     """
     steps = np.diff(offsets)
     if not len(steps):
@@ -126,21 +107,7 @@ def cut_stretches(
 ) -> Iterator[Stretch]:
     """Cut a recording at its gaps, and resample each part if necessary.
 
-    Parameters
-    ----------
-    offsets : ndarray of shape (n_timepoints,)
-        Increasing times, in seconds.
-    values : ndarray of shape (n_channels, n_timepoints)
-        Values.
-    rate : float
-        Sampling rate of the stretches.
-    max_gap : float or None
-        Maximum step that is not a gap. None is five times the usual step.
-
-    Yields
-    ------
-    Stretch
-        In order of time.
+    Steps longer than `max_gap`, by default five times the usual step, are gaps.
     """
     own_rate = estimate_rate(offsets) if len(offsets) > 1 else rate
     longest = GAP / own_rate if max_gap is None else max_gap

@@ -29,25 +29,11 @@ class Lost:
 
 
 def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
-    """Return the starts of windows in a stretch.
+    """Return the starts of windows in a stretch that starts at a row of a recording.
 
     Windows start at multiples of `step`, counted in rows of the recording, so that a
-    gap elsewhere does not change them, and at both ends of the stretch.
-
-    Parameters
-    ----------
-    n_timepoints : int
-        Length of the stretch.
-    length, step : int
-        Length and step of the windows.
-    row : int
-        Row of the recording at the start of the stretch.
-
-    Returns
-    -------
-    ndarray of shape (n_windows,)
-        Empty if the stretch is shorter than half of a window. A single start if it is
-        shorter than a window.
+    gap elsewhere does not change them, and at both ends of the stretch. A stretch
+    shorter than a window has one window, and none if shorter than half of it.
     """
     if n_timepoints < length:
         is_enough = n_timepoints >= _LEAST_SHARE * length
@@ -57,11 +43,7 @@ def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
 
 
 def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
-    """Return the borders of the timepoints that belong to each window.
-
-    A window has the timepoints around its centre, and at the ends of the stretch all
-    others.
-    """
+    """Return the borders of the timepoints nearest to the centre of each window."""
     middles = starts + min(length, n_timepoints) / 2
     inner = ((middles[:-1] + middles[1:]) / 2).round().astype(np.intp)
     return np.r_[0, inner, n_timepoints]
@@ -69,17 +51,7 @@ def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
 
 @dataclass(eq=False)
 class Predictor:
-    """Predict windows in batches, and keep some for the comparison with training.
-
-    Parameters
-    ----------
-    model : WindowModel
-        Classifier.
-    length : int
-        Length of a window in timepoints.
-    n_windows : int
-        Expected number of windows in all recordings.
-    """
+    """Predict windows in batches, and keep some for the comparison with training."""
 
     model: WindowModel
     length: int
@@ -107,18 +79,9 @@ class Predictor:
         lost: Sequence[Lost],
         fill: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return probabilities of shape (n_windows, n_classes).
+        """Return the probabilities of windows of a stretch.
 
-        Parameters
-        ----------
-        values : ndarray of shape (n_channels, n_timepoints)
-            Values of a stretch.
-        starts : ndarray of shape (n_windows,)
-            Starts of windows.
-        lost : sequence of Lost
-            Parts whose values are not used.
-        fill : ndarray of shape (n_channels,)
-            Value of a channel in windows without values.
+        `fill` has the value of each channel in windows without values.
         """
         short = self.length - values.shape[1]
         if short > 0:
