@@ -48,8 +48,8 @@ def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
 def align(base: Rows, other: Rows) -> NDArray[np.float64]:
     """Interpolate the values of a sensor at the times (in ns) of another sensor.
 
-    Values are interpolated within rows of one label. They are missing in gaps, and where
-    parts of a recording overlap in time, so that it is unknown which belong together.
+    Values are interpolated within rows of one label. They are missing in gaps, and
+    where parts of a recording overlap in time: it is unknown which belong together.
     """
     found = np.full((len(base.times), other.values.shape[1]), np.nan)
     parts, others = _parts(base), _parts(other)

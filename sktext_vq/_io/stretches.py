@@ -109,6 +109,8 @@ def cut_stretches(
 
     Steps longer than `max_gap`, by default five times the usual step, are gaps.
     """
+    if not len(offsets):
+        return
     own_rate = estimate_rate(offsets) if len(offsets) > 1 else rate
     longest = GAP / own_rate if max_gap is None else max_gap
     steps = np.diff(offsets)

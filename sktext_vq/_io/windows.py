@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -40,44 +40,59 @@ class WindowOptions:
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
-        for name in ("length", "step", "max_gap"):
-            value = getattr(self, name)
-            if value is None and name != "length":
-                continue
-            if not (isinstance(value, Real) and 0 < float(value) < np.inf):
-                raise ValueError(f"{name} must be a positive number, got {value!r}.")
+        if self.length is None:
+            raise ValueError("length must be a positive number, got None.")
+        check_positive(length=self.length, step=self.step, max_gap=self.max_gap)
         if not (isinstance(self.purity, Real) and 0 < float(self.purity) <= 1):
             raise ValueError(
                 f"purity must be above 0 and at most 1, got {self.purity!r}."
             )
         check_sampling_rate(self.sampling_rate)
 
-    def timepoints(self, rate: float | None) -> tuple[int, int]:
-        """Return the length and step of windows as numbers of timepoints."""
-        step = self.length / 2 if self.step is None else self.step
-        if not self.seconds:
-            return max(1, round(self.length)), max(1, round(step))
+
+def check_positive(**values: Any) -> None:
+    """Check that parameters are positive numbers or None."""
+    for name, value in values.items():
+        is_positive = isinstance(value, Real) and 0 < float(value) < np.inf
+        if not (value is None or is_positive):
+            raise ValueError(f"{name} must be a positive number, got {value!r}.")
+
+
+def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[int]:
+    """Return length and step of windows; `rate` in Hz is None if unknown.
+
+    `options` has `length` (None: `default`), `step` (None: half of it) and `seconds`.
+    """
+    given = [options.length, options.step]
+    if options.seconds and given != [None, None]:
         if rate is None:
             raise ValueError(
                 "The sampling rate is unknown. Set time_unit or sampling_rate in "
                 "read_recordings, or give lengths as numbers of timepoints with "
                 "seconds=False."
             )
-        length = round(self.length * rate)
-        if length < 1:
+        given = [None if each is None else each * rate for each in given]
+        if options.length is not None and round(given[0]) < 1:
             raise ValueError(
-                f"A window of {self.length} s has no timepoint at {rate:g} Hz."
+                f"A window of {options.length} s has no timepoint at {rate:g} Hz."
             )
-        return length, max(1, round(step * rate))
+    length = default if given[0] is None else given[0]
+    step = length / 2 if given[1] is None else given[1]
+    return [max(1, round(length)), max(1, round(step))]
+
+
+def in_seconds(options: Any, rate: float) -> float | None:
+    """Return `max_gap` in seconds."""
+    if options.max_gap is None or options.seconds:
+        return cast(float | None, options.max_gap)
+    return float(options.max_gap / rate)
 
 
 def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPanel:
     """Cut recordings into windows; see `Recordings.windows`."""
     rate = choose_rate(recordings, options.sampling_rate)
-    length, step = options.timepoints(None if recordings.time_unit is None else rate)
-    max_gap = options.max_gap
-    if max_gap is not None and not options.seconds:
-        max_gap /= rate
+    length, step = in_timepoints(options, rate if recordings.time_unit else None)
+    max_gap = in_seconds(options, rate)
     ignored = _ignored(recordings, options.ignore_labels)
     parts, rows, labels = [], [], []
     # Windows without values of each channel, and of any channel.

@@ -61,23 +61,16 @@ class WindowModel:
             classifier = copy.copy(classifier)
             classifier.verbose = 0
         call = getattr(classifier, method)
-        if candidates is None:
-            if not hasattr(classifier, "classes_"):
-                check_is_fitted(classifier)
-            found = cls(np.asarray(classifier.classes_).tolist(), call)
-        else:
-            labels = list(candidates)
-            found = cls(labels, lambda windows: call(windows, candidates))
-        known: dict[str, Any] = {"verbose": verbose}
-        known["n_timepoints"] = getattr(classifier, "n_timepoints_", None)
+        n_timepoints = getattr(classifier, "n_timepoints_", None)
+        known: dict[str, Any] = {"verbose": verbose, "n_timepoints": n_timepoints}
         if is_own:
             known |= _training_windows(classifier)
-        return cls(found.labels, found.predict, **known)
-
-    def check_windows(self, windows: Values) -> None:
-        """Warn once if windows differ from the training windows."""
-        if self.check is not None and len(windows):
-            self.check(windows)
+        if candidates is not None:
+            names = list(candidates)
+            return cls(names, lambda windows: call(windows, candidates), **known)
+        if not hasattr(classifier, "classes_"):
+            check_is_fitted(classifier)
+        return cls(np.asarray(classifier.classes_).tolist(), call, **known)
 
 
 def _training_windows(classifier: Any) -> dict[str, Any]:

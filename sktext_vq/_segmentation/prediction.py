@@ -11,21 +11,13 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from sktext_vq._segmentation.models import WindowModel
+from sktext_vq._segmentation.outages import Outage
 
 Values = NDArray[np.floating[Any]]
 _BATCH = 512  # windows in a call of the classifier
 _MOST_CHECKED = 512  # windows that are compared with the training windows
 # Minimum share of a window that a stretch has to have.
 _LEAST_SHARE = 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class Lost:
-    """Part of a stretch in which a channel is missing."""
-
-    channel: int
-    first: int
-    last: int
 
 
 def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
@@ -76,7 +68,7 @@ class Predictor:
         self,
         values: Values,
         starts: NDArray[np.intp],
-        lost: Sequence[Lost],
+        lost: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Return the probabilities of windows of a stretch.
@@ -100,7 +92,7 @@ class Predictor:
         self,
         windows: Values,
         starts: NDArray[np.intp],
-        lost: Sequence[Lost],
+        lost: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> NDArray[np.bool_]:
         """Replace lost parts, in place; return which windows have lost parts."""
@@ -127,5 +119,5 @@ class Predictor:
 
     def check(self) -> None:
         """Warn if windows differ from the training windows."""
-        if self.kept:
-            self.model.check_windows(np.concatenate(self.kept))
+        if self.model.check is not None and any(map(len, self.kept)):
+            self.model.check(np.concatenate(self.kept))
