@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sktext_vq._io.arrays import plain
 from sktext_vq._io.table import CHANNEL, LabelledPanel, Table, numbers, row_names
 from sktext_vq._io.times import (
-    PAUSE,
     UNEVEN,
     Times,
     read_times,
@@ -351,8 +350,8 @@ def _warn_of_timepoints(table: Table, times: Any) -> None:
     steps = np.diff(times)
     if not len(steps):
         return
-    usual, is_regular, longest = regularity(steps)
-    if not is_regular or steps[longest] > PAUSE * usual:
+    usual, _, longest = regularity(steps)
+    if longest is not None:
         warnings.warn(
             f"{table.path} has uneven times as column names: {times[longest]:g} is "
             f"followed by {times[longest + 1]:g}, but the median step is {usual:.6g}. "

@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
+from sktext_vq._utils.numbers import fill_missing
+
 # Steps longer than this multiple of the usual step are gaps by default.
 GAP = 5.0
 # Sampling is regular if this share of steps has at most this relative deviation.
 _REGULAR, _JITTER = 0.9, 0.1
 # Steps up to this multiple of the median contain no missing row.
-_NO_LOSS = 1.5
+NO_LOSS = 1.5
 _BLOCK = 8  # steps whose mean is little affected by jitter
 # Relative difference of sampling rates that count as equal, and at which recordings
 # are not resampled.
@@ -69,10 +71,10 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
     if not len(steps):
         return np.nan
     usual = float(np.median(steps))
-    own, digits = steps[steps <= _NO_LOSS * usual], 2
-    if _is_regular(steps, usual):
+    own, digits = steps[steps <= NO_LOSS * usual], 2
+    if evenly_spaced(steps, usual):
         # The median of rounded times would be rounded.
-        own, digits = own[own >= usual / _NO_LOSS], 4
+        own, digits = own[own >= usual / NO_LOSS], 4
     elif len(np.unique((own / usual).round(6))) > 2:  # not because of rounding
         # The median of jittered steps is too small. Their means over several steps
         # are not, and are close to each other where no rows are missing.
@@ -118,7 +120,7 @@ def cut_stretches(
     for first, last in zip(np.r_[0, breaks], np.r_[breaks, len(offsets)], strict=True):
         inner = steps[first : last - 1]
         is_even = (
-            _is_regular(inner, 1 / own_rate) and not (inner > _NO_LOSS / own_rate).any()
+            evenly_spaced(inner, 1 / own_rate) and not (inner > NO_LOSS / own_rate).any()
         )
         is_close = abs(rate / own_rate - 1) <= _CLOSE_RATE
         own = values[:, first:last]
@@ -130,7 +132,8 @@ def cut_stretches(
             )
 
 
-def _is_regular(steps: NDArray[np.float64], usual: float) -> bool:
+def evenly_spaced(steps: NDArray[Any], usual: float) -> bool:
+    """Return whether nearly all steps are close to the usual one."""
     return not len(steps) or bool(
         (np.abs(steps - usual) <= _JITTER * usual).mean() > _REGULAR
     )
@@ -195,18 +198,7 @@ def _lower(values: Values, ratio: Fraction) -> Values:
     """Apply a low-pass filter and reduce the sampling rate; missing values stay."""
     up, down = ratio.numerator, ratio.denominator
     missing = np.isnan(values)
-    if missing.any():
-        places = np.arange(values.shape[1], dtype=np.float64)
-        values = values.copy()
-        for series, gaps in zip(values, missing, strict=True):
-            if gaps.any():
-                known = ~gaps
-                series[gaps] = (
-                    np.interp(places[gaps], places[known], series[known])
-                    if known.any()
-                    else 0.0
-                )
-    lower = resample_poly(values, up, down, axis=1, padtype="line")
+    lower = resample_poly(fill_missing(values), up, down, axis=1, padtype="line")
     if missing.any():
         nearest = np.round(np.arange(lower.shape[1]) * (down / up)).astype(np.intp)
         lower[missing[:, np.minimum(nearest, missing.shape[1] - 1)]] = np.nan
