@@ -40,7 +40,7 @@ def number_recordings(
         ", ".join(str(cell) for cell in row)
         for row in table.frame[by].iloc[rows].itertuples(index=False)
     ]
-    if name not in ("recording", "The table") and len(keys) == 0 and len(found) == 1:
+    if name != "recording" and len(keys) == 0 and len(found) == 1:
         found = [name]
     return codes, found
 

@@ -120,7 +120,8 @@ def cut_stretches(
     for first, last in zip(np.r_[0, breaks], np.r_[breaks, len(offsets)], strict=True):
         inner = steps[first : last - 1]
         is_even = (
-            evenly_spaced(inner, 1 / own_rate) and not (inner > NO_LOSS / own_rate).any()
+            evenly_spaced(inner, 1 / own_rate)
+            and not (inner > NO_LOSS / own_rate).any()
         )
         is_close = abs(rate / own_rate - 1) <= _CLOSE_RATE
         own = values[:, first:last]
