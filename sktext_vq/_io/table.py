@@ -91,7 +91,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         """Check the types of column names."""
-        for what in _WHATS:
+        for what in _USUAL:
             name = getattr(self, what)
             if not (name is None or isinstance(name, str)):
                 raise TypeError(
@@ -106,34 +106,26 @@ class Columns:
 
     def names(self, what: str) -> tuple[str, ...]:
         """Return the possible names of a column, in lower case."""
-        usual = {
-            "label": _LABEL,
-            "case": CASE,
-            "time": _TIME,
-            "subject": SUBJECT,
-        }[what]
-        given = getattr(self, what)
-        if given is None or given.strip().lower() == usual[0]:
-            return usual
-        return (given.strip().lower(),)
+        given, usual = getattr(self, what), _USUAL[what]
+        name = usual[0] if given is None else given.strip().lower()
+        return usual if name == usual[0] else (name,)
 
     @property
     def about(self) -> set[str]:
         """All names of columns without values, in lower case."""
-        given = {each for what in _WHATS for each in self.names(what)}
-        recording = {name.strip().lower() for name in self.recording}
-        return given | recording | {*CASE, *_TIME, *_LABEL, *SUBJECT, *INDEX}
+        return self.text | {*self.names("time"), *CASE, *_TIME, *_LABEL, *SUBJECT}
 
     @property
     def text(self) -> set[str]:
         """Names of columns that are read as text, in lower case."""
-        given = {name for what in _TEXT for name in self.names(what)}
+        given = {
+            each for what in ("label", "case", "subject") for each in self.names(what)
+        }
         recording = {name.strip().lower() for name in self.recording}
         return given | recording | {*CASE, *INDEX, *SUBJECT}
 
 
-_WHATS = ("label", "case", "time", "subject")
-_TEXT = ("label", "case", "subject")
+_USUAL = {"label": _LABEL, "case": CASE, "time": _TIME, "subject": SUBJECT}
 
 
 @dataclass(frozen=True, eq=False)
