@@ -33,9 +33,8 @@ def number_recordings(
     for key in by:
         table.refuse_missing(key)
     codes = table.frame.groupby(by, sort=False, observed=True).ngroup().to_numpy()
-    codes, firsts = pd.factorize(codes)
-    rows = np.full(len(firsts), len(codes))
-    np.minimum.at(rows, codes, np.arange(len(codes)))
+    codes = pd.factorize(codes)[0]
+    rows = np.unique(codes, return_index=True)[1]
     found = [
         ", ".join(str(cell) for cell in row)
         for row in table.frame[by].iloc[rows].itertuples(index=False)
@@ -137,13 +136,10 @@ def drop_repeated(
     if not repeated.any():
         return ~repeated
     rows = np.flatnonzero(repeated)
-    same = (
-        (values[order[rows]] == values[order[rows - 1]])
-        | (np.isnan(values[order[rows]]) & np.isnan(values[order[rows - 1]]))
-    ).all(axis=1)
+    same = np.array_equal(values[order[rows]], values[order[rows - 1]], equal_nan=True)
     place = table.place(int(order[repeated].min()))
     what = f"the same time in column {times.name!r} as an earlier row of its recording"
-    if same.all() or repeated.mean() <= _MAX_REPEATED:
+    if same or repeated.mean() <= _MAX_REPEATED:
         warnings.warn(
             f"{table.path} has {len(rows)} rows with {what}, first in {place}. These "
             "rows are dropped.",

@@ -147,7 +147,11 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
         recordings.channel_names,
         None if recordings.time_unit is None else rate,
         table=table,
-        resampling=_describe(resampling, rate, len(recordings)),
+        resampling="; ".join(
+            f"{len(which)} of {len(recordings)} recordings {how} to {rate:g} Hz"
+            for how, which in resampling.items()
+        )
+        or None,
     )
 
 
@@ -288,20 +292,10 @@ def _table(recordings: Recordings, rows: list[Any]) -> pd.DataFrame:
         part: dict[str, Any] = {"recording": recordings.names[i]}
         if recordings.subjects is not None:
             part["subject"] = recordings.subjects[i]
-        part["start"] = to_own_time(recordings, i, begin)
-        part["end"] = to_own_time(recordings, i, end)
+        for name, offsets in (("start", begin), ("end", end)):
+            part[name] = to_own_time(recordings, i, offsets)
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
-
-
-def _describe(found: dict[str, set[int]], rate: float, n_recordings: int) -> str | None:
-    """Describe how recordings were resampled."""
-    if not found:
-        return None
-    return "; ".join(
-        f"{len(which)} of {n_recordings} recordings {how} to {rate:g} Hz"
-        for how, which in found.items()
-    )
 
 
 def _no_windows(
