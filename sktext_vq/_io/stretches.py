@@ -81,7 +81,8 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
         steps = steps[steps <= GAP * usual]
         size = min(_BLOCK, len(steps))
         means = steps[: len(steps) // size * size].reshape(-1, size).mean(axis=1)
-        own = means[np.abs(means / np.median(means) - 1) <= _JITTER]
+        usual = float(np.quantile(means, 0.5, method="lower"))
+        own = means[np.abs(means - usual) <= _JITTER * usual]
     step = float(own.mean())
     if step > 1:
         return 1 / float(f"{step:.{digits}g}")
