@@ -13,7 +13,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sktext_vq import DriftWarning, VQTextClassifier
-from sktext_vq._segmentation.prediction import divide, place_windows
 from sktext_vq._segmentation.viterbi import most_probable_path
 from sktext_vq.recordings import Recordings, read_recordings, segment
 
@@ -74,14 +73,6 @@ def test_path_is_the_best_of_all(seed):
     every = map(np.array, itertools.product(range(n_classes), repeat=5))
     best = max(every, key=score)
     np.testing.assert_array_equal(most_probable_path(scores, kept), best)
-
-
-def test_windows_of_a_stretch_start_at_the_same_rows_whatever_comes_before():
-    assert place_windows(60, 20, 10, 0).tolist() == [0, 10, 20, 30, 40]
-    assert place_windows(57, 20, 10, 3).tolist() == [0, 7, 17, 27, 37]
-    assert place_windows(19, 20, 10, 0).tolist() == [0]
-    assert place_windows(9, 20, 10, 0).tolist() == []
-    assert divide(np.array([0, 10, 40]), 60, 20).tolist() == [0, 15, 35, 60]
 
 
 # -- Arrays --------------------------------------------------------------------------
