@@ -33,6 +33,7 @@ from sktext_vq._io.table import (
     RECORDING,
     Columns,
     Table,
+    as_file,
     as_table,
     numbers,
     to_frame,
@@ -244,14 +245,7 @@ class _Reader:
             if is_time and frame.index.name is None and "time" not in frame.columns:
                 frame = frame.rename_axis("time")
             return self._from_table(as_table(frame, "The table", self.columns), name)
-        if not isinstance(source, str | os.PathLike):
-            raise TypeError(
-                "source must be a path (str or pathlib.Path), a data frame or a list "
-                f"of these, got {type(source).__name__}."
-            )
-        path = check_path(source)
-        if not path.is_file():
-            raise FileNotFoundError(f"The file {path} does not exist.")
+        path = as_file(source, ", a data frame or a list of these")
         if path.suffix.lower() in _OF_PANELS:
             raise ValueError(
                 f"{path} has one case per window: use read_panel or datasets.load."

@@ -13,9 +13,9 @@ import pandas as pd
 from sktext_vq._io.arrays import read_npy, read_npz
 from sktext_vq._io.delimited import needs_pyarrow, read_table
 from sktext_vq._io.forms import from_table
-from sktext_vq._io.table import Columns, LabelledPanel, as_table, to_frame
+from sktext_vq._io.table import Columns, LabelledPanel, as_file, as_table, to_frame
 from sktext_vq._io.ts import read_arff, read_ts
-from sktext_vq._utils.files import check_path, check_target, replace_file
+from sktext_vq._utils.files import check_target, replace_file
 
 __all__ = ["read_panel", "write_table"]
 
@@ -155,21 +155,7 @@ def read_panel(
     frame = to_frame(source)
     if frame is not None:
         return from_table(as_table(frame, "The table", columns))
-    if not isinstance(source, str | os.PathLike):
-        raise TypeError(
-            "source must be a path (str or pathlib.Path) or a data frame, got "
-            f"{type(source).__name__}."
-        )
-    path = check_path(source)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, not a file.")
-    if not path.is_file():
-        raise FileNotFoundError(f"The file {path} does not exist.")
-    return _read_file(path, part, columns)
-
-
-def _read_file(path: Path, part: str | None, columns: Columns) -> LabelledPanel:
-    """Read a file in the format of its extension."""
+    path = as_file(source, " or a data frame")
     ending = path.suffix.lower()
     if ending == ".npz":
         return read_npz(path, part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._utils.files import check_path
 from sktext_vq._utils.numbers import MAX_INTEGER
 from sktext_vq._utils.validation import format_names
 
@@ -282,6 +284,21 @@ def to_frame(source: Any) -> pd.DataFrame | None:
             "pandas data frame."
         ) from error
     return source if isinstance(source, pd.DataFrame) else None
+
+
+def as_file(source: Any, others: str) -> Path:
+    """Return the path of a file; raise if it is something else, or does not exist."""
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"source must be a path (str or pathlib.Path){others}, got "
+            f"{type(source).__name__}."
+        )
+    path = check_path(source)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a file.")
+    if not path.is_file():
+        raise FileNotFoundError(f"The file {path} does not exist.")
+    return path
 
 
 def as_table(frame: pd.DataFrame, name: Path | str, columns: Columns) -> Table:

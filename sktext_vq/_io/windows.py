@@ -93,14 +93,14 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
     rate = choose_rate(recordings, options.sampling_rate)
     length, step = in_timepoints(options, rate if recordings.time_unit else None)
     max_gap = in_seconds(options, rate)
-    ignored = _ignored(recordings, options.ignore_labels)
+    all_codes = _codes(recordings, options.ignore_labels)
     parts, rows, labels = [], [], []
     # Windows without values of each channel, and of any channel.
     empty = np.zeros(len(recordings.channel_names) + 1, np.intp)
     resampling: dict[str, set[int]] = {}
     for i, values in enumerate(recordings.values):
         offsets = recordings.offsets[i]
-        codes = None if recordings.labels is None else _codes(recordings, i, ignored)
+        codes = all_codes[i]
         for stretch in cut_stretches(offsets, values, rate, max_gap):
             if stretch.resampling is not None:
                 resampling.setdefault(stretch.resampling, set()).add(i)
@@ -214,27 +214,26 @@ def to_own_time(
     return np.asarray(start + own)
 
 
-def _ignored(recordings: Recordings, names: tuple[Any, ...]) -> set[Any]:
-    """Check the labels to ignore."""
-    unknown = [name for name in names if name not in recordings.classes]
+def _codes(
+    recordings: Recordings, ignored: tuple[Any, ...]
+) -> list[NDArray[np.intp] | None]:
+    """Return the class index of each row of each recording, -1 for none."""
+    unknown = [name for name in ignored if name not in recordings.classes]
     if unknown:
         raise ValueError(
             f"ignore_labels contains {format_names(unknown)}, but labels are "
             f"{format_names(recordings.classes)}."
         )
-    return set(names)
-
-
-def _codes(recordings: Recordings, i: int, ignored: set[Any]) -> NDArray[np.intp]:
-    """Return the class index of each row of a recording, -1 for none."""
-    assert recordings.labels is not None
-    labels = recordings.labels[i]
-    index = {label: k for k, label in enumerate(recordings.classes)}
-    place = [
-        -1 if label in ignored else index.get(label, -1) for label in labels.categories
+    if recordings.labels is None:
+        return [None] * len(recordings)
+    index = {
+        name: i for i, name in enumerate(recordings.classes) if name not in ignored
+    }
+    return [
+        # The code of a missing label is -1, the last place.
+        np.array([*(index.get(name, -1) for name in each.categories), -1])[each.codes]
+        for each in recordings.labels
     ]
-    # The code of a missing label is -1, the last place.
-    return np.array([*place, -1], dtype=np.intp)[labels.codes]
 
 
 def _starts(
