@@ -33,31 +33,19 @@ def _axes_of(*names: str) -> list[str]:
 _ACC, _GYRO = tuple(_axes_of("acc")), tuple(_axes_of("gyro"))
 
 # Readable names of the labels; others are converted to lower case.
-_LABELS = {
-    "upstairs": "walking upstairs",
-    "downstairs": "walking downstairs",
-    "lyingdown": "lying down",
-    "ups": "walking upstairs",
-    "dws": "walking downstairs",
-    "stairsup": "walking upstairs",
-    "stairsdown": "walking downstairs",
-    **dict.fromkeys(("sit", "sitting"), "sitting"),
-    **dict.fromkeys(("std", "stand"), "standing"),
-    **dict.fromkeys(("wlk", "walk"), "walking"),
-    "jog": "jogging",
-    "bike": "biking",
-    "teeth": "brushing teeth",
-    "soup": "eating soup",
-    "chips": "eating chips",
-    "pasta": "eating pasta",
-    "drinking": "drinking from a cup",
-    "sandwich": "eating a sandwich",
-    "kicking": "kicking a soccer ball",
-    "catch": "playing catch with a tennis ball",
-    "dribbling": "dribbling a basketball",
-    "folding": "folding clothes",
-    "stairs": "climbing stairs",
-}
+_LABELS = dict(
+    pair.split("=")
+    for pair in (
+        "upstairs=walking upstairs,ups=walking upstairs,stairsup=walking upstairs,"
+        "downstairs=walking downstairs,dws=walking downstairs,"
+        "stairsdown=walking downstairs,stairs=climbing stairs,lyingdown=lying down,"
+        "sit=sitting,std=standing,stand=standing,wlk=walking,walk=walking,jog=jogging,"
+        "bike=biking,teeth=brushing teeth,soup=eating soup,chips=eating chips,"
+        "pasta=eating pasta,sandwich=eating a sandwich,drinking=drinking from a cup,"
+        "kicking=kicking a soccer ball,catch=playing catch with a tennis ball,"
+        "dribbling=dribbling a basketball,folding=folding clothes"
+    ).split(",")
+)
 _WISDM_KEY = (
     "A walking,B jogging,C stairs,D sitting,E standing,F typing,G teeth,H soup,I chips,"
     "J pasta,K drinking,L sandwich,M kicking,O catch,P dribbling,Q writing,R clapping,"

@@ -81,7 +81,7 @@ def read_panel(
 
     ``.ts`` and ``.arff`` are formats of the UEA and UCR archives.
 
-    ``.csv``, ``.tsv``, ``.txt`` (separated by commas, semicolons or tabs; also
+    ``.csv``, ``.tsv``, ``.txt`` (separated by commas, semicolons, tabs or spaces; also
     compressed, as ``.csv.gz``) and ``.parquet`` files are tables. The columns of a
     table determine its form:
 

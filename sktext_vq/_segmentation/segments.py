@@ -206,6 +206,8 @@ class _Segmenter:
         if reached < end:
             parts.append(_without_label(reached, end, _NO_DATA))
         table = pd.concat(parts, ignore_index=True)
+        # Types of labels are those of a list, such as integers.
+        table = pd.DataFrame({name: table[name].tolist() for name in table})
         table["recording"] = self.recordings.names[self.i]
         for name in ("start", "end"):
             times = table[name].to_numpy(np.float64)
