@@ -209,7 +209,7 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 cell = f"{table.path} has {column.iloc[row]!r} in column {name!r}, "
                 cell += table.place(row)
                 refuse_comma(text.iloc[row], cell)
-                if row == 0 and table.separator and _is_second_header(frame):
+                if row == 0 and table.separator and _is_second_header(table.frame):
                     raise ValueError(
                         f"{cell}: a line of units or of more column names. Remove it, "
                         "or pass a data frame (pandas.read_csv(..., skiprows=[...]))."

@@ -38,6 +38,7 @@ from sktext_vq._utils.numbers import as_numbers
 COLUMNS = (
     *("recording", "start", "end", "label", "probability", "transition", "note"),
 )
+Columns = dict[str, list[Any]]
 _NO_DATA, _TOO_SHORT = "no data", "too short"
 
 
@@ -175,6 +176,7 @@ class _Segmenter:
         if len(rows) < len(offsets):
             values, offsets = values[:, rows], offsets[rows]
         parts = []
+        borders = np.r_[all_offsets, np.inf]
         reached, end = 0.0, float(all_offsets[-1]) + 1 / own_rate
         stretches = list(cut_stretches(offsets, values, self.rate, self.max_gap))
         for stretch, following in zip_longest(stretches, stretches[1:]):
@@ -189,7 +191,6 @@ class _Segmenter:
                 parts.append(_without_label(reached, start, _NO_DATA))
             edges = np.r_[times, last]
             # Outages from the first to before the last timepoint.
-            borders = np.r_[all_offsets, np.inf]
             spans = [
                 np.searchsorted(times, borders[[outage.first, outage.last]]).tolist()
                 for outage in outages
@@ -205,10 +206,8 @@ class _Segmenter:
             reached = last
         if reached < end:
             parts.append(_without_label(reached, end, _NO_DATA))
-        table = pd.concat(parts, ignore_index=True)
-        # Types of labels are those of a list, such as integers.
-        table = pd.DataFrame({name: table[name].tolist() for name in table})
-        table["recording"] = self.recordings.names[self.i]
+        columns = {name: [x for part in parts for x in part[name]] for name in parts[0]}
+        table = pd.DataFrame(columns).assign(recording=self.recordings.names[self.i])
         for name in ("start", "end"):
             times = table[name].to_numpy(np.float64)
             table[name] = to_own_time(self.recordings, self.i, times)
@@ -222,7 +221,7 @@ class _Segmenter:
         row: int,
         outages: Sequence[Outage],
         fill: NDArray[np.float64],
-    ) -> pd.DataFrame:
+    ) -> Columns:
         """Return the segments of a stretch."""
         starts = place_windows(values.shape[1], self.length, self.step, row)
         if not len(starts):
@@ -251,16 +250,14 @@ class _Segmenter:
         firsts, lengths = np.r_[0, np.flatnonzero(is_new) + 1], np.diff(cells)
         sums = np.add.reduceat(own * lengths, firsts)
         times = np.r_[edges[cells[firsts]], edges[-1]]
-        return pd.DataFrame(
-            {
-                "start": times[:-1],
-                "end": times[1:],
-                "label": labels[firsts],
-                "probability": sums / np.add.reduceat(lengths, firsts),
-                "transition": is_between[firsts],
-                "note": notes[firsts],
-            }
-        )
+        return {
+            "start": times[:-1].tolist(),
+            "end": times[1:].tolist(),
+            "label": labels[firsts].tolist(),
+            "probability": (sums / np.add.reduceat(lengths, firsts)).tolist(),
+            "transition": is_between[firsts].tolist(),
+            "note": notes[firsts].tolist(),
+        }
 
     def _name(
         self, classes: list[Any], path: NDArray[np.intp], own: NDArray[np.float64]
@@ -277,10 +274,10 @@ class _Segmenter:
         return labels, is_between
 
 
-def _without_label(start: float, end: float, note: str) -> pd.DataFrame:
+def _without_label(start: float, end: float, note: str) -> Columns:
     """Return a row without a label."""
     row = [start, end, np.nan, np.nan, False, note]
-    return pd.DataFrame([row], columns=COLUMNS[1:]).astype({"label": object})
+    return {name: [cell] for name, cell in zip(COLUMNS[1:], row, strict=True)}
 
 
 def _no_windows(recordings: Recordings, length: int) -> str:
