@@ -65,6 +65,9 @@ plot_rcparams = {"savefig.bbox": "tight", "font.size": 9}
 EXAMPLES = (
     "quick_start",
     "your_own_files",
+    "a_day",
+    "failing_machine",
+    "wisdm_in_five_lines",
     "reading_the_codebook",
     "why_this_class",
     "pipelines_and_grid_search",

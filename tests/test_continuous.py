@@ -2,6 +2,7 @@
 
 import gzip
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -128,16 +129,6 @@ def test_slow_recordings_have_exact_times():
     assert windows.X.shape[2] == 60
     starts = windows.table["start"].to_numpy()
     np.testing.assert_array_equal(starts, rows_of(windows)[:, 0] * 60)
-
-
-def test_rounded_times_have_the_mean_rate():
-    frame = table(rate=60)
-    frame["time_s"] = frame["time_s"].round(3)  # steps of 16 and 17 ms
-    recordings = read(frame)
-    assert recordings.sampling_rate == pytest.approx(60, rel=1e-3)
-    windows = recordings.windows(2, 2)
-    assert windows.resampling is None
-    assert windows.X.shape[2] == 120
 
 
 # Nothing is joined that was apart
@@ -468,6 +459,56 @@ def test_text_files(tmp_path, change, name):
     assert recordings.classes == ["up"]
 
 
+@pytest.mark.parametrize(
+    "name", ["PAMAP2/Protocol/subject101.dat", "mHealth_subject1.log"]
+)
+def test_files_of_public_sets_name_their_loader(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("1 2 3\n")
+    for source in (path, tmp_path):
+        with pytest.raises(ValueError, match=r"datasets.load\('(PAMAP2|MHEALTH)'"):
+            read_recordings(source)
+
+
+def test_cells_separated_by_spaces(tmp_path):
+    (tmp_path / "a.txt").write_text("time_s  acc_x acc_y\n0.0 1.5  2\n0.1  1.6 3\n")
+    found = read(tmp_path / "a.txt")
+    assert found.channel_names == ("acc_x", "acc_y")
+    np.testing.assert_array_equal(found.values[0], [[1.5, 1.6], [2, 3]])
+
+
+@pytest.mark.parametrize("kind", ["DataFrame", "LazyFrame", "Categorical", "time"])
+def test_tables_of_polars(kind):
+    pl = pytest.importorskip("polars")
+    frame = table(label=["up"] * 250 + ["down"] * 250, subject=3)
+    seconds = pd.to_timedelta(frame.pop("time_s"), "s")
+    frame["time"] = pd.Timestamp("2025-05-05") + seconds
+    frame.loc[7, "x"] = np.nan
+    source = pl.DataFrame(frame.to_dict("list"), strict=False)
+    if kind == "LazyFrame":
+        source = source.lazy()
+    elif kind == "Categorical":
+        source = source.with_columns(pl.col("label").cast(pl.Categorical))
+    elif kind == "time":
+        source = source.with_columns(pl.col("time").dt.time())
+    found, same = read(source), read(frame)
+    np.testing.assert_array_equal(found.values[0], same.values[0])
+    np.testing.assert_allclose(found.offsets[0], same.offsets[0], rtol=1e-12)
+    assert found.labels[0].tolist() == same.labels[0].tolist()
+    assert found.subjects.tolist() == [3]
+
+
+def test_tables_without_pyarrow_name_it(monkeypatch):
+    class Stream:
+        def __arrow_c_stream__(self, requested_schema=None):
+            raise AssertionError
+
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ImportError, match="Stream requires pyarrow: pip install"):
+        read_recordings(Stream())
+
+
 def test_other_tables(tmp_path):
     pa = pytest.importorskip("pyarrow")
     frame = table()
@@ -475,7 +516,8 @@ def test_other_tables(tmp_path):
     frame.to_parquet(tmp_path / "day.parquet")
     for source in (tmp_path / "day.csv.gz", str(tmp_path / "day.parquet")):
         assert read(source).names == ["day"]
-    for source in (pa.table(frame), [frame], [pa.table(frame)]):
+    arrow = pa.table(frame)
+    for source in (arrow, arrow.to_reader(), arrow.to_batches()[0], [frame], [arrow]):
         np.testing.assert_array_equal(read(source).values[0][0], np.arange(500))
     assert read([frame, tmp_path / "day.parquet"]).names == ["table 0", "day"]
 
@@ -485,14 +527,24 @@ def test_other_tables(tmp_path):
     [
         ("time,größe\n1,2\n".encode("latin-1"), "a.csv has a byte that is not UTF-8"),
         (b"time,x\n1,2\n2,three\n", "a.csv has 'three' in column 'x', line 3"),
-        (b"time;x\n0,5;1\n", "a.csv has '0,5' in column 'time', line 2, with a comma"),
         (b"time;x\n0.5;1,5\n", "a.csv has '1,5' in column 'x', line 2, with a comma"),
         (b"time,x\n1,2\n,3\n", "a.csv has no 'time' in line 3"),
         (b"time,x\nnoon,2\n", "a.csv has 'noon' in column 'time', line 2"),
         (b"time,x\n", "a.csv has no rows"),
-        (b"time,x\n1,2,3\n", "a.csv has rows with more cells"),
         (b"time_s\n1\n2\n", "a.csv has no columns of values"),
         (b"", "a.csv is empty"),
+        (b"1546344000.0\n4.0\n0.12\n0.13\n", "as column names. Files without column"),
+        (b"0.5 -0.2 1.3\n0.6 -0.1 1.2\n", "as column names. Files without column"),
+        (
+            b"2025-05-05 07:00:00,0.1,0.2\n2025-05-05 07:00:01,0.1,0.2\n",
+            "as column names",
+        ),
+        (b"time,x\nms,g\n0,1\n20,2\n", "line 2: a line of units"),
+        (
+            b"Serial Number: 3\nStart 09:00\nx,y\n1,2\n",
+            "skiprows=...): pass the result",
+        ),
+        (b"time_s,x\n0,9007199254740993\n", "name it in time_column if it is a time"),
     ],
 )
 def test_faults_of_files_are_named(tmp_path, content, message):
@@ -545,3 +597,23 @@ def test_windows_without_a_channel_are_left_out():
     assert set(windows.table["recording"]) == {"watch"} and len(windows.X) == 9
     with pytest.raises(ValueError, match="ignore these channels"):
         recordings[1:].windows(2, 1)
+
+
+@pytest.mark.parametrize("jitter", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("rate", [20, 50])
+def test_sampling_rate_of_jittered_times(rate, jitter):
+    rng = np.random.default_rng(0)
+    times = np.sort(np.arange(3000) + rng.uniform(-jitter, jitter, 3000)) / rate
+    times += np.where(np.arange(3000) < 1000, 0, 60)  # a pause
+    kept = rng.random(3000) > 0.02  # missing rows
+    table = pd.DataFrame({"time_s": times[kept], "acc": rng.normal(size=kept.sum())})
+    assert read_recordings(table).sampling_rate == pytest.approx(rate, rel=0.03)
+
+
+@pytest.mark.parametrize(("rate", "decimals"), [(60, 2), (30, 2), (64, 3), (50, 3)])
+def test_sampling_rate_of_rounded_times(rate, decimals):
+    kept = np.random.default_rng(0).random(3000) > 0.03
+    times = (np.arange(3000) / rate).round(decimals)[kept]
+    table = pd.DataFrame({"time_s": times, "acc": np.sin(times)})
+    recordings = read_recordings(table)
+    assert recordings.sampling_rate == pytest.approx(rate, rel=1e-2)

@@ -44,6 +44,27 @@ def test_your_own_files(run):
     assert float(re.search(r"1,029 other days: (\S+)", printed)[1]) > 0.9
 
 
+def test_a_day(run):
+    left, _ = run("a_day")
+    assert left["found"]["label"].tolist() == [
+        *("sitting", "walking", "walking upstairs", "jogging"),
+        *("walking downstairs", "standing"),
+    ]
+
+
+def test_failing_machine(run):
+    left, _ = run("failing_machine")
+    found = left["found"][left["found"]["recording"] == "press 5"]
+    states = found["label"].fillna("").tolist()
+    assert states == ["ok", "failure", "", "failure", "ok", "failure"]
+
+
+@pytest.mark.filterwarnings("ignore::sktext_vq._features.drift.DriftWarning")
+def test_wisdm_in_five_lines(run):
+    _, printed = run("wisdm_in_five_lines")
+    assert float(re.search(r"not in training: (\S+)", printed)[1]) > 0.85
+
+
 @pytest.mark.slow
 def test_unseen_people(run):
     left, _ = run("unseen_people")

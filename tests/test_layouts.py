@@ -461,7 +461,7 @@ def test_tsv_of_the_ucr_archive(tmp_path):
     assert [x.tolist() for x in uneven.X_train] == [[[1, 2, 3]], [[1, 2]]]
     assert [x.tolist() for x in uneven.X_test] == [[[1]]]
     for text, message in (
-        ("1\t2\n1\tx\n", "Line 2 of .*Uneven_TRAIN.tsv has an invalid number"),
+        ("1\t2\n1\tx\n", "Line 2 of .*Uneven_TRAIN.tsv is not a valid series"),
         ("1\n", "Line 1 of .* has a label but no values"),
         ("\n", "has no series"),
     ):
@@ -515,8 +515,8 @@ def test_arff_is_read_as_by_scipy(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("'1,2\\n3',Run", "Line 9 of .* has channels of different length"),
-        ("'1,2\\n3,x',Run", "Line 9 of .* has an invalid number"),
+        ("'1,2\\n3',Run", "Line 9 of .* is not a valid series"),
+        ("'1,2\\n3,x',Run", "Line 9 of .* is not a valid series"),
         ("'1,2',Run\n'1,2\\n3,4',Run", "Line 10 of .* has 2 channels, .* has 1"),
         ("nothing", "Line 9 of .* is not a series of values and a label"),
     ],

@@ -82,34 +82,6 @@ def test_words_are_those_of_the_string(gappy, params):
         assert read.removesuffix(",") == string
 
 
-def test_short_patches_are_filled_up_with_what_is_missing(gappy):
-    writer = writer_of(gappy, n_timepoints=13)
-    _, digits, known = writer.write(gappy)
-    assert known.tolist() == [[True] * 8, [True] * 5 + [False] * 3]
-    assert (digits[:, 1, 5:] == writer.base).all()
-
-
-def test_every_symbol_has_a_vector_of_its_own(gappy):
-    encoder = TextEncoder("hashing")
-    for params in STYLES:
-        writer = writer_of(gappy, **params)
-        arguments = writer.arguments(encoder)
-        expected = encoder.transform(symbols_of(writer))
-        np.testing.assert_array_equal(arguments["symbols"], expected)
-        assert len(np.unique(expected, axis=0)) == len(expected)
-        assert writer.write(gappy)[0].max() < len(expected)
-        assert arguments["n_values"] == writer.base + 1
-
-
-def test_examples_say_whose_they_are(gappy):
-    writer = writer_of(gappy)
-    words, digits, _ = writer.write(gappy)
-    found = writer.examples(gappy, np.array([1, 4]))
-    assert found.case.tolist() == [1, 1, 4, 4]
-    assert torch.equal(found.words, words[[2, 3, 8, 9]])
-    assert torch.equal(found.digits, digits[[2, 3, 8, 9]])
-
-
 def test_numbers_of_any_width_are_refused(gappy):
     with pytest.raises(ValueError, match=r'style="digits" or style="sax"'):
         writer_of(gappy, style="llmtime")

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from benchmarks.data import folds, spread_cases
 from benchmarks.estimators import classifier_closed
+from benchmarks.memory import peak_mib, reset_peak
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
 from benchmarks.tables import markdown
@@ -230,6 +231,54 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
         }
 
 
+HOURS, _RATE = (3, 6, 12, 24), 50
+
+
+def measure_duration(key: Row, options: Options) -> Row:
+    """Segment a recording of some hours with six channels at 50 Hz."""
+    from sktext_vq.recordings import segment
+
+    train, _, known = load_people(key["set"], options.data)
+    channels = slice(0, 6)
+    cases = spread_cases(len(train.y), 500)
+    known["channel_names"] = known["channel_names"][channels]
+    model = classifier_closed(0, **known)
+    model.fit(train.X[cases, channels], train.y[cases])
+    n_timepoints = key["hours"] * 3600 * _RATE
+    parts = [values[channels] for values, _ in train.recordings.values()]
+    one = np.concatenate(parts, axis=1)
+    values = np.tile(one, -(-n_timepoints // one.shape[1]))[:, :n_timepoints].copy()
+    segment(model, values[:, : 60 * _RATE])  # warm-up
+    before, start = reset_peak(), time.process_time()
+    found = segment(model, values)
+    return {
+        "timepoints": n_timepoints,
+        "input_mib": values.nbytes / 2**20,
+        "added_mib": peak_mib() - before,
+        "cpu_seconds": time.process_time() - start,
+        "segments": len(found),
+    }
+
+
+def durations(frames: Frames) -> str:
+    """Write memory and time by duration, with the ratio to the shortest."""
+    frame = frames["duration"].sort_values("hours")
+    first = frame.iloc[0]
+    rows = [
+        [
+            f"{row.hours} h, {row.timepoints / 1e6:.2f} million timepoints",
+            f"{row.input_mib:.0f}",
+            f"{row.added_mib:.0f}",
+            f"{row.cpu_seconds:.1f}",
+            f"{row.hours / first.hours:.0f}",
+            f"{row.cpu_seconds / first.cpu_seconds:.2f}",
+        ]
+        for row in frame.itertuples()
+    ]
+    columns = ["recording", "input MiB", "peak MiB above input", "CPU seconds"]
+    return markdown([*columns, "ratio of durations", "ratio of seconds"], rows)
+
+
 _COLUMNS = [
     *("timepoints correct", "event F1", "segments", "true segments"),
 ]
@@ -279,11 +328,24 @@ EXPERIMENT = Experiment(
     fit=lambda key: (key["set"], key["people"]),
     sets=("MotionSense", "WISDM-2019-watch", "seglearn-watch"),
     processes=2,
-    tables={"segment": table, "segment_choices": choices},
+    reads=("segment", "duration"),
+    tables={"segment": table, "segment_choices": choices, "durations": durations},
     page="# Segmentation of recordings\n\n"
     "On people who are not in the training data:\n\n{segment}\n\n"
     "Cross-validation over training people, means over sets. `step` is in lengths of a "
     "window. `smoothing` is the number of windows of a majority, `self_transition` of "
     "`segment`, and `min_probability` where segments at a change may be transitions, "
-    "which count as wrong:\n\n{segment_choices}\n",
+    "which count as wrong:\n\n{segment_choices}\n\n"
+    "Memory and time of `segment` on a recording with six channels at 50 Hz, one "
+    "thread:\n\n{durations}\n",
+)
+DURATION = Experiment(
+    name="duration",
+    about="memory and time of segments of long recordings, in the page of segment",
+    keys=("set", "hours"),
+    values=("timepoints", "input_mib", "added_mib", "cpu_seconds", "segments"),
+    tasks=lambda options: grid(set=options.sets, hours=HOURS),
+    evaluate=measure_duration,
+    sets=("MotionSense",),
+    isolated=True,
 )

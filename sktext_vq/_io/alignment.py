@@ -15,17 +15,7 @@ from sktext_vq._io.stretches import GAP, estimate_rate, interpolate
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Rows of one recording of a sensor, in the order of the file.
-
-    Parameters
-    ----------
-    times : ndarray of shape (n_rows,)
-        Times, which may go back.
-    codes : ndarray of shape (n_rows,)
-        Number of the label of each row, -1 for unlabelled rows.
-    values : ndarray of shape (n_rows, n_channels)
-        Values.
-    """
+    """Times, label codes (-1: unlabelled) and values of the rows of a sensor."""
 
     times: NDArray[Any]
     codes: NDArray[Any]
@@ -37,19 +27,9 @@ class Rows:
 
 
 def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
-    """Return increasing times, with equal times spread until the next time.
+    """Spread equal times, of a low resolution, evenly until the next time.
 
-    Parameters
-    ----------
-    times : ndarray of shape (n_rows,)
-        Times in order; equal times result from a low resolution.
-    usual : float
-        Step between rows if all times are equal.
-
-    Returns
-    -------
-    ndarray of shape (n_rows,)
-        Times in order. Before a pause, the step between rows is the usual one.
+    Before a pause, the step is the usual one; `usual` is the step if all are equal.
     """
     is_new = np.r_[True, np.diff(times) > 0]
     if is_new.all():
@@ -66,21 +46,10 @@ def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
 
 
 def align(base: Rows, other: Rows) -> NDArray[np.float64]:
-    """Return the values of a sensor at the times of another sensor.
+    """Interpolate the values of a sensor at the times (in ns) of another sensor.
 
-    Values are interpolated between rows with one label and increasing times. They are
-    missing where the other sensor has a gap, or where the times of several parts of a
-    recording overlap, so that it is unknown which of them belong together.
-
-    Parameters
-    ----------
-    base, other : Rows
-        Rows of both sensors, with times in ns.
-
-    Returns
-    -------
-    ndarray of shape (n_rows_of_base, n_channels_of_other)
-        Values at the times of `base`.
+    Values are interpolated within rows of one label. They are missing in gaps, and
+    where parts of a recording overlap in time: it is unknown which belong together.
     """
     found = np.full((len(base.times), other.values.shape[1]), np.nan)
     parts, others = _parts(base), _parts(other)
@@ -129,20 +98,7 @@ def _at_times(times: NDArray[Any], other: Rows) -> NDArray[np.float64]:
 
 
 def join_sensors(sensors: list[Rows | None], n_channels: int) -> Rows:
-    """Join sensors of one device at the times of the first that is known.
-
-    Parameters
-    ----------
-    sensors : list of Rows or None
-        Rows of each sensor; None if the device lacks a sensor.
-    n_channels : int
-        Number of channels of each sensor.
-
-    Returns
-    -------
-    Rows
-        Rows with the channels of all sensors.
-    """
+    """Join the channels of sensors, of which some may be missing, at common times."""
     sensors = [
         None if rows is None else rows.take(sort_parts(rows.times)[0])
         for rows in sensors

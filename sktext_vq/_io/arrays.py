@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast, overload
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,17 +101,7 @@ def _check_X(X: Any, path: Path) -> NDArray[Any]:
     return cast(NDArray[Any], X[:, np.newaxis] if X.ndim == 2 else X)
 
 
-@overload
-def about_cases(
-    values: NDArray[Any], name: str, n_cases: int, path: Path
-) -> NDArray[Any]: ...
-@overload
-def about_cases(
-    values: NDArray[Any] | None, name: str, n_cases: int, path: Path
-) -> NDArray[Any] | None: ...
-def about_cases(
-    values: NDArray[Any] | None, name: str, n_cases: int, path: Path
-) -> NDArray[Any] | None:
+def about_cases(values: Any, name: str, n_cases: int, path: Path) -> Any:
     """Return an array with one value per case as integers or strings."""
     if values is None:
         return None

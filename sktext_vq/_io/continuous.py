@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import string
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq._io.delimited import read_table
+from sktext_vq._io.delimited import NO_NAMES, read_table
 from sktext_vq._io.forms import (
     in_order,
     plain_column,
@@ -26,12 +27,13 @@ from sktext_vq._io.forms import (
 from sktext_vq._io.joining import concatenate, with_metadata
 from sktext_vq._io.ordering import drop_repeated, number_recordings, sort_rows
 from sktext_vq._io.recordings import Recordings
-from sktext_vq._io.search import number_key
+from sktext_vq._io.search import number_key, public_set
 from sktext_vq._io.table import (
     CHANNEL,
     RECORDING,
     Columns,
     Table,
+    as_file,
     as_table,
     numbers,
     to_frame,
@@ -176,63 +178,62 @@ def read_recordings(
         _recording_names(recording_column),
     )
     reader = _Reader(columns, recording_column is not None, time_unit, sampling_rate)
+    try:
+        return _read(reader, source, pattern)
+    except ValueError as error:
+        name = public_set(source) if isinstance(source, str | os.PathLike) else None
+        if name is None:
+            raise
+        raise ValueError(
+            f"{error} The file names are those of {name}: see "
+            f"sktext_vq.datasets.load({name!r}, data=...)."
+        ) from error
+
+
+def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
+    """Read a list, a folder, a file or a table."""
     if isinstance(source, list | tuple):
         if not source:
             raise ValueError("source is an empty list.")
-        parts = [reader.read(each, f"table {i}") for i, each in enumerate(source)]
-        return concatenate(parts)
-    if to_frame(source) is None and isinstance(source, str | os.PathLike):
-        path = check_path(source)
-        if path.is_dir():
-            return reader.read_folder(path, pattern)
+        return concatenate(
+            [reader.read(each, f"table {i}") for i, each in enumerate(source)]
+        )
+    if isinstance(source, str | os.PathLike) and check_path(source).is_dir():
+        return reader.read_folder(check_path(source), pattern)
     if pattern is not None:
         raise ValueError("pattern requires a folder as source.")
-    return reader.read(source, "The table")
+    return reader.read(source, "recording")
 
 
+@dataclass(frozen=True)
 class _Reader:
     """Reader of tables with the same roles of columns."""
 
-    def __init__(
-        self,
-        columns: Columns,
-        is_named: bool,
-        time_unit: str | None,
-        sampling_rate: float | None,
-    ) -> None:
-        self.columns = columns
-        self.is_named = is_named  # all recording columns must exist
-        self.time_unit = time_unit
-        self.sampling_rate = sampling_rate
+    columns: Columns
+    is_named: bool  # all recording columns must exist
+    time_unit: str | None
+    sampling_rate: float | None
 
     def read_folder(self, folder: Path, pattern: str | None) -> Recordings:
         """Read all tables in a folder and its subfolders."""
-        paths = sorted(
-            (path for path in folder.rglob("*") if _is_table(path)), key=number_key
-        )
-        found = [(path, path.relative_to(folder).as_posix()) for path in paths]
-        if not found:
+        paths = sorted(filter(_is_table, folder.rglob("*")), key=number_key)
+        if not paths:
             raise ValueError(
                 f"The folder {folder} has no .csv, .tsv, .txt or .parquet files."
             )
-        if pattern is None:
-            names = [name.partition(".")[0] for _, name in found]
-            return concatenate(
-                [
-                    self.read(path, name)
-                    for (path, _), name in zip(found, names, strict=True)
-                ]
-            )
-        expression = _compile(pattern)
-        parts = []
-        for path, name in found:
-            if match := expression.fullmatch(name):
-                part = self.read(path, Path(name).with_suffix("").as_posix())
+        expression = _compile(pattern or "{recording}")
+        parts, names = [], []
+        for path in paths:
+            names.append(path.relative_to(folder).as_posix())
+            if pattern is None:
+                parts.append(self.read(path, names[-1].partition(".")[0]))
+            elif match := expression.fullmatch(names[-1]):
+                part = self.read(path, names[-1].rpartition(".")[0])
                 parts.append(with_metadata(part, match.groupdict()))
         if not parts:
             raise ValueError(
                 f"No file in {folder} has a path of the form {pattern!r}. Paths: "
-                f"{format_names([name for _, name in found])}."
+                f"{format_names(names)}."
             )
         return concatenate(parts)
 
@@ -243,16 +244,8 @@ class _Reader:
             is_time = isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex)
             if is_time and frame.index.name is None and "time" not in frame.columns:
                 frame = frame.rename_axis("time")
-            table = as_table(frame, "The table", self.columns)
-            return self._from_table(table, "recording" if name == "The table" else name)
-        if not isinstance(source, str | os.PathLike):
-            raise TypeError(
-                "source must be a path (str or pathlib.Path), a data frame or a list "
-                f"of these, got {type(source).__name__}."
-            )
-        path = check_path(source)
-        if not path.is_file():
-            raise FileNotFoundError(f"The file {path} does not exist.")
+            return self._from_table(as_table(frame, "The table", self.columns), name)
+        path = as_file(source, ", a data frame or a list of these")
         if path.suffix.lower() in _OF_PANELS:
             raise ValueError(
                 f"{path} has one case per window: use read_panel or datasets.load."
@@ -261,11 +254,11 @@ class _Reader:
         if found is None:
             raise ValueError(
                 f"{path} has an unsupported file extension {path.suffix!r}. Supported: "
-                ".csv, .tsv, .txt (also with .gz), .parquet."
+                ".csv, .tsv, .txt (also with .gz), .parquet. Or pass a data frame."
             )
-        is_one = name == "The table" or name.startswith("table ")
-        stem = path.name.removesuffix(".gz").rpartition(".")[0]
-        return self._from_table(found, stem if is_one else name)
+        if name == "recording" or name.startswith("table "):
+            name = path.name.removesuffix(".gz").rpartition(".")[0]
+        return self._from_table(found, name)
 
     def _from_table(self, table: Table, name: str) -> Recordings:
         """Divide the rows of a table into recordings, sorted by time."""
@@ -293,10 +286,7 @@ class _Reader:
         borders = np.flatnonzero(np.diff(codes)) + 1
         starts = np.r_[0, borders]
         own_times, unit = self._own_times(times, order, borders)
-        labels = None
-        if label is not None:
-            categories = _as_categories(table, label)
-            labels = [categories[rows] for rows in np.split(order, borders)]
+        labels = None if label is None else _as_categories(table, label)
         subjects = None
         if subject is not None:
             rest.refuse_missing(subject)
@@ -308,21 +298,19 @@ class _Reader:
             tuple(channels),
             unit,
             names,
-            labels,
+            None
+            if labels is None
+            else [labels[each] for each in np.split(order, borders)],
             subjects,
         )
 
     def _find_keys(self, table: Table) -> list[str]:
         """Return the columns that identify recordings."""
         found = [table.find((name.lower(),)) for name in self.columns.recording]
-        missing = [
-            name
-            for name, column in zip(self.columns.recording, found, strict=True)
-            if column is None
-        ]
-        if missing and self.is_named:
+        if None in found and self.is_named:
+            missing = self.columns.recording[found.index(None)]
             raise ValueError(
-                f"{table.path} has no column {missing[0]!r} for recordings. Columns: "
+                f"{table.path} has no column {missing!r} for recordings. Columns: "
                 f"{format_names(table.frame.columns)}."
             )
         return [column for column in found if column is not None]
@@ -363,11 +351,11 @@ def _recording_names(given: Any) -> tuple[str, ...]:
     if given is None:
         return RECORDING
     names = (given,) if isinstance(given, str) else tuple(given)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise TypeError(
-            f"recording_column must be a str, or a list of column names, got {given!r}."
-        )
-    return names
+    if names and all(isinstance(name, str) for name in names):
+        return names
+    raise TypeError(
+        f"recording_column must be a str, or a list of column names, got {given!r}."
+    )
 
 
 def _is_table(path: Path) -> bool:
@@ -394,12 +382,18 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _refuse_windows(table: Table, channels: list[str], time: str | None) -> None:
-    """Raise an error if columns are the timepoints of windows."""
+    """Raise an error if column names are values or the timepoints of windows."""
+    names = table.frame.columns
+    is_number = pd.to_numeric(names, errors="coerce").notna()
+    dates = pd.to_datetime(names, errors="coerce", format="ISO8601", utc=True)
+    if set(names[is_number]) <= set(map(str, range(len(names) + 1))):
+        dates, is_number = dates[~is_number], np.zeros(len(names), bool)
+    if table.separator and (is_number.any() or dates.notna().any()):
+        raise ValueError(
+            f"{table.path} has {format_names(names, 3)} as column names. {NO_NAMES}"
+        )
     stems = [split_timepoint(name) for name in channels]
-    counts: dict[Any, int] = {}
-    for stem, timepoint in stems:
-        if timepoint is not None:
-            counts[stem] = counts.get(stem, 0) + 1
+    counts = Counter(stem for stem, timepoint in stems if timepoint is not None)
     if time is None and counts and max(counts.values()) >= _MANY_TIMEPOINTS:
         raise ValueError(
             f"{table.path} has columns {format_names(channels, 3)}, which look like "
@@ -415,10 +409,8 @@ def _refuse_windows(table: Table, channels: list[str], time: str | None) -> None
 def _as_categories(table: Table, label: str) -> pd.Categorical:
     """Return the label of each row; empty cells are missing."""
     column = table.frame[label]
-    known = column.notna()
-    if not known.any():
+    if column.isna().all():
         return pd.Categorical([None] * len(column))
     codes, labels = pd.factorize(column)
-    is_text = table.separator is not None
-    found = plain_column(pd.Series(labels, name=label), is_text)
+    found = plain_column(pd.Series(labels, name=label), table.separator is not None)
     return pd.Categorical.from_codes(codes, list(found.tolist()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import re
@@ -10,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 import pandas as pd
 
@@ -117,29 +116,18 @@ def _refuse_comments(table: Table) -> None:
 
 def _check_text(path: Path) -> None:
     """Check that a file is UTF-8 text without NUL characters."""
+    fault, number = None, 1
     opened = gzip.open(path) if is_gzip(path) else path.open("rb")
     with blame(path, "a table"), opened as file:
-        if _is_text(file):
-            return
-        file.seek(0)
-        lines = enumerate(map(fault_of_text, file), start=1)
-        number, fault = next((each for each in lines if each[1]), (0, None))
+        while not fault and (lines := file.readlines(_BLOCK)):
+            if fault_of_text(b"".join(lines)):
+                faults = map(fault_of_text, lines)
+                i, fault = next(each for each in enumerate(faults) if each[1])
+                number += i
+            else:
+                number += len(lines)
     if fault:
         raise ValueError(f"{path} has {fault} in line {number}. {SAVE_AS_UTF_8}")
-
-
-def _is_text(file: BinaryIO | gzip.GzipFile) -> bool:
-    """Return whether a file is UTF-8 text without NUL characters."""
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        while block := file.read(_BLOCK):
-            if b"\0" in block:
-                return False
-            decoder.decode(block)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _read_names(path: Path) -> tuple[str, list[str], int]:
@@ -161,7 +149,7 @@ def _read_names(path: Path) -> tuple[str, list[str], int]:
         elif name in names[:i]:
             raise ValueError(
                 f"{path} has more than one column {name!r}. Give columns unique names "
-                "in the first line."
+                f"in the first line. {NO_NAMES}"
             )
     return separator, names, skipped
 
@@ -180,6 +168,9 @@ def _read_head(file: TextIO) -> tuple[str, int]:
         elif line.strip():
             if separator is None:
                 separator = max(",;\t", key=line.count)
+                n_cells = len(line.split())
+                if separator not in line and len(next(file, "").split()) == n_cells > 1:
+                    separator = " "
             # The last comment has the names if its number of cells is that of the row.
             if comment and 0 < comment.count(separator) == line.count(separator):
                 skipped = before
@@ -187,9 +178,13 @@ def _read_head(file: TextIO) -> tuple[str, int]:
     return separator or ",", skipped
 
 
+NO_NAMES = (
+    "Files without column names, or with other lines before them, are read by "
+    "pandas.read_csv(path, header=None, names=[...], skiprows=...): pass the result."
+)
 _MORE_CELLS = (
     "Column names must be in the first line, and numbers need a decimal point if "
-    "commas separate cells."
+    f"commas separate cells. {NO_NAMES}"
 )
 
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sktext_vq._io.arrays import plain
 from sktext_vq._io.table import CHANNEL, LabelledPanel, Table, numbers, row_names
 from sktext_vq._io.times import (
-    PAUSE,
     UNEVEN,
     Times,
     read_times,
@@ -241,16 +240,14 @@ def _refuse_repeated(
     )
 
 
-def _cut(
-    values: NDArray[np.float64], codes: NDArray[np.intp]
-) -> NDArray[np.float64] | list[NDArray[np.float64]]:
+def _cut(values: NDArray[np.float64], codes: NDArray[np.intp]) -> Any:
     """Split sorted rows into the series of each case."""
     lengths = np.bincount(codes)
-    if (lengths == lengths[0]).all():
-        X = values.reshape(len(lengths), lengths[0], -1).transpose(0, 2, 1)
-        return np.ascontiguousarray(X)
-    cut = np.split(values, np.cumsum(lengths)[:-1])
-    return [np.ascontiguousarray(series.T) for series in cut]
+    cut = [
+        np.ascontiguousarray(series.T)
+        for series in np.split(values, np.cumsum(lengths)[:-1])
+    ]
+    return np.stack(cut) if (lengths == lengths[0]).all() else cut
 
 
 def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
@@ -274,12 +271,9 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
             "(--ignore) or, if it has labels, set label_column (--label-column)."
         )
     channels = list(dict.fromkeys(channel for channel, _ in split))
+    times = [time for _, time in split]
     if channels == [None]:
-        times = [time for _, time in split]
-        order = _order_timepoints(table, columns, times)
-        if None not in times:
-            _warn_of_timepoints(table, sorted(times))
-        return values[:, np.newaxis, order], None
+        return values[:, np.newaxis, _order_timepoints(table, columns, times)], None
     places: dict[Any, int] = {}
     for i, place in enumerate(split):
         if place in places:
@@ -288,46 +282,26 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
                 f"in columns {columns[places[place]]!r} and {columns[i]!r}."
             )
         places[place] = i
-    _warn_of_points(table, columns)
-    times = sorted({time for _, time in split})
-    order = []
-    for channel in channels:
-        for time in times:
-            if (channel, time) not in places:
-                raise ValueError(
-                    f"{table.path} has no column for timepoint {time} of channel "
-                    f"{channel!r}, unlike other channels. Add the column, with empty "
-                    "cells for missing values."
-                )
-            order.append(places[channel, time])
+        if i == 0 and re.search(r"\d\.\d+$", columns[i]):
+            warnings.warn(
+                f"{table.path} has a column {columns[i]!r}, which is read as timepoint "
+                f"{place[1]} of channel {place[0]!r}. If the name is a time with a "
+                "decimal point, number the timepoints instead.",
+                stacklevel=find_stack_level(),
+            )
+    times = sorted(set(times))
+    wanted = [(channel, time) for channel in channels for time in times]
+    for channel, time in wanted:
+        if (channel, time) not in places:
+            raise ValueError(
+                f"{table.path} has no column for timepoint {time} of channel "
+                f"{channel!r}, unlike other channels. Add the column, with empty cells "
+                "for missing values."
+            )
     _warn_of_timepoints(table, times)
-    X = values[:, order].reshape(-1, len(channels), len(times))
+    X = values[:, [places[each] for each in wanted]]
+    X = X.reshape(-1, len(channels), len(times))
     return X, tuple(map(str, channels))
-
-
-def _warn_of_points(table: Table, columns: list[str]) -> None:
-    """Warn about names such as ``x_0.5``, whose point may be a decimal point."""
-    name = next((name for name in columns if re.search(r"\d\.\d+$", name)), None)
-    if name is not None:
-        channel, time = split_timepoint(name)
-        warnings.warn(
-            f"{table.path} has a column {name!r}, which is read as timepoint {time} of "
-            f"channel {channel!r}. If the name is a time with a decimal point, number "
-            "the timepoints instead.",
-            stacklevel=find_stack_level(),
-        )
-
-
-def split_timepoint(name: str) -> tuple[str | None, Any]:
-    """Split a column name into channel and timepoint, or None if it has none."""
-    try:
-        return None, float(name)
-    except ValueError:
-        if _DATE.fullmatch(name):
-            return None, None
-        # A channel ends with a letter, or a separator precedes the number.
-        match = re.fullmatch(r"(.*[^\W\d_]|.+(?=[_.]))[_.]?(\d+)", name)
-    return (match[1], int(match[2])) if match else (None, None)
 
 
 def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any:
@@ -343,7 +317,20 @@ def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any
             f"{table.path} has {format_names(columns)} as column names, which are not "
             "timepoints in order. Write column names in the first line."
         )
+    _warn_of_timepoints(table, sorted(times))
     return order
+
+
+def split_timepoint(name: str) -> tuple[str | None, Any]:
+    """Split a column name into channel and timepoint, or None if it has none."""
+    try:
+        return None, float(name)
+    except ValueError:
+        if _DATE.fullmatch(name):
+            return None, None
+        # A channel ends with a letter, or a separator precedes the number.
+        match = re.fullmatch(r"(.*[^\W\d_]|.+(?=[_.]))[_.]?(\d+)", name)
+    return (match[1], int(match[2])) if match else (None, None)
 
 
 def _warn_of_timepoints(table: Table, times: Any) -> None:
@@ -351,8 +338,8 @@ def _warn_of_timepoints(table: Table, times: Any) -> None:
     steps = np.diff(times)
     if not len(steps):
         return
-    usual, is_regular, longest = regularity(steps)
-    if not is_regular or steps[longest] > PAUSE * usual:
+    usual, _, longest = regularity(steps)
+    if longest is not None:
         warnings.warn(
             f"{table.path} has uneven times as column names: {times[longest]:g} is "
             f"followed by {times[longest + 1]:g}, but the median step is {usual:.6g}. "
@@ -363,25 +350,20 @@ def _warn_of_timepoints(table: Table, times: Any) -> None:
 
 def _check_one_channel(table: Table, columns: list[str]) -> None:
     """Check that column names differ only in their numbers and are in order."""
-    other = [name for name in columns if _frame_of(name) != _frame_of(columns[0])]
+    stems = [re.sub(r"\d+", "0", name) for name in columns]
+    other = [n for n, stem in zip(columns, stems, strict=True) if stem != stems[0]]
     if other:
         raise ValueError(
             f"{table.path} has columns {columns[0]!r} and {other[0]!r}, whose channels "
             "and timepoints are unknown. Use names such as acc_x_0, acc_x_1, or a "
             "table with one row per case and timepoint."
         )
-    numbers = [re.findall(r"\d+", name) for name in columns]
-    places = [int(found[0]) for found in numbers if len(found) == 1]
-    if len(places) == len(columns) and places != sorted(places):
+    places = [list(map(int, re.findall(r"\d+", name))) for name in columns]
+    if len(places[0]) == 1 and places != sorted(places):
         raise ValueError(
             f"{table.path} has {format_names(columns)} as column names, which are not "
             "in the order of their numbers. Use numbers only, or sort the columns."
         )
-
-
-def _frame_of(name: str) -> str:
-    """Return a column name with its numbers replaced by 0."""
-    return re.sub(r"\d+", "0", name)
 
 
 def _about_cases(
@@ -400,9 +382,7 @@ def _about_cases(
             continue  # not filled in yet
         table.refuse_missing(name)
         if codes is not None:
-            # Reversed, because the last assignment to a case is kept.
-            first = np.empty(len(cases), dtype=np.intp)
-            first[codes[::-1]] = np.arange(len(codes))[::-1]
+            first = np.unique(codes, return_index=True)[1]
             ids, _ = pd.factorize(column)
             other = ids != ids[first][codes]
             if other.any():
@@ -421,8 +401,7 @@ def _about_cases(
 def plain_column(column: pd.Series[Any], is_text: bool) -> NDArray[Any]:
     """Return labels or subjects as integers or strings.
 
-    Cells of a text file are integers only if all have the canonical form of integers,
-    so that 01 and 1 stay different labels.
+    Cells of a text file are integers only if all are canonical: 01 and 1 differ.
     """
     if not is_text:
         if pd.api.types.is_integer_dtype(column):

@@ -26,44 +26,47 @@ def concatenate(parts: Sequence[Recordings]) -> Recordings:
                 f"{format_names(first.channel_names)}. Ignore columns that not all "
                 "recordings have (ignore_columns)."
             )
-        for name in ("time_unit", "labels", "subjects"):
-            if (getattr(part, name) is None) != (getattr(first, name) is None):
-                with_it, without = (
-                    (part, first) if getattr(first, name) is None else (first, part)
-                )
+        for name, what in _KNOWN.items():
+            known = [each for each in (part, first) if getattr(each, name) is not None]
+            if len(known) == 1:
+                other = first if known[0] is part else part
                 raise ValueError(
-                    f"Recording {with_it.names[0]!r} has {_KNOWN[name]}, but "
-                    f"{without.names[0]!r} has not."
+                    f"Recording {known[0].names[0]!r} has {what}, but "
+                    f"{other.names[0]!r} has not."
                 )
-    values, times, labels = [], [], []
-    unit = first.time_unit
+    values, times = [], []
     for part in parts:
         order = [part.channel_names.index(name) for name in first.channel_names]
         is_same = order == sorted(order)
         values += part.values if is_same else [each[order] for each in part.values]
-        if part.time_unit != unit and unit is not None:
-            times += [_convert(each, part.time_unit, unit) for each in part.times]
-        else:
-            times += part.times
-        labels += part.labels or []
-    subjects = None
+        times += [
+            _convert(each, part.time_unit, first.time_unit) for each in part.times
+        ]
+    labels = subjects = None
+    if first.labels is not None:
+        labels = _one_kind_of_labels(
+            [each for part in parts for each in part.labels or []]
+        )
     if first.subjects is not None:
         subjects = _one_kind(
-            [name for part in parts for name in cast(Any, part.subjects)]
+            [each for part in parts for each in cast(Any, part.subjects)]
         )
     return Recordings(
         values,
         times,
         first.channel_names,
-        unit,
+        first.time_unit,
         [name for part in parts for name in part.names],
-        None if first.labels is None else _one_kind_of_labels(labels),
+        labels,
         subjects,
     )
 
 
-_KNOWN = {"time_unit": "times in a known unit", "labels": "labels"}
-_KNOWN["subjects"] = "subjects"
+_KNOWN = {
+    "time_unit": "times in a known unit",
+    "labels": "labels",
+    "subjects": "subjects",
+}
 
 
 def with_metadata(part: Recordings, fields: dict[str, str]) -> Recordings:
@@ -97,7 +100,9 @@ def _one_kind_of_labels(labels: list[pd.Categorical]) -> list[pd.Categorical]:
     ]
 
 
-def _convert(times: NDArray[Any], unit: float | None, to: float) -> NDArray[Any]:
+def _convert(times: NDArray[Any], unit: float | None, to: float | None) -> NDArray[Any]:
+    if unit is None or to is None or unit == to:
+        return times
     if times.dtype.kind in "mM":
         return times.astype(f"{times.dtype.kind}8[ns]")
-    return cast(NDArray[Any], times * ((unit or 1.0) / to))
+    return cast(NDArray[Any], times * (unit / to))

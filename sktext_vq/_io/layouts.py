@@ -24,35 +24,28 @@ from sktext_vq._io.table import Columns, Table, numbers
 __all__ = ["READERS", "read_windows"]
 
 _AXES = ("x", "y", "z")
-_ACC = tuple(f"acc_{axis}" for axis in _AXES)
-_GYRO = tuple(f"gyro_{axis}" for axis in _AXES)
+
+
+def _axes_of(*names: str) -> list[str]:
+    return [f"{name}_{axis}" for name in names for axis in _AXES]
+
+
+_ACC, _GYRO = tuple(_axes_of("acc")), tuple(_axes_of("gyro"))
 
 # Readable names of the labels; others are converted to lower case.
-_LABELS = {
-    "upstairs": "walking upstairs",
-    "downstairs": "walking downstairs",
-    "lyingdown": "lying down",
-    "ups": "walking upstairs",
-    "dws": "walking downstairs",
-    "stairsup": "walking upstairs",
-    "stairsdown": "walking downstairs",
-    **dict.fromkeys(("sit", "sitting"), "sitting"),
-    **dict.fromkeys(("std", "stand"), "standing"),
-    **dict.fromkeys(("wlk", "walk"), "walking"),
-    "jog": "jogging",
-    "bike": "biking",
-    "teeth": "brushing teeth",
-    "soup": "eating soup",
-    "chips": "eating chips",
-    "pasta": "eating pasta",
-    "drinking": "drinking from a cup",
-    "sandwich": "eating a sandwich",
-    "kicking": "kicking a soccer ball",
-    "catch": "playing catch with a tennis ball",
-    "dribbling": "dribbling a basketball",
-    "folding": "folding clothes",
-    "stairs": "climbing stairs",
-}
+_LABELS = dict(
+    pair.split("=")
+    for pair in (
+        "upstairs=walking upstairs,ups=walking upstairs,stairsup=walking upstairs,"
+        "downstairs=walking downstairs,dws=walking downstairs,"
+        "stairsdown=walking downstairs,stairs=climbing stairs,lyingdown=lying down,"
+        "sit=sitting,std=standing,stand=standing,wlk=walking,walk=walking,jog=jogging,"
+        "bike=biking,teeth=brushing teeth,soup=eating soup,chips=eating chips,"
+        "pasta=eating pasta,sandwich=eating a sandwich,drinking=drinking from a cup,"
+        "kicking=kicking a soccer ball,catch=playing catch with a tennis ball,"
+        "dribbling=dribbling a basketball,folding=folding clothes"
+    ).split(",")
+)
 _WISDM_KEY = (
     "A walking,B jogging,C stairs,D sitting,E standing,F typing,G teeth,H soup,I chips,"
     "J pasta,K drinking,L sandwich,M kicking,O catch,P dribbling,Q writing,R clapping,"
@@ -91,16 +84,26 @@ class _Parts:
     ) -> None:
         """Add a recording, divided where its times go back."""
         order, starts = sort_parts(rows.times)
-        rows = rows.take(order)
-        borders = [0, *starts.tolist(), len(rows.times)]
-        for number in range(len(borders) - 1):
-            part = rows.take(slice(borders[number], borders[number + 1]))
+        for number, own in enumerate(np.split(order, starts)):
+            part = rows.take(own)
             self.values.append(np.ascontiguousarray(part.values.T))
             self.times.append(spread_repeated(part.times, 1 / (self.rate * self.unit)))
             labels = pd.Categorical.from_codes(part.codes, categories)
             self.labels.append(labels)
             self.names.append(f"{name}, part {number + 1}" if len(starts) else name)
             self.subjects.append(subject)
+
+    def add_numbered(
+        self, name: str, times: Any, numbers: Any, values: Any, words: dict[int, str]
+    ) -> None:
+        """Add a recording of a file with numbers as labels; 0 is unlabelled."""
+        found = np.unique(numbers[~np.isnan(numbers)]).astype(int)
+        found = pd.Index(found[found != 0])
+        rows = Rows(times, found.get_indexer(pd.Index(numbers)), values)
+        subject = int(re.findall(r"\d+", name)[0])
+        self.add(
+            name, subject, rows, found.map(lambda i: words.get(i, f"activity {i}"))
+        )
 
     def join(self, path: Path) -> Recordings:
         """Return all recordings."""
@@ -170,36 +173,33 @@ def _read_key(folder: Path) -> dict[str, str]:
 
 def read_pamap2(paths: list[Path]) -> Recordings:
     """Read ``subject101.dat``, ..., without the invalid columns of orientation."""
-    sensors = ("temperature", *(f"acc16_{axis}" for axis in _AXES))
-    sensors += tuple(f"{name}_{a}" for name in ("acc6", "gyro", "mag") for a in _AXES)
+    sensors = ["temperature", *_axes_of("acc16", "acc6", "gyro", "mag")]
     places = ("hand", "chest", "ankle")
     names = ("heart_rate", *(f"{place}_{name}" for place in places for name in sensors))
     columns = [2, *(3 + 17 * k + i for k in range(3) for i in range(len(sensors)))]
     parts = _Parts(names, 1.0, rate=100.0)
     for path in paths:
-        subject = int(path.stem.removeprefix("subject"))
         cells = read_numbers(path, " ", 54, [0, 1, *columns])
-        _check_known(path, cells[:, 0])
-        codes, categories = _numbered_labels(cells[:, 1], _PAMAP2_LABELS)
+        missing = np.isnan(cells[:, 0])
+        if missing.any():
+            raise ValueError(f"{path} has no time in line {int(missing.argmax()) + 1}.")
         name = path.stem + (", optional" if path.parent.name == "Optional" else "")
-        parts.add(name, subject, Rows(cells[:, 0], codes, cells[:, 2:]), categories)
+        times, numbers, values = cells[:, 0], cells[:, 1], cells[:, 2:]
+        parts.add_numbered(name, times, numbers, values, _PAMAP2_LABELS)
     return parts.join(paths[0])
 
 
 def read_mhealth(paths: list[Path]) -> Recordings:
     """Read ``mHealth_subject1.log``, ...; there are no times, but rows at 50 Hz."""
-    names = [f"chest_acc_{axis}" for axis in _AXES] + ["ecg_1", "ecg_2"]
-    for place in ("ankle", "arm"):
-        names += [
-            f"{place}_{name}_{a}" for name in ("acc", "gyro", "mag") for a in _AXES
-        ]
+    names = [*_axes_of("chest_acc"), "ecg_1", "ecg_2"]
+    names += _axes_of(
+        *(f"{p}_{s}" for p in ("ankle", "arm") for s in ("acc", "gyro", "mag"))
+    )
     parts = _Parts(tuple(names), 1.0, rate=50.0)
     for path in paths:
-        subject = int(path.stem.removeprefix("mHealth_subject"))
         cells = read_numbers(path, "\t", 24, list(range(24)))
-        codes, categories = _numbered_labels(cells[:, 23], _MHEALTH_LABELS)
-        times = np.arange(len(cells)) / 50
-        parts.add(path.stem, subject, Rows(times, codes, cells[:, :23]), categories)
+        times, numbers, values = np.arange(len(cells)) / 50, cells[:, 23], cells[:, :23]
+        parts.add_numbered(path.stem, times, numbers, values, _MHEALTH_LABELS)
     return parts.join(paths[0])
 
 
@@ -215,27 +215,21 @@ def read_hhar(paths: list[Path]) -> Recordings:
         for key, own in frame.groupby(["User", "Device"], sort=False).indices.items():
             sensors = found.setdefault((device, *key), [None] * len(kinds))
             sensors[list(kinds).index(kind)] = frame.take(own)
-    known = [
-        frame for frames in found.values() for frame in frames if frame is not None
-    ]
-    labels = pd.Index(
-        sorted({name for frame in known for name in frame["gt"].dropna().unique()})
-    )
+    known = [each for frames in found.values() for each in frames if each is not None]
+    labels = pd.Index(sorted(set().union(*(each["gt"].dropna() for each in known))))
     labels = labels.drop("null", errors="ignore")
-    categories = labels.map(_readable)
     parts = _Parts(sum(kinds.values(), ()), 1e-9, rate=100.0)
     for (_, user, device), frames in found.items():
-        own_frames = [frame for frame in frames if frame is not None]
-        column = "created" if all(map(_is_plausible, own_frames)) else "arrived"
+        is_known = all(_is_plausible(each) for each in frames if each is not None)
+        column = "created" if is_known else "arrived"
         rows = [
             None
-            if frame is None
-            else _rows(
-                frame.assign(time=frame[column]), labels.get_indexer(frame["gt"])
-            )
-            for frame in frames
+            if each is None
+            else _rows(each.assign(time=each[column]), labels.get_indexer(each["gt"]))
+            for each in frames
         ]
-        parts.add(f"{user}, {device}", user, join_sensors(rows, 3), categories)
+        joined = join_sensors(rows, 3)
+        parts.add(f"{user}, {device}", user, joined, labels.map(_readable))
     return parts.join(paths[0])
 
 
@@ -335,21 +329,6 @@ def _readable(word: str) -> str:
 
 def _rows(frame: pd.DataFrame, codes: NDArray[np.intp]) -> Rows:
     return Rows(frame["time"].to_numpy(), codes, frame[list(_AXES)].to_numpy(float))
-
-
-def _check_known(path: Path, times: NDArray[np.float64]) -> None:
-    missing = np.isnan(times)
-    if missing.any():
-        raise ValueError(f"{path} has no time in line {int(missing.argmax()) + 1}.")
-
-
-def _numbered_labels(
-    numbers: NDArray[np.float64], known: dict[int, str]
-) -> tuple[NDArray[np.intp], pd.Index[Any]]:
-    """Return codes and names of numbered labels; 0 is unlabelled."""
-    found = [int(each) for each in np.unique(numbers[~np.isnan(numbers)]) if each != 0]
-    names = [known.get(number, f"activity {number}") for number in found]
-    return pd.Index(found).get_indexer(pd.Index(numbers)), pd.Index(names)
 
 
 def _read_columns(path: Path, columns: Columns, needed: list[str]) -> Table:

@@ -33,48 +33,32 @@ def number_recordings(
     for key in by:
         table.refuse_missing(key)
     codes = table.frame.groupby(by, sort=False, observed=True).ngroup().to_numpy()
-    codes, firsts = pd.factorize(codes)
-    rows = np.full(len(firsts), len(codes))
-    np.minimum.at(rows, codes, np.arange(len(codes)))
+    codes = pd.factorize(codes)[0]
+    rows = np.unique(codes, return_index=True)[1]
     found = [
         ", ".join(str(cell) for cell in row)
         for row in table.frame[by].iloc[rows].itertuples(index=False)
     ]
-    if name not in ("recording", "The table") and len(keys) == 0 and len(found) == 1:
+    if name != "recording" and len(keys) == 0 and len(found) == 1:
         found = [name]
     return codes, found
 
 
-def find_parts(
-    values: NDArray[Any], within: NDArray[np.bool_] | None = None
-) -> NDArray[np.bool_]:
-    """Return at which steps times go back to another part of a recording.
+def find_parts(values: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the first rows of later parts of a recording, to which times go back.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows,)
-        Times.
-    within : ndarray of bool, shape (n_rows - 1,), optional
-        Which steps are within a recording. The default is all.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_rows - 1,)
-        Without short steps back, which are rows in disorder.
+    Short steps back are rows in disorder.
     """
     steps = np.diff(values)
-    within = np.ones(len(steps), bool) if within is None else within
-    back, forward = within & (steps < 0), steps[within & (steps > 0)]
-    if not len(forward):
-        return back
-    return back & (steps < -_NEAR * np.median(forward))
+    usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
+    return np.flatnonzero((steps < 0) & (steps < -_NEAR * usual)) + 1
 
 
 def sort_parts(times: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return the order of rows by part and time, and the starts of later parts."""
-    back = find_parts(times)
-    runs = np.cumsum(np.r_[0, back])
-    return np.lexsort((times, runs)), np.flatnonzero(back) + 1
+    starts = find_parts(times)
+    runs = np.searchsorted(starts, np.arange(len(times)), side="right")
+    return np.lexsort((times, runs)), starts
 
 
 def sort_rows(
@@ -90,36 +74,26 @@ def sort_rows(
     order = np.argsort(codes, kind="stable")
     if times is None:
         return order, codes[order], names
-    codes, values = codes[order], times.values[order]
-    within = np.diff(codes) == 0
-    back, far = within & (np.diff(values) < 0), find_parts(values, within)
-    if not back.any():
-        return order, codes, names
-    runs = np.cumsum(np.r_[0, far | ~within])
-    starts = np.flatnonzero(np.r_[True, np.diff(runs) > 0])
-    ends = np.r_[starts[1:], len(runs)] - 1
     new_codes, new_names = np.empty_like(codes), list[str]()
-    apart, is_sorted = [], bool((back & ~far).any())
-    for code, name in enumerate(names):
-        own = np.flatnonzero(codes[starts] == code)
-        first, last = values[starts[own]], values[ends[own]]
-        by_start = np.argsort(first, kind="stable")
-        overlap = (first[by_start][1:] <= last[by_start][:-1]).any()
-        rows = slice(starts[own[0]], ends[own[-1]] + 1)
-        n_rows = rows.stop - rows.start
-        if len(own) > 1 and overlap and n_rows >= _LONG_RUN * len(own):
-            new_codes[rows] = len(new_names) + runs[rows] - runs[rows.start]
-            new_names += [f"{name}, part {k}" for k in range(1, len(own) + 1)]
-            apart.append(order[starts[own[1]]])
+    in_disorder, apart = [], []
+    for rows, name in zip(np.split(order, _borders(codes[order])), names, strict=True):
+        values = times.values[rows]
+        back, starts = np.flatnonzero(np.diff(values) < 0) + 1, find_parts(values)
+        if _are_apart(values, starts):
+            runs = np.searchsorted(starts, np.arange(len(rows)), side="right")
+            new_codes[rows] = len(new_names) + runs
+            new_names += [f"{name}, part {k + 1}" for k in range(len(starts) + 1)]
+            apart.append(rows[starts[0]])
         else:
-            is_sorted |= len(own) > 1
             new_codes[rows] = len(new_names)
             new_names.append(name)
-    if is_sorted and not times.is_clock:  # otherwise, `in_order` has warned
-        place = table.place(int(order[1:][back].min()))
+            starts = starts[:0]
+        in_disorder += rows[np.setdiff1d(back, starts)].tolist()
+    if in_disorder and not times.is_clock:  # otherwise, `in_order` has warned
         warnings.warn(
             f"{table.path} has times in column {times.name!r} that go back within a "
-            f"recording, first in {place}. Rows are sorted by time.",
+            f"recording, first in {table.place(min(in_disorder))}. Rows are sorted by "
+            "time.",
             stacklevel=find_stack_level(),
         )
     if apart:
@@ -130,8 +104,20 @@ def sort_rows(
             "name the column of devices in recording_column.",
             stacklevel=find_stack_level(),
         )
-    by_time = np.lexsort((values, new_codes))
-    return order[by_time], new_codes[by_time], new_names
+    order = np.lexsort((times.values, new_codes))
+    return order, new_codes[order], new_names
+
+
+def _borders(codes: NDArray[np.intp]) -> NDArray[np.intp]:
+    return np.flatnonzero(np.diff(codes)) + 1
+
+
+def _are_apart(values: NDArray[Any], starts: NDArray[np.intp]) -> bool:
+    """Return whether parts are long and overlap in time."""
+    first, last = values[np.r_[0, starts]], values[np.r_[starts, len(values)] - 1]
+    by_start = np.argsort(first, kind="stable")
+    overlap = (first[by_start][1:] <= last[by_start][:-1]).any()
+    return bool(overlap and len(values) >= _LONG_RUN * len(first))
 
 
 def drop_repeated(
@@ -147,13 +133,10 @@ def drop_repeated(
     if not repeated.any():
         return ~repeated
     rows = np.flatnonzero(repeated)
-    same = (
-        (values[order[rows]] == values[order[rows - 1]])
-        | (np.isnan(values[order[rows]]) & np.isnan(values[order[rows - 1]]))
-    ).all(axis=1)
+    same = np.array_equal(values[order[rows]], values[order[rows - 1]], equal_nan=True)
     place = table.place(int(order[repeated].min()))
     what = f"the same time in column {times.name!r} as an earlier row of its recording"
-    if same.all() or repeated.mean() <= _MAX_REPEATED:
+    if same or repeated.mean() <= _MAX_REPEATED:
         warnings.warn(
             f"{table.path} has {len(rows)} rows with {what}, first in {place}. These "
             "rows are dropped.",

@@ -13,13 +13,15 @@ import pandas as pd
 from sktext_vq._io.arrays import read_npy, read_npz
 from sktext_vq._io.delimited import needs_pyarrow, read_table
 from sktext_vq._io.forms import from_table
-from sktext_vq._io.table import Columns, LabelledPanel, as_table, to_frame
-from sktext_vq._io.ts import read_ts
-from sktext_vq._utils.files import check_path, check_target, replace_file
+from sktext_vq._io.table import Columns, LabelledPanel, as_file, as_table, to_frame
+from sktext_vq._io.ts import read_arff, read_ts
+from sktext_vq._utils.files import check_target, replace_file
 
 __all__ = ["read_panel", "write_table"]
 
-_ENDINGS = ".npz, .npy, .ts, .csv, .tsv, .txt (these three also with .gz), .parquet"
+_ENDINGS = (
+    ".npz, .npy, .ts, .arff, .csv, .tsv, .txt (these three also with .gz), .parquet"
+)
 
 
 def read_panel(
@@ -77,9 +79,9 @@ def read_panel(
     ``channel_names`` and ``sampling_rate`` (or ``sampling_rate_hz``) are optional.
     ``.npy`` files contain ``X`` and are memory-mapped. Pickled objects raise an error.
 
-    ``.ts`` is the format of the UEA and UCR archives.
+    ``.ts`` and ``.arff`` are formats of the UEA and UCR archives.
 
-    ``.csv``, ``.tsv``, ``.txt`` (separated by commas, semicolons or tabs; also
+    ``.csv``, ``.tsv``, ``.txt`` (separated by commas, semicolons, tabs or spaces; also
     compressed, as ``.csv.gz``) and ``.parquet`` files are tables. The columns of a
     table determine its form:
 
@@ -153,28 +155,14 @@ def read_panel(
     frame = to_frame(source)
     if frame is not None:
         return from_table(as_table(frame, "The table", columns))
-    if not isinstance(source, str | os.PathLike):
-        raise TypeError(
-            "source must be a path (str or pathlib.Path) or a data frame, got "
-            f"{type(source).__name__}."
-        )
-    path = check_path(source)
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder, not a file.")
-    if not path.is_file():
-        raise FileNotFoundError(f"The file {path} does not exist.")
-    return _read_file(path, part, columns)
-
-
-def _read_file(path: Path, part: str | None, columns: Columns) -> LabelledPanel:
-    """Read a file in the format of its extension."""
+    path = as_file(source, " or a data frame")
     ending = path.suffix.lower()
     if ending == ".npz":
         return read_npz(path, part)
     if ending == ".npy":
         return read_npy(path)
-    if ending == ".ts":
-        return LabelledPanel(*read_ts(path))
+    if ending in (".ts", ".arff"):
+        return LabelledPanel(*(read_ts if ending == ".ts" else read_arff)(path))
     table = read_table(path, columns)
     if table is None:
         raise ValueError(

@@ -42,6 +42,17 @@ def find_layouts(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
+def public_set(source: str | os.PathLike[str]) -> str | None:
+    """Return the name of the data set of a file or folder in a layout of `FILES`."""
+    path = Path(source)
+    if path.is_dir():
+        return next(iter(find_layouts(path)), None)
+    for name, (pattern, _) in FILES.items():
+        if re.search(f"(^|/){pattern}$", path.absolute().as_posix()):
+            return name
+    return None
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     """Return the files in a folder, up to a maximum depth and number of folders."""
     walk = enumerate(os.walk(folder))

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
+from sktext_vq._utils.numbers import fill_missing
+
 # Steps longer than this multiple of the usual step are gaps by default.
 GAP = 5.0
 # Sampling is regular if this share of steps has at most this relative deviation.
 _REGULAR, _JITTER = 0.9, 0.1
 # Steps up to this multiple of the median contain no missing row.
-_NO_LOSS = 1.5
+NO_LOSS = 1.5
+_BLOCK = 8  # steps whose mean is little affected by jitter
 # Relative difference of sampling rates that count as equal, and at which recordings
 # are not resampled.
 _SAME_RATE, _CLOSE_RATE = 0.1, 0.01
@@ -29,19 +32,8 @@ Values = NDArray[np.floating[Any]]
 class Stretch:
     """Part of a recording without gaps, at regular times.
 
-    Parameters
-    ----------
-    start : float
-        Time since the start of the recording, in seconds.
-    values : ndarray of shape (n_channels, n_timepoints)
-        Values; a view of the recording if it was not resampled.
-    rows : ndarray of shape (n_timepoints,), optional
-        Row of the recording that is nearest to each timepoint. The default is
-        consecutive rows from `first_row`.
-    first_row : int
-        Row of the recording at the first timepoint.
-    resampling : str, optional
-        How the stretch was resampled, for messages.
+    `start` is in seconds since the start of the recording. `rows` are the nearest rows
+    of the recording, by default consecutive ones from `first_row`.
     """
 
     start: float
@@ -69,30 +61,29 @@ class Stretch:
 
 
 def estimate_rate(offsets: NDArray[np.float64]) -> float:
-    """Return the sampling rate of one recording.
+    """Return timepoints per second, of one recording with increasing times.
 
-    Parameters
-    ----------
-    offsets : ndarray of shape (n_timepoints,)
-        Increasing times, in seconds.
-
-    Returns
-    -------
-    float
-        Timepoints per second: the inverse mean of steps without missing rows, with
-        four digits for regular and two digits for irregular times. Below one per
-        second, the step is rounded instead. NaN for a single timepoint.
+    This is the inverse mean of steps without missing rows, with four digits for regular
+    and two for irregular times. Below one per second, the step is rounded instead. NaN
+    for a single timepoint.
     """
     steps = np.diff(offsets)
     if not len(steps):
         return np.nan
     usual = float(np.median(steps))
-    if _is_regular(steps, usual):
+    own, digits = steps[steps <= NO_LOSS * usual], 2
+    if evenly_spaced(steps, usual):
         # The median of rounded times would be rounded.
-        own = steps[(steps >= usual / _NO_LOSS) & (steps <= _NO_LOSS * usual)]
-        step, digits = float(own.mean()), 4
-    else:
-        step, digits = float(steps[steps <= _NO_LOSS * usual].mean()), 2
+        own, digits = own[own >= usual / NO_LOSS], 4
+    elif len(np.unique((own / usual).round(6))) > 2:  # not because of rounding
+        # The median of jittered steps is too small. Their means over several steps
+        # are not, and are close to each other where no rows are missing.
+        steps = steps[steps <= GAP * usual]
+        size = min(_BLOCK, len(steps))
+        means = steps[: len(steps) // size * size].reshape(-1, size).mean(axis=1)
+        usual = float(np.quantile(means, 0.5, method="lower"))
+        own = means[np.abs(means - usual) <= _JITTER * usual]
+    step = float(own.mean())
     if step > 1:
         return 1 / float(f"{step:.{digits}g}")
     return float(f"{1 / step:.{digits}g}")
@@ -119,22 +110,10 @@ def cut_stretches(
 ) -> Iterator[Stretch]:
     """Cut a recording at its gaps, and resample each part if necessary.
 
-    Parameters
-    ----------
-    offsets : ndarray of shape (n_timepoints,)
-        Increasing times, in seconds.
-    values : ndarray of shape (n_channels, n_timepoints)
-        Values.
-    rate : float
-        Sampling rate of the stretches.
-    max_gap : float or None
-        Maximum step that is not a gap. None is five times the usual step.
-
-    Yields
-    ------
-    Stretch
-        In order of time.
+    Steps longer than `max_gap`, by default five times the usual step, are gaps.
     """
+    if not len(offsets):
+        return
     own_rate = estimate_rate(offsets) if len(offsets) > 1 else rate
     longest = GAP / own_rate if max_gap is None else max_gap
     steps = np.diff(offsets)
@@ -142,7 +121,8 @@ def cut_stretches(
     for first, last in zip(np.r_[0, breaks], np.r_[breaks, len(offsets)], strict=True):
         inner = steps[first : last - 1]
         is_even = (
-            _is_regular(inner, 1 / own_rate) and not (inner > _NO_LOSS / own_rate).any()
+            evenly_spaced(inner, 1 / own_rate)
+            and not (inner > NO_LOSS / own_rate).any()
         )
         is_close = abs(rate / own_rate - 1) <= _CLOSE_RATE
         own = values[:, first:last]
@@ -154,7 +134,8 @@ def cut_stretches(
             )
 
 
-def _is_regular(steps: NDArray[np.float64], usual: float) -> bool:
+def evenly_spaced(steps: NDArray[Any], usual: float) -> bool:
+    """Return whether nearly all steps are close to the usual one."""
     return not len(steps) or bool(
         (np.abs(steps - usual) <= _JITTER * usual).mean() > _REGULAR
     )
@@ -219,18 +200,7 @@ def _lower(values: Values, ratio: Fraction) -> Values:
     """Apply a low-pass filter and reduce the sampling rate; missing values stay."""
     up, down = ratio.numerator, ratio.denominator
     missing = np.isnan(values)
-    if missing.any():
-        places = np.arange(values.shape[1], dtype=np.float64)
-        values = values.copy()
-        for series, gaps in zip(values, missing, strict=True):
-            if gaps.any():
-                known = ~gaps
-                series[gaps] = (
-                    np.interp(places[gaps], places[known], series[known])
-                    if known.any()
-                    else 0.0
-                )
-    lower = resample_poly(values, up, down, axis=1, padtype="line")
+    lower = resample_poly(fill_missing(values), up, down, axis=1, padtype="line")
     if missing.any():
         nearest = np.round(np.arange(lower.shape[1]) * (down / up)).astype(np.intp)
         lower[missing[:, np.minimum(nearest, missing.shape[1] - 1)]] = np.nan

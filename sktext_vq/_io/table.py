@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._utils.files import check_path
 from sktext_vq._utils.numbers import MAX_INTEGER
 from sktext_vq._utils.validation import format_names
 
@@ -91,7 +93,7 @@ class Columns:
 
     def __post_init__(self) -> None:
         """Check the types of column names."""
-        for what in _WHATS:
+        for what in _USUAL:
             name = getattr(self, what)
             if not (name is None or isinstance(name, str)):
                 raise TypeError(
@@ -106,34 +108,26 @@ class Columns:
 
     def names(self, what: str) -> tuple[str, ...]:
         """Return the possible names of a column, in lower case."""
-        usual = {
-            "label": _LABEL,
-            "case": CASE,
-            "time": _TIME,
-            "subject": SUBJECT,
-        }[what]
-        given = getattr(self, what)
-        if given is None or given.strip().lower() == usual[0]:
-            return usual
-        return (given.strip().lower(),)
+        given, usual = getattr(self, what), _USUAL[what]
+        name = usual[0] if given is None else given.strip().lower()
+        return usual if name == usual[0] else (name,)
 
     @property
     def about(self) -> set[str]:
         """All names of columns without values, in lower case."""
-        given = {each for what in _WHATS for each in self.names(what)}
-        recording = {name.strip().lower() for name in self.recording}
-        return given | recording | {*CASE, *_TIME, *_LABEL, *SUBJECT, *INDEX}
+        return self.text | {*self.names("time"), *CASE, *_TIME, *_LABEL, *SUBJECT}
 
     @property
     def text(self) -> set[str]:
         """Names of columns that are read as text, in lower case."""
-        given = {name for what in _TEXT for name in self.names(what)}
+        given = {
+            each for what in ("label", "case", "subject") for each in self.names(what)
+        }
         recording = {name.strip().lower() for name in self.recording}
         return given | recording | {*CASE, *INDEX, *SUBJECT}
 
 
-_WHATS = ("label", "case", "time", "subject")
-_TEXT = ("label", "case", "subject")
+_USUAL = {"label": _LABEL, "case": CASE, "time": _TIME, "subject": SUBJECT}
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,6 +209,11 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 cell = f"{table.path} has {column.iloc[row]!r} in column {name!r}, "
                 cell += table.place(row)
                 refuse_comma(text.iloc[row], cell)
+                if row == 0 and table.separator and _is_second_header(table.frame):
+                    raise ValueError(
+                        f"{cell}: a line of units or of more column names. Remove it, "
+                        "or pass a data frame (pandas.read_csv(..., skiprows=[...]))."
+                    )
                 key = "recording" if table.columns.recording else "case"
                 raise ValueError(
                     f"{cell}, which is not a number. Leave the cell empty if the value "
@@ -236,11 +235,17 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 raise ValueError(
                     f"{table.path} has {column.iloc[row]} in column {name!r}, "
                     f"{table.place(row)}: float64 rounds integers beyond 2**53. "
-                    "Subtract an offset first, or ignore the column (ignore_columns, "
-                    "--ignore)."
+                    "Subtract an offset first, name it in time_column if it is a time, "
+                    "or ignore the column (ignore_columns, --ignore)."
                 )
     values = frame.assign(**converted).to_numpy(np.float64, na_value=np.nan)
     return cast(NDArray[np.float64], values)
+
+
+def _is_second_header(frame: pd.DataFrame) -> bool:
+    """Return whether no cell of the first row is a number, unlike the second row."""
+    rows = [pd.to_numeric(frame.iloc[i], errors="coerce") for i in (0, 1)[: len(frame)]]
+    return len(rows) == 2 and bool(rows[0].isna().all() and rows[1].notna().any())
 
 
 def refuse_comma(text: str, cell: str) -> None:
@@ -262,15 +267,38 @@ def to_frame(source: Any) -> pd.DataFrame | None:
     """Convert a table of pandas, polars or Arrow to a pandas data frame."""
     if isinstance(source, pd.DataFrame):
         return source
-    if isinstance(source, type):
+    if isinstance(source, type | pd.Series):
         return None
-    if hasattr(source, "to_pandas"):
-        source = source.to_pandas()
-    elif hasattr(source, "__arrow_c_stream__") and not isinstance(source, pd.Series):
-        import pyarrow as pa
+    if hasattr(source, "collect") and hasattr(source, "lazy"):  # of polars
+        source = source.collect()
+    try:
+        if hasattr(source, "to_pandas"):
+            source = source.to_pandas()
+        elif hasattr(source, "__arrow_c_stream__"):
+            import pyarrow as pa
 
-        source = pa.table(source).to_pandas()
+            source = pa.table(source).to_pandas()
+    except ImportError as error:
+        raise ImportError(
+            f"{type(source).__name__} requires pyarrow: pip install pyarrow, or pass a "
+            "pandas data frame."
+        ) from error
     return source if isinstance(source, pd.DataFrame) else None
+
+
+def as_file(source: Any, others: str) -> Path:
+    """Return the path of a file; raise if it is something else, or does not exist."""
+    if not isinstance(source, str | os.PathLike):
+        raise TypeError(
+            f"source must be a path (str or pathlib.Path){others}, got "
+            f"{type(source).__name__}."
+        )
+    path = check_path(source)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a file.")
+    if not path.is_file():
+        raise FileNotFoundError(f"The file {path} does not exist.")
+    return path
 
 
 def as_table(frame: pd.DataFrame, name: Path | str, columns: Columns) -> Table:

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._io.stretches import NO_LOSS, evenly_spaced
 from sktext_vq._io.table import Table, refuse_comma
 from sktext_vq._utils.validation import find_stack_level
-
-PAUSE = 1.5  # steps longer than this multiple of the median are pauses
 
 # Names of times with a unit, such as time_s, Time (sec) or seconds_elapsed.
 _UNIT_NAMES = re.compile(
@@ -35,8 +34,6 @@ _TIME_NAMES = re.compile(
 )
 # Numbers of seconds since 1970 from 1990 to 2100.
 _EPOCH = (631_152_000, 4_102_444_800)
-# Sampling is regular if this share of steps has at most this relative deviation.
-_REGULAR, _JITTER = 0.9, 0.1
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of pandas' times
 _DAY = 24 * 3600
 # Text that pandas.to_timedelta misreads, such as 11:59:59 PM or 1 000.
@@ -57,7 +54,7 @@ def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float 
     if not len(steps):
         return None
     usual, is_regular, longest = regularity(steps)
-    if not is_regular or steps[longest] > PAUSE * usual:
+    if longest is not None:
         unit = times.seconds or 1.0
         second = " s" if times.seconds else ""
         warnings.warn(
@@ -78,11 +75,12 @@ UNEVEN = (
 )
 
 
-def regularity(steps: NDArray[Any]) -> tuple[float, bool, int]:
-    """Return the median step, whether steps are regular, and the longest step."""
-    usual = float(np.median(steps))
-    is_usual = np.abs(steps - usual) < _JITTER * usual
-    return usual, bool(is_usual.mean() > _REGULAR), int(steps.argmax())
+def regularity(steps: NDArray[Any]) -> tuple[float, bool, int | None]:
+    """Return the median step, whether steps are regular, and the longest if uneven."""
+    usual, longest = float(np.median(steps)), int(steps.argmax())
+    is_regular = evenly_spaced(steps, usual)
+    is_uneven = not is_regular or steps[longest] > NO_LOSS * usual
+    return usual, is_regular, longest if is_uneven else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,54 +53,30 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
     ((2, 1, 3), ['up', 'down'])
     """
     path = check_path(path)
-    cases: list[NDArray[np.floating[Any]]] = []
+    cases: list[NDArray[np.float64]] = []
     labels: list[str] = []
     kind, declared, in_data = "", [""], False
-    with path.open("rb") as file:
-        for number, content in enumerate(file, start=1):
-            content = content.removeprefix(codecs.BOM_UTF8).strip()
-            if not content or content.startswith((b"#", b"%")):
-                continue
-            place = f"Line {number} of {path}"
-            if fault := fault_of_text(content):
-                raise ValueError(f"{place} has {fault}. {SAVE_AS_UTF_8}")
-            line = content.decode().lower()
-            if not in_data:
-                key, *values = line.split()
-                if key == "@timestamps" and values[:1] == ["true"]:
-                    raise ValueError(f"{path} has time stamps: not supported.")
-                if key in ("@classlabel", "@targetlabel") and values[:1] == ["true"]:
-                    kind, declared = key, values[1:]
-                    _check_declared(content.decode().split()[2:], kind, place)
-                in_data = key == "@data"
-                continue
+    for place, text in _lines(path):
+        line = text.lower()
+        if in_data:
             channels = line.split(":")
             if kind:
                 labels.append(_check_label(channels.pop(), kind, declared, place))
-            cases.append(_read_series(channels, cases, place))
+            cases.append(_stack([one.split(",") for one in channels], cases, place))
+            continue
+        key, *values = line.split()
+        if key == "@timestamps" and values[:1] == ["true"]:
+            raise ValueError(f"{path} has time stamps: not supported.")
+        if key in ("@classlabel", "@targetlabel") and values[:1] == ["true"]:
+            kind, declared = key, values[1:]
+            _check_declared(text.split()[2:], kind, place)
+        in_data = key == "@data"
     if not cases:
         raise ValueError(f"{path} is not a .ts file: no series after a line @data.")
-    X: Series = np.stack(cases) if len({case.shape for case in cases}) == 1 else cases
+    X: Series = [*cases]
+    if len({case.shape for case in cases}) == 1:
+        X = np.stack(cases)
     return X, np.array(labels, dtype=np.str_) if kind else None
-
-
-def _read_series(
-    channels: list[str], cases: list[NDArray[np.floating[Any]]], place: str
-) -> NDArray[np.floating[Any]]:
-    """Parse the values of a line, and check the number of channels."""
-    try:
-        series = np.array([_numbers(channel) for channel in channels])
-    except ValueError as error:
-        raise ValueError(
-            f"{place} is not a valid series. Channels must be separated by colons and "
-            "have the same number of comma-separated values."
-        ) from error
-    if cases and len(series) != len(cases[0]):
-        raise ValueError(
-            f"{place} has {len(series)} channels, but the first series has "
-            f"{len(cases[0])}."
-        )
-    return series
 
 
 def _check_declared(declared: list[str], kind: str, place: str) -> None:
@@ -136,34 +112,28 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
     return label
 
 
-def _numbers(channel: str) -> NDArray[np.float64]:
-    """Parse the values of one channel."""
-    return np.array(channel.replace("?", "nan").split(","), dtype=np.float64)
-
-
 def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
     """Read a ``.tsv`` file of the UCR archive: a label and the values of a series.
 
     Missing values at the end of a series belong to shorter series.
     """
-    cases, labels = [], []
+    cases: list[NDArray[np.float64]] = []
+    labels = []
     for place, line in _lines(path):
         label, *cells = line.split("\t" if "\t" in line else None)
         labels.append(label)
-        cases.append(_parse(cells, place)[None])
-    return _series(cases, path), np.array(labels, dtype=np.str_)
+        cases.append(_stack([_filled(cells)], cases, place))
+    return _without_padding(cases, path), np.array(labels, dtype=np.str_)
 
 
 def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
-    """Read an ``.arff`` file of the UEA archive, with one or more channels.
+    """Read an ``.arff`` file of the UEA archive; the last attribute is the label.
 
     Several channels are a relational attribute: a quoted cell with a line per channel.
-    The last attribute is the label. Missing values at the end of a series belong to
-    shorter series.
     """
     cases: list[NDArray[np.float64]] = []
     labels, in_data = [], False
-    for place, line in _lines(path, comment="%"):
+    for place, line in _lines(path):
         if not in_data:
             in_data = line.lower() == "@data"
             continue
@@ -173,48 +143,53 @@ def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
             raise ValueError(f"{place} is not a series of values and a label.")
         labels.append(match[2].strip().strip("'\""))
         channels = match[1].strip().strip("'\"").split("\\n")
-        try:
-            cases.append(np.stack([_parse(one.split(","), place) for one in channels]))
-        except ValueError as error:
-            if place in str(error):
-                raise
-            raise ValueError(f"{place} has channels of different length.") from error
-        if len(cases[-1]) != len(cases[0]):
-            raise ValueError(
-                f"{place} has {len(cases[-1])} channels, but the first series has "
-                f"{len(cases[0])}."
-            )
-    return _series(cases, path), np.array(labels, dtype=np.str_)
+        cells = [_filled(one.split(",")) for one in channels]
+        cases.append(_stack(cells, cases, place))
+    return _without_padding(cases, path), np.array(labels, dtype=np.str_)
 
 
-def _lines(path: Path, comment: str = "#") -> Iterator[tuple[str, str]]:
+def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Return the place and the text of lines that are neither empty nor comments."""
     with path.open("rb") as file:
         for number, content in enumerate(file, start=1):
             content = content.removeprefix(codecs.BOM_UTF8).strip()
-            place = f"Line {number} of {path}"
-            if content.startswith(comment.encode()) or not content:
+            if not content or content.startswith((b"#", b"%")):
                 continue
             if fault := fault_of_text(content):
-                raise ValueError(f"{place} has {fault}. {SAVE_AS_UTF_8}")
-            yield place, content.decode()
+                raise ValueError(
+                    f"Line {number} of {path} has {fault}. {SAVE_AS_UTF_8}"
+                )
+            yield f"Line {number} of {path}", content.decode()
 
 
-def _parse(cells: list[str], place: str) -> NDArray[np.float64]:
-    """Return the values of a channel."""
+def _filled(cells: list[str]) -> list[str]:
+    return [cell.strip() or "nan" for cell in cells]
+
+
+def _stack(
+    channels: list[list[str]], cases: list[NDArray[np.float64]], place: str
+) -> NDArray[np.float64]:
+    """Parse the channels of a series, of which there are as many as in others."""
+    cells = [[cell.strip().replace("?", "nan") for cell in one] for one in channels]
     try:
-        values = np.array(
-            [cell.strip().replace("?", "nan") or "nan" for cell in cells], np.float64
-        )
+        series = np.array(cells, np.float64)
     except ValueError as error:
-        raise ValueError(f"{place} has an invalid number: {error}.") from error
-    if not len(values):
+        raise ValueError(
+            f"{place} is not a valid series: {error}. Channels must have the same "
+            "number of comma-separated values, and colons between them in .ts files."
+        ) from error
+    if not series.size:
         raise ValueError(f"{place} has a label but no values.")
-    return values
+    if cases and len(series) != len(cases[0]):
+        raise ValueError(
+            f"{place} has {len(series)} channels, but the first series has "
+            f"{len(cases[0])}."
+        )
+    return series
 
 
-def _series(cases: list[NDArray[np.float64]], path: Path) -> Series:
-    """Return an array, or a list if lengths differ, without padding at the ends."""
+def _without_padding(cases: list[NDArray[np.float64]], path: Path) -> Series:
+    """Return an array, or a list if lengths differ without missing values at ends."""
     if not cases:
         raise ValueError(f"{path} has no series.")
     cut: list[NDArray[np.floating[Any]]] = []

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -40,52 +40,67 @@ class WindowOptions:
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
-        for name in ("length", "step", "max_gap"):
-            value = getattr(self, name)
-            if value is None and name != "length":
-                continue
-            if not (isinstance(value, Real) and 0 < float(value) < np.inf):
-                raise ValueError(f"{name} must be a positive number, got {value!r}.")
+        if self.length is None:
+            raise ValueError("length must be a positive number, got None.")
+        check_positive(length=self.length, step=self.step, max_gap=self.max_gap)
         if not (isinstance(self.purity, Real) and 0 < float(self.purity) <= 1):
             raise ValueError(
                 f"purity must be above 0 and at most 1, got {self.purity!r}."
             )
         check_sampling_rate(self.sampling_rate)
 
-    def timepoints(self, rate: float | None) -> tuple[int, int]:
-        """Return the length and step of windows as numbers of timepoints."""
-        step = self.length / 2 if self.step is None else self.step
-        if not self.seconds:
-            return max(1, round(self.length)), max(1, round(step))
+
+def check_positive(**values: Any) -> None:
+    """Check that parameters are positive numbers or None."""
+    for name, value in values.items():
+        is_positive = isinstance(value, Real) and 0 < float(value) < np.inf
+        if not (value is None or is_positive):
+            raise ValueError(f"{name} must be a positive number, got {value!r}.")
+
+
+def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[int]:
+    """Return length and step of windows; `rate` in Hz is None if unknown.
+
+    `options` has `length` (None: `default`), `step` (None: half of it) and `seconds`.
+    """
+    given = [options.length, options.step]
+    if options.seconds and given != [None, None]:
         if rate is None:
             raise ValueError(
                 "The sampling rate is unknown. Set time_unit or sampling_rate in "
                 "read_recordings, or give lengths as numbers of timepoints with "
                 "seconds=False."
             )
-        length = round(self.length * rate)
-        if length < 1:
+        given = [None if each is None else each * rate for each in given]
+        if options.length is not None and round(given[0]) < 1:
             raise ValueError(
-                f"A window of {self.length} s has no timepoint at {rate:g} Hz."
+                f"A window of {options.length} s has no timepoint at {rate:g} Hz."
             )
-        return length, max(1, round(step * rate))
+    length = default if given[0] is None else given[0]
+    step = length / 2 if given[1] is None else given[1]
+    return [max(1, round(length)), max(1, round(step))]
+
+
+def in_seconds(options: Any, rate: float) -> float | None:
+    """Return `max_gap` in seconds."""
+    if options.max_gap is None or options.seconds:
+        return cast(float | None, options.max_gap)
+    return float(options.max_gap / rate)
 
 
 def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPanel:
     """Cut recordings into windows; see `Recordings.windows`."""
     rate = choose_rate(recordings, options.sampling_rate)
-    length, step = options.timepoints(None if recordings.time_unit is None else rate)
-    max_gap = options.max_gap
-    if max_gap is not None and not options.seconds:
-        max_gap /= rate
-    ignored = _ignored(recordings, options.ignore_labels)
+    length, step = in_timepoints(options, rate if recordings.time_unit else None)
+    max_gap = in_seconds(options, rate)
+    all_codes = _codes(recordings, options.ignore_labels)
     parts, rows, labels = [], [], []
     # Windows without values of each channel, and of any channel.
     empty = np.zeros(len(recordings.channel_names) + 1, np.intp)
     resampling: dict[str, set[int]] = {}
     for i, values in enumerate(recordings.values):
         offsets = recordings.offsets[i]
-        codes = None if recordings.labels is None else _codes(recordings, i, ignored)
+        codes = all_codes[i]
         for stretch in cut_stretches(offsets, values, rate, max_gap):
             if stretch.resampling is not None:
                 resampling.setdefault(stretch.resampling, set()).add(i)
@@ -132,7 +147,11 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
         recordings.channel_names,
         None if recordings.time_unit is None else rate,
         table=table,
-        resampling=_describe(resampling, rate, len(recordings)),
+        resampling="; ".join(
+            f"{len(which)} of {len(recordings)} recordings {how} to {rate:g} Hz"
+            for how, which in resampling.items()
+        )
+        or None,
     )
 
 
@@ -195,27 +214,26 @@ def to_own_time(
     return np.asarray(start + own)
 
 
-def _ignored(recordings: Recordings, names: tuple[Any, ...]) -> set[Any]:
-    """Check the labels to ignore."""
-    unknown = [name for name in names if name not in recordings.classes]
+def _codes(
+    recordings: Recordings, ignored: tuple[Any, ...]
+) -> list[NDArray[np.intp] | None]:
+    """Return the class index of each row of each recording, -1 for none."""
+    unknown = [name for name in ignored if name not in recordings.classes]
     if unknown:
         raise ValueError(
             f"ignore_labels contains {format_names(unknown)}, but labels are "
             f"{format_names(recordings.classes)}."
         )
-    return set(names)
-
-
-def _codes(recordings: Recordings, i: int, ignored: set[Any]) -> NDArray[np.intp]:
-    """Return the class index of each row of a recording, -1 for none."""
-    assert recordings.labels is not None
-    labels = recordings.labels[i]
-    index = {label: k for k, label in enumerate(recordings.classes)}
-    place = [
-        -1 if label in ignored else index.get(label, -1) for label in labels.categories
+    if recordings.labels is None:
+        return [None] * len(recordings)
+    index = {
+        name: i for i, name in enumerate(recordings.classes) if name not in ignored
+    }
+    return [
+        # The code of a missing label is -1, the last place.
+        np.array([*(index.get(name, -1) for name in each.categories), -1])[each.codes]
+        for each in recordings.labels
     ]
-    # The code of a missing label is -1, the last place.
-    return np.array([*place, -1], dtype=np.intp)[labels.codes]
 
 
 def _starts(
@@ -273,20 +291,10 @@ def _table(recordings: Recordings, rows: list[Any]) -> pd.DataFrame:
         part: dict[str, Any] = {"recording": recordings.names[i]}
         if recordings.subjects is not None:
             part["subject"] = recordings.subjects[i]
-        part["start"] = to_own_time(recordings, i, begin)
-        part["end"] = to_own_time(recordings, i, end)
+        for name, offsets in (("start", begin), ("end", end)):
+            part[name] = to_own_time(recordings, i, offsets)
         parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
-
-
-def _describe(found: dict[str, set[int]], rate: float, n_recordings: int) -> str | None:
-    """Describe how recordings were resampled."""
-    if not found:
-        return None
-    return "; ".join(
-        f"{len(which)} of {n_recordings} recordings {how} to {rate:g} Hz"
-        for how, which in found.items()
-    )
 
 
 def _no_windows(

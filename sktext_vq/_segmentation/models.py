@@ -28,27 +28,9 @@ _LEAST_DEVIATION = 1e-6
 class WindowModel:
     """Probabilities of the classes of windows, and what the training windows were.
 
-    Parameters
-    ----------
-    labels : list
-        Label of each class.
-    predict : callable
-        Returns probabilities of shape (n_windows, n_classes).
-    check : callable, optional
-        Warns if windows differ from the training windows.
-    verbose : bool
-        Whether to show progress.
-    n_timepoints : int, optional
-        Length of the training windows.
-    sampling_rate : float, optional
-        Their sampling rate in Hz.
-    channel_names : tuple of str, optional
-        Names of their channels.
-    means : ndarray of shape (n_channels,), optional
-        Mean of each channel.
-    is_never_constant, is_often_constant : ndarray of shape (n_channels,), optional
-        Whether no training window, or at least one in a hundred, was constant in a
-        channel.
+    `check` warns if windows differ from the training windows. In channels that are
+    `is_never_constant`, no training window was constant, and in those that are
+    `is_often_constant` at least one in a hundred was.
     """
 
     labels: list[Any]
@@ -79,23 +61,16 @@ class WindowModel:
             classifier = copy.copy(classifier)
             classifier.verbose = 0
         call = getattr(classifier, method)
-        if candidates is None:
-            if not hasattr(classifier, "classes_"):
-                check_is_fitted(classifier)
-            found = cls(np.asarray(classifier.classes_).tolist(), call)
-        else:
-            labels = list(candidates)
-            found = cls(labels, lambda windows: call(windows, candidates))
-        known: dict[str, Any] = {"verbose": verbose}
-        known["n_timepoints"] = getattr(classifier, "n_timepoints_", None)
+        n_timepoints = getattr(classifier, "n_timepoints_", None)
+        known: dict[str, Any] = {"verbose": verbose, "n_timepoints": n_timepoints}
         if is_own:
             known |= _training_windows(classifier)
-        return cls(found.labels, found.predict, **known)
-
-    def check_windows(self, windows: Values) -> None:
-        """Warn once if windows differ from the training windows."""
-        if self.check is not None and len(windows):
-            self.check(windows)
+        if candidates is not None:
+            names = list(candidates)
+            return cls(names, lambda windows: call(windows, candidates), **known)
+        if not hasattr(classifier, "classes_"):
+            check_is_fitted(classifier)
+        return cls(np.asarray(classifier.classes_).tolist(), call, **known)
 
 
 def _training_windows(classifier: Any) -> dict[str, Any]:
@@ -126,15 +101,7 @@ def log_probabilities(found: NDArray[np.float64]) -> NDArray[np.float64]:
 def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
     """Return the channels of recordings in the order of the training windows.
 
-    Raises
-    ------
-    ValueError
-        If channels are missing.
-
-    Warns
-    -----
-    UserWarning
-        If recordings have other channels, which are ignored.
+    Other channels are ignored with a warning; missing channels raise an error.
     """
     wanted = model.channel_names
     if wanted is None:

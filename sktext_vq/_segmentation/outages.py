@@ -17,18 +17,9 @@ _LONG = 10
 
 @dataclass(frozen=True)
 class Outage:
-    """Part of a recording in which a channel is missing or constant.
+    """Rows, from `first` to before `last`, in which a channel is missing or constant.
 
-    Parameters
-    ----------
-    channel : int
-        Index of the channel.
-    first, last : int
-        First row, and the row after the last one.
-    is_missing : bool
-        Whether values count as missing. Otherwise, they are constant but valid.
-    note : str
-        Description, such as ``"acc_x missing"``.
+    If it is constant but valid, `is_missing` is False.
     """
 
     channel: int
@@ -47,17 +38,8 @@ def find_outages(
 ) -> list[Outage]:
     """Find channels that are missing or constant for at least `n_rows` rows.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_channels, n_timepoints)
-        Values of a recording.
-    names : sequence of str
-        Names of the channels.
-    n_rows : int
-        Minimum number of rows.
-    is_never_constant, is_often_constant : ndarray of shape (n_channels,), optional
-        Whether no training window was constant in a channel: it then counts as missing,
-        and otherwise as valid; and whether many were, so that it is not noted.
+    A constant channel is missing if no training window was constant in it, and is not
+    noted if training windows were often constant in it.
     """
     nothing = np.zeros(len(values), bool)
     never = nothing if is_never_constant is None else is_never_constant

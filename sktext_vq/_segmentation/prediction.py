@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from sktext_vq._segmentation.models import WindowModel
+from sktext_vq._segmentation.outages import Outage
 
 Values = NDArray[np.floating[Any]]
 _BATCH = 512  # windows in a call of the classifier
@@ -19,35 +20,12 @@ _MOST_CHECKED = 512  # windows that are compared with the training windows
 _LEAST_SHARE = 0.5
 
 
-@dataclass(frozen=True, eq=False)
-class Lost:
-    """Part of a stretch in which a channel is missing."""
-
-    channel: int
-    first: int
-    last: int
-
-
 def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
-    """Return the starts of windows in a stretch.
+    """Return the starts of windows in a stretch that starts at a row of a recording.
 
     Windows start at multiples of `step`, counted in rows of the recording, so that a
-    gap elsewhere does not change them, and at both ends of the stretch.
-
-    Parameters
-    ----------
-    n_timepoints : int
-        Length of the stretch.
-    length, step : int
-        Length and step of the windows.
-    row : int
-        Row of the recording at the start of the stretch.
-
-    Returns
-    -------
-    ndarray of shape (n_windows,)
-        Empty if the stretch is shorter than half of a window. A single start if it is
-        shorter than a window.
+    gap elsewhere does not change them, and at both ends of the stretch. A stretch
+    shorter than a window has one window, and none if shorter than half of it.
     """
     if n_timepoints < length:
         is_enough = n_timepoints >= _LEAST_SHARE * length
@@ -57,11 +35,7 @@ def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
 
 
 def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
-    """Return the borders of the timepoints that belong to each window.
-
-    A window has the timepoints around its centre, and at the ends of the stretch all
-    others.
-    """
+    """Return the borders of the timepoints nearest to the centre of each window."""
     middles = starts + min(length, n_timepoints) / 2
     inner = ((middles[:-1] + middles[1:]) / 2).round().astype(np.intp)
     return np.r_[0, inner, n_timepoints]
@@ -69,17 +43,7 @@ def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
 
 @dataclass(eq=False)
 class Predictor:
-    """Predict windows in batches, and keep some for the comparison with training.
-
-    Parameters
-    ----------
-    model : WindowModel
-        Classifier.
-    length : int
-        Length of a window in timepoints.
-    n_windows : int
-        Expected number of windows in all recordings.
-    """
+    """Predict windows in batches, and keep some for the comparison with training."""
 
     model: WindowModel
     length: int
@@ -104,21 +68,12 @@ class Predictor:
         self,
         values: Values,
         starts: NDArray[np.intp],
-        lost: Sequence[Lost],
+        lost: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return probabilities of shape (n_windows, n_classes).
+        """Return the probabilities of windows of a stretch.
 
-        Parameters
-        ----------
-        values : ndarray of shape (n_channels, n_timepoints)
-            Values of a stretch.
-        starts : ndarray of shape (n_windows,)
-            Starts of windows.
-        lost : sequence of Lost
-            Parts whose values are not used.
-        fill : ndarray of shape (n_channels,)
-            Value of a channel in windows without values.
+        `fill` has the value of each channel in windows without values.
         """
         short = self.length - values.shape[1]
         if short > 0:
@@ -137,7 +92,7 @@ class Predictor:
         self,
         windows: Values,
         starts: NDArray[np.intp],
-        lost: Sequence[Lost],
+        lost: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> NDArray[np.bool_]:
         """Replace lost parts, in place; return which windows have lost parts."""
@@ -164,5 +119,5 @@ class Predictor:
 
     def check(self) -> None:
         """Warn if windows differ from the training windows."""
-        if self.kept:
-            self.model.check_windows(np.concatenate(self.kept))
+        if self.model.check is not None and any(map(len, self.kept)):
+            self.model.check(np.concatenate(self.kept))

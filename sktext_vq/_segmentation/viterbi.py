@@ -11,20 +11,9 @@ def most_probable_path(
 ) -> NDArray[np.intp]:
     """Return the most probable sequence of classes by the Viterbi algorithm.
 
-    All classes are equally probable at the start and after a change, so that a step
-    takes time linear in the number of classes.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_windows, n_classes)
-        Log-probability of each class in each window.
-    self_transition : ndarray of shape (n_windows - 1,)
-        Probability that the next window has the same class.
-
-    Returns
-    -------
-    ndarray of shape (n_windows,)
-        Index of the class of each window.
+    Parameters are log-probabilities of shape (n_windows, n_classes), and the
+    probability that the next window has the same class. Classes are equally probable at
+    the start and after a change, so that time is linear in the number of classes.
     """
     n_windows, n_classes = scores.shape
     if n_classes == 1:

@@ -98,3 +98,21 @@ def _integer_message(value: Any, place: str) -> str:
         f"X has the integer {value} at {place}: float64 rounds integers beyond 2**53. "
         "Subtract an offset first, or convert X to float64 explicitly."
     )
+
+
+def fill_missing(values: NDArray[Any], empty: float = 0.0) -> NDArray[Any]:
+    """Interpolate missing values along the last axis, in a copy.
+
+    Series without values are filled with `empty`.
+    """
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    filled, places = values.copy(), np.arange(values.shape[-1])
+    for index in map(tuple, np.argwhere(missing.any(axis=-1))):
+        gaps, series = missing[index], filled[index]
+        if gaps.all():
+            series[:] = empty
+        else:
+            series[gaps] = np.interp(places[gaps], places[~gaps], series[~gaps])
+    return filled

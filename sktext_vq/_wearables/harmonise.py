@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from sktext_vq._io.recordings import Recordings
+from sktext_vq._utils.numbers import fill_missing
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq._wearables.sensors import SensorPlan, find_sensors, find_units
 from sktext_vq.panel import Panel, as_panel, spread_cases
@@ -195,19 +196,9 @@ def _resample(panel: Panel, plan: SensorPlan, rate: float) -> NDArray[np.float32
     for length in np.unique(lengths):
         rows = lengths == length
         size = int(sizes[rows][0])
-        own = _fill(values[rows, :, :length])
+        own = fill_missing(values[rows, :, :length], empty=np.nan)
         if ratio != 1:
             up, down = ratio.numerator, ratio.denominator
             own = resample_poly(own, up, down, axis=2, padtype="line")
         found[rows, :, :size] = own[:, :, :size]
     return found
-
-
-def _fill(values: Array) -> Array:
-    """Interpolate missing values; a channel without values remains missing."""
-    for case, channel in zip(*np.nonzero(np.isnan(values).any(axis=2)), strict=True):
-        series = values[case, channel]
-        known = np.flatnonzero(~np.isnan(series))
-        if len(known):
-            series[:] = np.interp(np.arange(len(series)), known, series[known])
-    return values

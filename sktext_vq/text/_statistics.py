@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sktext_vq._utils.channels import group_channels
+from sktext_vq._utils.numbers import fill_missing
 
 from ._labels import as_phrase
 from ._series import FloatPanel
@@ -58,23 +59,6 @@ def channel_groups(
     return groups
 
 
-def fill_gaps(values: FloatPanel) -> FloatPanel:
-    """Interpolate missing values of an (n, c, t) array, in a copy."""
-    missing = np.isnan(values)
-    if not missing.any():
-        return values
-    filled = values.copy()
-    time = np.arange(values.shape[2])
-    for case, channel in np.argwhere(missing.any(axis=2)):
-        there = ~missing[case, channel]
-        series = filled[case, channel]
-        if there.any():
-            series[~there] = np.interp(time[~there], time[there], series[there])
-        else:
-            series[:] = 0.0
-    return filled
-
-
 def statistics(
     values: FloatPanel,
     lengths: npt.NDArray[np.int64],
@@ -109,7 +93,7 @@ def statistics(
     for length in np.unique(lengths):
         cases = np.flatnonzero(lengths == length)
         part = values[cases, :, :length]
-        missing, filled = np.isnan(part), fill_gaps(part)
+        missing, filled = np.isnan(part), fill_missing(part)
         for g, (_, channels) in enumerate(groups):
             row = _group(filled[:, channels])
             found["missing"][cases, g] = missing[:, channels].mean(axis=(1, 2))
