@@ -48,17 +48,8 @@ def _same_settings_and_no_figures():
 
 
 @pytest.fixture(scope="module")
-def fitted(basic_motions):
-    classifier = VQTextClassifier(
-        16,
-        max_epochs=2,
-        max_features=200,
-        text_encoder="hashing",
-        channel_names=basic_motions.channel_names,
-        sampling_rate=basic_motions.sampling_rate,
-        random_state=0,
-    )
-    return classifier.fit(basic_motions.X_train[::2], basic_motions.y_train[::2])
+def fitted(small_on_motions):
+    return small_on_motions
 
 
 @pytest.fixture(scope="module")
