@@ -324,7 +324,8 @@ def test_variants_do_what_they_are_named_for():
 
 
 def test_ablation_of_a_small_set(tmp_path, monkeypatch):
-    monkeypatch.setitem(ablation.VARIANTS[ablation.BASE], "max_epochs", 1)
+    fast = {"max_epochs": 1, "text_encoder": "hashing"}
+    monkeypatch.setitem(ablation.VARIANTS, ablation.BASE, fast)
     monkeypatch.setattr(ablation, "warm_up", lambda *_: None)
     variants = ("--only", "variant", "default", "closed form", "--only", "task", "full")
     more = ("--sets", *SET, "--set", "most_cases=20", *variants)
