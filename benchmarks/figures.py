@@ -20,7 +20,7 @@ _STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "suite"}
 
 
 def draw(
-    by_set: pd.DataFrame, p: pd.DataFrame, seconds: pd.Series, folder: Path, title: str
+    by_set: pd.DataFrame, p: pd.DataFrame, seconds: pd.Series, folder: Path
 ) -> list[tuple[str, Path]]:
     """Draw what the suite found."""
     lacking = [name for name in _PACKAGES if not find_spec(name)]
@@ -38,11 +38,11 @@ def draw(
         ):
             if figure is None:
                 continue
-            path = folder / f"{title.lower().replace(' ', '-')}-{name}.svg"
+            path = folder / f"official-parts-{name}.svg"
             folder.mkdir(exist_ok=True)
             figure.savefig(path, bbox_inches="tight", pad_inches=0.2, metadata=_NO_DATE)
             plt.close(figure)
-            found.append((f"{title}: {what}", path))
+            found.append((what, path))
     return found
 
 

@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator
 
 from benchmarks import __main__ as commands
 from benchmarks import estimators, figures, internals, memory
-from benchmarks.data import resample
+from benchmarks.data import tiles
 from benchmarks.experiments import (
     EXPERIMENTS,
     ablation,
@@ -85,7 +85,7 @@ class Recorder(BaseEstimator):
 
 
 @pytest.mark.parametrize("name", ["tsf", "dtw"])
-def test_suite_scores_the_split(monkeypatch, tmp_path, name):
+def test_suite_scores_the_test_part(monkeypatch, tmp_path, name):
     y = np.array(["a", "b"] * 12)
     rng = np.random.default_rng(0)
     X = rng.normal(0.2 * (y == "b")[:, None, None], 1, (24, 2, 9)).astype(np.float32)
@@ -93,16 +93,13 @@ def test_suite_scores_the_split(monkeypatch, tmp_path, name):
     np.savez(tmp_path / "Set.npz", **parts)
     monkeypatch.setattr(Recorder, "given", [])
     monkeypatch.setitem(estimators.ESTIMATORS, name, lambda *_: Recorder())
-    keys = list(grid(set=["Set"], estimator=[name], split=[1], seed=[0]))
-    now = options("suite", data=str(tmp_path))
-    first, row = suite.evaluate(keys, now)
-    assert first is None  # warmed up
+    keys = list(grid(set=["Set"], estimator=[name], seed=[0]))
+    (row,) = suite.evaluate(keys, options("suite", data=str(tmp_path)))
     assert set(row) == {*suite.SUITE.keys, *suite.SUITE.values}
-    train, test = resample(y, 10, None, 1)
-    given = [X for X, y in Recorder.given if len(X) == 10 and y is not None]
-    assert np.array_equal(given[-1], X[train])
+    given = [X for X, y in Recorder.given if y is not None]
+    assert np.array_equal(given[-1], X[:10])
     assert given[-1].dtype == np.float32
-    right = Recorder().predict(X[test]) == y[test]
+    right = Recorder().predict(X[10:]) == y[10:]
     assert row["accuracy"] == right.mean()
     if name == "dtw":  # its probabilities are 0 and 1
         assert row["log_loss"] == row["calibration_error"] == ""
@@ -120,9 +117,7 @@ def suite_rows():
                 yield {
                     "set": name,
                     "estimator": estimator,
-                    "split": 0,
                     "seed": seed,
-                    "status": "done",
                     "accuracy": base + gain + 0.02 * seed,
                     "balanced_accuracy": 0.5,
                     "macro_f1": 0.25,
@@ -148,33 +143,25 @@ def cells(page, start):
 def test_what_the_suite_lacks_is_in_no_mean_and_named(tmp_path):
     frame = pd.DataFrame(suite_rows())
     of_tsf = frame["estimator"] == "tsf"
-    late = of_tsf & (frame["set"] == "UCI-HAR")
-    frame.loc[late, "status"] = "over 60 minutes"
-    frame.loc[late, frame.columns[5:]] = None
-    lacking = of_tsf & (frame["set"] == "GunPoint") & (frame["seed"] == 1)
-    frame.loc[lacking, "status"] = "over 60 minutes"
-    page = suite_page(tmp_path, frame)
+    page = suite_page(tmp_path, frame[~of_tsf | (frame["set"] != "NATOPS")])
     assert "Means of the 2 sets that all have: GunPoint, NATOPS." in page
+    assert "Not in the means, since run on fewer sets: tsf." in page
     # A seed that lacks a set is in no mean over sets; the set has what it has.
+    lacking = of_tsf & (frame["set"] == "GunPoint") & (frame["seed"] == 1)
+    page = suite_page(tmp_path, frame[~lacking])
     assert cells(page, "tsf")[1:4] == ["1", "3.00", "0.605"]
-    assert "- GunPoint: tsf in part (over 60 minutes)\n" in page
-    assert "- UCI-HAR: tsf (over 60 minutes)\n" in page
     without = suite_page(tmp_path, frame, estimator=["minirocket", "closed-form"])
-    assert "Means of the 3 sets" in without
+    assert "Means of the 2 sets" in without
     assert "tsf" not in without
 
 
-def test_resamples_and_rows_of_aeon_are_in_the_page(tmp_path):
+def test_rows_of_aeon_are_in_the_page(tmp_path):
     frame = pd.DataFrame(suite_rows())
-    again = frame.assign(split=2, accuracy=frame["accuracy"] - 0.1)
-    suite_page(tmp_path, pd.concat([frame, again[again["estimator"] != "tsf"]]))
+    suite_page(tmp_path, frame)
     other = frame[frame["estimator"] == "minirocket"].assign(estimator="quant")
     page = suite_page(tmp_path, other, "suite-aeon")
-    official, resamples = page.split("## Resamples")
-    assert cells(official, "quant")[2] == "2.50"
-    assert cells(resamples, "closed-form")[3] == "0.543 ± 0.014"
-    assert "- all sets: tsf, quant (not run)\n" in resamples
-    assert "- suite-aeon.csv: numpy 2" in resamples
+    assert cells(page, "quant")[2] == "2.50"
+    assert "- suite-aeon.csv: numpy 2" in page
 
 
 def test_pairs_are_tested_by_signed_ranks_and_holm():
@@ -192,7 +179,7 @@ def test_figures_are_drawn_if_their_packages_are_there(tmp_path, monkeypatch, ca
         {"closed-form": [0.9, 0.8, 0.7], "minirocket": [0.8, 0.8, 0.6], "tsf": 0.5}
     )
     seconds = pd.Series({"closed-form": 3.0, "minirocket": 2.0, "tsf": 40.0})
-    given = (by_set, suite.holm(by_set), seconds, tmp_path / "figures", "Official")
+    given = (by_set, suite.holm(by_set), seconds, tmp_path / "figures")
     with monkeypatch.context() as patch:
         patch.setattr(figures, "find_spec", lambda name: None)
         assert figures.draw(*given) == []
@@ -701,48 +688,13 @@ def test_peak_of_memory_grows_with_what_is_used():
     assert memory.peak_mib() >= before + used.nbytes / 2**21
 
 
-# -- asv -----------------------------------------------------------------------------
-
-
 def test_panels_have_any_size():
-    from benchmarks.asv.panels import tiles
-
     X, y = tiles(50, 8, 150)
     assert X.shape == (50, 8, 150)
     assert len(y) == 50
     # The same case twice, and the same channel twice, are not the same numbers.
     assert not np.allclose(X[0], X[40])
     assert not np.allclose(X[:, 0], X[:, 6])
-
-
-def test_asv_benchmarks_run(monkeypatch):
-    import torch
-
-    from benchmarks.asv import growth, many_windows, one_series
-    from benchmarks.asv.panels import tiles
-
-    for module in (growth, one_series):
-        monkeypatch.setattr(module, "one_thread", lambda: None)
-    monkeypatch.setattr(growth, "BASE", {"cases": 20, "channels": 1, "timepoints": 24})
-    monkeypatch.setattr(one_series, "N_SERIES", 20)
-    for module in (one_series, many_windows):
-        monkeypatch.setattr(module, "tiles", lambda n, *rest: tiles(min(n, 40), *rest))
-    encoder = one_series.EncoderOfVQShapesSize()
-    encoder.setup(8)
-    counts = encoder.histograms()
-    assert counts.shape == (20, 512)
-    assert (counts.sum(dim=1) == 64).all()
-    assert torch.equal(encoder.histograms(), counts)  # nothing is dropped at random
-    for kind, given in (
-        (growth.Growth, ("cases", 1)),
-        (one_series.Tokens, (16,)),
-        (many_windows.ManyWindows, (400,)),
-    ):
-        benchmark = kind()
-        benchmark.setup(*given)
-        for name in dir(benchmark):
-            if name.startswith(("time_", "peakmem_")):
-                getattr(benchmark, name)(*given)
 
 
 # -- Segments ------------------------------------------------------------------------
