@@ -174,20 +174,19 @@ def test_pairs_are_tested_by_signed_ranks_and_holm():
     assert np.array_equal(np.diag(p), [1, 1, 1])
 
 
-def test_figures_are_drawn_if_their_packages_are_there(tmp_path, monkeypatch, capsys):
+def test_ranks_are_drawn_if_packages_are_there(tmp_path, monkeypatch, capsys):
     by_set = pd.DataFrame(
         {"closed-form": [0.9, 0.8, 0.7], "minirocket": [0.8, 0.8, 0.6], "tsf": 0.5}
     )
-    seconds = pd.Series({"closed-form": 3.0, "minirocket": 2.0, "tsf": 40.0})
-    given = (by_set, suite.holm(by_set), seconds, tmp_path / "figures")
+    given = (by_set, suite.holm(by_set), tmp_path / "figures" / "ranks.svg")
     with monkeypatch.context() as patch:
         patch.setattr(figures, "find_spec", lambda name: None)
-        assert figures.draw(*given) == []
-    assert "No figures without matplotlib" in capsys.readouterr().err
+        assert not figures.draw_ranks(*given)
+    assert "No figure without matplotlib" in capsys.readouterr().err
     pytest.importorskip("scikit_posthocs")
-    found = [path.read_text() for _, path in figures.draw(*given)]
-    assert len(found) == 3
-    assert all("closed-form" in text and "minirocket" in text for text in found)
+    assert figures.draw_ranks(*given)
+    text = given[-1].read_text()
+    assert "closed-form" in text and "minirocket" in text
 
 
 # -- Choices -------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from benchmarks import estimators
 from benchmarks.data import LARGE_SETS, SMALL_SETS, load_split, scores
 from benchmarks.data import about as about_set
 from benchmarks.estimators import BASELINE, ESTIMATORS, OURS
-from benchmarks.figures import draw
+from benchmarks.figures import draw_ranks
 from benchmarks.memory import peak_mib, reset_peak
 from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames, version_of
@@ -118,9 +119,9 @@ def report(frames: Frames) -> str:
     if min(by_set.shape) > 1:
         p = holm(by_set)
         text += _tests(by_set, p)
-        seconds = _means(rows, "fit_seconds") + _means(rows, "predict_seconds")
-        for what, path in draw(by_set, p, seconds.sum(), frames.folder / "figures"):
-            text += f"![{what}]({path.relative_to(frames.folder).as_posix()})\n\n"
+        figure = Path("figures") / "official-parts-ranks.svg"
+        if draw_ranks(by_set, p, frames.folder / figure):
+            text += f"![Average ranks]({figure.as_posix()})\n\n"
     known = dict.fromkeys([*SMALL_SETS, *LARGE_SETS, *frame["set"]])
     each = spread_table(frame, "set", "estimator", "accuracy").reindex(
         index=pd.Index([name for name in known if name in set(frame["set"])]),
