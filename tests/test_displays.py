@@ -355,7 +355,7 @@ def test_explanation_of_chosen_classes_and_channels(fitted, basic_motions):
     )
     odds = fitted.explain(X[3:4], "running", "walking")["contribution"].sum()
     times, more = np.exp(abs(odds)), "more" if odds > 0 else "less"
-    factor = f"{times:.3g}" if times < 1e6 else "over 1,000,000"
+    factor = f"{float(f'{times:.3g}'):,g}" if times < 1e6 else "over 1,000,000"
     assert display.title.startswith(
         f"Case 3. running against walking: {factor} times {more} probable"
     )

@@ -1,4 +1,4 @@
-"""Series as coordinates of SVG lines, in a box of 1000 by 100."""
+"""Numbers, and series as coordinates of SVG lines in a box of 1000 by 100."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 1000, 100
 MAX_POINTS = 600  # more than the width of a line on most screens
+
+
+LEAST_NAMED = 0.05  # contributions with numbers, relative to the largest
+_MAX_FACTOR = 1_000_000  # larger factors are not shown
+
+
+def signed(value: float) -> str:
+    """Format a number with two decimals and a sign of constant width."""
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def odds_factor(log_odds: float) -> str:
+    """Format odds with three significant digits."""
+    if log_odds > np.log(_MAX_FACTOR):
+        return f"over {_MAX_FACTOR:,}"
+    return f"{float(f'{np.exp(log_odds):.3g}'):,g}"
 
 
 def limits(values: NDArray[Any]) -> tuple[float, float]:
