@@ -84,19 +84,6 @@ def test_cases_are_drawn_by_class_and_seed():
     assert len(data.spread_by_class(y, 6)) == 16
 
 
-def test_scores():
-    y = np.array(["a", "a", "a", "b"])
-    found = data.scores(y, np.array(["a", "a", "a", "a"]))
-    assert found["accuracy"] == 0.75
-    assert found["balanced_accuracy"] == 0.5
-    assert found["macro_f1"] == pytest.approx(0.75 / 1.75)
-    assert found["log_loss"] == found["calibration_error"] == ""
-    probabilities = np.tile([0.75, 0.25], (4, 1))
-    found = data.scores(y, y, probabilities, np.array(["a", "b"]))
-    assert found["log_loss"] == pytest.approx(-np.log([0.75, 0.75, 0.75, 0.25]).mean())
-    assert found["calibration_error"] == 0  # three quarters are right
-
-
 def test_calibration_error_is_of_bins():
     # Bins end at 0.6 and 0.6667: two cases at 0.6, one wrong, and two at 0.65, right.
     # A case at 1 is in the last bin, and wrong.
@@ -109,17 +96,6 @@ def test_calibration_error_is_of_bins():
 
 
 # -- Estimators ----------------------------------------------------------------------
-
-
-def test_series_of_unequal_length_are_stretched():
-    series = [np.array([[0.0, 2.0]]), np.array([[0.0, 1.0, 4.0]])]
-    found = estimators.EqualLength().fit_transform(series)
-    assert np.array_equal(found, [[[0, 1, 2]], [[0, 1, 4]]])
-    # A longer one at test does not change the length that was fitted.
-    longer = estimators.EqualLength().fit(series).transform([np.ones((1, 9))])
-    assert longer.shape == (1, 1, 3)
-    array = np.zeros((2, 1, 5))
-    assert estimators.EqualLength().fit_transform(array) is array
 
 
 def test_models_that_fell_back_raise():

@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator
 
 from benchmarks import __main__ as commands
 from benchmarks import estimators, figures, internals, memory
-from benchmarks.data import tiles
 from benchmarks.experiments import (
     EXPERIMENTS,
     ablation,
@@ -35,7 +34,6 @@ from benchmarks.experiments import (
     zero_shot,
 )
 from benchmarks.runner import Options, grid
-from benchmarks.statistics import window_statistics
 from benchmarks.store import Frames
 from sktext_vq import VQTextClassifier
 
@@ -216,15 +214,6 @@ def test_choices_take_effect(option, value, basic_motions):
     internals.check_choice(estimators.closed_form(0)[0].fit(X, y), defaults)
 
 
-def test_a_constant_that_was_renamed_is_missed(monkeypatch):
-    monkeypatch.setattr(internals, "constants", lambda *_: {"NO_SUCH_CONSTANT": 1})
-    with (
-        pytest.raises(AttributeError, match="NO_SUCH_CONSTANT"),
-        internals.changed("bins", "8"),
-    ):
-        pass
-
-
 def test_all_choices_but_the_defaults_are_tried():
     now = internals.defaults()
     keys = list(choices.tasks(options("choices")))
@@ -268,24 +257,6 @@ def test_ablation_leaves_out_what_is_not_named():
     only = {"variant": ["+ fused"]}
     named = ablation.tasks(options("ablation", sets=sets, only=only))
     assert sum(key["variant"] == "+ fused" for key in named) == 5 * 3
-
-
-def test_random_vectors_know_nothing_but_the_text():
-    one, other, again = ablation.random_vectors(["a", "b", "a"])
-    assert np.array_equal(one, again)
-    assert np.linalg.norm(one) == pytest.approx(1)
-    assert abs(one @ other) < 0.3
-
-
-def test_shuffled_classes_keep_no_text_of_their_own():
-    from sktext_vq import PromptBank
-
-    labels = ["jogging", "sitting", "walking"]
-    prompts = PromptBank().prompts(labels)
-    shuffled = ablation.shuffled_classes(labels, 0)
-    assert sorted(shuffled) == labels
-    for label, texts in shuffled.items():
-        assert texts in [prompts[other] for other in labels if other != label]
 
 
 def test_variants_do_what_they_are_named_for():
@@ -342,23 +313,6 @@ def test_class_splits_are_different_and_repeatable():
     assert len(zero_shot.class_splits(labels[:6], "UCI-HAR")) == 15
 
 
-def test_harmonic_mean_by_hand():
-    y = np.array(["a", "a", "b", "b"])
-    found = zero_shot.harmonic(np.array(["a", "b", "b", "b"]), y, ["b"])
-    assert found == (0.5, 1.0, pytest.approx(2 / 3))
-    assert zero_shot.harmonic(np.array(["b"] * 4), y, ["b"])[2] == 0
-
-
-def test_window_statistics():
-    X = np.random.default_rng(0).normal(size=(20, 3, 64))
-    found = window_statistics(X)
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found[:, :3], X.mean(axis=2))
-    correlations = [np.corrcoef(case)[0, 1] for case in X]
-    np.testing.assert_allclose(found[:, -3], correlations, atol=1e-4)
-    assert np.isfinite(window_statistics(np.ones((2, 1, 8)))).all()
-
-
 @pytest.mark.parametrize("method", ["ours", "to series, statistics"])
 def test_methods_find_an_unseen_class(method, tmp_path):
     more = ("--sets", *SET, "--only", "method", method)
@@ -390,44 +344,6 @@ def test_baselines_use_texts(kind, monkeypatch):
     assert (found == new.astype(str)).mean() > 0.9
 
 
-def test_damage_is_what_it_is_called():
-    sensors = ("gravity", "rotationRate", "userAcceleration")
-    names = [f"{sensor}.{axis}" for sensor in sensors for axis in "xyz"]
-    X = np.random.default_rng(0).normal(size=(10, 9, 128))
-    found = SimpleNamespace(channel_names=tuple(names), X_train=X)
-
-    def damaged(kind):
-        return shift.CORRUPTIONS[kind](X, np.random.default_rng(1), found)
-
-    assert (damaged("gyroscope lost")[:, 3:6] == 0).all()
-    np.testing.assert_array_equal(damaged("gyroscope lost")[:, :3], X[:, :3])
-    assert (damaged("accelerometer lost")[:, [0, 1, 2, 6, 7, 8]] == 0).all()
-    missing = np.isnan(damaged("gap of 30 %"))
-    assert (missing.sum(axis=2) == 38).all()
-    assert np.isfinite(internals.fill_gaps(damaged("gap of 30 %"))).all()
-    added = damaged("noise .4") - X
-    np.testing.assert_allclose(added.std(axis=(0, 2)) / X.std(axis=(0, 2)), 0.4, 0.1)
-    turned = damaged("rotation 90")
-    np.testing.assert_allclose(
-        np.linalg.norm(turned[:, 3:6], axis=1), np.linalg.norm(X[:, 3:6], axis=1)
-    )
-    flipped = damaged("axis flipped")
-    np.testing.assert_array_equal(flipped[:, ::3], -X[:, ::3])
-    assert damaged("resampled").std() < X.std()
-
-
-def test_upright_views_do_not_see_turns():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(5, 6, 64))
-    X[:, 2] += 5
-    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
-    turn *= np.linalg.det(turn)
-    other = np.concatenate([turn @ X[:, :3], turn @ X[:, 3:]], axis=1)
-    np.testing.assert_allclose(
-        shift.vertical_and_horizontal(other), shift.vertical_and_horizontal(X)
-    )
-
-
 @pytest.fixture
 def two_sensor_sets(tmp_path):
     """Save small sets with the channels and classes of MotionSense and UCI-HAR."""
@@ -457,27 +373,6 @@ def test_shift_between_sets_and_by_damage(method, two_sensor_sets, monkeypatch):
     assert set(frame["task"]) == set(tasks if method == "ours" else tasks[:2])
     assert frame["accuracy"].between(0.3, 1).all()
     assert "nan" not in page
-
-
-def test_faults_of_sensors_are_what_they_are_called():
-    X = np.random.default_rng(0).normal(size=(6, 6, 40))
-    X[:, 2] += 1  # gravity, in g
-    acc, gyro = np.arange(3)[None], np.arange(3, 6)[None]
-    found = {name: fault(X, acc, gyro) for name, fault in drift.FAULTS.items()}
-    assert all(each.shape == X.shape for each in found.values())
-    assert [n for n, each in found.items() if np.array_equal(each, X)] == ["none"]
-    np.testing.assert_allclose(found["g and m/s^2"][:, :3], 9.80665 * X[:, :3])
-    np.testing.assert_array_equal(found["g and m/s^2"][:, 3:], X[:, 3:])
-    np.testing.assert_array_equal(found["mg"][:, :3], 1000 * X[:, :3])
-    np.testing.assert_array_equal(found["rate doubled"][:, :, ::2], X[:, :, :20])
-    np.testing.assert_array_equal(found["rate halved"][:, :, :20], X[:, :, ::2])
-    np.testing.assert_array_equal(found["rate halved"][0, :, 20:], X[1, :, ::2])
-    turned = found["turned about x"]
-    np.testing.assert_array_equal(turned[:, ::3], X[:, ::3])
-    np.testing.assert_array_equal(turned[:, 1:3], -X[:, 1:3])
-    swapped = found["x and y swapped"]
-    np.testing.assert_array_equal(swapped[:, [0, 4]], X[:, [1, 3]])
-    np.testing.assert_array_equal(found["sensors exchanged"][:, :3], X[:, 3:])
 
 
 def test_windows_of_drift_are_consecutive_or_mixed():
@@ -568,13 +463,6 @@ def test_pretraining_reads_no_test_part_of_its_source(tmp_path, monkeypatch):
     monkeypatch.setattr("sktext_vq.pretrain", lambda panels, **_: seen.extend(panels))
     pretrain.source.__wrapped__("without labels", str(tmp_path))
     np.testing.assert_array_equal(np.concatenate(seen), X)
-
-
-def test_pretraining_is_held_against_the_same_without():
-    for method, (parameters, kind) in pretrain.METHODS.items():
-        base, _, pretrained = method.partition(", ")
-        assert bool(pretrained) == (kind is not None)
-        assert pretrain.METHODS[base] == (parameters, None)
 
 
 # -- Others on a small set -----------------------------------------------------------
@@ -685,15 +573,6 @@ def test_peak_of_memory_grows_with_what_is_used():
     before = memory.reset_peak()
     used = np.ones(2**24)  # 128 MiB
     assert memory.peak_mib() >= before + used.nbytes / 2**21
-
-
-def test_panels_have_any_size():
-    X, y = tiles(50, 8, 150)
-    assert X.shape == (50, 8, 150)
-    assert len(y) == 50
-    # The same case twice, and the same channel twice, are not the same numbers.
-    assert not np.allclose(X[0], X[40])
-    assert not np.allclose(X[:, 0], X[:, 6])
 
 
 # -- Segments ------------------------------------------------------------------------

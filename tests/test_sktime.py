@@ -157,15 +157,6 @@ def test_pickle_save_and_deepcopy(adapter, har_like, tmp_path):
         np.testing.assert_array_equal(output(twin, X), expected)
 
 
-@pairs
-def test_fitted_params_reach_inside(adapter, wrapped, har_like):
-    found = adapter(**FAST).fit(*har_like).get_fitted_params()
-    kind = "classifier" if adapter is VQTextSktimeClassifier else "transformer"
-    codebook = found[f"{kind}__codebook"]
-    expected = wrapped(**FAST).fit(*har_like).codebook_
-    np.testing.assert_array_equal(codebook, expected)
-
-
 # The same answers as the wrapped estimators give.
 
 
@@ -205,13 +196,6 @@ def test_unequal_length(adapter, wrapped):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_one_channel_as_an_array_of_two_dimensions(har_like):
-    X, y = har_like
-    found = VQTextSktimeClassifier(**FAST).fit(X[:, 0], y).predict_proba(X[:, 0])
-    expected = VQTextClassifier(**FAST).fit(X[:, 0], y).predict_proba(X[:, 0])
-    np.testing.assert_array_equal(found, expected)
-
-
 @pytest.mark.parametrize(
     "convert",
     [
@@ -235,13 +219,6 @@ def test_labels_come_back(har_like, convert):
     assert found.tolist() == expected.tolist()
 
 
-def test_one_class_is_predicted(har_like):
-    X = har_like[0]
-    with pytest.warns(UserWarning, match="single label"):
-        classifier = VQTextSktimeClassifier(**FAST).fit(X, np.array(["lying"] * 24))
-    assert set(classifier.predict(X)) == {"lying"}
-
-
 def test_labels_choose_features(har_like):
     X, y = har_like
     without = VQTextSktimeTransformer(**FAST).fit(X)
@@ -249,21 +226,6 @@ def test_labels_choose_features(har_like):
     expected = VQTextTransformer(**FAST).fit(X, y)
     assert list(with_labels.transform(X)) == list(expected.get_feature_names_out())
     assert list(with_labels.transform(X)) != list(without.transform(X))
-
-
-@both
-def test_texts_of_classes_guide_training(adapter, har_like):
-    X, y = har_like
-    texts = {
-        "running": "fast arm swing",
-        "standing": "no movement",
-        "walking": "slow arm swing",
-    }
-    own = {"text": texts, "prompt_forms": ("sentence",)}
-    estimator = adapter(**TRAINED | own).fit(X, y)
-    inside = inside_of(estimator)
-    assert inside.training_stage_ == "trained with text"
-    assert inside.prompts_ == list(texts.values())
 
 
 @both
