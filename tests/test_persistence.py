@@ -108,13 +108,6 @@ def test_loaded_classifier_predicts_bit_for_bit_the_same(parameters, tmp_path):
         )
 
 
-def test_loaded_model_can_be_saved_and_fitted_again(saved, tmp_path):
-    loaded = load(saved)
-    again = load(save(loaded, tmp_path / "again.safetensors"))
-    same(loaded, again, panel(seed=1))
-    same(again.fit(panel(), labels()), load(saved), panel(seed=1))
-
-
 def test_loaded_transformer_transforms_the_same(tmp_path):
     X = panel()
     model = VQTextTransformer(
@@ -485,24 +478,12 @@ def put(document, value, *names):
 
 def test_parameters_of_later_versions_have_their_defaults(saved, tmp_path):
     def change(document, metadata):
-        pairs = entries(document, "parameters")
-        pairs.remove(["gravity", "append"])
+        entries(document, "parameters").remove(["gravity", "append"])
 
     path = rewritten(saved, tmp_path / "earlier.safetensors", change)
     loaded = load(path)
     assert loaded.gravity == "append"
     same(loaded, load(saved), panel(seed=1))
-
-
-@pytest.mark.parametrize("part", ["sha256", "state", "estimator"])
-def test_a_description_that_lacks_a_part_is_refused(part, saved, tmp_path):
-    def change(document, metadata):
-        del document[part]
-
-    path = rewritten(saved, tmp_path / "lacking.safetensors", change)
-    why = re.escape(f"{path} is damaged: its content is invalid")
-    with pytest.raises(ValueError, match=why):
-        load(path)
 
 
 def test_a_file_that_is_missing_is_an_error(tmp_path):
@@ -800,6 +781,8 @@ def test_the_same_model_is_the_same_file(kind, request, tmp_path):
     assert save(model, tmp_path / "again").read_bytes() == expected
     model = pickle.loads(pickle.dumps(model))
     assert save(model, tmp_path / "copy").read_bytes() == expected
+    if kind == "saved":
+        same(model.fit(panel(), labels()), load(path), panel(seed=1))
 
 
 def test_a_file_does_not_choose_paths(tmp_path):
