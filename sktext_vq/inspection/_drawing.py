@@ -37,20 +37,10 @@ def limits(values: NDArray[Any]) -> tuple[float, float]:
 
 
 def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
-    """Draw a series as lines, one for each stretch without NaN.
+    """Draw a series as lines such as ``"5.0,80.1 15.0,75.0"``, one for each stretch.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_timepoints,)
-        Values to draw at equal distances. If there are more than 600, only minima and
-        maxima of neighbouring values are drawn.
-    low, high : float
-        Values at the bottom and at the top.
-
-    Returns
-    -------
-    list of str
-        Such as ``"5.0,80.1 15.0,75.0"``.
+    Stretches are separated by NaN. Of more than 600 values, only minima and maxima of
+    neighbouring values are drawn. `low` and `high` are at the bottom and at the top.
     """
     time = (np.arange(len(values)) + 0.5) * WIDTH / len(values)
     values = np.asarray(values, dtype=np.float64)

@@ -71,10 +71,7 @@ class SeriesDisplay:
     def _make_rows(self, ax: Any, beside: float = 0) -> tuple[list[int], NDArray[Any]]:
         """Create a row per channel, and a second column `beside` inches wide, if any.
 
-        Returns
-        -------
-        channels : list of int
-        rows : ndarray of shape (n_shown, 1 or 2), object
+        Returns the channels, and axes of shape (n_shown, 1 or 2).
         """
         n_channels, n_timepoints = self.series.shape
         channels = self.channels
