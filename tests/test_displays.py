@@ -455,12 +455,6 @@ def test_phrases_are_lifts_of_texts(fitted):
     assert labels[2].endswith("…") and labels[2].count("\n") == 2
 
 
-def test_equal_texts_have_no_colour(fitted):
-    display = PhrasesDisplay.from_estimator(fitted, ["walking", "walking"])
-    assert not display.image_.get_array().any()
-    assert_legible(display.figure_)
-
-
 def test_history_has_a_panel_per_loss(fitted):
     display = HistoryDisplay.from_estimator(fitted)
     assert_legible(display.figure_)
@@ -558,14 +552,6 @@ def test_figures_grow_with_the_font(fitted):
             assert_legible(display.figure_)
             sizes.append(display.figure_.get_size_inches())
     np.testing.assert_allclose(2 * sizes[0], sizes[1])
-
-
-def test_same_display_can_be_drawn_again(fitted, basic_motions):
-    for display in (HistogramsDisplay, HistoryDisplay):
-        first = display.from_estimator(fitted, *ARGUMENTS[display](basic_motions))
-        figure = first.figure_
-        assert first.plot() is first
-        assert first.figure_ is not figure
 
 
 def test_estimator_must_be_ours_and_fitted_and_matplotlib_installed(

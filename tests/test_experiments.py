@@ -375,18 +375,7 @@ def test_shift_between_sets_and_by_damage(method, two_sensor_sets, monkeypatch):
     assert "nan" not in page
 
 
-def test_windows_of_drift_are_consecutive_or_mixed():
-    y, people = np.tile(np.repeat(["a", "b"], 20), 2), np.repeat([1, 2], 40)
-    for cases in drift.draws(y, people, 10, drift.OF[0], 20):
-        assert len(set(y[cases])) == len(set(people[cases])) == 1
-        assert len(cases) == 10 and (np.diff(cases) == 1).all()
-    mixed = list(drift.draws(y, people, 10, "mixed", 3))
-    assert [len(set(cases)) for cases in mixed] == [10, 10, 10]
-    assert len(set(y[mixed[0]])) == 2
-
-
-@pytest.mark.parametrize("people", ["test", "training"])
-def test_drift_of_a_small_set(people, tmp_path, monkeypatch):
+def test_drift_of_a_small_set(tmp_path, monkeypatch):
     monkeypatch.setattr(drift, "_DRAWS", 2)
     monkeypatch.setattr(drift, "_CLEAN_DRAWS", 3)
     X = np.random.default_rng(0).normal(size=(96, 6, 50))
@@ -396,14 +385,12 @@ def test_drift_of_a_small_set(people, tmp_path, monkeypatch):
     subjects = {"subject_train": subjects, "subject_test": subjects + 4}
     np.savez(tmp_path / "Set.npz", channel_names=shift.CHANNELS, **parts, **subjects)
     more = ("--data", str(tmp_path), "--sets", "Set")
-    only = ("--only", "fault", "none", "g and m/s^2", "--set", f"people={people}")
+    only = ("--only", "fault", "none", "g and m/s^2")
     frame, page = run("drift", tmp_path, *more, *only)
     assert frame["draws"].tolist() == [3] * 5 + [2] * 5
-    assert frame["people"].unique().tolist() == [people]
     noticed = frame.groupby("fault")["noticed"].mean()
     assert noticed["g and m/s^2"] > noticed["none"] == 0
-    if people == "test":
-        assert cells(page, "none")[1:] == ["0.000", "0.000 (0.000)", "0.000 (0.000)"]
+    assert cells(page, "none")[1:] == ["0.000", "0.000 (0.000)", "0.000 (0.000)"]
 
 
 def test_gaps_are_in_test_parts_and_in_training(tmp_path, monkeypatch):
@@ -483,15 +470,6 @@ def test_explanations_of_a_small_set(tmp_path):
     assert frame["deleted"].tolist() == list(faithfulness.DELETED)
     assert frame["probability"].between(0.5, 1).all()
     assert page.count("| BasicMotions |") == 3
-
-
-def test_names_are_counted_and_dealt_anew():
-    names = ["a", None, "b", float("nan"), "b"]
-    found = naming.compare(names, ["a", "a", "a", "b", "b"], 0)
-    assert (found["codes"], found["named"]) == (5, 3)
-    assert found["right"] == pytest.approx(2 / 3)
-    assert found["by_chance"] == pytest.approx(4 / 9, abs=0.1)
-    assert np.isnan(naming.compare([None], ["a"], 0)["right"])
 
 
 def short(*args, **parameters):
