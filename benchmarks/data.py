@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 from sklearn.model_selection import (
     GroupKFold,
-    GroupShuffleSplit,
     StratifiedKFold,
-    StratifiedShuffleSplit,
 )
 
 Array = NDArray[Any]
@@ -83,8 +81,8 @@ def training_part(name: str, data: str | None) -> Part:
     return Part(split.X_train, split.y_train, split.channel_names, split.subjects_train)
 
 
-def load_whole(name: str, data: str | None) -> tuple[Part, int]:
-    """Load all cases, and the number of training cases, which come first."""
+def load_whole(name: str, data: str | None) -> Part:
+    """Load all cases."""
     split = load_split(name, data)
     X: Any
     if isinstance(split.X_train, list):
@@ -95,7 +93,7 @@ def load_whole(name: str, data: str | None) -> tuple[Part, int]:
     if split.subjects_train is not None and split.subjects_test is not None:
         subjects = np.concatenate([split.subjects_train, split.subjects_test])
     y = np.concatenate([split.y_train, split.y_test])
-    return Part(X, y, split.channel_names, subjects), len(split.y_train)
+    return Part(X, y, split.channel_names, subjects)
 
 
 def about(name: str, data: str | None) -> dict[str, Any]:
@@ -135,26 +133,23 @@ def draw_by_class(
     return np.sort(np.concatenate(drawn))
 
 
-def resample(
-    y: Array, n_train: int, subjects: Array | None, number: int
-) -> tuple[Cases, Cases]:
-    """Split all cases of a set into training and test cases, in ascending order.
+def tiles(
+    n_cases: int, n_channels: int, n_timepoints: int, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
+    """Repeat, shift and jitter series of BasicMotions up to a size."""
+    from sktext_vq.datasets import load
 
-    Official training cases come first in `y`. Number 0 is the official split; others
-    are seeds of new ones: stratified and of the same sizes, or with the same number of
-    other test subjects.
-    """
-    cases = np.arange(len(y))
-    if number == 0:
-        return cases[:n_train], cases[n_train:]
-    if subjects is None:
-        sizes = {"train_size": n_train, "test_size": len(y) - n_train}
-        splitter = StratifiedShuffleSplit(1, **sizes, random_state=number)
-    else:
-        n_test_subjects = len(np.unique(subjects[n_train:]))
-        splitter = GroupShuffleSplit(1, test_size=n_test_subjects, random_state=number)
-    train, test = next(splitter.split(cases, y, groups=subjects))
-    return np.sort(train), np.sort(test)
+    motions = load("BasicMotions")
+    source = motions.X_train
+    rng = np.random.default_rng(seed)
+    case = np.arange(n_cases) % len(source)
+    channel = np.arange(n_channels) % source.shape[1]
+    shift = rng.integers(source.shape[2], size=(n_cases, 1))
+    timepoint = (shift + np.arange(n_timepoints)) % source.shape[2]
+    X = source[case[:, None, None], channel[:, None], timepoint[:, None]]
+    spread = source.std(axis=(0, 2))[channel, None]
+    X = X + 0.05 * spread * rng.normal(size=X.shape)
+    return X.astype(np.float32), motions.y_train[case]
 
 
 def folds(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import threading
 import time
 import traceback
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import chain, product, starmap
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from joblib import Parallel, delayed
 from benchmarks.store import RESULTS, Frames, Results, log
 
 Row = dict[str, Any]
-Add = Callable[[Row], None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class Experiment:
         ``tasks(options)`` yields a dict of keys for each row.
     evaluate : callable
         ``evaluate(key, options)`` returns the values of a row as a dict. With `fit`,
-        ``evaluate(keys, options)`` yields rows, or None before time is measured.
+        ``evaluate(keys, options)`` yields rows.
     fit : callable, optional
         Returns equal values for keys whose rows one call of `evaluate` computes.
     sets, seeds, processes, settings : optional
@@ -62,8 +60,7 @@ class Experiment:
         Limit of threads in `evaluate`: a number, 0 for a share of the cores, or None
         if `evaluate` limits them itself.
     isolated : bool, default=False
-        Whether each call of `evaluate` has a new process, so that it can measure
-        memory and can be stopped.
+        Whether each call of `evaluate` has a new process, to measure its memory.
     facts : callable, optional
         ``facts(options)`` returns what has to be the same for all rows of a file,
         beside the environment.
@@ -105,14 +102,14 @@ class Experiment:
                 calls.setdefault(call, []).append(key)
         return list(calls.values())
 
-    def rows(self, keys: list[Row], options: Options) -> Iterator[Row | None]:
+    def rows(self, keys: list[Row], options: Options) -> Iterator[Row]:
         limit = options.n_threads if self.threads == 0 else self.threads
         with nullcontext() if limit is None else limit_threads(limit):
             if self.fit is None:
                 yield keys[0] | self.evaluate(keys[0], options)
                 return
             for row in self.evaluate(keys, options):
-                if row is None or {name: row[name] for name in self.keys} in keys:
+                if {name: row[name] for name in self.keys} in keys:
                     yield row
 
     def markdown(self, frames: Frames) -> str:
@@ -153,9 +150,9 @@ def limit_threads(n_threads: int) -> Iterator[None]:
 
 
 def run(experiment: Experiment, options: Options) -> None:
-    """Compute missing rows and write each as soon as it is known.
+    """Compute missing rows and write each as soon as its call of `evaluate` ends.
 
-    A failing task stops the run, so that no mean leaves it out.
+    A failing task stops the run, so that means do not omit failures.
     """
     path = options.results / f"{experiment.name}.csv"
     facts = experiment.facts(options)
@@ -163,38 +160,50 @@ def run(experiment: Experiment, options: Options) -> None:
     tasks = experiment.missing(options, results)
     n_rows, n_done = sum(map(len, tasks)), 0
     log(f"{experiment.name}: {n_rows} rows to compute")
-    start, lock = time.monotonic(), threading.Lock()
-
-    def add(row: Row) -> None:
-        nonlocal n_done
-        with lock:
-            results.add(row)
-            n_done += 1
-            minutes = (time.monotonic() - start) / 60 * (n_rows / n_done - 1)
-            shown = ", ".join(
-                f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-                for key, value in row.items()
-            )
-            log(f"{n_done} of {n_rows}: {shown}; about {minutes:.0f} minutes left")
-
+    start = time.monotonic()
     compute = _in_processes if experiment.isolated else _in_pool
-    compute(experiment, options, tasks, add)
+    for row in chain.from_iterable(compute(experiment, options, tasks)):
+        if isinstance(row, str):
+            raise SystemExit(row)
+        results.add(row)
+        n_done += 1
+        minutes = (time.monotonic() - start) / 60 * (n_rows / n_done - 1)
+        shown = ", ".join(
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in row.items()
+        )
+        log(f"{n_done} of {n_rows}: {shown}; about {minutes:.0f} minutes left")
 
 
 def _in_pool(
-    experiment: Experiment, options: Options, tasks: list[list[Row]], add: Add
-) -> None:
+    experiment: Experiment, options: Options, tasks: list[list[Row]]
+) -> Iterable[Iterable[Row | str]]:
     """Compute tasks by joblib; processes keep the data that they loaded."""
     calls = [(experiment, keys, options) for keys in tasks]
     if options.processes == 1:
-        found = starmap(_attempt, calls)
-    else:
-        workers = Parallel(n_jobs=options.processes, return_as="generator_unordered")
-        found = workers(delayed(_attempt_all)(*call) for call in calls)
-    for row in chain.from_iterable(found):
-        if isinstance(row, str):
-            raise SystemExit(row)
-        add(row)
+        return starmap(_attempt, calls)
+    workers = Parallel(n_jobs=options.processes, return_as="generator_unordered")
+    return workers(delayed(_attempt_all)(*call) for call in calls)
+
+
+def _in_processes(
+    experiment: Experiment, options: Options, tasks: list[list[Row]]
+) -> Iterator[Iterable[Row | str]]:
+    """Compute each task in a new process, at most `options.processes` at a time."""
+    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):  # processes inherit these
+        os.environ[f"{library}_NUM_THREADS"] = str(options.n_threads)
+    with _new_processes(options.processes) as pool:
+        calls = {
+            pool.submit(_attempt_by_name, experiment.name, keys, options): keys
+            for keys in tasks
+        }
+        try:
+            for call in as_completed(calls):
+                yield call.result()
+        except BrokenProcessPool as error:  # it was killed, as for lack of memory
+            yield [_failure(experiment, calls[call], str(error))]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _attempt(
@@ -202,7 +211,7 @@ def _attempt(
 ) -> Iterator[Row | str]:
     """Yield rows, and the message of a failure."""
     try:
-        yield from filter(None, experiment.rows(keys, options))
+        yield from experiment.rows(keys, options)
     except Exception:
         yield _failure(experiment, keys, traceback.format_exc())
 
@@ -211,114 +220,28 @@ def _attempt_all(*call: Any) -> list[Row | str]:
     return list(_attempt(*call))
 
 
+def _attempt_by_name(name: str, keys: list[Row], options: Options) -> list[Row | str]:
+    from benchmarks.experiments import EXPERIMENTS
+
+    return _attempt_all(EXPERIMENTS[name], keys, options)
+
+
 def _failure(experiment: Experiment, keys: list[Row], cause: str) -> str:
     task = ", ".join(f"{column} {value}" for column, value in keys[0].items())
     return f"{experiment.name} failed ({task}):\n{cause}"
 
 
-def _in_processes(
-    experiment: Experiment, options: Options, tasks: list[list[Row]], add: Add
-) -> None:
-    """Compute each task in a new process, at most `options.processes` at a time."""
-    for library in ("OMP", "OPENBLAS", "MKL", "NUMBA"):  # processes inherit these
-        os.environ[f"{library}_NUM_THREADS"] = str(options.n_threads)
-    running: set[Any] = set()
-    stopped = threading.Event()
-
-    def work(keys: list[Row]) -> None:
-        if stopped.is_set():
-            return
-        for row in _attempt_in_process(experiment, keys, options, running):
-            if isinstance(row, str):
-                stopped.set()
-                raise SystemExit(row)
-            add(row)
-
-    with ThreadPoolExecutor(options.processes) as pool:
-        futures = [pool.submit(work, keys) for keys in tasks]
-        try:
-            for future in as_completed(futures):
-                future.result()
-        finally:
-            stopped.set()
-            while not all(future.done() for future in futures):
-                for process in list(running):
-                    process.kill()
-                time.sleep(0.1)
-
-
-def _attempt_in_process(
-    experiment: Experiment, keys: list[Row], options: Options, running: set[Any]
-) -> Iterator[Row | str]:
-    """Yield rows, also of keys that take too long, and the message of a failure."""
-    minutes, left = options.settings.get("most_minutes"), list(keys)
-    given = (_rows_by_name, experiment.name, keys, options)
-    try:
-        for row in in_new_process(*given, minutes=minutes, running=running):
-            if row is not None:
-                left.remove({name: row[name] for name in experiment.keys})
-                yield row
-    except TimeoutError:
-        status = f"over {minutes:g} minutes"
-        for key in left:
-            yield {**dict.fromkeys(experiment.values, ""), **key, "status": status}
-            status = f"not run since another took over {minutes:g} minutes"
-    except RuntimeError as error:
-        yield _failure(experiment, left, str(error))
-
-
-def _rows_by_name(name: str, keys: list[Row], options: Options) -> Iterator[Any]:
-    from benchmarks.experiments import EXPERIMENTS
-
-    yield from EXPERIMENTS[name].rows(keys, options)
-
-
-def in_new_process(
-    function: Callable[..., Iterator[Any]],
-    *args: Any,
-    minutes: float | None = None,
-    running: set[Any] | None = None,
-) -> Iterator[Any]:
-    """Yield the items of a generator function that runs in a new process.
-
-    Raises TimeoutError if an item takes longer than `minutes`, and RuntimeError if the
-    function or the process fails. `running` holds the process while it runs.
-    """
+def _new_processes(n_processes: int) -> ProcessPoolExecutor:
+    """Return a pool of processes that end after a task each."""
     spawn = multiprocessing.get_context("spawn")
-    here, there = spawn.Pipe(duplex=False)
-    process = spawn.Process(target=_send, args=(there, function, args))
-    process.start()
-    there.close()  # so that there is an end to read, if the process dies
-    running = set() if running is None else running
-    running.add(process)
-    try:
-        while True:
-            if minutes is not None and not here.poll(60 * minutes):
-                raise TimeoutError
-            try:
-                kind, item = here.recv()
-            except EOFError:
-                process.join()
-                raise RuntimeError(
-                    f"The process ended with exit code {process.exitcode}. Was there "
-                    "enough memory?"
-                ) from None
-            if kind == "failure":
-                raise RuntimeError(item)
-            if kind == "end":
-                return
-            yield item
-    finally:
-        process.kill()
-        process.join()
-        running.discard(process)
-        here.close()
+    return ProcessPoolExecutor(n_processes, spawn, max_tasks_per_child=1)
 
 
-def _send(there: Connection, function: Callable[..., Any], args: Any) -> None:
-    try:
-        for item in function(*args):
-            there.send(("item", item))
-        there.send(("end", None))
-    except Exception:
-        there.send(("failure", traceback.format_exc()))
+def in_new_process(function: Callable[..., Iterable[Any]], *args: Any) -> list[Any]:
+    """Return the items that a function yields in a new process."""
+    with _new_processes(1) as pool:
+        return pool.submit(_items, function, args).result()
+
+
+def _items(function: Callable[..., Iterable[Any]], args: Any) -> list[Any]:
+    return list(function(*args))

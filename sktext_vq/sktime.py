@@ -7,9 +7,10 @@ the methods to inspect a model.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import wraps
-from typing import Any, ClassVar, TypeVar, cast
+from inspect import signature
+from typing import Any, ClassVar, Concatenate, ParamSpec, Self, cast
 
 import numpy as np
 import pandas as pd
@@ -47,33 +48,68 @@ _TAGS = {
 }
 
 
-Fit = TypeVar("Fit", bound=Callable[..., Any])
+P = ParamSpec("P")
 
 
-def all_or_nothing(fit: Fit) -> Fit:
-    """Decorate `fit` such that the estimator changes only if fitting succeeds."""
+def _parameters_of(
+    init: Callable[Concatenate[Any, P], None], base: Any
+) -> Callable[Concatenate[Any, P], None]:
+    """Return an `__init__` that sets the parameters of an estimator of scikit-learn."""
 
-    @wraps(fit)
-    def fit_copy(self: Any, *args: Any, **kwargs: Any) -> Any:
+    @wraps(init)
+    def __init__(self: Any, *args: P.args, **kwargs: P.kwargs) -> None:
+        init(self, *args, **kwargs)
+        base.__init__(self)
+
+    __init__.__signature__ = signature(init)  # type: ignore[attr-defined]
+    return cast(Callable[Concatenate[Any, P], None], __init__)
+
+
+class _Adapter:
+    """Methods that both estimators have in common."""
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Return parameters of instances for the checks of sktime.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Ignored; there is only one set.
+
+        Returns
+        -------
+        list of dict
+            Two small settings, with and without text.
+        """
+        small = {"n_codes": 16, "max_features": 100, "random_state": 0}
+        return [{**small, "text_encoder": "hashing"}, {**small, "text": None}]
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit to training series.
+
+        Parameters
+        ----------
+        X : panel
+            Training series of a type listed in the Notes.
+        y : array-like of shape (n_cases,)
+            Class labels. Optional for the transformer.
+
+        Returns
+        -------
+        VQTextSktimeClassifier or VQTextSktimeTransformer
+            The estimator itself. It is unchanged if fitting fails.
+        """
+        if y is None and isinstance(self, BaseClassifier):
+            raise TypeError("fit of a classifier requires y, the class labels.")
         fitted = copy.copy(self)
-        fit(fitted, *args, **kwargs)
+        super(_Adapter, fitted).fit(X, y)  # type: ignore[misc]  # of sktime
         self.__dict__ = fitted.__dict__
         return self
 
-    return cast(Fit, fit_copy)
-
-
-def _small_parameters(**closed_form: Any) -> list[dict[str, Any]]:
-    """Return two small settings, in closed form and trained with text."""
-    small = {"n_codes": 16, "max_features": 100, "random_state": 0}
-    return [
-        {**small, "max_epochs": 0, **closed_form},
-        {**small, "max_epochs": 1, "text_encoder": "hashing"},
-    ]
-
 
 @fill_docs
-class VQTextSktimeClassifier(BaseClassifier):
+class VQTextSktimeClassifier(_Adapter, BaseClassifier):
     """Classifier by histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
@@ -136,78 +172,7 @@ class VQTextSktimeClassifier(BaseClassifier):
         "capability:multithreading": True,
     }
 
-    def __init__(
-        self,
-        n_codes: int = 64,
-        *,
-        text: Any = "auto",
-        text_encoder: Any = "minilm",
-        prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
-        class_weight: Any = None,
-        max_epochs: int = 0,
-        loss_weights: Mapping[str, float] | None = None,
-        max_features: int = 10_000,
-        channel_names: Sequence[str] | None = None,
-        gravity: Any = "append",
-        augment: Mapping[str, Any] | None = None,
-        sampling_rate: float | None = None,
-        random_state: Any = None,
-        device: str = "auto",
-        n_jobs: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_codes = n_codes
-        self.text = text
-        self.text_encoder = text_encoder
-        self.prompt_forms = prompt_forms
-        self.class_weight = class_weight
-        self.max_epochs = max_epochs
-        self.loss_weights = loss_weights
-        self.max_features = max_features
-        self.channel_names = channel_names
-        self.gravity = gravity
-        self.augment = augment
-        self.sampling_rate = sampling_rate
-        self.random_state = random_state
-        self.device = device
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        super().__init__()
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters of instances for the checks of sktime.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored; there is only one set.
-
-        Returns
-        -------
-        list of dict
-            Two small settings, in closed form and trained with text.
-        """
-        return _small_parameters(class_weight="balanced")
-
-    @all_or_nothing
-    def fit(self, X: Any, y: Any) -> VQTextSktimeClassifier:
-        """Fit to training series.
-
-        Parameters
-        ----------
-        X : panel
-            Training series of a type listed in the Notes.
-        y : array-like of shape (n_cases,)
-            Class labels.
-
-        Returns
-        -------
-        VQTextSktimeClassifier
-            The estimator itself. It is unchanged if fitting fails.
-        """
-        super().fit(X, y)
-        return self
+    __init__ = _parameters_of(VQTextClassifier.__init__, BaseClassifier)
 
     def _fit(self, X: Any, y: NDArray[Any]) -> VQTextSktimeClassifier:
         self.classifier_ = VQTextClassifier(**self.get_params(deep=False)).fit(X, y)
@@ -221,7 +186,7 @@ class VQTextSktimeClassifier(BaseClassifier):
 
 
 @fill_docs
-class VQTextSktimeTransformer(BaseTransformer):
+class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     """Transformer to histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
@@ -280,76 +245,7 @@ class VQTextSktimeTransformer(BaseTransformer):
         "capability:missing_values:removes": True,
     }
 
-    def __init__(
-        self,
-        n_codes: int = 64,
-        *,
-        text: Any = "auto",
-        text_encoder: Any = "minilm",
-        prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
-        max_epochs: int = 0,
-        loss_weights: Mapping[str, float] | None = None,
-        max_features: int = 10_000,
-        channel_names: Sequence[str] | None = None,
-        gravity: Any = "append",
-        augment: Mapping[str, Any] | None = None,
-        sampling_rate: float | None = None,
-        random_state: Any = None,
-        device: str = "auto",
-        n_jobs: int | None = None,
-        verbose: int = 0,
-    ) -> None:
-        self.n_codes = n_codes
-        self.text = text
-        self.text_encoder = text_encoder
-        self.prompt_forms = prompt_forms
-        self.max_epochs = max_epochs
-        self.loss_weights = loss_weights
-        self.max_features = max_features
-        self.channel_names = channel_names
-        self.gravity = gravity
-        self.augment = augment
-        self.sampling_rate = sampling_rate
-        self.random_state = random_state
-        self.device = device
-        self.n_jobs = n_jobs
-        self.verbose = verbose
-        super().__init__()
-
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters of instances for the checks of sktime.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored; there is only one set.
-
-        Returns
-        -------
-        list of dict
-            Two small settings, in closed form and trained with text.
-        """
-        return _small_parameters()
-
-    @all_or_nothing
-    def fit(self, X: Any, y: Any = None) -> VQTextSktimeTransformer:
-        """Fit to training series.
-
-        Parameters
-        ----------
-        X : panel
-            Training series of a type listed in the Notes.
-        y : array-like of shape (n_cases,), optional
-            Class labels.
-
-        Returns
-        -------
-        VQTextSktimeTransformer
-            The estimator itself. It is unchanged if fitting fails.
-        """
-        super().fit(X, y)
-        return self
+    __init__ = _parameters_of(VQTextTransformer.__init__, BaseTransformer)
 
     def _fit(self, X: Any, y: NDArray[Any] | None = None) -> VQTextSktimeTransformer:
         self.transformer_ = VQTextTransformer(**self.get_params(deep=False)).fit(X, y)

@@ -100,6 +100,22 @@ def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
     return classifier.fit(data.X_train, data.y_train)
 
 
+@pytest.fixture(scope="session")
+def small_on_motions(basic_motions: Dataset) -> VQTextClassifier:
+    """Return a small classifier, trained with text for two epochs. Not to change."""
+    data = basic_motions
+    classifier = VQTextClassifier(
+        16,
+        max_epochs=2,
+        max_features=200,
+        text_encoder="hashing",
+        channel_names=data.channel_names,
+        sampling_rate=data.sampling_rate,
+        random_state=0,
+    )
+    return classifier.fit(data.X_train[::2], data.y_train[::2])
+
+
 @pytest.fixture
 def har_like() -> tuple[np.ndarray, np.ndarray]:
     """Return 24 series of 3 channels and 40 timepoints, and what is done in each."""

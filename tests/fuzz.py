@@ -103,21 +103,17 @@ SIZES = (1.0, 1.0, 1.0, 1e-300, 1e-30, 1e-8, 1e8, 1e30, 1e300)
 
 
 def make_series(rng, kind, shape):
-    if kind == "noise":
-        return rng.normal(size=shape)
-    if kind == "walk":
-        return rng.normal(size=shape).cumsum(axis=-1)
-    if kind == "wave":
-        return np.sin(np.arange(shape[-1]) * rng.uniform(0.01, 3, (*shape[:-1], 1)))
-    if kind == "constant":
-        return np.broadcast_to(rng.normal(size=(*shape[:-1], 1)), shape).copy()
-    if kind == "zero":
-        return np.zeros(shape)
-    if kind == "spike":
-        return (rng.random(shape) > 0.97) * 1.0
-    if kind == "two values":
-        return rng.integers(0, 2, shape) * 1.0
-    return rng.integers(-100, 100, shape) * 1.0
+    made = {
+        "noise": lambda: rng.normal(size=shape),
+        "walk": lambda: rng.normal(size=shape).cumsum(axis=-1),
+        "wave": lambda: np.sin(np.arange(shape[-1]) * rng.random((*shape[:-1], 1))),
+        "constant": lambda: rng.normal(size=(*shape[:-1], 1)) * np.ones(shape),
+        "zero": lambda: np.zeros(shape),
+        "spike": lambda: (rng.random(shape) > 0.97) * 1.0,
+        "two values": lambda: rng.integers(0, 2, shape) * 1.0,
+        "steps": lambda: rng.integers(-100, 100, shape) * 1.0,
+    }
+    return made[kind]()
 
 
 def make_gaps(rng, gaps, X):
@@ -136,15 +132,13 @@ def make_gaps(rng, gaps, X):
 
 
 def lay_out(X, layout):
-    if layout == "F":
-        return np.asfortranarray(X)
-    if layout == "strided":
-        return np.repeat(X, 2, axis=-1)[..., ::2]
-    if layout == "reversed":
-        return X[..., ::-1]
     if layout == "read-only":
         X.flags.writeable = False
-    return X
+    return {
+        "F": np.asfortranarray(X),
+        "strided": np.repeat(X, 2, axis=-1)[..., ::2],
+        "reversed": X[..., ::-1],
+    }.get(layout, X)
 
 
 @st.composite
@@ -177,30 +171,22 @@ def panels(draw, n_channels=None, most_cases=10):
 @st.composite
 def forms(draw, X, rng):
     """A form in which users could have series."""
-    form = draw(st.sampled_from(FORMS))
-    if form == "3d":
-        layout = draw(st.sampled_from(LAYOUTS))
-        if layout == "memory map" and not X.dtype.hasobject:
-            mapped = np.memmap(io_file(), X.dtype, "w+", shape=X.shape)
-            mapped[:] = X
-            return mapped
-        return lay_out(X, layout)
-    if form == "2d":
-        return lay_out(X[:, 0], draw(st.sampled_from(LAYOUTS)))
-    if form == "frame":
-        return pd.DataFrame(X[:, 0])
-    if form == "flat list":
-        return [x[0] for x in X]
-    if form == "unequal":
-        ends = rng.integers(draw(st.integers(0, 1)), X.shape[2] + 1, len(X))
-        return [x[:, :end] for x, end in zip(X, ends, strict=True)]
-    if form == "nested":
-        return X.tolist()
-    return tuple(X) if form == "tuple" else list(X)
-
-
-def io_file():
-    return tempfile.TemporaryFile()
+    form, layout = draw(st.sampled_from(FORMS)), draw(st.sampled_from(LAYOUTS))
+    if form == "3d" and layout == "memory map" and not X.dtype.hasobject:
+        mapped = np.memmap(tempfile.TemporaryFile(), X.dtype, "w+", shape=X.shape)
+        mapped[:] = X
+        return mapped
+    ends = rng.integers(draw(st.integers(0, 1)), X.shape[2] + 1, len(X))
+    return {
+        "3d": lambda: lay_out(X, layout),
+        "2d": lambda: lay_out(X[:, 0], layout),
+        "frame": lambda: pd.DataFrame(X[:, 0]),
+        "flat list": lambda: [x[0] for x in X],
+        "unequal": lambda: [x[:, :end] for x, end in zip(X, ends, strict=True)],
+        "nested": X.tolist,
+        "tuple": lambda: tuple(X),
+        "list": lambda: list(X),
+    }[form]()
 
 
 ODD = st.sampled_from(
@@ -264,17 +250,8 @@ ANY_TEXT = st.one_of(
     st.text(st.characters(exclude_categories=()), max_size=30),
     st.sampled_from(
         [
-            *(
-                "",
-                " ",
-                "\0",
-                "\ud800",
-                "\ufeff",
-                "\u202e",
-                "a" * 20_000,
-                "word " * 3000,
-            ),
-            *(". . .", "...", "!?", "1", "-1e5", "walking", "\n\t", "A.B.C. d! e?"),
+            *("", " ", "\0", "\ud800", "\ufeff", "\u202e", ". . .", "...", "!?", "1"),
+            *("a" * 20_000, "word " * 3000, "-1e5", "walking", "\n\t", "A.B.C. d! e?"),
         ]
     ),
 )

@@ -1,4 +1,3 @@
-import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sktext_vq import VQTextTransformer
-from sktext_vq._interpret.segments import token_arrays
 from sktext_vq.nn import AttributeDecoder
 from sktext_vq.nn.auxiliary.segments import (
     MIN_LENGTH,
@@ -20,9 +18,8 @@ from sktext_vq.nn.auxiliary.segments import (
 )
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
-from sktext_vq.nn.segmentation import cut_segments, decode
+from sktext_vq.nn.segmentation import decode
 from sktext_vq.nn.windows import cut_windows
-from sktext_vq.panel import as_panel
 
 
 def seeded(seed=0):
@@ -63,13 +60,6 @@ def test_samples_at_whole_borders_are_the_means_of_windows(dilation):
     torch.testing.assert_close(centred, expected.permute(1, 2, 0), rtol=1e-4, atol=1e-4)
 
 
-def test_samples_between_timepoints_are_shares_of_them():
-    series = torch.tensor([[0.0, 1.0, 4.0, 2.0]])
-    points = sample_windows(series, torch.tensor([[0.5]]), torch.tensor([[2.0]]))
-    # Stretches of a quarter: two in the first timepoint, four in the next.
-    assert points.flatten().tolist() == [0, 0, 1, 1, 1, 1, 4, 4]
-
-
 def test_samples_have_exact_gradients():
     series = torch.randn(2, 20, generator=seeded(), dtype=torch.float64)
     series.requires_grad_()
@@ -86,17 +76,6 @@ def test_drawings_have_exact_gradients():
     mask = torch.ones(1, 3, dtype=torch.bool)
     inputs = points.requires_grad_(), start.requires_grad_(), length.requires_grad_()
     assert torch.autograd.gradcheck(lambda p, t, n: render(p, t, n, mask, 17), inputs)
-
-
-def test_what_is_drawn_is_sampled_again():
-    """A line comes back, but for the half stretches at both ends."""
-    series = torch.arange(48.0).unsqueeze(0)
-    start, length = torch.tensor([[0.0, 16.0]]), torch.tensor([[16.0, 32.0]])
-    mask = torch.ones(1, 2, dtype=torch.bool)
-    points = sample_windows(series, start, length)
-    drawn = render(points, start, length, mask, 48)
-    assert torch.equal(drawn[0, 1:15], series[0, 1:15])
-    assert torch.equal(drawn[0, 18:46], series[0, 18:46])
 
 
 def points_of(codes, code, offset, scale, length):
@@ -157,17 +136,6 @@ def test_untrained_decoder_is_the_closed_form():
     unit = (tokens.scale + SCALE_FLOOR).unsqueeze(2)
     assert torch.equal(tokens.shape, centred / unit)
     assert tokens.mask is mask
-
-
-def test_weights_come_from_the_given_generator_alone():
-    state = torch.get_rng_state()
-    first, second = (AttributeDecoder(generator=seeded(4)) for _ in range(2))
-    other = AttributeDecoder(generator=seeded(5))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(first.hidden.weight, second.hidden.weight)
-    assert not torch.equal(first.hidden.weight, other.hidden.weight)
-    again = pickle.loads(pickle.dumps(first))
-    assert torch.equal(again.hidden.weight, first.hidden.weight)
 
 
 @settings(max_examples=100, deadline=None)
@@ -303,46 +271,3 @@ def test_tokens_at_moved_borders_are_whole_and_inside(har_like, equal):
     for end, rows in zip(ends, rebuilt, strict=True):
         assert np.isfinite(rows[:, :end]).all()
         assert np.isnan(rows[:, end:]).all()
-
-
-def test_reconstruction_draws_moved_tokens_as_training_does(har_like):
-    X, _ = har_like
-    model = VQTextTransformer(max_epochs=0, random_state=0).fit(X)
-    decoder = wild(AttributeDecoder(generator=seeded()), 1.0)
-    model.network_ = SimpleNamespace(refiner=decoder)
-    found = token_arrays(
-        as_panel(X[:1]),
-        model.features_.scaler,
-        model.features_.tokenizer,
-        decoder,
-    )
-    rebuilt = (model.reconstruct(X[:1])[0] - model.features_.scaler.mean[:, None]) / (
-        model.features_.scaler.scale[:, None]
-    )
-    codes = model.features_.tokenizer.codebook.codes.detach()
-    for channel, expected in enumerate(rebuilt):
-        part = {
-            k: torch.from_numpy(v[found["channel"] == channel])
-            for k, v in found.items()
-        }
-        tokens = zip(
-            *(part[k] for k in ("code", "offset", "scale", "length")), strict=True
-        )
-        points = torch.stack([points_of(codes, *token) for token in tokens])
-        start, length = part["start"].float(), part["length"].float()
-        mask = torch.ones(1, len(start), dtype=torch.bool)
-        drawn = render(points[None], start[None], length[None], mask, X.shape[2])
-        np.testing.assert_allclose(drawn[0].numpy(), expected, atol=1e-4)
-
-
-def test_cut_segments_go_into_the_decoder_as_they_are():
-    series = walks(6, 40)
-    ends = torch.tensor([40, 40, 33, 17, 5, 1])
-    segments = cut_segments(series, fitted_codebook(series).codes.detach(), ends)
-    mask = segments.start >= 0
-    decoder = AttributeDecoder(generator=seeded())
-    tokens = decoder(series, segments.start, segments.length, mask, ends)
-    assert torch.equal(tokens.start[mask].long(), segments.start[mask])
-    torch.testing.assert_close(
-        tokens.offset[mask], segments.offset[mask], rtol=1e-5, atol=1e-5
-    )

@@ -15,7 +15,7 @@ from sktext_vq import VQTextClassifier, VQTextTransformer, export_onnx
 NAMES = ["acc_x", "acc_y", "acc_z", "light"]
 SMALL = {"n_codes": 32, "max_epochs": 0, "random_state": 0}
 TRAINED = {
-    "max_epochs": 2,
+    "max_epochs": 1,
     "text": None,
     "loss_weights": {"frequency": 1.0, "codebook": 0.1},
 }

@@ -10,7 +10,6 @@ import warnings
 
 import numpy as np
 import pandas as pd
-import pytest
 from fuzz import (
     ANY_TEXT,
     ANY_TEXTS,
@@ -22,7 +21,6 @@ from fuzz import (
     check_features,
     check_predictions,
     check_probabilities,
-    check_refusal,
     damaged,
     frozen,
     fuzzed,
@@ -51,31 +49,6 @@ from sktext_vq._io.read import read_panel
 from sktext_vq.panel import as_panel
 from sktext_vq.recordings import cut_windows, segment
 from sktext_vq.text import are_words
-
-
-def test_only_errors_that_are_raised_on_purpose_count_as_such():
-    """And neither those of calls, nor those of other packages."""
-    source = """
-def on_purpose():
-    if True: raise ValueError("X has no cases at all")
-def by_a_call():
-    raise_later = float("this is not a number")
-"""
-    for module, name, counts in (
-        ("sktext_vq.panel", "on_purpose", True),
-        ("sktext_vq.panel", "by_a_call", False),
-        ("numpy.lib", "on_purpose", False),
-    ):
-        names = {"__name__": module}
-        exec(source, names)
-        with pytest.raises(ValueError) as caught:
-            names[name]()
-        if counts:
-            check_refusal(caught.value)
-        else:
-            with pytest.raises(AssertionError, match="ValueError"):
-                check_refusal(caught.value)
-
 
 # Estimators
 
@@ -212,16 +185,9 @@ def test_long_recordings(X, length, step):
 @given(
     name=st.sampled_from(
         [
-            *(
-                "candidate_labels",
-                "self_transition",
-                "min_probability",
-                "classifier",
-                "label",
-                "against",
-            ),
-            *("search", "caption", "digits", "available", "load", "folder", "read_ts"),
-            "are_words",
+            *("candidate_labels", "self_transition", "min_probability", "classifier"),
+            *("label", "against", "search", "caption", "digits", "available", "load"),
+            *("folder", "read_ts", "are_words"),
         ]
     ),
     value=st.one_of(PARAMETERS, ODD, NAMES, ANY_TEXTS, panels(3)),
@@ -295,8 +261,7 @@ def test_series_come_back_from_digits(X, new, **parameters):
 def test_strings_of_any_kind_are_read_or_refused(strings, strict, style):
     verbalizer = SeriesVerbalizer(style=style, n_timepoints=4).fit([[1.0, 2.0, 3.0]])
     found = tried(verbalizer.inverse_transform, strings, strict=strict)
-    if found is not None:
-        assert found.shape == (len(strings), 1, 4)
+    assert found is None or found.shape == (len(strings), 1, 4)
 
 
 @fuzzed(12)
@@ -314,7 +279,6 @@ def test_captions_are_sentences(X, new, names, rate):
         captions = tried(captioner.transform, series)
         if captions is not None:
             assert all(isinstance(each, str) and each for each in captions)
-            same(captions, captioner.transform(series))
 
 
 # Texts
@@ -484,26 +448,6 @@ def test_tables_are_read_or_refused(data, table):
         if panel is not None and found.channel_names is not None:
             assert len(found.channel_names) == panel.n_channels
     assert unchanged(table, before)
-
-
-@fuzzed(12)
-@given(data=st.data(), kind=st.sampled_from([".npz", ".ts"]))
-def test_sets_are_loaded_or_refused(tmp_path_factory, data, kind):
-    folder = tmp_path_factory.getbasetemp() / "sets"
-    folder.mkdir(exist_ok=True)
-    for path in folder.iterdir():
-        path.unlink()
-    if kind == ".npz":
-        changed = data.draw(damaged(SOUND[kind]))
-        if changed == SOUND[kind]:
-            return
-        (folder / "own.npz").write_bytes(changed.replace(b"X.npy", b"X_train.npy"))
-    else:
-        (folder / "own_TRAIN.ts").write_bytes(data.draw(damaged(SOUND[kind])))
-        (folder / "own_TEST.ts").write_bytes(SOUND[kind])
-    found = tried(sets.load, "own", folder)
-    if found is not None:
-        assert len(found.X_train) == len(found.y_train)
 
 
 @fuzzed(10)

@@ -1,27 +1,21 @@
-"""Pages, figures, sktime and commands: whatever they get, they show or refuse it."""
+"""Pages and figures: whatever they get, they show or refuse it."""
 
 import io
-from contextlib import redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from importlib.resources import files
 
 import numpy as np
-import pandas as pd
 import pytest
 from fuzz import (
     ANY_TEXT,
     ANY_TEXTS,
-    NAMES,
     ODD,
     PARAMETERS,
     TINY,
-    check_probabilities,
     frozen,
     fuzzed,
-    in_folder,
     labels,
     panels,
-    same,
     trained,
     tried,
     unchanged,
@@ -29,17 +23,12 @@ from fuzz import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sktext_vq import VQTextClassifier, VQTextTransformer, inspection, save
-from sktext_vq.__main__ import main
+from sktext_vq import VQTextClassifier, VQTextTransformer, inspection
 from sktext_vq.inspection import write_report
-from sktext_vq.panel import as_panel
 
 pytest.importorskip("matplotlib")
-pytest.importorskip("sktime")
 
 import matplotlib.pyplot as plt
-
-from sktext_vq.sktime import VQTextSktimeClassifier, VQTextSktimeTransformer
 
 MARKUP = (
     "<script>alert(1)</script>",
@@ -206,126 +195,3 @@ def test_figures_of_anything(data, model):
     }[name]
     options = needed | draw_some(data, choices | {"ax": st.one_of(ODD, PARAMETERS)})
     drawn(getattr(inspection, name).from_estimator, estimator, **options)
-
-
-# sktime
-
-
-def as_sktime(X, mtype):
-    """Turn an array of three axes, or a list of unequal ones, into a type of sktime."""
-    if mtype == "numpy3D" or isinstance(X, str):
-        return X
-    frames = [pd.DataFrame(np.asarray(x).T) for x in X]
-    if mtype == "df-list":
-        return frames
-    if mtype == "pd-multiindex":
-        return pd.concat(frames, keys=range(len(frames)), names=["case", "time"])
-    columns = range(frames[0].shape[1])
-    return pd.DataFrame({f"c{i}": [frame[i] for frame in frames] for i in columns})
-
-
-@fuzzed(8)
-@given(
-    data=st.data(),
-    kind=st.sampled_from([VQTextSktimeClassifier, VQTextSktimeTransformer]),
-    mtype=st.sampled_from(["numpy3D", "df-list", "pd-multiindex", "nested_univ"]),
-    given_as_is=st.sampled_from([False, False, False, True]),
-)
-def test_sktime_gets_a_result_or_a_refusal(data, kind, mtype, given_as_is):
-    def draw(n_channels, name):
-        X = data.draw(panels(n_channels, most_cases=6), name)
-        if given_as_is:
-            return X, X
-        try:
-            as_panel(X)
-            array = np.asarray(X)
-        except (ValueError, TypeError):
-            return X, X
-        if array.ndim == 2:
-            array = array[:, None]
-        series = array if array.ndim == 3 else X
-        return as_sktime(series, mtype), series
-
-    X, series = draw(None, "X")
-    # What is no label, sktime gets to first, and has no words for.
-    numbers = np.arange(len(X))
-    kinds = [numbers % 2, numbers % 3 > 0, (numbers % 2).astype(str), 0 * numbers]
-    y = data.draw(st.sampled_from(kinds), "y")
-    before = frozen(X)
-    model = kind(max_epochs=0, text=None, **TINY)
-    if tried(model.fit, X, y) is None:
-        return
-    for each, plain in ((X, series), draw(None, "new")):
-        if kind is VQTextSktimeClassifier:
-            found = tried(model.predict_proba, each)
-            if found is not None and hasattr(model, "classifier_"):
-                check_probabilities(found, (len(each), len(model.classes_)))
-                same(found, tried(model.classifier_.predict_proba, plain))
-        else:
-            found = tried(model.transform, each)
-            if found is not None and not given_as_is:
-                same(found.to_numpy(), tried(model.transformer_.transform, plain))
-    assert unchanged(X, before)
-
-
-# Commands
-
-
-VALUES = st.one_of(
-    NAMES,
-    st.sampled_from(
-        [
-            *(*MARKUP, "walking", "u", "label", "case", "own.csv", "texts.json"),
-            *("3", "-1", "1e9", "nan", "made.csv", "walking,jumping", "folder"),
-        ]
-    ),
-)
-OPTIONS = {
-    "predict": "--against --top --output --explain --json",
-    "report": "--training --output",
-    "zero-shot": "--labels --texts --output --json",
-    "fit": "--texts --channel-names --sampling-rate --codes --text-encoder --seed",
-}
-
-
-@fuzzed(8)
-@given(command=st.sampled_from(list(OPTIONS)), column=st.booleans(), data=st.data())
-def test_commands_with_any_options(tmp_path_factory, command, column, data):
-    names = OPTIONS[command].split()
-    if column:
-        columns = ("label", "case", "time", "subject")
-        names += ["--ignore", *(f"--{each}-column" for each in columns)]
-    words = [
-        name if name in ("--explain", "--json") else f"{name}={data.draw(VALUES, name)}"
-        for name in data.draw(st.lists(st.sampled_from(names), max_size=3), "options")
-    ]
-    if command == "report":
-        words.insert(0, "--output=report.html")
-    if command == "zero-shot":
-        words.insert(0, "--labels=walking,jumping")
-    if command == "fit":
-        words = ["--epochs=0", "--codes=16", "--text-encoder=hashing", *words]
-    out, err = io.StringIO(), io.StringIO()
-    with in_folder(tmp_path_factory.getbasetemp()) as folder:
-        model, X = trained()
-        save(model, folder / "own.safetensors")
-        case, time = np.mgrid[:3, :40].reshape(2, -1)
-        table = {
-            "case": case,
-            "time": time,
-            "label": np.array(["walking", "b"])[case % 2],
-        }
-        table |= {name: X[:, i].ravel() for i, name in enumerate("uvw")}
-        pd.DataFrame(table).to_csv("own.csv", index=False)
-        (folder / "texts.json").write_text('{"jumping": "up and down"}')
-        arguments = [command, "own.csv", "--model=own.safetensors", *words]
-        with redirect_stdout(out), redirect_stderr(err):
-            try:
-                code = tried(main, arguments)
-            except SystemExit as error:
-                code = error.code
-    assert code in (0, 1, 2)
-    if code == 1:
-        assert err.getvalue().splitlines()[-1].startswith(f"sktext_vq {command}: ")
-    if code == 2:
-        assert "usage: " in err.getvalue()

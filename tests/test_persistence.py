@@ -71,32 +71,25 @@ def same(left, right, X):
     assert repr(left.get_params()) == repr(right.get_params())
 
 
+ALL_LOSSES = {
+    **{"fused": 1.0, "digits": 1.0, "series": 1.0},
+    **{"codebook": 0.1, "frequency": 0.1},
+}
+TEXTS = {"walking": ["to walk", "a slow gait"], "running": "to run"}
+
+
 @pytest.mark.filterwarnings("ignore:The text of")  # so few and so short
 @pytest.mark.parametrize(
     "parameters",
     [
-        {},
+        {"class_weight": "balanced"},
         {"channel_names": CHANNELS, "augment": {"gain": 0.3}, "sampling_rate": 20.0},
-        {"gravity": {"acc": (0, 1, 2)}},
+        {"gravity": {"acc": (0, 1, 2)}, "text": TEXTS},
         {"channel_names": CHANNELS, "gravity": "replace"},
-        {"max_epochs": 2},
-        {"max_epochs": 2, "class_weight": "balanced"},
-        {
-            "max_epochs": 2,
-            "loss_weights": {
-                "fused": 1.0,
-                "digits": 1.0,
-                "codebook": 0.1,
-                "frequency": 0.1,
-                "series": 1.0,
-            },
-        },
-        {"text": {"walking": ["to walk", "a slow gait"], "running": "to run"}},
+        {"max_epochs": 1},
+        {"max_epochs": 1, "loss_weights": ALL_LOSSES},
     ],
-    ids=[
-        *("closed", "named", "gravity", "replaced", "trained", "weighted"),
-        *("all parts", "texts"),
-    ],
+    ids=["closed", "named", "gravity", "replaced", "trained", "all parts"],
 )
 def test_loaded_classifier_predicts_bit_for_bit_the_same(parameters, tmp_path):
     X = panel()
@@ -113,13 +106,6 @@ def test_loaded_classifier_predicts_bit_for_bit_the_same(parameters, tmp_path):
         np.testing.assert_array_equal(
             model.similarity(new, names), loaded.similarity(new, names)
         )
-
-
-def test_loaded_model_can_be_saved_and_fitted_again(saved, tmp_path):
-    loaded = load(saved)
-    again = load(save(loaded, tmp_path / "again.safetensors"))
-    same(loaded, again, panel(seed=1))
-    same(again.fit(panel(), labels()), load(saved), panel(seed=1))
 
 
 def test_loaded_transformer_transforms_the_same(tmp_path):
@@ -223,25 +209,57 @@ def test_what_a_gpu_trained_predicts_the_same_on_the_cpu(tmp_path):
     )
 
 
-def test_predicting_needs_neither_transformers_nor_sktime(tmp_path):
-    model = small(max_epochs=1).fit(panel(), labels())
-    path = save(model, tmp_path / "model.safetensors")
-    X = panel(seed=1)
+@pytest.mark.filterwarnings("ignore")
+def test_another_process_reads_and_writes_the_same(saved, trained, tmp_path):
+    """Without transformers and sktime, and damaged files without much memory."""
+    paths, X = (saved, trained), panel(seed=1)
+    damaged = list(of_declared_sizes(trained, tmp_path))
     np.save(tmp_path / "X.npy", X)
-    code = f"""
-import sys
-for name in ("transformers", "sktime", "tokenizers"):
-    sys.modules[name] = None
-import numpy as np
-import sktext_vq
-X = np.load({str(tmp_path / "X.npy")!r})
-found = sktext_vq.load({str(path)!r}).predict_proba(X)
-np.save({str(tmp_path / "found.npy")!r}, found)
+    code = """
+import sys, numpy as np, sktext_vq
+folder, first, second, *damaged = sys.argv[1:]
+for i, path in enumerate((first, second)):
+    model = sktext_vq.load(path)
+    sktext_vq.save(model, f"{folder}/{i}")
+    np.save(f"{folder}/{i}.npy", model.predict_proba(np.load(f"{folder}/X.npy")))
+assert not {"transformers", "tokenizers", "sktime"} & sys.modules.keys()
+if sys.platform != "linux":
+    sys.exit()
+import resource
+with open("/proc/self/statm") as file:
+    size = int(file.read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**26, resource.RLIM_INFINITY))
+for path in damaged:
+    try:
+        sktext_vq.load(path)
+    except ValueError as error:
+        assert "is damaged" in str(error)
+    else:
+        sys.exit(f"{path} was read")
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
-    np.testing.assert_allclose(
-        np.load(tmp_path / "found.npy"), model.predict_proba(X), atol=1e-6
-    )
+    command = [sys.executable, "-c", code, tmp_path, *paths, *damaged]
+    subprocess.run(command, check=True)
+    for i, path in enumerate(paths):
+        assert (tmp_path / f"{i}").read_bytes() == path.read_bytes()
+        found = np.load(tmp_path / f"{i}.npy")
+        np.testing.assert_allclose(found, load(path).predict_proba(X), atol=1e-6)
+
+
+def of_declared_sizes(path, folder):
+    """Yield files that declare huge arrays."""
+    sizes = [
+        (("parameters", "verbose"), {"items": [["a"], "<U300000000", [1]]}),
+        (("features", "n_timepoints"), 2 * 10**8),
+        (("features", "n_timepoints"), 10**300),
+        (("features", "n_codes"), 2**20 - 1),
+        (("features", "channels"), ["x"] * 10**5),
+        (("network", "digits", "parameters", "n_digits"), 6),
+        (("network", "digits", "parameters", "n_timepoints"), 10**9),
+    ]
+    for number, (entry, value) in enumerate(sizes):
+        document, arrays = taken_apart(path)
+        put(document, value, *entry)
+        yield sealed_again(folder / f"damaged {number}", document, arrays)
 
 
 def test_the_file_of_format_version_1_still_predicts_what_it_did():
@@ -315,6 +333,15 @@ def sized(header):
     return len(header).to_bytes(8, "little") + header
 
 
+def with_header(data, changes):
+    """Change the header of a file."""
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end]) | changes
+    return sized(json.dumps(header).encode()) + data[end:]
+
+
+INFINITE = float("inf")
+MARK = {"format": _FORMAT.mark}
 FOREIGN = (
     "is not a model of sktext_vq: it does not start with a safetensors header, or the "
     "header is damaged."
@@ -327,6 +354,8 @@ CUT = "is damaged: it is truncated. Save the model again."
     [
         (lambda data: b"", FOREIGN),
         (lambda data: data[:8], FOREIGN),
+        (lambda data: b"PK\x03\x04 zip", FOREIGN),
+        (lambda data: pickle.dumps({}), FOREIGN),
         (lambda data: sized(b"{"), FOREIGN),
         (lambda data: sized(b"[]"), FOREIGN),
         (lambda data: sized(b"{}"), FOREIGN),
@@ -338,8 +367,18 @@ CUT = "is damaged: it is truncated. Save the model again."
         (lambda data: data[: 8 + int.from_bytes(data[:8], "little")], CUT),
         (lambda data: data[:-1], CUT),
         (
-            lambda data: sized(b'{"__metadata__": {"format": "pt"}}'),
+            lambda data: safetensors.numpy.save({"x": np.zeros(3)}, {"format": "pt"}),
             "is a safetensors file, but not a model of sktext_vq.",
+        ),
+        (lambda data: safetensors.numpy.save({"x": np.zeros(3)}), FOREIGN),
+        (
+            lambda data: with_header(data, {"x": {"data_offsets": [0, INFINITE]}}),
+            FOREIGN,
+        ),
+        (
+            lambda data: with_header(data, {"__metadata__": MARK | {"more": 1}}),
+            "is damaged: its metadata contains values that are not strings. Save the "
+            "model again.",
         ),
         (
             lambda data: data.replace(b"written_by", b"written_bi"),
@@ -369,84 +408,71 @@ def rewritten(saved, path, change):
     return path
 
 
-def test_a_file_of_a_newer_version_says_so(saved, tmp_path):
-    def change(document, metadata):
-        metadata["format_version"] = str(FORMAT_VERSION + 1)
-
-    path = rewritten(saved, tmp_path / "newer.safetensors", change)
-    with pytest.raises(
-        ValueError,
-        match=r"newer\.safetensors was written by a newer version of sktext_vq: its "
-        r"format version is .* reads format versions up to .*\. Upgrade sktext_vq\.$",
-    ):
-        load(path)
+def newer(document, metadata):
+    metadata["format_version"] = str(FORMAT_VERSION + 1)
 
 
-@pytest.mark.parametrize("version", ["0", "x", "-2", "", None])
-def test_a_file_of_no_version_is_damaged(version, saved, tmp_path):
-    def change(document, metadata):
-        metadata["format_version"] = version
-        if version is None:
-            del metadata["format_version"]
-
-    path = rewritten(saved, tmp_path / "odd.safetensors", change)
-    why = f"{path} is damaged: its format version is '{version or ''}'"
-    with pytest.raises(ValueError, match=re.escape(why)):
-        load(path)
+def of_version(version):
+    return lambda document, metadata: metadata.update(format_version=version)
 
 
-def test_tensors_and_their_description_have_to_match(saved, tmp_path):
-    def change(document, metadata):
-        del document["sha256"][next(iter(document["sha256"]))]
-
-    path = rewritten(saved, tmp_path / "other.safetensors", change)
-    with pytest.raises(ValueError, match="damaged: its tensors do not match its"):
-        load(path)
-
-    def swap(document, metadata):
-        digests = document["sha256"]
-        first, second = list(digests)[:2]
-        digests[first], digests[second] = digests[second], digests[first]
-
-    path = rewritten(saved, tmp_path / "other.safetensors", swap)
-    with pytest.raises(
-        ValueError, match=r"its tensor '.*' does not match its checksum"
-    ):
-        load(path)
+def without_a_digest(document, metadata):
+    del document["sha256"][next(iter(document["sha256"]))]
 
 
-@pytest.mark.parametrize("name", ["system", "os.system", "Pipeline", "object", "eval"])
-def test_a_file_cannot_choose_what_is_made(name, saved, tmp_path):
-    def change(document, metadata):
-        document["estimator"] = name
+def with_swapped_digests(document, metadata):
+    digests = document["sha256"]
+    first, second = list(digests)[:2]
+    digests[first], digests[second] = digests[second], digests[first]
 
-    path = rewritten(saved, tmp_path / "foreign.safetensors", change)
-    with pytest.raises(ValueError, match="content is invalid"):
-        load(path)
 
-    def change_kind(document, metadata):
-        document["state"] = {name: document["state"]}
+def with_part(name, value):
+    return lambda document, metadata: document.update({name: value})
 
-    path = rewritten(saved, tmp_path / "foreign.safetensors", change_kind)
-    with pytest.raises(ValueError, match=r"content is invalid.*unknown kind"):
-        load(path)
+
+def without_part(name):
+    return lambda document, metadata: document.pop(name)
+
+
+INVALID = "content is invalid: "
 
 
 @pytest.mark.parametrize(
-    ("state", "why"),
+    ("change", "why"),
     [
-        (3, "ValueError.*is not a dict"),
-        ({"weird": 1}, r"LookupError\(\"unknown kind 'weird'"),
-        ({"dict": [], "set": []}, "ValueError"),
-        ({"dict": []}, "ValueError.*has a missing entry"),
+        (
+            newer,
+            "was written by a newer version of sktext_vq: its format version is .* "
+            r"reads format versions up to .*\. Upgrade sktext_vq\.$",
+        ),
+        *(
+            (of_version(v), f"its format version is '{v}'")
+            for v in ("0", "x", "-2", "")
+        ),
+        (of_version("9" * 5000), "its format version is"),
+        (
+            lambda _, metadata: metadata.pop("format_version"),
+            "its format version is ''",
+        ),
+        (without_a_digest, "damaged: its tensors do not match its"),
+        (with_swapped_digests, "its tensor '.*' does not match its checksum"),
+        *(
+            (with_part("estimator", name), INVALID)
+            for name in ("system", "os.system", "Pipeline", "object", "eval")
+        ),
+        (
+            with_part("state", {"eval": {}}),
+            INVALID + r"LookupError.*unknown kind 'eval'",
+        ),
+        (with_part("state", 3), INVALID + "ValueError.*is not a dict"),
+        (with_part("state", {"dict": [], "set": []}), INVALID + "ValueError"),
+        (with_part("state", {"dict": []}), INVALID + "ValueError.*has a missing entry"),
+        *((without_part(name), INVALID) for name in ("sha256", "state", "estimator")),
     ],
 )
-def test_what_is_no_estimator_is_refused(state, why, saved, tmp_path):
-    def change(document, metadata):
-        document["state"] = state
-
+def test_what_is_wrong_with_a_description_is_said(change, why, saved, tmp_path):
     path = rewritten(saved, tmp_path / "other.safetensors", change)
-    with pytest.raises(ValueError, match=f"content is invalid: {why}.*Save the model"):
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))} .*{why}"):
         load(path)
 
 
@@ -466,8 +492,7 @@ def put(document, value, *names):
 
 def test_parameters_of_later_versions_have_their_defaults(saved, tmp_path):
     def change(document, metadata):
-        pairs = entries(document, "parameters")
-        pairs.remove(["gravity", "append"])
+        entries(document, "parameters").remove(["gravity", "append"])
 
     path = rewritten(saved, tmp_path / "earlier.safetensors", change)
     loaded = load(path)
@@ -475,30 +500,7 @@ def test_parameters_of_later_versions_have_their_defaults(saved, tmp_path):
     same(loaded, load(saved), panel(seed=1))
 
 
-@pytest.mark.parametrize("part", ["sha256", "state", "estimator"])
-def test_a_description_that_lacks_a_part_is_refused(part, saved, tmp_path):
-    def change(document, metadata):
-        del document[part]
-
-    path = rewritten(saved, tmp_path / "lacking.safetensors", change)
-    why = re.escape(f"{path} is damaged: its content is invalid")
-    with pytest.raises(ValueError, match=why):
-        load(path)
-
-
-def test_files_of_other_kinds_are_refused(tmp_path):
-    path = tmp_path / "file"
-    others = [b"", b"PK\x03\x04 zip", b"{}", pickle.dumps({}), os.urandom(500)]
-    for content in others:
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match="not a model"):
-            load(path)
-    path.write_bytes(safetensors.numpy.save({"x": np.zeros(3)}))
-    with pytest.raises(ValueError, match="not a model"):
-        load(path)
-    path.write_bytes(safetensors.numpy.save({"x": np.zeros(3)}, {"format": "pt"}))
-    with pytest.raises(ValueError, match="not a model of sktext_vq"):
-        load(path)
+def test_a_file_that_is_missing_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "missing")
 
@@ -538,21 +540,14 @@ def test_values_of_every_kind_come_back_as_they_were():
     assert loaded[0].flags.c_contiguous
 
 
-@pytest.mark.parametrize(
-    "channel_names",
-    [
-        pd.Index(CHANNELS),
-        pd.Series(CHANNELS),
-        np.array(CHANNELS),
-        tuple(CHANNELS),
-    ],
-    ids=["index", "series", "array", "tuple"],
-)
-def test_parameters_of_a_loaded_model_can_be_used(channel_names, tmp_path):
+def test_parameters_of_a_loaded_model_can_be_used(tmp_path):
+    for kind in (pd.Index, pd.Series, tuple):
+        model = small(channel_names=kind(CHANNELS)).fit(panel(), labels())
+        assert load(save(model, tmp_path / "model")).channel_names_ == CHANNELS
     names = ["walking", "running"]
     texts = {np.str_("walking"): ["to walk"], "running": np.array(["to run"])}
     model = small(
-        channel_names=channel_names,
+        channel_names=np.array(CHANNELS),
         text=texts,
         text_encoder=TextEncoder("hashing", batch_size=8),
         class_weight={"walking": np.float64(2), "running": 1},
@@ -593,15 +588,11 @@ def test_a_random_state_goes_on_after_loading(tmp_path):
         (object(), r"\.verbose cannot be saved: it is a object, <object"),
         ([{"a": object()}], r"\.verbose\[0\].*a.* cannot be saved: it is a object"),
         (np.ones(2, complex), r"\.verbose cannot be saved: its dtype is complex128"),
-        (
-            len,
-            r"\.verbose cannot be saved: it is a builtin_function_or_method, .*with "
-            r"set_params, or use pickle\.$",
-        ),
+        (len, r"\.verbose cannot be saved: it is a builtin.*, or use pickle\.$"),
     ],
 )
-def test_values_that_no_file_holds_are_named(value, message, tmp_path):
-    model = small().fit(panel(), labels())
+def test_values_that_no_file_holds_are_named(value, message, saved, tmp_path):
+    model = load(saved)
     model.verbose = value
     with pytest.raises(TypeError, match=r"^VQTextClassifier\.parameters" + message):
         save(model, tmp_path / "model")
@@ -623,20 +614,16 @@ def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_what_cannot_be_saved_is_refused(tmp_path):
-    path = tmp_path / "model.safetensors"
+def test_what_cannot_be_saved_is_refused(saved, tmp_path):
+    path, model = tmp_path / "model.safetensors", load(saved)
     with pytest.raises(TypeError, match=r"LogisticRegression.*joblib"):
         save(LogisticRegression(), path)
     with pytest.raises(NotFittedError):
         save(small(), path)
-    model = small().fit(panel(), labels())
     with pytest.raises(OSError, match="folder"):
         save(model, tmp_path)
     with pytest.raises(OSError, match="does not exist"):
         save(model, tmp_path / "no" / "model.safetensors")
-    model.verbose = object()
-    with pytest.raises(TypeError, match=r"VQTextClassifier\.parameters\.verbose"):
-        save(model, path)
     assert not list(tmp_path.iterdir())
 
 
@@ -764,10 +751,9 @@ def changes(document, arrays):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    losses = {"fused": 1.0, "digits": 1.0, "codebook": 0.1, "frequency": 0.1}
     model = small(
         max_epochs=1,
-        loss_weights=losses | {"series": 1.0},
+        loss_weights=ALL_LOSSES,
         channel_names=CHANNELS,
         random_state=np.random.RandomState(0),
     ).fit(panel(), labels())
@@ -782,7 +768,7 @@ def test_any_changed_entry_is_found_or_harmless(kind, request, tmp_path):
     path, X = tmp_path / "changed.safetensors", panel(3)
     every = list(changes(document, arrays))
     if not in_long_run():
-        chosen = np.random.default_rng(0).permutation(len(every))[:60]
+        chosen = np.random.default_rng(0).permutation(len(every))[:40]
         every = [every[i] for i in chosen]
     load(request.getfixturevalue(kind)).predict_proba(X)  # imports what it needs
     for what, change in every:
@@ -809,17 +795,8 @@ def test_the_same_model_is_the_same_file(kind, request, tmp_path):
     assert save(model, tmp_path / "again").read_bytes() == expected
     model = pickle.loads(pickle.dumps(model))
     assert save(model, tmp_path / "copy").read_bytes() == expected
-
-
-def test_other_processes_write_the_same_files(saved, trained, tmp_path):
-    code = """
-import sys, sktext_vq
-for i, path in enumerate(sys.argv[2:]):
-    sktext_vq.save(sktext_vq.load(path), f"{sys.argv[1]}/{i}")
-"""
-    subprocess.run([sys.executable, "-c", code, tmp_path, saved, trained], check=True)
-    for i, path in enumerate((saved, trained)):
-        assert (tmp_path / f"{i}").read_bytes() == path.read_bytes()
+    if kind == "saved":
+        same(model.fit(panel(), labels()), load(path), panel(seed=1))
 
 
 def test_a_file_does_not_choose_paths(tmp_path):
@@ -864,67 +841,3 @@ def test_a_file_does_not_choose_paths(tmp_path):
     with pytest.raises(OSError, match=r"Text encoder .* cannot be loaded"):
         loaded.predict_zero_shot(panel(2), ["running", "jumping"])
     assert sorted(tmp_path.rglob("*")) == before
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_declared_sizes_take_no_memory(trained, tmp_path):
-    sizes = [
-        (("parameters", "verbose"), {"items": [["a"], "<U300000000", [1]]}),
-        (("features", "n_timepoints"), 2 * 10**8),
-        (("features", "n_timepoints"), 10**300),
-        (("features", "n_codes"), 2**20 - 1),
-        (("features", "channels"), ["x"] * 10**5),
-        (("network", "digits", "parameters", "n_digits"), 6),
-        (("network", "digits", "parameters", "n_timepoints"), 10**9),
-    ]
-    paths = [trained]
-    for number, (entry, value) in enumerate(sizes):
-        document, arrays = taken_apart(trained)
-        put(document, value, *entry)
-        paths.append(sealed_again(tmp_path / f"{number}", document, arrays))
-    code = """
-import resource, sys, sktext_vq
-sktext_vq.load(sys.argv[1])
-with open("/proc/self/statm") as file:
-    size = int(file.read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (size + 2**26, resource.RLIM_INFINITY))
-for path in sys.argv[2:]:
-    try:
-        sktext_vq.load(path)
-    except ValueError as error:
-        assert "is damaged" in str(error)
-    else:
-        sys.exit(f"{path} was read")
-"""
-    subprocess.run([sys.executable, "-c", code, *paths], check=True)
-
-
-@pytest.mark.parametrize(
-    ("header", "message"),
-    [
-        ({"format_version": 1}, "its metadata contains values"),
-        ({"format_version": "9" * 5000}, "its format version is"),
-        ({"format_version": ["1"]}, "its metadata contains values"),
-    ],
-)
-def test_metadata_of_other_types_are_damage(header, message, saved, tmp_path):
-    data = saved.read_bytes()
-    end = 8 + int.from_bytes(data[:8], "little")
-    changed_one = json.loads(data[8:end])
-    changed_one["__metadata__"] |= header
-    path = tmp_path / "model"
-    path.write_bytes(sized(json.dumps(changed_one).encode()) + data[end:])
-    with pytest.raises(ValueError, match=message):
-        load(path)
-
-
-def test_infinite_offsets_are_damage(saved, tmp_path):
-    data = saved.read_bytes()
-    end = 8 + int.from_bytes(data[:8], "little")
-    changed_one = json.loads(data[8:end])
-    name = next(key for key in changed_one if key != "__metadata__")
-    changed_one[name]["data_offsets"][1] = float("inf")
-    path = tmp_path / "model"
-    path.write_bytes(sized(json.dumps(changed_one).encode()) + data[end:])
-    with pytest.raises(ValueError, match="not a model"):
-        load(path)

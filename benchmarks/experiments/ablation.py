@@ -273,7 +273,7 @@ def _absolute(frame: pd.DataFrame) -> str:
 
 EXPERIMENT = Experiment(
     name="ablation",
-    about="every loss and part of the model on and off, forms of text, controls",
+    about="effect of each loss, part of the model and form of text",
     keys=("set", "task", "variant", "seed"),
     values=names(
         "cases network_accuracy network_macro_f1 ridge_accuracy ridge_macro_f1 "

@@ -106,7 +106,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="choices",
-    about="how defaults were chosen, by cross-validation inside training parts",
+    about="choice of defaults by cross-validation on training parts",
     keys=("option", "value", "set", "seed"),
     values=("accuracy", "n_features", "seconds"),
     tasks=tasks,

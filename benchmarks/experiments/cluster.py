@@ -12,7 +12,7 @@ import numpy as np
 from joblib import parallel_config
 from numpy.typing import NDArray
 
-from benchmarks.asv.panels import tiles
+from benchmarks.data import tiles
 from benchmarks.estimators import classifier_closed
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames, log
@@ -121,7 +121,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="cluster",
-    about="a grid search and a large transform on a local cluster",
+    about="grid search and transformation on a local cluster",
     keys=("task", "backend"),
     values=("cases", "workers", "seconds", "equal"),
     tasks=lambda options: grid(task=TASKS, backend=BACKENDS),

@@ -172,7 +172,7 @@ def summary(frames: Frames) -> str:
 
 SPEED = Experiment(
     name="cost",
-    about="seconds of fit and prediction beside MiniRocket",
+    about="time of fit and prediction, compared with MiniRocket",
     keys=("set", "estimator", "threads", "repeat"),
     values=("seed", "fit_seconds", "predict_seconds", "accuracy"),
     tasks=tasks,
@@ -186,7 +186,7 @@ SPEED = Experiment(
 )
 MEMORY = Experiment(
     name="memory",
-    about="peaks of memory beside MiniRocket, in the page of cost",
+    about="peak memory, compared with MiniRocket (in cost.md)",
     keys=("set", "estimator"),
     values=("seed", "imports_mib", "start_mib", "fit_mib", "predict_mib"),
     tasks=lambda options: grid(set=options.sets, estimator=COMPARED),

@@ -77,7 +77,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="crossmodal",
-    about="what series and texts share: retrieval, classes and codes from sentences",
+    about="agreement of series and texts: retrieval, classes and codes of sentences",
     keys=("set", "variant", "seed"),
     values=names(
         "accuracy similarity affinity series_to_caption text_to_series "

@@ -198,7 +198,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="drift",
-    about="faults of sensors, and how often a `DriftWarning` is raised",
+    about="detection of sensor faults by `DriftWarning`",
     keys=("set", "people", "names", "fault", "windows", "of"),
     values=("draws", "noticed"),
     tasks=tasks,

@@ -100,7 +100,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="export",
-    about="ONNX files: size, time for a series, and accuracy",
+    about="size, latency and accuracy of ONNX files",
     keys=("set", "settings", "seed"),
     values=names(
         "features bytes onnx_ms python_ms accuracy onnx_accuracy difference beyond"

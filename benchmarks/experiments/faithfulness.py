@@ -100,7 +100,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="faithfulness",
-    about="explanations: what is left of a prediction without the tokens they name",
+    about="faithfulness of explanations: predictions after deletion of tokens",
     keys=("set", "deleted", "seed"),
     values=("cases", "probability", "drop", "random_tokens", "random_stretches"),
     tasks=lambda options: grid(set=options.sets, deleted=DELETED, seed=options.seeds),

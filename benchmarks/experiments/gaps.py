@@ -99,7 +99,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="gaps",
-    about="missing values and unequal lengths, in test parts alone and in training",
+    about="missing values and unequal lengths, in training and in test series",
     keys=("set", "gaps", "training", "method", "seed"),
     values=("accuracy", "seconds"),
     tasks=tasks,

@@ -19,7 +19,7 @@ _VALUES = names("accuracy log_loss calibration_error")
 
 def evaluate(key: Row, options: Options) -> Row:
     """Predict each fifth of the people by a model of the others."""
-    whole, _ = load_whole(key["set"], options.data)
+    whole = load_whole(key["set"], options.data)
     assert whole.subjects is not None
     cases = np.arange(len(whole.y))
     if key["people"] == "six":
@@ -57,7 +57,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="groups",
-    about="penalty and temperature chosen with and without groups, for unseen people",
+    about="choice of penalty and temperature with and without groups of people",
     keys=("set", "people", "order", "fit", "seed"),
     values=_VALUES,
     tasks=lambda options: grid(

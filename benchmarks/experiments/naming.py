@@ -79,7 +79,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="naming",
-    about="names of codes: whether test series agree",
+    about="agreement of the names of codes with test series",
     keys=("set", "kind", "seed"),
     values=("codes", "named", "right", "by_chance"),
     tasks=lambda options: grid(set=options.sets, kind=KINDS, seed=options.seeds),

@@ -152,7 +152,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="regression",
-    about="continuous targets: features chosen for regression beside MiniRocket",
+    about="continuous targets, compared with MiniRocket",
     keys=("set", "method", "split", "seed"),
     values=names("rmse r2 seconds"),
     tasks=tasks,

@@ -93,7 +93,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="search",
-    about="recordings searched for names of classes, with and without training on them",
+    about="search of recordings by names of training classes and unseen classes",
     keys=("set", "class", "recorded"),
     values=("windows", "chance", "average_precision", "least"),
     tasks=tasks,

@@ -320,7 +320,7 @@ def choices(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="segment",
-    about="segments of long recordings of people not in training",
+    about="segmentation of long recordings of people outside the training data",
     keys=("set", "people", "step", "method", "smoothing"),
     values=("accuracy", "event_f1", "segments", "true_segments"),
     tasks=tasks,

@@ -313,7 +313,7 @@ def damage_table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="shift",
-    about="another data set in tests, few and rare cases, damaged series",
+    about="transfer to another data set, few and rare cases, and damaged series",
     keys=("task", "method", "seed"),
     values=("macro_f1", "accuracy", "seconds"),
     tasks=tasks,

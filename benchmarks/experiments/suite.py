@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,16 +14,15 @@ import pandas as pd
 from scipy.stats import friedmanchisquare, wilcoxon
 
 from benchmarks import estimators
-from benchmarks.data import LARGE_SETS, SMALL_SETS, load_whole, resample, scores, take
+from benchmarks.data import LARGE_SETS, SMALL_SETS, load_split, scores
 from benchmarks.data import about as about_set
 from benchmarks.estimators import BASELINE, ESTIMATORS, OURS
-from benchmarks.figures import draw
+from benchmarks.figures import draw_ranks
 from benchmarks.memory import peak_mib, reset_peak
 from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames, version_of
 from benchmarks.tables import compared, frame_markdown, markdown, spread, spread_table
 
-DONE = "done"
 NAMES = {
     "minirocket": "MiniRocket + ridge",
     "minirocket-calibrated": "MiniRocket + ridge, calibrated",
@@ -43,23 +43,16 @@ NAMES = {
 }
 
 
-def evaluate(keys: list[Row], options: Options) -> Iterator[Row | None]:
-    """Fit and score one estimator on splits of one set.
-
-    A fit to a few cases comes first, before None.
-    """
+def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
+    """Fit and score one estimator on one set, after a fit to a few cases."""
     name, estimator = keys[0]["set"], keys[0]["estimator"]
-    whole, n_train = load_whole(name, options.data)
-    n_threads, about = options.n_threads, about_set(name, options.data)
-    cases = slice(n_train)
-    estimators.warm_up(estimator, n_threads, whole.X[cases], whole.y[cases], about)
-    yield None
+    split, about = load_split(name, options.data), about_set(name, options.data)
+    train, test = (split.X_train, split.y_train), (split.X_test, split.y_test)
+    estimators.warm_up(estimator, options.n_threads, *train, about)
     for key in keys:
-        split = resample(whole.y, n_train, whole.subjects, key["split"])
-        parts = [(take(whole.X, cases), whole.y[cases]) for cases in split]
-        model = estimators.build(estimator, key["seed"], n_threads, about)
-        found = measure(estimator, model, *parts)
-        yield key | {"status": DONE, **found, "threads": n_threads}
+        model = estimators.build(estimator, key["seed"], options.n_threads, about)
+        found = measure(estimator, model, train, test)
+        yield key | found | {"threads": options.n_threads}
 
 
 def measure(estimator: str, model: Any, train: Any, test: Any) -> Row:
@@ -86,9 +79,8 @@ def measure(estimator: str, model: Any, train: Any, test: Any) -> Row:
 def tasks(
     options: Options, names: Sequence[str] = (*OURS, *estimators.OF_SKTIME)
 ) -> Iterator[Row]:
-    """Yield official parts and resamples of each set for each estimator."""
-    splits = range(options.settings["resamples"] + 1)
-    return grid(set=options.sets, estimator=names, split=splits, seed=options.seeds)
+    """Yield each estimator and seed on each set."""
+    return grid(set=options.sets, estimator=names, seed=options.seeds)
 
 
 def facts_of_aeon(options: Options) -> Row:
@@ -108,104 +100,49 @@ def _files(frames: Frames) -> list[str]:
 
 
 def report(frames: Frames) -> str:
-    """Write tables of official parts and of resamples, and versions."""
+    """Write means, tests, figures, a table of sets, and versions."""
     frame = _all_rows(frames)
-    names = [name for name in ESTIMATORS if name in set(frame["estimator"])]
-    text = ""
-    for title, part in (
-        ("Official parts", frame[frame["split"] == 0]),
-        ("Resamples", frame[frame["split"] > 0]),
-    ):
-        if len(part):
-            text += f"\n## {title}\n\n{_comparison(part, names, frames, title)}\n"
-    lines = []
+    is_small = frame["set"].isin(SMALL_SETS)
+    by_set = _means(frame[is_small] if is_small.any() else frame, "accuracy")
+    # Estimators that were run on most sets, and sets that all of these have.
+    n_sets = by_set.notna().sum()
+    by_set = by_set.loc[:, n_sets == n_sets.max()].dropna()
+    others = sorted({*frame["estimator"]} - {*by_set})
+    by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
+    rows = frame[frame["set"].isin(by_set.index) & frame["estimator"].isin(by_set)]
+    text = (
+        f"\nMeans of the {len(by_set)} sets that all have: "
+        f"{', '.join(by_set.index)}.\n\n{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
+    )
+    if others:
+        text += f"Not in the means, since run on fewer sets: {', '.join(others)}.\n\n"
+    if min(by_set.shape) > 1:
+        p = holm(by_set)
+        text += _tests(by_set, p)
+        figure = Path("figures") / "official-parts-ranks.svg"
+        if draw_ranks(by_set, p, frames.folder / figure):
+            text += f"![Average ranks]({figure.as_posix()})\n\n"
+    known = dict.fromkeys([*SMALL_SETS, *LARGE_SETS, *frame["set"]])
+    each = spread_table(frame, "set", "estimator", "accuracy").reindex(
+        index=pd.Index([name for name in known if name in set(frame["set"])]),
+        columns=[name for name in ESTIMATORS if name in set(frame["estimator"])],
+        fill_value="",
+    )
+    text += (
+        f"## Each set\n\n{frame_markdown(each.rename_axis('accuracy'))}\n\n"
+        "Mean ± standard deviation over seeds.\n\n## Versions\n"
+    )
     for name in _files(frames):
         facts = frames.environment(name)
         facts = {**facts.pop("versions"), **facts}
         parts = [f"{key} {value}" for key, value in facts.items() if value is not None]
-        lines.append(f"- {name}.csv: {', '.join(parts)}")
-    return text + "\n## Versions\n\n" + "\n".join(lines)
+        text += f"\n- {name}.csv: {', '.join(parts)}"
+    return text
 
 
-def _comparison(
-    frame: pd.DataFrame, names: Sequence[str], frames: Frames, title: str
-) -> str:
-    """Write means, tests, figures and a table of sets, for splits of one kind."""
-    done = frame[frame["status"] == DONE]
-    splits = pd.MultiIndex.from_frame(frame[["set", "split"]]).unique()
-    by_split = _means(done, "accuracy", ["set", "split"])
-    by_split = by_split.reindex(index=splits, columns=names)
-    shared = _with_shared_splits(by_split)
-    text = ""
-    if len(shared):
-        is_shared = pd.MultiIndex.from_frame(done[["set", "split"]]).isin(shared.index)
-        rows = done[is_shared & done["estimator"].isin(shared.columns)]
-        by_set = _means(rows, "accuracy")
-        by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
-        text += (
-            f"Means of the {len(by_set)} sets that all have: "
-            f"{', '.join(by_set.index)}.\n\n{_overall(rows, by_set)}\n\n"
-            f"{_OVERALL_NOTE}\n\n"
-        )
-        if min(by_set.shape) > 1:
-            p = holm(by_set)
-            text += _tests(by_set, p)
-            seconds = _means(rows, "fit_seconds") + _means(rows, "predict_seconds")
-            figures = frames.folder / "figures"
-            for what, path in draw(by_set, p, seconds.sum(), figures, title):
-                text += f"![{what}]({path.relative_to(frames.folder).as_posix()})\n\n"
-    known = dict.fromkeys([*SMALL_SETS, *LARGE_SETS, *frame["set"]])
-    each = spread_table(done, "set", "estimator", "accuracy").reindex(
-        index=pd.Index([name for name in known if name in set(frame["set"])]),
-        columns=[name for name in names if name in set(done["estimator"])],
-        fill_value="",
-    )
-    return (
-        f"{text}{_missing(frame, by_split)}### Each set\n\n"
-        f"{frame_markdown(each.rename_axis('accuracy'))}\n\n"
-        "Mean ± standard deviation over seeds and splits."
-    )
-
-
-def _with_shared_splits(by_split: pd.DataFrame) -> pd.DataFrame:
-    """Return splits that all estimators have, but for those with the fewest.
-
-    Leave them out one by one, only if there would not be any split otherwise.
-    """
-    counts = by_split.notna().sum().sort_values(kind="stable")
-    counts = counts[counts > 0]
-    for first in range(len(counts)):
-        kept = [name for name in by_split if name in counts.index[first:]]
-        shared = by_split[kept].dropna()
-        if len(shared):
-            return shared
-    return by_split.iloc[:0]
-
-
-def _means(
-    rows: pd.DataFrame, column: str, by: Sequence[str] = ("set",)
-) -> pd.DataFrame:
-    """Return means by set, with a column per estimator; each split counts alike."""
-    by_split = rows.groupby(["set", "split", "estimator"])[column].mean()
-    return by_split.groupby([*by, "estimator"]).mean().unstack()
-
-
-def _missing(frame: pd.DataFrame, by_split: pd.DataFrame) -> str:
-    """Name what is missing, and why."""
-    other = frame[frame["status"] != DONE]
-    reasons = other.groupby(["set", "estimator"])["status"].first()
-    never = [name for name in by_split if name not in set(frame["estimator"])]
-    lines = [f"- all sets: {', '.join(never)} (not run)\n"] if never else []
-    for name, own in by_split.drop(columns=never).groupby(level="set", sort=False):
-        lacking = [
-            f"{estimator}{' in part' if own[estimator].notna().any() else ''} "
-            f"({reasons.get((name, estimator), 'not run')})"
-            for estimator in own
-            if own[estimator].isna().any() or (name, estimator) in reasons
-        ]
-        if lacking:
-            lines.append(f"- {name}: {', '.join(lacking)}\n")
-    return f"{_MISSING_NOTE}\n\n{''.join(lines)}\n" if lines else ""
+def _means(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Return means over seeds by set, with a column per estimator."""
+    return rows.groupby(["set", "estimator"])[column].mean().unstack()
 
 
 # Columns that have means over sets, and what they are called.
@@ -215,10 +152,6 @@ _SCORES = {
     "log_loss": "log-loss",
     "calibration_error": "calibration error",
 }
-_MISSING_NOTE = (
-    "Missing. Means are over those splits of sets that all estimators have; estimators "
-    "that have none at all, or none that the others have, are left out:"
-)
 _OVERALL_NOTE = (
     "± after an accuracy is the standard deviation over seeds, and after a difference "
     "the standard error over sets. Rank 1 is the best on all sets. Wins, ties and "
@@ -261,10 +194,9 @@ def _overall(rows: pd.DataFrame, by_set: pd.DataFrame) -> str:
 
 
 def means_by_seed(own: pd.DataFrame) -> pd.Series:
-    """Return the mean over sets for each seed that has all sets and splits."""
-    n_splits = len(own[["set", "split"]].drop_duplicates())
-    by_set = own.groupby(["seed", "set"])["accuracy"].mean()
-    return by_set.groupby("seed").mean()[own.groupby("seed").size() == n_splits]
+    """Return the mean over sets for each seed that has all sets."""
+    accuracy = own.pivot_table("accuracy", "seed", "set")
+    return accuracy.dropna().mean(axis=1)
 
 
 def _tests(by_set: pd.DataFrame, p: pd.DataFrame) -> str:
@@ -309,8 +241,7 @@ def _p_value(p: float) -> str:
 def accuracy(frames: Frames) -> str:
     """Mean accuracy over the small sets, official parts, of all that were run there."""
     frame = _all_rows(frames)
-    is_done = (frame["split"] == 0) & (frame["status"] == DONE)
-    frame = frame[is_done & frame["set"].isin(SMALL_SETS)]
+    frame = frame[frame["set"].isin(SMALL_SETS)]
     columns = ["accuracy", "calibration_error"]
     means = frame.groupby(["estimator", "set"])[columns].mean()
     rows = []
@@ -336,7 +267,6 @@ def accuracy(frames: Frames) -> str:
 def large(frames: Frames) -> str:
     """Accuracy on the two sets of thousands of cases."""
     frame = frames["suite"]
-    frame = frame[(frame["split"] == 0) & (frame["status"] == DONE)]
     frame = frame[~frame["set"].isin(SMALL_SETS)]
     table = frame.pivot_table(index="estimator", columns="set", values="accuracy")
     table = table.map(spread)
@@ -346,10 +276,10 @@ def large(frames: Frames) -> str:
 
 SUITE = Experiment(
     name="suite",
-    about="accuracy, calibration, seconds and memory of estimators of sktime and ours",
-    keys=("set", "estimator", "split", "seed"),
+    about="accuracy, calibration, time and memory of estimators on 21 data sets",
+    keys=("set", "estimator", "seed"),
     values=names(
-        "status accuracy balanced_accuracy macro_f1 log_loss calibration_error "
+        "accuracy balanced_accuracy macro_f1 log_loss calibration_error "
         "fit_seconds predict_seconds peak_mib threads"
     ),
     tasks=tasks,
@@ -360,7 +290,6 @@ SUITE = Experiment(
     processes=2,
     threads=None,
     isolated=True,
-    settings={"resamples": 0, "most_minutes": 60.0},
     reads=("suite", "suite-aeon"),
     tables={"suite": report, "accuracy": accuracy, "large": large},
     page="# Suite\n{suite}\n",
@@ -368,7 +297,7 @@ SUITE = Experiment(
 SUITE_OF_AEON = replace(
     SUITE,
     name="suite-aeon",
-    about="the same of estimators of aeon, in the page of suite",
+    about="the same for estimators of aeon (in suite.md)",
     tasks=lambda options: tasks(options, tuple(estimators.OF_AEON)),
     facts=facts_of_aeon,
     tables={},

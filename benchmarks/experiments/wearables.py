@@ -176,7 +176,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="wearables",
-    about="names of activities in a data set that was not used for the base",
+    about="names of activities in a data set outside the packaged base",
     keys=("target", "method", "seed"),
     values=("macro_f1", "mix_weight", "text_temperature"),
     tasks=lambda options: grid(seed=options.seeds, target=options.sets, method=METHODS),

@@ -251,7 +251,7 @@ def table(frames: Frames) -> str:
 
 EXPERIMENT = Experiment(
     name="zero_shot",
-    about="unseen classes, over many splits of the classes, beside baselines",
+    about="recognition of unseen classes, over many splits, compared with baselines",
     keys=("set", "method", "split"),
     values=names("unseen unseen_only seen unseen_of_all harmonic_mean seconds"),
     tasks=tasks,

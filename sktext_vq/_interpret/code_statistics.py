@@ -155,21 +155,10 @@ def separate(
 ) -> NDArray[np.float64]:
     """Return the confidence that series of a class have more of a code than others.
 
-    Parameters
-    ----------
-    shares : ndarray of shape (n_cases, n_codes)
-        Share of each code in each series.
-    classes : ndarray of shape (n_cases,)
-        Class of each series.
-    best : ndarray of shape (n_codes,)
-        Class with which each code is associated.
-
-    Returns
-    -------
-    ndarray of shape (n_codes,)
-        Probability that a series of the class has more of the code than a series of
-        another class, minimum over the other classes: the area under the ROC curve,
-        minus 1.64 standard errors (Mann and Whitney, 1947). 0 without other classes.
+    `shares` has shape (n_cases, n_codes), and `best` is the class of each code. The
+    confidence is the probability that a series of the class has more of the code than a
+    series of another class, minimum over the other classes: the area under the ROC
+    curve, minus 1.64 standard errors (Mann and Whitney, 1947). 0 without other classes.
     """
     counts = np.bincount(classes)
     found = np.zeros(len(best))

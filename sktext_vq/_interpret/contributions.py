@@ -51,21 +51,7 @@ INTERCEPT = "intercept"
 
 @dataclass(frozen=True)
 class Explainer:
-    """Distribute log-odds over tokens.
-
-    Parameters
-    ----------
-    extractor : FeatureExtractor
-        Extractor of the features.
-    head : RidgeHead
-        Head that computes scores of classes.
-    refiner : SegmentRefiner, optional
-        Module that moves the borders of tokens.
-    labels : ndarray of shape (n_classes,)
-        Class labels.
-    channel_names : sequence of str
-        Names of the channels of the input.
-    """
+    """Distribute log-odds over tokens, whose borders `refiner` moves, if any."""
 
     extractor: FeatureExtractor
     head: RidgeHead
@@ -221,17 +207,10 @@ def _statistics(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum the contributions of summaries by statistic.
 
-    Parameters
-    ----------
-    values, weights : ndarray of shape (n_channels, 2, n_lengths, 2, 9)
-        Values and weights of summaries by view, length, and levels or scales: mean,
-        deviation, and quantiles in ascending order.
-
-    Returns
-    -------
-    contributions, sizes : ndarray of shape (n_channels, 5)
-        Contribution and size of each statistic; sizes are positive if a statistic is
-        higher than on average.
+    `values` and `weights` of summaries have shape (n_channels, 2, n_lengths, 2, 9): by
+    view, length, and levels or scales, with mean, deviation, and quantiles in ascending
+    order. Returns contributions and sizes of shape (n_channels, 5); a size is positive
+    if a statistic is higher than on average.
     """
     values, weights = _location_and_spread(values), _location_and_spread(weights)
     contributions = np.einsum("cvdkln,vkls->cs", values * weights, _STATISTIC_OF)
@@ -242,10 +221,7 @@ def _statistics(
 def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
     """Replace pairs of quantiles by sums and differences, which preserves products.
 
-    Returns
-    -------
-    ndarray of shape (..., 2, 5)
-        For location: mean, median and sums. For spread: deviation, 0 and differences.
+    Returns shape (..., 2, 5): mean, median and sums; deviation, 0 and differences.
     """
     mean, deviation, *quantiles = np.moveaxis(summaries, -1, 0)
     low = np.stack(quantiles[: N_QUANTILES // 2], axis=-1)
@@ -264,11 +240,8 @@ def _by_token(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum contributions of timepoints by token; overlapping tokens get equal parts.
 
-    Returns
-    -------
-    by_token : ndarray of shape (n_tokens,)
-    uncovered : ndarray of shape (n_channels,)
-        Contributions of timepoints outside of all tokens.
+    The second array has the contributions of each channel's timepoints outside of
+    tokens.
     """
     channel, start = tokens["channel"].to_numpy(), tokens["start"].to_numpy()
     stop = start + tokens["length"].to_numpy()

@@ -63,17 +63,7 @@ class LogitsClassifier(ClassifierMixin, BaseEstimator):
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Features of series, and a head that is linear in them.
-
-    Parameters
-    ----------
-    extractor : FeatureExtractor
-        Computes features.
-    head : RidgeHead
-        Scores classes.
-    labels : ndarray of shape (n_classes,)
-        Class labels.
-    """
+    """Features of series, and a head that is linear in them."""
 
     extractor: FeatureExtractor
     head: RidgeHead
@@ -104,11 +94,6 @@ class PermutationScores:
 
     Logits are sums over channels, and the features of a channel do not depend on other
     channels. So permuting a channel among cases permutes its summand.
-
-    Parameters
-    ----------
-    n_repeats, random_state, scoring
-        See `VQTextClassifier.channel_importances`.
     """
 
     n_repeats: int
@@ -151,14 +136,8 @@ def list_rows(
     """Return sensor, channel and input channels of each row, by sensor.
 
     The row of a sensor with several channels comes before those of its channels, with
-    an empty name of the channel.
-
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the input channels.
-    sensors : dict
-        Channels of the axes of known sensors; others are found by names.
+    an empty name of the channel. Sensors that are not in `sensors` are found by
+    `names`.
     """
     axes = {channel for triad in sensors.values() for channel in triad}
     found = {name: list(triad) for name, triad in sensors.items()}

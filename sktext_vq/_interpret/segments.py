@@ -31,23 +31,11 @@ def token_arrays(
     tokenizer: ShapeTokenizer,
     refiner: SegmentRefiner | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Divide series into segments.
+    """Divide series into segments: arrays by name in `COLUMNS`, one value per token.
 
-    Parameters
-    ----------
-    panel : Panel
-        Series in the units of the input.
-    scaler : Scaler
-    tokenizer : ShapeTokenizer
-    refiner : SegmentRefiner, optional
-        Module that moves the borders of segments, which are then rounded to timepoints.
-        Code, offset and scale are those of the segment within the rounded borders.
-
-    Returns
-    -------
-    dict of ndarrays, one value per token
-        Arrays by name in `COLUMNS`, sorted by case, channel and time; offset and scale
-        are standardised.
+    Tokens are sorted by case, channel and time; offset and scale are standardised. With
+    a `refiner`, borders are moved and rounded to timepoints; code, offset and scale are
+    those of the segment within the rounded borders.
     """
     codes = tokenizer.codebook.codes.detach()
     parts: list[list[NDArray[Any]]] = []
@@ -146,13 +134,7 @@ def is_token_table(X: Any) -> bool:
 
 
 def draw_table(tokens: pd.DataFrame, extractor: FeatureExtractor) -> NDArray[Any]:
-    """Reconstruct series from a table of tokens.
-
-    Returns
-    -------
-    ndarray of shape (n_cases, n_channels, n_timepoints)
-        Reconstructed series; NaN after the last token of a case.
-    """
+    """Reconstruct series from a table of tokens; NaN after the last token of a case."""
     scale, mean = extractor.scaler.scale, extractor.scaler.mean
     found = {name: tokens[name].to_numpy() for name in COLUMNS}
     case, channel = found["case"], found["channel"]

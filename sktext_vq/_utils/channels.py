@@ -10,20 +10,10 @@ _AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE
 
 
 def split_axis(name: str) -> tuple[str, str] | None:
-    """Split a channel name into sensor and axis.
+    """Split a channel name, such as "acc_x", "AccX" or "x acc", into sensor and axis.
 
-    Parameters
-    ----------
-    name : str
-        Such as ``"acc_x"``, ``"gravity.x"``, ``"AccX"``, ``"x acc"`` or ``"x"``.
+    Returns None if the name has no axis.
 
-    Returns
-    -------
-    tuple of (str, str) or None
-        Sensor and axis (``"x"``, ``"y"`` or ``"z"``); None if the name has no axis.
-
-    Examples
-    --------
     >>> split_axis("body_acc_X"), split_axis("heart rate")
     (('body_acc', 'x'), None)
     """
@@ -45,20 +35,10 @@ def stands_apart(name: str) -> bool:
 
 
 def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
-    """Find triaxial sensors by the names of their channels.
+    """Find triaxial sensors by the names of all channels.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names of all channels.
+    Returns channel indices of the axes x, y and z by sensor.
 
-    Returns
-    -------
-    dict of {str: tuple of int}
-        Channel indices of the axes x, y and z by sensor.
-
-    Examples
-    --------
     >>> find_triads(["acc_x", "acc_y", "acc_z", "temperature", "gyro_x"])
     {'acc': (0, 1, 2)}
     """
@@ -84,18 +64,8 @@ def list_sensors(n_channels: int, triads: Iterable[Sequence[int]]) -> list[list[
 def group_channels(names: Sequence[str]) -> dict[str, list[int]]:
     """Group channels that are axes of the same sensor, in order of appearance.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names of all channels.
+    A channel without an axis is a separate group.
 
-    Returns
-    -------
-    dict of {str: list of int}
-        Channel indices by sensor. A channel without an axis is a separate group.
-
-    Examples
-    --------
     >>> group_channels(["acc_x", "acc_y", "hr", "galaxy"])
     {'acc': [0, 1], 'hr': [2], 'galaxy': [3]}
     """

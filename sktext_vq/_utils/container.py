@@ -29,18 +29,9 @@ INVALID_CONTENT = (
 
 @dataclass(frozen=True)
 class FileFormat:
-    """File format.
+    """File format, with its latest version and an identifier in the metadata.
 
-    Parameters
-    ----------
-    name : str
-        Name for messages, such as "model".
-    mark : str
-        Identifier of the format in the metadata.
-    version : int
-        Latest supported version of the format.
-    advice : str
-        What to do if a file is damaged, for error messages.
+    `name`, such as "model", and `advice` for damaged files are used in messages.
     """
 
     name: str
@@ -62,16 +53,7 @@ def pack(
     content: Mapping[str, Any],
     arrays: Mapping[str, NDArray[Any]],
 ) -> bytes:
-    """Serialise JSON content and arrays to the bytes of a file.
-
-    Parameters
-    ----------
-    file_format : FileFormat
-    content : mapping
-        JSON content without the keys "written_by" and "sha256".
-    arrays : mapping of str to ndarray
-        Arrays in C order.
-    """
+    """Serialise JSON content and arrays in C order to the bytes of a file."""
     document = json.dumps(
         {
             "written_by": {
@@ -108,18 +90,8 @@ def unpack(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]], int]:
     """Read the JSON content, arrays and format version from the bytes of a file.
 
-    Parameters
-    ----------
-    file_format : FileFormat
-    data : bytes
-    path : Path
-        Path of the file, for error messages.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, truncated, has another format, or was written by a
-        newer version.
+    Raises a ValueError if the file is damaged, truncated, has another format, or was
+    written by a newer version.
     """
     metadata = _read_metadata(file_format, data, path)
     text = metadata.get("format_version", "")

@@ -295,6 +295,22 @@ ax : Axes, optional
     Axes that the display replaces; the figure gets constrained layout if it has no
     layout engine. By default a new figure is created.
 """,
+    "plot": """
+Parameters
+----------
+[[ax]]
+
+Returns
+-------
+Self
+    The display itself.
+""",
+    "raises_estimator": """
+TypeError
+    If `estimator` is not a VQTextClassifier or VQTextTransformer.
+NotFittedError
+    If the estimator is not fitted.
+""",
     "single_ax": """
 ax : Axes, optional
     Axes to draw in. By default a new figure is created.

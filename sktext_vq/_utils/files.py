@@ -18,12 +18,8 @@ _IN_USE: set[str] = set()  # temporary files of this process
 def check_path(path: Any) -> Path:
     """Check a path and return it as a Path.
 
-    Raises
-    ------
-    TypeError
-        If `path` is not a str or path-like, or consists of bytes.
-    ValueError
-        If `path` has characters that are invalid in file names.
+    Raises a TypeError for bytes and other types, and a ValueError for characters that
+    are invalid in file names.
     """
     name = os.fspath(path) if isinstance(path, str | os.PathLike) else path
     if not isinstance(name, str):
@@ -44,13 +40,8 @@ def check_path(path: Any) -> Path:
 def check_target(path: str | os.PathLike[str]) -> Path:
     """Check the path of a file to write and return it as a Path.
 
-    Raises
-    ------
-    OSError
-        If the path is a folder, a FIFO, a socket, a device or a read-only file, or is
-        in a folder that does not exist. Symbolic links are followed.
-    TypeError, ValueError
-        If the path is invalid; see `check_path`.
+    Raises an OSError if the path is a folder, a FIFO, a socket, a device or a read-only
+    file, or is in a folder that does not exist. Symbolic links are followed.
     """
     path = check_path(path)
     _check_replaceable(path)
@@ -60,14 +51,9 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 def replace_file(path: Path, content: bytes) -> Path:
     """Write a file atomically: write a temporary file and rename it.
 
-    An existing file keeps its permissions and, if the system allows this, its owner.
-    The target of a symbolic link is replaced, not the link.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be written or is not a regular file. An existing file is
-        left unchanged.
+    An existing file keeps its permissions and, if the system allows this, its owner,
+    and is left unchanged if an OSError is raised. The target of a symbolic link is
+    replaced, not the link.
     """
     former = _check_replaceable(path)
     target = Path(os.path.realpath(path))

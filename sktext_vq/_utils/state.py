@@ -34,18 +34,10 @@ class Sizes(dict[str, int]):
 
 @dataclass(frozen=True)
 class Numbers:
-    """Array of finite numbers.
+    """Array of finite numbers within exclusive bounds.
 
-    Parameters
-    ----------
-    dtype : str
-        Data type of the array.
-    shape : tuple of int or str
-        Sizes, or names of sizes, which must be equal in all arrays.
-    above, below : float or str
-        Exclusive bounds; a str is the name of a size.
-    optional : bool
-        Whether None is valid.
+    `shape` has sizes, or names of sizes, which must be equal in all arrays; `below` may
+    be the name of a size. With `optional`, None is valid.
     """
 
     dtype: str
@@ -105,22 +97,9 @@ def check_state(
 ) -> State:
     """Check that a state matches a schema, and return the state.
 
-    Parameters
-    ----------
-    state : object
-        State to check.
-    schema : mapping
-        Specification of each entry by name; None for entries that are checked
-        elsewhere.
-    sizes : Sizes
-        Known sizes; new sizes are added.
-    where : str
-        Name of the part, for error messages.
-
-    Raises
-    ------
-    ValueError
-        If an entry is missing, unknown or invalid.
+    Entries whose specification is None are checked elsewhere. New sizes are added to
+    `sizes`. `where` is the name of the part in the ValueError for a missing, unknown or
+    invalid entry.
     """
     if not isinstance(state, dict):
         raise ValueError(f"{where} is not a dict")
@@ -142,21 +121,10 @@ def module_arrays(module: nn.Module) -> State:
 
 
 def load_arrays(module: nn.Module, arrays: Any, where: str) -> None:
-    """Set the parameters and buffers of a module.
+    """Set the parameters and buffers of a module, which may be on the device "meta".
 
-    Parameters
-    ----------
-    module : Module
-        Module of the same sizes; may be on the device "meta".
-    arrays : dict of str to ndarray
-        Arrays from `module_arrays`.
-    where : str
-        Name of the module, for error messages.
-
-    Raises
-    ------
-    ValueError
-        If names, shapes or dtypes differ, or a value is NaN or infinite.
+    Raises a ValueError, which names `where`, if names, shapes or dtypes differ or a
+    value is NaN or infinite.
     """
     expected = module.state_dict()
     if not isinstance(arrays, dict) or arrays.keys() != expected.keys():

@@ -40,10 +40,7 @@ def check_sampling_rate(rate: Any) -> None:
 def check_text(names: Iterable[Any], called: str) -> None:
     """Check that arrays and files can represent names; ignore other values.
 
-    Raises
-    ------
-    ValueError
-        If a name ends with a NUL character or contains an unpaired surrogate.
+    Raises a ValueError for a trailing NUL character or an unpaired surrogate.
     """
     for name in names:
         if not isinstance(name, str):

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection._content import Answers, number, span, time
-from sktext_vq.inspection._drawing import MAX_POINTS, limits, lines
+from sktext_vq.inspection._drawing import (
+    LEAST_NAMED,
+    MAX_POINTS,
+    limits,
+    lines,
+    odds_factor,
+    signed,
+)
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
@@ -22,9 +29,7 @@ _MAX_CHANNELS = 32  # drawn of one series
 _OPEN_CHANNELS = 3  # seen without a click
 _N_DECIDING = 8  # tokens in the table of a series
 _STRONGEST_TINT = 0.5
-_LEAST_NAMED = 0.05  # of the largest contribution
 _ROOM_FOR_CODE, _ROOM_FOR_SIGNED = 5.5, 11.0  # percent of the width of a phone
-_MAX_FACTOR = 1_000_000  # times as probable; larger factors are not shown
 _MOST_BYTES = 3_500_000  # approximate maximum for all drawings
 _BYTES_OF_POINT, _BYTES_OF_CHANNEL = 20, 2500
 
@@ -199,7 +204,7 @@ class _OneCase:
                 "of_channels": signed(sum(v for k, v in rest.items() if k >= 0)),
                 "of_all": signed(rest.get(-1, 0.0)),
                 "total": signed(total),
-                "times": _times(abs(total)),
+                "times": odds_factor(abs(total)),
                 "more": total >= 0,
                 "n_tokens": len(tokens),
                 "tokens": [
@@ -297,7 +302,7 @@ class _OneCase:
                 "contribution": signed(contribution),
                 "for": contribution >= 0,
                 "tint": f"{_STRONGEST_TINT * share:.2f}",
-                "room": _room(width, _ROOM_FOR_SIGNED) if share >= _LEAST_NAMED else "",
+                "room": _room(width, _ROOM_FOR_SIGNED) if share >= LEAST_NAMED else "",
             }
         return segment
 
@@ -307,15 +312,3 @@ def _room(width: float, least: float) -> str:
     if width >= least:
         return "always"
     return "wide" if width >= least / 2 else ""
-
-
-def _times(log_odds: float) -> str:
-    """Format odds with three significant digits."""
-    if log_odds > np.log(_MAX_FACTOR):
-        return f"over {_MAX_FACTOR:,}"
-    return f"{float(f'{np.exp(log_odds):.3g}'):,g}"
-
-
-def signed(value: float) -> str:
-    """Format a number with two decimals and a sign of constant width."""
-    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")

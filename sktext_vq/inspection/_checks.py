@@ -75,27 +75,9 @@ def find_warnings(
     true: NDArray[np.int64] | None,
     case_names: Sequence[str],
 ) -> list[str]:
-    """Return warnings about scores and explanations.
+    """Return warnings about scores and explanations, of one or two sentences each.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Names of the channels.
-    panel : Panel
-        Series of the report.
-    training : Panel, optional
-        Training series.
-    classes : list of dict
-        Each with ``label`` and ``count``.
-    true : ndarray of shape (n_cases,), optional
-        Class of each case.
-    case_names : sequence of str
-        Names of the cases.
-
-    Returns
-    -------
-    list of str
-        One or two sentences each.
+    `classes` have ``label`` and ``count``; `true` is the class of each case.
     """
     prints = _fingerprints(panel)
     return [

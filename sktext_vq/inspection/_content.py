@@ -35,14 +35,9 @@ _N_OTHERS = 3  # most frequent wrong predictions of a class
 class Answers:
     """True labels and predicted probabilities, as far as they are known.
 
-    Attributes
-    ----------
-    labels : list
-        Classes of the estimator, then other classes of the series.
-    true : ndarray of shape (n_cases,), optional
-        Index of the label of each case.
-    probabilities : ndarray of shape (n_cases, n_classes), optional
-        Probabilities of the classes of the estimator.
+    `labels` has the classes of the estimator, then other classes of the series; `true`
+    is the index of the label of each case; `probabilities` are those of the classes of
+    the estimator, of shape (n_cases, n_classes).
     """
 
     labels: list[Any]
@@ -62,15 +57,7 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class AboutCases:
-    """Names of cases, and their groups.
-
-    Attributes
-    ----------
-    names : list of str
-        Name of each case; by default its index.
-    groups : list of str, optional
-        Group of each case.
-    """
+    """Names of cases, by default their indices, and their groups, if any."""
 
     names: list[str]
     groups: list[str] | None = None

@@ -1,4 +1,4 @@
-"""Series as coordinates of SVG lines, in a box of 1000 by 100."""
+"""Numbers, and series as coordinates of SVG lines in a box of 1000 by 100."""
 
 from __future__ import annotations
 
@@ -11,6 +11,22 @@ WIDTH, HEIGHT = 1000, 100
 MAX_POINTS = 600  # more than the width of a line on most screens
 
 
+LEAST_NAMED = 0.05  # contributions with numbers, relative to the largest
+_MAX_FACTOR = 1_000_000  # larger factors are not shown
+
+
+def signed(value: float) -> str:
+    """Format a number with two decimals and a sign of constant width."""
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
+
+
+def odds_factor(log_odds: float) -> str:
+    """Format odds with three significant digits."""
+    if log_odds > np.log(_MAX_FACTOR):
+        return f"over {_MAX_FACTOR:,}"
+    return f"{float(f'{np.exp(log_odds):.3g}'):,g}"
+
+
 def limits(values: NDArray[Any]) -> tuple[float, float]:
     """Return the lowest and the highest value to draw, which are always different."""
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
@@ -21,20 +37,10 @@ def limits(values: NDArray[Any]) -> tuple[float, float]:
 
 
 def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
-    """Draw a series as lines, one for each stretch without NaN.
+    """Draw a series as lines such as ``"5.0,80.1 15.0,75.0"``, one for each stretch.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_timepoints,)
-        Values to draw at equal distances. If there are more than 600, only minima and
-        maxima of neighbouring values are drawn.
-    low, high : float
-        Values at the bottom and at the top.
-
-    Returns
-    -------
-    list of str
-        Such as ``"5.0,80.1 15.0,75.0"``.
+    Stretches are separated by NaN. Of more than 600 values, only minima and maxima of
+    neighbouring values are drawn. `low` and `high` are at the bottom and at the top.
     """
     time = (np.arange(len(values)) + 0.5) * WIDTH / len(values)
     values = np.asarray(values, dtype=np.float64)

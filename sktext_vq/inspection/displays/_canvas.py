@@ -78,16 +78,7 @@ def spread(panel: Panel) -> Panel:
 def take(ax: Any, size: tuple[float, float]) -> Any:
     """Create a figure, or a subfigure that replaces an Axes.
 
-    Parameters
-    ----------
-    ax : Axes or None
-    size : (float, float)
-        Size of a new figure in inches, for a font of 10 points.
-
-    Returns
-    -------
-    Figure or SubFigure
-        Empty figure.
+    `size` of a new figure is in inches, for a font of 10 points.
     """
     import matplotlib.pyplot as plt
     from matplotlib.gridspec import GridSpecFromSubplotSpec

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -48,27 +49,29 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
     return panel, panel.take([case])
 
 
+@dataclass(eq=False, repr=False)
 class SeriesDisplay:
     """Base of displays of one series."""
 
     series: NDArray[Any]
-    channel_names: Sequence[str] | None
-    channels: Sequence[int] | None
-    sampling_rate: float | None
-    title: str | None
-    axes_: NDArray[Any]
-    figure_: Any
-    lines_: list[Any]
-    numbers_: list[Any]
-    spans_: list[Any]
+    _: KW_ONLY
+    channel_names: Sequence[str] | None = None
+    channels: Sequence[int] | None = None
+    sampling_rate: float | None = None
+    title: str | None = None
+
+    def __post_init__(self) -> None:
+        # Set by `plot`.
+        self.axes_: NDArray[Any]
+        self.figure_: Any
+        self.lines_: list[Any]
+        self.numbers_: list[Any]
+        self.spans_: list[Any]
 
     def _make_rows(self, ax: Any, beside: float = 0) -> tuple[list[int], NDArray[Any]]:
         """Create a row per channel, and a second column `beside` inches wide, if any.
 
-        Returns
-        -------
-        channels : list of int
-        rows : ndarray of shape (n_shown, 1 or 2), object
+        Returns the channels, and axes of shape (n_shown, 1 or 2).
         """
         n_channels, n_timepoints = self.series.shape
         channels = self.channels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -34,6 +35,7 @@ _ORDERS = ("frequency", "lift", "usage", "code")
 
 
 @fill_docs
+@dataclass(eq=False, repr=False)
 class CodebookDisplay:
     """Shapes of codes, with matching windows and the class that uses each code most.
 
@@ -87,18 +89,11 @@ class CodebookDisplay:
     (2, 6)
     """
 
-    def __init__(
-        self,
-        shapes: NDArray[Any],
-        codes: pd.DataFrame,
-        *,
-        windows: Sequence[NDArray[Any]] | None = None,
-        n_codes: int | None = None,
-    ) -> None:
-        self.shapes = shapes
-        self.codes = codes
-        self.windows = windows
-        self.n_codes = n_codes
+    shapes: NDArray[Any]
+    codes: pd.DataFrame
+    _: KW_ONLY
+    windows: Sequence[NDArray[Any]] | None = None
+    n_codes: int | None = None
 
     @classmethod
     def from_estimator(
@@ -144,10 +139,7 @@ class CodebookDisplay:
 
         Raises
         ------
-        TypeError
-            If `estimator` is not a VQTextClassifier or VQTextTransformer.
-        NotFittedError
-            If the estimator is not fitted.
+        [[raises_estimator]]
         ValueError
             If a parameter is invalid, or X does not match the estimator.
         """
@@ -299,19 +291,8 @@ def _find_windows(
 ) -> list[NDArray[np.float64]]:
     """Find the segments that match each code best.
 
-    Parameters
-    ----------
-    estimator : VQTextClassifier or VQTextTransformer
-    X : panel of series
-    shapes : ndarray of shape (n_codes, n_points)
-    n_windows : int
-        Maximum number per code.
-
-    Returns
-    -------
-    list of ndarray of shape (n_windows_i, n_points)
-        For each code, windows of eight means with the scale of the shape, the best
-        match first.
+    Returns, for each code, at most `n_windows` windows of eight means with the scale of
+    the shape, the best match first.
     """
     panel = spread(as_panel(X, estimator_name="CodebookDisplay"))
     n_points = shapes.shape[1]

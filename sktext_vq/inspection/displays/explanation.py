@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.inspection._drawing import LEAST_NAMED, odds_factor, signed
 from sktext_vq.inspection.displays._canvas import (
     PALETTE,
     channel_indices,
@@ -24,12 +25,11 @@ from sktext_vq.inspection.displays._canvas import (
 )
 from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
 
-_LEAST_NAMED = 0.05  # of the largest contribution
-_MAX_FACTOR = 1_000_000  # larger factors are not shown
 _BESIDE = 2.6  # width of the sums by channel, in inches
 
 
 @fill_docs
+@dataclass(eq=False, repr=False)
 class ExplanationDisplay(SeriesDisplay):
     """One series with contributions of its tokens to the log-odds of two classes.
 
@@ -81,22 +81,7 @@ class ExplanationDisplay(SeriesDisplay):
     'Case 3. standing against badminton'
     """
 
-    def __init__(
-        self,
-        series: NDArray[Any],
-        contributions: pd.DataFrame,
-        *,
-        channel_names: Sequence[str] | None = None,
-        channels: Sequence[int] | None = None,
-        sampling_rate: float | None = None,
-        title: str | None = None,
-    ) -> None:
-        self.series = series
-        self.contributions = contributions
-        self.channel_names = channel_names
-        self.channels = channels
-        self.sampling_rate = sampling_rate
-        self.title = title
+    contributions: pd.DataFrame
 
     @classmethod
     def from_estimator(
@@ -154,7 +139,8 @@ class ExplanationDisplay(SeriesDisplay):
         panel, part = take_case(X, case, cls.__name__)
         table = estimator.explain(part, label, against).assign(case=case)
         names = estimator.channel_names_
-        first = table.iloc[0]
+        first, odds = table.iloc[0], table["contribution"].sum()
+        times = odds_factor(abs(odds))
         display = cls(
             panel.values[case, :, : int(panel.lengths[case])],
             table,
@@ -162,21 +148,15 @@ class ExplanationDisplay(SeriesDisplay):
             channels=None if channels is None else channel_indices(channels, names),
             sampling_rate=estimator.sampling_rate,
             title=f"Case {case}. {first['label']} against {first['against']}: "
-            f"{_odds(table['contribution'].sum())}",
+            f"{times} times {'more' if odds >= 0 else 'less'} probable "
+            f"(log-odds {odds:+.2f})",
         )
         return display.plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the display.
 
-        Parameters
-        ----------
-        [[ax]]
-
-        Returns
-        -------
-        ExplanationDisplay
-            The display itself.
+        [[plot]]
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib.cm import ScalarMappable
@@ -223,8 +203,8 @@ class ExplanationDisplay(SeriesDisplay):
         self._label_colours(table)
         self.figure_.figure.draw_without_rendering()  # computes the layout
         for row, own in zip(self.axes_, by_row, strict=True):
-            counting = own[own["contribution"].abs() >= _LEAST_NAMED * most]
-            self._write(row, counting, map(_signed, counting["contribution"]))
+            counting = own[own["contribution"].abs() >= LEAST_NAMED * most]
+            self._write(row, counting, map(signed, counting["contribution"]))
         return self
 
     def _sums(self) -> pd.DataFrame:
@@ -256,7 +236,7 @@ class ExplanationDisplay(SeriesDisplay):
         row.yaxis.tick_right()
         row.set_yticks(
             range(len(sums)),
-            [f"{_signed(value)} {name}" for name, value in sums.items()],
+            [f"{signed(value)} {name}" for name, value in sums.items()],
             **text(0.6),
         )
         row.tick_params(axis="y", length=0)
@@ -268,10 +248,10 @@ class ExplanationDisplay(SeriesDisplay):
         """Write the intercept, and the sum of channels that are not drawn."""
         self.sums_axes_[0].set_title("sums of the channel", **text(0.8))
         constant, others = hidden.loc[-1].sum(), hidden.drop(-1)
-        below = [f"{_signed(constant)} intercept"]
+        below = [f"{signed(constant)} intercept"]
         if len(others):
             plural = "s" if len(others) > 1 else ""
-            value = _signed(others.to_numpy().sum())
+            value = signed(others.to_numpy().sum())
             below.insert(0, f"{value} in {len(others)} other channel{plural}")
         self.sums_axes_[-1].set_xlabel("\n".join(below), **text(0.7))
 
@@ -286,15 +266,3 @@ class ExplanationDisplay(SeriesDisplay):
         if measure(line, 0.8) > width:
             line = "\n".join(shorten(side, width, 0.8) for side in sides)
         self.colorbar_.set_label(line, **text(0.8))
-
-
-def _signed(value: float) -> str:
-    """Format a number with two decimals and a sign of constant width."""
-    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _odds(log_odds: float) -> str:
-    """Format log-odds as a factor."""
-    times, more = np.exp(min(abs(log_odds), 20)), "more" if log_odds >= 0 else "less"
-    factor = f"{times:.3g}" if times < _MAX_FACTOR else f"over {_MAX_FACTOR:,}"
-    return f"{factor} times {more} probable (log-odds {log_odds:+.2f})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -23,6 +24,7 @@ from sktext_vq.transformer import VQTextTransformer
 
 
 @fill_docs
+@dataclass(eq=False, repr=False)
 class HistoryDisplay:
     """Losses of each epoch of training.
 
@@ -63,8 +65,7 @@ class HistoryDisplay:
     ['weighted sum', 'class', 'text', 'codes', 'affinity']
     """
 
-    def __init__(self, history: Sequence[Mapping[str, float]]) -> None:
-        self.history = history
+    history: Sequence[Mapping[str, float]]
 
     @classmethod
     def from_estimator(
@@ -85,10 +86,7 @@ class HistoryDisplay:
 
         Raises
         ------
-        TypeError
-            If `estimator` is not a VQTextClassifier or VQTextTransformer.
-        NotFittedError
-            If the estimator is not fitted.
+        [[raises_estimator]]
         ValueError
             If the estimator was not trained.
         """
@@ -105,14 +103,7 @@ class HistoryDisplay:
     def plot(self, ax: Any = None) -> Self:
         """Draw the display.
 
-        Parameters
-        ----------
-        [[ax]]
-
-        Returns
-        -------
-        HistoryDisplay
-            The display itself.
+        [[plot]]
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         from matplotlib.ticker import MaxNLocator

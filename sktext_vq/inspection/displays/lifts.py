@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,25 +31,18 @@ _MAX_DOUBLINGS = 4  # lifts are drawn from 1/16 to 16
 
 
 @fill_docs
+@dataclass(eq=False, repr=False)
 class _LiftsDisplay:
     """Heat map of the use of each code by each row, relative to the mean."""
 
-    _rows: str
+    lifts: NDArray[np.float64]
+    labels: Sequence[str]
+    _: KW_ONLY
+    codes: ArrayLike | None = None
+    shapes: NDArray[Any] | None = None
+    n_codes: int | None = None
 
-    def __init__(
-        self,
-        lifts: NDArray[np.float64],
-        labels: Sequence[str],
-        *,
-        codes: ArrayLike | None = None,
-        shapes: NDArray[Any] | None = None,
-        n_codes: int | None = None,
-    ) -> None:
-        self.lifts = lifts
-        self.labels = labels
-        self.codes = codes
-        self.shapes = shapes
-        self.n_codes = n_codes
+    _rows: ClassVar[str]
 
     @classmethod
     def _from_shares(
@@ -244,10 +238,7 @@ class HistogramsDisplay(_LiftsDisplay):
 
         Raises
         ------
-        TypeError
-            If `estimator` is not a VQTextClassifier or VQTextTransformer.
-        NotFittedError
-            If the estimator is not fitted.
+        [[raises_estimator]]
         ValueError
             If X and y do not match each other or the estimator, or there is only one
             class.

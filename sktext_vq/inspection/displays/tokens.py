@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self, cast
 
 import numpy as np
@@ -34,6 +35,7 @@ _OTHER_COLOUR = "#999999"
 
 
 @fill_docs
+@dataclass(eq=False, repr=False)
 class TokensDisplay(SeriesDisplay):
     """One series with its tokens.
 
@@ -85,26 +87,10 @@ class TokensDisplay(SeriesDisplay):
     ['channel 0', 'channel 1', 'channel 2']
     """
 
-    def __init__(
-        self,
-        series: NDArray[Any],
-        tokens: pd.DataFrame,
-        shapes: NDArray[Any],
-        *,
-        reconstruction: NDArray[Any] | None = None,
-        channel_names: Sequence[str] | None = None,
-        channels: Sequence[int] | None = None,
-        sampling_rate: float | None = None,
-        title: str | None = None,
-    ) -> None:
-        self.series = series
-        self.tokens = tokens
-        self.shapes = shapes
-        self.reconstruction = reconstruction
-        self.channel_names = channel_names
-        self.channels = channels
-        self.sampling_rate = sampling_rate
-        self.title = title
+    tokens: pd.DataFrame
+    shapes: NDArray[Any]
+    _: KW_ONLY
+    reconstruction: NDArray[Any] | None = None
 
     @classmethod
     def from_estimator(
@@ -177,14 +163,7 @@ class TokensDisplay(SeriesDisplay):
     def plot(self, ax: Any = None) -> Self:
         """Draw the display.
 
-        Parameters
-        ----------
-        [[ax]]
-
-        Returns
-        -------
-        TokensDisplay
-            The display itself.
+        [[plot]]
         """
         check_matplotlib(f"{type(self).__name__}.plot")
         channels, _ = self._make_rows(ax)

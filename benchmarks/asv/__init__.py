@@ -1,1 +1,0 @@
-"""Speed and memory by asv; see asv.conf.json."""
