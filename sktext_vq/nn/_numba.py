@@ -67,14 +67,14 @@ def _smooth(series: Array, spacing: int, sums: Array, means: Array) -> None:
 
 
 @_compiled
-def _cut(means: Array, spacing: int, n: int, block: Array) -> None:
+def _cut(means: Array, spacing: int, n: int, lanes: int, block: Array) -> None:
     """Compute shapes, offsets and scales of n consecutive windows."""
     for k in range(N_POINTS):
         points = means[k * spacing :]
         for w in range(n):
             block[k, w] = points[w]
     share, one, floor = np.float32(1 / N_POINTS), np.float32(1), np.float32(SCALE_FLOOR)
-    for w in range(_BLOCK):
+    for w in range(_LANES * lanes):
         mean = square = np.float32(0)
         for k in range(N_POINTS):
             mean += block[k, w]
@@ -122,12 +122,13 @@ def _match(
     half_norms: Array,
     head: int,
     size: int,
+    lanes: int,
     block: Array,
     chosen: NDArray[np.int32],
     matches: Array,
 ) -> None:
     """Find the best code of each window in a head, and update best scores of codes."""
-    for w in range(_BLOCK):
+    for w in range(_LANES * lanes):
         block[_BEST, w] = _NONE
         chosen[head, w] = head * size
     last = (head + 1) * size - 1
@@ -139,7 +140,7 @@ def _match(
         q0, q1, q2, q3 = codes[k, 0], codes[k, 1], codes[k, 2], codes[k, 3]
         q4, q5, q6, q7 = codes[k, 4], codes[k, 5], codes[k, 6], codes[k, 7]
         p_less, q_less = half_norms[j], half_norms[k]
-        for w in range(_BLOCK):
+        for w in range(_LANES * lanes):
             a, b, c, d = block[0, w], block[1, w], block[2, w], block[3, w]
             e, f, g, h = block[4, w], block[5, w], block[6, w], block[7, w]
             x = p0 * a + p1 * b + p2 * c + p3 * d + p4 * e + p5 * f + p6 * g + p7 * h
@@ -161,6 +162,7 @@ def _compare(
     codes: Array,
     half_norms: Array,
     knots: Array,
+    lanes: int,
     block: Array,
     better: NDArray[np.int64],
 ) -> None:
@@ -176,7 +178,7 @@ def _compare(
         p, q, r, s = knots[0, j], knots[1, j], knots[2, j], knots[3, j]  # ascending
         # Each number holds two counts of at most 128, which float32 represents exactly.
         often = seldom = zero
-        for w in range(_BLOCK):
+        for w in range(_LANES * lanes):
             x = a * block[0, w] + b * block[1, w] + c * block[2, w] + d * block[3, w]
             y = e * block[4, w] + f * block[5, w] + g * block[6, w] + h * block[7, w]
             score = x + y - less + block[_HIDDEN, w]
@@ -327,7 +329,8 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
         total = np.float32(0)
         for start in range(0, n_windows, _BLOCK):
             n = min(_BLOCK, n_windows - start)
-            _cut(means[start:], spacing, n, block)
+            lanes = -(-n // _LANES)
+            _cut(means[start:], spacing, n, lanes, block)
             offset[s, start : start + n] = block[_OFFSET, :n]
             scale[s, start : start + n] = block[_SCALE, :n]
             counted[:n] = 1
@@ -349,9 +352,9 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
                     parts[2 * i + 1],
                 )
             for head in range(n_heads):
-                _match(codes, half_norms, head, size, block, chosen, matches)
+                _match(codes, half_norms, head, size, lanes, block, chosen, matches)
             if with_matches:
-                _compare(codes, half_norms, match_knots[c], block, better)
+                _compare(codes, half_norms, match_knots[c], lanes, block, better)
             _add(chosen, n_heads, n, bins, parts, sums)
         _greatest(matches)
         total = total if total > 1 else np.float32(1)
