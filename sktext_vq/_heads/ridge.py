@@ -212,7 +212,7 @@ def predict_logits(
     def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
         return head.logits(features[:, extractor.selected])
 
-    found = extractor.map(score, panel, execution, "classes")
+    found = extractor.map(score, panel, execution, "classes", extractor.selected)
     return np.concatenate([logits for _, logits in found])
 
 

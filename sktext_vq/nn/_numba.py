@@ -162,6 +162,7 @@ def _compare(
     codes: Array,
     half_norms: Array,
     knots: Array,
+    compared: NDArray[np.int64],
     lanes: int,
     block: Array,
     better: NDArray[np.int64],
@@ -171,7 +172,7 @@ def _compare(
     Scores are computed again, because :func:`_match` would be slower if it stored them.
     """
     zero, one, both = np.float32(0), np.float32(1), np.float32(1 + 256)
-    for j in range(len(codes)):
+    for j in compared:
         a, b, c, d = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
         e, f, g, h = codes[j, 4], codes[j, 5], codes[j, 6], codes[j, 7]
         less = half_norms[j]
@@ -265,6 +266,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     level_knots: Array,
     scale_knots: Array,
     match_knots: Array,
+    needed: NDArray[np.bool_],
     features: Array,
     place: int,
     n_places: int,
@@ -288,8 +290,11 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32
         Knots of the ramps.
     match_knots : ndarray of shape (n_channels, N_MATCHES, n_codes), float32
-        Scores above which matches are counted. An array of shape (n_channels, 0,
-        n_codes) excludes matches from the features.
+        Scores above which matches are counted; of shape (n_channels, 0, n_codes) if
+        matches are not among the features.
+    needed : ndarray of shape (n_channels, 2, n_codes), bool
+        Codes whose histograms, and codes whose matches, are needed. Histograms are
+        computed for all codes of a head that has a needed code.
     features : ndarray of shape (n_cases, n_features), float32
         Output: histograms of levels and of scales, and best matches, at the given place
         of each channel. The shares of windows above each knot of matches follow after
@@ -305,7 +310,6 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     n_windows = offset.shape[1]
     size = n_codes // n_heads
     n_values = N_ROWS * n_codes
-    with_matches = match_knots.shape[1] > 0
     half_norms = np.empty(n_codes, np.float32)
     for j in range(n_codes):
         half_norms[j] = np.float32(0.5) * (codes[j] * codes[j]).sum()
@@ -313,6 +317,9 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     means = np.empty(n_timepoints, np.float32)
     block = np.zeros((_ROWS, _BLOCK), np.float32)
     chosen = np.empty((n_heads, _BLOCK), np.int32)
+    for head in range(n_heads):
+        chosen[head] = head * size
+    is_needed = np.empty(n_heads, np.bool_)
     counted = np.empty(_BLOCK, np.float32)
     bins = np.empty((2, _BLOCK), np.int32)
     parts = np.empty((4, _BLOCK), np.float32)
@@ -323,6 +330,10 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     for s in range(n_series):
         c = s % n_channels
         _smooth(series[s], spacing, powers, means)
+        for head in range(n_heads):
+            is_needed[head] = needed[c, 0, head * size : (head + 1) * size].any()
+        counts = is_needed.any()
+        compared = np.flatnonzero(needed[c, 1])
         sums[:] = 0
         better[:] = 0
         matches[:] = _NONE
@@ -341,7 +352,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
                 block[_HIDDEN, w] = np.float32(0) if counted[w] > 0 else _NONE
             for w in range(n):
                 total += counted[w]
-            for i in range(2):
+            for i in range(2 if counts else 0):
                 _share(
                     block[_OFFSET if i == 0 else _SCALE],
                     n,
@@ -351,22 +362,26 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
                     parts[2 * i],
                     parts[2 * i + 1],
                 )
-            for head in range(n_heads):
-                _match(codes, half_norms, head, size, lanes, block, chosen, matches)
-            if with_matches:
-                _compare(codes, half_norms, match_knots[c], lanes, block, better)
-            _add(chosen, n_heads, n, bins, parts, sums)
-        _greatest(matches)
+            for head in range(n_heads if counts else 0):
+                if is_needed[head]:
+                    _match(codes, half_norms, head, size, lanes, block, chosen, matches)
+            if len(compared):
+                knots = match_knots[c]
+                _compare(codes, half_norms, knots, compared, lanes, block, better)
+            if counts:
+                _add(chosen, n_heads, n, bins, parts, sums)
         total = total if total > 1 else np.float32(1)
-        into = features[s // n_channels, (c * n_places + place) * n_values :]
-        into = into[:n_values].reshape((N_ROWS, n_codes))
-        _finish(sums, total, matches, turned, into)
-        if not with_matches:
+        if counts:
+            _greatest(matches)
+            into = features[s // n_channels, (c * n_places + place) * n_values :]
+            into = into[:n_values].reshape((N_ROWS, n_codes))
+            _finish(sums, total, matches, turned, into)
+        if not len(compared):
             continue
         start = n_channels * n_places * n_values
         start += (c * n_places + place) * N_MATCHES * n_codes
         into = features[s // n_channels, start : start + N_MATCHES * n_codes]
         into = into.reshape((N_MATCHES, n_codes))
         for i in range(N_MATCHES):
-            for j in range(n_codes):
+            for j in compared:
                 into[i, j] = better[i, j] / total
