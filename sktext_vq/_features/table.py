@@ -46,10 +46,10 @@ class FeatureReader:
         """
         cases = np.unique(np.concatenate([each.cases for each in consumers]))
         # None if a consumer needs all features.
-        own = [getattr(each, "columns", None) for each in consumers]
-        columns = None
-        if all(each is not None for each in own):
-            columns = np.unique(np.concatenate(own))
+        parts = [getattr(each, "columns", None) for each in consumers]
+        known = [part for part in parts if part is not None]
+        is_part = len(known) == len(parts)
+        columns = np.unique(np.concatenate(known)) if is_part else None
         for where, features in self._batches(cases, task, columns):
             present = cases[where]
             for consumer in consumers:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg.blas import ssyrk
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
-from sklearn.linear_model import Ridge
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.selection import FeatureScaler
@@ -138,14 +139,12 @@ class RidgeHead:
         )
         n_cases, n_features = table.values.shape
         penalty *= n_cases / (n_fitted or n_cases)
-        model = Ridge(penalty * n_features, solver="cholesky")
-        weights = table.weights(root)
-        model.fit(table.values, table.targets(n_classes), sample_weight=weights)
-        coef = np.asarray(model.coef_, dtype=np.float64)
+        centred = _Centred.of(table.values, table, n_classes, root)
+        coef = centred.solve(penalty * n_features)
         return cls(
             scaler,
-            coef.reshape(n_classes, n_features).T,
-            np.asarray(model.intercept_, dtype=np.float64),
+            coef,
+            centred.intercept - centred.middle @ coef,
             penalty,
             inverse_temperature,
             offset,
@@ -259,25 +258,65 @@ def _held_out_scores(
 ) -> NDArray[np.float64]:
     """Return scores of held-out cases, of shape (n_penalties, n_cases, n_classes)."""
     scaler = FeatureScaler.fit(train.values, feature_weight)
-    known, new = scaler(train.values), scaler(test)
-    targets = train.targets(n_classes).astype(np.float64)
-    weight = train.weights(None if class_weight is None else np.sqrt(class_weight))
-    weight = np.ones(len(targets)) if weight is None else weight
-    middle = np.average(known, axis=0, weights=weight).astype(np.float32)
-    intercept = np.average(targets, axis=0, weights=weight)
-    root = np.sqrt(weight)[:, None]
-    known = (known - middle) * root.astype(np.float32)
-    gram = (known @ known.T).astype(np.float64)
-    values, vectors = np.linalg.eigh(gram)
-    across = ((new - middle) @ known.T).astype(np.float64) @ vectors
-    right = vectors.T @ ((targets - intercept) * root)
+    root = None if class_weight is None else np.sqrt(class_weight)
+    known = _Centred.of(scaler(train.values), train, n_classes, root)
+    values, vectors = eigh(known.gram().astype(np.float64), overwrite_a=True)
+    across = ((scaler(test) - known.middle) @ known.values.T).astype(np.float64)
+    across, right = across @ vectors, vectors.T @ known.targets
     penalties = test.shape[1] * _PENALTIES
-    return np.stack(
+    return known.intercept + np.stack(
         [
-            across @ (right / (np.maximum(values, 0) + penalty)[:, None]) + intercept
+            across @ (right / (np.maximum(values, 0) + penalty)[:, None])
             for penalty in penalties
         ]
     )
+
+
+class _Centred(NamedTuple):
+    """Features and targets minus their means, times the root of the weight."""
+
+    values: NDArray[np.float32]  # (n_cases, n_features)
+    targets: NDArray[np.float64]  # (n_cases, n_classes)
+    middle: NDArray[np.float32]
+    intercept: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        values: NDArray[np.float32],
+        table: FeatureTable,
+        n_classes: int,
+        class_weight: Array | None,
+    ) -> _Centred:
+        targets = table.targets(n_classes).astype(np.float64)
+        weight = table.weights(class_weight)
+        weight = np.ones(len(targets)) if weight is None else weight
+        middle = np.average(values, axis=0, weights=weight).astype(np.float32)
+        intercept = np.average(targets, axis=0, weights=weight)
+        root = np.sqrt(weight)[:, None]
+        values = values - middle
+        values *= root.astype(np.float32)
+        return cls(values, (targets - intercept) * root, middle, intercept)
+
+    def gram(self, of_features: bool = False) -> NDArray[np.float32]:
+        """Return the lower triangle of products of cases, or of features."""
+        gram: NDArray[np.float32] = ssyrk(
+            1.0, self.values.T, trans=not of_features, lower=1
+        )
+        return gram
+
+    def solve(self, penalty: float) -> NDArray[np.float64]:
+        """Return the coefficients of ridge regression."""
+        n_cases, n_features = self.values.shape
+        gram = self.gram(of_features=n_features <= n_cases)
+        gram[np.diag_indices_from(gram)] += np.float32(penalty)
+        factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
+        right = self.targets.astype(np.float32)
+        if n_features <= n_cases:
+            coef = cho_solve(factor, self.values.T @ right)
+        else:
+            coef = self.values.T @ cho_solve(factor, right)
+        return coef.astype(np.float64)
 
 
 def _targets(classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:

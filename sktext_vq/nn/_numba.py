@@ -383,5 +383,5 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
         into = features[s // n_channels, start : start + N_MATCHES * n_codes]
         into = into.reshape((N_MATCHES, n_codes))
         for i in range(N_MATCHES):
-            for j in compared:
-                into[i, j] = better[i, j] / total
+            for code in compared:
+                into[i, code] = better[i, code] / total
