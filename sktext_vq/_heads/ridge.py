@@ -33,6 +33,12 @@ Array = NDArray[np.floating[Any]]
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
 # Used if there are no held-out cases.
 _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
+# Prior of the temperature, chosen on splits of the training parts of 19 data sets.
+# Log-odds above `_USUAL_ODDS` per 1000 cases must increase the log-likelihood of the
+# held-out cases by `_PRICE` for each unit.
+_USUAL_ODDS, _PRICE = 1e6, 0.3
+# Scores after a fit to all cases are separated better than those of the folds.
+_GROWTH = 1.05
 _CHUNK = 512
 _STATE: dict[str, Spec | None] = {
     "scaler": None,
@@ -80,7 +86,9 @@ class RidgeHead:
 
     Targets are 1 for the class of a case and -1 for other classes. Probabilities are
     the softmax of scores times an inverse temperature that minimises the log-loss of
-    held-out cases (temperature scaling, Guo et al., ICML 2017). The penalty minimises
+    held-out cases (temperature scaling, Guo et al., ICML 2017). Log-odds of more than a
+    thousand times the number of cases have a low prior probability, so that an easy
+    data set of few cases does not lead to probabilities near 0. The penalty minimises
     the squared error of scores of held-out cases; the penalty with the lowest log-loss
     is too large if folds are small.
 
@@ -328,17 +336,23 @@ def _targets(classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
 def _fit_inverse_temperature(
     scores: Array, classes: NDArray[np.int64], weight: Array, offset: Array
 ) -> float:
-    """Return the inverse temperature with the smallest log-loss."""
+    """Return the inverse temperature of the highest posterior probability."""
     counted = weight > 0  # classes with weight 0 cannot be predicted
     scores, classes, weight = scores[counted], classes[counted], weight[counted]
     if not len(scores):
         return _DEFAULT_INVERSE_TEMPERATURE
 
+    n_cases = len(classes)
+    widest = np.ptp(scores, axis=1).max()
+    usual = np.log(_USUAL_ODDS * max(1, n_cases / 1000))
+
     def loss(log_factor: float) -> float:
-        each = log_softmax(np.exp(log_factor) * scores + offset, axis=1)
-        own = each[np.arange(len(classes)), classes]
-        return float(-np.average(own, weights=weight))
+        factor = np.exp(log_factor)
+        each = log_softmax(factor * scores + offset, axis=1)
+        own = each[np.arange(n_cases), classes]
+        excess = max(0.0, _GROWTH * factor * widest - usual)
+        return float(-np.average(own, weights=weight) + _PRICE * excess / n_cases)
 
     bounds = (np.log(0.01), np.log(30.0))
     found = minimize_scalar(loss, bounds=bounds, method="bounded")
-    return float(np.exp(found.x))
+    return float(_GROWTH * np.exp(found.x))
