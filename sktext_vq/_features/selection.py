@@ -202,8 +202,13 @@ class FeatureScaler:
         cls, features: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> FeatureScaler:
         """Compute mean and standard deviation of each feature."""
-        mean = features.mean(axis=0, dtype=np.float64)
-        scale = features.std(axis=0, dtype=np.float64)
+        total, square = np.zeros((2, features.shape[1]))
+        for start in range(0, len(features), _CHUNK):
+            part = features[start : start + _CHUNK].astype(np.float64)
+            total += part.sum(axis=0)
+            square += np.einsum("ij,ij->j", part, part)
+        mean = total / len(features)
+        scale = np.sqrt(np.maximum(square / len(features) - mean**2, 0))
         scale[scale < 1e-6] = 1.0
         return cls(mean.astype(np.float32), scale.astype(np.float32), weight)
 
