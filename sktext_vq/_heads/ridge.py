@@ -34,8 +34,8 @@ _PENALTIES = np.logspace(-2.5, 1.5, 9)
 # Used if there are no held-out cases.
 _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 # Prior of the temperature, chosen on splits of the training parts of 19 data sets.
-# Log-odds above `_USUAL_ODDS` per 1000 cases must increase the log-likelihood of the
-# held-out cases by `_PRICE` for each unit.
+# Odds above `_USUAL_ODDS`, or above 1000 per case, must increase the log-likelihood of the
+# held-out cases by `_PRICE` for each unit of their logarithm.
 _USUAL_ODDS, _PRICE = 1e6, 0.3
 # Scores after a fit to all cases are separated better than those of the folds.
 _GROWTH = 1.05
