@@ -58,6 +58,15 @@ def test_probabilities_are_float64_rows_of_one(trained, basic_motions):
     )
 
 
+def test_a_few_easy_cases_get_no_certainty(basic_motions):
+    data = basic_motions
+    classifier = VQTextClassifier(max_epochs=0, text=None, random_state=0)
+    classifier.fit(data.X_train, data.y_train)
+    probabilities = classifier.predict_proba(data.X_test)
+    assert probabilities.min() > 1e-7
+    assert log_loss(data.y_test, probabilities) < 0.01
+
+
 def test_noise_gets_modest_probabilities():
     """Where labels are drawn by lot, no prediction may be confident."""
     rng = np.random.default_rng(0)
@@ -73,9 +82,9 @@ def test_torch_stays_on_one_thread_and_gives_the_others_back(har_like, monkeypat
     seen = set()
     forward = ShapeTokenizer.forward
 
-    def watched(self, batch):
+    def watched(self, *arguments):
         seen.add(torch.get_num_threads())
-        return forward(self, batch)
+        return forward(self, *arguments)
 
     monkeypatch.setattr(ShapeTokenizer, "forward", watched)
     before = torch.get_num_threads()

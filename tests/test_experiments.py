@@ -533,10 +533,12 @@ def test_backends_take_turns_at_the_same_tasks(tmp_path, monkeypatch):
 
 def test_cost_of_a_small_set(tmp_path, monkeypatch):
     monkeypatch.setattr(cost.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(cost, "SIZES", ("8x2x30",))
     monkeypatch.setattr(cost, "in_new_process", lambda call, *args: call(*args))
     more = ("--sets", *SET, "--only", "estimator", "classifier-closed")
     frame, page = run("cost", tmp_path, *more, "--set", "repeats=2")
-    assert frame["repeat"].tolist() == [0, 1]
+    assert frame["repeat"].tolist() == [0, 1, 0, 1]
+    assert frame["set"].tolist() == [*SET, *SET, "8x2x30", "8x2x30"]
     assert (frame[["fit_seconds", "predict_seconds"]] > 0).all(axis=None)
     assert "## Memory" not in page
     frame, page = run("memory", tmp_path, *more)

@@ -294,6 +294,18 @@ def test_a_case_is_the_same_in_any_batch(n_timepoints):
             )
 
 
+@pytest.mark.parametrize("n_needed", [3, 200])
+def test_features_that_are_needed_are_those_of_all(n_needed):
+    series = walk(6, 2, 130)
+    tokenizer = fitted(series, n_codes=64)
+    needed = np.zeros(tokenizer.layout.n_features, bool)
+    needed[np.random.default_rng(0).permutation(len(needed))[:n_needed]] = True
+    with torch.inference_mode():
+        expected = tokenizer(Batch(series))
+        found = tokenizer(Batch(series), needed)
+    assert torch.equal(found[:, needed], expected[:, needed])
+
+
 def test_assigning_changes_no_state():
     series = walk()
     tokenizer = fitted(series)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.asv.panels import tiles
 from benchmarks.data import load_split
 from benchmarks.estimators import BASELINE, build, warm_up
 from benchmarks.experiments.suite import NAMES
@@ -30,6 +31,9 @@ from benchmarks.store import Frames
 from benchmarks.tables import markdown
 
 SECONDS = ("fit_seconds", "predict_seconds")
+# Cases, channels and timepoints of panels made of real series, in pairs of which the
+# second is eight times as large.
+SIZES = ("4x1x12500", "4x1x100000", "20x125x60", "20x1000x60")
 COMPARED = ("classifier-closed", "closed-form", "minirocket")
 _PREDICTIONS = 5  # whose median counts: they are short beside what a machine does else
 
@@ -46,28 +50,38 @@ def tasks(options: Options) -> Iterator[Row]:
         set=options.sets, repeat=repeats, threads=threads(), estimator=COMPARED
     ):
         yield {key: row[key] for key in SPEED.keys}
+    yield from grid(
+        set=SIZES, estimator=COMPARED[:1], threads=threads()[:1], repeat=repeats
+    )
 
 
 def speed(key: Row, options: Options) -> Row:
     """Time fit and predict, after a warm-up."""
-    data, n_threads = load_split(key["set"], options.data), key["threads"]
+    n_threads = key["threads"]
+    if key["set"] in SIZES:
+        X, _ = tiles(*map(int, key["set"].split("x")))
+        y = np.array(["even", "odd"])[np.arange(len(X)) % 2]
+        X_test, y_test = X, y
+    else:
+        data = load_split(key["set"], options.data)
+        X, y, X_test, y_test = data.X_train, data.y_train, data.X_test, data.y_test
     with limit_threads(n_threads):
-        warm_up(key["estimator"], n_threads, data.X_train, data.y_train)
+        warm_up(key["estimator"], n_threads, X, y)
     model = build(key["estimator"], key["repeat"], n_threads)
     with limit_threads(n_threads):
         start = time.perf_counter()
-        model.fit(data.X_train, data.y_train)
+        model.fit(X, y)
         fit_seconds = time.perf_counter() - start
         seconds = []
         for _ in range(_PREDICTIONS):
             start = time.perf_counter()
-            predicted = model.predict(data.X_test)
+            predicted = model.predict(X_test)
             seconds.append(time.perf_counter() - start)
     return {
         "seed": key["repeat"],
         "fit_seconds": fit_seconds,
         "predict_seconds": float(np.median(seconds)),
-        "accuracy": float(np.mean(predicted == data.y_test)),
+        "accuracy": float(np.mean(predicted == y_test)),
     }
 
 
@@ -130,7 +144,8 @@ def speed_table(frames: Frames) -> str:
     columns += ["predict seconds", f"/ {BASELINE}", "accuracy"]
     return (
         f"{markdown(columns, rows)}\n\nMedians of repeats that took turns, after a "
-        "warm-up. Each repeat has another seed."
+        "warm-up. Each repeat has another seed. Sizes are cases x channels x "
+        "timepoints; their test part is the training part."
     )
 
 

@@ -307,12 +307,14 @@ class FeatureExtractor:
         panel: Panel,
         execution: Execution,
         task: str,
+        columns: NDArray[np.int64] | None = None,
     ) -> Iterator[tuple[slice, Result]]:
         """Yield results of a function of all features, for consecutive cases.
 
         Threads compute features of shape (n_cases, n_features) and call the function
         with a slice of cases and features, with limited memory. The progress bar has
-        the title `task`.
+        the title `task`. Only the features in `columns` are computed, if given; others
+        may be 0.
         """
         device, n_threads = execution.torch_device, execution.n_threads
         tokenizer = self.tokenizer
@@ -323,12 +325,16 @@ class FeatureExtractor:
             tokenizer.n_channels, n_timepoints, tokenizer.codebook.n_codes
         )
         size = min(size, -(-panel.n_cases // n_threads))
+        needed = None
+        if columns is not None:
+            needed = np.zeros(tokenizer.layout.n_features, bool)
+            needed[columns] = True
         parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
 
         def compute(part: slice) -> Result:
             with torch_defaults(), torch.inference_mode():
                 batch = self.scaler.batch(panel, part, n_timepoints)
-                features = tokenizer(to_device(batch, device)).cpu().numpy()
+                features = tokenizer(to_device(batch, device), needed).cpu().numpy()
                 return function(part, features)
 
         found = in_threads(compute, parts, n_threads)
@@ -341,10 +347,16 @@ class FeatureExtractor:
                 bar.update(min(part.stop, panel.n_cases) - part.start)
 
     def batches(
-        self, panel: Panel, execution: Execution, task: str
+        self,
+        panel: Panel,
+        execution: Execution,
+        task: str,
+        columns: NDArray[np.int64] | None = None,
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield all features of consecutive cases, with limited memory."""
-        return self.map(lambda part, features: features, panel, execution, task)
+        """Yield the features of consecutive cases as :meth:`map` computes them."""
+        return self.map(
+            lambda part, features: features, panel, execution, task, columns
+        )
 
     def transform(self, panel: Panel, execution: Execution) -> NDArray[np.float32]:
         """Compute the selected features, of shape (n_cases, n_selected)."""
@@ -356,7 +368,7 @@ class FeatureExtractor:
             # mode="clip" avoids the copy of mode="raise"; all indices are valid.
             np.take(every, selected, axis=1, out=features[part], mode="clip")
 
-        deque(self.map(write, panel, execution, "tokens"), maxlen=0)
+        deque(self.map(write, panel, execution, "tokens", selected), maxlen=0)
         return features
 
     def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:

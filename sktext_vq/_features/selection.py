@@ -14,6 +14,7 @@ from sktext_vq._utils.state import Numbers, Sizes, Spec, State, check_state
 from sktext_vq.nn.layout import FeatureLayout
 
 _WAITING_VALUES = 2**23
+_BLOCK = 2**15  # features at a time, so that intermediate results stay in the cache
 # Shares of histograms, matches and summaries to select with classes, chosen on the
 # training parts of 19 data sets (benchmarks/results/choices.csv).
 _SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
@@ -61,15 +62,21 @@ class FeatureMoments:
         """Add the cases that are waiting to be processed together."""
         if not self._waiting:
             return
-        parts = zip(*self._waiting, strict=True)
-        features, classes, folds, weight = map(np.concatenate, parts)
+        features, *columns = zip(*self._waiting, strict=True)
+        classes, folds, weight = map(np.concatenate, columns)
         self._waiting.clear()
         n_folds, n_classes = self.counts.shape
-        member = np.zeros((n_folds * n_classes, len(features)), np.float32)
-        member[folds * n_classes + classes, np.arange(len(features))] = weight
+        member = np.zeros((n_folds * n_classes, len(classes)), np.float32)
+        member[folds * n_classes + classes, np.arange(len(classes))] = weight
         self.counts += member.sum(axis=1).reshape(self.counts.shape)
-        self.sums += (member @ features).reshape(self.sums.shape)
-        self.squares += (member @ np.square(features)).reshape(self.sums.shape)
+        present = np.flatnonzero(member.any(axis=1))
+        member = member[present]
+        fold, label = np.divmod(present, n_classes)
+        for start in range(0, self.sums.shape[2], _BLOCK):
+            part = slice(start, start + _BLOCK)
+            values = np.concatenate([each[:, part] for each in features])
+            self.sums[fold, label, part] += member @ values
+            self.squares[fold, label, part] += member @ np.square(values)
 
     def mean_and_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return mean and standard deviation, which is 1 for constant features."""
@@ -97,12 +104,22 @@ class FeatureMoments:
             F statistics, or variances if there is only one class; 0 for constant
             features.
         """
+        n_features = self.sums.shape[2]
+        return np.concatenate(
+            [
+                self._scores(slice(start, start + _BLOCK), left_out)
+                for start in range(0, n_features, _BLOCK)
+            ]
+        )
+
+    def _scores(self, part: slice, left_out: int | None) -> NDArray[np.float64]:
+        """Return the F statistics of consecutive features."""
         folds = np.arange(len(self.counts)) != left_out
         counts = self.counts[folds].sum(axis=0)
         seen = counts > 0
         counts = counts[seen, None]
-        sums = self.sums[folds].sum(axis=0)[seen]
-        squares = self.squares[folds].sum((0, 1))
+        sums = self.sums[folds, :, part].sum(axis=0)[seen]
+        squares = self.squares[folds, :, part].sum((0, 1))
         n_cases, n_seen = counts.sum(), len(counts)
         middle = sums.sum(axis=0) ** 2 / n_cases
         total = squares - middle
@@ -185,8 +202,13 @@ class FeatureScaler:
         cls, features: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> FeatureScaler:
         """Compute mean and standard deviation of each feature."""
-        mean = features.mean(axis=0, dtype=np.float64)
-        scale = features.std(axis=0, dtype=np.float64)
+        total, square = np.zeros((2, features.shape[1]))
+        for start in range(0, len(features), _CHUNK):
+            part = features[start : start + _CHUNK].astype(np.float64)
+            total += part.sum(axis=0)
+            square += np.einsum("ij,ij->j", part, part)
+        mean = total / len(features)
+        scale = np.sqrt(np.maximum(square / len(features) - mean**2, 0))
         scale[scale < 1e-6] = 1.0
         return cls(mean.astype(np.float32), scale.astype(np.float32), weight)
 

@@ -45,7 +45,12 @@ class FeatureReader:
         large.
         """
         cases = np.unique(np.concatenate([each.cases for each in consumers]))
-        for where, features in self._batches(cases, task):
+        # None if a consumer needs all features.
+        parts = [getattr(each, "columns", None) for each in consumers]
+        known = [part for part in parts if part is not None]
+        is_part = len(known) == len(parts)
+        columns = np.unique(np.concatenate(known)) if is_part else None
+        for where, features in self._batches(cases, task, columns):
             present = cases[where]
             for consumer in consumers:
                 inside = np.isin(present, consumer.cases, assume_unique=True)
@@ -55,16 +60,20 @@ class FeatureReader:
                     consumer.add(rows, own)
 
     def _batches(
-        self, cases: NDArray[np.int64], task: str
+        self,
+        cases: NDArray[np.int64],
+        task: str,
+        columns: NDArray[np.int64] | None,
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         panel, is_complete = self.panel, len(cases) == self.panel.n_cases
         if is_complete and self._kept:
             yield from self._kept
             return
         n_values = panel.n_cases * self.extractor.layout.n_features
-        keeps = is_complete and n_values <= _MAX_KEPT_VALUES
+        keeps = is_complete and n_values <= _MAX_KEPT_VALUES and columns is None
         part = panel if is_complete else panel.take(cases)
-        for where, features in self.extractor.batches(part, self.execution, task):
+        found = self.extractor.batches(part, self.execution, task, columns)
+        for where, features in found:
             if keeps:
                 self._kept.append((where, features))
             yield where, features

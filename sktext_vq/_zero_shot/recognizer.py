@@ -138,7 +138,10 @@ class ZeroShotRecognizer:
             components = [] if alignment is None else [alignment.predict(scaled)]
             return points, head.probabilities(own), *components
 
-        found = [each for _, each in extractor.map(embed, panel, execution, "classes")]
+        found = [
+            each
+            for _, each in extractor.map(embed, panel, execution, "classes", selected)
+        ]
         return EmbeddedSeries(*map(np.concatenate, zip(*found, strict=True)))
 
     def read(

@@ -67,14 +67,14 @@ def _smooth(series: Array, spacing: int, sums: Array, means: Array) -> None:
 
 
 @_compiled
-def _cut(means: Array, spacing: int, n: int, block: Array) -> None:
+def _cut(means: Array, spacing: int, n: int, lanes: int, block: Array) -> None:
     """Compute shapes, offsets and scales of n consecutive windows."""
     for k in range(N_POINTS):
         points = means[k * spacing :]
         for w in range(n):
             block[k, w] = points[w]
     share, one, floor = np.float32(1 / N_POINTS), np.float32(1), np.float32(SCALE_FLOOR)
-    for w in range(_BLOCK):
+    for w in range(_LANES * lanes):
         mean = square = np.float32(0)
         for k in range(N_POINTS):
             mean += block[k, w]
@@ -122,12 +122,13 @@ def _match(
     half_norms: Array,
     head: int,
     size: int,
+    lanes: int,
     block: Array,
     chosen: NDArray[np.int32],
     matches: Array,
 ) -> None:
     """Find the best code of each window in a head, and update best scores of codes."""
-    for w in range(_BLOCK):
+    for w in range(_LANES * lanes):
         block[_BEST, w] = _NONE
         chosen[head, w] = head * size
     last = (head + 1) * size - 1
@@ -139,7 +140,7 @@ def _match(
         q0, q1, q2, q3 = codes[k, 0], codes[k, 1], codes[k, 2], codes[k, 3]
         q4, q5, q6, q7 = codes[k, 4], codes[k, 5], codes[k, 6], codes[k, 7]
         p_less, q_less = half_norms[j], half_norms[k]
-        for w in range(_BLOCK):
+        for w in range(_LANES * lanes):
             a, b, c, d = block[0, w], block[1, w], block[2, w], block[3, w]
             e, f, g, h = block[4, w], block[5, w], block[6, w], block[7, w]
             x = p0 * a + p1 * b + p2 * c + p3 * d + p4 * e + p5 * f + p6 * g + p7 * h
@@ -161,6 +162,8 @@ def _compare(
     codes: Array,
     half_norms: Array,
     knots: Array,
+    compared: NDArray[np.int64],
+    lanes: int,
     block: Array,
     better: NDArray[np.int64],
 ) -> None:
@@ -169,14 +172,14 @@ def _compare(
     Scores are computed again, because :func:`_match` would be slower if it stored them.
     """
     zero, one, both = np.float32(0), np.float32(1), np.float32(1 + 256)
-    for j in range(len(codes)):
+    for j in compared:
         a, b, c, d = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
         e, f, g, h = codes[j, 4], codes[j, 5], codes[j, 6], codes[j, 7]
         less = half_norms[j]
         p, q, r, s = knots[0, j], knots[1, j], knots[2, j], knots[3, j]  # ascending
         # Each number holds two counts of at most 128, which float32 represents exactly.
         often = seldom = zero
-        for w in range(_BLOCK):
+        for w in range(_LANES * lanes):
             x = a * block[0, w] + b * block[1, w] + c * block[2, w] + d * block[3, w]
             y = e * block[4, w] + f * block[5, w] + g * block[6, w] + h * block[7, w]
             score = x + y - less + block[_HIDDEN, w]
@@ -263,6 +266,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     level_knots: Array,
     scale_knots: Array,
     match_knots: Array,
+    needed: NDArray[np.bool_],
     features: Array,
     place: int,
     n_places: int,
@@ -286,8 +290,11 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32
         Knots of the ramps.
     match_knots : ndarray of shape (n_channels, N_MATCHES, n_codes), float32
-        Scores above which matches are counted. An array of shape (n_channels, 0,
-        n_codes) excludes matches from the features.
+        Scores above which matches are counted; of shape (n_channels, 0, n_codes) if
+        matches are not among the features.
+    needed : ndarray of shape (n_channels, 2, n_codes), bool
+        Codes whose histograms, and codes whose matches, are needed. Histograms are
+        computed for all codes of a head that has a needed code.
     features : ndarray of shape (n_cases, n_features), float32
         Output: histograms of levels and of scales, and best matches, at the given place
         of each channel. The shares of windows above each knot of matches follow after
@@ -303,7 +310,6 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     n_windows = offset.shape[1]
     size = n_codes // n_heads
     n_values = N_ROWS * n_codes
-    with_matches = match_knots.shape[1] > 0
     half_norms = np.empty(n_codes, np.float32)
     for j in range(n_codes):
         half_norms[j] = np.float32(0.5) * (codes[j] * codes[j]).sum()
@@ -311,6 +317,9 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     means = np.empty(n_timepoints, np.float32)
     block = np.zeros((_ROWS, _BLOCK), np.float32)
     chosen = np.empty((n_heads, _BLOCK), np.int32)
+    for head in range(n_heads):
+        chosen[head] = head * size
+    is_needed = np.empty(n_heads, np.bool_)
     counted = np.empty(_BLOCK, np.float32)
     bins = np.empty((2, _BLOCK), np.int32)
     parts = np.empty((4, _BLOCK), np.float32)
@@ -321,13 +330,18 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     for s in range(n_series):
         c = s % n_channels
         _smooth(series[s], spacing, powers, means)
+        for head in range(n_heads):
+            is_needed[head] = needed[c, 0, head * size : (head + 1) * size].any()
+        counts = is_needed.any()
+        compared = np.flatnonzero(needed[c, 1])
         sums[:] = 0
         better[:] = 0
         matches[:] = _NONE
         total = np.float32(0)
         for start in range(0, n_windows, _BLOCK):
             n = min(_BLOCK, n_windows - start)
-            _cut(means[start:], spacing, n, block)
+            lanes = -(-n // _LANES)
+            _cut(means[start:], spacing, n, lanes, block)
             offset[s, start : start + n] = block[_OFFSET, :n]
             scale[s, start : start + n] = block[_SCALE, :n]
             counted[:n] = 1
@@ -338,7 +352,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
                 block[_HIDDEN, w] = np.float32(0) if counted[w] > 0 else _NONE
             for w in range(n):
                 total += counted[w]
-            for i in range(2):
+            for i in range(2 if counts else 0):
                 _share(
                     block[_OFFSET if i == 0 else _SCALE],
                     n,
@@ -348,22 +362,26 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
                     parts[2 * i],
                     parts[2 * i + 1],
                 )
-            for head in range(n_heads):
-                _match(codes, half_norms, head, size, block, chosen, matches)
-            if with_matches:
-                _compare(codes, half_norms, match_knots[c], block, better)
-            _add(chosen, n_heads, n, bins, parts, sums)
-        _greatest(matches)
+            for head in range(n_heads if counts else 0):
+                if is_needed[head]:
+                    _match(codes, half_norms, head, size, lanes, block, chosen, matches)
+            if len(compared):
+                knots = match_knots[c]
+                _compare(codes, half_norms, knots, compared, lanes, block, better)
+            if counts:
+                _add(chosen, n_heads, n, bins, parts, sums)
         total = total if total > 1 else np.float32(1)
-        into = features[s // n_channels, (c * n_places + place) * n_values :]
-        into = into[:n_values].reshape((N_ROWS, n_codes))
-        _finish(sums, total, matches, turned, into)
-        if not with_matches:
+        if counts:
+            _greatest(matches)
+            into = features[s // n_channels, (c * n_places + place) * n_values :]
+            into = into[:n_values].reshape((N_ROWS, n_codes))
+            _finish(sums, total, matches, turned, into)
+        if not len(compared):
             continue
         start = n_channels * n_places * n_values
         start += (c * n_places + place) * N_MATCHES * n_codes
         into = features[s // n_channels, start : start + N_MATCHES * n_codes]
         into = into.reshape((N_MATCHES, n_codes))
         for i in range(N_MATCHES):
-            for j in range(n_codes):
-                into[i, j] = better[i, j] / total
+            for code in compared:
+                into[i, code] = better[i, code] / total

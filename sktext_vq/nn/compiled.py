@@ -6,7 +6,9 @@ import functools
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR, VIEWS
@@ -30,7 +32,10 @@ def load_kernels() -> ModuleType | None:
 
 
 def count_compiled(
-    tokenizer: ShapeTokenizer, batch: Batch, kernels: ModuleType
+    tokenizer: ShapeTokenizer,
+    batch: Batch,
+    kernels: ModuleType,
+    needed: NDArray[np.bool_] | None = None,
 ) -> Tensor:
     """Compute features as :meth:`ShapeTokenizer.forward` does, in compiled code.
 
@@ -42,6 +47,8 @@ def count_compiled(
         Series, including the channels that the gravity frame adds.
     kernels : module
         Compiled functions from `load_kernels`.
+    needed : ndarray of shape (n_features,), optional
+        Features to compute. The others are computed or 0, whichever is faster.
 
     Returns
     -------
@@ -51,6 +58,11 @@ def count_compiled(
     n_lengths = len(tokenizer.dilations)
     features = torch.zeros(n_cases, tokenizer.layout.n_features)
     _, _, summaries = tokenizer.layout.split(features)
+    needed = np.ones(features.shape[1], bool) if needed is None else needed
+    histograms, matches, _ = (
+        kind.any(axis=-2) for kind in tokenizer.layout.split(needed)
+    )
+    of_codes = np.stack([histograms, matches], axis=3)
     codes = tokenizer.codebook.codes.numpy()
     observed, lengths = tokenizer.gaps(batch)
     for v, view in enumerate(tokenizer.views(batch.series)):
@@ -73,6 +85,7 @@ def count_compiled(
                 tokenizer.level_knots[v, d].numpy(),
                 tokenizer.scale_knots[v, d].numpy(),
                 tokenizer.match_knots[v, d].numpy(),
+                of_codes[:, v, d].copy(),
                 features.numpy(),
                 v * n_lengths + d,
                 len(VIEWS) * n_lengths,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sktext_vq.nn.codebook import Codebook
@@ -248,13 +250,15 @@ class ShapeTokenizer(nn.Module):
         lengths = batch.lengths.repeat_interleave(self.n_channels)
         return batch.observed.flatten(0, 1), lengths
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Batch, needed: NDArray[np.bool_] | None = None) -> Tensor:
         """Compute the features of series.
 
         Parameters
         ----------
         batch : Batch
             Series.
+        needed : ndarray of shape (n_features,), optional
+            Features to compute. Others may be 0. By default, all are computed.
 
         Returns
         -------
@@ -266,7 +270,7 @@ class ShapeTokenizer(nn.Module):
             and batch.series.device.type == "cpu"
             and not torch.is_grad_enabled()
         ):
-            return count_compiled(self, batch, kernels)
+            return count_compiled(self, batch, kernels, needed)
         blocks = []
         for v, d, windows in self.all_windows(batch):
             if windows.offset.shape[-1] == 0:
