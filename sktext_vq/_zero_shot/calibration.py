@@ -94,10 +94,11 @@ def calibrate(
     gains = np.zeros(len(_SHARES))
     temperature_losses = np.zeros(len(_INVERSE_TEMPERATURES))
     scale_losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    known_views = views[:, :n_classes]
     for out in _class_splits(n_classes, len(unseen)):
         parts = []
         for part in held_out:
-            split, losses = _evaluate(part, spreads, views, out)
+            split, losses = _evaluate(part, spreads, known_views, out)
             parts.append(split)
             temperature_losses += losses
         if not parts:

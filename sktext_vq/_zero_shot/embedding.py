@@ -94,26 +94,40 @@ class ZeroShotSpace:
         classes: NDArray[np.int64],
         random_state: np.random.RandomState,
         max_cases: int = _MAX_CASES,
+        groups: NDArray[Any] | None = None,
     ) -> ZeroShotSpace:
-        """Fit to standardised features of shape (n_cases, n_features)."""
+        """Fit to standardised features of shape (n_cases, n_features).
+
+        With `groups`, of shape (n_cases,), all cases of a group are held out together.
+        """
         n_classes = int(classes.max()) + 1
         order = random_state.permutation(len(classes))
         most = max(_FOLDS, max_cases // n_classes)
         members = [order[classes[order] == label][:most] for label in range(n_classes)]
         chosen = np.concatenate(members)
-        fold = np.concatenate([np.arange(len(member)) % _FOLDS for member in members])
         features, classes = features[chosen].astype(np.float64), classes[chosen]
         self.basis, self.centre, self.centres = _whiten(features, classes)
         self.held_out = []
-        for k in range(_FOLDS):
-            inside, outside = fold != k, fold == k
-            if len(np.unique(classes[inside])) < n_classes or not outside.any():
-                continue
-            basis, centre, centres = _whiten(features[inside], classes[inside])
-            cases = features[outside] @ basis - centre
-            self.held_out.append(HeldOut(centres, cases, classes[outside]))
+        if groups is not None:
+            own = np.unique(groups[chosen], return_inverse=True)[1]
+            self._hold_out(features, classes, own % _FOLDS)
+        if not self.held_out:
+            fold = np.concatenate([np.arange(len(each)) % _FOLDS for each in members])
+            self._hold_out(features, classes, fold)
         self.spreads = self._measure_spreads(n_classes)
         return self
+
+    def _hold_out(
+        self, features: Array, classes: NDArray[np.int64], fold: NDArray[np.intp]
+    ) -> None:
+        """Fit spaces without the cases of each fold."""
+        n_classes = len(self.centres)
+        for k in range(_FOLDS):
+            inside, outside = fold != k, fold == k
+            if len(np.unique(classes[inside])) == n_classes and outside.any():
+                basis, centre, centres = _whiten(features[inside], classes[inside])
+                cases = features[outside] @ basis - centre
+                self.held_out.append(HeldOut(centres, cases, classes[outside]))
 
     def _measure_spreads(self, n_classes: int) -> NDArray[np.float64]:
         """Return the spread of each class, normalised over classes."""
