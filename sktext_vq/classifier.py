@@ -25,9 +25,10 @@ from sktext_vq._training.fit import fit_features
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._zero_shot.align_texts import align_texts
-from sktext_vq._zero_shot.candidates import CandidateTexts
+from sktext_vq._zero_shot.candidates import CandidateTexts, check_unknown_label
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
 from sktext_vq.panel import Panel
+from sktext_vq.text import SeriesCaptioner
 
 __all__ = ["VQTextClassifier"]
 
@@ -163,7 +164,12 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
                 table, scaler, len(labels), fitted.folds, data.class_weight
             )
             zero_shot = ZeroShotRecognizer.fit(
-                table, labels, self.text, self.prompt_forms, self.random_state
+                table,
+                labels,
+                self.text,
+                self.prompt_forms,
+                self.random_state,
+                data.groups,
             )
             cases = fitted.sample.cases
             alignment = align_texts(
@@ -280,16 +286,18 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return scores.by_row(model, panel, y, rows, self._execution())
 
     def predict_proba_zero_shot(
-        self, X: Any, candidate_labels: Candidates
+        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[np.float64]:
         """Return probabilities of candidate classes, which may be unseen classes.
 
         [[parameters_candidates]]
+        [[unknown_label]]
 
         Returns
         -------
-        ndarray of shape (n_cases, n_candidates)
-            Rows sum to 1; columns in the order of the candidates.
+        ndarray of shape (n_cases, n_candidates) or (n_cases, n_candidates + 1)
+            Rows sum to 1; columns in the order of the candidates, and last the unknown
+            label, if any.
 
         [[raises_zero_shot]]
 
@@ -304,6 +312,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         -----
         Kernel ridge regression predicts embeddings of unseen classes from their texts.
         Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
+        The probability of the unknown label is calibrated with training classes left
+        out. It is above .5 for 5 % of series like the training series; pass `groups` to
+        `fit` if new series are of other groups.
 
         Examples
         --------
@@ -319,22 +330,34 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         True
         """
         series, candidates, views = self._embed(X, candidate_labels)
-        return self.zero_shot_.predict_proba(series, candidates, views)
+        proba = self.zero_shot_.predict_proba(series, candidates, views)
+        if unknown_label is None:
+            return proba
+        check_unknown_label(unknown_label, candidate_labels)
+        return self.zero_shot_.with_unknown(proba, series, candidates, views)
 
-    def predict_zero_shot(self, X: Any, candidate_labels: Candidates) -> NDArray[Any]:
+    def predict_zero_shot(
+        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
+    ) -> NDArray[Any]:
         """Return the most probable candidate class, which may be an unseen class.
 
         [[parameters_candidates]]
+        [[unknown_label]]
 
         Returns
         -------
         ndarray of shape (n_cases,) of str
-            Names of the predicted candidates.
+            Names of the predicted candidates, or the unknown label where its
+            probability is above .5.
 
         [[raises_zero_shot]]
         """
-        proba = self.predict_proba_zero_shot(X, candidate_labels)
-        return np.array(list(candidate_labels))[proba.argmax(axis=1)]
+        proba = self.predict_proba_zero_shot(X, candidate_labels, unknown_label)
+        names = np.array(list(candidate_labels))
+        best = names[proba[:, : len(names)].argmax(axis=1)]
+        if unknown_label is None:
+            return best
+        return np.where(proba[:, -1] > 0.5, unknown_label, best)
 
     def search(self, X: Any, text: str) -> pd.DataFrame:
         """Rank series by similarity to a text.
@@ -376,21 +399,28 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         -------
         ndarray of shape (n_cases,) of str objects
             Sentence with the highest cosine, as in :meth:`similarity` without a
-            network. By default, the
-            training class and, on scales such as strength or rhythm, the attribute with
-            probability above 0.5 each. The probability of an attribute is the sum over
-            the classes that have the attribute.
+            network. By default, sentences of :class:`~sktext_vq.text.SeriesCaptioner`
+            about the series, relative to the training series, followed by the most
+            probable training class if its probability is above .5 and the series
+            resembles a training class.
 
         [[raises_zero_shot]]
         """
-        check_is_fitted(self)
-        if texts is None:
-            return self.zero_shot_.caption(self.predict_proba(X))
         panel = self.check_X(X)
-        self.zero_shot_.read(texts, "texts")
+        zero_shot = self.zero_shot_
+        if texts is None:
+            scaler, names = self.features_.scaler, self.input_.column_names
+            captioner = SeriesCaptioner(
+                channel_names=self.channel_names or names,
+                sampling_rate=self.sampling_rate,
+            )
+            captioner.fit_to_quantiles(scaler.mean, scaler.scale, scaler.usual)
+            said = captioner.describe(panel.values, panel.lengths)
+            return zero_shot.caption(self._embed_series(panel), said)
+        zero_shot.read(texts, "texts")
         alignment = self.text_alignment_
         series = self._embed_series(panel, alignment)
-        return self.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
+        return zero_shot.choose_text(series, texts, self._encoder(), alignment)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
         """Return the most probable candidates with reasons.

@@ -84,6 +84,10 @@ candidate_labels : sequence of str, or dict
     class (None for texts of the prompt bank). A name of a training class denotes
     this class, whatever its texts are. Candidates may differ between calls.
 """,
+    "unknown_label": """
+unknown_label : str, optional
+    Label of series that resemble neither a candidate nor a training class.
+""",
     "raises_zero_shot": """
 Raises
 ------
