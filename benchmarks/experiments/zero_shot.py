@@ -32,6 +32,10 @@ SETS = {
     "CricketX": (3, 20),
 }
 N_SPLITS_UNKNOWN = 8
+VALUES = names(
+    "unseen unseen_only seen unseen_of_all harmonic_mean seen_alone auroc refused "
+    "refused_of_unknown seconds"
+)
 MOST_CASES = 60  # of a class, evenly spread, in training and test
 
 Array, Labels = NDArray[Any], NDArray[np.str_]
@@ -243,7 +247,7 @@ def evaluate(key: Row, options: Options) -> Row:
     known = about(name, options.data)
     start = time.perf_counter()
     parts = found.X_train[train], found.y_train[train], split, known, groups
-    row: Row = {"unseen": "; ".join(unseen)}
+    row: Row = {**dict.fromkeys(VALUES, np.nan), "unseen": "; ".join(unseen)}
     if method == "half unknown":
         seen = [label for label in labels if label not in unseen]
         model = _fit_ours(*parts)
@@ -306,10 +310,7 @@ EXPERIMENT = Experiment(
     name="zero_shot",
     about="unseen classes, over many splits of the classes, beside baselines",
     keys=("set", "method", "split"),
-    values=names(
-        "unseen unseen_only seen unseen_of_all harmonic_mean seen_alone auroc refused "
-        "refused_of_unknown seconds"
-    ),
+    values=VALUES,
     tasks=tasks,
     evaluate=evaluate,
     sets=tuple(SETS),

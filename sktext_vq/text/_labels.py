@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 # Words without information about the class.
@@ -77,6 +78,7 @@ def signs(label: str) -> str:
     return _SEPARATORS.sub("", composed(label))
 
 
+@lru_cache(maxsize=4096)
 def label_key(label: str) -> tuple[tuple[str, ...] | str, str]:
     """Return a key that is equal for spellings of the same label only.
 
@@ -128,6 +130,7 @@ def as_phrase(label: str) -> str:
     return " ".join(words) or label
 
 
+@lru_cache(maxsize=4096)
 def _stem(word: str) -> str:
     if word in _IRREGULAR:
         return _IRREGULAR[word]
@@ -148,6 +151,7 @@ def _stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
+@lru_cache(maxsize=4096)
 def stems(label: str) -> tuple[str, ...]:
     """Return the stems of a label in order, without articles and short prepositions.
 
@@ -190,6 +194,7 @@ def _is_word(word: str) -> bool:
     return len(word) > 2 and word.isalpha() and bool(_VOWELS & set(word))
 
 
+@lru_cache(maxsize=4096)
 def gerund_phrase(phrase: str) -> str | None:
     """Convert a phrase such as ``"kick a ball"`` to a gerund, or return None."""
     words = phrase.split()
