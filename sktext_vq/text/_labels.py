@@ -80,23 +80,7 @@ def signs(label: str) -> str:
 
 @lru_cache(maxsize=4096)
 def label_key(label: str) -> tuple[tuple[str, ...] | str, str]:
-    """Return a key that is equal for spellings of the same label only.
-
-    Returns
-    -------
-    stems : tuple of str, or str
-        Stems of the words, or the label if it has no words.
-    signs : str
-        Signs such as ``"++"``.
-
-    Examples
-    --------
-    >>> from sktext_vq.text._labels import label_key
-    >>> label_key("WALKING_UPSTAIRS") == label_key("walk up the stairs")
-    True
-    >>> label_key("C++") == label_key("C#")
-    False
-    """
+    """Return a key that is equal for spellings of the same label only."""
     return stems(label) or composed(label), signs(label)
 
 
@@ -105,12 +89,6 @@ def split_words(label: str) -> list[str]:
 
     Words are separated by signs such as underscores and hyphens, changes of case, and
     changes between letters and digits.
-
-    Examples
-    --------
-    >>> from sktext_vq.text._labels import split_words
-    >>> split_words("WALKING_UPSTAIRS"), split_words("SitToStand2")
-    (['walking', 'upstairs'], ['sit', 'to', 'stand', '2'])
     """
     text = re.sub(r"[\W_]+", " ", composed(label))
     text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
@@ -153,14 +131,7 @@ def _stem(word: str) -> str:
 
 @lru_cache(maxsize=4096)
 def stems(label: str) -> tuple[str, ...]:
-    """Return the stems of a label in order, without articles and short prepositions.
-
-    Examples
-    --------
-    >>> from sktext_vq.text._labels import stems
-    >>> stems("WALKING_UPSTAIRS") == stems("walk up the stairs")
-    True
-    """
+    """Return the stems of a label in order, without articles and short prepositions."""
     found: list[str] = []
     for word in split_words(label):
         if word not in _STOP:

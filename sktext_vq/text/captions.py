@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktext_vq._utils.validation import check_count, check_sampling_rate
 
 from ..panel import rows_of_cases
-from ._series import FloatPanel, check_series
+from ._series import check_series
 from ._statistics import channel_groups, statistics
 
 __all__ = ["SeriesCaptioner"]
@@ -198,7 +198,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         said = self.describe(*check_series(self, X, reset=False))
         return said if self.rephraser is None else self._rephrase(said)
 
-    def describe(self, values: FloatPanel, lengths: Any) -> list[list[str]]:
+    def describe(self, values: npt.NDArray[Any], lengths: Any) -> list[list[str]]:
         """Return the sentences about checked series; for internal use.
 
         Parameters
