@@ -28,7 +28,6 @@ from sktext_vq._zero_shot.align_texts import align_texts
 from sktext_vq._zero_shot.candidates import CandidateTexts, check_unknown_label
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
 from sktext_vq.panel import Panel
-from sktext_vq.text import SeriesCaptioner
 
 __all__ = ["VQTextClassifier"]
 
@@ -163,14 +162,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             head = RidgeHead.fit(
                 table, scaler, len(labels), fitted.folds, data.class_weight
             )
-            zero_shot = ZeroShotRecognizer.fit(
-                table,
-                labels,
-                self.text,
-                self.prompt_forms,
-                self.random_state,
-                data.groups,
-            )
+            zero_shot = ZeroShotRecognizer.fit(table, labels, settings, data.groups)
             cases = fitted.sample.cases
             alignment = align_texts(
                 table.values[cases],
@@ -296,25 +288,11 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases, n_candidates) or (n_cases, n_candidates + 1)
-            Rows sum to 1; columns in the order of the candidates, and last the unknown
-            label, if any.
+            Rows sum to 1; columns in the order of the candidates, then `unknown_label`.
 
         [[raises_zero_shot]]
 
-        Warns
-        -----
-        UserWarning
-            If texts of candidates are equal or dissimilar to the texts of all training
-            classes, if a name resembles a known name, or if there is only one
-            candidate.
-
-        Notes
-        -----
-        Kernel ridge regression predicts embeddings of unseen classes from their texts.
-        Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
-        The probability of the unknown label is calibrated with training classes left
-        out. It is above .5 for 5 % of series like the training series; pass `groups` to
-        `fit` if new series are of other groups.
+        [[notes_zero_shot]]
 
         Examples
         --------
@@ -347,8 +325,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str
-            Names of the predicted candidates, or the unknown label where its
-            probability is above .5.
+            Names of candidates; the unknown label if its probability is above .5.
 
         [[raises_zero_shot]]
         """
@@ -400,27 +377,20 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         ndarray of shape (n_cases,) of str objects
             Sentence with the highest cosine, as in :meth:`similarity` without a
             network. By default, sentences of :class:`~sktext_vq.text.SeriesCaptioner`
-            about the series, relative to the training series, followed by the most
-            probable training class if its probability is above .5 and the series
-            resembles a training class.
+            relative to the training series, and the most probable training class if its
+            probability is above .5 and the series resembles a training class.
 
         [[raises_zero_shot]]
         """
         panel = self.check_X(X)
-        zero_shot = self.zero_shot_
         if texts is None:
-            scaler, names = self.features_.scaler, self.input_.column_names
-            captioner = SeriesCaptioner(
-                channel_names=self.channel_names or names,
-                sampling_rate=self.sampling_rate,
-            )
-            captioner.fit_to_quantiles(scaler.mean, scaler.scale, scaler.usual)
-            said = captioner.describe(panel.values, panel.lengths)
-            return zero_shot.caption(self._embed_series(panel), said)
-        zero_shot.read(texts, "texts")
+            names = self.channel_names or self.input_.column_names
+            about = self.features_.scaler, names, self.sampling_rate
+            return self.zero_shot_.caption(self._embed_series(panel), panel, *about)
+        self.zero_shot_.read(texts, "texts")
         alignment = self.text_alignment_
         series = self._embed_series(panel, alignment)
-        return zero_shot.choose_text(series, texts, self._encoder(), alignment)
+        return self.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
         """Return the most probable candidates with reasons.

@@ -99,6 +99,22 @@ ValueError
 TypeError
     If a candidate or its text is not a string.
 """,
+    "notes_zero_shot": """
+Warns
+-----
+UserWarning
+    If texts of candidates are equal or dissimilar to the texts of all training
+    classes, if a name resembles a known name, or if there is only one
+    candidate.
+
+Notes
+-----
+Kernel ridge regression predicts embeddings of unseen classes from their texts.
+Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
+The probability of the unknown label is calibrated with training classes left
+out. It is above .5 for 5 % of series like the training series; pass `groups` to
+`fit` if new series are of other groups.
+""",
     "contributions": """
 Parameters
 ----------

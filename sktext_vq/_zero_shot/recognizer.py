@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
+from sktext_vq._features.scaling import Scaler
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
+from sktext_vq._training.settings import FitSettings
 from sktext_vq._utils.state import Sizes, Spec, State, Strings, check_state
 from sktext_vq._utils.threads import single_thread
 from sktext_vq._utils.validation import find_stack_level
@@ -26,7 +28,7 @@ from sktext_vq._zero_shot.candidates import (
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq._zero_shot.text_alignment import TextAlignment
 from sktext_vq.panel import Panel
-from sktext_vq.text import TextEncoder
+from sktext_vq.text import SeriesCaptioner, TextEncoder
 from sktext_vq.text.class_texts import class_views
 
 _STATE: dict[str, Spec | None] = {
@@ -81,21 +83,17 @@ class ZeroShotRecognizer:
         cls,
         table: FeatureTable,
         labels: NDArray[Any],
-        texts: Any,
-        prompt_forms: Sequence[str],
-        random_state: Any,
+        settings: FitSettings,
         groups: NDArray[Any] | None = None,
     ) -> ZeroShotRecognizer:
-        """Fit to standardised features of all training cases.
-
-        Other arguments are parameters of the classifier, and groups of the cases.
-        """
-        generator = check_random_state(random_state)
+        """Fit to standardised features of all training cases."""
+        generator = check_random_state(settings.random_state)
+        texts = settings.text
         return cls(
             ZeroShotSpace().fit(table.values, table.classes, generator, groups=groups),
             [str(label) for label in labels],
             dict(texts) if isinstance(texts, Mapping) else {},
-            tuple(prompt_forms),
+            tuple(settings.prompt_forms),
         )
 
     def get_state(self) -> State:
@@ -234,16 +232,26 @@ class ZeroShotRecognizer:
         return np.array(candidates.names, dtype=object)[best]
 
     def caption(
-        self, series: EmbeddedSeries, sentences: Sequence[Sequence[str]]
+        self,
+        series: EmbeddedSeries,
+        panel: Panel,
+        scaler: Scaler,
+        channel_names: Sequence[str] | None,
+        sampling_rate: float | None,
     ) -> NDArray[Any]:
-        """Append the training class of each series to sentences about it.
+        """Return sentences about each series, and its training class.
 
         The class is omitted if its probability is at most .5, or if the series
         resembles no training class.
         """
+        captioner = SeriesCaptioner(
+            channel_names=channel_names, sampling_rate=sampling_rate
+        )
+        captioner.fit_to_quantiles(scaler.mean, scaler.scale, scaler.usual)
         proba = series.probabilities
         if self.space.can_reject:
             proba = proba * (1 - self.space.unknown_probability(series.points))[:, None]
+        sentences = captioner.describe(panel.values, panel.lengths)
         captions = np.empty(len(sentences), dtype=object)
         for case, (own, row) in enumerate(zip(sentences, proba, strict=True)):
             best = row.argmax()
