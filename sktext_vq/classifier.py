@@ -25,7 +25,7 @@ from sktext_vq._training.fit import fit_features
 from sktext_vq._training.network import ClosedForm
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
-from sktext_vq._zero_shot.candidates import CandidateTexts
+from sktext_vq._zero_shot.candidates import CandidateTexts, check_unknown_label
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
 from sktext_vq.panel import Panel
 
@@ -162,9 +162,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             head = RidgeHead.fit(
                 table, scaler, len(labels), fitted.folds, data.class_weight
             )
-            zero_shot = ZeroShotRecognizer.fit(
-                table, labels, self.text, self.prompt_forms, self.random_state
-            )
+            zero_shot = ZeroShotRecognizer.fit(table, labels, settings, data.groups)
             closed = ClosedForm(head, fitted.align(table.values, head))
             trained, network = fitted.train(scaler, table.values, closed)
         assert trained.head is not None
@@ -274,30 +272,21 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return scores.by_row(model, panel, y, rows, self._execution())
 
     def predict_proba_zero_shot(
-        self, X: Any, candidate_labels: Candidates
+        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[np.float64]:
         """Return probabilities of candidate classes, which may be unseen classes.
 
         [[parameters_candidates]]
+        [[unknown_label]]
 
         Returns
         -------
-        ndarray of shape (n_cases, n_candidates)
-            Rows sum to 1; columns in the order of the candidates.
+        ndarray of shape (n_cases, n_candidates) or (n_cases, n_candidates + 1)
+            Rows sum to 1; columns in the order of the candidates, then `unknown_label`.
 
         [[raises_zero_shot]]
 
-        Warns
-        -----
-        UserWarning
-            If texts of candidates are equal or dissimilar to the texts of all training
-            classes, if a name resembles a known name, or if there is only one
-            candidate.
-
-        Notes
-        -----
-        Kernel ridge regression predicts embeddings of unseen classes from their texts.
-        Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
+        [[notes_zero_shot]]
 
         Examples
         --------
@@ -313,22 +302,33 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         True
         """
         series, candidates, views = self._embed(X, candidate_labels)
-        return self.zero_shot_.predict_proba(series, candidates, views)
+        proba = self.zero_shot_.predict_proba(series, candidates, views)
+        if unknown_label is None:
+            return proba
+        check_unknown_label(unknown_label, candidate_labels)
+        return self.zero_shot_.with_unknown(proba, series, candidates, views)
 
-    def predict_zero_shot(self, X: Any, candidate_labels: Candidates) -> NDArray[Any]:
+    def predict_zero_shot(
+        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
+    ) -> NDArray[Any]:
         """Return the most probable candidate class, which may be an unseen class.
 
         [[parameters_candidates]]
+        [[unknown_label]]
 
         Returns
         -------
         ndarray of shape (n_cases,) of str
-            Names of the predicted candidates.
+            Names of candidates; the unknown label if its probability is above .5.
 
         [[raises_zero_shot]]
         """
-        proba = self.predict_proba_zero_shot(X, candidate_labels)
-        return np.array(list(candidate_labels))[proba.argmax(axis=1)]
+        proba = self.predict_proba_zero_shot(X, candidate_labels, unknown_label)
+        names = np.array(list(candidate_labels))
+        best = names[proba[:, : len(names)].argmax(axis=1)]
+        if unknown_label is None:
+            return best
+        return np.where(proba[:, -1] > 0.5, unknown_label, best)
 
     def search(self, X: Any, text: str) -> pd.DataFrame:
         """Rank series by similarity to a text.
@@ -368,17 +368,18 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str objects
-            Sentence with the highest cosine, as in :meth:`similarity`. By default, the
-            training class and, on scales such as strength or rhythm, the attribute with
-            probability above 0.5 each. The probability of an attribute is the sum over
-            the classes that have the attribute.
+            Sentence with the highest cosine, as in :meth:`similarity`. By default,
+            sentences of :class:`~sktext_vq.text.SeriesCaptioner` relative to the
+            training series, and the most probable training class if its probability is
+            above .5 and the series resembles a training class.
 
         [[raises_zero_shot]]
         """
-        check_is_fitted(self)
-        if texts is None:
-            return self.zero_shot_.caption(self.predict_proba(X))
         panel = self.check_X(X)
+        if texts is None:
+            names = self.channel_names or self.input_.column_names
+            about = self.features_.scaler, names, self.sampling_rate
+            return self.zero_shot_.caption(self._embed_series(panel), panel, *about)
         self.zero_shot_.read(texts, "texts")
         alignment = self.text_alignment_
         series = self._embed_series(panel, alignment)

@@ -138,14 +138,6 @@ def test_captions_tell_real_activities_apart(basic_motions: Dataset) -> None:
     assert accuracy > 0.7
 
 
-def test_no_label_gets_into_captions() -> None:
-    X = waves(2, 1)
-    assert_array_equal(
-        SeriesCaptioner().fit(X, ["a"] * 6).transform(X),
-        SeriesCaptioner().fit(X, list("abcdef")).transform(X),
-    )
-
-
 def test_names_group_axes_and_are_read_as_words() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(5, 5, 60))

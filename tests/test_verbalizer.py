@@ -158,33 +158,11 @@ def test_strings_read_back_what_was_rendered(
     assert np.isfinite(back).all()
 
 
-def test_digits_have_a_fixed_place() -> None:
-    X = panels()["gaps"]
-    verbalizer = SeriesVerbalizer(n_timepoints=50).fit(X)
-    strings = verbalizer.transform(X)
-    assert strings.shape == (4, 2)
-    assert {len(text.split()) for text in strings.ravel()} == {100}
-    assert strings[0, 0].split()[10:50] == ["nan"] * 40
-    assert not set("".join(strings.ravel())) - set("0123456789 nan")
-
-
 def test_one_channel_gives_one_string_per_case() -> None:
     X = np.random.default_rng(0).normal(size=(5, 30))
     strings = SeriesVerbalizer(n_timepoints=8).fit_transform(X)
     assert strings.shape == (5,) and strings.dtype == object
     assert all(type(text) is str for text in strings)
-
-
-def test_units_come_back_and_gaps_stay() -> None:
-    time = np.linspace(0, 1, 64)
-    X = np.stack([[9.81 + np.sin(6 * time), 300 * time], [9.81 - time, 0 * time]])
-    X[1, 0, 10:20] = np.nan
-    verbalizer = SeriesVerbalizer(n_digits=3).fit(X)
-    back = verbalizer.inverse_transform(verbalizer.transform(X))
-    assert back.shape == X.shape
-    assert_array_equal(np.isnan(back), np.isnan(X))
-    assert_allclose(back[:, 0], X[:, 0], atol=0.002)
-    assert_allclose(back[:, 1], X[:, 1], atol=0.2)
 
 
 def test_values_beyond_training_are_written_as_the_outermost_bins() -> None:
@@ -275,15 +253,6 @@ def test_llmtime_writes_its_own_words() -> None:
     assert gap == " 3 7 , Nan , Nan , 8 ,"
 
 
-def test_sax_uses_all_letters_about_equally() -> None:
-    X = np.random.default_rng(0).normal(size=(50, 64))
-    verbalizer = SeriesVerbalizer(style="sax", n_symbols=5)
-    letters = "".join(verbalizer.fit_transform(X)).replace(" ", "")
-    counts = [letters.count(letter) for letter in "abcde"]
-    assert sum(counts) == 50 * 64
-    assert min(counts) > 0.15 * sum(counts)
-
-
 def test_codes_are_the_numbers_in_the_strings() -> None:
     X = panels()["negative"]
     verbalizer = SeriesVerbalizer(n_timepoints=6).fit(X)
@@ -367,14 +336,6 @@ def test_what_is_whole_of_a_string_is_read(
         assert_array_equal(verbalizer.parse([text]), found)
 
 
-@pytest.mark.parametrize("style", ["llmtime", "sax"])
-def test_damaged_strings_of_other_styles(style: str) -> None:
-    verbalizer = SeriesVerbalizer(style=style, n_timepoints=3).fit([[0.0, 1.0, 2.0]])
-    with pytest.raises(ValueError, match="is invalid"):
-        verbalizer.inverse_transform(["1 2 , ! ,"])
-    assert verbalizer.inverse_transform(["!"], strict=False).shape == (1, 1, 3)
-
-
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -391,11 +352,11 @@ def test_bad_parameters_are_said_in_fit(params: dict[str, Any], message: str) ->
         SeriesVerbalizer(**params).fit([[0.0, 1.0]])
 
 
-@pytest.mark.parametrize("value", [True, 2.0, "3", None])
 @pytest.mark.parametrize("name", ["n_timepoints", "n_digits", "n_symbols"])
-def test_numbers_have_to_be_whole(name: str, value: Any) -> None:
-    with pytest.raises(TypeError, match=f"^{name} must be an int, got {value!r}"):
-        SeriesVerbalizer(**{name: value}).fit([[0.0, 1.0]])
+def test_numbers_have_to_be_whole(name: str) -> None:
+    for value in (True, 2.0, "3", None):
+        with pytest.raises(TypeError, match=f"^{name} must be an int, got {value!r}"):
+            SeriesVerbalizer(**{name: value}).fit([[0.0, 1.0]])
 
 
 def test_wrong_input_is_said() -> None:

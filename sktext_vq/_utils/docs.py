@@ -80,6 +80,10 @@ candidate_labels : sequence of str, or dict
     class (None for texts of the prompt bank). A name of a training class denotes
     this class, whatever its texts are. Candidates may differ between calls.
 """,
+    "unknown_label": """
+unknown_label : str, optional
+    Label of series that resemble neither a candidate nor a training class.
+""",
     "raises_zero_shot": """
 Raises
 ------
@@ -90,6 +94,22 @@ ValueError
     training classes are not words and these classes have no texts.
 TypeError
     If a candidate or its text is not a string.
+""",
+    "notes_zero_shot": """
+Warns
+-----
+UserWarning
+    If texts of candidates are equal or dissimilar to the texts of all training
+    classes, if a name resembles a known name, or if there is only one
+    candidate.
+
+Notes
+-----
+Kernel ridge regression predicts embeddings of unseen classes from their texts.
+Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
+The probability of the unknown label is calibrated with training classes left
+out. It is above .5 for 5 % of series like the training series; pass `groups` to
+`fit` if new series are of other groups.
 """,
     "contributions": """
 Parameters

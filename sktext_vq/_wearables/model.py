@@ -52,12 +52,12 @@ class ActivityClassifier(VQTextClassifier):
         return panel
 
     def predict_proba_zero_shot(
-        self, X: Any, candidate_labels: Candidates
+        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[np.float64]:
         """Return probabilities of names; see `VQTextClassifier`."""
         model, panel = self._choose(X)
         call = VQTextClassifier.predict_proba_zero_shot
-        return call(model, panel, candidate_labels)
+        return call(model, panel, candidate_labels, unknown_label)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
         """Return names with reasons; see `VQTextClassifier`."""

@@ -17,6 +17,9 @@ Array = NDArray[np.floating[Any]]
 # Share of series of seen classes that should be assigned to seen classes: mean of the
 # default, with weight 2, and of the share from class splits, with weight n_classes.
 _DEFAULT_SHARE, _DEFAULT_SHARE_WEIGHT = 0.8, 2
+# Maximum share of series of seen classes that a single unseen candidate may take. It
+# grows faster than the number of candidates, until calibration alone decides.
+_MAX_LOSS, _MAX_LOSS_POWER = 0.06, 1.5
 _SHARES = np.linspace(0.3, 1, 71)
 _N_DRAWS = 3
 _INVERSE_TEMPERATURES = np.geomspace(0.1, 100, 31)
@@ -94,10 +97,11 @@ def calibrate(
     gains = np.zeros(len(_SHARES))
     temperature_losses = np.zeros(len(_INVERSE_TEMPERATURES))
     scale_losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    known_views = views[:, :n_classes]
     for out in _class_splits(n_classes, len(unseen)):
         parts = []
         for part in held_out:
-            split, losses = _evaluate(part, spreads, views, out)
+            split, losses = _evaluate(part, spreads, known_views, out)
             parts.append(split)
             temperature_losses += losses
         if not parts:
@@ -119,6 +123,7 @@ def calibrate(
         weight = _DEFAULT_SHARE_WEIGHT
         share = (n_classes * best + weight * share) / (n_classes + weight)
         scale = _INVERSE_TEMPERATURES[scale_losses.argmin()]
+    share = max(share, 1 - _MAX_LOSS * len(unseen) ** _MAX_LOSS_POWER)
     inverse_temperature = _DEFAULT_INVERSE_TEMPERATURE
     if temperature_losses.any():
         inverse_temperature = _INVERSE_TEMPERATURES[temperature_losses.argmin()]

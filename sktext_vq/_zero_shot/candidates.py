@@ -227,3 +227,13 @@ def check_candidates(
     if twice:
         raise ValueError(f"{called} contains {twice} more than once.")
     return [str(name) for name in names]
+
+
+def check_unknown_label(label: Any, candidates: Iterable[str]) -> None:
+    """Check that the label of unknown classes is a string other than the candidates."""
+    if not isinstance(label, str):
+        raise TypeError(f"unknown_label must be a string or None, got {label!r}.")
+    if composed(label) in map(composed, candidates):
+        raise ValueError(
+            f"unknown_label={label!r} is also a candidate. Choose another label."
+        )

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
 
-_PENALTY = 0.3
+_PENALTY = 0.1
+# Penalty of the regression from classes to texts, relative to the mean diagonal of the
+# Gram matrix of the centres.
+_SERIES_PENALTY = 1.0
 # Degree to which predictions are stretched to the mean distance of seen classes from
 # their mean, since regression shrinks predictions for dissimilar texts.
 _STRETCH = 0.75
@@ -65,9 +68,15 @@ class ClassEmbeddings:
         gram = np.tensordot(shares, within, 1) + _PENALTY * np.eye(len(seen))
         self.coef = np.linalg.solve(gram, self.across.T).T
         moved = self.coef @ centred
+        length = np.linalg.norm(moved, axis=1, keepdims=True)
+        # ESZSL solves for both sides: directions in which the centres differ much do
+        # not dominate. The mean of both directions is used.
+        target /= max(np.trace(target) / len(seen), 1e-12)
+        target += _SERIES_PENALTY * np.eye(len(seen))
+        other = np.linalg.solve(target, self.coef.T).T @ centred
+        moved = _unit(_unit(moved) + _unit(other)) * length
         self.shrunken = middle + moved
         usual = np.linalg.norm(centred, axis=1).mean()
-        length = np.linalg.norm(moved, axis=1, keepdims=True)
         moved *= 1 - _STRETCH + _STRETCH * usual / np.maximum(length, 1e-12)
         self.embeddings = middle + moved
 
@@ -78,16 +87,20 @@ class ClassEmbeddings:
     def novelty(self, points: Array, classes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return how much closer points are to unseen classes than to seen `classes`.
 
-        Distances to seen classes are divided by spreads.
+        Difference of logarithms of the smallest squared distances. Distances to seen
+        classes are divided by spreads.
         """
-        known = (
-            negative_distances(points, self.centres[classes]) / self.spreads[classes]
-        )
-        known = known.max(axis=1)
-        return (
-            negative_distances(points, self.shrunken).max(axis=1)
-            - _NEAREST_COUNTS * known
-        )
+        known = -negative_distances(points, self.centres[classes])
+        known = (known / self.spreads[classes]).min(axis=1)
+        new = (-negative_distances(points, self.shrunken)).min(axis=1)
+        known, new = (np.log(np.maximum(each, 1e-12)) for each in (known, new))
+        return np.asarray(_NEAREST_COUNTS * known - new)
+
+
+def _unit(vectors: Array) -> NDArray[np.float64]:
+    """Return vectors of length 1; vectors of length 0 stay 0."""
+    size = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(size, 1e-12))
 
 
 def _centred(view: Array, seen: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -115,6 +128,6 @@ def _alignment(a: Array, b: Array) -> float:
 
 
 def negative_distances(points: Array, centres: Array) -> NDArray[np.float64]:
-    """Return half the negative squared distances per dimension, up to a constant."""
+    """Return half the negative squared distances per dimension."""
     squares = np.square(points).sum(1)[:, None] + np.square(centres).sum(1)
     return (points @ centres.T - squares / 2) / points.shape[1]

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, logsumexp
+from scipy.special import expit, log_softmax, logsumexp
 
 from sktext_vq._utils.state import (
+    Number,
     Numbers,
     Sizes,
     Spec,
@@ -18,6 +19,7 @@ from sktext_vq._utils.state import (
 )
 from sktext_vq._zero_shot.calibration import HeldOut, calibrate
 from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings
+from sktext_vq._zero_shot.unknown import SHARE_OF_KNOWN, UnknownDetector, statistics
 
 Array = NDArray[np.floating[Any]]
 
@@ -31,6 +33,7 @@ _STATE: dict[str, Spec | None] = {
     "centres": Numbers("float64", ("n_classes", "n_dimensions")),
     "spreads": Numbers("float64", ("n_classes",), above=0),
     "held_out": None,
+    "shift": Number(float),
 }
 _HELD_OUT: dict[str, Spec | None] = {
     "centres": Numbers("float64", ("n_classes", "n_own_dimensions")),
@@ -65,6 +68,9 @@ class ZeroShotSpace:
     spreads : ndarray of shape (n_classes,)
         Root mean squared distance of held-out cases to the centre of the class,
         normalised to a mean square of 1 over classes.
+    shift : float
+        Difference of the logarithms of distances if whole groups are held out, and if
+        cases are; 0 without groups.
     """
 
     def get_state(self) -> State:
@@ -77,6 +83,8 @@ class ZeroShotSpace:
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> ZeroShotSpace:
         """Build a space from `get_state`."""
+        if isinstance(state, dict):  # models of early versions have no shift
+            state = {"shift": 0.0, **state}
         check_state(state, _STATE, sizes, "space")
         if not isinstance(state["held_out"], list):
             raise ValueError("space.held_out is not a list")
@@ -94,26 +102,49 @@ class ZeroShotSpace:
         classes: NDArray[np.int64],
         random_state: np.random.RandomState,
         max_cases: int = _MAX_CASES,
+        groups: NDArray[Any] | None = None,
     ) -> ZeroShotSpace:
-        """Fit to standardised features of shape (n_cases, n_features)."""
+        """Fit to standardised features of shape (n_cases, n_features).
+
+        With `groups`, of shape (n_cases,), all cases of a group are held out together.
+        """
         n_classes = int(classes.max()) + 1
         order = random_state.permutation(len(classes))
         most = max(_FOLDS, max_cases // n_classes)
         members = [order[classes[order] == label][:most] for label in range(n_classes)]
         chosen = np.concatenate(members)
-        fold = np.concatenate([np.arange(len(member)) % _FOLDS for member in members])
         features, classes = features[chosen].astype(np.float64), classes[chosen]
         self.basis, self.centre, self.centres = _whiten(features, classes)
-        self.held_out = []
+        fold = np.concatenate([np.arange(len(each)) % _FOLDS for each in members])
+        self.held_out = self._hold_out(features, classes, fold)
+        self.spreads = self._measure_spreads(n_classes)
+        self.shift = 0.0
+        if groups is not None and self.held_out:
+            fold = np.unique(groups[chosen], return_inverse=True)[1] % _FOLDS
+            if apart := self._hold_out(features, classes, fold):
+                self.shift = self._usual_distance(apart)
+                self.shift -= self._usual_distance(self.held_out)
+        return self
+
+    def _usual_distance(self, parts: list[HeldOut]) -> float:
+        """Return a quantile of the log-distances of held-out cases."""
+        every = [
+            statistics(part.cases, part.centres, self.spreads)[:, 0] for part in parts
+        ]
+        return float(np.quantile(np.concatenate(every), SHARE_OF_KNOWN))
+
+    def _hold_out(
+        self, features: Array, classes: NDArray[np.int64], fold: NDArray[np.intp]
+    ) -> list[HeldOut]:
+        """Fit spaces without the cases of each fold."""
+        n_classes, parts = len(self.centres), []
         for k in range(_FOLDS):
             inside, outside = fold != k, fold == k
-            if len(np.unique(classes[inside])) < n_classes or not outside.any():
-                continue
-            basis, centre, centres = _whiten(features[inside], classes[inside])
-            cases = features[outside] @ basis - centre
-            self.held_out.append(HeldOut(centres, cases, classes[outside]))
-        self.spreads = self._measure_spreads(n_classes)
-        return self
+            if len(np.unique(classes[inside])) == n_classes and outside.any():
+                basis, centre, centres = _whiten(features[inside], classes[inside])
+                cases = features[outside] @ basis - centre
+                parts.append(HeldOut(centres, cases, classes[outside]))
+        return parts
 
     def _measure_spreads(self, n_classes: int) -> NDArray[np.float64]:
         """Return the spread of each class, normalised over classes."""
@@ -174,6 +205,47 @@ class ZeroShotSpace:
             scores[:, kind] -= scores[:, kind].max(axis=1, keepdims=True)
             scores[:, kind] += sign * margin[:, None] / 2
         return scores - logsumexp(scores, axis=1, keepdims=True)
+
+    @property
+    def can_reject(self) -> bool:
+        """Whether series of unknown classes can be detected."""
+        return len(self.centres) > 2 and bool(self.held_out)
+
+    def unknown_probability(
+        self, points: Array, views: Array | None = None, seen: Any = ()
+    ) -> NDArray[np.float64]:
+        """Return probabilities that series are of an unknown class.
+
+        The probability is 1/2 at the score that 5 % of held-out training cases exceed.
+        For parameters, see `score`; by default there are no candidates.
+
+        Raises
+        ------
+        ValueError
+            If there are no held-out cases, or only two training classes.
+        """
+        if not self.can_reject:
+            raise ValueError(
+                "unknown_label requires a model that was fitted to at least three "
+                "classes, with at least two series of each, and is not a base of "
+                "activities. Omit unknown_label."
+            )
+        unseen = len(self.centres) + np.flatnonzero(np.asarray(seen) < 0)
+        every = np.arange(len(self.centres))
+        known_views = None if views is None else views[:, : len(self.centres)]
+        detector = UnknownDetector.fit(self.held_out, self.spreads, known_views)
+
+        def score(points: Array, centres: Array) -> NDArray[np.float64]:
+            new = centres[:0]
+            if views is not None and len(unseen):
+                known = every, unseen, centres, self.spreads
+                new = ClassEmbeddings(views, *known).embeddings
+            return detector.score(points, centres, self.spreads, new)
+
+        known = [score(part.cases, part.centres) for part in self.held_out]
+        threshold = np.quantile(np.concatenate(known), SHARE_OF_KNOWN)
+        threshold += max(detector.weight[0], 0) * self.shift
+        return np.asarray(expit(score(points, self.centres) - threshold))
 
     def negative_distances(self, points: Array, views: Array) -> NDArray[np.float64]:
         """Return negative distances to predicted centres of candidates; see `score`."""

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
+from sktext_vq._features.scaling import Scaler
 from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
+from sktext_vq._training.settings import FitSettings
 from sktext_vq._utils.state import Sizes, Spec, State, Strings, check_state
 from sktext_vq._utils.threads import single_thread
 from sktext_vq._utils.validation import find_stack_level
@@ -26,7 +28,7 @@ from sktext_vq._zero_shot.candidates import (
 )
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.panel import Panel
-from sktext_vq.text import TextEncoder
+from sktext_vq.text import SeriesCaptioner, TextEncoder
 from sktext_vq.text.class_texts import class_views
 
 _STATE: dict[str, Spec | None] = {
@@ -81,20 +83,17 @@ class ZeroShotRecognizer:
         cls,
         table: FeatureTable,
         labels: NDArray[Any],
-        texts: Any,
-        prompt_forms: Sequence[str],
-        random_state: Any,
+        settings: FitSettings,
+        groups: NDArray[Any] | None = None,
     ) -> ZeroShotRecognizer:
-        """Fit to standardised features of all training cases.
-
-        `texts`, `prompt_forms` and `random_state` are parameters of the classifier.
-        """
-        generator = check_random_state(random_state)
+        """Fit to standardised features of all training cases."""
+        generator = check_random_state(settings.random_state)
+        texts = settings.text
         return cls(
-            ZeroShotSpace().fit(table.values, table.classes, generator),
+            ZeroShotSpace().fit(table.values, table.classes, generator, groups=groups),
             [str(label) for label in labels],
             dict(texts) if isinstance(texts, Mapping) else {},
-            tuple(prompt_forms),
+            tuple(settings.prompt_forms),
         )
 
     def get_state(self) -> State:
@@ -179,6 +178,19 @@ class ZeroShotRecognizer:
             self.space.score(series.points, log_proba, views, candidates.seen)
         )
 
+    def with_unknown(
+        self,
+        proba: NDArray[np.float64],
+        series: EmbeddedSeries,
+        candidates: CandidateTexts,
+        views: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Append a column with the probability of an unknown class."""
+        unknown = self.space.unknown_probability(series.points, views, candidates.seen)[
+            :, None
+        ]
+        return np.concatenate([(1 - unknown) * proba, unknown], axis=1)
+
     def search(
         self,
         series: EmbeddedSeries,
@@ -222,25 +234,33 @@ class ZeroShotRecognizer:
         best = cosines.argmax(axis=1)
         return np.array(candidates.names, dtype=object)[best]
 
-    def caption(self, probabilities: NDArray[np.float64]) -> NDArray[Any]:
-        """Describe series by the most probable class and attributes."""
-        candidates = self.read([self.labels[0]])
-        known = candidates.known
-        texts = [each for each in candidates.texts if each[1] < len(known)]
-        best = probabilities.argmax(axis=1)
-        parts = [np.where(probabilities.max(axis=1) > 0.5, np.array(known)[best], "")]
-        for scale in dict.fromkeys(view for view, _, _ in texts if view):
-            owners = {i: text for view, i, text in texts if view == scale}
-            clauses = sorted(set(owners.values()))
-            member = np.zeros((len(known), len(clauses)))
-            for i, clause in owners.items():
-                member[i, clauses.index(clause)] = 1
-            chances = probabilities @ member
-            best = chances.argmax(axis=1)
-            is_sure = chances.max(axis=1) > 0.5
-            parts.append(np.where(is_sure, np.array(clauses)[best], ""))
-        phrases = zip(*parts, strict=True)
-        return np.array([_join(each) for each in phrases], dtype=object)
+    def caption(
+        self,
+        series: EmbeddedSeries,
+        panel: Panel,
+        scaler: Scaler,
+        channel_names: Sequence[str] | None,
+        sampling_rate: float | None,
+    ) -> NDArray[Any]:
+        """Return sentences about each series, and its training class.
+
+        The class is omitted if its probability is at most .5, or if the series
+        resembles no training class.
+        """
+        captioner = SeriesCaptioner(
+            channel_names=channel_names, sampling_rate=sampling_rate
+        )
+        captioner.fit_to_quantiles(scaler.mean, scaler.scale, scaler.usual)
+        proba = series.probabilities
+        if self.space.can_reject:
+            proba = proba * (1 - self.space.unknown_probability(series.points))[:, None]
+        sentences = captioner.describe(panel.values, panel.lengths)
+        captions = np.empty(len(sentences), dtype=object)
+        for case, (own, row) in enumerate(zip(sentences, proba, strict=True)):
+            best = row.argmax()
+            share = f"Probably {self.labels[best]} ({row[best]:.0%})."
+            captions[case] = " ".join([*own, share] if row[best] > 0.5 else own)
+        return captions
 
     def explain(
         self,
@@ -305,12 +325,3 @@ class ZeroShotRecognizer:
                 }
             )
         return pd.DataFrame(rows)
-
-
-def _join(phrases: Sequence[str]) -> str:
-    """Join a class and its attributes, each of which may be empty."""
-    name, *clauses = phrases
-    attributes = "; ".join(clause for clause in clauses if clause)
-    if name and attributes:
-        return f"{name}: {attributes}"
-    return name or attributes or "unclear"

@@ -224,17 +224,6 @@ def nearest_name(name: str, known: Sequence[str]) -> str | None:
     """Return a known or packaged name that differs only by spelling or a typing error.
 
     Words are compared one by one: ``swipe left`` is not similar to ``swipe right``.
-
-    Parameters
-    ----------
-    name : str
-    known : sequence of str
-        Names that take precedence over the packaged bank.
-
-    Returns
-    -------
-    str or None
-        None if no name is similar, or `name` is in the packaged bank.
     """
     for other in known:
         if other == name or label_key(other) == label_key(name):
@@ -307,12 +296,6 @@ def named_entry(texts: Sequence[str]) -> tuple[dict[str, Any], str] | None:
     start of a text, soon after a word for a person, or as the last of at most three
     words. ``a person turns`` names turning, ``the legs swing in turn`` does not. The
     longest name is used, or the first of several with that length.
-
-    Returns
-    -------
-    entry : dict
-    rest : str
-        Other words of the texts, without negated parts.
     """
     best: tuple[int, dict[str, Any]] | None = None
     rests: list[str] = []

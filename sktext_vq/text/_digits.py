@@ -35,23 +35,7 @@ def _weights(length: int, n_timepoints: int) -> npt.NDArray[np.float64]:
 def piecewise_means(
     values: FloatPanel, lengths: npt.NDArray[np.int64], n_timepoints: int
 ) -> FloatPanel:
-    """Compute means over equal pieces of each series (PAA).
-
-    Parameters
-    ----------
-    values : ndarray of shape (n, c, t)
-        Series; missing values are NaN.
-    lengths : ndarray of shape (n,)
-        Length of each series.
-    n_timepoints : int
-        Number of pieces. Steps in two pieces are weighted by their overlap; values of
-        shorter series are repeated.
-
-    Returns
-    -------
-    ndarray of shape (n, c, n_timepoints), dtype float64
-        Means without missing values; NaN for pieces without values.
-    """
+    """Compute means over equal pieces of each series (PAA)."""
     means = np.full((*values.shape[:2], n_timepoints), np.nan)
     for length in np.unique(lengths):
         cases = np.flatnonzero(lengths == length)
@@ -207,15 +191,7 @@ def write_llmtime(codes: npt.NDArray[np.int64], separator: str) -> str:
 def parse_fixed(
     text: str, n_timepoints: int, n_digits: int, separator: str, letters: int
 ) -> tuple[npt.NDArray[np.int64], str]:
-    """Parse a string written by `write_fixed`, with arbitrary spacing.
-
-    Returns
-    -------
-    codes : ndarray of shape (n_timepoints,)
-        Codes; `MISSING` where the string is invalid.
-    fault : str
-        Description of the first error, or an empty string.
-    """
+    """Parse a string written by `write_fixed`, with arbitrary spacing."""
     plain = text.lower()
     codes = np.full(n_timepoints, MISSING, dtype=np.int64)
     if letters:

@@ -46,23 +46,7 @@ def encode(
     pooled: bool,
     verbose: int,
 ) -> list[FloatArray]:
-    """Encode texts with a neural encoder.
-
-    Parameters
-    ----------
-    texts : list of str
-    model : str or path
-        ``"minilm"``, a folder, or a name in the local Hugging Face cache.
-    device, max_length, batch_size, verbose
-        As in `TextEncoder`.
-    pooled : bool
-        Whether to average the token embeddings of each text.
-
-    Returns
-    -------
-    list of ndarray, float32
-        One array per text, of shape (1, d) if pooled and (n_tokens, d) otherwise.
-    """
+    """Encode texts with a neural encoder."""
     import_torch()
     import torch
 
@@ -199,20 +183,7 @@ def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
 
 
 def load_pretrained(kind: Any, source: str) -> tuple[Any, Any]:
-    """Load a tokenizer and a network, without custom code or pickled weights.
-
-    Parameters
-    ----------
-    kind : type
-        Class of transformers, such as ``AutoModel``.
-    source : str
-        Folder, or name in the local Hugging Face cache.
-
-    Raises
-    ------
-    OSError, ValueError
-        If the model is not found, requires custom code, or has no safetensors files.
-    """
+    """Load a tokenizer and a network, without custom code or pickled weights."""
     from transformers import AutoTokenizer
 
     # By default, transformers prompts in the terminal before running custom code.

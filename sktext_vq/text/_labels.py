@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 # Words without information about the class.
@@ -77,24 +78,9 @@ def signs(label: str) -> str:
     return _SEPARATORS.sub("", composed(label))
 
 
+@lru_cache(maxsize=4096)
 def label_key(label: str) -> tuple[tuple[str, ...] | str, str]:
-    """Return a key that is equal for spellings of the same label only.
-
-    Returns
-    -------
-    stems : tuple of str, or str
-        Stems of the words, or the label if it has no words.
-    signs : str
-        Signs such as ``"++"``.
-
-    Examples
-    --------
-    >>> from sktext_vq.text._labels import label_key
-    >>> label_key("WALKING_UPSTAIRS") == label_key("walk up the stairs")
-    True
-    >>> label_key("C++") == label_key("C#")
-    False
-    """
+    """Return a key that is equal for spellings of the same label only."""
     return stems(label) or composed(label), signs(label)
 
 
@@ -103,12 +89,6 @@ def split_words(label: str) -> list[str]:
 
     Words are separated by signs such as underscores and hyphens, changes of case, and
     changes between letters and digits.
-
-    Examples
-    --------
-    >>> from sktext_vq.text._labels import split_words
-    >>> split_words("WALKING_UPSTAIRS"), split_words("SitToStand2")
-    (['walking', 'upstairs'], ['sit', 'to', 'stand', '2'])
     """
     text = re.sub(r"[\W_]+", " ", composed(label))
     text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
@@ -128,6 +108,7 @@ def as_phrase(label: str) -> str:
     return " ".join(words) or label
 
 
+@lru_cache(maxsize=4096)
 def _stem(word: str) -> str:
     if word in _IRREGULAR:
         return _IRREGULAR[word]
@@ -148,15 +129,9 @@ def _stem(word: str) -> str:
     return word[:-1] if word.endswith("e") and len(word) > 3 else word
 
 
+@lru_cache(maxsize=4096)
 def stems(label: str) -> tuple[str, ...]:
-    """Return the stems of a label in order, without articles and short prepositions.
-
-    Examples
-    --------
-    >>> from sktext_vq.text._labels import stems
-    >>> stems("WALKING_UPSTAIRS") == stems("walk up the stairs")
-    True
-    """
+    """Return the stems of a label in order, without articles and short prepositions."""
     found: list[str] = []
     for word in split_words(label):
         if word not in _STOP:
@@ -190,6 +165,7 @@ def _is_word(word: str) -> bool:
     return len(word) > 2 and word.isalpha() and bool(_VOWELS & set(word))
 
 
+@lru_cache(maxsize=4096)
 def gerund_phrase(phrase: str) -> str | None:
     """Convert a phrase such as ``"kick a ball"`` to a gerund, or return None."""
     words = phrase.split()

@@ -29,15 +29,7 @@ _MOST = {"keyword": 2, "sentence": 1, "affirmative": 5, "negative": 3, "attribut
 
 
 def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
-    """Return a function that generates text for a prompt, with greedy decoding.
-
-    Parameters
-    ----------
-    model : str, path or callable
-        Folder or locally cached name of a ``transformers`` text-generation model, a
-        pipeline, or a function that returns a string.
-    max_new_tokens : int, default=160
-    """
+    """Return a function that generates text for a prompt, with greedy decoding."""
     if isinstance(model, (str, os.PathLike)):
         model = _pipeline(os.fspath(model))
     if not callable(model):

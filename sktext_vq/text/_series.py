@@ -15,22 +15,7 @@ FloatPanel = npt.NDArray[np.float64]
 def check_series(
     estimator: Any, X: Any, *, reset: bool
 ) -> tuple[FloatPanel, npt.NDArray[np.int64]]:
-    """Validate series and check the number of channels.
-
-    Parameters
-    ----------
-    estimator : BaseEstimator
-        Estimator whose ``n_channels_`` and ``n_features_in_`` are set if `reset`.
-    X : panel of series
-    reset : bool
-        True in ``fit``.
-
-    Returns
-    -------
-    values : ndarray of shape (n, c, t), dtype float64
-        Series, padded with NaN.
-    lengths : ndarray of shape (n,), dtype int64
-    """
+    """Validate series and check the number of channels."""
     name = type(estimator).__name__
     panel = as_panel(X, estimator_name=name)
     flat_width = np.shape(X)[1] if getattr(X, "ndim", None) == 2 else None

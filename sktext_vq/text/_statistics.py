@@ -33,19 +33,7 @@ _MEANINGS = {
 def channel_groups(
     names: Sequence[str] | None, n_channels: int
 ) -> list[tuple[str, list[int]]]:
-    """Group channels whose names differ only in a final x, y or z.
-
-    Returns
-    -------
-    list of (str, list of int)
-        Readable name and channel indices of each group, in order of appearance.
-
-    Examples
-    --------
-    >>> from sktext_vq.text._statistics import channel_groups
-    >>> channel_groups(["body_acc_x", "body_acc_y", "hr"], 3)
-    [('body acceleration', [0, 1]), ('heart rate', [2])]
-    """
+    """Group channels whose names differ only in a final x, y or z."""
     if names is None:
         if n_channels == 1:
             return [("signal", [0])]
@@ -64,26 +52,7 @@ def statistics(
     lengths: npt.NDArray[np.int64],
     groups: Sequence[tuple[str, list[int]]],
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Compute the statistics of every case.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n, c, t)
-    lengths : ndarray of shape (n,)
-    groups : list of (str, list of int)
-        Groups from `channel_groups`.
-
-    Returns
-    -------
-    dict of str to ndarray
-        Per group, of shape (n, n_groups): ``strength`` (root of the summed variances),
-        ``regularity`` (autocorrelation at the period), ``cycles`` (number of periods),
-        ``trend`` (correlation with time), ``crest`` (maximum over root mean square),
-        ``peaks``, ``jerk`` (root mean square of differences over that of the series),
-        ``rest`` (largest mean over root mean square), ``missing``, ``length``, and
-        ``thirds`` of energy, of shape (n, n_groups, 3). Per channel, of shape (n, c):
-        ``level`` (mean) and ``share`` of the variance of the group.
-    """
+    """Compute the statistics of every case."""
     n, n_groups = len(values), len(groups)
     keys = "strength regularity cycles trend crest peaks jerk rest missing length"
     found = {key: np.zeros((n, n_groups)) for key in keys.split()}

@@ -70,20 +70,7 @@ _hint("trunk waist hip chest torso", ("part", "felt most at the trunk"))
 def guess_attributes(
     text: str, nearest: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
-    """Guess attributes on the scales of the bank from the words of a text.
-
-    Parameters
-    ----------
-    text : str
-        Label or description.
-    nearest : dict, optional
-        Packaged entry whose attributes are the default.
-
-    Returns
-    -------
-    dict of {scale: str}
-        Clauses in the order of `SCALES`; may be empty.
-    """
+    """Guess attributes on the scales of the bank from the words of a text."""
     known = {} if nearest is None else clauses_of(nearest)
     if known and known.keys() != set(SCALES):
         return known
@@ -109,18 +96,7 @@ def prompts(
     given: Sequence[str] = (),
     attributes: Sequence[str] = (),
 ) -> dict[str, list[str]]:
-    """Make prompts of every form for an unknown label.
-
-    Parameters
-    ----------
-    label : str
-    names : sequence of str
-        All labels; the others are used in negative prompts.
-    given : sequence of str
-        User-defined texts, used in place of a label that is not a word.
-    attributes : sequence of str
-        Known attributes of the label.
-    """
+    """Make prompts of every form for an unknown label."""
     phrase = as_phrase(label)
     if given and not are_words_only([label]):
         phrase = given[0].strip().rstrip(".")

@@ -126,6 +126,44 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         self._speed_bounds = _speed_bounds(found)
         return self
 
+    def fit_to_quantiles(
+        self,
+        mean: npt.NDArray[np.float64],
+        scale: npt.NDArray[np.float64],
+        usual: npt.NDArray[np.float64] | None,
+    ) -> SeriesCaptioner:
+        """Set thresholds to statistics of the channels of training series.
+
+        Without statistics of speed and jerk, no sentences about these are made.
+
+        Parameters
+        ----------
+        mean, scale : ndarray of shape (n_channels,)
+            Mean and standard deviation of each channel.
+        usual : ndarray of shape (2, 7, n_channels), optional
+            Quantiles of standard deviations, as in a fitted scaler.
+
+        Returns
+        -------
+        SeriesCaptioner
+        """
+        self.n_channels_ = len(mean)
+        self.groups_ = channel_groups(self.channel_names, self.n_channels_)
+        levels = (0.1, 0.5, 0.9)
+        sizes = np.ones((3, len(mean))) if usual is None else usual[0, 2:5]
+        by_group = np.stack(
+            [np.linalg.norm((sizes * scale)[:, own], axis=1) for _, own in self.groups_]
+        )
+        wanted = (0.2, 0.4, 0.6, 0.8)
+        self.strength_thresholds_ = np.stack(
+            [np.interp(wanted, levels, row) for row in by_group]
+        )
+        self._usual_strength = by_group[:, 1]
+        unbounded = np.array([[0.0, np.inf]] * len(self.groups_))
+        self._jerk_bounds, self._speed_bounds = unbounded.T, unbounded
+        self._usual_level, self._level_spread = mean, scale
+        return self
+
     def transform(self, X: Any) -> npt.NDArray[Any]:
         """Describe series.
 
@@ -157,10 +195,25 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             Between 1 and ``n_sentences`` sentences per case.
         """
         check_is_fitted(self)
-        values, lengths = check_series(self, X, reset=False)
-        found = statistics(values, lengths, self.groups_)
-        said = [self._describe(found, case) for case in range(len(values))]
+        said = self.describe(*check_series(self, X, reset=False))
         return said if self.rephraser is None else self._rephrase(said)
+
+    def describe(self, values: npt.NDArray[Any], lengths: Any) -> list[list[str]]:
+        """Return the sentences about checked series; for internal use.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_cases, n_channels, n_timepoints)
+            Series, padded with NaN.
+        lengths : ndarray of shape (n_cases,)
+            Length of each series.
+
+        Returns
+        -------
+        list of list of str
+        """
+        found = statistics(values.astype(np.float64), lengths, self.groups_)
+        return [self._describe(found, case) for case in range(len(values))]
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
         """Return the name of the output, ``caption``.

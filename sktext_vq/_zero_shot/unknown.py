@@ -1,0 +1,114 @@
+"""Detection of series that resemble no training class, and no candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sktext_vq._zero_shot.calibration import HeldOut
+from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings, negative_distances
+
+Array = NDArray[np.floating[Any]]
+
+# Share of held-out series of training classes that are not called unknown.
+SHARE_OF_KNOWN = 0.95
+_SHARE_LEFT_OUT = 0.25
+_N_DRAWS = 6
+_SHRINKAGE = 0.1
+
+
+class UnknownDetector(NamedTuple):
+    """Linear discriminant between series of known and of unknown classes.
+
+    Parameters
+    ----------
+    weight, offset : ndarray of shape (2,)
+        Weights of the two `statistics`, and their mean over known classes.
+    new_spread : float
+        Relative distance of series of a class from the centre predicted from texts.
+    """
+
+    weight: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    new_spread: float = 1.0
+
+    @classmethod
+    def fit(
+        cls, held_out: Sequence[HeldOut], spreads: Array, views: Array | None = None
+    ) -> UnknownDetector:
+        """Fit to held-out cases, with some of the classes left out as unknown.
+
+        `views`, of shape (n_views, n_classes, text_dim), are embeddings of texts.
+        """
+        n_classes = len(spreads)
+        n_left_out = min(max(1, round(_SHARE_LEFT_OUT * n_classes)), n_classes - 2)
+        generator = np.random.RandomState(0)
+        found, is_unknown, ratios = [], [], [1.0]
+        for _ in range(_N_DRAWS):
+            order = generator.permutation(n_classes)
+            out, rest = order[:n_left_out], order[n_left_out:]
+            for part in held_out:
+                found.append(statistics(part.cases, part.centres[rest], spreads[rest]))
+                is_unknown.append(np.isin(part.classes, out))
+            if views is not None:
+                ratios.append(_distance_ratio(held_out[0], spreads, views, out, rest))
+        every, unknown = np.concatenate(found), np.concatenate(is_unknown)
+        scale = np.maximum(every.std(axis=0), 1e-9)
+        kinds = [every[~unknown] / scale, every[unknown] / scale]
+        scatter = sum(np.cov(each.T, bias=True) for each in kinds) / 2
+        away = kinds[1].mean(axis=0) - kinds[0].mean(axis=0)
+        weight = np.linalg.solve(scatter + _SHRINKAGE * np.eye(2), away) / scale
+        spread = float(np.sqrt(np.mean(ratios[1:] or ratios)))
+        return cls(weight, every[~unknown].mean(axis=0), spread)
+
+    def score(
+        self, points: Array, centres: Array, spreads: Array, new: Array
+    ) -> NDArray[np.float64]:
+        """Return log-odds of unknown classes up to a constant.
+
+        `new`, of shape (n_unseen, n_dimensions), are centres of unseen candidates.
+        """
+        middle = centres.mean(axis=0)
+        spreads = np.concatenate([spreads, np.full(len(new), self.new_spread)])
+        found = statistics(points, np.concatenate([centres, new]), spreads, middle)
+        return np.asarray((found - self.offset) @ self.weight)
+
+
+def _distance_ratio(
+    part: HeldOut,
+    spreads: Array,
+    views: Array,
+    out: NDArray[np.int64],
+    rest: NDArray[np.int64],
+) -> float:
+    """Return the ratio of squared distances to predicted and to known centres."""
+    known = part.centres[rest], spreads[rest]
+    centres = part.centres.copy()
+    centres[out] = ClassEmbeddings(views, rest, out, *known).embeddings
+    away = np.square(part.cases - centres[part.classes]).sum(axis=1)
+    is_out = np.isin(part.classes, out)
+    if not is_out.any() or is_out.all():
+        return 1.0
+    return float(away[is_out].mean() / max(away[~is_out].mean(), 1e-12))
+
+
+def statistics(
+    points: Array, centres: Array, spreads: Array, middle: Array | None = None
+) -> NDArray[np.float64]:
+    """Return two statistics of points, of shape (n_cases, 2).
+
+    The logarithm of the squared distance to the nearest centre, and the projection on
+    this centre, which is 1 at the centre and 0 at `middle`, the mean of all centres.
+    """
+    if middle is None:
+        middle = centres.mean(axis=0)
+    distances = -2 * negative_distances(points, centres) / spreads**2
+    nearest = distances.argmin(axis=1)
+    smallest = np.maximum(distances[np.arange(len(points)), nearest], 1e-9)
+    toward = centres[nearest] - middle
+    size = np.maximum(np.square(toward).sum(axis=1), 1e-9)
+    projection = ((points - middle) * toward).sum(axis=1) / size
+    return np.stack([np.log(smallest), np.clip(projection, -1, 1)], axis=1)
