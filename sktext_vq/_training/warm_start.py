@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,14 @@ from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.text import TextEncoder
 
 _MAX_INDEX = 2**20  # of dilations, and of features within a block
+
+
+def find_base(init: Any) -> tuple[Any, Any]:
+    """Return the argument `init` of `fit` as a base and an estimator, or None each."""
+    if isinstance(init, str):
+        # By name, since this layer cannot import a layer above it.
+        return import_module("sktext_vq.wearables").load_packaged(init), None
+    return (init, None) if hasattr(init, "enrol") else (None, init)
 
 
 @dataclass(frozen=True)
