@@ -39,13 +39,12 @@ from sktext_vq.recordings import LabelledPanel
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Train, compare, explain and report on a small data set."""
+    """Name activities, classify, compare and report on a small data set."""
     # Only this command needs what it imports.
     from sktext_vq._cli.demo import run_demo
 
     run_demo(
         options.report,
-        left_out=options.left_out,
         say=lambda text: print_result(options, *text.split("\n")),
         progress=bool(choose_verbosity(options)),
     )
@@ -69,7 +68,7 @@ def fit(options: argparse.Namespace) -> None:
         verbose=choose_verbosity(options),
     )
     start = time.perf_counter()
-    classifier.fit(data.X, y, groups=data.groups)
+    classifier.fit(data.X, y, groups=data.groups, init=options.init)
     seconds = time.perf_counter() - start
     save(classifier, options.model)
     labels, counts = np.unique(y, return_counts=True)
@@ -199,6 +198,13 @@ def label(options: argparse.Namespace) -> None:
     from sktext_vq._cli.labels import label_recordings
 
     label_recordings(options)
+
+
+def build_base(options: argparse.Namespace) -> None:
+    """Fit a base to labelled data sets."""
+    from sktext_vq._cli.labels import build_base as build
+
+    build(options)
 
 
 def search(options: argparse.Namespace) -> None:

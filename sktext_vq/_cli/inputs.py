@@ -216,11 +216,14 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip().casefold())
 
 
-def read_labels(data: LabelledPanel, options: argparse.Namespace) -> NDArray[Any]:
+def read_labels(
+    data: LabelledPanel, options: argparse.Namespace, path: Path | None = None
+) -> NDArray[Any]:
     if data.y is None:
         raise ValueError(
-            f"{options.data} has no labels. In a table they are read from column "
-            f"{options.label_column or 'label'!r}; use --label-column to change it."
+            f"{path or options.data} has no labels. In a table they are read from "
+            f"column {options.label_column or 'label'!r}; use --label-column to change "
+            "it."
         )
     return data.y
 
