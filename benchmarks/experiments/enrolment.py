@@ -119,12 +119,12 @@ ENROLMENT = Experiment(
     sets=("MotionSense", "UCI-HAR"),
     seeds=(0, 1, 2),
     tables={"enrolment": enrolment_table},
-    page="# Classifiers of few labelled windows with and without a base\n\n"
-    "`VQTextClassifier.fit(X, y, init=base)` with some windows of each class, drawn "
-    "from the training part, and a base of the other data sets among MotionSense, "
-    "UCI-HAR, WISDM-2019-watch and seglearn-watch (at most 600 windows of each). Accuracy "
-    "on at most 600 windows of the test part, mean ± standard deviation over seeds, "
-    "each with another draw.\n\n{enrolment}\n",
+    page="# Classifiers of few labelled windows with and without a "
+    "base\n\n`VQTextClassifier.fit(X, y, init=base)` with some windows of each "
+    "class, drawn from the training part, and a base of the other data sets among "
+    "MotionSense, UCI-HAR, WISDM-2019-watch and seglearn-watch (at most 600 windows "
+    "of each). Accuracy on at most 600 windows of the test part, mean ± standard "
+    "deviation over seeds, each with another draw.\n\n{enrolment}\n",
 )
 UNKNOWN = Experiment(
     name="unknown",
@@ -137,11 +137,11 @@ UNKNOWN = Experiment(
     sets=SOURCES,
     seeds=(0, 1, 2),
     tables={"unknown": unknown_table},
-    page="# Activities that a base does not know\n\n"
-    "Half of the classes of a data set are left out of the base, which is fitted to "
-    "the other half and to the other three data sets; candidates are the known half. "
-    "AUROC of the novelty, and shares of windows that `unknown_label` is given to, on other "
-    "people, mean ± standard deviation over seeds, each with another half. The score "
-    "was chosen on training people of MotionSense, UCI-HAR and seglearn-watch; "
-    "WISDM-2019-watch did not count.\n\n{unknown}\n",
+    page="# Activities that a base does not know\n\nHalf of the classes of a data "
+    "set are left out of the base, which is fitted to the other half and to the "
+    "other three data sets; candidates are the known half. AUROC of the novelty, and "
+    "shares of windows that `unknown_label` is given to, on other people, mean ± "
+    "standard deviation over seeds, each with another half. The score was chosen on "
+    "training people of MotionSense, UCI-HAR and seglearn-watch; WISDM-2019-watch "
+    "did not count.\n\n{unknown}\n",
 )

@@ -169,8 +169,8 @@ def _compare(
             f"{predicted - fitted:7.1f} s"
         )
     say(
-        f"\nOne thread. Compiling took {start_up[0]:.1f} s for sktext_vq, whose code is "
-        f"cached, and\n{start_up[1]:.1f} s for MiniRocket."
+        f"\nOne thread. Compiling took {start_up[0]:.1f} s for sktext_vq, whose code "
+        f"is cached, and\n{start_up[1]:.1f} s for MiniRocket."
     )
     return classifier
 

@@ -91,6 +91,9 @@ def _reasons(
         units=_UNITS,
     )
     table = base.explain_zero_shot(X, list(names))
+    # The central window may have another label than its segment.
+    is_same = table["label"].to_numpy() == segments.loc[rows, "label"].to_numpy()
+    table["second"] = table["second"].where(is_same, table["label"])
     return dict(zip(rows, table[["second", "like"]].to_dict("records"), strict=True))
 
 
