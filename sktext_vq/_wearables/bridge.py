@@ -104,7 +104,10 @@ class ActivityRecognizer(ZeroShotRecognizer):
 
     def get_state(self) -> State:
         """Return configuration and arrays."""
-        return {**super().get_state(), "highest_novelty": self.highest_novelty}
+        state = super().get_state()
+        if np.isfinite(self.highest_novelty):
+            state["highest_novelty"] = self.highest_novelty
+        return state
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> Self:
@@ -113,8 +116,8 @@ class ActivityRecognizer(ZeroShotRecognizer):
             return super().from_state(state, sizes)
         rest = dict(state)
         highest = rest.pop("highest_novelty")
-        if not Number(float, above=0).is_valid(highest, sizes):
-            raise ValueError("zero_shot.highest_novelty is not a number above 0")
+        if not Number(float).is_valid(highest, sizes):
+            raise ValueError("zero_shot.highest_novelty is not a finite number")
         return replace(super().from_state(rest, sizes), highest_novelty=highest)
 
     def predict_proba(
@@ -130,6 +133,11 @@ class ActivityRecognizer(ZeroShotRecognizer):
 
     def is_unknown(self, series: EmbeddedSeries, views: Array) -> NDArray[np.bool_]:
         """Return which windows resemble neither a name nor a known class."""
+        if np.isinf(self.highest_novelty):
+            raise ValueError(
+                "The base was built by an early version, without a limit for unknown "
+                "activities. Build the base again."
+            )
         names = self.space.embed_classes(views).embeddings
         return novelty(series, self.space.centres, names) > self.highest_novelty
 
