@@ -274,6 +274,21 @@ def test_a_base_needs_names_and_a_rate(params, init, message):
         VQTextClassifier(**params).fit(windows(), ["walking", "sitting"] * 3, init=init)
 
 
+def test_a_base_needs_labels_in_words():
+    model = VQTextClassifier(channel_names=CHANNELS, sampling_rate=50)
+    with pytest.raises(ValueError, match="labels that are words"):
+        model.fit(windows(), [1, 2] * 3, init="wearables")
+    model.set_params(text={1: "a person walks", 2: "a person sits"}, random_state=0)
+    model.fit(
+        [each[:, 40 * (i % 2) :] for i, each in enumerate(windows())],
+        [1, 2] * 3,
+        init="wearables",
+    )
+    short = [each[:, :60] for each in windows()]
+    proba = model.predict_proba([*short[:2], windows()[2]])
+    np.testing.assert_allclose(model.predict_proba(short[:1]), proba[:1], atol=1e-9)
+
+
 def test_damaged_enrolments_are_errors(base):
     X, y = motionsense()
     model = VQTextClassifier(channel_names=CHANNELS, sampling_rate=50, random_state=0)

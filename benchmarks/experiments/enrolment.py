@@ -102,7 +102,11 @@ def unknown_table(frames: Frames) -> str:
         [target, *(spread_of(own[column], 2) for column in columns)]
         for target, own in frame.groupby("target", sort=False)
     ]
-    titles = ["AUROC", "known windows refused", "unknown windows refused"]
+    titles = [
+        "AUROC",
+        "known classes: windows with the label",
+        "unknown classes: windows with the label",
+    ]
     return markdown(["half of the classes unknown", *titles], rows)
 
 

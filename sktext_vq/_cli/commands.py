@@ -75,21 +75,18 @@ def fit(options: argparse.Namespace) -> None:
     classes = ", ".join(
         f"{label} ({n})" for label, n in zip(labels, counts, strict=True)
     )
+    groups = 0 if data.groups is None else len(np.unique(data.groups))
     print_result(
         options,
         f"{len(y)} series of {classifier.n_channels_} channels and up to "
         f"{classifier.n_timepoints_} timepoints",
+        *([] if names is None else [f"channels: {', '.join(names)}"]),
+        f"sampling rate: {'unknown' if rate is None else f'{rate:g} Hz'}",
+        f"classes: {classes}",
+        *([f"groups: {groups}"] if groups else []),
+        f"fitted in {seconds:.0f} s: {classifier.training_stage_}",
+        f"saved as {options.model}",
     )
-    if names is not None:
-        print_result(options, f"channels: {', '.join(names)}")
-    print_result(
-        options, f"sampling rate: {'unknown' if rate is None else f'{rate:g} Hz'}"
-    )
-    print_result(options, f"classes: {classes}")
-    if data.groups is not None:
-        print_result(options, f"groups: {len(np.unique(data.groups))}")
-    print_result(options, f"fitted in {seconds:.0f} s: {classifier.training_stage_}")
-    print_result(options, f"saved as {options.model}")
 
 
 def predict(options: argparse.Namespace) -> None:

@@ -97,7 +97,7 @@ class ActivityRecognizer(ZeroShotRecognizer):
     ----------
     highest_novelty : float
         Novelty above which a window resembles no class; infinite in files of early
-        versions, which have no such value.
+        versions, which lack this value.
     """
 
     highest_novelty: float = np.inf

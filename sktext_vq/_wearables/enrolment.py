@@ -19,6 +19,7 @@ from sktext_vq._wearables.sensors import SensorPlan
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.panel import Panel
+from sktext_vq.text import are_words
 
 # Chosen by leaving out one data set at a time (benchmarks/results/wearables.md).
 _PRIOR_WINDOWS = 4.0  # number of windows that a centre predicted from text counts as
@@ -52,9 +53,10 @@ class Enrolment:
     def embed(self, panel: Panel, execution: Execution) -> EmbeddedSeries:
         """Return windows of the classifier in the space of the base."""
         found = resample(panel, self.plan, self.sampling_rate)
-        n_channels = self.model.n_channels_
-        values = np.nan_to_num(found.values[:, :n_channels])
         model = self.model
+        values = found.values[:, : model.n_channels_]
+        is_inside = np.arange(values.shape[2]) < found.lengths[:, None]
+        values[np.isnan(values) & is_inside[:, None]] = 0  # a sensor without values
         return model.zero_shot_.embed_series(
             Panel(values, found.lengths), model.features_, model.head_, execution
         )
@@ -90,6 +92,12 @@ def enrol(base: Any, data: TrainingData, settings: FitSettings) -> Enrolment:
     model.accelerometer_ = None
     texts = settings.text if isinstance(settings.text, Mapping) else {}
     named = {str(label): texts.get(label) for label in labels.tolist()}
+    without_texts = [name for name, text in named.items() if text is None]
+    if without_texts and not are_words(without_texts):
+        raise ValueError(
+            "init with a base requires labels that are words, got "
+            f"{without_texts}. Set text={{label: texts}} before fit."
+        )
     candidates = model.zero_shot_.read(named, "y")
     views = model.zero_shot_.embed_texts(candidates, settings.text_encoder)
     bridge = Bridge.of(model.zero_shot_.space, views)
