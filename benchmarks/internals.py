@@ -296,5 +296,5 @@ def novelty_of(base: Any, X: Any, names: Sequence[str]) -> tuple[Series, float]:
 
     model, series, _, views = base._embed(X, names)
     space = model.zero_shot_.space
-    found = novelty(series, space.centres, space.embed_classes(views).embeddings)
+    found = novelty(series, space.centres, space.predict_centres(views))
     return found, model.zero_shot_.highest_novelty

@@ -66,9 +66,16 @@ def test_demo_fails_before_the_work_if_it_cannot_write(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "said", "progress"), [([], "working", True), (["--quiet"], "", False)]
+    ("options", "is_terminal", "said", "progress"),
+    [
+        ([], True, "working", True),
+        (["--quiet"], True, "", False),
+        ([], False, "working", False),
+    ],
 )
-def test_options_reach_the_demo(options, said, progress, monkeypatch, capsys):
+def test_options_reach_the_demo(
+    options, is_terminal, said, progress, monkeypatch, capsys
+):
     found = {}
 
     def run_demo(report, *, say, **kwargs):
@@ -76,19 +83,10 @@ def test_options_reach_the_demo(options, said, progress, monkeypatch, capsys):
         say("working")
 
     monkeypatch.setattr(_demo, "run_demo", run_demo)
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal, raising=False)
     assert main(["demo", *options]) == 0
     assert found == {"report": "sktext_vq_demo.html", "progress": progress}
     assert capsys.readouterr().out.strip() == said
-
-
-def test_no_progress_in_a_pipe(monkeypatch, capsys):
-    found = {}
-    monkeypatch.setattr(
-        _demo, "run_demo", lambda report, **kwargs: found.update(kwargs)
-    )
-    assert main(["demo"]) == 0
-    assert found["progress"] is False
 
 
 def test_interrupt(monkeypatch, capsys):

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 
 from sktext_vq._utils.state import Number, Sizes, State
 from sktext_vq._zero_shot.candidates import CandidateTexts
@@ -69,7 +69,7 @@ class Bridge:
         n_classes = len(space.centres)
         cosines = views[0, n_classes:] @ views[0, :n_classes].T
         shares = softmax(cosines / text_temperature, axis=1)
-        return cls(shares, space.embed_classes(views).embeddings, mix_weight)
+        return cls(shares, space.predict_centres(views), mix_weight)
 
     def scores(self, points: Array, log_proba: Array) -> NDArray[np.float64]:
         """Return scores of names, of shape (n_cases, n_names).
@@ -131,15 +131,23 @@ class ActivityRecognizer(ZeroShotRecognizer):
         bridge = Bridge.of(self.space, views)
         return np.asarray(softmax(bridge.scores(series.points, log_proba), axis=1))
 
-    def is_unknown(self, series: EmbeddedSeries, views: Array) -> NDArray[np.bool_]:
-        """Return which windows resemble neither a name nor a known class."""
+    def with_unknown(
+        self,
+        proba: NDArray[np.float64],
+        series: EmbeddedSeries,
+        candidates: CandidateTexts,
+        views: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Append a column with the probability of an unknown class."""
         if np.isinf(self.highest_novelty):
             raise ValueError(
                 "The base was built by an early version, without a limit for unknown "
                 "activities. Build the base again."
             )
-        names = self.space.embed_classes(views).embeddings
-        return novelty(series, self.space.centres, names) > self.highest_novelty
+        names = self.space.predict_centres(views)
+        found = novelty(series, self.space.centres, names) - self.highest_novelty
+        unknown = expit(found)[:, None]
+        return np.concatenate([(1 - unknown) * proba, unknown], axis=1)
 
 
 def novelty(

@@ -66,6 +66,17 @@ class ActivityClassifier(VQTextClassifier):
             return self, panel
         return self.accelerometer_, acceleration(panel)
 
+    def predict_proba_zero_shot(
+        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return probabilities of names, and last of the unknown label, if any."""
+        model, *embedded = self._embed(X, candidate_labels)
+        recognizer: Any = model.zero_shot_
+        proba: NDArray[np.float64] = recognizer.predict_proba(*embedded)
+        if unknown_label is None:
+            return proba
+        return np.asarray(recognizer.with_unknown(proba, *embedded))
+
     def predict_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[Any]:
@@ -76,15 +87,12 @@ class ActivityClassifier(VQTextClassifier):
         unknown_label : str, optional
             Label of windows that resemble neither a candidate nor a training class.
         """
-        model, series, candidates, views = self._embed(X, candidate_labels)
-        recognizer = model.zero_shot_
-        best = recognizer.predict_proba(series, candidates, views).argmax(axis=1)
-        found = np.array(list(candidate_labels))[best]
+        names = np.array(list(candidate_labels))
+        proba = self.predict_proba_zero_shot(X, candidate_labels, unknown_label)
+        best = names[proba[:, : len(names)].argmax(axis=1)]
         if unknown_label is None:
-            return found
-        assert isinstance(recognizer, ActivityRecognizer)
-        is_unknown = recognizer.is_unknown(series, views)
-        return np.where(is_unknown, unknown_label, found)
+            return best
+        return np.where(proba[:, -1] > 0.5, unknown_label, best)
 
     def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return cosines of windows and texts in the space of zero-shot prediction."""

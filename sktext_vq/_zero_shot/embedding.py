@@ -161,7 +161,7 @@ class ZeroShotSpace:
             scores[:, known] = log_softmax(log_probabilities[:, classes], axis=1)
         if not len(unseen):
             return scores
-        embeddings = self.embed_classes(views, unseen)
+        embeddings = self._embed_classes(views, unseen)
         found = calibrate(self.held_out, self.spreads, views, classes, unseen)
         distances = embeddings.negative_distances(points)
         scores[:, ~known] = log_softmax(found.inverse_temperature * distances, axis=1)
@@ -175,9 +175,13 @@ class ZeroShotSpace:
             scores[:, kind] += sign * margin[:, None] / 2
         return scores - logsumexp(scores, axis=1, keepdims=True)
 
+    def predict_centres(self, views: Array) -> NDArray[np.float64]:
+        """Return predicted centres of candidates; see `score`."""
+        return self._embed_classes(views).embeddings
+
     def cosines(self, points: Array, views: Array) -> NDArray[np.float64]:
         """Return cosines of series and predicted centres of candidates; see `score`."""
-        embeddings = self.embed_classes(views).embeddings
+        embeddings = self._embed_classes(views).embeddings
         size = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(
             embeddings, axis=1
         )
@@ -194,16 +198,16 @@ class ZeroShotSpace:
         size = np.linalg.norm(points - middle, axis=1, keepdims=True)
         toward = (points - middle) @ centred.T / np.maximum(size, 1e-12)
         toward /= np.maximum(np.linalg.norm(centred, axis=1), 1e-12)
-        return self.embed_classes(views).coef, toward
+        return self._embed_classes(views).coef, toward
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
         """Return similarities of texts, of shape (n_candidates, n_classes).
 
         The kernel of centred texts is positive for similar texts.
         """
-        return self.embed_classes(views).across
+        return self._embed_classes(views).across
 
-    def embed_classes(
+    def _embed_classes(
         self, views: Array, unseen: NDArray[np.int64] | None = None
     ) -> ClassEmbeddings:
         """Predict embeddings of all candidates, or of the given unseen classes."""
