@@ -87,8 +87,8 @@ class ActivityClassifier(VQTextClassifier):
         unknown_label : str, optional
             Label of windows that resemble neither a candidate nor a training class.
         """
-        names = np.array(list(candidate_labels))
         proba = self.predict_proba_zero_shot(X, candidate_labels, unknown_label)
+        names = np.array(list(candidate_labels))
         best = names[proba[:, : len(names)].argmax(axis=1)]
         if unknown_label is None:
             return best

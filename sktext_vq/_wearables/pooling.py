@@ -22,7 +22,7 @@ from sktext_vq._wearables.harmonise import (
     harmonise_windows,
 )
 from sktext_vq._wearables.model import ActivityClassifier, acceleration
-from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq._zero_shot.embedding import ZeroShotSpace, whiten
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
@@ -277,10 +277,17 @@ def fit_heads(
     scaler = _centre(features, pool)
     table = FeatureTable(features, classes, pool.weight / pool.weight.mean())
     head = RidgeHead.fit(table, scaler, int(classes.max()) + 1, ())
-    space = ZeroShotSpace().fit(
-        features, classes, check_random_state(random_state), _MAX_SPACE_WINDOWS
+    order = check_random_state(random_state).permutation(len(classes))
+    most = _MAX_SPACE_WINDOWS // (int(classes.max()) + 1)
+    chosen = np.concatenate(
+        [order[classes[order] == label][:most] for label in np.unique(classes)]
     )
-    space.held_out = []  # for calibration of seen and unseen classes only
+    space = ZeroShotSpace()
+    space.basis, space.centre, space.centres = whiten(
+        features[chosen].astype(np.float64), classes[chosen]
+    )
+    # For calibration of seen and unseen classes only.
+    space.held_out, space.spreads = [], np.ones(len(space.centres))
     return head, space
 
 

@@ -103,13 +103,13 @@ class ZeroShotSpace:
         chosen = np.concatenate(members)
         fold = np.concatenate([np.arange(len(member)) % _FOLDS for member in members])
         features, classes = features[chosen].astype(np.float64), classes[chosen]
-        self.basis, self.centre, self.centres = _whiten(features, classes)
+        self.basis, self.centre, self.centres = whiten(features, classes)
         self.held_out = []
         for k in range(_FOLDS):
             inside, outside = fold != k, fold == k
             if len(np.unique(classes[inside])) < n_classes or not outside.any():
                 continue
-            basis, centre, centres = _whiten(features[inside], classes[inside])
+            basis, centre, centres = whiten(features[inside], classes[inside])
             cases = features[outside] @ basis - centre
             self.held_out.append(HeldOut(centres, cases, classes[outside]))
         self.spreads = self._measure_spreads(n_classes)
@@ -218,7 +218,7 @@ class ZeroShotSpace:
         return ClassEmbeddings(views, every, unseen, self.centres, self.spreads)
 
 
-def _whiten(
+def whiten(
     features: Array, classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return axes whitened by within-class scatter, mean centre, and class centres."""
