@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
@@ -14,7 +15,6 @@ from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.selection import FeatureMoments, FeatureScaler
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._interpret.code_statistics import CodeStatistics
-from sktext_vq._interpret.code_table import code_shares
 from sktext_vq._wearables.bridge import ActivityRecognizer, novelty
 from sktext_vq._wearables.harmonise import (
     CHANNELS,
@@ -24,6 +24,7 @@ from sktext_vq._wearables.harmonise import (
 from sktext_vq._wearables.model import ActivityClassifier, acceleration
 from sktext_vq._zero_shot.embedding import ZeroShotSpace, whiten
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries
+from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
@@ -218,11 +219,7 @@ def fit_pool(
     model = ActivityClassifier(text=dict(texts) or "auto", **parameters)
     model.classes_, classes = np.unique(pool.labels, return_inverse=True)
     extractor = fitted.features_
-    features, moments = _read(extractor, pool.panel, classes)
-    shares = code_shares(pool.panel, extractor, Execution())
-    statistics = CodeStatistics.fit(
-        moments, extractor.layout, model.classes_, shares, classes
-    )
+    features, statistics = _read(extractor, pool.panel, classes, model.classes_)
     model.restore(
         fitted.input_, fitted.channel_names_, fitted.channel_groups_, extractor, None,
         statistics, None,
@@ -242,17 +239,26 @@ def fit_pool(
 
 
 def _read(
-    extractor: FeatureExtractor, panel: Panel, classes: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], FeatureMoments]:
-    """Return selected features of windows, and moments of all features by class."""
-    found = []
-    moments = FeatureMoments(extractor.layout.n_features, int(classes.max()) + 1, 1)
+    extractor: FeatureExtractor,
+    panel: Panel,
+    classes: NDArray[np.int64],
+    labels: NDArray[Any],
+) -> tuple[NDArray[np.float32], CodeStatistics]:
+    """Return selected features of windows, and statistics of codes by class."""
+    layout = extractor.layout
+    features, shares = [], []
+    moments = FeatureMoments(layout.n_features, len(labels), 1)
     for part, every in extractor.batches(panel, Execution(), "features"):
         own = classes[part]
         moments.add(every, own, np.zeros_like(own))
-        found.append(every[:, extractor.selected])
+        usage = extractor.tokenizer.usage(torch.from_numpy(every)).flatten(3)
+        shares.append(share_of_codes(usage.double()).numpy())
+        features.append(every[:, extractor.selected])
     moments.flush()
-    return np.concatenate(found), moments
+    statistics = CodeStatistics.fit(
+        moments, layout, labels, np.concatenate(shares), classes
+    )
+    return np.concatenate(features), statistics
 
 
 def fit_heads(
