@@ -254,13 +254,33 @@ class ActivityHeads:
         constants: Sequence[tuple[float, float]],
     ) -> list[Series]:
         """Return scores of names for pairs of weight and temperature of the bridge."""
-        from sktext_vq._wearables.bridge import bridge_scores
+        from sktext_vq._wearables.bridge import Bridge
 
+        points, log_proba = self._embed(features)
+        return [
+            Bridge.of(self._space, views, *each).scores(points, log_proba)
+            for each in constants
+        ]
+
+    def mean_text(self, features: Series, views: Series) -> Series:
+        """Return cosines of names and the mean text of known classes (ConSE)."""
+        proba = np.exp(self._embed(features)[1])
+        texts = views[0]
+        mean = proba @ texts[: proba.shape[1]]
+        cosines: Series = mean @ texts[proba.shape[1] :].T
+        return cosines
+
+    def _embed(self, features: Series) -> tuple[Series, Series]:
         own = np.asarray(features, np.float32)
         points = self._head.scaler(own) @ self._space.basis - self._space.centre
-        distances = self._space.negative_distances(points, views)
-        log_proba = np.log(self._head.probabilities(own))
-        return [
-            bridge_scores(log_proba, distances, views[0], weight, temperature)
-            for weight, temperature in constants
-        ]
+        return points, np.log(self._head.probabilities(own))
+
+
+def novelty_of(base: Any, X: Any, names: Sequence[str]) -> tuple[Series, float]:
+    """Return the novelty of windows for a base with names, and its threshold."""
+    from sktext_vq._wearables.bridge import novelty
+
+    model, series, _, views = base._embed(X, names)
+    space = model.zero_shot_.space
+    found = novelty(series, space.centres, space.predict_centres(views))
+    return found, model.zero_shot_.highest_novelty

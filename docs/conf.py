@@ -18,7 +18,7 @@ DOCS = Path(__file__).parent
 GENERATED = DOCS / "generated"
 COMMANDS = (
     *("", "demo", "fit", "predict", "segment", "search", "report", "zero-shot"),
-    *("export", "label"),
+    *("export", "label", "build-base"),
 )
 
 project = "sktext_vq"

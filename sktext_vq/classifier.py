@@ -18,11 +18,12 @@ from sktext_vq._features.cluster import map_parts
 from sktext_vq._features.columns import check_column
 from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._heads.ridge import RidgeHead, predict_logits
-from sktext_vq._interpret.contributions import Explainer
+from sktext_vq._interpret.contributions import Explainer, head_without_base
 from sktext_vq._interpret.importances import LinearModel, PermutationScores, list_rows
 from sktext_vq._training.data import check_classes
 from sktext_vq._training.fit import fit_features
 from sktext_vq._training.network import ClosedForm
+from sktext_vq._training.warm_start import find_base
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._zero_shot.candidates import CandidateTexts, check_unknown_label
@@ -77,6 +78,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     classes_: NDArray[Any]
     head_: RidgeHead
     zero_shot_: ZeroShotRecognizer
+    enrolment_: Any = None  # scores of a base for the classes; see `init` of `fit`
 
     def __init__(
         self,
@@ -147,12 +149,14 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_fit]]
         """
+        base, init = find_base(init)
         with torch_defaults():
             settings = self._settings()
             spec, data = self._validate_fit(
                 X, y, text, groups=groups, sample_weight=sample_weight, init=init
             )
             data = check_classes(data, self.class_weight, type(self).__name__)
+            enrolment = None if base is None else base.enrol(data, settings)
             data = self._open_checkpoint(data, checkpoint)
             fitted = fit_features(data, settings, n_folds=_N_FOLDS)
             table, labels = fitted.table, data.labels
@@ -171,6 +175,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         self.head_ = trained.head
         self.feature_scaler_ = scaler
         self.zero_shot_ = zero_shot
+        self.enrolment_ = enrolment
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -190,7 +195,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         The same call on the same machine returns identical values. With other batches,
         threads and BLAS kernels, probabilities agree to 1e-9; see :doc:`/scale`.
         """
-        return softmax(self._logits(self.check_X(X)), axis=1)
+        return softmax(self._logits(X), axis=1)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the logarithm of the probability of each class.
@@ -204,7 +209,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_X]]
         """
-        return log_softmax(self._logits(self.check_X(X)), axis=1)
+        return log_softmax(self._logits(X), axis=1)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return scores of the classes; the class with the largest is predicted.
@@ -219,7 +224,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_X]]
         """
-        logits = self._logits(self.check_X(X))
+        logits = self._logits(X)
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict(self, X: Any) -> NDArray[Any]:
@@ -234,12 +239,22 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_X]]
         """
-        logits = self._logits(self.check_X(X))
+        logits = self._logits(X)
         return self.classes_[logits.argmax(axis=1)]
 
-    def _logits(self, panel: Panel) -> NDArray[np.float64]:
-        predict = partial(predict_logits, self.features_, self.head_, self._execution())
-        return map_parts(predict, panel, self.n_jobs)
+    def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
+        """Check series, and return them with the classifier that predicts them."""
+        return self, self.check_X(X)
+
+    def _logits(self, X: Any) -> NDArray[np.float64]:
+        model, panel = self._open(X)
+        execution = model._execution()
+        predict = partial(predict_logits, model.features_, model.head_, execution)
+        logits = map_parts(predict, panel, self.n_jobs)
+        if self.enrolment_ is None:
+            return logits
+        added = partial(self.enrolment_.logits, execution=execution)
+        return logits + map_parts(added, panel, self.n_jobs)
 
     def explain(self, X: Any, label: Any = None, against: Any = None) -> pd.DataFrame:
         """Decompose the log-odds of two classes into contributions of tokens.
@@ -247,7 +262,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         [[contributions]]
         """
         panel = self.check_X(X)
-        parts = self.features_, self.head_, self._refiner()
+        parts = self.features_, head_without_base(self), self._refiner()
         explainer = Explainer(*parts, self.classes_, self.channel_names_)
         return explainer.explain(panel, label, against, self._execution())
 
@@ -266,7 +281,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         """
         panel = self.check_X(X)
         y = check_column(y, "y", panel)
-        model = LinearModel(self.features_, self.head_, self.classes_)
+        model = LinearModel(self.features_, head_without_base(self), self.classes_)
         rows = list_rows(self.channel_names_, self.channel_groups_)
         scores = PermutationScores(n_repeats, random_state, scoring)
         return scores.by_row(model, panel, y, rows, self._execution())
@@ -286,27 +301,15 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_zero_shot]]
 
-        [[notes_zero_shot]]
-
-        Examples
-        --------
-        >>> from sktext_vq import VQTextClassifier
-        >>> from sktext_vq.datasets import load
-        >>> data = load("BasicMotions")
-        >>> recorded = data.y_train != "walking"
-        >>> model = VQTextClassifier(random_state=0)
-        >>> model = model.fit(data.X_train[recorded], data.y_train[recorded])
-        >>> names = ["badminton", "running", "standing", "walking"]
-        >>> found = model.predict_zero_shot(data.X_test, names)
-        >>> bool((found == data.y_test).mean() > 0.7)
-        True
+        [[about_zero_shot]]
         """
-        series, candidates, views = self._embed(X, candidate_labels)
-        proba = self.zero_shot_.predict_proba(series, candidates, views)
+        model, series, candidates, views = self._embed(X, candidate_labels)
+        recognizer = model.zero_shot_
+        proba = recognizer.predict_proba(series, candidates, views)
         if unknown_label is None:
             return proba
         check_unknown_label(unknown_label, candidate_labels)
-        return self.zero_shot_.with_unknown(proba, series, candidates, views)
+        return recognizer.with_unknown(proba, series, candidates, views)
 
     def predict_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
@@ -352,9 +355,10 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, got {text!r}.")
-        alignment = self.text_alignment_
-        series = self._embed_series(self.check_X(X), alignment)
-        return self.zero_shot_.search(series, text, self._encoder(), alignment)
+        model, panel = self._open(X)
+        alignment = model.text_alignment_
+        series = model._embed_series(panel, alignment)
+        return model.zero_shot_.search(series, text, self._encoder(), alignment)
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
         """Describe series in words.
@@ -401,8 +405,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_zero_shot]]
         """
-        series, candidates, views = self._embed(X, candidate_labels)
-        return self.zero_shot_.explain(series, candidates, views)
+        model, series, candidates, views = self._embed(X, candidate_labels)
+        return model.zero_shot_.explain(series, candidates, views)
 
     def describe_candidates(self, candidate_labels: Candidates) -> pd.DataFrame:
         """Return the texts of candidate classes and the most similar training classes.
@@ -432,10 +436,15 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
     def _embed(
         self, X: Any, candidate_labels: Candidates
-    ) -> tuple[EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
-        """Return embeddings of series, candidates, and embeddings of their texts."""
-        panel = self.check_X(X)
-        candidates = self.zero_shot_.read(candidate_labels)
-        views = self.zero_shot_.embed_texts(candidates, self._encoder())
-        self.zero_shot_.warn(candidates, views)
-        return self._embed_series(panel), candidates, views
+    ) -> tuple[VQTextClassifier, EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
+        """Return the classifier that predicts series, and what it predicts from.
+
+        The other values are embeddings of series, candidates, and embeddings of texts
+        of candidates.
+        """
+        model, panel = self._open(X)
+        known = model.zero_shot_
+        candidates = known.read(candidate_labels)
+        views = known.embed_texts(candidates, self._encoder())
+        known.warn(candidates, views)
+        return model, model._embed_series(panel), candidates, views

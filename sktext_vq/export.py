@@ -116,6 +116,10 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
             f"{type(estimator).__name__}. For a Pipeline, export this step only."
         )
     check_is_fitted(estimator)
+    if getattr(estimator, "enrolment_", None) is not None:
+        raise ValueError(
+            "A classifier with a base (init) cannot be exported. Fit without init."
+        )
     path = check_target(path)
     if estimator.n_timepoints_ < N_POINTS:
         raise ValueError(

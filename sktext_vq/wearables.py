@@ -168,12 +168,23 @@ def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
     >>> bool((found == data.y_test[moving]).mean() > 0.9)
     True
     """
-    path = check_path(name)
     if str(name) in _PACKAGED:
-        path = _FOLDER / f"{name}.safetensors"
+        return load_packaged(str(name))
+    path = check_path(name)
     base = load(path)
     if not isinstance(base, ActivityClassifier):
         raise ValueError(f"{path} is a model of sktext_vq, but not from build_base.")
+    return base
+
+
+def load_packaged(name: str) -> ActivityClassifier:
+    """Load a packaged base; files of users are not read."""
+    if name not in _PACKAGED:
+        raise ValueError(
+            f"init is {name!r}, but the only packaged base is {_PACKAGED[0]!r}. Pass a "
+            "base of load_base, or a fitted estimator."
+        )
+    base: ActivityClassifier = load(_FOLDER / f"{name}.safetensors")
     return base
 
 

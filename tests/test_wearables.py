@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import pytest
 from sktext_vq import VQTextClassifier, save, wearables
 from sktext_vq import load as load_model
 from sktext_vq.__main__ import main
-from sktext_vq._formats.estimators import from_state
+from sktext_vq._formats.estimators import from_state, get_state
 from sktext_vq.datasets import load
+from sktext_vq.export import export_onnx
 from sktext_vq.recordings import read_recordings, segment
 from sktext_vq.wearables import CHANNELS, LabelledSet, build_base, harmonise, load_base
 
@@ -203,6 +205,106 @@ def test_windows_without_gyroscope_use_another_classifier(base):
         names[i] for i in without.argmax(axis=1)
     ]
     assert len(base.search(lost, "jumping")) == 6
+    cosines = base.similarity(lost, names)
+    assert cosines.shape == (6, 2) and (np.abs(cosines) <= 1).all()
+
+
+def test_windows_like_no_activity_are_unknown(base, monkeypatch):
+    names = ["walking", "sitting"]
+    known = base.predict_zero_shot(motionsense()[0], names, unknown_label="none")
+    assert (known == "none").mean() < 0.2
+    blows = np.zeros((1, 6, 128))  # a device at rest, hit once
+    blows[:, 1] = 1
+    blows[:, :, 60] = 8
+    assert base.predict_zero_shot(blows, names, unknown_label="none") == ["none"]
+    assert set(base.predict_zero_shot(blows, names)) <= set(names)
+    early = replace(base.zero_shot_, highest_novelty=np.inf)
+    monkeypatch.setattr(base, "zero_shot_", early)
+    with pytest.raises(ValueError, match="Build the base again"):
+        base.predict_zero_shot(blows, names, unknown_label="none")
+
+
+def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
+    X, y = motionsense()
+    few = np.concatenate([np.flatnonzero(y == label)[:1] for label in np.unique(y)])
+    rest = np.setdiff1d(np.arange(len(y)), few)
+    params = {"channel_names": CHANNELS, "sampling_rate": 50, "random_state": 0}
+    alone = VQTextClassifier(**params).fit(X[few], y[few])
+    helped = VQTextClassifier(**params).fit(X[few], y[few], init="wearables")
+    right = [(model.predict(X[rest]) == y[rest]).mean() for model in (alone, helped)]
+    assert right[1] > right[0]
+    proba = helped.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    np.testing.assert_allclose(helped.predict_proba(X[3:4]), proba[3:4], atol=1e-9)
+    given = VQTextClassifier(**params).fit(X[few], y[few], init=base)
+    np.testing.assert_array_equal(given.predict_proba(X), proba)
+    saved = load_model(save(helped, tmp_path / "model.safetensors"))
+    np.testing.assert_array_equal(saved.predict_proba(X), proba)
+    with pytest.warns(UserWarning, match="base that was passed"):
+        helped.explain(X[:1])
+    with pytest.raises(ValueError, match="cannot be exported"):
+        export_onnx(helped, tmp_path / "model.onnx")
+    assert helped.fit(X[few], y[few]).enrolment_ is None
+    # Acceleration in another unit, and without gyroscope.
+    params["channel_names"] = CHANNELS[:3]
+    X = GRAVITY * X[:, :3]
+    helped = VQTextClassifier(**params).fit(X[few], y[few], init="wearables")
+    assert (helped.predict(X[rest]) == y[rest]).mean() > right[0] - 0.1
+
+
+@pytest.mark.parametrize(
+    ("params", "init", "message"),
+    [
+        ({"sampling_rate": 50}, "wearables", "requires the parameters channel_names"),
+        ({"channel_names": CHANNELS}, "wearables", "channel_names and sampling_rate"),
+        (
+            {"channel_names": CHANNELS, "sampling_rate": 50},
+            "model.safetensors",
+            "the only packaged base is 'wearables'",
+        ),
+        (
+            {"channel_names": [f"mag_{i}" for i in range(6)], "sampling_rate": 50},
+            "wearables",
+            "No accelerometer",
+        ),
+    ],
+)
+def test_a_base_needs_names_and_a_rate(params, init, message):
+    with pytest.raises(ValueError, match=message):
+        VQTextClassifier(**params).fit(windows(), ["walking", "sitting"] * 3, init=init)
+
+
+def test_a_base_needs_labels_in_words():
+    model = VQTextClassifier(channel_names=CHANNELS, sampling_rate=50)
+    with pytest.raises(ValueError, match="labels that are words"):
+        model.fit(windows(), [1, 2] * 3, init="wearables")
+    model.set_params(text={1: "a person walks", 2: "a person sits"}, random_state=0)
+    model.fit(
+        [each[:, 40 * (i % 2) :] for i, each in enumerate(windows())],
+        [1, 2] * 3,
+        init="wearables",
+    )
+    short = [each[:, :60] for each in windows()]
+    proba = model.predict_proba([*short[:2], windows()[2]])
+    np.testing.assert_allclose(model.predict_proba(short[:1]), proba[:1], atol=1e-9)
+
+
+def test_damaged_enrolments_are_errors(base):
+    X, y = motionsense()
+    model = VQTextClassifier(channel_names=CHANNELS, sampling_rate=50, random_state=0)
+    state = get_state(model.fit(X[::8], y[::8], init=base))
+    for part, value in (
+        *(("plan", {}), ("weight", -1.0), ("bridge", {"shares": None})),
+        ("plan", {**state["enrolment"]["plan"], "acceleration": (0, 1, 9)}),
+    ):
+        damaged = {**state, "enrolment": {**state["enrolment"], part: value}}
+        with pytest.raises(ValueError):
+            from_state("VQTextClassifier", damaged)
+
+
+def test_a_base_is_not_fitted_to_one_panel(base):
+    with pytest.raises(TypeError, match="fit\\(X, y, init=base\\)"):
+        base.fit(windows(), ["walking", "sitting"] * 3)
 
 
 def test_scores_do_not_depend_on_other_windows(base):
@@ -213,10 +315,15 @@ def test_scores_do_not_depend_on_other_windows(base):
     np.testing.assert_allclose(every[2:3], one, atol=1e-6)
 
 
+def motionsense():
+    """Return windows of a phone in a pocket, and their labels."""
+    with np.load(Path(__file__).parent / "data" / "motionsense.npz") as file:
+        return file["X"].astype(np.float64), file["y"]
+
+
 def recording():
     """Return windows of a phone, first sitting, then jogging, in m/s^2."""
-    with np.load(Path(__file__).parent / "data" / "motionsense.npz") as file:
-        X, y = file["X"].astype(np.float64), file["y"]
+    X, y = motionsense()
     values = np.concatenate([*X[y == "sitting"][:6], *X[y == "jogging"][:6]], axis=1)
     values[:3] *= GRAVITY
     table = pd.DataFrame(values.T, columns=CHANNELS)
@@ -235,18 +342,41 @@ def test_recordings_are_segmented_by_names(base, sensors):
     assert segments["label"].iloc[-1] == "running"
 
 
-def test_the_command_writes_segments(tmp_path):
+def test_the_command_writes_segments_and_a_page(tmp_path, capsys):
     source, target = tmp_path / "day.csv", tmp_path / "segments.csv"
     recording().to_csv(source, index=False)
-    names = "sitting, running"
+    names, page = "sitting, <b>running</b>", tmp_path / "page.html"
     arguments = [str(source), "--names", names, "--output", str(target), "--quiet"]
-    assert main(["label", *arguments]) == 0
+    assert main(["label", *arguments, "--report", str(page)]) == 0
     table = pd.read_csv(target)
     assert [*table.columns[:5]] == [
         *("recording", "start", "end", "label", "probability")
     ]
-    assert set(table["label"].dropna()) == {"sitting", "running"}
+    assert set(table["label"].dropna()) == {"sitting", "<b>running</b>"}
+    html = page.read_text(encoding="utf-8")
+    assert html.count("<polyline") == 3 and html.count("<rect") == len(table)
+    assert "&lt;b&gt;running" in html and "<b>" not in html
+    assert "jogging" in html and "acceleration is in m/s^2" in html
     assert main(["label", str(source), "--names", "sitting", "--quiet"]) == 1
+    arguments[-1:] = ["--report", str(source)]
+    assert main(["label", *arguments]) == 1
+    assert "same file as" in capsys.readouterr().err
+
+
+def test_the_command_builds_a_base(tmp_path, capsys):
+    y = np.array(["walking", "sitting"] * 6)
+    X = np.where((y == "sitting")[:, None, None], 0.1, 1) * (windows(12) - 1) + 1
+    X[:, :3] += [[0], [1], [0]]
+    names = np.array(CHANNELS)
+    file, path = tmp_path / "mine.npz", tmp_path / "base.safetensors"
+    np.savez(file, X=X, y=y, channel_names=names, sampling_rate=50.0)
+    words = ["build-base", str(file), "--output", str(path), "--units", "g"]
+    assert main(words) == 0
+    assert "mine: 12 windows of sitting, walking" in capsys.readouterr().out
+    assert load_base(path).card_["sets"][0]["name"] == "mine"
+    np.savez(file, X=X, y=y)
+    assert main(words) == 1
+    assert "no channel names" in capsys.readouterr().err
 
 
 def test_a_base_from_own_data_sets(tmp_path):

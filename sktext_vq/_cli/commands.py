@@ -39,13 +39,12 @@ from sktext_vq.recordings import LabelledPanel
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Train, compare, explain and report on a small data set."""
+    """Name activities, classify, compare and report on a small data set."""
     # Only this command needs what it imports.
     from sktext_vq._cli.demo import run_demo
 
     run_demo(
         options.report,
-        left_out=options.left_out,
         say=lambda text: print_result(options, *text.split("\n")),
         progress=bool(choose_verbosity(options)),
     )
@@ -69,28 +68,25 @@ def fit(options: argparse.Namespace) -> None:
         verbose=choose_verbosity(options),
     )
     start = time.perf_counter()
-    classifier.fit(data.X, y, groups=data.groups)
+    classifier.fit(data.X, y, groups=data.groups, init=options.init)
     seconds = time.perf_counter() - start
     save(classifier, options.model)
     labels, counts = np.unique(y, return_counts=True)
     classes = ", ".join(
         f"{label} ({n})" for label, n in zip(labels, counts, strict=True)
     )
+    groups = 0 if data.groups is None else len(np.unique(data.groups))
     print_result(
         options,
         f"{len(y)} series of {classifier.n_channels_} channels and up to "
         f"{classifier.n_timepoints_} timepoints",
+        *([] if names is None else [f"channels: {', '.join(names)}"]),
+        f"sampling rate: {'unknown' if rate is None else f'{rate:g} Hz'}",
+        f"classes: {classes}",
+        *([f"groups: {groups}"] if groups else []),
+        f"fitted in {seconds:.0f} s: {classifier.training_stage_}",
+        f"saved as {options.model}",
     )
-    if names is not None:
-        print_result(options, f"channels: {', '.join(names)}")
-    print_result(
-        options, f"sampling rate: {'unknown' if rate is None else f'{rate:g} Hz'}"
-    )
-    print_result(options, f"classes: {classes}")
-    if data.groups is not None:
-        print_result(options, f"groups: {len(np.unique(data.groups))}")
-    print_result(options, f"fitted in {seconds:.0f} s: {classifier.training_stage_}")
-    print_result(options, f"saved as {options.model}")
 
 
 def predict(options: argparse.Namespace) -> None:
@@ -199,6 +195,13 @@ def label(options: argparse.Namespace) -> None:
     from sktext_vq._cli.labels import label_recordings
 
     label_recordings(options)
+
+
+def build_base(options: argparse.Namespace) -> None:
+    """Fit a base to labelled data sets."""
+    from sktext_vq._cli.labels import build_base as build
+
+    build(options)
 
 
 def search(options: argparse.Namespace) -> None:

@@ -77,12 +77,10 @@ def check_output(output: Path, options: argparse.Namespace) -> None:
         paths.append(Path(options.text_encoder))
     for path in paths:
         if path is not None and _is_part(output, path):
+            what = "the same file as" if path.is_file() else "a file of"
             raise ValueError(
-                f"{output} is the same file as {path}, which this command reads: give "
-                "another file to write."
-                if path.is_file()
-                else f"{output} is a file of {path}, which this command reads: give "
-                "another file to write."
+                f"{output} is {what} {path}, which this command reads: give another "
+                "file to write."
             )
     check_writable(output)
 
@@ -216,11 +214,14 @@ def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name.strip().casefold())
 
 
-def read_labels(data: LabelledPanel, options: argparse.Namespace) -> NDArray[Any]:
+def read_labels(
+    data: LabelledPanel, options: argparse.Namespace, path: Path | None = None
+) -> NDArray[Any]:
     if data.y is None:
         raise ValueError(
-            f"{options.data} has no labels. In a table they are read from column "
-            f"{options.label_column or 'label'!r}; use --label-column to change it."
+            f"{path or options.data} has no labels. In a table they are read from "
+            f"column {options.label_column or 'label'!r}; use --label-column to change "
+            "it."
         )
     return data.y
 

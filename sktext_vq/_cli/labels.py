@@ -1,28 +1,46 @@
-"""The command ``label``: segments of recordings by names, without a model."""
+"""The commands ``label`` and ``build-base``, for bases of wearables."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sktext_vq import wearables
-from sktext_vq._cli.inputs import check_results, list_files, read_continuous, window_of
-from sktext_vq._cli.outputs import print_note, show_tables
+from sktext_vq._cli.inputs import (
+    check_output,
+    check_results,
+    list_files,
+    read_continuous,
+    read_labels,
+    read_part,
+    window_of,
+)
+from sktext_vq._cli.outputs import print_note, print_result, show_tables
 from sktext_vq.recordings import segment
 
 
 def label_recordings(options: argparse.Namespace) -> None:
     """Divide recordings of a body-worn accelerometer into segments by names."""
+    # Only this command needs the templates of pages.
+    from sktext_vq.inspection._label_page import describe_recordings, write_label_page
+
     names = [each.strip() for each in options.names.split(",") if each.strip()]
     if len(names) < 2:
         raise ValueError(
             f"--names must be at least two names, separated by commas: {options.names}"
         )
     check_results(options)
+    if options.report is not None:
+        check_output(options.report, options)
     length, step, seconds = window_of(options)
-    base = wearables.load_base(options.base)
+    base: Any = wearables.load_base(options.base)
+    drawn: list[dict[str, Any]] = []
+    notes: list[str] = []
 
     def segments() -> Iterator[pd.DataFrame]:
         for path in list_files(options.data):
@@ -30,7 +48,7 @@ def label_recordings(options: argparse.Namespace) -> None:
                 read_continuous(path, options), units=options.units
             )
             print_note(options, f"{path}: {recordings!r}", *recordings.notes)
-            yield segment(
+            found = segment(
                 base,
                 recordings,
                 length,
@@ -38,5 +56,43 @@ def label_recordings(options: argparse.Namespace) -> None:
                 seconds=seconds,
                 candidate_labels=names,
             )
+            if options.report is not None:
+                drawn.extend(describe_recordings(base, recordings, found, names))
+                notes.extend(recordings.notes)
+            yield found
 
     show_tables(segments(), options)
+    if options.report is not None:
+        write_label_page(drawn, notes, names, base.card_, options.report)
+        print_note(options, f"written to {options.report}")
+
+
+def build_base(options: argparse.Namespace) -> None:
+    """Fit a base to files of labelled series, one data set each."""
+    check_output(options.output, options)
+    sets = [_read_set(path, options) for path in list_files(options.data)]
+    wearables.build_base(sets, options.output, random_state=options.seed)
+    for each in sets:
+        labels = ", ".join(np.unique(np.asarray(each.y)).tolist())
+        print_result(options, f"{each.name}: {len(each.X)} windows of {labels}")
+    print_result(options, f"saved as {options.output}")
+
+
+def _read_set(path: Path, options: argparse.Namespace) -> wearables.LabelledSet:
+    data = read_part(path, "train", options)
+    labels = read_labels(data, options, path)
+    rate = options.sampling_rate or data.sampling_rate  # options have no 0
+    if data.channel_names is None or rate is None:
+        raise ValueError(
+            f"{path} has no channel names or no sampling rate. Name the channels in "
+            "the file, such as acc_x, and set --sampling-rate."
+        )
+    return wearables.LabelledSet(
+        path.stem,
+        data.X,
+        labels,
+        list(data.channel_names),
+        rate,
+        data.groups,
+        units=options.units,
+    )

@@ -18,17 +18,16 @@ _DESCRIPTION = """\
 Classify sensor series by interpretable shape tokens, with zero-shot classification by
 text.
 
-Start with the demo, which takes a minute or two and downloads nothing. Then fit a
+Start with the demo, which takes half a minute and downloads nothing. Then fit a
 model to a file of labelled recordings or series, and use it on other files.
 """
 _DEMO = """\
-Train on a small data set that comes with sktime: a smart watch in four
+Name activities in a small data set that comes with sktime: a smart watch in four
 activities. The demo
 
+  - names activities with a base that was fitted to other data sets, without labels;
+  - fits a classifier to labels, and to few labels with and without the base;
   - compares accuracy and time with MiniRocket on the same series;
-  - fits the transformer in a scikit-learn Pipeline;
-  - recognises an unseen class by texts about its name;
-  - prints the tokens of a series with the shapes of their codes;
   - writes a report, one HTML page that can be read offline.
 """
 _FIT = """\
@@ -60,7 +59,12 @@ _LABEL = """\
 Divide recordings of a body-worn accelerometer into segments by names of activities,
 without a model or labels: texts about the names are compared with activities of public
 data sets. Channels are found by name, such as acc_x; units and sampling rate are found
-from the data. Reliable for few, coarse activities only; see docs/wearables.md.
+from the data. Reliable for few, coarse activities only; see docs/wearables.md. With
+--report, write an HTML page with the recordings, their labels and similar activities.
+"""
+_BUILD_BASE = """\
+Fit a base for the command label to files of labelled series of a body-worn
+accelerometer, one data set each. Labels are words; channels are named, such as acc_x.
 """
 _SEARCH = """\
 Rank series, or windows of recordings, by similarity to a text such as "a person jumps".
@@ -107,7 +111,8 @@ examples:
   python -m sktext_vq fit recordings --model model.safetensors --window 2.56s
   python -m sktext_vq segment day.csv --model model.safetensors --output segments.csv
   python -m sktext_vq fit train.csv --model model.safetensors
-  python -m sktext_vq label day.csv --names "walking, running, sitting"
+  python -m sktext_vq label day.csv --names "walking, running, sitting" \\
+      --report labels.html
   python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
   python -m sktext_vq predict new.csv --model model.safetensors --explain
   python -m sktext_vq report new.csv --model model.safetensors --output report.html
@@ -128,86 +133,6 @@ class _Parser(argparse.ArgumentParser):
         stream = file or sys.stderr
         if message and stream is not None:
             stream.write(message)
-
-
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
-    parser = _Parser(
-        prog="python -m sktext_vq",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--version", action="version", version=f"sktext_vq {__version__}"
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    demo = commands.add_parser(
-        "demo",
-        help="train, compare, explain and report on a small data set",
-        description=_DEMO,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    demo.add_argument(
-        "--report",
-        metavar="PATH",
-        default="sktext_vq_demo.html",
-        help="HTML file to write (default: %(default)s in this folder)",
-    )
-    demo.add_argument(
-        "--left-out",
-        choices=("badminton", "running", "standing", "walking"),
-        default="walking",
-        help="class to leave out of training (default: %(default)s)",
-    )
-    demo.add_argument("--quiet", action="store_true", help="print errors only")
-    _add_fit(commands)
-    for name, text, about in (
-        ("predict", "write the class of each series", _PREDICT),
-        ("segment", "divide recordings into segments of one class", _SEGMENT),
-        ("label", "name activities in recordings, without a model", _LABEL),
-        ("search", "rank series by similarity to a text", _SEARCH),
-        ("report", "write an HTML report about a model", _REPORT),
-        ("zero-shot", "classify among unseen classes", _ZERO_SHOT),
-    ):
-        command = _add_command(commands, name, text, about)
-        if name == "report":
-            command.add_argument(
-                "--output",
-                type=Path,
-                metavar="HTML",
-                required=True,
-                help="HTML file to write",
-            )
-            command.add_argument(
-                "--training",
-                type=Path,
-                metavar="DATA",
-                help="file of the training series; series that are in both files are "
-                "listed, since they make scores too high",
-            )
-            continue
-        command.add_argument(
-            "--output", type=Path, metavar="FILE", help="file to write the table to"
-        )
-        command.add_argument(
-            "--json", action="store_true", help="write JSON in place of CSV"
-        )
-        if name == "predict":
-            _add_explain(command)
-        if name == "label":
-            _add_label(command)
-        if name == "search":
-            command.add_argument("--text", required=True, help="text to search for")
-        if name == "zero-shot":
-            command.add_argument(
-                "--labels",
-                metavar="NAMES",
-                help='candidates, separated by commas: "jumping rope, cycling"',
-            )
-            _add_texts(command, "candidates; by default these are the candidates")
-    _add_export(commands)
-    return parser
 
 
 def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
@@ -253,55 +178,215 @@ def _duration(text: str) -> tuple[float, bool]:
     return value, bool(match[2])
 
 
-def _add_command(commands: Any, name: str, text: str, about: str) -> Any:
-    """Add a command with a file of series and a model."""
-    is_segment = name in ("segment", "label")
-    command = commands.add_parser(
-        name,
-        help=text,
-        description=about,
-        epilog=_RECORDINGS.lstrip() if is_segment else _FILES + _RECORDINGS,
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _value(metavar: str, help: str, **others: Any) -> dict[str, Any]:
+    """Return arguments of an option with a value."""
+    return {"metavar": metavar, "help": help, **others}
+
+
+def _file(metavar: str, help: str, **others: Any) -> dict[str, Any]:
+    return _value(metavar, help, type=Path, **others)
+
+
+def _flag(help: str) -> dict[str, Any]:
+    return {"action": "store_true", "help": help}
+
+
+_MODEL = _file("MODEL", "model file", required=True)
+_NEW_MODEL = _file("MODEL", "model file to write", required=True)
+_TABLE = _file("FILE", "file to write the table to")
+_JSON = _flag("write JSON in place of CSV")
+_QUIET = _flag("print results only")
+_TEXTS = "JSON object from names to a text or a list of texts about "
+_RATE = _value("HZ", "timepoints per second", type=_rate)
+_SEED = _value(
+    "N", "random state (default: %(default)s)", type=_whole(0, 2**32 - 1), default=0
+)
+_UNITS = {
+    "choices": ("auto", "g", "m/s^2", "mg"),
+    "default": "auto",
+    "help": "unit of acceleration (default: %(default)s)",
+}
+
+# Options by command, in the order of its help.
+_OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
+    "demo": {
+        "--report": _value(
+            "PATH",
+            "HTML file to write (default: %(default)s in this folder)",
+            default="sktext_vq_demo.html",
+        ),
+        "--quiet": _flag("print errors only"),
+    },
+    "fit": {
+        "--texts": _file("JSON", f"{_TEXTS}the classes"),
+        "--channel-names": _value(
+            "NAMES",
+            "channel names, separated by commas: acc_x,acc_y,acc_z",
+            type=_names,
+        ),
+        "--sampling-rate": _RATE,
+        "--init": _value(
+            "NAME", 'base for few labelled series of body-worn sensors: "wearables"'
+        ),
+        "--epochs": _value(
+            "N",
+            "maximum number of epochs of training, which starts from the closed form "
+            "and keeps what is better for held-out cases (default: %(default)s)",
+            type=_whole(0),
+            default=0,
+        ),
+        "--codes": _value(
+            "N",
+            "number of codes (default: %(default)s)",
+            type=_whole(2, _MOST_CODES),
+            default=64,
+        ),
+        "--text-encoder": _value(
+            "NAME",
+            '"minilm", "hashing", or the folder of an encoder (default: %(default)s)',
+            default="minilm",
+        ),
+        "--seed": _SEED,
+    },
+    "predict": {
+        "--output": _TABLE,
+        "--json": _JSON,
+        "--explain": _flag("write contributions of tokens"),
+        "--against": _value("CLASS", "with --explain: class to compare with"),
+        "--top": _value(
+            "N",
+            "with --explain: number of tokens per series (default: %(default)s)",
+            type=_whole(1),
+            default=5,
+        ),
+    },
+    "segment": {"--output": _TABLE, "--json": _JSON},
+    "label": {
+        "--output": _TABLE,
+        "--json": _JSON,
+        "--report": _file("HTML", "HTML file to write: recordings with their labels"),
+        "--names": {
+            "required": True,
+            "help": 'names, separated by commas: "walking, running, sitting"',
+        },
+        "--units": _UNITS,
+        "--sampling-rate": _RATE,
+        "--base": _value(
+            "NAME",
+            "base, or a file of build-base (default: %(default)s)",
+            default="wearables",
+        ),
+    },
+    "build-base": {
+        "--output": _file("BASE", "file to write", required=True),
+        "--units": _UNITS,
+        "--sampling-rate": _RATE,
+        "--seed": _SEED,
+    },
+    "search": {
+        "--output": _TABLE,
+        "--json": _JSON,
+        "--text": {"required": True, "help": "text to search for"},
+    },
+    "report": {
+        "--output": _file("HTML", "HTML file to write", required=True),
+        "--training": _file(
+            "DATA",
+            "file of the training series; series that are in both files are listed, "
+            "since they make scores too high",
+        ),
+    },
+    "zero-shot": {
+        "--output": _TABLE,
+        "--json": _JSON,
+        "--labels": _value(
+            "NAMES", 'candidates, separated by commas: "jumping rope, cycling"'
+        ),
+        "--texts": _file(
+            "JSON", f"{_TEXTS}candidates; by default these are the candidates"
+        ),
+    },
+    "export": {
+        "--model": _MODEL,
+        "--output": _file("ONNX", "file to write", required=True),
+        "--quiet": _QUIET,
+    },
+}
+_ABOUT = {
+    "demo": ("name activities, classify, compare and report", _DEMO),
+    "fit": ("fit a model to series with labels", _FIT),
+    "predict": ("write the class of each series", _PREDICT),
+    "segment": ("divide recordings into segments of one class", _SEGMENT),
+    "label": ("name activities in recordings, without a model", _LABEL),
+    "build-base": ("fit a base for label to labelled data sets", _BUILD_BASE),
+    "search": ("rank series by similarity to a text", _SEARCH),
+    "report": ("write an HTML report about a model", _REPORT),
+    "zero-shot": ("classify among unseen classes", _ZERO_SHOT),
+    "export": ("export a model to an ONNX file", _EXPORT),
+}
+_COLUMNS = {
+    "label": "of classes",
+    "case": "that identifies the case of each row",
+    "recording": "that identifies the recording of each row; may be repeated",
+    "time": "of times",
+    "subject": "that identifies the person or machine of each row",
+}
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = _Parser(
+        prog="python -m sktext_vq",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument(
+        "--version", action="version", version=f"sktext_vq {__version__}"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, (help_text, about) in _ABOUT.items():
+        reads_series = name not in ("demo", "export")
+        is_segment = name in ("segment", "label")
+        files = _RECORDINGS.lstrip() if is_segment else _FILES + _RECORDINGS
+        command = commands.add_parser(
+            name,
+            help=help_text,
+            description=about,
+            epilog=files if reads_series else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        if reads_series:
+            _add_data(command, name, is_segment)
+        for option, arguments in _OPTIONS[name].items():
+            command.add_argument(option, **arguments)
+    return parser
+
+
+def _add_data(command: Any, name: str, is_segment: bool) -> None:
+    """Add options for files of series, their columns and windows."""
     what = "file or folder of recordings" if is_segment else "file of series"
-    if is_segment or name == "predict":
+    if is_segment or name in ("predict", "build-base"):
         command.add_argument(
-            "data", type=Path, metavar="DATA", nargs="+", help=f"{what}; may be several"
+            "data", **_file("DATA", f"{what}; may be several", nargs="+")
         )
     else:
-        command.add_argument("data", type=Path, metavar="DATA", help=what)
-    if name != "label":
-        command.add_argument(
-            "--model",
-            type=Path,
-            metavar="MODEL",
-            required=True,
-            help=f"model file{' to write' if name == 'fit' else ''}",
-        )
-    _add_columns(command, is_segment)
-    _add_windows(command, is_segment)
-    command.add_argument("--quiet", action="store_true", help="print results only")
-    return command
-
-
-def _add_columns(command: Any, is_segment: bool) -> None:
-    """Add options for the roles of columns."""
-    for what, text in (
-        ("label", "of classes"),
-        ("case", "that identifies the case of each row"),
-        ("recording", "that identifies the recording of each row; may be repeated"),
-        ("time", "of times"),
-        ("subject", "that identifies the person or machine of each row"),
-    ):
-        if is_segment and what == "case":
+        command.add_argument("data", **_file("DATA", what))
+    if name not in ("label", "build-base"):
+        command.add_argument("--model", **(_NEW_MODEL if name == "fit" else _MODEL))
+    for column, text in _COLUMNS.items():
+        if is_segment and column == "case":
             continue
-        names = [f"--{what}-column", *(["--group"] if what == "subject" else [])]
         command.add_argument(
-            *names,
-            dest=f"{what}_column",
+            *[f"--{column}-column", *(["--group"] if column == "subject" else [])],
+            dest=f"{column}_column",
             metavar="NAME",
-            action="append" if what == "recording" else "store",
-            help=f"column {text} (default: {what})",
+            action="append" if column == "recording" else "store",
+            help=f"column {text} (default: {column})",
         )
     command.add_argument(
         "--ignore",
@@ -310,23 +395,21 @@ def _add_columns(command: Any, is_segment: bool) -> None:
         default=[],
         help="column to ignore; may be repeated",
     )
-
-
-def _add_windows(command: Any, is_segment: bool) -> None:
-    """Add options for windows of recordings."""
     default = " (default: that of training)" if is_segment else ""
-    for name, text in (
-        ("window", f"length of windows to cut from recordings{default}"),
-        ("step", "time between starts of windows (default: half of a window)"),
+    for option, text in (
+        ("--window", f"length of windows to cut from recordings{default}"),
+        ("--step", "time between starts of windows (default: half of a window)"),
     ):
         command.add_argument(
-            f"--{name}", metavar="LENGTH", type=_duration, help=f"{text}, such as 2.56s"
+            option, **_value("LENGTH", f"{text}, such as 2.56s", type=_duration)
         )
     command.add_argument(
         "--pattern",
-        metavar="PATH",
-        help="form of the paths in a folder of recordings, such as "
-        '"{label}/person_{subject}.csv"',
+        **_value(
+            "PATH",
+            "form of the paths in a folder of recordings, such as "
+            '"{label}/person_{subject}.csv"',
+        ),
     )
     command.add_argument(
         "--time-unit",
@@ -336,114 +419,12 @@ def _add_windows(command: Any, is_segment: bool) -> None:
     if not is_segment:
         command.add_argument(
             "--purity",
-            metavar="SHARE",
-            type=float,
-            default=1.0,
-            help="minimum share of the most frequent label in windows of recordings "
-            "(default: %(default)s)",
+            **_value(
+                "SHARE",
+                "minimum share of the most frequent label in windows of recordings "
+                "(default: %(default)s)",
+                type=float,
+                default=1.0,
+            ),
         )
-
-
-def _add_export(commands: Any) -> None:
-    command = commands.add_parser(
-        "export", help="export a model to an ONNX file", description=_EXPORT
-    )
-    command.add_argument(
-        "--model", type=Path, metavar="MODEL", required=True, help="model file"
-    )
-    command.add_argument(
-        "--output", type=Path, metavar="ONNX", required=True, help="file to write"
-    )
-    command.add_argument("--quiet", action="store_true", help="print results only")
-
-
-def _add_texts(command: Any, whose: str) -> None:
-    command.add_argument(
-        "--texts",
-        type=Path,
-        metavar="JSON",
-        help=f"JSON object from names to a text or a list of texts about {whose}",
-    )
-
-
-def _add_label(command: Any) -> None:
-    command.add_argument(
-        "--names",
-        required=True,
-        help='names, separated by commas: "walking, running, sitting"',
-    )
-    command.add_argument(
-        "--units",
-        choices=("auto", "g", "m/s^2", "mg"),
-        default="auto",
-        help="unit of acceleration (default: %(default)s)",
-    )
-    command.add_argument(
-        "--sampling-rate", metavar="HZ", type=_rate, help="timepoints per second"
-    )
-    command.add_argument(
-        "--base",
-        metavar="NAME",
-        default="wearables",
-        help="base, or a file of build_base (default: %(default)s)",
-    )
-
-
-def _add_explain(command: Any) -> None:
-    command.add_argument(
-        "--explain", action="store_true", help="write contributions of tokens"
-    )
-    command.add_argument(
-        "--against",
-        metavar="CLASS",
-        help="with --explain: class to compare with",
-    )
-    command.add_argument(
-        "--top",
-        metavar="N",
-        type=_whole(1),
-        default=5,
-        help="with --explain: number of tokens per series (default: %(default)s)",
-    )
-
-
-def _add_fit(commands: Any) -> None:
-    command = _add_command(commands, "fit", "fit a model to series with labels", _FIT)
-    _add_texts(command, "the classes")
-    command.add_argument(
-        "--channel-names",
-        metavar="NAMES",
-        type=lambda text: [name.strip() for name in text.split(",")],
-        help="channel names, separated by commas: acc_x,acc_y,acc_z",
-    )
-    command.add_argument(
-        "--sampling-rate", metavar="HZ", type=_rate, help="timepoints per second"
-    )
-    command.add_argument(
-        "--epochs",
-        metavar="N",
-        type=_whole(0),
-        default=0,
-        help="maximum number of epochs of training, which starts from the closed form "
-        "and keeps what is better for held-out cases (default: %(default)s)",
-    )
-    command.add_argument(
-        "--codes",
-        metavar="N",
-        type=_whole(2, _MOST_CODES),
-        default=64,
-        help="number of codes (default: %(default)s)",
-    )
-    command.add_argument(
-        "--text-encoder",
-        metavar="NAME",
-        default="minilm",
-        help='"minilm", "hashing", or the folder of an encoder (default: %(default)s)',
-    )
-    command.add_argument(
-        "--seed",
-        metavar="N",
-        type=_whole(0, 2**32 - 1),
-        default=0,
-        help="random state (default: %(default)s)",
-    )
+    command.add_argument("--quiet", **_QUIET)

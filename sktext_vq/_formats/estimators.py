@@ -19,6 +19,7 @@ from sktext_vq._training.network import Network
 from sktext_vq._utils.devices import choose_device
 from sktext_vq._utils.state import (
     Number,
+    Numbers,
     Sizes,
     Spec,
     State,
@@ -26,8 +27,10 @@ from sktext_vq._utils.state import (
     check_state,
     fields_of,
 )
-from sktext_vq._wearables.bridge import ActivityRecognizer
+from sktext_vq._wearables.bridge import ActivityRecognizer, Bridge
+from sktext_vq._wearables.enrolment import Enrolment
 from sktext_vq._wearables.model import ActivityClassifier
+from sktext_vq._wearables.sensors import SensorPlan
 from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
@@ -48,6 +51,18 @@ _SHARED: dict[str, Spec | None] = {
 }
 _CLASSIFIER = {**_SHARED, "classes": None, "head": None, "zero_shot": None}
 _TRANSFORMER = {**_SHARED, "feature_scaler": None}
+_ENROLMENT: dict[str, Spec | None] = {
+    "model": None,
+    "plan": None,
+    "sampling_rate": Number(float, above=0),
+    "bridge": None,
+    "weight": Number(float, above=0),
+}
+_BRIDGE: dict[str, Spec | None] = {
+    "shares": Numbers("float64", ("n_names", "n_known")),
+    "centres": Numbers("float64", ("n_names", "n_dimensions")),
+    "mix_weight": Number(float, above=-1, below=2),
+}
 _INPUT: dict[str, Spec | None] = {
     "n_channels": Number(above=0),
     "n_timepoints": Number(above=0),
@@ -85,6 +100,14 @@ def get_state(estimator: Any) -> State:
         "head": estimator.head_.get_state(),
         "zero_shot": estimator.zero_shot_.get_state(),
     }
+    if estimator.enrolment_ is not None:
+        enrolment = estimator.enrolment_
+        state["enrolment"] = {
+            **fields_of(enrolment),
+            "model": get_state(enrolment.model),
+            "plan": fields_of(enrolment.plan),
+            "bridge": fields_of(enrolment.bridge),
+        }
     if isinstance(estimator, ActivityClassifier):
         part = estimator.accelerometer_
         state["accelerometer"] = None if part is None else get_state(part)
@@ -114,7 +137,29 @@ def from_state(name: str, state: Any) -> Any:
     cls = ESTIMATORS[name]
     if cls is ActivityClassifier:
         return _read_activity_classifier(state)
-    return _read_estimator(cls, state)
+    if cls is not VQTextClassifier or "enrolment" not in state:
+        return _read_estimator(cls, state)
+    state = dict(state)
+    enrolment = state.pop("enrolment")
+    estimator = _read_estimator(cls, state)
+    estimator.enrolment_ = _read_enrolment(enrolment, estimator)
+    return estimator
+
+
+def _read_enrolment(state: Any, estimator: VQTextClassifier) -> Enrolment:
+    """Read the scores of a base for the classes of a classifier."""
+    check_state(state, _ENROLMENT, Sizes(), "enrolment")
+    model = _read_activity_classifier(state["model"])
+    sizes = Sizes(
+        n_names=len(estimator.classes_),
+        n_known=len(model.classes_),
+        n_dimensions=len(model.zero_shot_.space.centre),
+    )
+    bridge = Bridge(**check_state(state["bridge"], _BRIDGE, sizes, "bridge"))
+    plan = SensorPlan.from_state(state["plan"], estimator.n_channels_)
+    if model.n_channels_ > 3 and plan.rotation is None:
+        raise ValueError("enrolment.plan has no gyroscope, which the base requires")
+    return Enrolment(**{**state, "model": model, "bridge": bridge, "plan": plan})
 
 
 def _read_activity_classifier(state: Any) -> ActivityClassifier:

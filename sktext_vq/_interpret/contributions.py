@@ -10,6 +10,7 @@ relative to means of the training series.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from sktext_vq._heads.ridge import RidgeHead
 from sktext_vq._interpret.segments import token_arrays
 from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq._utils.threads import single_thread
+from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.nn.attribution import attribute
 from sktext_vq.nn.constants import N_QUANTILES
 from sktext_vq.nn.windows import Batch
@@ -47,6 +49,17 @@ _STATISTIC_OF = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2,
 _DIRECTIONS = _STATISTIC_OF * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
 _MIN_NAMED_SHARE = 0.1  # of the largest contribution of a statistic
 INTERCEPT = "intercept"
+
+
+def head_without_base(classifier: Any) -> RidgeHead:
+    """Return the head of a classifier, and warn if scores of a base are left out."""
+    if classifier.enrolment_ is not None:
+        warnings.warn(
+            "Scores of the base that was passed to fit as init are left out.",
+            stacklevel=find_stack_level(),
+        )
+    head: RidgeHead = classifier.head_
+    return head
 
 
 @dataclass(frozen=True)

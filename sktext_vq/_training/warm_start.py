@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import nn
 
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.model import DualBranchModel
+
+
+def find_base(init: Any) -> tuple[Any, Any]:
+    """Return the argument `init` of `fit` as a base and an estimator, or None each."""
+    if isinstance(init, str):
+        # By name, since this layer cannot import a layer above it.
+        return import_module("sktext_vq.wearables").load_packaged(init), None
+    return (init, None) if hasattr(init, "enrol") else (None, init)
 
 
 @dataclass(frozen=True)

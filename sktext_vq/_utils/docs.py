@@ -46,17 +46,50 @@ sample_weight : array-like of shape (n_cases,), optional
     Weights of cases in training, in feature selection and in the classifier. Only
     ratios of weights matter. Cases of weight 0 are ignored, and so are classes in
     which all cases have weight 0.
-init : VQTextTransformer or VQTextClassifier, optional
+init : VQTextTransformer, VQTextClassifier or "wearables", optional
     Fitted estimator with the same `n_codes`, for a warm start: the result of
     :func:`~sktext_vq.pretrain`, whose channels may differ, or an estimator fitted
     to earlier series, which may be this estimator. See the Notes of
-    :func:`~sktext_vq.pretrain` for what is reused.
+    :func:`~sktext_vq.pretrain` for what is reused. For a classifier of body-worn
+    sensors, ``"wearables"`` or a base of :func:`~sktext_vq.wearables.load_base` adds
+    scores of the base for names of classes to the log-probabilities, with a weight that
+    decreases with the number of cases; see :doc:`/wearables`. Requires `channel_names`,
+    `sampling_rate`, and labels that are words.
 checkpoint : path-like, optional
     File for the state of training, for long fits. The file is replaced atomically
     after each epoch, or every few epochs if epochs are fast. If `fit` was killed,
     the same call resumes from the file, with the same result on the same machine.
     The file remains after training, and `fit` then reads the result from the file;
     remove the file to train again. Requires an int as `random_state`.
+""",
+    "about_zero_shot": """
+Warns
+-----
+UserWarning
+    If texts of candidates are equal or dissimilar to the texts of all training
+    classes, if a name resembles a known name, or if there is only one
+    candidate.
+
+Notes
+-----
+Kernel ridge regression predicts embeddings of unseen classes from their texts.
+Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
+The probability of the unknown label is calibrated with training classes left
+out. It is above .5 for 5 % of series like the training series; pass `groups` to
+`fit` if new series are of other groups.
+
+Examples
+--------
+>>> from sktext_vq import VQTextClassifier
+>>> from sktext_vq.datasets import load
+>>> data = load("BasicMotions")
+>>> recorded = data.y_train != "walking"
+>>> model = VQTextClassifier(random_state=0)
+>>> model = model.fit(data.X_train[recorded], data.y_train[recorded])
+>>> names = ["badminton", "running", "standing", "walking"]
+>>> found = model.predict_zero_shot(data.X_test, names)
+>>> bool((found == data.y_test).mean() > 0.7)
+True
 """,
     "raises_fit": """
 Raises
@@ -69,8 +102,8 @@ ValueError
 NotFittedError
     If `init` is not fitted.
 TypeError
-    If `init` is not a VQTextTransformer or VQTextClassifier, or a parameter has the
-    wrong type.
+    If `init` is not a VQTextTransformer, VQTextClassifier or base, or a parameter
+    has the wrong type.
 OSError
     If `checkpoint` cannot be written.
 """,
@@ -94,22 +127,6 @@ ValueError
     training classes are not words and these classes have no texts.
 TypeError
     If a candidate or its text is not a string.
-""",
-    "notes_zero_shot": """
-Warns
------
-UserWarning
-    If texts of candidates are equal or dissimilar to the texts of all training
-    classes, if a name resembles a known name, or if there is only one
-    candidate.
-
-Notes
------
-Kernel ridge regression predicts embeddings of unseen classes from their texts.
-Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
-The probability of the unknown label is calibrated with training classes left
-out. It is above .5 for 5 % of series like the training series; pass `groups` to
-`fit` if new series are of other groups.
 """,
     "contributions": """
 Parameters

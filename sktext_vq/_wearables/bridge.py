@@ -2,35 +2,123 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, log_softmax, softmax
 
+from sktext_vq._utils.state import Number, Sizes, State
 from sktext_vq._zero_shot.candidates import CandidateTexts
+from sktext_vq._zero_shot.class_embeddings import negative_distances
+from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
 
 Array = NDArray[np.floating[Any]]
 
 # Chosen by leaving out one data set at a time (benchmarks/results/wearables.md).
-_TEXT_TEMPERATURE = 0.05
+_SHARPNESS = 6.0  # exponent of the probabilities of known classes
+_TEXT_TEMPERATURE = 0.03
 _MIX_WEIGHT = 0.3
-_INVERSE_TEMPERATURE = 1.0
+_USUAL_SPREADS = (5.0, 0.4)  # of both scores over names
+_MOST_DIRECTIONS = 15
 
 
-class ActivityRecognizer(ZeroShotRecognizer):
-    """Recognise names, without a difference between known and unknown classes.
+@dataclass(frozen=True)
+class Bridge:
+    """Scores of names, from known classes and from predicted centres.
 
     Labels of another data set hardly ever have the wording of a known class, so that a
     decision between seen and unseen classes is of no use. The score of a name is a
-    weighted mean of two scores, each standardised over the names of a window:
+    weighted mean of two scores, each scaled by its variation over names:
 
-    - the log-probabilities of the known classes, averaged with weights that depend on
-      the cosine of the texts, for names that mean a known class;
+    - the logarithm of a weighted mean of the probabilities of known classes, for names
+      that mean a known class. Weights depend on the cosine of the texts, and
+      probabilities are raised to a power, so that the best class counts most;
     - the distance to the centre that kernel ridge regression predicts from the texts of
       a name (`ClassEmbeddings`), for the others.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n_names, n_classes)
+        Weights of the known classes; rows sum to 1.
+    centres : ndarray of shape (n_names, n_dimensions)
+        Predicted centres.
+    mix_weight : float
+        Weight of the first score.
     """
+
+    shares: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    mix_weight: float = _MIX_WEIGHT
+
+    @classmethod
+    def of(
+        cls,
+        space: ZeroShotSpace,
+        views: Array,
+        mix_weight: float = _MIX_WEIGHT,
+        text_temperature: float = _TEXT_TEMPERATURE,
+    ) -> Bridge:
+        """Build the bridge to names.
+
+        `views`, of shape (n_views, n_classes + n_names, text_dim), are embeddings of
+        the texts of the known classes and the names.
+        """
+        n_classes = len(space.centres)
+        cosines = views[0, n_classes:] @ views[0, :n_classes].T
+        shares = softmax(cosines / text_temperature, axis=1)
+        return cls(shares, space.predict_centres(views), mix_weight)
+
+    def scores(self, points: Array, log_proba: Array) -> NDArray[np.float64]:
+        """Return scores of names, of shape (n_cases, n_names).
+
+        Parameters
+        ----------
+        points : ndarray of shape (n_cases, n_dimensions)
+            Windows in the embedding space.
+        log_proba : ndarray of shape (n_cases, n_classes)
+            Log-probabilities of the known classes.
+        """
+        sharp = np.exp(log_softmax(_SHARPNESS * log_proba, axis=1))
+        mixed = np.log(sharp @ self.shares.T + 1e-12)
+        distances = negative_distances(points, self.centres)
+        mixed = _standardise(mixed, _USUAL_SPREADS[0])
+        distances = _standardise(distances, _USUAL_SPREADS[1])
+        return self.mix_weight * mixed + (1 - self.mix_weight) * distances
+
+
+@dataclass(frozen=True)
+class ActivityRecognizer(ZeroShotRecognizer):
+    """Recognise names with a `Bridge`.
+
+    Parameters
+    ----------
+    highest_novelty : float
+        Novelty above which a window resembles no class; infinite in files of early
+        versions, which lack this value.
+    """
+
+    highest_novelty: float = np.inf
+
+    def get_state(self) -> State:
+        """Return configuration and arrays."""
+        state = super().get_state()
+        if np.isfinite(self.highest_novelty):
+            state["highest_novelty"] = self.highest_novelty
+        return state
+
+    @classmethod
+    def from_state(cls, state: State, sizes: Sizes) -> Self:
+        """Build a recogniser from `get_state`."""
+        if not isinstance(state, dict) or "highest_novelty" not in state:
+            return super().from_state(state, sizes)
+        rest = dict(state)
+        highest = rest.pop("highest_novelty")
+        if not Number(float).is_valid(highest, sizes):
+            raise ValueError("zero_shot.highest_novelty is not a finite number")
+        return replace(super().from_state(rest, sizes), highest_novelty=highest)
 
     def predict_proba(
         self,
@@ -40,44 +128,59 @@ class ActivityRecognizer(ZeroShotRecognizer):
     ) -> NDArray[np.float64]:
         """Return probabilities of names, of shape (n_cases, n_candidates)."""
         log_proba = np.log(np.maximum(series.probabilities, 1e-300))
-        distances = self.space.negative_distances(series.points, views)
-        scores = bridge_scores(log_proba, distances, views[0])
-        return np.asarray(softmax(_INVERSE_TEMPERATURE * scores, axis=1))
+        bridge = Bridge.of(self.space, views)
+        return np.asarray(softmax(bridge.scores(series.points, log_proba), axis=1))
+
+    def with_unknown(
+        self,
+        proba: NDArray[np.float64],
+        series: EmbeddedSeries,
+        candidates: CandidateTexts,
+        views: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Append a column with the probability of an unknown class."""
+        if np.isinf(self.highest_novelty):
+            raise ValueError(
+                "The base was built by an early version, without a limit for unknown "
+                "activities. Build the base again."
+            )
+        names = self.space.predict_centres(views)
+        found = novelty(series, self.space.centres, names) - self.highest_novelty
+        unknown = expit(found)[:, None]
+        return np.concatenate([(1 - unknown) * proba, unknown], axis=1)
 
 
-def bridge_scores(
-    log_proba: Array,
-    distances: Array,
-    texts: Array,
-    mix_weight: float = _MIX_WEIGHT,
-    text_temperature: float = _TEXT_TEMPERATURE,
+def novelty(
+    series: EmbeddedSeries, centres: Array, names: Array | None = None
 ) -> NDArray[np.float64]:
-    """Return scores of names.
+    """Return how little windows resemble classes, of shape (n_cases,).
+
+    The logarithm of the squared distance to the nearest centre, in the directions in
+    which centres differ, less the logarithm of the largest probability of a known
+    class. Chosen by leaving out half of the classes of a data set.
 
     Parameters
     ----------
-    log_proba : ndarray of shape (n_cases, n_classes)
-        Log-probabilities of the known classes.
-    distances : ndarray of shape (n_cases, n_candidates)
-        Negative distances to the predicted centres of names.
-    texts : ndarray of shape (n_classes + n_candidates, text_dim)
-        Embeddings of the known classes and the names, with norm 1.
-    mix_weight : float
-        Weight of the averaged log-probabilities.
-    text_temperature : float
-        Temperature of the cosines.
-
-    Returns
-    -------
-    ndarray of shape (n_cases, n_candidates)
+    series : EmbeddedSeries
+        Windows.
+    centres : ndarray of shape (n_classes, n_dimensions)
+        Centres of known classes, with mean 0.
+    names : ndarray of shape (n_names, n_dimensions), optional
+        Predicted centres of names.
     """
-    n_classes = log_proba.shape[1]
-    cosines = texts[n_classes:] @ texts[:n_classes].T
-    mixed = log_proba @ softmax(cosines / text_temperature, axis=1).T
-    return mix_weight * _standardise(mixed) + (1 - mix_weight) * _standardise(distances)
+    directions = np.linalg.svd(centres, full_matrices=False)[2]
+    axes = directions[: min(_MOST_DIRECTIONS, len(centres) - 1)].T
+    others = centres if names is None else np.concatenate([centres, names])
+    near = -2 * negative_distances(series.points @ axes, others @ axes).max(axis=1)
+    probable = np.maximum(series.probabilities.max(axis=1), 1e-12)
+    return np.asarray(np.log(np.maximum(near, 1e-12)) - np.log(probable))
 
 
-def _standardise(scores: Array) -> NDArray[np.float64]:
-    """Return scores with mean 0 and variance 1 over the names of each window."""
+def _standardise(scores: Array, usual: float) -> NDArray[np.float64]:
+    """Return scores with mean 0 and variance below 1 over the names of each window.
+
+    The variance is small if it is small relative to the usual one: windows that are
+    equally close to all names are uncertain.
+    """
     scores = scores - scores.mean(axis=1, keepdims=True)
-    return np.asarray(scores / np.maximum(scores.std(axis=1, keepdims=True), 1e-9))
+    return np.asarray(scores / np.hypot(scores.std(axis=1, keepdims=True), usual))

@@ -71,7 +71,7 @@ def harmonise_recordings(
     names = _check_names(names, len(recordings.channel_names))
     rate = recordings.sampling_rate
     if sampling_rate is not None:
-        rate = _check_rate(sampling_rate)
+        rate = check_rate(sampling_rate)
         if recordings.time_unit is None:  # times count timepoints
             steps = [np.diff(each).mean() for each in recordings.offsets]
             unit = 1 / (rate * float(np.median(steps)))
@@ -80,7 +80,7 @@ def harmonise_recordings(
         raise ValueError(
             "The sampling rate of the recordings is unknown. Set sampling_rate."
         )
-    _check_rate(rate)
+    check_rate(rate)
     plan = find_sensors(names)
     size = max(2, round(N_TIMEPOINTS / SAMPLING_RATE * rate))
     pieces = [
@@ -113,19 +113,26 @@ def harmonise_windows(
     names = panel.channel_names if channel_names is None else channel_names
     if names is None or sampling_rate is None:
         raise ValueError("channel_names and sampling_rate are required for windows.")
-    names = _check_names(names, panel.n_channels)
-    rate = _check_rate(sampling_rate)
-    plan = find_sensors(names)
-    pieces = [panel.values[i][:, : panel.lengths[i]] for i in range(panel.n_cases)]
-    plan = find_units(plan, _complete(pieces, plan), units)
-    _warn(plan)
+    rate = check_rate(sampling_rate)
+    plan = plan_windows(panel, names, units)
     longest = int(panel.lengths.max()) / rate
     notes = list(plan.notes)
     if longest > (N_TIMEPOINTS + 1) / SAMPLING_RATE:
         notes.append(f"the central 2.56 s of windows of {longest:.3g} s are used")
-    found = _resample(panel, plan, rate).view(HarmonisedWindows)
+    found = resample(panel, plan, rate).values.view(HarmonisedWindows)
     found.notes = tuple(notes)
     return found
+
+
+def plan_windows(
+    panel: Panel, names: Sequence[str], units: str | Mapping[str, str]
+) -> SensorPlan:
+    """Return sensors and units of windows."""
+    plan = find_sensors(_check_names(names, panel.n_channels))
+    pieces = [panel.values[i][:, : panel.lengths[i]] for i in range(panel.n_cases)]
+    plan = find_units(plan, _complete(pieces, plan), units)
+    _warn(plan)
+    return plan
 
 
 def _without_empty(X: Any) -> Any:
@@ -151,7 +158,7 @@ def _check_names(names: Any, n_channels: int) -> list[str]:
     return found
 
 
-def _check_rate(rate: Any) -> float:
+def check_rate(rate: Any) -> float:
     if not isinstance(rate, Real) or not math.isfinite(float(rate)):
         raise ValueError(f"sampling_rate must be a number of Hz, got {rate!r}.")
     if float(rate) < _LEAST_RATE:
@@ -181,7 +188,7 @@ def _complete(pieces: Sequence[Array], plan: SensorPlan) -> list[Array]:
     return found
 
 
-def _resample(panel: Panel, plan: SensorPlan, rate: float) -> NDArray[np.float32]:
+def resample(panel: Panel, plan: SensorPlan, rate: float) -> Panel:
     """Return the centres of all windows at the rate of the base."""
     ratio = Fraction(SAMPLING_RATE / rate).limit_denominator(_MAX_FACTOR)
     wanted = math.ceil(N_TIMEPOINTS / ratio)
@@ -201,4 +208,4 @@ def _resample(panel: Panel, plan: SensorPlan, rate: float) -> NDArray[np.float32
             up, down = ratio.numerator, ratio.denominator
             own = resample_poly(own, up, down, axis=2, padtype="line")
         found[rows, :, :size] = own[:, :, :size]
-    return found
+    return Panel(found, sizes)

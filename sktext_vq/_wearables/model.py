@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from sktext_vq._training.data import TrainingData
+from sktext_vq._training.settings import FitSettings
+from sktext_vq._wearables.bridge import ActivityRecognizer
+from sktext_vq._wearables.enrolment import Enrolment, enrol
 from sktext_vq.classifier import Candidates, VQTextClassifier
 from sktext_vq.panel import Panel, as_panel
 
@@ -32,13 +36,18 @@ class ActivityClassifier(VQTextClassifier):
 
     accelerometer_: ActivityClassifier | None
     card_: dict[str, Any]
+    zero_shot_: ActivityRecognizer
 
     def fit(self, X: Any, y: Any, *args: Any, **arguments: Any) -> ActivityClassifier:
-        """Fit to one panel; see `VQTextClassifier`."""
-        super().fit(X, y, *args, **arguments)
-        self.accelerometer_ = None
-        self.card_ = {}
-        return self
+        """Raise TypeError: a base is fitted to several data sets at once."""
+        raise TypeError(
+            "A base is fitted by build_base. To add labelled windows, call "
+            "VQTextClassifier(...).fit(X, y, init=base)."
+        )
+
+    def enrol(self, data: TrainingData, settings: FitSettings) -> Enrolment:
+        """Return scores for the classes of labelled windows; see `fit`."""
+        return enrol(self, data, settings)
 
     def check_X(self, X: Any) -> Panel:
         """Check windows, without comparison with the training data.
@@ -51,50 +60,44 @@ class ActivityClassifier(VQTextClassifier):
         self.input_.check(panel, X, "the base")
         return panel
 
-    def predict_proba_zero_shot(
-        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
-    ) -> NDArray[np.float64]:
-        """Return probabilities of names; see `VQTextClassifier`."""
-        model, panel = self._choose(X)
-        call = VQTextClassifier.predict_proba_zero_shot
-        return call(model, panel, candidate_labels, unknown_label)
-
-    def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
-        """Return names with reasons; see `VQTextClassifier`."""
-        model, panel = self._choose(X)
-        return VQTextClassifier.explain_zero_shot(model, panel, candidate_labels)
-
-    def search(self, X: Any, text: str) -> pd.DataFrame:
-        """Rank windows by similarity to a text; see `VQTextClassifier`."""
-        model, panel = self._choose(X)
-        return VQTextClassifier.search(model, panel, text)
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return probabilities of the known classes; see `VQTextClassifier`."""
-        model, panel = self._choose(X)
-        return VQTextClassifier.predict_proba(model, panel)
-
-    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return log-probabilities of the known classes; see `VQTextClassifier`."""
-        model, panel = self._choose(X)
-        return VQTextClassifier.predict_log_proba(model, panel)
-
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Return scores of the known classes; see `VQTextClassifier`."""
-        model, panel = self._choose(X)
-        return VQTextClassifier.decision_function(model, panel)
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable known class; see `VQTextClassifier`."""
-        model, panel = self._choose(X)
-        return VQTextClassifier.predict(model, panel)
-
-    def _choose(self, X: Any) -> tuple[ActivityClassifier, Panel]:
-        """Return the classifier for the sensors of windows, and its channels."""
+    def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
         panel = self.check_X(X)
         if self.accelerometer_ is None or has_rotation(panel.values):
             return self, panel
         return self.accelerometer_, acceleration(panel)
+
+    def predict_proba_zero_shot(
+        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
+    ) -> NDArray[np.float64]:
+        """Return probabilities of names, and last of the unknown label, if any."""
+        model, *embedded = self._embed(X, candidate_labels)
+        recognizer: Any = model.zero_shot_
+        proba: NDArray[np.float64] = recognizer.predict_proba(*embedded)
+        if unknown_label is None:
+            return proba
+        return np.asarray(recognizer.with_unknown(proba, *embedded))
+
+    def predict_zero_shot(
+        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
+    ) -> NDArray[Any]:
+        """Return the most probable name; see `VQTextClassifier`.
+
+        Parameters
+        ----------
+        unknown_label : str, optional
+            Label of windows that resemble neither a candidate nor a training class.
+        """
+        proba = self.predict_proba_zero_shot(X, candidate_labels, unknown_label)
+        names = np.array(list(candidate_labels))
+        best = names[proba[:, : len(names)].argmax(axis=1)]
+        if unknown_label is None:
+            return best
+        return np.where(proba[:, -1] > 0.5, unknown_label, best)
+
+    def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return cosines of windows and texts in the space of zero-shot prediction."""
+        model, series, _, views = self._embed(X, texts)
+        return model.zero_shot_.space.cosines(series.points, views)
 
 
 def acceleration(panel: Panel) -> Panel:

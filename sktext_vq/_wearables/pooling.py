@@ -7,27 +7,34 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from sktext_vq._features.extractor import Execution
-from sktext_vq._features.selection import FeatureScaler
+from sktext_vq._features.extractor import Execution, FeatureExtractor
+from sktext_vq._features.selection import FeatureMoments, FeatureScaler
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
-from sktext_vq._wearables.bridge import ActivityRecognizer
+from sktext_vq._interpret.code_statistics import CodeStatistics
+from sktext_vq._wearables.bridge import ActivityRecognizer, novelty
 from sktext_vq._wearables.harmonise import (
     CHANNELS,
     SAMPLING_RATE,
     harmonise_windows,
 )
 from sktext_vq._wearables.model import ActivityClassifier, acceleration
-from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq._zero_shot.embedding import ZeroShotSpace, whiten
+from sktext_vq._zero_shot.recognizer import EmbeddedSeries
+from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.panel import Panel
+from sktext_vq.transformer import VQTextTransformer
 
 # Number of windows of a data set, spread over its classes.
 _MAX_WINDOWS = 1200
-_MAX_FEATURES = 3000
+_MAX_FEATURES = 6000
 # Windows from which the axes of the embedding space are computed.
 _MAX_SPACE_WINDOWS = 2400
+# Share of windows of known classes that may be called unknown.
+_REFUSED_SHARE = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +190,7 @@ def fit_base(
         raise ValueError("None of the data sets has a gyroscope.")
     base = fit_pool(whole, texts, random_state, max_features)
     base.accelerometer_ = fit_pool(
-        pool.restrict_to_acceleration(), texts, random_state, max_features
+        pool.restrict_to_acceleration(), texts, random_state, max_features // 2
     )
     base.card_ = {
         **card,
@@ -196,28 +203,62 @@ def fit_base(
 def fit_pool(
     pool: Pool, texts: Mapping[str, Any], random_state: int, max_features: int
 ) -> ActivityClassifier:
-    """Fit a classifier to pooled windows."""
-    panel, weight = pool.panel, pool.weight / pool.weight.mean()
-    model = ActivityClassifier(
-        text=dict(texts) or "auto",
-        channel_names=CHANNELS[: panel.n_channels],
-        gravity="replace",
-        sampling_rate=SAMPLING_RATE,
-        max_features=max_features,
-        random_state=random_state,
-    )
-    model.fit(panel, pool.labels, sample_weight=weight)
-    features = model.features_.transform(panel, Execution())
-    classes = np.searchsorted(model.classes_, pool.labels)
-    head, space = fit_heads(features, classes, pool, random_state)
+    """Fit a classifier to pooled windows.
+
+    Features are selected by variance. Those that tell the classes apart would also tell
+    data sets apart, as most classes are in a single data set.
+    """
+    parameters: dict[str, Any] = {
+        "channel_names": CHANNELS[: pool.panel.n_channels],
+        "gravity": "replace",
+        "sampling_rate": SAMPLING_RATE,
+        "max_features": max_features,
+        "random_state": random_state,
+    }
+    fitted = VQTextTransformer(**parameters).fit(pool.panel)
+    model = ActivityClassifier(text=dict(texts) or "auto", **parameters)
+    model.classes_, classes = np.unique(pool.labels, return_inverse=True)
+    extractor = fitted.features_
+    features, statistics = _read(extractor, pool.panel, classes, model.classes_)
+    model.restore(
+        fitted.input_, fitted.channel_names_, fitted.channel_groups_, extractor, None,
+        statistics, None,
+    )  # fmt: skip
+    head, space = fit_heads(features.copy(), classes, pool, random_state)
     model.head_, model.feature_scaler_ = head, head.scaler
-    known = model.zero_shot_
     model.zero_shot_ = ActivityRecognizer(
-        space, known.labels, known.texts, known.prompt_forms
+        space,
+        [str(label) for label in model.classes_],
+        dict(texts),
+        tuple(model.prompt_forms),
+        find_highest_novelty(features, pool, random_state),
     )
-    # It was fitted to features that were not centred by data set.
-    model.text_alignment_ = None
+    model.accelerometer_ = None
+    model.card_ = {}
     return model
+
+
+def _read(
+    extractor: FeatureExtractor,
+    panel: Panel,
+    classes: NDArray[np.int64],
+    labels: NDArray[Any],
+) -> tuple[NDArray[np.float32], CodeStatistics]:
+    """Return selected features of windows, and statistics of codes by class."""
+    layout = extractor.layout
+    features, shares = [], []
+    moments = FeatureMoments(layout.n_features, len(labels), 1)
+    for part, every in extractor.batches(panel, Execution(), "features"):
+        own = classes[part]
+        moments.add(every, own, np.zeros_like(own))
+        usage = extractor.tokenizer.usage(torch.from_numpy(every)).flatten(3)
+        shares.append(share_of_codes(usage.double()).numpy())
+        features.append(every[:, extractor.selected])
+    moments.flush()
+    statistics = CodeStatistics.fit(
+        moments, layout, labels, np.concatenate(shares), classes
+    )
+    return np.concatenate(features), statistics
 
 
 def fit_heads(
@@ -242,11 +283,56 @@ def fit_heads(
     scaler = _centre(features, pool)
     table = FeatureTable(features, classes, pool.weight / pool.weight.mean())
     head = RidgeHead.fit(table, scaler, int(classes.max()) + 1, ())
-    space = ZeroShotSpace().fit(
-        features, classes, check_random_state(random_state), _MAX_SPACE_WINDOWS
+    order = check_random_state(random_state).permutation(len(classes))
+    most = _MAX_SPACE_WINDOWS // (int(classes.max()) + 1)
+    chosen = np.concatenate(
+        [order[classes[order] == label][:most] for label in np.unique(classes)]
     )
-    space.held_out = []  # for calibration of seen and unseen classes only
+    space = ZeroShotSpace()
+    space.basis, space.centre, space.centres = whiten(
+        features[chosen].astype(np.float64), classes[chosen]
+    )
+    # For calibration of seen and unseen classes only.
+    space.held_out, space.spreads = [], np.ones(len(space.centres))
     return head, space
+
+
+def find_highest_novelty(
+    features: NDArray[np.float32], pool: Pool, random_state: int
+) -> float:
+    """Return the novelty that few windows of known classes exceed.
+
+    One data set is left out at a time, and its windows of classes that other data sets
+    have are compared with the centres of these data sets. If data sets have no class in
+    common, windows are compared with the centres of their own classes.
+    """
+    found = []
+    for left_out in np.unique(pool.sets):
+        inside = pool.sets != left_out
+        known = ~inside & np.isin(pool.labels, pool.labels[inside])
+        if known.any() and len(np.unique(pool.labels[inside])) > 1:
+            found.append(_novelties(features, pool, inside, known, random_state))
+    if not found:
+        every = np.ones(len(pool.labels), bool)
+        found = [_novelties(features, pool, every, every, random_state)]
+    return float(np.quantile(np.concatenate(found), 1 - _REFUSED_SHARE))
+
+
+def _novelties(
+    features: NDArray[np.float32],
+    pool: Pool,
+    inside: NDArray[np.bool_],
+    rows: NDArray[np.bool_],
+    random_state: int,
+) -> NDArray[np.float64]:
+    """Return the novelty of windows relative to other windows."""
+    values = features[inside]
+    own = pool.take(inside)
+    classes = np.unique(own.labels, return_inverse=True)[1]
+    head, space = fit_heads(values, classes, own, random_state)
+    points = head.scaler(features[rows]) @ space.basis - space.centre
+    series = EmbeddedSeries(points, head.probabilities(features[rows]))
+    return novelty(series, space.centres)
 
 
 def _centre(features: NDArray[np.float32], pool: Pool) -> FeatureScaler:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sktext_vq._utils.channels import find_triads
+from sktext_vq._utils.state import Sizes, check_state
 
 Array = NDArray[np.floating[Any]]
 Triad = tuple[int, int, int]
@@ -31,6 +32,7 @@ _LEAST_LINEAR = 2.0
 _DEGREES_PER_G = 30.0
 _LEAST_MOVEMENT = 0.005  # g
 
+_FIELDS = ("acceleration", "gravity", "rotation", "factors", "notes", "doubts")
 _ROTATION = re.compile(r"gyr|rotation|angular|(^|[\W_])(gy?|w|omega)$", re.IGNORECASE)
 _GRAVITY_NAME = re.compile(r"grav", re.IGNORECASE)
 _ACCELERATION = re.compile(r"acc|(^|[\W_])a$", re.IGNORECASE)
@@ -65,6 +67,19 @@ class SensorPlan:
     notes: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
+    @classmethod
+    def from_state(cls, state: Any, n_channels: int) -> SensorPlan:
+        """Build a plan for `n_channels` channels from its fields."""
+        check_state(state, dict.fromkeys(_FIELDS), Sizes(), "plan")
+        triads = [state[name] for name in _FIELDS[:3]]
+        factors = state["factors"]
+        is_valid = triads[0] is not None and all(
+            each is None or _is_tuple(each, 3, int, -1, n_channels) for each in triads
+        )
+        if not is_valid or not _is_tuple(factors, 2, float, 0, np.inf):
+            raise ValueError("plan is inconsistent with the number of channels")
+        return cls(triads[0], triads[1], triads[2], factors)
+
     def convert(self, values: Array, axis: int) -> NDArray[np.float32]:
         """Return acceleration in g and angular velocity in rad/s, by channel."""
         found = values.take(self.acceleration, axis).astype(np.float64)
@@ -77,6 +92,15 @@ class SensorPlan:
             rotation = values.take(self.rotation, axis).astype(np.float64)
             rotation *= self.factors[1]
         return np.concatenate([found, rotation], axis).astype(np.float32)
+
+
+def _is_tuple(value: Any, size: int, kind: Any, above: float, below: float) -> bool:
+    """Return whether a value is a tuple of numbers within exclusive bounds."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == size
+        and all(type(each) is kind and above < each < below for each in value)
+    )
 
 
 def find_sensors(names: Sequence[str]) -> SensorPlan:

@@ -114,7 +114,7 @@ class ZeroShotSpace:
         members = [order[classes[order] == label][:most] for label in range(n_classes)]
         chosen = np.concatenate(members)
         features, classes = features[chosen].astype(np.float64), classes[chosen]
-        self.basis, self.centre, self.centres = _whiten(features, classes)
+        self.basis, self.centre, self.centres = whiten(features, classes)
         fold = np.concatenate([np.arange(len(each)) % _FOLDS for each in members])
         self.held_out = self._hold_out(features, classes, fold)
         self.spreads = self._measure_spreads(n_classes)
@@ -141,7 +141,7 @@ class ZeroShotSpace:
         for k in range(_FOLDS):
             inside, outside = fold != k, fold == k
             if len(np.unique(classes[inside])) == n_classes and outside.any():
-                basis, centre, centres = _whiten(features[inside], classes[inside])
+                basis, centre, centres = whiten(features[inside], classes[inside])
                 cases = features[outside] @ basis - centre
                 parts.append(HeldOut(centres, cases, classes[outside]))
         return parts
@@ -247,9 +247,9 @@ class ZeroShotSpace:
         threshold += max(detector.weight[0], 0) * self.shift
         return np.asarray(expit(score(points, self.centres) - threshold))
 
-    def negative_distances(self, points: Array, views: Array) -> NDArray[np.float64]:
-        """Return negative distances to predicted centres of candidates; see `score`."""
-        return self._embed_classes(views).negative_distances(points)
+    def predict_centres(self, views: Array) -> NDArray[np.float64]:
+        """Return predicted centres of candidates; see `score`."""
+        return self._embed_classes(views).embeddings
 
     def cosines(self, points: Array, views: Array) -> NDArray[np.float64]:
         """Return cosines of series and predicted centres of candidates; see `score`."""
@@ -290,7 +290,7 @@ class ZeroShotSpace:
         return ClassEmbeddings(views, every, unseen, self.centres, self.spreads)
 
 
-def _whiten(
+def whiten(
     features: Array, classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return axes whitened by within-class scatter, mean centre, and class centres."""

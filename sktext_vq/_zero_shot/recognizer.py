@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
@@ -106,7 +106,7 @@ class ZeroShotRecognizer:
         }
 
     @classmethod
-    def from_state(cls, state: State, sizes: Sizes) -> ZeroShotRecognizer:
+    def from_state(cls, state: State, sizes: Sizes) -> Self:
         """Build a recogniser from `get_state`; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "zero_shot")
         if not isinstance(state["texts"], dict):

@@ -132,7 +132,7 @@ def write_report(
         answers = _answer(estimator, X, y, panel)
         content = _fill(estimator, panel, training, answers, about, drift, n_examples)
     title = title or f"Report of a {type(estimator).__name__}"
-    page = _template().render(title=title, **content)
+    page = fill_template("report.html", title=title, **content)
     # Labels may contain unpaired surrogates, which UTF-8 cannot encode.
     return replace_file(path, page.encode("utf-8", "replace"))
 
@@ -153,10 +153,10 @@ def _fill(
     named = [] if labels is None else labels.tolist()
     chosen = choose_cases(answers, panel.n_cases, n_that_fit(panel, n_examples))
     prompts = _content.guiding_texts(estimator)
-    script = _read("report.js")
+    script = read_part("report.js")
     return {
         "version": __version__,
-        "style": Markup(_read("report.css")),
+        "style": Markup(read_part("report.css")),
         "script": Markup(script),
         # No other script may run, regardless of the content of labels.
         "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
@@ -189,11 +189,13 @@ def _fill(
     }
 
 
-def _read(name: str) -> str:
+def read_part(name: str) -> str:
+    """Return a file of this package."""
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
-def _template() -> jinja2.Template:
+def fill_template(name: str, **content: Any) -> str:
+    """Return a page from a template of this package."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -203,7 +205,7 @@ def _template() -> jinja2.Template:
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
     # Scripts read an empty string as unknown.
     environment.filters["finite"] = lambda value: value if np.isfinite(value) else ""
-    return environment.from_string(_read("report.html"))
+    return environment.from_string(read_part(name)).render(content)
 
 
 def _answer(

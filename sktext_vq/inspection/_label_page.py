@@ -1,0 +1,118 @@
+"""HTML page about recordings whose activities were named by a base."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+
+from sktext_vq._utils.files import replace_file
+from sktext_vq._version import __version__
+from sktext_vq.inspection._drawing import limits, lines
+from sktext_vq.inspection.report import fill_template, read_part
+from sktext_vq.wearables import CHANNELS, harmonise
+
+_MOST_DRAWN, _MOST_ROWS = 30, 200
+_N_COLOURS = 7
+_UNITS = {"acc": "g", "gyro": "rad/s"}
+
+
+def describe_recordings(
+    base: Any, recordings: Any, segments: pd.DataFrame, names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Draw recordings with their segments, and find reasons for the labels.
+
+    Parameters
+    ----------
+    base : ActivityClassifier
+        Base that named the segments.
+    recordings : HarmonisedRecordings
+        Recordings with the channels of the base.
+    segments : DataFrame
+        Result of `segment`.
+    names : sequence of str
+        Candidate names.
+
+    Returns
+    -------
+    list of dict
+        Variables of the template for each recording.
+    """
+    reasons = _reasons(base, recordings, segments, names)
+    colours = {name: i % _N_COLOURS for i, name in enumerate(names)}
+    no_reason = {"second": "", "like": ""}
+    found = []
+    for i, own in segments.groupby("recording", sort=False):
+        at = recordings.names.index(i)
+        values = recordings.values[at][:3]
+        bounds = np.searchsorted(recordings.times[at], own[["start", "end"]])
+        shares = 100 * bounds / values.shape[1]
+        rows = []
+        for (left, right), row in zip(
+            shares, own.to_dict("index").items(), strict=True
+        ):
+            index, entry = row
+            colour = colours.get(entry["label"], _N_COLOURS)
+            where = {"left": left, "width": right - left, "colour": colour}
+            rows.append({**entry, **where, **reasons.get(index, no_reason)})
+        found.append(
+            {
+                "name": i,
+                "lines": [lines(channel, *limits(values)) for channel in values],
+                "segments": rows,
+                "shown": rows[:_MOST_ROWS],
+            }
+        )
+    return found
+
+
+def _reasons(
+    base: Any, recordings: Any, segments: pd.DataFrame, names: Sequence[str]
+) -> dict[int, dict[str, Any]]:
+    """Compare the central window of each segment with known classes."""
+    windows, rows = [], []
+    for row in segments.dropna(subset="label").itertuples():
+        at = recordings.names.index(row.recording)
+        first, last = np.searchsorted(recordings.times[at], [row.start, row.end])
+        windows.append(recordings.values[at][:, first:last])
+        rows.append(row.Index)
+    if not windows:
+        return {}
+    n_channels = 3 if np.isnan(windows[0][3:]).all() else len(CHANNELS)
+    X = harmonise(
+        [each[:n_channels] for each in windows],
+        channel_names=CHANNELS[:n_channels],
+        sampling_rate=recordings.sampling_rate,
+        units=_UNITS,
+    )
+    table = base.explain_zero_shot(X, list(names))
+    # The central window may have another label than its segment.
+    is_same = table["label"].to_numpy() == segments.loc[rows, "label"].to_numpy()
+    table["second"] = table["second"].where(is_same, table["label"])
+    return dict(zip(rows, table[["second", "like"]].to_dict("records"), strict=True))
+
+
+def write_label_page(
+    recordings: list[dict[str, Any]],
+    notes: Sequence[str],
+    names: Sequence[str],
+    card: dict[str, Any],
+    path: str | os.PathLike[str],
+) -> Path:
+    """Write a page about recordings from `describe_recordings`."""
+    page = fill_template(
+        "labels.html",
+        version=__version__,
+        style=Markup(read_part("report.css")),
+        recordings=recordings[:_MOST_DRAWN],
+        n_hidden=max(len(recordings) - _MOST_DRAWN, 0),
+        notes=list(dict.fromkeys(notes)),
+        legend=[(name, i % _N_COLOURS) for i, name in enumerate(names)],
+        limits=card.get("limits", []),
+    )
+    return replace_file(Path(path), page.encode("utf-8", "replace"))
