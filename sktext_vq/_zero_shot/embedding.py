@@ -84,7 +84,7 @@ class ZeroShotSpace:
     def from_state(cls, state: State, sizes: Sizes) -> ZeroShotSpace:
         """Build a space from `get_state`."""
         if isinstance(state, dict):  # models of early versions have no shift
-            state = {"shift": 0.0, **state}
+            state = {**state, "shift": state.get("shift", 0.0)}
         check_state(state, _STATE, sizes, "space")
         if not isinstance(state["held_out"], list):
             raise ValueError("space.held_out is not a list")
