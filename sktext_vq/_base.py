@@ -421,9 +421,10 @@ class BaseVQText(BaseEstimator):
             If the estimator was trained without the loss ``"digits"``, or X is not a
             panel with the channels of the training series.
         """
+        panel = self.check_X(X)
         digits = None if self.network_ is None else self.network_.digits
         codebook = self.features_.tokenizer.codebook
-        return alignment.reconstruct_text(self.check_X(X), digits, codebook)
+        return alignment.reconstruct_text(panel, digits, codebook)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

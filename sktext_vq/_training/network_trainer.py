@@ -298,7 +298,7 @@ class NetworkTrainer:
         if "segments" in model.auxiliary:
             segments: Any = model.auxiliary["segments"]
             found["refiner"] = segments.refiner
-        if codec is not None:
+        if codec is not None and "digits" in model.auxiliary:
             digits: Any = model.auxiliary["digits"]
             found["digits"] = codec.with_branch(digits.branch)
         use = model.tokenizer.codebook.metrics()
@@ -319,7 +319,7 @@ class NetworkTrainer:
             head = replace(head, coef=weight.T.copy() / factor, intercept=bias / factor)
         if alignment is not None and model.decoder is not None and kept.get("codes"):
             lift = model.decoder.lift(model.tokenizer.codebook).detach().numpy()
-            alignment = replace(alignment, lift=lift, _spaces={})
+            alignment = replace(alignment, lift=lift)
         if alignment is not None and kept.get("text"):
             assert alignment.cases is not None
             assert model.projection is not None and model.text is not None
@@ -331,7 +331,10 @@ class NetworkTrainer:
                 model.text.weight.detach().numpy(),
                 np.asarray(alignment.spaces(encoder)[-1].usage, np.float32),
             )
-            alignment = replace(alignment, cases=cases, _spaces={})
+            alignment = replace(alignment, cases=cases)
+        if alignment is not None:
+            # Embeddings depend on the batches in which texts are encoded, by rounding.
+            alignment = replace(alignment, _spaces={})
         return ClosedForm(head, alignment)
 
     def _segments(

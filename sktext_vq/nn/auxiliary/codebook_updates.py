@@ -47,10 +47,11 @@ class CodebookUpdates(AuxiliaryModule):
         super().__init__()
         # Statistics of the current step.
         counts = torch.zeros(len(BRANCHES), n_codes, dtype=torch.float64)
-        self.register_buffer("_counts", counts)
-        self.register_buffer("_sums", counts.new_zeros(*counts.shape, code_dim))
-        # Infinity for windows that are not known yet.
-        self.register_buffer("_recent", torch.full((_MAX_RECENT, code_dim), torch.inf))
+        self.register_buffer("_counts", counts, persistent=False)
+        sums = counts.new_zeros(*counts.shape, code_dim)
+        self.register_buffer("_sums", sums, persistent=False)
+        # 0 for windows that are not known yet.
+        self.register_buffer("_recent", torch.zeros(_MAX_RECENT, code_dim))
         self._seen: dict[str, list[Tensor]] = {branch: [] for branch in BRANCHES}
 
     def forward(
@@ -161,9 +162,9 @@ class CodebookUpdates(AuxiliaryModule):
         windows = self._pool("signal")
         if len(windows):
             windows = _spread(windows, _MAX_RECENT)
-            self._recent.fill_(torch.inf)[: len(windows)] = windows
+            self._recent.zero_()[: len(windows)] = windows
         dead = (codebook.usage < _DEAD / codebook.n_codes).all(0).nonzero().squeeze(1)
-        recent = self._recent[self._recent.isfinite().all(1)]
+        recent = self._recent[self._recent.any(1)]
         known = (recent[:, None] == codebook.seeds).all(2).any(1)
         windows = recent[~known]
         if len(dead) == 0 or len(windows) == 0:
