@@ -34,8 +34,8 @@ _PENALTIES = np.logspace(-2.5, 1.5, 9)
 # Used if there are no held-out cases.
 _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 # Prior of the temperature, chosen on splits of the training parts of 19 data sets.
-# Odds above `_USUAL_ODDS`, or above 1000 per case, must increase the log-likelihood of
-# the held-out cases by `_PRICE` for each unit of their logarithm.
+# Log-odds beyond those of `_USUAL_ODDS` per 1000 cases, or for fewer cases in total,
+# must increase the log-likelihood of held-out cases by `_PRICE` for each unit.
 _USUAL_ODDS, _PRICE = 1e6, 0.3
 # Scores after a fit to all cases are separated better than those of the folds.
 _GROWTH = 1.05
@@ -91,11 +91,11 @@ class RidgeHead:
 
     Targets are 1 for the class of a case and -1 for other classes. Probabilities are
     the softmax of scores times an inverse temperature that minimises the log-loss of
-    held-out cases (temperature scaling, Guo et al., ICML 2017). Log-odds of more than a
-    thousand times the number of cases have a low prior probability, so that an easy
-    data set of few cases does not lead to probabilities near 0. The penalty minimises
-    the squared error of scores of held-out cases; the penalty with the lowest log-loss
-    is too large if folds are small.
+    held-out cases (temperature scaling, Guo et al., ICML 2017). Odds of more than a
+    million, and of more than a thousand per case, have a low prior probability, so that
+    an easy data set of few cases does not lead to probabilities near 0. The penalty
+    minimises the squared error of scores of held-out cases; the penalty with the lowest
+    log-loss is too large if folds are small.
 
     Parameters
     ----------
