@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
@@ -177,31 +178,30 @@ def _supervised(
 
 def table(frames: Frames) -> str:
     """Macro-F1 of each method by target."""
-    return _by_target(frames["wearables"], "macro_f1", METHODS)
+    return _by_target(frames["wearables"], METHODS)
 
 
 def by_knowledge(frames: Frames) -> str:
     """F1 of labels that a source has, and of labels that none has."""
     frame = frames["wearables"]
-    targets = list(dict.fromkeys(frame["target"]))
-    rows = []
+    parts, names = [], []
     for method in ("base", "chance", "supervised"):
-        for column, kind in (("known_f1", "known"), ("unknown_f1", "unknown")):
-            own = frame[frame["method"] == method]
-            cells = [own.loc[own["target"] == each, column] for each in targets]
-            cells = [each.dropna() for each in cells]
-            texts = [spread_of(each, 2) if len(each) else "" for each in cells]
-            rows.append([f"{method}, labels {kind} to the base", *texts])
-    return markdown(["mean F1", *targets], rows)
+        own = frame[frame["method"] == method]
+        for kind in ("known", "unknown"):
+            names.append(f"{method}, labels {kind} to the base")
+            scores = own[f"{kind}_f1"]
+            parts.append(own.assign(method=names[-1], macro_f1=scores))
+    return _by_target(pd.concat(parts), names)
 
 
-def _by_target(frame: Any, column: str, methods: Sequence[str]) -> str:
+def _by_target(frame: Any, methods: Sequence[str]) -> str:
+    """Return a table of scores; cells that were not computed are empty."""
     targets = list(dict.fromkeys(frame["target"]))
     rows = []
     for method in methods:
-        own = frame[frame["method"] == method]
-        cells = [own.loc[own["target"] == each, column] for each in targets]
-        rows.append([method, *(spread_of(each, 2) for each in cells)])
+        own = frame[frame["method"] == method].dropna(subset="macro_f1")
+        cells = [own.loc[own["target"] == each, "macro_f1"] for each in targets]
+        rows.append([method, *(spread_of(x, 2) if len(x) else "" for x in cells)])
     return markdown(["macro-F1", *targets], rows)
 
 
