@@ -206,19 +206,33 @@ def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
         raise RuntimeError(f"Expected {expected} for {chosen}, but found {found}.")
 
 
-def fit_activities(sets: Any, seed: int) -> tuple[Any, Any, Any]:
-    """Fit a base, and return the base, its pool, and features of the pool."""
+def fit_activities(sets: Any, seed: int) -> Any:
+    """Fit a base."""
+    from sktext_vq._wearables.pooling import fit_base
+
+    return fit_base(sets, {}, seed)
+
+
+def pooled_features(sets: Any, X: Any, seed: int) -> tuple[Any, Series, Series]:
+    """Return a pool, and features of the pool and of other windows, before scaling.
+
+    Other windows have six channels, or three for acceleration only.
+    """
+    from sktext_vq._features.extractor import Execution
     from sktext_vq._wearables import pooling
+    from sktext_vq.panel import as_panel
 
     pool = pooling.Pool.of(sets, seed)
-    base = pooling.fit_base(sets, {}, seed)
-    return base, pool, activity_features(base, pool.panel)
-
-
-def activity_features(base: Any, panel: Any) -> Series:
-    """Return selected features of harmonised windows, before they are scaled."""
-    found: Series = base.features_.transform(panel, base._execution())
-    return found
+    if X.shape[1] == 3:
+        pool = pool.restrict_to_acceleration()
+    fitted = pooling.fit_features(
+        pool.panel, seed, pooling.MAX_FEATURES * X.shape[1] // 6
+    )
+    found = [
+        fitted.features_.transform(panel, Execution())
+        for panel in (pool.panel, as_panel(np.asarray(X)))
+    ]
+    return pool, found[0], found[1]
 
 
 class ActivityHeads:

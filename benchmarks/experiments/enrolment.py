@@ -40,7 +40,7 @@ def evaluate_enrolment(keys: list[Row], options: Options) -> Iterator[Row]:
 
     target, seed = keys[0]["target"], keys[0]["seed"]
     sets = [load_windows(name, options.data, "train", _MOST) for name in SOURCES]
-    base, _, _ = fit_activities([each for each in sets if each.name != target], seed)
+    base = fit_activities([each for each in sets if each.name != target], seed)
     (X, y), (X_test, y_test) = (
         _load(target, part, options) for part in ("train", "test")
     )
@@ -72,7 +72,7 @@ def evaluate_unknown(keys: list[Row], options: Options) -> Iterator[Row]:
         reduced.append(
             replace(each, X=each.X[own], y=np.asarray(each.y)[own], subjects=None)
         )
-    base, _, _ = fit_activities(reduced, seed)
+    base = fit_activities(reduced, seed)
     novelty, highest = novelty_of(base, X, known)
     is_new = ~np.isin(y, known)
     yield {

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
@@ -18,7 +19,7 @@ from benchmarks.activities import (
     paraphrases,
 )
 from benchmarks.estimators import Rocket, classifier
-from benchmarks.internals import ActivityHeads, activity_features, fit_activities
+from benchmarks.internals import ActivityHeads, pooled_features
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.statistics import window_statistics
 from benchmarks.store import Frames
@@ -67,7 +68,7 @@ def _choose(features: Any, pool: Any, encoder: Any, seed: int) -> tuple[float, f
 
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Fit to the sources, and score all methods on the target."""
+    """Fit to the sources, and score methods on the target."""
     from sktext_vq import TextEncoder
     from sktext_vq.wearables import harmonise
 
@@ -88,61 +89,65 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
     )
     X, y = convert(test.X), np.asarray(test.y)
     names = np.unique(y).tolist()
-    base, pool, features = fit_activities(sets, seed)
-    new = activity_features(base, base.check_X(X))
-    without = np.array(X)
-    without[:, 3:] = np.nan
-
+    pool, features, new = pooled_features(sets, X, seed)
     every = np.ones(len(pool.sets), bool)
     minilm = TextEncoder()
-    constants = _choose(features, pool, minilm, seed)
     heads = ActivityHeads(features, pool, every, seed)
     views = heads.views(names, minilm)
-    chosen, known_only, centres_only = heads.scores(
-        new, views, (constants, (1.0, 0.03), (0.0, 0.03))
-    )
     rng = np.random.default_rng(seed)
     noise = rng.normal(size=views.shape)
     noise /= np.linalg.norm(noise, axis=2, keepdims=True)
-    by_text = heads.views(names, TextEncoder(partial(_random_vectors, seed=seed)))
-    short = heads.views(names, minilm, ("keyword",))
-    values = [np.nan_to_num(pool.panel.values), np.nan_to_num(np.asarray(X))]
-    rocket = Rocket(n_jobs=1, random_state=seed).fit(values[0])
-    others = {}
-    for name, transform in (
-        ("window statistics", window_statistics),
-        ("MiniRocket", rocket.transform),
-    ):
+    constants = [_DEFAULT]
+
+    def score(words: Any = None, *, at: Any = _DEFAULT, views: Any = views) -> Any:
+        views = views if words is None else heads.views(words, minilm)
+        return heads.scores(new, views, [at])[0]
+
+    def chosen() -> Any:
+        constants[0] = _choose(features, pool, minilm, seed)
+        return score(at=constants[0])
+
+    def with_features(transform: Any) -> Any:
+        values = [np.nan_to_num(pool.panel.values), np.nan_to_num(np.asarray(X))]
         before, after = map(transform, values)
-        simple = ActivityHeads(before, pool, every, seed)
-        (others[name],) = simple.scores(after, views, [_DEFAULT])
-    paraphrased = [
-        base.predict_proba_zero_shot(X, paraphrases(names, i)) for i in range(3)
-    ]
-    words = [OTHER_WORDS.get(name, name) for name in names]
-    found = {
-        "base": base.predict_proba_zero_shot(X, names),
-        "base, acceleration only": base.predict_proba_zero_shot(without, names),
-        "base, paraphrases": paraphrased,
-        "base, other words": base.predict_proba_zero_shot(X, words),
+        other = ActivityHeads(before, pool, every, seed)
+        return other.scores(after, views, [_DEFAULT])[0]
+
+    def with_rocket() -> Any:
+        rocket = Rocket(n_jobs=1, random_state=seed)
+        return with_features(rocket.fit(np.nan_to_num(pool.panel.values)).transform)
+
+    def accelerometer() -> Any:
+        own, before, after = pooled_features(sets, np.asarray(X)[:, :3], seed)
+        other = ActivityHeads(before, own, every, seed)
+        return other.scores(after, views, [_DEFAULT])[0]
+
+    by_text = TextEncoder(partial(_random_vectors, seed=seed))
+    found: dict[str, Callable[[], Any]] = {
+        "base": score,
+        "base, acceleration only": accelerometer,
+        "base, paraphrases": lambda: [score(paraphrases(names, i)) for i in range(3)],
+        "base, other words": lambda: score([OTHER_WORDS.get(x, x) for x in names]),
         "constants chosen without the target": chosen,
-        "known classes only": known_only,
-        "predicted centres only": centres_only,
-        "name only, no sentences": heads.scores(new, short, [_DEFAULT])[0],
-        "equal words only": heads.scores(new, by_text, [_DEFAULT])[0],
-        "random vectors": heads.scores(new, noise, [_DEFAULT])[0],
-        "mean text of known classes (ConSE)": heads.mean_text(new, views),
-        **others,
-        "chance": rng.random((len(y), len(names))),
-        "supervised": _supervised(target, options, X, names, seed, convert),
+        "known classes only": lambda: score(at=(1.0, 0.03)),
+        "predicted centres only": lambda: score(at=(0.0, 0.03)),
+        "mean text of known classes (ConSE)": lambda: heads.mean_text(new, views),
+        "name only, no sentences": lambda: score(
+            views=heads.views(names, minilm, ("keyword",))
+        ),
+        "equal words only": lambda: score(views=heads.views(names, by_text)),
+        "random vectors": lambda: score(views=noise),
+        "window statistics": lambda: with_features(window_statistics),
+        "MiniRocket": with_rocket,
+        "chance": lambda: rng.random((len(y), len(names))),
+        "supervised": lambda: _supervised(target, options, X, names, seed, convert),
     }
     is_known = np.isin(names, pool.labels)
     for key in keys:
-        method = key["method"]
-        used = constants if method.startswith("constants") else _DEFAULT
-        scores = found[method]
+        scores = found[key["method"]]()
         scores = scores if isinstance(scores, list) else [scores]
         f1 = np.mean([_f1_by_class(y, names, each) for each in scores], axis=0)
+        used = constants[0] if key["method"].startswith("constants") else _DEFAULT
         yield {
             **key,
             "macro_f1": f1.mean(),
@@ -173,31 +178,30 @@ def _supervised(
 
 def table(frames: Frames) -> str:
     """Macro-F1 of each method by target."""
-    return _by_target(frames["wearables"], "macro_f1", METHODS)
+    return _by_target(frames["wearables"], METHODS)
 
 
 def by_knowledge(frames: Frames) -> str:
     """F1 of labels that a source has, and of labels that none has."""
     frame = frames["wearables"]
-    targets = list(dict.fromkeys(frame["target"]))
-    rows = []
+    parts, names = [], []
     for method in ("base", "chance", "supervised"):
-        for column, kind in (("known_f1", "known"), ("unknown_f1", "unknown")):
-            own = frame[frame["method"] == method]
-            cells = [own.loc[own["target"] == each, column] for each in targets]
-            cells = [each.dropna() for each in cells]
-            texts = [spread_of(each, 2) if len(each) else "" for each in cells]
-            rows.append([f"{method}, labels {kind} to the base", *texts])
-    return markdown(["mean F1", *targets], rows)
+        own = frame[frame["method"] == method]
+        for kind in ("known", "unknown"):
+            names.append(f"{method}, labels {kind} to the base")
+            scores = own[f"{kind}_f1"]
+            parts.append(own.assign(method=names[-1], macro_f1=scores))
+    return _by_target(pd.concat(parts), names)
 
 
-def _by_target(frame: Any, column: str, methods: Sequence[str]) -> str:
+def _by_target(frame: Any, methods: Sequence[str]) -> str:
+    """Return a table of scores; cells that were not computed are empty."""
     targets = list(dict.fromkeys(frame["target"]))
     rows = []
     for method in methods:
-        own = frame[frame["method"] == method]
-        cells = [own.loc[own["target"] == each, column] for each in targets]
-        rows.append([method, *(spread_of(each, 2) for each in cells)])
+        own = frame[frame["method"] == method].dropna(subset="macro_f1")
+        cells = [own.loc[own["target"] == each, "macro_f1"] for each in targets]
+        rows.append([method, *(spread_of(x, 2) if len(x) else "" for x in cells)])
     return markdown(["macro-F1", *targets], rows)
 
 

@@ -30,7 +30,7 @@ from sktext_vq.transformer import VQTextTransformer
 
 # Number of windows of a data set, spread over its classes.
 _MAX_WINDOWS = 1200
-_MAX_FEATURES = 6000
+MAX_FEATURES = 6000
 # Windows from which the axes of the embedding space are computed.
 _MAX_SPACE_WINDOWS = 2400
 # Share of windows of known classes that may be called unknown.
@@ -178,7 +178,7 @@ def fit_base(
     sets: Sequence[LabelledSet],
     card: Mapping[str, Any],
     random_state: int,
-    max_features: int = _MAX_FEATURES,
+    max_features: int = MAX_FEATURES,
 ) -> ActivityClassifier:
     """Fit a base; see `wearables.build_base`."""
     if not sets:
@@ -208,15 +208,9 @@ def fit_pool(
     Features are selected by variance. Those that tell the classes apart would also tell
     data sets apart, as most classes are in a single data set.
     """
-    parameters: dict[str, Any] = {
-        "channel_names": CHANNELS[: pool.panel.n_channels],
-        "gravity": "replace",
-        "sampling_rate": SAMPLING_RATE,
-        "max_features": max_features,
-        "random_state": random_state,
-    }
-    fitted = VQTextTransformer(**parameters).fit(pool.panel)
-    model = ActivityClassifier(text=dict(texts) or "auto", **parameters)
+    fitted = fit_features(pool.panel, random_state, max_features)
+    parameters = fitted.get_params(deep=False) | {"text": dict(texts) or "auto"}
+    model = ActivityClassifier(**parameters)
     model.classes_, classes = np.unique(pool.labels, return_inverse=True)
     extractor = fitted.features_
     features, statistics = _read(extractor, pool.panel, classes, model.classes_)
@@ -236,6 +230,19 @@ def fit_pool(
     model.accelerometer_ = None
     model.card_ = {}
     return model
+
+
+def fit_features(
+    panel: Panel, random_state: int, max_features: int
+) -> VQTextTransformer:
+    """Fit features of pooled windows."""
+    return VQTextTransformer(
+        channel_names=CHANNELS[: panel.n_channels],
+        gravity="replace",
+        sampling_rate=SAMPLING_RATE,
+        max_features=max_features,
+        random_state=random_state,
+    ).fit(panel)
 
 
 def _read(
