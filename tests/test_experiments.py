@@ -307,7 +307,7 @@ def test_class_splits_are_different_and_repeatable():
     labels = [f"class {i}" for i in range(27)]
     splits = zero_shot.class_splits(labels, "UTD-MHAD-inertial")
     assert splits == zero_shot.class_splits(labels, "UTD-MHAD-inertial")
-    assert len({tuple(split) for split in splits}) == 10
+    assert len({tuple(split) for split in splits}) == 20
     assert {len(split) for split in splits} == {5}
     # Of six classes there are fifteen pairs: all of them.
     assert len(zero_shot.class_splits(labels[:6], "UCI-HAR")) == 15
@@ -317,7 +317,7 @@ def test_class_splits_are_different_and_repeatable():
 def test_methods_find_an_unseen_class(method, tmp_path):
     more = ("--sets", *SET, "--only", "method", method)
     frame, page = run("zero_shot", tmp_path, *more)
-    assert frame["unseen"].tolist() == ["badminton", "running", "standing", "walking"]
+    assert sorted(frame["unseen"]) == ["badminton", "running", "standing", "walking"]
     assert (frame["unseen_only"] == 1).all()  # there is but one
     assert frame["seen"].mean() > 0.5
     assert frame["unseen_of_all"].max() > 0.5

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sktext_vq import VQTextClassifier
+from sktext_vq._utils.state import Sizes
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.text import TextEncoder
 
@@ -74,6 +75,17 @@ def test_groups_are_held_out_for_the_threshold():
         for each in spaces
     ]
     assert spaces[1].shift > 0 and refused[1] <= refused[0]
+
+
+def test_models_of_early_versions_have_no_shift(line):
+    space, rng = line
+    state = space.get_state()
+    del state["shift"]
+    again = ZeroShotSpace.from_state(state, Sizes())
+    points = rng.normal(size=(5, len(space.centre)))
+    np.testing.assert_array_equal(
+        again.unknown_probability(points), space.unknown_probability(points)
+    )
 
 
 def test_candidates_may_change_without_a_fit(without_walking, basic_motions):
