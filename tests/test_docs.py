@@ -106,7 +106,7 @@ def test_figures_of_pages_exist():
 
 def test_steps_of_the_architecture_exist():
     text = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    for path in ("fit: X", "fit: text", "predict_proba: X"):
+    for path in ("fit: X", "fit: text", "fit: training", "predict_proba: X"):
         part = text.partition(f"## {path}\n")[2].partition("\n## ")[0]
         steps = re.findall(r"^\| \d \| `([\w/.]+)` \| `(\w+)` \|", part, re.M)
         assert 5 < len(steps) <= 8, path
