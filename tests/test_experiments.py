@@ -289,9 +289,8 @@ def test_ablation_of_a_small_set(tmp_path, monkeypatch):
     frame, page = run("ablation", tmp_path, *more)
     frame = frame.set_index("variant")
     assert (frame["cases"] == 20).all()
-    assert frame["epochs"].tolist() == [1, 0]
     assert (frame["explained"] > 0.8).all()
-    scored = ["network_accuracy", "similarity", "affinity", "text_perplexity"]
+    scored = ["similarity", "affinity", "text_perplexity"]
     assert frame.loc["default", scored].between(0, 1).all()
     assert frame.loc["closed form", scored].isna().all()
     assert (frame["ridge_accuracy"] > 0.8).all()
@@ -492,7 +491,7 @@ def test_names_and_crossmodal_of_a_small_set(monkeypatch):
 
 
 def test_closed_form_and_training_are_compared(monkeypatch):
-    monkeypatch.setitem(training.VARIANTS, "trained", {"max_epochs": 1})
+    nan = pytest.approx(np.nan, nan_ok=True)
     rows = {
         variant: training.evaluate(
             {"set": "BasicMotions", "variant": variant, "seed": 0}, options("training")
@@ -500,8 +499,12 @@ def test_closed_form_and_training_are_compared(monkeypatch):
         for variant in training.VARIANTS
     }
     assert all(set(row) == set(EXPERIMENTS["training"].values) for row in rows.values())
-    assert [row["epochs"] for row in rows.values()] == [0, 0, 1]
-    closed, control, _ = rows.values()
+    # So few cases keep the closed form.
+    assert [row["head_epoch"] for row in rows.values()] == [nan, nan, 0, 0, 0]
+    closed, control, trained, *_ = rows.values()
+    assert trained | {"head_epoch": nan, "text_epoch": nan, "fit_seconds": 0} == (
+        closed | {"fit_seconds": 0}
+    )
     assert closed["similarity"] > 0.9 > control["similarity"]
     assert closed["accuracy"] == control["accuracy"]
     assert closed["search"] > 0.9 and closed["series_to_caption"] > 0.5
