@@ -108,9 +108,9 @@ def test_groups_reach_fit_in_grid_search(people, folds, in_pipeline):
     assert best.head_.inverse_temperature == alone.head_.inverse_temperature
 
 
-def test_probabilities_for_unseen_people_are_better_with_groups(people):
+def test_probabilities_for_unseen_people_are_modest_with_groups(people):
     X, y, groups = people
-    losses = {}
+    certainty = {}
     with sklearn.config_context(enable_metadata_routing=True):
         for asked in (False, True):
             model = VQTextClassifier(**SMALL).set_fit_request(groups=asked)
@@ -122,8 +122,9 @@ def test_probabilities_for_unseen_people_are_better_with_groups(people):
                 params={"groups": groups},
                 method="predict_proba",
             )
-            losses[asked] = log_loss(y, found)
-    assert losses[True] < 0.9 * losses[False]
+            assert log_loss(y, found) < 0.6
+            certainty[asked] = found.max(axis=1).mean()
+    assert certainty[True] < certainty[False] - 0.02
 
 
 # -- Weights -------------------------------------------------------------------------
