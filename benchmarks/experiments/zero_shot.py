@@ -295,14 +295,16 @@ def table(frames: Frames) -> str:
 
 def table_of_others(frames: Frames) -> str:
     """Accuracy with one unseen class, and detection of unknown classes."""
+    frame = frames["zero_shot"]
+    frame = frame[frame["method"].isin(["one unseen", "half unknown"])]
     rows = []
-    for name, frame in frames["zero_shot"].groupby("set", sort=False):
-        mean = frame.groupby("method").mean(numeric_only=True)
-        if {"one unseen", "half unknown"} <= set(mean.index):
-            one, half = mean.loc["one unseen"], mean.loc["half unknown"]
-            cells = one[["seen_alone", "seen", "unseen_of_all"]].tolist()
-            cells += half[["auroc", "refused", "refused_of_unknown"]].tolist()
-            rows.append([name, *(f"{value:.2f}" for value in cells)])
+    for name, own in frame.groupby("set", sort=False):
+        one, half = (
+            own[own["method"] == each] for each in ("one unseen", "half unknown")
+        )
+        values = one[["seen_alone", "seen", "unseen_of_all"]].mean().tolist()
+        values += half[["auroc", "refused", "refused_of_unknown"]].mean().tolist()
+        rows.append([name, *("" if each != each else f"{each:.2f}" for each in values)])
     columns = ["set", "recorded classes", "with one unseen", "the unseen one"]
     columns += ["AUROC of unknown", "known refused", "unknown refused"]
     return markdown(columns, rows)
