@@ -306,7 +306,7 @@ def table_of_others(frames: Frames) -> str:
         values += half[["auroc", "refused", "refused_of_unknown"]].mean().tolist()
         rows.append([name, *("" if each != each else f"{each:.2f}" for each in values)])
     columns = ["set", "recorded classes", "with one unseen", "the unseen one"]
-    columns += ["AUROC of unknown", "known refused", "unknown refused"]
+    columns += ["AUROC of unknown", "called unknown: recorded", "withheld"]
     return markdown(columns, rows)
 
 
