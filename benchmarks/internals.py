@@ -17,9 +17,9 @@ Series = NDArray[np.floating[Any]]
 
 def fill_gaps(X: Series) -> Series:
     """Replace missing values by linear interpolation."""
-    from sktext_vq.text._statistics import fill_gaps as fill
+    from sktext_vq._utils.numbers import fill_missing
 
-    return fill(X)
+    return fill_missing(X)
 
 
 def find_sensors(channel_names: Sequence[str]) -> dict[str, tuple[int, int, int]]:

@@ -108,7 +108,7 @@ def small_on_motions(basic_motions: Dataset) -> VQTextClassifier:
         16,
         max_epochs=2,
         max_features=200,
-        loss_weights={"series": 1.0},  # trained however few cases there are
+        loss_weights={"fused": 1.0},  # trained however few cases there are
         text_encoder="hashing",
         channel_names=data.channel_names,
         sampling_rate=data.sampling_rate,

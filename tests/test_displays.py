@@ -461,7 +461,7 @@ def test_history_has_a_panel_per_loss(fitted):
     panels = [panel for panel in display.axes_.flat if panel is not None]
     titles = [panel.get_title() for panel in panels]
     assert titles[0] == "weighted sum"
-    assert set(titles[1:]) == {"class", "text", "codes", "affinity", "series"}
+    assert set(titles[1:]) == {"class", "text", "codes", "affinity", "fused"}
     for panel, name in zip(panels, ["loss", *titles[1:]], strict=True):
         (line,) = panel.lines
         assert line.get_xdata().tolist() == [1, 2]

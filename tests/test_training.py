@@ -28,7 +28,7 @@ def outputs(model, X):
     found = [model.similarity(X, TEXTS), model.transform_text(TEXTS)]
     if isinstance(model, VQTextClassifier):
         found += [model.predict_proba(X), model.search(X, TEXTS[1])["score"]]
-        found += [model.explain(X[:3])["contribution"]]
+        found += [model.explain(X[:3]).groupby("case")["contribution"].sum()]
     return found
 
 
@@ -86,8 +86,8 @@ def test_all_predictions_use_trained_values(
     assert min(trained.network_.kept.values()) > 0
     closed = small(estimator, max_epochs=0).fit(X, y)
     for found, expected in zip(outputs(trained, X), outputs(closed, X), strict=True):
-        assert (found != expected).any()
-        np.testing.assert_allclose(found, expected, atol=0.5)  # not far from the start
+        assert not np.array_equal(found, expected)
+        np.testing.assert_allclose(found, expected, 0.2, 0.5)  # not far from the start
 
 
 def test_each_part_is_trained_on_all_cases_for_its_best_epoch(

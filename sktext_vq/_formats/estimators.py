@@ -137,12 +137,14 @@ def from_state(name: str, state: Any) -> Any:
     cls = ESTIMATORS[name]
     if cls is ActivityClassifier:
         return _read_activity_classifier(state)
-    if cls is not VQTextClassifier or "enrolment" not in state:
+    if cls is not VQTextClassifier or not isinstance(state, dict):
         return _read_estimator(cls, state)
     state = dict(state)
-    enrolment = state.pop("enrolment")
+    enrolment = state.pop("enrolment", None)
     estimator = _read_estimator(cls, state)
-    estimator.enrolment_ = _read_enrolment(enrolment, estimator)
+    if enrolment is not None:
+        enrolment = _read_enrolment(enrolment, estimator)
+    estimator.enrolment_ = enrolment
     return estimator
 
 

@@ -62,7 +62,7 @@ class HistoryDisplay:
     ... )
     >>> display = HistoryDisplay.from_estimator(classifier.fit(X, y))
     >>> [panel.get_title() for panel in display.axes_.flat if panel is not None]
-    ['weighted sum', 'class', 'text', 'codes', 'affinity']
+    ['weighted sum', 'class', 'codes', 'affinity', 'text']
     """
 
     history: Sequence[Mapping[str, float]]
