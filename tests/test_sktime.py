@@ -322,7 +322,7 @@ def test_transformer_in_front_of_a_tabular_classifier(basic_motions, build):
 
 def test_classifier_behind_a_transformer(har_like):
     X, y = har_like
-    model = ExponentTransformer(2) * VQTextSktimeClassifier(**FAST)
+    model = ExponentTransformer(2, offset=0) * VQTextSktimeClassifier(**FAST)
     found = model.fit(X, y).predict_proba(X)
     expected = VQTextClassifier(**FAST).fit(X**2, y).predict_proba(X**2)
     np.testing.assert_allclose(found, expected, atol=1e-6)
