@@ -98,6 +98,7 @@ def segment(
     seconds: bool = True,
     max_gap: float | None = None,
     candidate_labels: Sequence[str] | Mapping[str, Any] | None = None,
+    unknown_label: str | None = None,
     self_transition: float = 0.99,
     min_probability: float = 0.0,
 ) -> pd.DataFrame:
@@ -130,6 +131,9 @@ def segment(
         Candidate classes, which may be unseen in training; see
         :meth:`~sktext_vq.VQTextClassifier.predict_proba_zero_shot`. The default is
         the training classes.
+    unknown_label : str, optional
+        Label of segments that resemble neither a candidate nor a training class.
+        Requires `candidate_labels`.
     self_transition : float, default=0.99
         Probability that the class does not change within the length of a window. Other
         classes are equally probable after a change.
@@ -228,4 +232,6 @@ def segment(
     options = SegmentOptions(
         length, step, seconds, max_gap, self_transition, min_probability
     )
-    return segment_recordings(classifier, recordings, options, candidate_labels)
+    return segment_recordings(
+        classifier, recordings, options, candidate_labels, unknown_label
+    )

@@ -130,6 +130,20 @@ def test_segments_of_real_activities_are_found(model, basic_motions, candidates)
     assert right.mean() > 0.8
 
 
+def test_segments_like_no_class_have_the_unknown_label(model, basic_motions):
+    data = basic_motions
+    standing = np.concatenate([*data.X_test[data.y_test == "standing"][:3]], axis=1)
+    noise = 50 * np.random.default_rng(0).normal(size=standing.shape)
+    values = np.concatenate([standing, noise], axis=1)
+    names = ["standing", "running"]
+    with pytest.warns(DriftWarning):
+        table = segment(model, values, candidate_labels=names, unknown_label="other")
+    assert table["label"].tolist() == ["standing", "other"]
+    assert abs(table["end"][0] - 300) <= 50
+    with pytest.raises(ValueError, match="requires candidate_labels"):
+        segment(model, values, unknown_label="other")
+
+
 # -- Times ---------------------------------------------------------------------------
 
 

@@ -55,6 +55,7 @@ def label_recordings(options: argparse.Namespace) -> None:
                 step,
                 seconds=seconds,
                 candidate_labels=names,
+                unknown_label=options.unknown,
             )
             if options.report is not None:
                 drawn.extend(describe_recordings(base, recordings, found, names))

@@ -273,6 +273,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "required": True,
             "help": 'names, separated by commas: "walking, running, sitting"',
         },
+        "--unknown": _value("NAME", "label of segments that resemble no activity"),
         "--units": _UNITS,
         "--sampling-rate": _RATE,
         "--base": _value(

@@ -46,9 +46,14 @@ class WindowModel:
 
     @classmethod
     def of(
-        cls, classifier: Any, candidates: Sequence[str] | Mapping[str, Any] | None
+        cls,
+        classifier: Any,
+        candidates: Sequence[str] | Mapping[str, Any] | None,
+        unknown_label: str | None = None,
     ) -> WindowModel:
         """Describe a fitted classifier, with candidate classes if given."""
+        if unknown_label is not None and candidates is None:
+            raise ValueError("unknown_label requires candidate_labels.")
         method = "predict_proba" if candidates is None else "predict_proba_zero_shot"
         if isinstance(classifier, type) or not hasattr(classifier, method):
             raise TypeError(
@@ -66,8 +71,12 @@ class WindowModel:
         if is_own:
             known |= _training_windows(classifier)
         if candidates is not None:
-            names = list(candidates)
-            return cls(names, lambda windows: call(windows, candidates), **known)
+            names, more = list(candidates), {}
+            if unknown_label is not None:
+                names, more = [*names, unknown_label], {"unknown_label": unknown_label}
+            return cls(
+                names, lambda windows: call(windows, candidates, **more), **known
+            )
         if not hasattr(classifier, "classes_"):
             check_is_fitted(classifier)
         return cls(np.asarray(classifier.classes_).tolist(), call, **known)

@@ -69,9 +69,10 @@ def segment_recordings(
     source: Any,
     options: SegmentOptions,
     candidates: Sequence[str] | Mapping[str, Any] | None,
+    unknown_label: str | None = None,
 ) -> pd.DataFrame:
     """Segment recordings by class; see `sktext_vq.recordings.segment`."""
-    model = WindowModel.of(classifier, candidates)
+    model = WindowModel.of(classifier, candidates, unknown_label)
     recordings = as_recordings(source)
     if recordings is None:
         for name in ("length", "step"):

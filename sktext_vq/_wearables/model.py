@@ -13,7 +13,7 @@ from sktext_vq._training.data import TrainingData
 from sktext_vq._training.settings import FitSettings
 from sktext_vq._wearables.bridge import ActivityRecognizer
 from sktext_vq._wearables.enrolment import Enrolment, enrol
-from sktext_vq.classifier import Candidates, VQTextClassifier
+from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.panel import Panel, as_panel
 
 _ACCELERATION, _ROTATION = slice(0, 3), slice(3, 6)
@@ -65,34 +65,6 @@ class ActivityClassifier(VQTextClassifier):
         if self.accelerometer_ is None or has_rotation(panel.values):
             return self, panel
         return self.accelerometer_, acceleration(panel)
-
-    def predict_proba_zero_shot(
-        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
-    ) -> NDArray[np.float64]:
-        """Return probabilities of names, and last of the unknown label, if any."""
-        model, *embedded = self._embed(X, candidate_labels)
-        recognizer: Any = model.zero_shot_
-        proba: NDArray[np.float64] = recognizer.predict_proba(*embedded)
-        if unknown_label is None:
-            return proba
-        return np.asarray(recognizer.with_unknown(proba, *embedded))
-
-    def predict_zero_shot(
-        self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
-    ) -> NDArray[Any]:
-        """Return the most probable name; see `VQTextClassifier`.
-
-        Parameters
-        ----------
-        unknown_label : str, optional
-            Label of windows that resemble neither a candidate nor a training class.
-        """
-        proba = self.predict_proba_zero_shot(X, candidate_labels, unknown_label)
-        names = np.array(list(candidate_labels))
-        best = names[proba[:, : len(names)].argmax(axis=1)]
-        if unknown_label is None:
-            return best
-        return np.where(proba[:, -1] > 0.5, unknown_label, best)
 
     def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return cosines of windows and texts in the space of zero-shot prediction."""
