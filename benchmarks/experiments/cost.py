@@ -1,8 +1,4 @@
-"""Seconds and memory beside MiniRocket, in one run.
-
-Growth with the data, single series and many windows are measured by asv, see
-`benchmarks/asv`.
-"""
+"""Seconds and memory beside MiniRocket, in one run."""
 
 from __future__ import annotations
 
@@ -14,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.asv.panels import tiles
-from benchmarks.data import load_split
+from benchmarks.data import load_split, tiles
 from benchmarks.estimators import BASELINE, build, warm_up
 from benchmarks.experiments.suite import NAMES
 from benchmarks.memory import peak_mib
