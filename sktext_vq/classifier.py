@@ -166,7 +166,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             head = RidgeHead.fit(
                 table, scaler, len(labels), fitted.folds, data.class_weight
             )
-            zero_shot = ZeroShotRecognizer.fit(table, labels, settings, data.groups)
+            zero_shot = ZeroShotRecognizer.fit(
+                table, labels, settings, fitted.data.groups
+            )
             closed = ClosedForm(head, fitted.align(table.values, head))
             trained, network = fitted.train(scaler, table.values, closed)
         assert trained.head is not None

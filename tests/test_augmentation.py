@@ -102,9 +102,10 @@ def test_training_with_changes_withstands_them(basic_motions):
     assert robust.score(data.X_test, data.y_test) >= 0.9
 
 
-def test_fit_with_copies_is_repeatable_and_keeps_texts_apart(har_like):
+def test_fit_with_copies_is_repeatable_and_keeps_texts_and_groups_apart(har_like):
     X, y = har_like
     text = [f"somebody is {label}" for label in y]
+    groups = np.arange(len(X)) % 5
 
     def fitted():
         model = VQTextClassifier(
@@ -115,7 +116,7 @@ def test_fit_with_copies_is_repeatable_and_keeps_texts_apart(har_like):
             class_weight="balanced",
             random_state=0,
         )
-        return model.fit(X, y, text=text).predict_proba(X)
+        return model.fit(X, y, text=text, groups=groups).predict_proba(X)
 
     np.testing.assert_array_equal(fitted(), fitted())
     transformer = VQTextTransformer(max_epochs=0, augment={"gap": 0.2}, random_state=0)
