@@ -19,47 +19,50 @@ from torch import nn
 from sktext_vq import PromptBank, TextEncoder
 from sktext_vq.datasets import load
 from sktext_vq.inspection import shape_words
-from sktext_vq.nn import CodeDecoder, Fusion, TextBranch, losses
+from sktext_vq.nn import CodeDecoder, Fusion, ShapeTokenizer, TextBranch, losses
 from sktext_vq.nn.auxiliary.joint_losses import cosine_loss
 from sktext_vq.nn.auxiliary.segments import SegmentRefiner, quantise, render
+from sktext_vq.nn.batches import Batch, Texts
 from sktext_vq.nn.constants import SCALE_FLOOR
 from sktext_vq.nn.segmentation import cut_segments
-from sktext_vq.nn.text_branch import Texts
-from sktext_vq.nn.tokenizer import Batch, ShapeTokenizer
+from sktext_vq.nn.usage import share_of_codes
 
 
 class Workspace(nn.Module):
     """Two branches that write codes and attend to each other."""
 
-    def __init__(self, codebook, usage, text_dim, dim=48):
+    def __init__(self, codebook, usage, sentences, dim=48):
         super().__init__()
-        self.codebook, self.encode = codebook, TextBranch(text_dim, dim)
-        self.borders = SegmentRefiner(generator=torch.default_generator)
+        self.codebook, self.usage, random = codebook, usage, torch.default_generator
+        self.borders, self.fusion = SegmentRefiner(generator=random), Fusion(dim, dim)
         self.to_z, self.embed = nn.Linear(dim, 8 * 8), nn.Linear(8 + 4, dim)
-        self.to_usage = CodeDecoder(dim, usage, 8)
-        self.fusion, self.to_text = Fusion(dim, dim), nn.Linear(dim, text_dim)
-        nn.init.zeros_(self.to_usage.to_z.weight)  # initially the mean usage
+        self.decoder = CodeDecoder(dim, codebook.n_codes, codebook.n_heads, 8, random)
+        self.to_text = nn.Linear(dim, sentences.shape[1])
+        self.encode = TextBranch(sentences.mean(0), self.to_text.weight.detach())
 
-    def forward(self, series, texts):
+    def to_codes(self, p):
+        """Decode points into logarithms of shares of codes, initially the mean."""
+        return self.decoder(Texts(7 * p, self.usage, None, None), self.codebook)
+
+    def forward(self, series, sentences):
         """Encode series and texts as codes, embed them, and reconstruct the series."""
         found = cut_segments(series, self.codebook.codes.detach())
         cut = self.borders(series, *found[:2], found.start >= 0)
-        z, _ = quantise(cut.shape, self.codebook, 0.5)
-        code = torch.cdist(z, self.codebook.codes).argmin(2)
+        z, soft = quantise(cut.shape, self.codebook, 0.5)
         drawn, _ = quantise(cut.shape.detach(), self.codebook, 0.5)
         drawn = drawn * (cut.scale[..., None] + SCALE_FLOOR) + cut.offset[..., None]
         drawn = render(drawn, *cut[:2], cut.mask, series.shape[1])
         where = torch.stack([cut.start / 100, cut.length / 100, *cut[2:4]], 2)
         series = self.embed(torch.cat([z, where], 2))
-        z = self.to_z(7 * self.encode(texts)[0]).view(-1, 8, 8)  # eight for each text
-        z, _ = quantise(z, self.codebook, 0.5)
+        z = 7 * self.encode(Texts(sentences, None, None, None))
+        z, _ = quantise(self.to_z(z).view(-1, 8, 8), self.codebook, 0.5)  # eight each
         texts = self.embed(nn.functional.pad(z, (0, 4)))  # z alone
         every, none = texts.flatten(0, 1).expand(len(series), -1, -1), 0 * series[:4]
         found = []  # modality dropout: series alone, text alone, series and all texts
         for a, b, keep in (series, every, 0), (none, texts, 1), (series, every, 1):
             known, keep = torch.ones(b.shape[:2]) > 0, torch.full((len(a),), keep) > 0
             found.append(sum(self.fusion(a, cut.mask[: len(a)], b, known, keep)))
-        return [nn.functional.normalize(p) for p in found], cut, code, drawn
+        return [nn.functional.normalize(p) for p in found], cut, soft.argmax(2), drawn
 
 
 parser = argparse.ArgumentParser(description="Series and texts that share codes.")
@@ -72,24 +75,22 @@ series = torch.tensor((X - X[0].mean()) / X[0].std()).float()
 y = torch.tensor(y).view(2, -1)
 wordings, _ = PromptBank().flat(names, ["sentence", "affirmative"])  # 4 of each class
 wordings += ["hitting a shuttlecock", "a sprint", "not moving at all", "a stroll"]
-words, known = map(torch.from_numpy, TextEncoder().tokens(wordings))
-texts = Texts(words, known, torch.arange(len(words))[:, None])  # a sentence each
+sentences = torch.from_numpy(TextEncoder().transform(wordings))
 cuts, parts, r2 = [], [], []
 for text_weight in (0, 1):
     torch.manual_seed(0)
     tokenizer = ShapeTokenizer(1, 100, 32)
     tokenizer.fit(Batch(series[0, :, None]), torch.default_generator)
     usage = [tokenizer.usage(tokenizer(Batch(x[:, None]))).detach() for x in series]
-    book, uses = tokenizer.codebook, [use.flatten(3) for use in usage]
-    model = Workspace(book, usage[0].mean(0), texts.words.shape[2])
+    book, uses = tokenizer.codebook, [share_of_codes(use.flatten(3)) for use in usage]
+    model = Workspace(book, uses[0].mean(0) + 1e-4, sentences[:16])
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     for _ in range(options.steps):
         rows = 4 * torch.arange(4) + torch.randint(4, (4,))  # one text per class
-        some = texts._replace(sentences=texts.sentences[rows])
-        (alone, told, both), _, _, drawn = model(series[0], some)
-        sides, true = (alone, told[y[0]], both), some.vectors()[y[0]]
+        (alone, told, both), _, _, drawn = model(series[0], sentences[rows])
+        sides, true = (alone, told[y[0]], both), sentences[rows[y[0]]]
         # Demi-cycles and translations, to series and to text, and contrastive losses.
-        codes = [losses.code_loss(model.to_usage(p, book), uses[0]) for p in sides]
+        codes = [losses.code_loss(model.to_codes(p), uses[0]) for p in sides]
         words = [cosine_loss(model.to_text(p), true) for p in sides]
         pairs = [losses.text_loss(p, told, y[0], 0.1) for p in (alone, both)]
         loss = codes[0] + 3 * losses.reconstruction_loss(drawn, series[0])
@@ -97,19 +98,18 @@ for text_weight in (0, 1):
         (loss + text_weight * sum([*codes[1:], *words, *pairs])).backward()
         optimiser.step()
     model.requires_grad_(False)
-    unseen = texts._replace(sentences=texts.sentences[16:])
-    (alone, told, both), cut, code, drawn = model(series[1], unseen)
+    (alone, told, both), cut, code, drawn = model(series[1], sentences[16:])
     r2.append(1 - losses.reconstruction_loss(drawn, series[1]) / series[1].var())
     cuts += [cut.start.round().where(cut.mask, torch.inf), code]
     part = torch.stack([*cut[:2], code], 2)[30][cut.mask[30]].round().int()  # badminton
     parts.append(pd.DataFrame(part, columns=["start", "length", "code"]))
     parts[-1]["shape"] = [shape_words(book.codes[k].numpy()) for k in part[:, 2]]
-use = (model.to_usage(told, book) / 2).exp().flatten(1)  # roots, as of Hellinger
-scores = [alone @ told.T, uses[1].sqrt().flatten(1) @ use.T, both @ told.T]
+use = (model.to_codes(told) / 2).exp()  # roots, as of Hellinger
+scores = [alone @ told.T, uses[1].sqrt() @ use.T, both @ told.T]
 for name, side in {"series": alone, "text": told[y[1]], "both": both}.items():
     right = (scores.pop(0).argmax(1) == y[1]).float().mean()
-    nats = losses.code_loss(model.to_usage(side, book), uses[1])
-    cosine = 1 - cosine_loss(model.to_text(side), unseen.vectors()[y[1]])
+    nats = losses.code_loss(model.to_codes(side), uses[1])
+    cosine = 1 - cosine_loss(model.to_text(side), sentences[16:][y[1]])
     print(f"{name}: class {right:.2f}, use of codes {nats:.2f} nats, text {cosine:.2f}")
 gap, near = (cuts[2][:, :, None] - cuts[0][:, None]).abs().min(2)
 gap, other = gap[cut.mask], (code != cuts[1].gather(1, near))[cut.mask].sum()
