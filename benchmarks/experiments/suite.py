@@ -56,7 +56,7 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def measure(estimator: str, model: Any, train: Any, test: Any) -> Row:
-    """Fit and score a model; memory is above that of the process before."""
+    """Fit and score a model; memory is relative to that of the process before."""
     (X, y), (X_test, y_test) = train, test
     start_mib, start = reset_peak(), time.perf_counter()
     model.fit(X, y)
@@ -145,7 +145,7 @@ def _means(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return rows.groupby(["set", "estimator"])[column].mean().unstack()
 
 
-# Columns that have means over sets, and what they are called.
+# Columns that have means over sets, and their titles.
 _SCORES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro-F1",
@@ -239,7 +239,7 @@ def _p_value(p: float) -> str:
 
 
 def accuracy(frames: Frames) -> str:
-    """Mean accuracy over the small sets, official parts, of all that were run there."""
+    """Mean accuracy over the official parts of the small sets, for all estimators."""
     frame = _all_rows(frames)
     frame = frame[frame["set"].isin(SMALL_SETS)]
     columns = ["accuracy", "calibration_error"]
@@ -265,7 +265,7 @@ def accuracy(frames: Frames) -> str:
 
 
 def large(frames: Frames) -> str:
-    """Accuracy on the two sets of thousands of cases."""
+    """Accuracy on the two sets with thousands of cases."""
     frame = frames["suite"]
     frame = frame[~frame["set"].isin(SMALL_SETS)]
     table = frame.pivot_table(index="estimator", columns="set", values="accuracy")

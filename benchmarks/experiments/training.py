@@ -1,4 +1,4 @@
-"""What training adds to the closed form: accuracy, search, retrieval and time."""
+"""Effect of training from the closed form: accuracy, search, retrieval and time."""
 
 from __future__ import annotations
 
@@ -130,13 +130,14 @@ EXPERIMENT = Experiment(
     threads=0,
     tables={"training": table},
     page="# Training\n\n"
-    "Mean ± standard deviation over seeds. *Class by similarity* is that of the "
-    'sentences "a person CLASS", a wording that is not trained on. *Average precision* '
-    "is that of `search` for sentences in other words than those of training. *Series "
-    "to caption*, *caption to series*: recall@10 among at most 800 test series and "
-    "their captions. *Epoch*: the epoch that was best for held-out cases; 0 is the "
+    "Mean ± standard deviation over seeds. *Class by similarity*: accuracy of "
+    'classification by the sentences "a person CLASS", a wording that is not used in '
+    "training. *Average precision*: that of `search` for sentences that are worded "
+    "differently from the training texts. *Series to caption*, *caption to "
+    "series*: recall@10 among at most 800 test series and their captions. "
+    "*Epoch*: the epoch that was best for held-out cases; 0 is the "
     "closed form. With random vectors in place of embeddings, sentences that are not "
-    "among the training texts have no meaning; with shuffled captions, each series was "
-    "fitted with the caption of a random one, and without class prompts."
+    "among the training texts have no meaning; with shuffled captions, each series is "
+    "fitted with the caption of a random series, without class prompts."
     "\n\n{training}\n",
 )
