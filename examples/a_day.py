@@ -7,8 +7,8 @@ Labelled recordings of the same sensors are available for five other people.
 """
 
 # %%
-# Both files have one row per timepoint and columns for the time and for each channel. The
-# file with labels also has columns for the activity and the person.
+# Both files have one row per timepoint and columns for the time and for each channel.
+# The file with labels also has columns for the activity and the person.
 
 from pathlib import Path
 
@@ -40,7 +40,8 @@ model.fit(windows.X, windows.y, groups=windows.groups)
 
 # %%
 # Activities from start to end of the new recording, with the times of the recording,
-# and the total duration of each activity. ``found.to_csv("activities.csv")`` writes a file.
+# and the total duration of each activity. ``found.to_csv("activities.csv")`` writes a
+# file.
 
 found = segment(model, day)
 print(

@@ -8,8 +8,8 @@ cross-validation, and the weights of features by name.
 """
 
 # %%
-# Data: power demand of Italy, with 24 values per day. Classes are winter (October to March)
-# and summer. There are 67 training and 1,029 test days.
+# Data: power demand of Italy, with 24 values per day. Classes are winter (October to
+# March) and summer. There are 67 training and 1,029 test days.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,8 +56,8 @@ results.round(3)
 
 # %%
 # A strong penalty reduces accuracy. Other differences are noise: with 67 days, one day
-# changes accuracy by .015. Defaults were chosen by cross-validation on 19 data sets, see
-# :doc:`/benchmarks`, so a search is often not needed.
+# changes accuracy by .015. Defaults were chosen by cross-validation on 19 data sets,
+# see :doc:`/benchmarks`, so a search is often not needed.
 #
 # :class:`~sktext_vq.VQTextClassifier` chooses its penalty in ``fit``, and needs no
 # pipeline.

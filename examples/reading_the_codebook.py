@@ -36,8 +36,8 @@ plt.show()
 # %%
 # The same information as a table. *Lift* is the share of a code in the class divided by
 # its mean share over classes. *Channel* and *length* are those in which the code is
-# most typical. The *phrase* is a name with a *confidence*; it is missing if the evidence is
-# insufficient.
+# most typical. The *phrase* is a name with a *confidence*; it is missing if the
+# evidence is insufficient.
 
 codes = classifier.describe_codes().sort_values("lift", ascending=False)
 columns = ["shape", "channel", "length", "class", "lift", "phrase", "confidence"]
@@ -46,9 +46,10 @@ codes[columns].head(8).round(2)
 # %%
 # Codes by class
 # --------------
-# The plot has one row per class and one column per code. Brown codes occur more often in a class than on
-# average, purple codes less often. Classes with similar rows are hard to distinguish by
-# shapes only; features also depend on level, scale and length of tokens.
+# The plot has one row per class and one column per code. Brown codes occur more often
+# in a class than on average, purple codes less often. Classes with similar rows are
+# hard to distinguish by shapes only; features also depend on level, scale and length of
+# tokens.
 
 HistogramsDisplay.from_estimator(classifier, data.X_test, data.y_test, n_codes=32)
 plt.show()

@@ -120,8 +120,8 @@ named[["shape", "class", "lift", "phrase", "confidence"]].head(6).round(2)
 # Text and accuracy
 # -----------------
 # Features and classifier do not depend on text: predictions are equal to those of a
-# model without text. Text did not raise the accuracy on training classes on any data set; see
-# :doc:`/what-text-gives`.
+# model without text. Text did not raise the accuracy on training classes on any data
+# set; see :doc:`/what-text-gives`.
 
 plain = VQTextClassifier(**{**options, "text": None}).fit(data.X_train, data.y_train)
 rows = {

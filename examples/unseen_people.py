@@ -11,7 +11,8 @@ penalty and temperature for unseen people. With metadata routing, both happen in
 
 # %%
 # Simulated data: eight people walk slowly or fast, with an acceleration sensor. Pace,
-# strength and sensor angle differ between people. Only the first two axes show the steps. Cases are in random order.
+# strength and sensor angle differ between people. Only the first two axes show the
+# steps. Cases are in random order.
 
 import matplotlib.pyplot as plt
 import numpy as np

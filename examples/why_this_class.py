@@ -67,8 +67,8 @@ print(f"log-odds {np.log(odds):.4f}")
 # Contributions over time
 # -----------------------
 # Orange tokens are evidence for running, blue tokens for walking. Bars show the sums of
-# each channel, and the last bar the sum of channels that are not drawn. The part with running
-# is from 3 to 7 s.
+# each channel, and the numbers below them the intercept and the sum of channels that
+# are not drawn. The part with running is from 3 to 7 s.
 
 ExplanationDisplay.from_estimator(
     classifier,

@@ -123,9 +123,10 @@ plt.show()
 # %%
 # Wide tables
 # -----------
-# Wide tables have one row per case and one column per timepoint. With one channel, column names are numbers
-# or end in numbers; with several channels, the channel name comes first, as in
-# ``acc_x_0, acc_x_1, ..., acc_y_0``. Here, a row is the power demand of one day.
+# Wide tables have one row per case and one column per timepoint. With one channel,
+# column names are numbers or end in numbers; with several channels, the channel name
+# comes first, as in ``acc_x_0, acc_x_1, ..., acc_y_0``. Here, a row is the power demand
+# of one day.
 
 power = load("ItalyPowerDemand")
 wide = pd.DataFrame(power.X_train[:, 0])

@@ -138,9 +138,9 @@ def speed_table(frames: Frames) -> str:
     columns = ["set, estimator", "threads", "repeats", "fit seconds", f"/ {BASELINE}"]
     columns += ["predict seconds", f"/ {BASELINE}", "accuracy"]
     return (
-        f"{markdown(columns, rows)}\n\nMedians of repeats that took turns, after a "
-        "warm-up. Each repeat has another seed. Sizes are cases x channels x "
-        "timepoints; their test part is the training part."
+        f"{markdown(columns, rows)}\n\nMedians over repeats, in which estimators run "
+        "alternately after a warm-up. Each repeat has another seed. Sizes are cases x channels x "
+        "timepoints; test and training part are the same."
     )
 
 
