@@ -2,13 +2,13 @@
 A CSV file of a day
 ===================
 
-A phone has recorded somebody for a while, and the question is what the person did, and
-for how long. Five other people have labelled recordings of the same sensors.
+Find the activities of a person, and their total durations, in a recording of a phone.
+Labelled recordings of the same sensors are available for five other people.
 """
 
 # %%
-# Both files have a row per timepoint and columns for the time and for each channel. The
-# file with labels also has columns for the activity and the person.
+# Both files have one row per timepoint and columns for the time and for each channel.
+# The file with labels also has columns for the activity and the person.
 
 from pathlib import Path
 
@@ -39,8 +39,9 @@ model = VQTextClassifier(
 model.fit(windows.X, windows.y, groups=windows.groups)
 
 # %%
-# Activities from start to end of the new recording, in its own time, and the total
-# duration of each. ``found.to_csv("activities.csv")`` writes a file.
+# Activities from start to end of the new recording, with the times of the recording,
+# and the total duration of each activity. ``found.to_csv("activities.csv")`` writes a
+# file.
 
 found = segment(model, day)
 print(
@@ -52,7 +53,7 @@ duration = found["end"] - found["start"]
 print(duration.groupby(found["label"]).sum().dt.total_seconds().round(1))
 
 # %%
-# The acceleration, and the activities.
+# Plot the acceleration and the activities.
 
 figure, axis = plt.subplots(figsize=(9, 3), layout="constrained")
 strength = np.linalg.norm(day.values[0][:3], axis=0)

@@ -2,16 +2,16 @@
 A machine with failures and gaps
 ================================
 
-Sensors of machines have irregular times, rows that were not stored, and a sensor that
-is slower than another. A model of some machines finds the failures of others. Values
-are measured power of appliances, from ACSF1, which is installed with sktime: fridges
-stand in for a machine at work, and computers for a failure.
+Recordings of machines often have irregular times, missing rows, and sensors with
+different sampling rates. A model that is fitted to some machines finds failures of
+others. Values are power measurements of appliances, from ACSF1, which is installed with
+sktime: fridges represent normal operation, and computers a failure.
 """
 
 # %%
-# A table of six machines, each from four other appliances. ``power`` has a value about
-# every ten seconds, and ``current`` every twenty. Three in a hundred rows are lost, and
-# each machine was offline for ten minutes.
+# The table has six machines, each simulated by four different appliances. ``power`` has
+# a value about every ten seconds, and ``current`` every twenty seconds. 3 % of the rows
+# are missing, and each machine was offline for ten minutes.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,8 +46,8 @@ table = pd.concat(parts, ignore_index=True)
 table.head()
 
 # %%
-# Read it. Gaps and irregular times need no preparation: windows are interpolated, and
-# never span a gap.
+# Read the table. Gaps and irregular times need no preparation: values are interpolated,
+# and windows never span a gap.
 
 recordings = read_recordings(table, label_column="state", recording_column="machine_id")
 print(recordings)
@@ -55,7 +55,7 @@ windows = recordings[:4].windows(300, 60)
 print(windows.X.shape, windows.resampling)
 
 # %%
-# Fit a model to four machines, and find the failures of the others.
+# Fit a model to four machines, and find failures of the other two.
 
 model = VQTextClassifier(
     channel_names=windows.channel_names,
@@ -71,7 +71,7 @@ print(
 )
 
 # %%
-# Failures of a machine, found and true. Offline times have no label.
+# Plot found and true failures of one machine. Offline times have no label.
 
 figure, axis = plt.subplots(figsize=(9, 3), layout="constrained")
 one = recordings[5]

@@ -29,7 +29,7 @@ from sktext_vq.nn.usage import share_of_codes
 
 
 class Workspace(nn.Module):
-    """Two branches that write codes and attend to each other."""
+    """Two branches that encode to codes and attend to each other."""
 
     def __init__(self, codebook, usage, sentences, dim=48):
         super().__init__()

@@ -9,8 +9,8 @@ not in the training data. Then find the windows that match a sentence.
 # %%
 # A recording
 # -----------
-# Test series are concatenated to a recording, so that the activity at each time is
-# known. A data frame has one row per timepoint. The watch pauses for ten minutes, and
+# Test series are concatenated to a recording, so the activity is known at each time. A
+# data frame has one row per timepoint. The watch pauses for ten minutes, and
 # one axis of its gyroscope does not work for a while.
 
 import matplotlib.pyplot as plt
@@ -64,8 +64,8 @@ print("training classes:", *model.classes_)
 # --------
 # :func:`~sktext_vq.recordings.segment` classifies the windows of the recording, and
 # finds the most probable sequence of classes, in which changes are rare. Activities are
-# short here, so ``self_transition`` is smaller than by default. With
-# ``candidate_labels``, classes may be unseen. Gaps have no label, and notes name dead
+# short here, so ``self_transition`` is smaller than its default. With
+# ``candidate_labels``, classes may be unseen. Gaps have no label, and notes list dead
 # channels.
 
 found = segment(

@@ -4,12 +4,12 @@ Pipelines and grid search
 
 :class:`~sktext_vq.VQTextTransformer` computes features for any classifier of
 scikit-learn. This example shows a pipeline, the choice of its parameters by
-cross-validation, and the weights of named features.
+cross-validation, and the weights of features by name.
 """
 
 # %%
-# Power demand of Italy, with 24 values per day. Classes are winter (October to March)
-# and summer. There are 67 training and 1,029 test days.
+# Data: power demand of Italy, with 24 values per day. Classes are winter (October to
+# March) and summer. There are 67 training and 1,029 test days.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -55,9 +55,9 @@ results = pd.DataFrame(search.cv_results_).pivot(
 results.round(3)
 
 # %%
-# A strong penalty reduces accuracy; other differences are noise: with 67 days, one day
-# is .015. Defaults were chosen by cross-validation on 19 data sets, see
-# :doc:`/benchmarks`, so often no search is needed.
+# A strong penalty reduces accuracy. Other differences are noise: with 67 days, one day
+# changes accuracy by .015. Defaults were chosen by cross-validation on 19 data sets,
+# see :doc:`/benchmarks`, so a search is often not needed.
 #
 # :class:`~sktext_vq.VQTextClassifier` chooses its penalty in ``fit``, and needs no
 # pipeline.

@@ -61,8 +61,8 @@ TokensDisplay.from_estimator(
 plt.show()
 
 # %%
-# What is the evidence for the predicted class? Contributions of tokens and statistics
-# sum to the log-odds of two classes.
+# ``explain`` returns the evidence for the predicted class. Contributions of tokens and
+# statistics sum to the log-odds of two classes.
 
 reasons = classifier.explain(data.X_test[[case]])
 reasons[["label", "against", "channel", "start", "length", "phrase", "contribution"]][

@@ -7,7 +7,7 @@ channels in which they occur, and how well they reconstruct series.
 """
 
 # %%
-# Fit in closed form to smart-watch series of four activities.
+# Fit a classifier to smart-watch series of four activities.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -33,21 +33,23 @@ classifier = VQTextClassifier(
 CodebookDisplay.from_estimator(classifier, data.X_test, n_codes=18)
 plt.show()
 
-# %% The same as a table. *Lift* is the share of a code in the class divided by its mean
-# share over classes. *Channel* and *length* are those in which the code is most
-# typical. The *phrase* is a name with a *confidence*; it is missing if the evidence is
-# insufficient.
+# %%
+# The same information as a table. *Lift* is the share of a code in the class divided by
+# its mean share over classes. *Channel* and *length* are those in which the code is
+# most typical. The *phrase* is a name with a *confidence*; it is missing if the
+# evidence is insufficient.
 
 codes = classifier.describe_codes().sort_values("lift", ascending=False)
 columns = ["shape", "channel", "length", "class", "lift", "phrase", "confidence"]
 codes[columns].head(8).round(2)
 
 # %%
-# Which class uses which codes
-# ----------------------------
-# A row per class, a column per code. Brown codes occur more often in a class than on
-# average, purple codes less often. Classes with similar rows are hard to distinguish by
-# shapes only; features also depend on level, scale and length of tokens.
+# Codes by class
+# --------------
+# The plot has one row per class and one column per code. Brown codes occur more often
+# in a class than on average, purple codes less often. Classes with similar rows are
+# hard to distinguish by shapes only; features also depend on level, scale and length of
+# tokens.
 
 HistogramsDisplay.from_estimator(classifier, data.X_test, data.y_test, n_codes=32)
 plt.show()
@@ -72,7 +74,7 @@ plt.show()
 # %%
 # Reconstruction
 # --------------
-# ``reconstruct`` draws series from tokens only. The share of explained variance is
+# ``reconstruct`` computes series from tokens only. The share of explained variance is
 # printed for each channel. Tokens omit fast changes and noise.
 
 rebuilt = classifier.reconstruct(data.X_test)

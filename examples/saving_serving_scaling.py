@@ -2,15 +2,15 @@
 Saving, serving, scaling
 ========================
 
-A fitted model is saved to one file without code. Prediction needs neither
+A fitted model is saved to one file, which contains no code. Prediction needs neither
 ``transformers`` nor sktime, and its time is linear in the number of series.
 """
 
 # %%
 # Save and load
 # -------------
-# The file has the format safetensors, with a checksum of each part. Unlike a pickle, it
-# runs no code when it is loaded.
+# The file has the safetensors format, with a checksum of each part. Unlike a pickle, it
+# does not run code when it is loaded.
 
 import json
 import tempfile
@@ -74,8 +74,8 @@ print(f"{(time.perf_counter() - start) / 20 * 1000:.0f} ms for one series")
 # %%
 # Scale
 # -----
-# Prediction of many series at once is faster than one by one. It works in batches of
-# bounded size. Here, training series are repeated to get many series.
+# Prediction of many series in one call is faster than in separate calls. It uses
+# batches of bounded size. Here, training series are repeated to get many series.
 
 sizes = [50, 200, 800, 3200]
 many = np.concatenate([data.X_train] * (max(sizes) // len(data.X_train) + 1))
@@ -96,7 +96,8 @@ plt.show()
 
 # %%
 # ``n_jobs`` is the number of threads, as in joblib; results do not depend on it. The
-# default is the number of threads of torch, or that of joblib's context.
+# default is the number of threads of torch, or the number that is set in a joblib
+# context.
 
 with_two = sktext_vq.load(path).set_params(n_jobs=2)
 print("same with two threads:", (with_two.predict(many) == model.predict(many)).all())

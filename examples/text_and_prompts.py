@@ -3,14 +3,14 @@ Text and prompts
 ================
 
 Text is used in ``fit`` only; prediction needs series only. This example shows the
-sources of text, what a model does with text, and that text does not raise accuracy.
+sources of text and its uses. Text does not raise accuracy on training classes.
 """
 
 # %%
 # Texts about classes
 # -------------------
-# Labels that are words are looked up in a prompt bank. For unknown labels, prompts are
-# made from templates. Your own texts take precedence over both.
+# Prompts for labels that are words are read from a prompt bank. For unknown labels,
+# prompts are made from templates. Your own texts take precedence over both.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -102,16 +102,16 @@ plt.show()
 # Sentences and codes
 # -------------------
 # Text has no position in time, but describes which shapes occur. ``transform_text``
-# returns the expected share of each code, and the display compares texts. The display
-# of classes in :ref:`sphx_glr_auto_examples_reading_the_codebook.py` is similar.
+# returns the expected share of each code, and the display compares texts, similarly to
+# the display of classes in :ref:`sphx_glr_auto_examples_reading_the_codebook.py`.
 
 # sphinx_gallery_thumbnail_number = 2
 PhrasesDisplay.from_estimator(classifier, list(sentences.values()), n_codes=32)
 plt.show()
 
 # %%
-# Codes can be named by sentences: each code by the sentence that uses it most, if the
-# evidence is sufficient.
+# Codes can be named by sentences: the name of a code is the sentence with the largest
+# share of the code, if the evidence is sufficient.
 
 named = classifier.describe_codes(list(sentences.values())).dropna(subset="phrase")
 named[["shape", "class", "lift", "phrase", "confidence"]].head(6).round(2)
@@ -119,9 +119,9 @@ named[["shape", "class", "lift", "phrase", "confidence"]].head(6).round(2)
 # %%
 # Text and accuracy
 # -----------------
-# Histograms and ridge do not depend on text: predictions are those of a model without
-# text. Text did not raise the accuracy on training classes on any data set; see
-# :doc:`/what-text-gives`.
+# Features and classifier do not depend on text: predictions are equal to those of a
+# model without text. Text did not raise the accuracy on training classes on any data
+# set; see :doc:`/what-text-gives`.
 
 plain = VQTextClassifier(**{**options, "text": None}).fit(data.X_train, data.y_train)
 rows = {

@@ -33,8 +33,8 @@ print("training classes:", *classifier.classes_)
 # Describe the class
 # ------------------
 # Candidates are names, or a dict from names to one or several texts. Names of training
-# classes stand for these classes, and None for the texts of the prompt bank. The unseen
-# class has an uninformative name and our own sentence.
+# classes refer to these classes, and None refers to the texts of the prompt bank. The
+# unseen class has an uninformative name and a user-defined sentence.
 
 candidates = {
     "badminton": None,
@@ -48,25 +48,27 @@ pd.crosstab(truth, found, rownames=["true"], colnames=["found"])
 
 # %%
 # ``describe_candidates`` returns the texts of each candidate, and the training classes
-# that it is most similar to. Texts are the sentence, and attributes of the activity in
-# the sentence.
+# that are most similar to the candidate. The texts are the sentence, and attributes of
+# the activity in the sentence.
 
 described = classifier.describe_candidates(candidates)
 print(*described["texts"].iloc[-1], sep="\n")
 described[["candidate", "seen", "nearest", "cosine", "like"]].round(2)
 
 # %%
-# ``explain_zero_shot`` returns reasons for each series.
+# ``explain_zero_shot`` returns the reasons for the prediction of each series.
 
 walking = np.flatnonzero(data.y_test == "walking")
 reasons = classifier.explain_zero_shot(data.X_test[walking[:3]], candidates)
 pd.set_option("display.max_colwidth", 90)
 reasons[["label", "probability", "second", "like", "reasons"]].round(2)
 
-# %% Reliability ----------- Each of the four classes is left out in turn, and all four
-# names are candidates. Three training classes provide little to learn from. For
-# example, they do not show how a class without movement differs, so standing is hardly
-# recognised.
+# %%
+# Reliability
+# -----------
+# Each of the four classes is left out in turn, and all four names are candidates. Three
+# training classes provide little information about other classes. For example, they do
+# not show how a class without movement differs, so standing is hardly recognised.
 
 names = sorted(set(data.y_test.tolist()))
 shares = pd.DataFrame(index=names, columns=["unseen class", "training classes"])
@@ -84,9 +86,10 @@ axis.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
 axis.figure.set_layout_engine("constrained")
 plt.show()
 
-# %% Wording matters. With running left out, its name is recognised best, a sentence
-# that names the activity is recognised less often, and a sentence that only describes
-# the activity is not recognised.
+# %%
+# Results depend on the wording. With running left out, its name is recognised best, a
+# sentence that names the activity is recognised less often, and a sentence that only
+# describes the activity is not recognised.
 
 recorded = data.y_train != "running"
 classifier.fit(data.X_train[recorded], data.y_train[recorded])
@@ -101,6 +104,6 @@ for name, text in (
     print(f"{name} ({text}): {(found == name).mean():.0%} of running recognised")
 
 # %%
-# Test a wording on labelled series before you rely on it. Results with controls and
-# baselines, on 27 gestures and four other data sets, are in :doc:`/unseen-classes`.
+# Test a wording on labelled series before you use it. Results with controls and
+# baselines, on 27 gestures and other data sets, are in :doc:`/unseen-classes`.
 # With a random vector in place of each name, accuracy is close to chance.

@@ -10,9 +10,9 @@ penalty and temperature for unseen people. With metadata routing, both happen in
 """
 
 # %%
-# Simulated data: eight people walk slowly or fast, with a sensor of acceleration.
-# Everybody has an own idea of slow, an own strength, and wears the sensor at an own
-# angle. Only the first two axes show the steps. Cases are in random order.
+# Simulated data: eight people walk slowly or fast, with an acceleration sensor. Pace,
+# strength and sensor angle differ between people. Only the first two axes show the
+# steps. Cases are in random order.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,14 +52,14 @@ print(X.shape)
 # Groups for the splitter and for ``fit``
 # ---------------------------------------
 # ``set_fit_request(groups=True)`` requests groups for ``fit``. Here, two people at a
-# time are held out, by models with and without groups in ``fit``.
+# time are held out, for models with and without groups in ``fit``.
 
 names = ["acc_x", "acc_y", "acc_z"]
 classifier = VQTextClassifier(channel_names=names, gravity=None, random_state=0)
 
 
 def predict(asks_for_groups: bool) -> np.ndarray:
-    """Predict probabilities for people by models of the others."""
+    """Predict probabilities for people by models that are fitted to the others."""
     with sklearn.config_context(enable_metadata_routing=True):
         return cross_val_predict(
             sklearn.clone(classifier).set_fit_request(groups=asks_for_groups),
@@ -89,11 +89,11 @@ table = pd.DataFrame(
 table.round(3)
 
 # %%
-# Without groups in ``fit``, its folds have the same people in both parts. Then
+# Without groups in ``fit``, both parts of its folds contain the same people. Then
 # probabilities are calibrated for new cases of these people, but too high for others.
-# The people of this simulation differ much. The difference is small where they do not,
-# as in MotionSense (see :doc:`/benchmarks`), and where cases are in order of people:
-# folds of neighbouring cases then have other people.
+# In this simulation, people differ considerably. The effect is small if people differ
+# less, as in MotionSense (see :doc:`/benchmarks`), or if cases are ordered by person,
+# since folds of neighbouring cases then contain different people.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
 for axis, (name, proba) in zip(axes, found.items(), strict=True):
@@ -107,8 +107,8 @@ axes[0].legend()
 # %%
 # Searches
 # --------
-# A grid search passes groups to its splitter and to each fit, the last one included. In
-# a :class:`~sklearn.pipeline.Pipeline`, the request of the last step is enough.
+# A grid search passes groups to its splitter and to each fit, including the final one.
+# In a :class:`~sklearn.pipeline.Pipeline`, only the last step has to request groups.
 
 with sklearn.config_context(enable_metadata_routing=True):
     search = GridSearchCV(
@@ -124,8 +124,8 @@ for chosen, score in zip(
     print(f"{chosen}: log-loss {-score:.3f}")
 
 # %%
-# What the accuracy rests on
-# --------------------------
+# Channel importances
+# -------------------
 # :meth:`~sktext_vq.VQTextClassifier.channel_importances` permutes channels among cases
 # that the model was not fitted to.
 
@@ -139,5 +139,5 @@ figure, axis = plt.subplots(figsize=(8, 2.4), layout="constrained")
 rows = importances[::-1]
 shown = rows["channel"].where(rows["channel"] != "", rows["sensor"] + ", all axes")
 axis.barh(shown, rows["importance"], xerr=rows["std"])
-axis.set_xlabel("accuracy lost without the channel")
+axis.set_xlabel("decrease in accuracy")
 plt.show()

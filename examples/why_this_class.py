@@ -12,7 +12,7 @@ is classified as running.
 # --------------------
 # The classifier predicts all test series correctly, so this example changes one:
 # four seconds of running replace a part of ten seconds of walking. With your own data,
-# choose a case of ``np.flatnonzero(classifier.predict(X) != y)``.
+# choose a case from ``np.flatnonzero(classifier.predict(X) != y)``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,7 +52,7 @@ shown = reasons[["channel_name", "start", "length", "phrase", "contribution"]]
 shown.head(8).round(2)
 
 # %%
-# The last rows are evidence for walking, and the intercept.
+# The last rows contain the evidence for walking, and the intercept.
 
 shown.tail(5).round(2)
 
@@ -67,8 +67,8 @@ print(f"log-odds {np.log(odds):.4f}")
 # Contributions over time
 # -----------------------
 # Orange tokens are evidence for running, blue tokens for walking. Bars show the sums of
-# each channel; the sum of channels that are not drawn is below. The part with running
-# is from 3 to 7 s.
+# each channel, and the numbers below them the intercept and the sum of channels that
+# are not drawn. The part with running is from 3 to 7 s.
 
 ExplanationDisplay.from_estimator(
     classifier,
@@ -113,7 +113,8 @@ for reason in reasons[is_named].head(6).itertuples():
         where = f"{reason.channel_name}, {first / 10:.1f} to {last / 10:.1f} s: "
     print(f"{reason.contribution:+.1f}  {where}{reason.phrase}")
 
-# %% The four seconds of running determine the prediction, because they contain more
+# %%
+# The four seconds of running determine the prediction, because they contain more
 # movement and a series is assigned to one class. If activities change within a
 # recording, use shorter windows, as in :ref:`sphx_glr_auto_examples_long_recording.py`.
 #

@@ -29,9 +29,9 @@ shutil.unpack_archive(here / "data" / "wisdm-dataset.zip", folder)
 
 # %%
 # The five lines: read the recordings, cut them into windows of five seconds, and
-# predict each person with a model of other people. ``groups`` reaches the splitter as
-# well as ``fit``, where penalty and temperature are chosen for unseen people. A warning
-# says that the watches of some people point in another direction.
+# predict each person with a model that is fitted to other people. ``groups`` is passed
+# to the splitter and to ``fit``, where penalty and temperature are chosen for unseen
+# people. A warning reports that the orientation of some watches differs.
 
 recordings = load("WISDM-2019", folder)
 windows = recordings.windows(5)
@@ -42,8 +42,8 @@ predicted = cross_val_predict(
 )
 
 # %%
-# What was read. Accelerometer and gyroscope are in separate files with a record per
-# line, and letters as labels.
+# The recordings. Accelerometer and gyroscope are in separate files with one record
+# per line, and letters as labels.
 
 print(recordings)
 print(windows.table.head(3))

@@ -3,8 +3,8 @@ Your own files
 ==============
 
 From a table on disk to a model and predictions, in Python and on the command line.
-There are two common layouts of tables: *long*, with a row per case and timepoint, and
-*wide*, with a row per case. This example generates both.
+There are two common layouts of tables: *long*, with one row per case and timepoint,
+and *wide*, with one row per case. This example generates both.
 """
 
 # %%
@@ -105,8 +105,7 @@ print("same classes:", (classifier.predict(X_new) == predicted["label"]).all())
 print(sktext_vq.load(model).channel_names_)
 
 # %%
-# Two cases with their probabilities. They differ in the short, strong peaks of the
-# vibration.
+# Plot two cases with their probabilities. They differ in short, strong vibration peaks.
 
 probability = classifier.predict_proba(X_new)[:, 0]
 figure, axes = plt.subplots(2, sharex=True, figsize=(8, 3.6), layout="constrained")
@@ -124,9 +123,10 @@ plt.show()
 # %%
 # Wide tables
 # -----------
-# A row per case, and a column per timepoint. With one channel, column names are numbers
-# or end in numbers; with several channels, the channel name comes first, as in
-# ``acc_x_0, acc_x_1, ..., acc_y_0``. Here, a row is the power demand of a day.
+# Wide tables have one row per case and one column per timepoint. With one channel,
+# column names are numbers or end in numbers; with several channels, the channel name
+# comes first, as in ``acc_x_0, acc_x_1, ..., acc_y_0``. Here, a row is the power demand
+# of one day.
 
 power = load("ItalyPowerDemand")
 wide = pd.DataFrame(power.X_train[:, 0])
@@ -147,5 +147,5 @@ X_test, y_test = power.X_test[:, 0], np.where(power.y_test == "1", "winter", "su
 print(f"accuracy on 1,029 other days: {days.score(X_test, y_test):.3f}")
 
 # %%
-# A third layout, *tidy*, has a row per value. Other supported files are ``.npz``,
+# A third layout, *tidy*, has one row per value. Other supported files are ``.npz``,
 # ``.ts``, ``.parquet`` and ``.csv.gz``; see :doc:`/command-line`.

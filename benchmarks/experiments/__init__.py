@@ -1,4 +1,4 @@
-"""One file for each experiment, with its tables beside the code of its numbers."""
+"""One file for each experiment, with the code of its measurements and of its tables."""
 
 from __future__ import annotations
 

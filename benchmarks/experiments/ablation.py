@@ -1,8 +1,8 @@
-"""Every loss and part of the model on and off, forms of text, and controls.
+"""Effects of each loss and part of the model, forms of text, and controls.
 
 Tasks are `full` (the official training part), `few` (ten cases of each class) and `long
-tail` (class sizes that fall to a hundredth). Not everything is worth its time: `tasks`
-leaves some out if no variants are named. Those that are named are fitted to all.
+tail` (class sizes that decrease to a hundredth). To save time, `tasks` omits some tasks
+if no variants are selected. Selected variants are fitted to all tasks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames
 from benchmarks.tables import frame_markdown, markdown, paired, spread, spreads
 
-# BasicMotions has but ten cases of each class, and RacketSports little more.
+# BasicMotions has only ten cases of each class, and RacketSports hardly more.
 SCARCE_SETS = ("MotionSense", "UTD-MHAD-inertial", "NATOPS")
 TASKS = ("full", "few", "long tail")
 _FEW, _IMBALANCE = 10, 100
@@ -34,7 +34,7 @@ _CODE_RATE = 0.01  # of codes that are learned
 
 
 def random_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Stand in for an encoder: a vector that a text always gets, and no meaning."""
+    """Replace an encoder: each text has a fixed random vector."""
     seeds = [hashlib.sha256(text.encode()).digest()[:8] for text in texts]
     rows = [
         np.random.default_rng(int.from_bytes(seed, "big")).normal(size=_TEXT_DIM)
@@ -44,7 +44,7 @@ def random_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
 
 
 def shuffled_classes(labels: Sequence[str], seed: int) -> dict[str, Any]:
-    """Give every class all the texts of another one."""
+    """Assign the texts of another class to each class."""
     from sktext_vq import PromptBank
 
     order = np.random.default_rng(seed).permutation(list(labels)).tolist()
@@ -56,7 +56,7 @@ def shuffled_classes(labels: Sequence[str], seed: int) -> dict[str, Any]:
 
 
 def shuffled_captions(model: Any, X: Any, seed: int) -> NDArray[np.object_]:
-    """Give every series the caption of a random one."""
+    """Assign the caption of a random series to each series."""
     from sktext_vq import SeriesCaptioner
 
     captioner = SeriesCaptioner(
@@ -83,7 +83,7 @@ _OFF_BY_DEFAULT = [
         *("codebook", "codebook, usage", "frequency"),
     )
 ]
-# With "keyword", texts have little more than the label's own words.
+# With "keyword", texts have little more than the words of the label.
 _FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
 BASE = "default"
 # Parameters of VQTextClassifier. A function as `text` gets class labels and the seed.
@@ -143,7 +143,7 @@ def tasks(options: Options) -> Iterator[Row]:
 
 
 def evaluate(key: Row, options: Options) -> Row:
-    """Fit one variant, and measure all that it can do."""
+    """Fit one variant, and compute all its scores."""
     variant, seed = key["variant"], key["seed"]
     train, test = load_parts(
         key["set"], options.data, options.settings["most_cases"], _MAX_TEST_CASES
@@ -174,7 +174,7 @@ def build(variant: str, seed: int, labels: Sequence[str], known: dict[str, Any])
 
 
 def check_variant(variant: str, model: Any) -> None:
-    """Raise if a model left out text, or a loss that the variant is about."""
+    """Raise if a model did not use text, or the loss of the variant."""
     stage = "trained with text" if model.text is not None else "trained"
     if model.max_epochs == 0:
         stage = "closed form"
@@ -217,7 +217,7 @@ _SHOWN = _SCORES | {name: name.replace("_", " ") for name in _COUNTS}
 
 
 def table(frames: Frames) -> str:
-    """Write what losses, parts and texts change on the full task, in short."""
+    """Write a short table of effects of losses, parts and texts on the full task."""
     frame = frames["ablation"]
     shown = ("network_accuracy", "ridge_accuracy", "similarity", "fit_seconds")
     return _differences(frame[frame["task"] == "full"], shown)
@@ -235,7 +235,7 @@ def all_tables(frames: Frames) -> str:
     if len(written):
         by = spreads(written.groupby(["task", "set", "variant"])[["explained_text"]])
         rows = [[", ".join(key), *row] for key, row in by.iterrows()]
-        text += f"\n## Series by way of text\n\n{markdown(['', 'explained'], rows)}\n"
+        text += f"\n## Series reconstructed from text\n\n{markdown(['', 'explained'], rows)}\n"
     return text
 
 
@@ -291,15 +291,16 @@ EXPERIMENT = Experiment(
     tables={"ablation": table, "ablation_tables": all_tables},
     page="# Ablation\n\n"
     "Ridge is the classifier in closed form, network the trained classifier; in "
-    "results of earlier versions, a fit had both. Similarity and affinity are "
-    'accuracies of the class found from "a person CLASS", a wording that training has '
-    "not seen, by cosines in the embedding space and by use of the codes. Explained is "
-    "the share of the variance of test series that their tokens rebuild. Perplexities "
-    "are shares of the codes. While codes are fixed, only the losses class and "
-    "distillation change the classifier.\n\n"
-    f"The row {BASE} has means over sets, all others differences to it: ± is the "
-    "standard error over sets, of means over seeds, and in brackets are sets that "
-    "are better / worse. Rows with / are differences to what follows it.\n"
+    "results of earlier versions, each fit computed both. Similarity and affinity are "
+    'accuracies of classification by the sentences "a person CLASS", a wording that is '
+    "not used in training, by cosines in the embedding space and by use of the codes. "
+    "Explained is the share of the variance of test series that is reconstructed from "
+    "tokens. Perplexities are shares of the codes. If codes are fixed, only the losses "
+    "class and distillation change the classifier.\n\n"
+    f"The row {BASE} has means over sets, other rows differences to it: ± is the "
+    "standard error over sets, of means over seeds, and in brackets are the numbers of "
+    "sets that are better / worse. Rows with / are differences to the variant after "
+    "the slash.\n"
     "{ablation_tables}\n"
     "In tables of a set, ± is the standard deviation over seeds.\n",
 )

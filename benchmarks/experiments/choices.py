@@ -1,4 +1,4 @@
-"""How defaults were chosen: cross-validation inside training parts."""
+"""Choice of defaults by cross-validation inside training parts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
 from benchmarks.tables import compared, markdown
 
-# The row of all defaults, which stands for the default value of every option.
+# The row of all defaults, which represents the default value of every option.
 DEFAULT = ("default", "default")
 
 
@@ -117,5 +117,5 @@ EXPERIMENT = Experiment(
     # Rows of other defaults would not be comparable.
     facts=lambda options: {"defaults": defaults()},
     tables={"choices": table},
-    page="# How defaults were chosen\n\n{choices}\n",
+    page="# Choice of defaults\n\n{choices}\n",
 )

@@ -133,6 +133,6 @@ EXPERIMENT = Experiment(
     "A grid search of 24 fits (six values of `n_codes`, four folds) and "
     "`transform` to 500 features, of series of 6 x 100 (those of BasicMotions, "
     "repeated, shifted and jittered), in one process and by joblib on a local "
-    "cluster of workers with one thread each. Workers have started, and have done "
-    "the same on a few cases, before time is taken.\n\n{cluster}\n",
+    "cluster of workers with one thread each. Before the measurement, workers are "
+    "started and run the same task on a few cases.\n\n{cluster}\n",
 )

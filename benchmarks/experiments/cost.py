@@ -1,4 +1,4 @@
-"""Seconds and memory beside MiniRocket, in one run, and growth with the data."""
+"""Time and memory compared with MiniRocket, and scaling with the data."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from benchmarks.store import Frames
 from benchmarks.tables import markdown
 
 SECONDS = ("fit_seconds", "predict_seconds")
-# Cases, channels and timepoints of panels made of real series, in pairs of which the
-# second is eight times as large.
+# Cases, channels and timepoints of panels made of real series, in pairs; the second
+# panel of a pair is eight times as large as the first.
 SIZES = ("4x1x12500", "4x1x100000", "20x125x60", "20x1000x60")
 COMPARED = ("classifier-closed", "closed-form", "minirocket")
 _PREDICTIONS = 5  # whose median counts: they are short beside what a machine does else
@@ -138,9 +138,9 @@ def speed_table(frames: Frames) -> str:
     columns = ["set, estimator", "threads", "repeats", "fit seconds", f"/ {BASELINE}"]
     columns += ["predict seconds", f"/ {BASELINE}", "accuracy"]
     return (
-        f"{markdown(columns, rows)}\n\nMedians of repeats that took turns, after a "
-        "warm-up. Each repeat has another seed. Sizes are cases x channels x "
-        "timepoints; their test part is the training part."
+        f"{markdown(columns, rows)}\n\nMedians over repeats, in which estimators run "
+        "alternately after a warm-up. Each repeat has another seed. Sizes are cases x channels x "
+        "timepoints; test and training part are the same."
     )
 
 
@@ -158,7 +158,7 @@ def memory_table(frames: Frames) -> str:
 
 
 def summary(frames: Frames) -> str:
-    """Seconds and memory on UCI-HAR, beside MiniRocket."""
+    """Time and memory on UCI-HAR, compared with MiniRocket."""
     frame = frames["cost"]
     frame = frame[frame["set"] == "UCI-HAR"]
     parts = list(SECONDS)

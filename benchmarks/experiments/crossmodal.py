@@ -1,4 +1,4 @@
-"""What series and texts share: the class from a sentence, retrieval, codes, digits."""
+"""Agreement of series and texts: classes from sentences, retrieval, codes, digits."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _SHOWN = {
 
 
 def table(frames: Frames) -> str:
-    """Write what series and texts share, a column per variant."""
+    """Write the agreement of series and texts, with a column per variant."""
     parts = dict(list(frames["crossmodal"].groupby(["set", "variant"], sort=False)))
     return measures(parts, _SHOWN, {"fit_seconds": 0, "peak_gib": 2})
 
@@ -92,10 +92,10 @@ EXPERIMENT = Experiment(
     isolated=True,  # to measure peak memory
     tables={"crossmodal": table},
     page="# Series and texts\n\n"
-    "Mean ± standard deviation over seeds. *Class* of a test series among the "
-    'sentences "a person CLASS", a wording that is not trained on: by cosine in '
-    "the embedding space, and by the Hellinger affinity of codes. *Series to caption*, "
+    "Mean ± standard deviation over seeds. *Class*: accuracy of classification by the "
+    'sentences "a person CLASS", a wording that is not used in training, by cosines in '
+    "the embedding space and by the Hellinger affinity of codes. *Series to caption*, "
     "*text to series*: recall@10 among 800 test series and their captions; chance "
-    "is .0125. *Explained*: share of the variance of test series, from their "
-    "tokens and by way of digits.\n\n{crossmodal}\n",
+    "level is .0125. *Explained*: share of the variance of test series that is "
+    "reconstructed from tokens, or from digits.\n\n{crossmodal}\n",
 )

@@ -1,4 +1,4 @@
-"""How often `DriftWarning` is raised for faults, and for series without any."""
+"""Rate of `DriftWarning` for series with and without faults."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ _DRAWS, _CLEAN_DRAWS = 40, 300
 _GRAVITY = 9.80665
 
 Array = NDArray[np.float64]
-# From windows, channels of acceleration and of rotation by axis, to faulty windows.
+# Functions from windows, and channels of acceleration and rotation by axis, to
+# windows with faults.
 Fault = Callable[[Array, Array, Array], Array]
 
 
@@ -206,11 +207,12 @@ EXPERIMENT = Experiment(
     fit=lambda key: (key["set"], key["people"], key["names"]),
     sets=("MotionSense", "WISDM-2019-watch"),
     processes=0,
-    # Whose windows: of the test part, or of a third of the training people, held out,
-    # for choices; and whether names of channels are known or unknown.
+    # Windows of the test part or, for the choice of thresholds, of a third of the
+    # training people who are held out; names of channels known or unknown.
     settings={"people": "test", "names": "known"},
     tables={"drift": table},
     page="# Drift\n\n"
-    "Share of draws that raise a `DriftWarning`, each of consecutive windows of one "
-    "person and class and, in brackets, of windows of anyone.\n\n{drift}\n",
+    "Share of draws for which a `DriftWarning` is issued. A draw consists of "
+    "consecutive windows of one person and class or, in brackets, of windows of all "
+    "people and classes.\n\n{drift}\n",
 )

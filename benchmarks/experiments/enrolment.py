@@ -1,4 +1,4 @@
-"""A base with labelled windows of the target, and with unknown activities."""
+"""Base models with labelled windows of the target, and with unknown activities."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _load(target: str, part: str, options: Options) -> tuple[Any, Any]:
 
 
 def evaluate_enrolment(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Score classifiers of few windows a class."""
+    """Score classifiers fitted to few windows per class."""
     from sktext_vq.wearables import CHANNELS
 
     target, seed = keys[0]["target"], keys[0]["seed"]
@@ -55,7 +55,7 @@ def evaluate_enrolment(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def evaluate_unknown(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Score the detection of classes that neither base nor candidates have."""
+    """Score the detection of classes that are in neither base nor candidates."""
     target, seed = keys[0]["target"], keys[0]["seed"]
     sets = [load_windows(name, options.data, "train", _MOST) for name in SOURCES]
     X, y = _load(target, "train" if target == "seglearn-watch" else "test", options)
@@ -112,7 +112,7 @@ def unknown_table(frames: Frames) -> str:
 
 ENROLMENT = Experiment(
     name="enrolment",
-    about="classifiers of few labelled windows with and without a base",
+    about="classifiers fitted to few labelled windows, with and without a base",
     keys=("target", "method", "windows", "seed"),
     values=("accuracy",),
     tasks=lambda options: grid(
@@ -123,16 +123,16 @@ ENROLMENT = Experiment(
     sets=("MotionSense", "UCI-HAR"),
     seeds=(0, 1, 2),
     tables={"enrolment": enrolment_table},
-    page="# Classifiers of few labelled windows with and without a "
-    "base\n\n`VQTextClassifier.fit(X, y, init=base)` with some windows of each "
-    "class, drawn from the training part, and a base of the other data sets among "
+    page="# Classifiers fitted to few labelled windows\n\n"
+    "`VQTextClassifier.fit(X, y, init=base)` with some windows of each class, "
+    "drawn from the training part, and a base of the other data sets among "
     "MotionSense, UCI-HAR, WISDM-2019-watch and seglearn-watch (at most 600 windows "
     "of each). Accuracy on at most 600 windows of the test part, mean ± standard "
-    "deviation over seeds, each with another draw.\n\n{enrolment}\n",
+    "deviation over seeds, which draw the windows.\n\n{enrolment}\n",
 )
 UNKNOWN = Experiment(
     name="unknown",
-    about="detection of activities that a base does not know",
+    about="detection of activities outside the training data of a base",
     keys=("target", "seed"),
     values=("auroc", "refused_known", "refused_unknown"),
     tasks=lambda options: grid(seed=options.seeds, target=options.sets),
@@ -141,11 +141,11 @@ UNKNOWN = Experiment(
     sets=SOURCES,
     seeds=(0, 1, 2),
     tables={"unknown": unknown_table},
-    page="# Activities that a base does not know\n\nHalf of the classes of a data "
-    "set are left out of the base, which is fitted to the other half and to the "
-    "other three data sets; candidates are the known half. AUROC of the novelty, and "
-    "shares of windows that `unknown_label` is given to, on other people, mean ± "
-    "standard deviation over seeds, each with another half. The score was chosen on "
-    "training people of MotionSense, UCI-HAR and seglearn-watch; WISDM-2019-watch "
-    "did not count.\n\n{unknown}\n",
+    page="# Activities outside the training data of a base\n\nHalf of the classes of a "
+    "data set are left out of the base, which is fitted to the other half and to the "
+    "other three data sets; candidates are the known half. AUROC of the novelty score, "
+    "and shares of windows that are assigned `unknown_label`, on other people, mean ± "
+    "standard deviation over seeds, which draw the known half. The score was chosen on "
+    "training people of MotionSense, UCI-HAR and seglearn-watch, without "
+    "WISDM-2019-watch.\n\n{unknown}\n",
 )

@@ -1,4 +1,4 @@
-"""ONNX files of fitted classifiers: size, time for a series, and the same accuracy."""
+"""ONNX files of fitted classifiers: size, time per series, and accuracy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.runner import Experiment, Options, Row, grid, names
 from benchmarks.store import Frames, version_of
 from benchmarks.tables import markdown
 
-# From all codes and features to few, for small devices. None is picked by its results.
+# From all codes and features to few, for small devices; not chosen by results.
 SETTINGS: dict[str, dict[str, Any]] = {
     "default": {},
     "half": {"n_codes": 32, "max_features": 3000},
@@ -29,7 +29,7 @@ _AT_ONCE = 32
 
 
 def median_ms(function: Callable[[NDArray[Any]], Any], X: NDArray[Any]) -> float:
-    """Return milliseconds for one case, of the processor and not of the clock.
+    """Return milliseconds of CPU time for one case.
 
     Other work on the machine then counts as little as it can.
     """
@@ -79,7 +79,7 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def table(frames: Frames) -> str:
-    """Size, time, accuracy, and how much of it is lost."""
+    """Size, time, and accuracy, with the loss of accuracy."""
     columns: dict[str, Callable[[Any], str]] = {
         "features": lambda row: f"{row['features']:.0f}",
         "MB": lambda row: f"{row['bytes'] / 1e6:.2f}",
@@ -115,9 +115,9 @@ EXPERIMENT = Experiment(
     "Classifiers in closed form, written by `export_onnx`, and "
     "run by onnxruntime. *half* is `n_codes=32, max_features=3000`, and *small* is "
     "`n_codes=16, max_features=1000`.\n\n{export}\n\n"
-    "Milliseconds are of one thread for one series, as the processor counts them: "
-    "medians over 300 calls of onnxruntime and of `predict_proba`. The largest "
-    "difference is that of probabilities between both, over all test cases; the "
-    "last column is the share of cases where it is above 0.00001. A window that is "
-    "as near to one code as to another goes to either of them by rounding.\n",
+    "Milliseconds are CPU time of one thread for one series: medians over 300 calls of "
+    "onnxruntime and of `predict_proba`. The largest difference is that of "
+    "probabilities between both, over all test cases; the last column is the share of "
+    "cases with a difference above 0.00001. If a window has the same distance to two "
+    "codes, rounding determines its code.\n",
 )

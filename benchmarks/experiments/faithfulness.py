@@ -1,8 +1,8 @@
-"""Explanations put to the test: what is left when the tokens they name are deleted.
+"""Faithfulness of explanations: effect of deleting tokens on the prediction.
 
-Values of the tokens with the largest contributions become missing, and for comparison
-those of random tokens, or of stretches at random places that are as long as the former.
-How much less probable is the class that was predicted?
+The values of the tokens with the largest contributions are set to missing, and for
+comparison those of random tokens, or of random intervals of the same length. The score
+is the decrease in the probability of the predicted class.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOST_TRAINING_CASES, _CASES = 900, 150
 def delete(
     X: NDArray[Any], stretches: list[tuple[int, int, int, int]]
 ) -> NDArray[np.float64]:
-    """Make stretches missing: case, channel, start and length of each.
+    """Set intervals to missing, given case, channel, start and length of each.
 
     First and last timepoints stay: a channel needs values, and a series its length.
     """
@@ -45,7 +45,7 @@ def stretches_of(tokens: pd.DataFrame) -> list[tuple[int, int, int, int]]:
 
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Fit, explain test series, and delete what explanations name."""
+    """Fit, explain test series, and delete tokens with large contributions."""
     name, seed = keys[0]["set"], keys[0]["seed"]
     train, test = load_parts(name, options.data, _MOST_TRAINING_CASES, _CASES)
     X, known = test.X, about(name, options.data)
@@ -111,8 +111,8 @@ EXPERIMENT = Experiment(
     processes=0,
     tables={"faithfulness": table},
     page="# Explanations\n\n"
-    "How much less probable the predicted class is when the tokens with the "
-    "largest contributions are missing; when as many random tokens are; and when "
-    "stretches at random places are that are as long as the former. Mean over test "
-    "series and seeds.\n\n{faithfulness}\n",
+    "Decrease in the probability of the predicted class if the tokens with the largest "
+    "contributions are set to missing, if the same number of random tokens is set to "
+    "missing, and if random intervals of the same length are set to missing. Mean over "
+    "test series and seeds.\n\n{faithfulness}\n",
 )

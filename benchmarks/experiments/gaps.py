@@ -21,12 +21,12 @@ _MISSING = 0.2
 
 
 def at_random(X: Series, rng: np.random.Generator, found: Any) -> Series:
-    """Leave out single values, each for itself."""
+    """Remove single values independently."""
     return np.where(rng.random(X.shape) < _MISSING, np.nan, X)
 
 
 def unequal(X: Series, rng: np.random.Generator, found: Any) -> list[Series]:
-    """Cut series off, at the earliest in the middle."""
+    """Cut series off between the middle and the end."""
     n_timepoints = X.shape[2]
     ends = rng.integers(n_timepoints // 2, n_timepoints + 1, len(X))
     return [series[:, :end] for series, end in zip(X, ends, strict=True)]
@@ -45,7 +45,7 @@ METHODS: dict[str, Callable[[int], Any]] = {
 
 
 def with_gaps(method: str, gaps: str, X: Series, seed: int, part: int) -> Any:
-    """Damage series, for all methods alike; fill gaps for those that need it."""
+    """Remove values, the same for all methods; fill gaps for methods that need it."""
     rng = np.random.default_rng([seed, part, list(GAPS).index(gaps)])
     found = GAPS[gaps](X, rng, None)
     if method == "ours" or isinstance(found, list):
@@ -72,7 +72,7 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield all gaps after training without, and each after training with the same."""
+    """Yield all gaps, after training on complete series and on the same gaps."""
     for key in grid(
         set=options.sets,
         gaps=GAPS,
@@ -85,7 +85,7 @@ def tasks(options: Options) -> Iterator[Row]:
 
 
 def table(frames: Frames) -> str:
-    """Accuracy of each method by set and kind of gaps, by what was trained on."""
+    """Accuracy of each method by set, kind of gaps and training series."""
     frame = frames["gaps"]
     cells = {
         training: spread_table(own, ["set", "method"], "gaps", "accuracy")
@@ -114,7 +114,7 @@ EXPERIMENT = Experiment(
     tables={"gaps": table},
     page="# Gaps\n\n"
     "Accuracy, mean ± standard deviation over seeds, which draw the gaps. At most "
-    "1,000 training and 1,000 test cases, evenly spread. First numbers: test "
-    "series with gaps after training without; second ones: after training with "
-    "gaps of the same kind.\n\n{gaps}\n",
+    "1,000 training and 1,000 test cases, evenly spaced. First numbers: test "
+    "series with gaps, after training on complete series; second numbers: after "
+    "training on series with gaps of the same kind.\n\n{gaps}\n",
 )

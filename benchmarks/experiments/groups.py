@@ -18,7 +18,7 @@ _VALUES = names("accuracy log_loss calibration_error")
 
 
 def evaluate(key: Row, options: Options) -> Row:
-    """Predict each fifth of the people by a model of the others."""
+    """Predict each fifth of the people by a model that is fitted to the others."""
     whole = load_whole(key["set"], options.data)
     assert whole.subjects is not None
     cases = np.arange(len(whole.y))
@@ -73,8 +73,8 @@ EXPERIMENT = Experiment(
     tables={"groups": table},
     page="# Groups in cross-validation\n\n"
     "`cross_val_predict` with `GroupKFold(5)` over people, with at most 500 cases of "
-    "all people, or 240 of six people drawn by the seed, evenly spread over both parts "
-    "of a set. `groups=people` reaches the splitter in all "
-    "rows, and `VQTextClassifier().fit` in rows *with groups*. Mean ± "
+    "all people, or 240 of six people drawn by the seed, evenly spaced over both parts "
+    "of a set. `groups=people` is passed to the splitter in all rows, and to "
+    "`VQTextClassifier().fit` in rows *with groups*. Mean ± "
     "standard deviation over seeds, which also draw the folds of people.\n\n{groups}\n",
 )

@@ -1,8 +1,9 @@
-"""Names of codes put to the test: do they hold for series of other people?
+"""Agreement of names of codes with series of other people.
 
-Names come from the training part. A name is right if the code has its most lift in that
-class on the test part; a word for strength, pace or place, if the test part alone gives
-the same word. For comparison the same names are dealt to random codes.
+Names come from the training part. A class name is correct if the code has its highest
+lift in that class on the test part; a word for strength, pace or place is correct if
+the test part alone results in the same word. For comparison, the same names are
+assigned to random codes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _DEALS = 200
 
 
 def compare(names: Sequence[Any], truth: Sequence[Any], seed: int) -> dict[str, float]:
-    """Count names, the right ones, and those that would be right by chance."""
+    """Count names, correct names, and names that are correct by chance."""
     known = [i for i, name in enumerate(names) if isinstance(name, str)]
     own = np.array([names[i] for i in known], dtype=object)
     true = np.array([truth[i] for i in known], dtype=object)
@@ -42,7 +43,7 @@ def compare(names: Sequence[Any], truth: Sequence[Any], seed: int) -> dict[str, 
 
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Fit, name the codes, and look whether test series agree."""
+    """Fit, name the codes, and compare names with test series."""
     name, seed = keys[0]["set"], keys[0]["seed"]
     train, test = load_parts(name, options.data, _MOST_TRAINING_CASES, _MOST_TEST_CASES)
     model = classifier(seed, **about(name, options.data)).fit(train.X, train.y)
@@ -64,7 +65,7 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def table(frames: Frames) -> str:
-    """How many codes have names, and how many of these are right."""
+    """Number of codes with names, and share of correct names."""
     rows = [
         [
             *key,
@@ -90,8 +91,9 @@ EXPERIMENT = Experiment(
     processes=0,
     tables={"naming": table},
     page="# Names of codes\n\n"
-    "Share of the names given on the training part that the test part agrees with, "
-    "and of the same names dealt to random codes; mean over seeds. *Class* is the "
-    "class of most lift where its confidence is high enough, *sentence* the one of "
-    'all "a person CLASS" that speaks of the code most.\n\n{naming}\n',
+    "Share of names from the training part that agree with the test part, and share if "
+    "the same names are assigned to random codes; mean over seeds. *Class* is the "
+    "class with the highest lift, if its confidence is sufficient, and *sentence* the "
+    'sentence among all "a person CLASS" with the largest share of the code.'
+    "\n\n{naming}\n",
 )

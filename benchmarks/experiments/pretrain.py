@@ -1,8 +1,8 @@
 """Few labels, with and without codes and weights of another data set.
 
-Ten training cases of each class are drawn, or all where there are fewer. Everything is
+Ten training cases of each class are drawn, or all if there are fewer. All methods are
 scored on the same test cases. The other data set, UCI-HAR, has other people, another
-place of the sensor and mostly other activities, and its test part is not read.
+sensor position and mostly other activities, and its test part is not read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from benchmarks.tables import markdown, spread, spread_table
 SOURCE = "UCI-HAR"
 _PER_CLASS = 10
 _MOST_SOURCE_CASES, _MOST_TEST_CASES = 600, 1000
-# Parameters of VQTextClassifier, and what it starts from.
+# Parameters of VQTextClassifier, and the model for `init`.
 METHODS: dict[str, tuple[dict[str, Any], str | None]] = {
     "closed form": ({"max_epochs": 0}, None),
     "closed form, codes of UCI-HAR": ({"max_epochs": 0}, "without labels"),
@@ -64,7 +64,7 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def table(frames: Frames) -> str:
-    """Accuracy of each method on each set, and what pretraining changes."""
+    """Accuracy of each method on each set, and the effect of pretraining."""
     frame = frames["pretrain"]
     cells = spread_table(frame, "method", "set", "accuracy")
     by_seed = frame.pivot_table(
@@ -93,7 +93,7 @@ EXPERIMENT = Experiment(
     seeds=(0, 1, 2, 3),
     tables={"pretrain": table},
     page="# Few labels, with and without pretraining\n\n"
-    "Accuracy on test cases after ten cases of each class, mean ± standard "
+    "Accuracy on test cases after a fit to ten cases of each class, mean ± standard "
     "deviation over seeds, which draw the cases; and the mean over sets of the "
     "difference to the same method without pretraining, with its standard error "
     "over seeds.\n\n{pretrain}\n",

@@ -1,4 +1,4 @@
-"""Regression: features chosen for a continuous target, beside MiniRocket."""
+"""Regression: features chosen for a continuous target, compared with MiniRocket."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def ridge() -> RidgeCV:
 
 
 def tokens(seed: int) -> GridSearchCV:
-    """Return tokens and ridge, with features selected anew in each fold."""
+    """Return tokens and ridge, with features selected in each fold."""
     grid = {"ridge__alpha": np.logspace(-3, 5, 9)}
     return GridSearchCV(make_pipeline(Tokens(seed), Ridge()), grid)
 
@@ -79,7 +79,7 @@ METHODS: dict[str, Callable[[int], Any]] = {
 
 
 def simulate(n_cases: int = 200, n_timepoints: int = 120) -> tuple[Any, Any]:
-    """Return series with a rhythm on a drift, like a pulse, and its rate."""
+    """Return series of pulses with a drift, and the pulse rates."""
     rng = np.random.default_rng(0)
     rate = rng.uniform(0.8, 2.5, n_cases)
     time = np.arange(n_timepoints) / 20
@@ -130,7 +130,7 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield the official split with all seeds, and other splits with one each."""
+    """Yield the official split with all seeds, and other splits with one seed each."""
     columns = {"set": SETS, "method": METHODS}
     yield from grid(**columns, split=[0], seed=options.seeds)
     yield from grid(**columns, split=range(1, _N_SPLITS + 1), seed=[0])
@@ -162,8 +162,8 @@ EXPERIMENT = Experiment(
     page="# Regression\n\n"
     "`VQTextTransformer()` fitted with targets, and `Ridge` whose penalty "
     "is chosen by `GridSearchCV` of the pipeline; the same with "
-    "`RidgeCV(np.logspace(-3, 5, 17))`, which does not select features anew; the "
-    "transformer fitted without targets; standardised features of MiniRocket; and "
+    "`RidgeCV(np.logspace(-3, 5, 17))`, which does not select features in each fold; "
+    "the transformer fitted without targets; standardised features of MiniRocket; and "
     "standardised values of all timepoints. First columns: official split, mean ± "
     "standard deviation over three seeds. Last columns: three random splits of the "
     "same sizes.\n\n{regression}\n",

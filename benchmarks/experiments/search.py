@@ -1,8 +1,8 @@
-"""Search of long recordings for classes by name, seen and unseen ones.
+"""Search of long recordings by names of seen and unseen classes.
 
-Test series of each person, in the order of the file, are put in a row. Windows of the
-length of the training series are cut from it anew, half over each other, so that many
-lie across two of these series. A window is of the class at its middle.
+Test series of each person are concatenated in the order of the file. Windows of the
+length of the training series are cut from this recording and overlap by half, so many
+windows span two of the series. The class of a window is the class at its middle.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield all classes of a set, each as a seen and as an unseen one."""
+    """Yield all classes of a set, as seen and as unseen classes."""
     for name in options.sets:
         labels = np.unique(load_split(name, options.data).y_train).tolist()
         yield from grid(**{"set": [name], "class": labels, "recorded": (True, False)})
@@ -102,5 +102,6 @@ EXPERIMENT = Experiment(
     processes=0,
     tables={"search": table},
     page="# Search of recordings by names of classes\n\n"
-    "Average precision, a mean over people, and the least of them.\n\n{search}\n",
+    "Average precision, as a mean over people, and in brackets for the worst person."
+    "\n\n{search}\n",
 )

@@ -1,9 +1,8 @@
-"""Segmentation of long recordings, beside single windows and a rolling majority.
+"""Segmentation of long recordings, compared with windows and a rolling majority.
 
-Series of each person are joined to one recording, in the order of trials or, where
-these are not known, of the file. A segment
-is right if its class is that of a true segment, and if what the two have in common is
-at least half of what they cover together.
+Series of each person are joined to one recording, in the order of trials or, if
+these are unknown, of the file. A segment is correct if its intersection over union
+with a true segment of the same class is more than one half.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from benchmarks.store import Frames
 from benchmarks.tables import markdown
 
 Array = NDArray[Any]
-# Of the recordings of seglearn, people for tests, and the length of a window.
+# Test people of seglearn, and the length of a window.
 _TEST_PEOPLE, _LENGTH = (3, 6, 9), 200
 STEPS = (0.5, 1.0)  # in lengths of a window
 _MOST_CASES = 2500  # windows to fit in cross-validation, evenly spread
 MAJORITY, KEPT, LEAST = (3, 7, 15), (0.9, 0.99, 0.999, 0.9999), (0.6,)
-# Method, step, and how strongly labels are smoothed: as chosen on training people.
+# Method, step and smoothing, as chosen on training people.
 CHOSEN = {"windows": 0.0, "majority": 15.0, "segment": 0.99}
 STEP = 0.5
 
@@ -102,7 +101,7 @@ def split_recordings(found: dict[str, Array]) -> tuple[People, People]:
 
 
 class Remembered:
-    """Classifier that predicts the same windows once."""
+    """Classifier that caches predictions of windows."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.classes_ = model, model.classes_
@@ -110,7 +109,7 @@ class Remembered:
         self.known: dict[int, Array] = {}
 
     def predict_proba(self, X: Array) -> Array:
-        """Return probabilities, from memory where windows are known."""
+        """Return probabilities, from the cache for known windows."""
         keys = [hash(window.tobytes()) for window in X]
         new = [i for i, key in enumerate(keys) if key not in self.known]
         if new:
@@ -165,7 +164,7 @@ def segments_of(labels: Array) -> list[tuple[int, int, str]]:
 
 
 def count_right(found: Array, truth: Array) -> tuple[int, int, int]:
-    """Return the number of right segments, of found ones, and of true ones."""
+    """Return numbers of correct segments, found segments and true segments."""
     own, true = segments_of(found), segments_of(truth)
     starts = np.array([start for start, _, _ in true])
     right = 0
@@ -176,13 +175,13 @@ def count_right(found: Array, truth: Array) -> tuple[int, int, int]:
                 break
             common = min(end, other_end) - max(start, other_start)
             union = max(end, other_end) - min(start, other_start)
-            # At a half, another segment may be right too; both have to count once.
+            # At exactly one half, two segments could match the same true segment.
             right += label == other and common > 0.5 * union
     return right, len(own), len(true)
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield choices on training people, and the chosen ones on test people."""
+    """Yield all settings for training people, and the chosen ones for test people."""
     for name in options.sets:
         common = {"set": [name], "people": ["training"], "step": STEPS}
         yield from grid(**common, method=["windows"], smoothing=[0.0])
@@ -332,16 +331,16 @@ EXPERIMENT = Experiment(
     tables={"segment": table, "segment_choices": choices, "durations": durations},
     page="# Segmentation of recordings\n\n"
     "On people who are not in the training data:\n\n{segment}\n\n"
-    "Cross-validation over training people, means over sets. `step` is in lengths of a "
-    "window. `smoothing` is the number of windows of a majority, `self_transition` of "
-    "`segment`, and `min_probability` where segments at a change may be transitions, "
-    "which count as wrong:\n\n{segment_choices}\n\n"
+    "Cross-validation over training people, means over sets. `step` is in window "
+    "lengths. `smoothing` is the number of windows of a majority, `self_transition` of "
+    "`segment`, or `min_probability`, for which windows at a change may be labelled as "
+    "transitions, which count as errors:\n\n{segment_choices}\n\n"
     "Memory and time of `segment` on a recording with six channels at 50 Hz, one "
     "thread:\n\n{durations}\n",
 )
 DURATION = Experiment(
     name="duration",
-    about="memory and time of segments of long recordings, in the page of segment",
+    about="memory and time of segmentation of long recordings (in segment.md)",
     keys=("set", "hours"),
     values=("timepoints", "input_mib", "added_mib", "cpu_seconds", "segments"),
     tasks=lambda options: grid(set=options.sets, hours=HOURS),

@@ -1,4 +1,4 @@
-"""Another data set in tests, few cases, and damaged test series."""
+"""Transfer to another data set, few cases, and test series with faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread_table
 
 Array = NDArray[Any]
-# What both sets of the cross-data tasks have.
+# Channels and classes that both data sets of the transfer tasks contain.
 SENSORS = ("gravity", "userAcceleration", "rotationRate")
 CLASSES = ("sitting", "standing", "walking", "walking downstairs", "walking upstairs")
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
@@ -42,7 +42,7 @@ FEW = {
 _WHERE_DAMAGED = np.full(6, 200)
 _GAP = 0.3
 
-# Changed copies of training series, which baselines get as well.
+# Augmentation, which is also applied for the baselines.
 AUGMENT = {
     "gain": {"gain": 0.3},
     "augmented": {"noise": 0.2, "dropout": 0.5, "rotation": 60, "gap": 0.4},
@@ -103,7 +103,7 @@ def flip(X: Series, rng: np.random.Generator, found: Any) -> Series:
 
 
 def gap(X: Series, rng: np.random.Generator, found: Any) -> Series:
-    """Delete a stretch of all channels, but never the first or last timepoint."""
+    """Delete an interval of all channels, without the first and last timepoint."""
     n_timepoints = X.shape[2]
     size = round(_GAP * n_timepoints)
     start = rng.integers(1, n_timepoints - size, size=(len(X), 1))
@@ -113,7 +113,7 @@ def gap(X: Series, rng: np.random.Generator, found: Any) -> Series:
 
 
 def resampled(X: Series, rng: np.random.Generator, found: Any) -> Series:
-    """Keep means of pairs of timepoints, and straight lines between them."""
+    """Interpolate linearly between means of pairs of timepoints."""
     means = X.reshape(*X.shape[:2], -1, 2).mean(axis=3)
     old, new = np.arange(means.shape[2]) * 2 + 0.5, np.arange(X.shape[2])
     return np.apply_along_axis(lambda own: np.interp(new, old, own), 2, means)
@@ -192,7 +192,7 @@ def draw(y: Array, sizes: Array, seed: int) -> Array:
 
 
 def train(key: Row, data: str | None) -> Part:
-    """Load what a fit sees."""
+    """Load the training data of a fit."""
     task, seed = key["task"], key["seed"]
     if task in CROSS_DATA:
         found = load_split(CROSS_DATA[task][0], data)
@@ -206,7 +206,7 @@ def train(key: Row, data: str | None) -> Part:
 
 
 def test(key: Row, data: str | None) -> Part:
-    """Load what a fit is scored on; all methods see the same damage."""
+    """Load the test data of a fit; faults are the same for all methods."""
     task = key["task"]
     if task in CROSS_DATA:
         found = load_split(CROSS_DATA[task][1], data)
@@ -236,7 +236,7 @@ def vertical_and_horizontal(X: Series) -> Series:
 
 
 def build(key: Row, channel_names: Any) -> Any:
-    """Make an estimator of one thread; in the long tail all weigh classes alike."""
+    """Make an estimator of one thread, with balanced classes for the long tail."""
     method, seed = key["method"], key["seed"]
     weight = "balanced" if key["task"] == "long tail" else None
     if method in OURS:
@@ -255,7 +255,7 @@ def build(key: Row, channel_names: Any) -> Any:
 
 
 def with_copies(part: Part, method: str, seed: int) -> Part:
-    """Add to training series the copies that a baseline asks for."""
+    """Add augmented copies to the training series of a baseline."""
     changes = AUGMENT.get(method.rpartition(", ")[2])
     if changes is None or method in OURS:
         return part
@@ -324,11 +324,11 @@ EXPERIMENT = Experiment(
     page="# Shift\n\n"
     "Macro-F1 on test parts, mean ± standard deviation over seeds, which draw the "
     "training cases.\n\n## Other data sets, and few cases\n\n{shift}\n\n"
-    "From one set to the other: the five classes, and total acceleration and "
-    "rotation rate, that both have; nothing of the target is fitted to. The "
-    "other columns are MotionSense. Its long tail has from 200 to 2 training "
-    "cases of a class, and all methods weigh classes alike there.\n"
-    "\n## Damaged test series\n\n{damage}\n\n"
-    "MotionSense, 200 training cases of each class, which are not damaged. "
-    "One fit for all columns; the mean is over all but the first.\n",
+    "From one set to the other: with the five classes, and total acceleration and "
+    "rotation rate, that both sets contain; models are not fitted to the target. The "
+    "other columns are for MotionSense. In the long tail, classes have 200 to 2 "
+    "training cases, and all methods use balanced class weights.\n"
+    "\n## Test series with faults\n\n{damage}\n\n"
+    "MotionSense, with 200 training cases of each class without faults. All columns "
+    "are scores of the same fit; the mean is over all columns except the first.\n",
 )

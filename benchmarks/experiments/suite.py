@@ -56,7 +56,7 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def measure(estimator: str, model: Any, train: Any, test: Any) -> Row:
-    """Fit and score a model; memory is above that of the process before."""
+    """Fit and score a model; memory is relative to that of the process before."""
     (X, y), (X_test, y_test) = train, test
     start_mib, start = reset_peak(), time.perf_counter()
     model.fit(X, y)
@@ -111,11 +111,11 @@ def report(frames: Frames) -> str:
     by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
     rows = frame[frame["set"].isin(by_set.index) & frame["estimator"].isin(by_set)]
     text = (
-        f"\nMeans of the {len(by_set)} sets that all have: "
+        f"\nMeans of the {len(by_set)} sets for which all estimators have results: "
         f"{', '.join(by_set.index)}.\n\n{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
     )
     if others:
-        text += f"Not in the means, since run on fewer sets: {', '.join(others)}.\n\n"
+        text += f"Not in the means, since results for some sets are missing: {', '.join(others)}.\n\n"
     if min(by_set.shape) > 1:
         p = holm(by_set)
         text += _tests(by_set, p)
@@ -145,7 +145,7 @@ def _means(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     return rows.groupby(["set", "estimator"])[column].mean().unstack()
 
 
-# Columns that have means over sets, and what they are called.
+# Columns that have means over sets, and their titles.
 _SCORES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro-F1",
@@ -155,9 +155,9 @@ _SCORES = {
 _OVERALL_NOTE = (
     "± after an accuracy is the standard deviation over seeds, and after a difference "
     "the standard error over sets. Rank 1 is the best on all sets. Wins, ties and "
-    f"losses are sets, against {BASELINE}. Seconds are sums over sets, and only rough: "
-    "cost.md has those that were measured with care. MiB are what fit and prediction "
-    "took beside the data, on the set where it was most."
+    f"losses are numbers of sets, compared with {BASELINE}. Seconds are sums over sets, "
+    "and approximate; cost.md has exact measurements. MiB are the memory of fit and "
+    "prediction in addition to the data, as the maximum over sets."
 )
 
 
@@ -208,7 +208,7 @@ def _tests(by_set: pd.DataFrame, p: pd.DataFrame) -> str:
     )
     if by_set.shape[1] > 2:
         friedman = friedmanchisquare(*by_set.to_numpy().T).pvalue
-        text += f"Friedman's test of all at once: {_p_value(friedman)}.\n\n"
+        text += f"Friedman's test of all estimators: {_p_value(friedman)}.\n\n"
     return text
 
 
@@ -239,7 +239,7 @@ def _p_value(p: float) -> str:
 
 
 def accuracy(frames: Frames) -> str:
-    """Mean accuracy over the small sets, official parts, of all that were run there."""
+    """Mean accuracy over the official parts of the small sets, for all estimators."""
     frame = _all_rows(frames)
     frame = frame[frame["set"].isin(SMALL_SETS)]
     columns = ["accuracy", "calibration_error"]
@@ -265,7 +265,7 @@ def accuracy(frames: Frames) -> str:
 
 
 def large(frames: Frames) -> str:
-    """Accuracy on the two sets of thousands of cases."""
+    """Accuracy on the two sets with thousands of cases."""
     frame = frames["suite"]
     frame = frame[~frame["set"].isin(SMALL_SETS)]
     table = frame.pivot_table(index="estimator", columns="set", values="accuracy")

@@ -1,4 +1,4 @@
-"""What training adds to the closed form: accuracy, search, retrieval and time."""
+"""Effect of training from the closed form: accuracy, search, retrieval and time."""
 
 from __future__ import annotations
 

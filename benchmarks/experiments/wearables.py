@@ -1,4 +1,4 @@
-"""Names for activities of a data set that was not used, by the texts of the names."""
+"""Naming of activities in a data set that was not used to fit the base."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
 def _supervised(
     target: str, options: Options, X: Any, names: Any, seed: int, convert: Any
 ) -> Any:
-    """Return probabilities of a classifier fitted to the target's training part."""
+    """Return probabilities of a classifier that is fitted to the target."""
     from sktext_vq.wearables import CHANNELS
 
     train = load_windows(target, options.data, "train", _MOST)
@@ -182,7 +182,7 @@ def table(frames: Frames) -> str:
 
 
 def by_knowledge(frames: Frames) -> str:
-    """F1 of labels that a source has, and of labels that none has."""
+    """F1 of labels that occur in a source, and of labels that do not."""
     frame = frames["wearables"]
     parts, names = [], []
     for method in ("base", "chance", "supervised"):
@@ -207,7 +207,7 @@ def _by_target(frame: Any, methods: Sequence[str]) -> str:
 
 EXPERIMENT = Experiment(
     name="wearables",
-    about="names of activities in a data set outside the packaged base",
+    about="naming of activities in a data set outside the base",
     keys=("target", "method", "seed"),
     values=("macro_f1", "known_f1", "unknown_f1", "mix_weight", "text_temperature"),
     tasks=lambda options: grid(seed=options.seeds, target=options.sets, method=METHODS),
@@ -220,15 +220,15 @@ EXPERIMENT = Experiment(
     "and a base is fitted to the training parts of the others among MotionSense, "
     "UCI-HAR, WISDM-2019-watch and seglearn-watch, with at most 600 windows of each; "
     "for BasicMotions, at 10 Hz and without gravity, to the three sets of the "
-    "packaged base. All classes of the target are candidates; nothing is computed "
-    "from the target beside the window itself. Macro-F1 on at most 600 windows of "
-    "its test part (all people of seglearn-watch), mean ± standard deviation over "
+    "packaged base. All classes of the target are candidates; scores of a "
+    "window depend on this window only. Macro-F1 on at most 600 windows of its test "
+    "part (all people of seglearn-watch), mean ± standard deviation over "
     "seeds.\n\n{wearables}\n\n{wearables_known}\n\n*Constants chosen without the "
-    "target*: weight and temperature of the bridge with the best mean macro-F1 if "
+    "target*: weight and temperature of scores with the best mean macro-F1 if "
     "each source is left out in turn. *Known classes only* and *predicted centres "
-    "only* are its two parts. *Paraphrases* is the mean over three other wordings of "
-    "each name; *other words* describes gaits, postures, typing, writing and "
-    "brushing teeth without words of the labels. *ConSE* compares names with the "
+    "only* are its two components. *Paraphrases* is the mean over three other "
+    "wordings of each name; *other words* describes gaits, postures, typing, writing "
+    "and brushing teeth without words of the labels. *ConSE* compares names with the "
     "mean text of the known classes, weighted by probability. With *equal words "
     "only*, each text has a random vector, so that only equal texts are similar; "
     "with *random vectors*, each class and each name has one. *Window statistics* "

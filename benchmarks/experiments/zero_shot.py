@@ -1,4 +1,4 @@
-"""Unseen classes: ours, controls and baselines over many class splits."""
+"""Unseen classes: our method, controls and baselines over many class splits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.statistics import window_statistics
 from benchmarks.store import Frames
 from benchmarks.tables import markdown, spreads
 
-# Sets, how many of their classes are unseen, and how many splits of classes there are.
+# Sets, with numbers of unseen classes and of splits.
 SETS = {
     "UTD-MHAD-inertial": (5, 20),
     "WISDM-2019-watch": (4, 20),
@@ -45,7 +45,7 @@ Fitted = Callable[[Any, Sequence[str]], Labels]
 def class_splits(
     labels: Sequence[str], name: str, n_unseen: int | None = None
 ) -> list[list[str]]:
-    """Draw unseen classes, all different; all there are if these are few."""
+    """Draw different sets of unseen classes, or return all sets if there are few."""
     default, n_splits = SETS.get(name, (max(1, len(labels) // 5), 10))
     n_unseen = default if n_unseen is None else n_unseen
     rng = np.random.default_rng(0)
@@ -322,12 +322,13 @@ EXPERIMENT = Experiment(
     tables={"zero_shot": table, "zero_shot_others": table_of_others},
     page="# Unseen classes\n\n"
     "Accuracy among the unseen classes alone, and the harmonic mean H of "
-    "accuracies on test series of seen and of unseen classes, where all classes "
+    "accuracies on test series of seen and of unseen classes if all classes "
     "are candidates. Mean ± standard deviation over splits of the classes.\n\n"
     "{zero_shot}\n\n"
-    "Accuracy of ours on recorded classes, alone and with one unseen class among the "
-    "candidates. With half of the classes withheld and `unknown_label`: area under the "
-    "ROC curve of the probability that a series is unknown, and shares of series of "
-    "recorded and of withheld classes that are called unknown.\n\n"
+    "Accuracy of our method on training classes (*recorded classes*), with and without "
+    "one unseen class among the candidates. With half of the classes withheld and "
+    "`unknown_label`: area under the ROC curve of the probability that a series is "
+    "unknown, and shares of series of training and withheld classes that are labelled "
+    "unknown.\n\n"
     "{zero_shot_others}\n",
 )
