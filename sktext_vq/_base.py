@@ -345,7 +345,7 @@ class BaseVQText(BaseEstimator):
         TypeError
             If a text is not a string.
         ValueError
-            If `texts` are given but the estimator was not trained with text, if there
+            If `texts` is not None but the estimator was not trained with text, if there
             are fewer than two texts or a text is empty, or if the model was saved by an
             early version.
         """

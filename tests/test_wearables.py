@@ -220,7 +220,7 @@ def test_windows_like_no_activity_are_unknown(base, monkeypatch):
     assert set(base.predict_zero_shot(blows, names)) <= set(names)
     early = replace(base.zero_shot_, highest_novelty=np.inf)
     monkeypatch.setattr(base, "zero_shot_", early)
-    with pytest.raises(ValueError, match="Build the base again"):
+    with pytest.raises(ValueError, match="Build the base model again"):
         base.predict_zero_shot(blows, names, unknown_label="none")
 
 
