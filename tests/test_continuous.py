@@ -426,7 +426,7 @@ def test_folders_are_read_with_a_pattern(tmp_path):
     assert recordings.subjects.tolist() == [1, 2, 10] * 2
     assert recordings.windows(5, 5).y.tolist() == ["sit"] * 6 + ["walk"] * 6
     with pytest.raises(
-        ValueError, match=r"No file in .* form '\{label\}\.csv'. Paths: "
+        ValueError, match=r"No file in .* matches '\{label\}\.csv'. Paths: "
     ):
         read(tmp_path, pattern="{label}.csv")
     with pytest.raises(ValueError, match="pattern must be a path with fields"):

@@ -123,8 +123,8 @@ def _label(data: Dataset, names: list[str], say: Say, progress: bool) -> None:
     sets = [each["name"] for each in base.card_["sets"]]
     found = base.predict_zero_shot(X, names)
     say(
-        f"The model of load_base() was trained on {', '.join(sets)}.\n"
-        "It was not trained on this data set, and badminton is not among its "
+        f"The base model was fitted to {', '.join(sets)}.\n"
+        "It was not fitted to this data set, and badminton is not among its "
         "activities.\n"
     )
     for name in names:
