@@ -9,9 +9,9 @@ not in the training data. Then find the windows that match a sentence.
 # %%
 # A recording
 # -----------
-# Test series are concatenated to a recording, so the activity is known at each time. A
-# data frame has one row per timepoint. The watch pauses for ten minutes, and
-# one axis of its gyroscope does not work for a while.
+# Test series are concatenated to a recording, so that the activity at each time is
+# known. A data frame has one row per timepoint. The recording has a gap of ten
+# minutes, and an outage of one axis of the gyroscope.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -36,9 +36,9 @@ for activity in [*ACTIVITIES, "standing"]:
     truth += [activity] * (len(cases) * data.X_test.shape[2])
 table = pd.DataFrame(np.concatenate(parts, axis=1).T, columns=CHANNELS)
 seconds = np.arange(len(table)) / RATE
-pause = np.where(seconds < 150, 0, 600)
+gap = np.where(seconds < 150, 0, 600)
 table["time"] = pd.Timestamp("2025-05-05 07:00") + pd.to_timedelta(
-    seconds + pause, unit="s"
+    seconds + gap, unit="s"
 )
 table["label"] = truth
 table.loc[600:800, "gyro_z"] = np.nan

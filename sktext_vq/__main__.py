@@ -1,4 +1,4 @@
-"""The command line: ``python -m sktext_vq``."""
+"""Command-line interface: ``python -m sktext_vq``."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Arguments of the command line; by default those of this process.
+        Command-line arguments. The default is the arguments of this process.
 
     Returns
     -------
     int
-        Exit code: 0, 1 if it failed, 130 if it was interrupted.
+        Exit code: 0 for success, 1 for failure, 130 for an interruption.
 
     Raises
     ------
@@ -47,16 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    """Run a command; print one line if it fails."""
+    """Run a command; print a one-line message if it fails."""
     try:
-        # Imported here, since --help would have to wait for seconds.
+        # Imported here, because the import takes seconds and --help does not need it.
         from sktext_vq._cli import commands
 
         getattr(commands, options.command.replace("-", "_"))(options)
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of the output, such as `head`, has ended.
+        # The process that reads the output, such as `head`, has ended.
         console.discard(sys.stdout)
         return 1
     except (ArithmeticError, ImportError, OSError, TypeError, ValueError) as error:

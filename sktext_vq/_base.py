@@ -39,11 +39,11 @@ class BaseVQText(BaseEstimator):
     input_ : InputSpec
         Shape and names of the training series.
     features_ : FeatureExtractor
-        Extractor of the features.
+        Feature extractor.
     network_ : Network or None
-        Results of training apart from trained values; None if fitted in closed form.
+        Losses, best epochs and optional modules; None if fitted in closed form.
     code_statistics_ : CodeStatistics or None
-        Frequencies of codes in the training series; None in models of early versions.
+        Code frequencies in the training series; None in models of early versions.
     """
 
     n_codes: Any
@@ -70,11 +70,11 @@ class BaseVQText(BaseEstimator):
         return Execution(self.device, self.n_jobs, self.verbose)
 
     def _encoder(self) -> TextEncoder:
-        """Return the encoder of texts."""
+        """Return the text encoder."""
         return as_text_encoder(self.text_encoder, self.verbose)
 
     def _settings(self) -> FitSettings:
-        """Return the parameters as checked settings."""
+        """Return the validated parameters."""
         return FitSettings.from_parameters(self.get_params(deep=False))
 
     def _validate_fit(
@@ -167,7 +167,7 @@ class BaseVQText(BaseEstimator):
         self.text_alignment_ = alignment
 
     def check_X(self, X: Any) -> Panel:
-        """Check series as in prediction, and return them as a panel.
+        """Check series for prediction, and return them as a panel.
 
         [[parameters_X]]
 
@@ -220,13 +220,13 @@ class BaseVQText(BaseEstimator):
 
     @property
     def codebook_use_(self) -> dict[str, float]:
-        """Statistics of the use of codes by both branches."""
+        """Statistics of code usage in both branches."""
         check_is_fitted(self)
         return {} if self.network_ is None else self.network_.codebook_use
 
     @property
     def prompts_(self) -> list[str] | None:
-        """Texts that the model was fitted with; for prompts, the first by class."""
+        """Texts used in `fit`; for prompts, the first prompt of each class."""
         check_is_fitted(self)
         return None if self.text_alignment_ is None else self.text_alignment_.shown
 
@@ -276,8 +276,8 @@ class BaseVQText(BaseEstimator):
             A row per token, sorted by case, channel and time: ``case`` and ``channel``,
             counted from 0; ``start`` and ``length`` in timepoints; ``code``; ``offset``
             and ``scale``, the mean and standard deviation of the token in the units of
-            the channel. Tokens of a channel neither overlap nor leave gaps, unless
-            segment borders were trained.
+            the channel. Tokens of a channel are contiguous, unless segment borders were
+            trained.
         """
         panel = self.check_X(X)
         return segments.token_table(panel, self.features_, self._refiner())
@@ -288,15 +288,15 @@ class BaseVQText(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series; or a table of tokens,
-            with the columns that :meth:`tokens` returns.
+            Series with the channels of the training series; or a token table with the
+            columns that :meth:`tokens` returns.
 
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
-            Series in the units of X; NaN after the end of a series. From a table, cases
-            up to the largest index are reconstructed; a case ends with its last token,
-            and a channel without tokens is NaN.
+            Series in the units of X; NaN after the end of a series. From a token table,
+            all cases up to the largest index are reconstructed; a case ends with its
+            last token, and a channel without tokens is NaN.
         """
         check_is_fitted(self)
         if segments.is_token_table(X):
@@ -308,13 +308,13 @@ class BaseVQText(BaseEstimator):
         return None if self.network_ is None else self.network_.refiner
 
     def describe_codes(self, texts: Sequence[str] | None = None) -> pd.DataFrame:
-        """Describe shape, use and name of each code.
+        """Describe the shape, usage and name of each code.
 
         Parameters
         ----------
         texts : sequence of str, optional
             At least two phrases to choose names from, for an estimator that was trained
-            with text. By default names are classes.
+            with text. By default, classes are the names.
 
         Returns
         -------
@@ -332,10 +332,11 @@ class BaseVQText(BaseEstimator):
               and ``lift``, the ratio of this share to the mean over classes;
             - with classes or texts, a name as ``phrase`` (missing if evidence is
               insufficient) and its ``confidence`` from 0 to 1. For a class, this is the
-              probability that a series of the class has more of the code than a series
-              of the closest other class, minus 1.64 standard errors; a name needs at
-              least .55. For a text, it is the share of this text in the use of the code
-              by all texts (:meth:`transform_text`); a name needs twice the mean.
+              probability that the code is more frequent in a series of the class than
+              in a series of the closest other class, minus 1.64 standard errors; a name
+              requires at least .55. For a text, it is the share of this text in the
+              usage of the code over all texts (:meth:`transform_text`); a name requires
+              twice the mean.
 
         Raises
         ------
@@ -344,7 +345,7 @@ class BaseVQText(BaseEstimator):
         TypeError
             If a text is not a string.
         ValueError
-            If `texts` are given but the estimator was not trained with text, if there
+            If `texts` is not None but the estimator was not trained with text, if there
             are fewer than two texts or a text is empty, or if the model was saved by an
             early version.
         """
@@ -355,7 +356,7 @@ class BaseVQText(BaseEstimator):
         return table
 
     def transform_text(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the shares of codes that texts predict for series.
+        """Predict code shares of series from texts.
 
         Parameters
         ----------
@@ -411,7 +412,7 @@ class BaseVQText(BaseEstimator):
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
             Series in the units of X, interpolated linearly between decoded values. NaN
-            after the end of a series, and where digits are not a number.
+            after the end of a series, and where digits do not form a number.
 
         Raises
         ------

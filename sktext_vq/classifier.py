@@ -1,4 +1,4 @@
-"""Classifier on top of token histograms."""
+"""Ridge classifier on token histograms."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     ----------
     [[text_parameters]]
     class_weight : dict, "balanced" or None, default=None
-        Weights of classes, as in scikit-learn.
+        Class weights, as in scikit-learn.
     [[other_parameters]]
 
     Attributes
@@ -59,8 +59,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
     See Also
     --------
-    VQTextTransformer : Histograms for any classifier.
-    pretrain : Fit codes to several panels.
+    VQTextTransformer : Token histograms as features for any classifier.
+    pretrain : Fit one codebook to several panels.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     classes_: NDArray[Any]
     head_: RidgeHead
     zero_shot_: ZeroShotRecognizer
-    enrolment_: Any = None  # scores of a base for the classes; see `init` of `fit`
+    enrolment_: Any = None  # class scores of a base model; see `init` of `fit`
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return log_softmax(self._logits(X), axis=1)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Return scores of the classes; the class with the largest is predicted.
+        """Return class scores; the class with the highest score is predicted.
 
         [[parameters_X]]
 
@@ -245,7 +245,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return self.classes_[logits.argmax(axis=1)]
 
     def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
-        """Check series, and return them with the classifier that predicts them."""
+        """Return the classifier to predict with, and checked series."""
         return self, self.check_X(X)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
@@ -277,7 +277,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         random_state: Any = None,
         scoring: Any = None,
     ) -> pd.DataFrame:
-        """Return what accuracy loses without each channel and sensor.
+        """Return permutation importances of channels and sensors.
 
         [[importances]]
         """
@@ -324,7 +324,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str
-            Names of candidates; the unknown label if its probability is above .5.
+            Candidate names, or `unknown_label` if its probability is above .5.
 
         [[raises_zero_shot]]
         """
@@ -342,15 +342,16 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         ----------
         [[X]]
         text : str
-            Name of a class, or any description.
+            Class name or other description.
 
         Returns
         -------
         DataFrame
-            A row per series, the highest score first, with ``case`` and ``score``. The
-            score is the probability of the training class with this name. For any
-            other text, it is the mean of two cosines of series and text, in the space
-            of zero-shot prediction and in the space of :meth:`similarity`.
+            A row per series, in descending order of score, with ``case`` and ``score``.
+            The score is the probability of the training class with this name. For any
+            other text, it is the mean of two cosine similarities of series and text: in
+            the embedding space of zero-shot prediction and in that of
+            :meth:`similarity`.
 
         [[raises_zero_shot]]
         """
@@ -363,18 +364,18 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return model.zero_shot_.search(series, text, self._encoder(), alignment)
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
-        """Describe series in words.
+        """Return a caption of each series.
 
         Parameters
         ----------
         [[X]]
         texts : sequence of str, optional
-            Sentences to choose from. By default captions are composed.
+            Sentences to choose from. By default, captions are generated.
 
         Returns
         -------
         ndarray of shape (n_cases,) of str objects
-            Sentence with the highest cosine, as in :meth:`similarity`. By default,
+            Sentence with the highest :meth:`similarity`. By default,
             sentences of :class:`~sktext_vq.text.SeriesCaptioner` relative to the
             training series, and the most probable training class if its probability is
             above .5 and the series resembles a training class.
@@ -401,9 +402,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         DataFrame
             A row per series: ``case``; ``label`` and ``probability``; ``second``, the
             second most probable candidate, and ``second_probability``; ``like``, the
-            most probable training class; and ``reasons``, the most important first. For
-            an unseen label, reasons are up to three training classes that series and
-            label texts are both similar to, or both dissimilar to.
+            most probable training class; and ``reasons``, in descending order of
+            importance. For an unseen label, reasons are up to three training classes to
+            which series and label texts are both similar, or both dissimilar.
 
         [[raises_zero_shot]]
         """
@@ -439,10 +440,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def _embed(
         self, X: Any, candidate_labels: Candidates
     ) -> tuple[VQTextClassifier, EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
-        """Return the classifier that predicts series, and what it predicts from.
+        """Return the classifier to predict with, and its inputs.
 
-        The other values are embeddings of series, candidates, and embeddings of texts
-        of candidates.
+        The inputs are series embeddings, candidates, and embeddings of candidate texts.
         """
         model, panel = self._open(X)
         known = model.zero_shot_

@@ -24,7 +24,7 @@ __all__ = ["Dataset", "available", "load", "read_ts"]
 
 _FOLDER_VARIABLE = "SKTEXT_VQ_DATA"
 
-# Classification data sets installed with sktime; loaders of others download files.
+# Classification data sets installed with sktime, which downloads all other data sets.
 _PACKAGED = (
     "ACSF1",
     "ArrowHead",
@@ -105,7 +105,7 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
     data : path-like, optional
         Folder with files ``NAME.npz``, or ``NAME_TRAIN`` and ``NAME_TEST`` with the
         extension ``.ts``, ``.arff`` or ``.tsv``, which may be in a subfolder ``NAME``;
-        or folder that contains the unpacked archive of a data set in the notes, or a
+        or a folder that contains the unpacked archive of a data set in the Notes, or a
         part of it. The default is the environment variable ``SKTEXT_VQ_DATA``, if set.
         Files in the folder take precedence over data sets of the same name in sktime,
         and ``.npz`` files over others.
@@ -144,21 +144,21 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
     - ``"WISDM-2019"``: ``wisdm-dataset.zip`` (UCI repository), with a phone and a watch
       per subject as separate recordings;
     - ``"PAMAP2"``: ``PAMAP2_Dataset.zip`` (UCI repository), with three sensor units and
-      the heart rate. Invalid orientations are left out;
+      the heart rate. Invalid orientations are omitted;
     - ``"MHEALTH"``: ``MHEALTHDATASET.zip`` (UCI repository);
     - ``"HHAR"``: ``Activity recognition exp.zip`` (UCI repository, heterogeneity
-      activity recognition), with a recording per user and device. Times of the sensor
-      are used if they increase at the pace of times of arrival;
+      activity recognition), with a recording per user and device. Sensor times are used
+      if they increase at the rate of arrival times;
     - ``"MotionSense"``: ``A_DeviceMotion_data.zip`` (mmalekzadeh/motion-sense on
       GitHub).
 
     ``"UCI-HAR"`` is the data set with the official windows of
     ``UCI HAR Dataset.zip`` (UCI repository).
 
-    Labels are words in lower case, such as ``"walking upstairs"``, and times without an
-    activity are unlabelled. Gyroscopes with separate times are interpolated at the
-    times of the accelerometer. Recordings are divided where times go back, and rows
-    with equal times are spread evenly until the next time.
+    Labels are words in lower case, such as ``"walking upstairs"``, and timepoints
+    without an activity are unlabelled. Gyroscope data with separate times are
+    interpolated at the times of the accelerometer. Recordings are divided where times
+    decrease, and rows with equal times are spaced evenly up to the next time.
 
     Examples
     --------
@@ -245,7 +245,7 @@ def _folder(data: str | os.PathLike[str] | None) -> Path | None:
 def _layouts(data: str | os.PathLike[str] | None) -> dict[str, Callable[[], Any]]:
     """Return the loading function of each public data set in the layout of its authors.
 
-    Only names of files are needed for the search.
+    The search uses file names only.
     """
     folder = _folder(data)
     if folder is None:
@@ -267,7 +267,7 @@ def _load_layout(name: str, paths: list[Path]) -> Dataset | Recordings:
     return READERS["WISDM-2019" if is_new else name](paths)
 
 
-# Readers of the files of the archives; the last take precedence.
+# Readers of archive files by extension, in ascending order of precedence.
 _ENDINGS: dict[str, Callable[[Path], Any]] = {
     ".tsv": read_tsv,
     ".arff": read_arff,
@@ -276,7 +276,7 @@ _ENDINGS: dict[str, Callable[[Path], Any]] = {
 
 
 def _load_ts(name: str, folder: Path, ending: str = ".ts") -> Dataset:
-    """Load the files of training and test data in a format of the archives."""
+    """Load training and test files in a format of the UCR and UEA archives."""
     read = _ENDINGS[ending]
     X_train, y_train = read(folder / f"{name}_TRAIN{ending}")
     X_test, y_test = read(folder / f"{name}_TEST{ending}")
@@ -307,8 +307,8 @@ def _load_npz(path: Path) -> Dataset:
         X, y = (arrays.get(f"{name}_{split}") for name in "Xy")
         if X is None or y is None or X.ndim == 0 or X.shape[:1] != y.shape:
             raise ValueError(
-                f"{path} needs arrays X_{split} and y_{split} with the same number of "
-                f"cases. Arrays in the file: {', '.join(arrays) or 'none'}."
+                f"{path} must contain arrays X_{split} and y_{split} with the same "
+                f"number of cases. Arrays in the file: {', '.join(arrays) or 'none'}."
             )
         labels = about_cases(y, f"y_{split}", len(X), path)
         arrays[f"y_{split}"] = labels.astype(np.str_)

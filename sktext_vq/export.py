@@ -74,9 +74,10 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     The input ``series`` is a float32 tensor of shape (n_cases, n_channels,
-    n_timepoints). The number of cases is free; channels and timepoints are those of the
-    training data (the longest series, if lengths differ). Missing values and shorter
-    series are not supported: the output for a series with NaN or infinity is NaN.
+    n_timepoints). The number of cases is variable; channels and timepoints are those of
+    the training data (of the longest series, if lengths differ). Missing values and
+    shorter series are not supported: the output for a series with NaN or infinity is
+    NaN.
 
     The output is ``probabilities`` of shape (n_cases, n_classes) for a classifier and
     ``features`` of shape (n_cases, n_features) for a transformer, both float32. They
@@ -118,7 +119,8 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     check_is_fitted(estimator)
     if getattr(estimator, "enrolment_", None) is not None:
         raise ValueError(
-            "A classifier with a base (init) cannot be exported. Fit without init."
+            "A classifier with a base model (init) cannot be exported. Fit without "
+            "init."
         )
     path = check_target(path)
     if estimator.n_timepoints_ < N_POINTS:
@@ -165,7 +167,7 @@ class _Graph:
     def split(
         self, operator: str, *inputs: Any, names: list[str], **options: Any
     ) -> list[str]:
-        """Add a node and return the names of its outputs; "" is a new name."""
+        """Add a node and return the names of its outputs; "" creates a new name."""
         sources = [
             each if isinstance(each, str) else self._constant(each) for each in inputs
         ]
@@ -355,7 +357,7 @@ def _count_length(
     floored = add("Add", scale, SCALE_FLOOR)
     codes, n_heads = tokenizer.codebook.codes, tokenizer.codebook.n_heads
     n_codes = len(codes)
-    # The last row is ones, as in `Windows.points`.
+    # The last row contains ones, as in `Windows.points`.
     points = add("Div", add("Concat", shape, floored, axis=2), floored)
     half_norm = 0.5 * codes.square().sum(1, keepdim=True)
     scores = add("MatMul", torch.cat([codes, -half_norm], dim=1), points)

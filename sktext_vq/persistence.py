@@ -122,7 +122,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     -----
     UserWarning
         If the device of the model is not available, or the file contains a text branch
-        that an earlier version has trained.
+        that was trained by an earlier version.
 
     See Also
     --------
@@ -130,8 +130,8 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Notes
     -----
-    The text encoder that is named in the file, which may be a local folder, is loaded
-    when texts are encoded, as in `fit` or zero-shot prediction. Code and pickled
+    The text encoder named in the file, which may be a local folder, is loaded when
+    texts are encoded, as in `fit` or zero-shot prediction. Code and pickled
     weights in the folder are not used. After loading a file from an untrusted source,
     set ``text_encoder`` explicitly.
     """

@@ -32,11 +32,11 @@ def pretrain(
         Panels in any format that :func:`~sktext_vq.panel.as_panel` accepts, such as
         arrays of shape (n_cases, n_channels, n_timepoints).
     most_series : int, default=1024
-        Maximum number of univariate series to learn from. They are drawn at random, in
+        Maximum number of univariate training series, which are drawn at random, in
         equal numbers from each panel.
     **parameters
-        Parameters of :class:`~sktext_vq.VQTextTransformer`. ``channel_names`` has one
-        name.
+        Parameters of :class:`~sktext_vq.VQTextTransformer`. ``channel_names`` must
+        contain one name.
 
     Returns
     -------
@@ -55,10 +55,10 @@ def pretrain(
     -----
     ``fit(X, y, init=fitted)`` reuses
 
-    - the codes, so that features keep their meaning;
+    - the codes, so that the meaning of the features does not change;
     - if `fitted` was trained with the losses ``"series"`` or ``"digits"``, and the new
-      estimator has the same loss, the weights of the modules for borders of segments
-      and for digits.
+      estimator has the same loss, the weights of the modules for segment borders and
+      for digits.
 
     Everything else is fitted to X and y: standardisation, histogram bins, feature
     selection, prompts, captions, the ridge classifier, and zero-shot prediction. The

@@ -1,4 +1,4 @@
-"""Reading of recordings, division into windows, and segmentation."""
+"""Reading, windowing and segmentation of recordings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cut_windows(
     Parameters
     ----------
     recording : array-like of shape (n_channels, n_timepoints) or (n_timepoints,)
-        One long series.
+        Continuous recording.
     length : int
         Number of timepoints of a window.
     step : int, optional
@@ -104,13 +104,13 @@ def segment(
 ) -> pd.DataFrame:
     """Segment recordings by class.
 
-    The classifier predicts overlapping windows, and a hidden Markov model, in which
-    changes of class are rare, joins them to segments.
+    The classifier predicts overlapping windows, and a hidden Markov model with rare
+    class changes joins the windows to segments.
 
     Parameters
     ----------
     classifier : estimator
-        Fitted classifier of windows with ``predict_proba`` and ``classes_``, such as a
+        Fitted window classifier with ``predict_proba`` and ``classes_``, such as a
         :class:`~sktext_vq.VQTextClassifier` or a pipeline.
     recordings : Recordings, DataFrame or array-like
         :class:`Recordings`; a data frame with one row per timepoint, see
@@ -118,7 +118,7 @@ def segment(
         n_timepoints) or (n_timepoints,).
     length : float, optional
         Length of a window. The default is the length of the training windows, the
-        longest if they differ. Required for a pipeline, which does not know it.
+        longest if they differ. Required for a pipeline, which does not store it.
     step : float, optional
         Time between the starts of successive windows. The default is half of `length`.
     seconds : bool, default=True
@@ -138,14 +138,15 @@ def segment(
         Probability that the class does not change within the length of a window. Other
         classes are equally probable after a change.
     min_probability : float, default=0.0
-        Windows at a change of class become a segment of their own, a transition, if the
-        probability of their class is smaller. By default, there are no transitions.
+        Windows at a class change become a separate segment, a transition, if the
+        probability of their class is below this value. By default, there are no
+        transitions.
 
     Returns
     -------
     DataFrame
-        One row per segment. The rows of a recording are in order of time and cover it
-        without overlap.
+        One row per segment. The rows of a recording are in chronological order and
+        cover the recording without overlap.
 
         - ``recording``: name of the recording.
         - ``start`` and ``end`` (exclusive): in the time of the recording; in timepoints
@@ -155,14 +156,15 @@ def segment(
         - ``transition``: True for transitions, whose label has the form ``"a -> b"``.
         - ``note``: ``"no data"`` for gaps, and for times at which all channels are
           missing; ``"too short"`` for a stretch between gaps that is shorter than half
-          of a window; channels that are missing or constant for the length of a window
-          or longer, such as ``"acc_x missing"``; otherwise empty.
+          a window; outages, such as ``"acc_x missing"``, for channels that are missing
+          or constant for at least the length of a window; otherwise empty.
 
     Raises
     ------
     ValueError
         If a parameter or an array is invalid, if recordings lack channels of the
-        training windows, or if no stretch between gaps is as long as half of a window.
+        training windows, or if all stretches between gaps are shorter than half a
+        window.
     TypeError
         If `classifier` has no method to predict probabilities, or if the recording is
         an array, and `length` or `step` is not an integer.
@@ -180,24 +182,25 @@ def segment(
 
     Notes
     -----
-    If the classifier has names of channels (``channel_names``), channels are matched by
-    name, in any order. If it has a ``sampling_rate``, recordings at other rates are
-    resampled as in :meth:`Recordings.windows`.
+    If the classifier has ``channel_names``, channels are matched by name, in any order.
+    If the classifier has a ``sampling_rate``, recordings at other rates are resampled
+    as in :meth:`Recordings.windows`.
 
     The most probable sequence of classes is found by the Viterbi algorithm [1]_ [2]_,
     for each stretch between gaps separately. Overlapping windows are not independent,
     so the log-probabilities of a window are multiplied by the share of its timepoints
     that are nearer to its centre than to that of another window. Results therefore
-    hardly depend on `step`. A border between segments is the middle between the centres
-    of two windows.
+    hardly depend on `step`. A border between segments is the midpoint between the
+    centres of two windows.
 
     A stretch shorter than a window is extended by reflection. If a channel is missing
-    for a whole window, its mean in training is used (for pipelines its mean in the
-    recording). A constant channel counts as missing if no training window of a
-    `VQTextClassifier` was constant. Otherwise it is valid, noted only from the length
-    of ten windows, and not at all if one in a hundred training windows was constant.
+    for a whole window, its mean in training is used (for pipelines, its mean in the
+    recording). A constant channel is treated as missing if the channel was not constant
+    in any training window of a `VQTextClassifier`. Otherwise the constant values are
+    valid: they are noted only from the length of ten windows, and never if at least
+    1 % of the training windows were constant.
 
-    Windows are predicted in batches, so that memory hardly grows with the duration.
+    Windows are predicted in batches, so memory usage hardly depends on the duration.
 
     References
     ----------

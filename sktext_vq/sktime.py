@@ -1,7 +1,7 @@
 """sktime estimators that wrap VQTextClassifier and VQTextTransformer.
 
 This module requires sktime. The wrapped estimators are fitted attributes, and provide
-the methods to inspect a model.
+methods for model inspection.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ P = ParamSpec("P")
 def _parameters_of(
     init: Callable[Concatenate[Any, P], None], base: Any
 ) -> Callable[Concatenate[Any, P], None]:
-    """Return an `__init__` that sets the parameters of an estimator of scikit-learn."""
+    """Return an `__init__` that sets the parameters of a scikit-learn estimator."""
 
     @wraps(init)
     def __init__(self: Any, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -66,11 +66,11 @@ def _parameters_of(
 
 
 class _Adapter:
-    """Methods that both estimators have in common."""
+    """Methods shared by both estimators."""
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters of instances for the checks of sktime.
+        """Return parameters of test instances for the checks of sktime.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class _Adapter:
         Returns
         -------
         list of dict
-            Two small settings, with and without text.
+            Two small configurations, with and without text.
         """
         small = {"n_codes": 16, "max_features": 100, "random_state": 0}
         return [{**small, "text_encoder": "hashing"}, {**small, "text": None}]
@@ -110,7 +110,7 @@ class _Adapter:
 
 @fill_docs
 class VQTextSktimeClassifier(_Adapter, BaseClassifier):
-    """Classifier by histograms of shape tokens, with the interface of sktime.
+    """Classifier on histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
 
@@ -118,7 +118,7 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
     ----------
     [[text_parameters]]
     class_weight : dict, "balanced" or None, default=None
-        Weights of classes, as in scikit-learn.
+        Class weights, as in scikit-learn.
     [[other_parameters]]
 
     Attributes
@@ -135,7 +135,7 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
     See Also
     --------
     sktext_vq.VQTextClassifier : Version for scikit-learn, with texts of cases.
-    VQTextSktimeTransformer : Histograms as input of another classifier.
+    VQTextSktimeTransformer : Token histograms as features for any classifier.
 
     Notes
     -----
@@ -204,7 +204,7 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     See Also
     --------
     sktext_vq.VQTextTransformer : Version for scikit-learn, with texts of cases.
-    VQTextSktimeClassifier : The same model with a classifier on top.
+    VQTextSktimeClassifier : Ridge classifier on the same features.
 
     Notes
     -----
@@ -213,11 +213,11 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
-    an array of shape (n_timepoints, n_channels) is a single series for transformers of
-    sktime. Unequal lengths and missing values are supported. ``numpy3D`` is the fastest
-    type, ``nested_univ`` the slowest. Infinite values and channels without a value
-    raise a ValueError; strings raise a TypeError or a ValueError. Rows of the data
-    frame are indexed by the cases of X.
+    sktime transformers interpret an array of shape (n_timepoints, n_channels) as a
+    single series. Unequal lengths and missing values are supported. ``numpy3D`` is the
+    fastest type, ``nested_univ`` the slowest. Infinite values and channels without a
+    value raise a ValueError; strings raise a TypeError or a ValueError. Rows of the
+    data frame are indexed by the cases of X.
 
     Examples
     --------
@@ -254,7 +254,7 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     def _transform(self, X: Any, y: Any = None) -> pd.DataFrame:
         instances = None
         if isinstance(X, pd.DataFrame):
-            # sktime joins the features of several transformers by these.
+            # sktime joins the features of several transformers by instance.
             instances = X.index.unique(level=0) if X.index.nlevels > 1 else X.index
         return pd.DataFrame(
             np.asarray(self.transformer_.transform(X)),

@@ -1,4 +1,4 @@
-"""Transformer of series to token histograms."""
+"""Transformation of series to token histograms."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
 
     See Also
     --------
-    VQTextClassifier : The same model with a classifier on top.
-    pretrain : Fit codes to several panels.
+    VQTextClassifier : Ridge classifier on the same features.
+    pretrain : Fit one codebook to several panels.
 
     Notes
     -----
-    Channels are standardised. Missing values are NaN: windows with less than half of
-    the values observed are ignored, unless a series has no other windows, and remaining
-    gaps are interpolated linearly. Series with fewer than eight timepoints are padded
-    with their last value.
+    Channels are standardised. Missing values are NaN: windows in which fewer than half
+    of the values are observed are ignored, unless a series has no other windows, and
+    remaining missing values are interpolated linearly. Series with fewer than eight
+    timepoints are padded with their last value.
 
     Tokens have a code, offset, scale, start and length, as in VQShape (Wen et al.,
-    NeurIPS 2024); here all but the code are exact.
+    NeurIPS 2024). Here, offset, scale, start and length are exact.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Names for the activities in recordings of body-worn sensors, without training data.
+"""Activity recognition with body-worn sensors, without training data.
 
-A *base* is a classifier that was fitted to several public data sets. It assigns windows
-to names that the user chooses, by the texts of these names.
+A *base* (base model) is a classifier fitted to several public data sets. It assigns
+windows to names chosen by the user, based on texts about these names.
 """
 
 from __future__ import annotations
@@ -61,12 +61,12 @@ def harmonise(
     sampling_rate: float | None = None,
     units: str | Mapping[str, str] = "auto",
 ) -> HarmonisedWindows | HarmonisedRecordings:
-    """Convert data of an accelerometer to the channels, units and rate of a base.
+    """Convert accelerometer data to the channels, units and sampling rate of a base.
 
     Parameters
     ----------
     X : array-like of shape (n_cases, n_channels, n_timepoints), panel or Recordings
-        Windows, or recordings of :func:`sktext_vq.recordings.read_recordings`.
+        Windows, or recordings from :func:`sktext_vq.recordings.read_recordings`.
     channel_names : sequence of str, optional
         Names of the channels, such as ``"acc_x"``. Required unless X has names. The
         accelerometer and the gyroscope are found by name; axes are ``x``, ``y`` and
@@ -79,7 +79,7 @@ def harmonise(
         keys ``"acc"`` and ``"gyro"``, whose unit is ``"rad/s"`` or ``"deg/s"``. With
         ``"auto"``, the norm of the acceleration in the windows with the least movement
         is assumed to be gravity, and the angular velocity is assumed to be in deg/s if
-        it is large relative to the variation of the acceleration.
+        the angular velocity is large relative to the variation of the acceleration.
 
     Returns
     -------
@@ -89,8 +89,8 @@ def harmonise(
         2.56 s, the centre is used; shorter windows are padded with NaN. Recordings keep
         their times; windows are cut and resampled by
         :meth:`~sktext_vq.recordings.Recordings.windows` or
-        :func:`~sktext_vq.recordings.segment`. The attribute ``notes`` lists what was
-        assumed.
+        :func:`~sktext_vq.recordings.segment`. The attribute ``notes`` lists the
+        assumptions made.
 
     Raises
     ------
@@ -123,20 +123,21 @@ def harmonise(
 
 
 def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
-    """Load a classifier that knows the activities of several public data sets.
+    """Load a base, a classifier fitted to activities of several public data sets.
 
     Parameters
     ----------
     name : str or path-like, default="wearables"
-        Name of the packaged base, or a file of :func:`build_base`.
+        Name of the packaged base, or a file written by :func:`build_base`.
 
     Returns
     -------
     VQTextClassifier
-        Fitted classifier of windows from :func:`harmonise`. ``predict_zero_shot`` and
+        Fitted classifier for windows from :func:`harmonise`. ``predict_zero_shot`` and
         :func:`sktext_vq.recordings.segment` with ``candidate_labels`` assign names
-        that the user chooses; ``predict`` assigns the labels of the public data sets.
-        ``card_`` describes data, people, places on the body, figures and limits.
+        chosen by the user; ``predict`` assigns the labels of the public data sets.
+        ``card_`` is the model card, with data sets, numbers of people, sensor
+        positions, results and limitations.
 
     Raises
     ------
@@ -147,9 +148,9 @@ def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
 
     Notes
     -----
-    The base is reliable for few, coarse activities, such as sitting, walking and
-    running, and much less so for others; see :doc:`/wearables`. It is not a medical
-    device.
+    The packaged base is reliable for few, coarse activities, such as sitting, walking
+    and running, and much less reliable for others; see :doc:`/wearables`. It is not a
+    medical device.
 
     Examples
     --------
@@ -173,16 +174,20 @@ def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
     path = check_path(name)
     base = load(path)
     if not isinstance(base, ActivityClassifier):
-        raise ValueError(f"{path} is a model of sktext_vq, but not from build_base.")
+        raise ValueError(
+            f"{path} is a model of sktext_vq, but not a base model. Pass a file "
+            "written by build_base."
+        )
     return base
 
 
 def load_packaged(name: str) -> ActivityClassifier:
-    """Load a packaged base; files of users are not read."""
+    """Load a packaged base by name; other files are not read."""
     if name not in _PACKAGED:
         raise ValueError(
-            f"init is {name!r}, but the only packaged base is {_PACKAGED[0]!r}. Pass a "
-            "base of load_base, or a fitted estimator."
+            f"Unknown base model in init: {name!r}. The only packaged base model is "
+            f"{_PACKAGED[0]!r}. Pass this name, a base model from load_base, or a "
+            "fitted estimator."
         )
     base: ActivityClassifier = load(_FOLDER / f"{name}.safetensors")
     return base
@@ -204,10 +209,10 @@ def build_base(
     path : path-like
         File to write, such as ``base.safetensors``.
     card : dict, optional
-        Description of the base: licences, people, figures and limits. Numbers of
+        Entries of the model card, such as licences, results and limitations. Numbers of
         windows, classes and people of the data sets are added.
     random_state : int, default=0
-        Seed. Refits with the same seed are equal.
+        Seed. Fits with the same seed are identical.
 
     Returns
     -------
@@ -223,10 +228,11 @@ def build_base(
 
     Notes
     -----
-    Features do not depend on the orientation of the device about the vertical. The mean
-    of the features of each data set, over its classes, is subtracted from its features,
-    and the mean of these means from those of new windows, since data sets differ more
-    than activities. Classes have equal weight within a data set.
+    Features do not depend on the orientation of the device about the vertical. They are
+    centred separately for each data set, by the mean over its classes, because
+    differences between data sets are larger than those between activities. Features of
+    new windows are centred by the mean of these means. Classes have equal weight within
+    a data set.
     """
     target = check_target(path)
     base = fit_base(list(sets), dict(card or {}), random_state)

@@ -123,7 +123,7 @@ def test_predict_explains(folder, basic_motions, capsys):
     assert [row["start"] for row in rows if row["phrase"] == "remainder"] == [None] * 2
     assert all(isinstance(row["code"], int) for row in rows if row["start"] is not None)
     assert "'sitting' is not a class" in failure(capsys, *words, "--against", "sitting")
-    assert "needs --explain" in failure(capsys, *words[:-1], "--against", "running")
+    assert "requires --explain" in failure(capsys, *words[:-1], "--against", "running")
 
 
 def test_predict_reports_unknown_labels(folder, capsys):

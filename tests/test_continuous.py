@@ -189,7 +189,7 @@ def test_times_that_go_back_are_separate_recordings(n_rows, start, shift):
     parts = [table(n_rows), table(n_rows, start=start + shift)]
     frame = pd.concat(parts, ignore_index=True)
     frame["x"] = np.arange(2 * n_rows)
-    place = f"go back to times before, first in row {n_rows + 1}"
+    place = f"decrease to earlier times, first in row {n_rows + 1}"
     with pytest.warns(UserWarning, match=place):
         recordings = read_recordings(frame)
     assert recordings.names == ["recording, part 1", "recording, part 2"]
@@ -426,7 +426,7 @@ def test_folders_are_read_with_a_pattern(tmp_path):
     assert recordings.subjects.tolist() == [1, 2, 10] * 2
     assert recordings.windows(5, 5).y.tolist() == ["sit"] * 6 + ["walk"] * 6
     with pytest.raises(
-        ValueError, match=r"No file in .* form '\{label\}\.csv'. Paths: "
+        ValueError, match=r"No file in .* matches '\{label\}\.csv'. Paths: "
     ):
         read(tmp_path, pattern="{label}.csv")
     with pytest.raises(ValueError, match="pattern must be a path with fields"):
@@ -531,7 +531,7 @@ def test_other_tables(tmp_path):
         (b"time,x\n1,2\n,3\n", "a.csv has no 'time' in line 3"),
         (b"time,x\nnoon,2\n", "a.csv has 'noon' in column 'time', line 2"),
         (b"time,x\n", "a.csv has no rows"),
-        (b"time_s\n1\n2\n", "a.csv has no columns of values"),
+        (b"time_s\n1\n2\n", "a.csv has no value columns"),
         (b"", "a.csv is empty"),
         (b"1546344000.0\n4.0\n0.12\n0.13\n", "as column names. Files without column"),
         (b"0.5 -0.2 1.3\n0.6 -0.1 1.2\n", "as column names. Files without column"),
@@ -575,7 +575,9 @@ def test_recordings_of_several_tables_have_the_same_channels():
     other = table().rename(columns={"x": "y"})
     with pytest.raises(ValueError, match="has channels 'y', but 'table 0' has 'x'"):
         read([table(), other])
-    with pytest.raises(ValueError, match="'table 1' has labels, but 'table 0' has not"):
+    with pytest.raises(
+        ValueError, match="'table 1' has labels, but 'table 0' does not"
+    ):
         read([table(), table(label="a")])
     swapped = [table(y=1.0), table(y=1.0)[["y", "x", "time_s"]]]
     recordings = read(swapped)
@@ -604,7 +606,7 @@ def test_windows_without_a_channel_are_left_out():
 def test_sampling_rate_of_jittered_times(rate, jitter):
     rng = np.random.default_rng(0)
     times = np.sort(np.arange(3000) + rng.uniform(-jitter, jitter, 3000)) / rate
-    times += np.where(np.arange(3000) < 1000, 0, 60)  # a pause
+    times += np.where(np.arange(3000) < 1000, 0, 60)  # a gap
     kept = rng.random(3000) > 0.02  # missing rows
     table = pd.DataFrame({"time_s": times[kept], "acc": rng.normal(size=kept.sum())})
     assert read_recordings(table).sampling_rate == pytest.approx(rate, rel=0.03)

@@ -96,12 +96,12 @@ def test_npz_errors(tmp_path, arrays):
             load(name, tmp_path)
     np.savez(tmp_path / "Uneven.npz", **arrays | {"y_test": np.array(["a", "b"])})
     with pytest.raises(
-        ValueError, match="needs arrays X_test and y_test with the same"
+        ValueError, match="must contain arrays X_test and y_test with the same"
     ):
         load("Uneven", tmp_path)
     del arrays["y_train"]
     np.savez(tmp_path / "Less.npz", **arrays)
-    with pytest.raises(ValueError, match="needs arrays X_train and y_train"):
+    with pytest.raises(ValueError, match="must contain arrays X_train and y_train"):
         load("Less", tmp_path)
 
 

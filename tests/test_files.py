@@ -315,8 +315,8 @@ def test_names_of_rows_that_pandas_writes_are_no_values(motions, tmp_path):
         ("", "is empty"),
         ("\n \n", "is empty"),
         ("case,x\n", "has no rows"),
-        ("label\nup\n", "no columns of values"),
-        ("case,time\na,0\na,1\n", "no columns of values"),
+        ("label\nup\n", "no value columns"),
+        ("case,time\na,0\na,1\n", "no value columns"),
         # Blank lines count, as they do in an editor.
         ("0,1\n1,2\n\n3,up\n", "'up' in column '1', line 4, .* not a number.*label"),
         ('case,x,label\na,1,"u\np"\na,oops,"u\np"\n', "'oops' in column 'x', line 4"),
@@ -505,17 +505,17 @@ def test_times_of_day_of_a_frame_may_pass_midnight():
     ],
 )
 def test_times_of_day_whose_day_is_unknown_are_refused(times, tmp_path):
-    with pytest.raises(ValueError, match=r"column 'time' that go back .*, in line \d"):
+    with pytest.raises(ValueError, match=r"column 'time' that decrease .*, in line \d"):
         read_times(times, tmp_path)
     rows = [f"a,x,{time},1\n" for time in ["23:59:59", "00:00:00"]]
-    with pytest.raises(ValueError, match=r"go back .* line 3"):
+    with pytest.raises(ValueError, match=r"decrease .* line 3"):
         read_text(tmp_path, "case,channel,time,value\n" + "".join(rows))
 
 
 def test_times_that_go_back_are_told(tmp_path):
     # The end of daylight saving time, by a clock without zone.
     times = ["2024-10-27 02:59:59", "2024-10-27 02:00:00.5", "2024-10-27 02:00:01.5"]
-    with pytest.warns(UserWarning, match="go back within a case, first in line 3"):
+    with pytest.warns(UserWarning, match="decrease within a case, first in line 3"):
         read_times(times, tmp_path)
     found = read_times(times, tmp_path, ignore_columns=["time"])
     np.testing.assert_array_equal(found.X, [[[0, 1, 2]]] * 2)
@@ -534,7 +534,7 @@ def test_times_that_go_back_are_told(tmp_path):
         ),
     ],
 )
-def test_pauses_and_uneven_times_are_told(times, message, tmp_path):
+def test_gaps_and_uneven_times_are_reported(times, message, tmp_path):
     with pytest.warns(UserWarning, match=message):
         read_times(times, tmp_path)
     rows = [f"a,{channel},{time},1\n" for channel in "xy" for time in np.r_[:20, 30:50]]

@@ -112,17 +112,17 @@ def test_wisdm_without_records(tmp_path):
         load("WISDM", path.parent)
 
 
-def test_pauses_repeated_times_and_clocks_set_back_are_not_joined(tmp_path):
+def test_gaps_repeated_times_and_clocks_set_back_are_not_joined(tmp_path):
     values = numbers(1, 400, 3)
     lines = [
         *wisdm_lines(values[:100], 1, "Walking", 10**12),
-        *wisdm_lines(values[100:200], 1, "Walking", 10**12 + 60 * 10**9),  # pause
+        *wisdm_lines(values[100:200], 1, "Walking", 10**12 + 60 * 10**9),  # gap
         *wisdm_lines(values[200:300], 1, "Walking", 10**12),  # back
         *wisdm_lines(values[300:], 1, "Walking", 2 * 10**12, step=0),
     ]
     path = write(tmp_path / "WISDM_ar_v1.1_raw.txt", "\n".join(lines))
     recordings = load_quietly("WISDM", path.parent)
-    # The last part follows the third in time, after a pause.
+    # The last part follows the third in time, after a gap.
     assert [len(times) for times in recordings.times] == [200, 200]
     assert recordings.names == ["1, part 1", "1, part 2"]
     assert all((np.diff(times) > 0).all() for times in recordings.times)

@@ -220,7 +220,7 @@ def test_windows_like_no_activity_are_unknown(base, monkeypatch):
     assert set(base.predict_zero_shot(blows, names)) <= set(names)
     early = replace(base.zero_shot_, highest_novelty=np.inf)
     monkeypatch.setattr(base, "zero_shot_", early)
-    with pytest.raises(ValueError, match="Build the base again"):
+    with pytest.raises(ValueError, match="Build the base model again"):
         base.predict_zero_shot(blows, names, unknown_label="none")
 
 
@@ -260,7 +260,7 @@ def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
         (
             {"channel_names": CHANNELS, "sampling_rate": 50},
             "model.safetensors",
-            "the only packaged base is 'wearables'",
+            "The only packaged base model is 'wearables'",
         ),
         (
             {"channel_names": [f"mag_{i}" for i in range(6)], "sampling_rate": 50},
@@ -407,7 +407,7 @@ def test_a_base_from_own_data_sets(tmp_path):
 def test_other_files_are_not_a_base(tmp_path):
     X = np.random.default_rng(0).normal(size=(8, 1, 40)).cumsum(axis=2)
     model = VQTextClassifier(text=None, random_state=0).fit(X, ["a", "b"] * 4)
-    with pytest.raises(ValueError, match="not from build_base"):
+    with pytest.raises(ValueError, match="not a base model"):
         load_base(save(model, tmp_path / "model.safetensors"))
     with pytest.raises(FileNotFoundError):
         load_base(tmp_path / "none.safetensors")

@@ -1,1 +1,1 @@
-"""The command line: parser, commands and demo."""
+"""Command-line interface: parser, commands and demo."""

@@ -40,7 +40,7 @@ from sktext_vq.recordings import LabelledPanel
 
 def demo(options: argparse.Namespace) -> None:
     """Name activities, classify, compare and report on a small data set."""
-    # Only this command needs what it imports.
+    # Imported here, because only this command needs the module.
     from sktext_vq._cli.demo import run_demo
 
     run_demo(
@@ -52,11 +52,11 @@ def demo(options: argparse.Namespace) -> None:
 
 def fit(options: argparse.Namespace) -> None:
     """Fit a classifier to the series of a file, and save it."""
-    check_output(options.model, options)  # before minutes of work
+    check_output(options.model, options)  # before fitting, which may take minutes
     data = read_part(options.data, "train", options)
     y = read_labels(data, options)
     names = options.channel_names or data.channel_names
-    rate = options.sampling_rate or data.sampling_rate  # options have no 0
+    rate = options.sampling_rate or data.sampling_rate  # a rate of 0 is invalid
     classifier = VQTextClassifier(
         options.codes,
         text=read_texts(options.texts) or "auto",
@@ -92,7 +92,7 @@ def fit(options: argparse.Namespace) -> None:
 def predict(options: argparse.Namespace) -> None:
     """Write the class of every series with probabilities, or contributions."""
     if options.against is not None and not options.explain:
-        raise ValueError("--against needs --explain.")
+        raise ValueError("--against requires --explain.")
     model = open_model(options)
     show_tables(_predict_files(model, options), options)
 
@@ -165,7 +165,7 @@ def _explain(
 
 
 def _class_of(model: VQTextClassifier, name: str | None) -> Any:
-    """Return the class with a name; classes may be numbers."""
+    """Return the class that has a name; classes may be numbers."""
     if name is None:
         return None
     named = {label_text(label): label for label in model.classes_.tolist()}
@@ -276,7 +276,7 @@ def zero_shot(options: argparse.Namespace) -> None:
             options,
         )
     else:
-        # To standard error, so that a file or a pipe gets the table only.
+        # To standard error, so that a file or a pipe receives only the table.
         for row in described.to_dict("records"):
             print_note(options, *_describe(row))
         table["reasons"] = ["; ".join(reasons) for reasons in table["reasons"]]
@@ -310,7 +310,7 @@ def _accuracy(name: str, right: NDArray[np.bool_]) -> str:
 def _note_unknown(
     data: LabelledPanel, known: Any, why: str, options: argparse.Namespace
 ) -> None:
-    """Print which labels of the file cannot be predicted."""
+    """Print the labels of the file that cannot be predicted."""
     if data.y is None:
         return
     labels = _texts_of(data.y)

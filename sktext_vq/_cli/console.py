@@ -12,21 +12,21 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-# Controls (which may move the cursor or change the title of a window), halves of
-# surrogate pairs, and separators of lines.
+# Control characters (which may move the cursor or change the window title), unpaired
+# surrogates, and line separators.
 _UNPRINTABLE = ("Cc", "Cs", "Zl", "Zp")
-# Formats that change the order of what is beside them. Others, as in emoji, are kept.
+# Format characters that change the text direction; others, as in emoji, are kept.
 _BIDIRECTIONAL = (
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
 
 
 class Interrupted(BaseException):
-    """Ctrl-C. Unlike KeyboardInterrupt, it does not end in a partly trained model."""
+    """Ctrl-C; unlike KeyboardInterrupt, does not result in a partly trained model."""
 
 
 def escape(text: Any) -> str:
-    """Return text in which control characters are escaped, as ``repr`` does it."""
+    """Return text with control characters escaped as by ``repr``."""
     return "".join(
         ascii(character)[1:-1]
         if unicodedata.category(character) in _UNPRINTABLE
@@ -44,7 +44,7 @@ def show(*lines: Any) -> None:
 
 def note(*lines: Any) -> None:
     """Print lines to standard error, if there is one."""
-    if sys.stderr is None:  # print would take standard output
+    if sys.stderr is None:  # print would use standard output
         return
     try:
         for line in lines:
@@ -67,12 +67,12 @@ def output() -> TextIO:
         If it is closed.
     """
     if sys.stdout is None:
-        raise OSError("Standard output is closed: give a file as --output.")
+        raise OSError("Standard output is closed. Set --output to a file.")
     return sys.stdout
 
 
 def discard(stream: TextIO | None) -> None:
-    """Drop what a broken stream has not written, which Python would report at exit."""
+    """Discard unwritten output of a broken stream, which Python reports at exit."""
     if stream is not None:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -89,7 +89,7 @@ def standard_streams() -> Iterator[None]:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # has the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # uses the lowest free descriptor
     streams = [
         each for each in (sys.stdout, sys.stderr) if hasattr(each, "reconfigure")
     ]

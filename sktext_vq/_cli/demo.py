@@ -41,7 +41,7 @@ def run_demo(
     report : path-like
         HTML file to write.
     say : callable, default=print
-        Takes the text to show.
+        Function that prints a text.
     progress : bool, default=False
         Whether to show progress on standard error.
     text_encoder : object, default="minilm"
@@ -50,7 +50,7 @@ def run_demo(
     Returns
     -------
     Path
-        The report.
+        Path of the report.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def run_demo(
     say(
         f"BasicMotions: {n_cases} training and {len(data.y_test)} test series of a "
         f"smart watch, {n_channels} channels,\n{n_timepoints} timepoints; activities "
-        f"{', '.join(names)}.\nThe data set comes with sktime and is easy."
+        f"{', '.join(names)}.\nThe data set is included in sktime and easy to classify."
     )
     params = {
         "channel_names": data.channel_names,
@@ -104,7 +104,7 @@ def run_demo(
 
 
 def _note(text: str, progress: bool) -> None:
-    """Print what takes time to standard error."""
+    """Print a progress message to standard error."""
     if progress:
         print(f"  {text} ...", file=sys.stderr, flush=True)
 
@@ -113,7 +113,7 @@ def _label(data: Dataset, names: list[str], say: Say, progress: bool) -> None:
     """Name the activities of the test series with the packaged base."""
     _note("loading the base and the text encoder", progress)
     base = load_base()
-    # Recorded without gravity, so that units cannot be found from the data.
+    # Recorded without gravity, so units cannot be inferred from the data.
     X = harmonise(
         data.X_test,
         channel_names=data.channel_names,
@@ -123,14 +123,14 @@ def _label(data: Dataset, names: list[str], say: Say, progress: bool) -> None:
     sets = [each["name"] for each in base.card_["sets"]]
     found = base.predict_zero_shot(X, names)
     say(
-        f"load_base() knows activities of {', '.join(sets)}.\n"
-        "It has never seen this data set, and badminton is not among its "
+        f"The base model was fitted to {', '.join(sets)}.\n"
+        "It was not fitted to this data set, and badminton is not among its "
         "activities.\n"
     )
     for name in names:
         own = data.y_test == name
         n_right = int((found[own] == name).sum())
-        say(f"  {name:<12}{n_right:3} of {own.sum()} named right")
+        say(f"  {name:<12}{n_right:3} of {own.sum()} correct")
     say(f"  {'all':<12}{(found == data.y_test).sum():3} of {len(found)}")
 
 

@@ -1,4 +1,4 @@
-"""Models, series, labels and texts that commands read."""
+"""Input of the commands: models, series, labels and texts."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def open_model_and_data(
 
 
 def list_files(paths: Sequence[Path]) -> Iterator[Path]:
-    """Yield files to read; ``-`` stands for names on standard input."""
+    """Yield files to read; ``-`` reads file names from standard input."""
     for path in paths:
         if str(path) != "-":
             yield path
         elif sys.stdin is None:
-            raise OSError("Standard input is closed: give files as arguments.")
+            raise OSError("Standard input is closed. Pass files as arguments.")
         else:
             for line in sys.stdin:
                 if name := line.rstrip("\r\n"):
@@ -79,8 +79,8 @@ def check_output(output: Path, options: argparse.Namespace) -> None:
         if path is not None and _is_part(output, path):
             what = "the same file as" if path.is_file() else "a file of"
             raise ValueError(
-                f"{output} is {what} {path}, which this command reads: give another "
-                "file to write."
+                f"{output} is {what} {path}, which this command reads. Use another "
+                "output file."
             )
     check_writable(output)
 
@@ -164,7 +164,7 @@ def window_of(
 def read_matching(
     model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
 ) -> LabelledPanel:
-    """Read series, with channels in the order of training where both have names."""
+    """Read series, with channels in the order of training if both have names."""
     data = read_part(path, part, options, model.sampling_rate)
     names = model.channel_names_
     own = list(data.channel_names or ())
@@ -173,7 +173,7 @@ def read_matching(
         return data
     order = _match_names(names, own)
     if max(order) < 0 and len(own) == len(names):
-        # They may have been given to `fit`, in place of those of the file.
+        # The names of the model may be those passed to `fit`, not those of the file.
         print_note(
             options,
             f"warning: channel names of {path} are not those of the model. Channels "
@@ -204,7 +204,7 @@ def _match_names(names: Sequence[str], own: Sequence[str]) -> list[int]:
     folded = [_fold(name) for name in own]
     wanted = [_fold(name) for name in names]
     for i, name in enumerate(wanted):
-        # If names of a file differ in case only, they have to be equal.
+        # If names in a file differ only in case, names must match exactly.
         if found[i] < 0 and wanted.count(name) == folded.count(name) == 1:
             found[i] = folded.index(name)
     return found

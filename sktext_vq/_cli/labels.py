@@ -25,8 +25,8 @@ from sktext_vq.recordings import segment
 
 
 def label_recordings(options: argparse.Namespace) -> None:
-    """Divide recordings of a body-worn accelerometer into segments by names."""
-    # Only this command needs the templates of pages.
+    """Divide recordings of a body-worn accelerometer into segments by activity name."""
+    # Imported here, because only this command needs the page template.
     from sktext_vq.inspection._label_page import describe_recordings, write_label_page
 
     names = [each.strip() for each in options.names.split(",") if each.strip()]
@@ -82,7 +82,7 @@ def build_base(options: argparse.Namespace) -> None:
 def _read_set(path: Path, options: argparse.Namespace) -> wearables.LabelledSet:
     data = read_part(path, "train", options)
     labels = read_labels(data, options, path)
-    rate = options.sampling_rate or data.sampling_rate  # options have no 0
+    rate = options.sampling_rate or data.sampling_rate  # a rate of 0 is invalid
     if data.channel_names is None or rate is None:
         raise ValueError(
             f"{path} has no channel names or no sampling rate. Name the channels in "

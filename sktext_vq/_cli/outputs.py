@@ -1,4 +1,4 @@
-"""Tables, JSON and notes that commands write."""
+"""Output of the commands: tables, JSON and messages."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def print_result(options: argparse.Namespace, *lines: str) -> None:
 
 
 def print_note(options: argparse.Namespace, *lines: str) -> None:
-    """Print messages to standard error, apart from results."""
+    """Print messages to standard error, separately from results."""
     if not options.quiet:
         console.note(*lines)
 
 
 def show_tables(tables: Iterable[pd.DataFrame], options: argparse.Namespace) -> None:
-    """Write the tables of several files as one; to a pipe each when it is complete."""
+    """Write tables of several files as one table; to a pipe, one after another."""
     is_file = options.json or options.output is not None
     if is_file or console.is_terminal(sys.stdout):
         return show_table(pd.concat(tables, ignore_index=True), options)
@@ -64,7 +64,7 @@ def show_tables(tables: Iterable[pd.DataFrame], options: argparse.Namespace) -> 
 
 
 def show_table(table: pd.DataFrame, options: argparse.Namespace) -> None:
-    """Write a table to a file, as JSON, or for reading on a terminal."""
+    """Write a table to a file, as JSON, or formatted for a terminal."""
     if options.json:
         return write_json(table.to_dict("records"), options)
     if options.output is not None:
@@ -102,14 +102,14 @@ def write_json(content: Any, options: argparse.Namespace) -> None:
 
 
 def _escape_for_json(found: re.Match[str]) -> str:
-    """Escape a character that a terminal may act on, or that UTF-8 cannot hold."""
+    """Escape a character that a terminal may interpret or UTF-8 cannot encode."""
     character = found[0]
     is_shown = console.escape(character) == character
     return character if is_shown else f"\\u{ord(character):04x}"
 
 
 def _plain(value: Any) -> Any:
-    """Convert values of numpy and pandas to those of JSON, which has no NaN."""
+    """Convert NumPy and pandas values to JSON values; JSON does not support NaN."""
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -1,4 +1,4 @@
-"""Parser of the command line, and its help."""
+"""Command-line parser and help texts."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Start with the demo, which takes half a minute and downloads nothing. Then fit a
 model to a file of labelled recordings or series, and use it on other files.
 """
 _DEMO = """\
-Name activities in a small data set that comes with sktime: a smart watch in four
-activities. The demo
+Name activities in a small data set that is included in sktime: four activities recorded
+with a smart watch. The demo
 
-  - names activities with a base that was fitted to other data sets, without labels;
-  - fits a classifier to labels, and to few labels with and without the base;
+  - names activities without labels, with a base model fitted to other data sets;
+  - fits a classifier to labels, and to few labels with and without the base model;
   - compares accuracy and time with MiniRocket on the same series;
   - writes a report, one HTML page that can be read offline.
 """
@@ -34,7 +34,7 @@ _FIT = """\
 Fit a classifier to labelled series and save it to one file, which contains no code.
 Channel names such as acc_x, acc_y, acc_z and the sampling rate are read from the file
 if it has them. Labels that are words are used as text in training. If the file has
-groups or subjects, penalty and temperature are chosen for people who are not in it.
+groups or subjects, penalty and temperature are cross-validated by group.
 """
 _PREDICT = """\
 Write the class of every series with probabilities, as CSV, to standard output or to a
@@ -58,13 +58,15 @@ end, label and probability of each segment, in the time of the recording.
 _LABEL = """\
 Divide recordings of a body-worn accelerometer into segments by names of activities,
 without a model or labels: texts about the names are compared with activities of public
-data sets. Channels are found by name, such as acc_x; units and sampling rate are found
-from the data. Reliable for few, coarse activities only; see docs/wearables.md. With
---report, write an HTML page with the recordings, their labels and similar activities.
+data sets. Channels are found by name, such as acc_x; units and sampling rate are
+inferred from the data. Reliable for few, coarse activities only; see docs/wearables.md.
+With --report, write an HTML page with the recordings, their labels and similar
+activities.
 """
 _BUILD_BASE = """\
-Fit a base for the command label to files of labelled series of a body-worn
-accelerometer, one data set each. Labels are words; channels are named, such as acc_x.
+Fit a base model for the command label to files of labelled series of a body-worn
+accelerometer, one data set per file. Labels must be words; channels must have names,
+such as acc_x.
 """
 _SEARCH = """\
 Rank series, or windows of recordings, by similarity to a text such as "a person jumps".
@@ -100,7 +102,7 @@ files of series:
 _RECORDINGS = """\
 
 continuous recordings:
-  --window 2.56s (in seconds) or --window 128 (in timepoints) cuts windows from
+  --window 2.56s (in seconds) or --window 128 (in timepoints) extracts windows from
   continuous recordings: a file or a folder of tables (.csv, .tsv, .txt, .parquet) with
   a row per timepoint. Columns recording, time, label and subject are optional.
   Windows never span a gap, two recordings or two labels
@@ -127,7 +129,7 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser that works where standard streams are closed, in each Python 3.11."""
+    """Parser that supports closed standard streams, in all releases of Python 3.11."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         stream = file or sys.stderr
@@ -230,12 +232,12 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         ),
         "--sampling-rate": _RATE,
         "--init": _value(
-            "NAME", 'base for few labelled series of body-worn sensors: "wearables"'
+            "NAME", 'base model for few series of body-worn sensors: "wearables"'
         ),
         "--epochs": _value(
             "N",
-            "maximum number of epochs of training, which starts from the closed form "
-            "and keeps what is better for held-out cases (default: %(default)s)",
+            "maximum number of training epochs; training starts from the closed form "
+            "and keeps improvements on held-out cases (default: %(default)s)",
             type=_whole(0),
             default=0,
         ),
@@ -273,12 +275,12 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "required": True,
             "help": 'names, separated by commas: "walking, running, sitting"',
         },
-        "--unknown": _value("NAME", "label of segments that resemble no activity"),
+        "--unknown": _value("NAME", "label of segments unlike any activity"),
         "--units": _UNITS,
         "--sampling-rate": _RATE,
         "--base": _value(
             "NAME",
-            "base, or a file of build-base (default: %(default)s)",
+            "base model, or a file written by build-base (default: %(default)s)",
             default="wearables",
         ),
     },
@@ -298,7 +300,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--training": _file(
             "DATA",
             "file of the training series; series that are in both files are listed, "
-            "since they make scores too high",
+            "because they inflate scores",
         ),
     },
     "zero-shot": {
@@ -323,14 +325,14 @@ _ABOUT = {
     "predict": ("write the class of each series", _PREDICT),
     "segment": ("divide recordings into segments of one class", _SEGMENT),
     "label": ("name activities in recordings, without a model", _LABEL),
-    "build-base": ("fit a base for label to labelled data sets", _BUILD_BASE),
+    "build-base": ("fit a base model for the command label", _BUILD_BASE),
     "search": ("rank series by similarity to a text", _SEARCH),
     "report": ("write an HTML report about a model", _REPORT),
     "zero-shot": ("classify among unseen classes", _ZERO_SHOT),
     "export": ("export a model to an ONNX file", _EXPORT),
 }
 _COLUMNS = {
-    "label": "of classes",
+    "label": "of class labels",
     "case": "that identifies the case of each row",
     "recording": "that identifies the recording of each row; may be repeated",
     "time": "of times",
@@ -408,14 +410,14 @@ def _add_data(command: Any, name: str, is_segment: bool) -> None:
         "--pattern",
         **_value(
             "PATH",
-            "form of the paths in a folder of recordings, such as "
+            "pattern of the paths in a folder of recordings, such as "
             '"{label}/person_{subject}.csv"',
         ),
     )
     command.add_argument(
         "--time-unit",
         choices=("s", "ms", "us", "ns"),
-        help="unit of times that are numbers, in recordings",
+        help="unit of numeric times in recordings",
     )
     if not is_segment:
         command.add_argument(

@@ -149,7 +149,7 @@ def from_state(name: str, state: Any) -> Any:
 
 
 def _read_enrolment(state: Any, estimator: VQTextClassifier) -> Enrolment:
-    """Read the scores of a base for the classes of a classifier."""
+    """Build the scores that a base model adds to those of a classifier."""
     check_state(state, _ENROLMENT, Sizes(), "enrolment")
     model = _read_activity_classifier(state["model"])
     sizes = Sizes(
@@ -165,7 +165,7 @@ def _read_enrolment(state: Any, estimator: VQTextClassifier) -> Enrolment:
 
 
 def _read_activity_classifier(state: Any) -> ActivityClassifier:
-    """Read a base, with its classifier of acceleration."""
+    """Build a base model, with its classifier of acceleration."""
     if not isinstance(state, dict) or not isinstance(state.get("card"), dict):
         raise ValueError("the base has no card")
     if "accelerometer" not in state:
@@ -233,7 +233,7 @@ def _read_estimator(cls: type, state: Any) -> Any:
 def _read_statistics(
     state: Any, labels: NDArray[Any] | None, sizes: Sizes
 ) -> CodeStatistics:
-    """Read statistics of codes, and check that they have the labels of the model."""
+    """Build code statistics, and check that their labels are those of the model."""
     statistics = CodeStatistics.from_state(state, sizes)
     known = statistics.labels
     if known is not None:

@@ -26,7 +26,7 @@ _PARAMETERS = (
     *("max_features", "channel_names", "augment", "sampling_rate", "random_state"),
     *("device", "n_jobs", "verbose"),
 )
-# Prefixes of the names of weights that were renamed, of those that are kept.
+# Former and current prefixes of renamed weights that are still used.
 _WEIGHTS = {
     "text.enter.": "text.input_projection.",
     "attributes.": "auxiliary.segments.refiner.",

@@ -1,7 +1,7 @@
 """Conversion of states of format version 2 to version 3.
 
-In version 2, a network was trained beside the closed form. It was used by `similarity`
-and `transform_text` only, which use the closed form after conversion.
+In version 2, a network was trained in addition to the closed form. Only `similarity`
+and `transform_text` used this network; after conversion, they use the closed form.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import Any
 
 from sktext_vq._utils.state import State
 
-# Prefixes of weights, and their names in the digit branch, which was in several parts.
+# Former prefixes of weights of the digit branch, which had several parts, and current
+# prefixes.
 _DIGITS = {
     "auxiliary.digits.branch.": "",
     "text.input_projection.": "input_projection.",
@@ -21,7 +22,7 @@ _REFINER = {"auxiliary.segments.refiner.": ""}
 
 
 def upgrade(state: Any) -> tuple[State, bool]:
-    """Return a state of version 3, and whether a trained text branch was left out.
+    """Return a state of version 3, and whether a trained text branch was omitted.
 
     Parameters
     ----------

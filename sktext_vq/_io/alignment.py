@@ -1,4 +1,4 @@
-"""Times of rows: rows with the same time, and sensors with separate clocks."""
+"""Row times: rows with equal times, and sensors with separate clocks."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Rows:
 
 
 def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
-    """Spread equal times, of a low resolution, evenly until the next time.
+    """Space equal times evenly up to the next time, if the time resolution is low.
 
-    Before a pause, the step is the usual one; `usual` is the step if all are equal.
+    Before a gap, the usual step is used; `usual` is the step if all times are equal.
     """
     is_new = np.r_[True, np.diff(times) > 0]
     if is_new.all():
@@ -48,8 +48,8 @@ def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
 def align(base: Rows, other: Rows) -> NDArray[np.float64]:
     """Interpolate the values of a sensor at the times (in ns) of another sensor.
 
-    Values are interpolated within rows of one label. They are missing in gaps, and
-    where parts of a recording overlap in time: it is unknown which belong together.
+    Values are interpolated within rows of one label. Values are missing in gaps, and
+    where parts of a recording overlap in time, because their assignment is unknown.
     """
     found = np.full((len(base.times), other.values.shape[1]), np.nan)
     parts, others = _parts(base), _parts(other)
@@ -73,7 +73,7 @@ def align(base: Rows, other: Rows) -> NDArray[np.float64]:
 
 
 def _parts(rows: Rows) -> list[slice]:
-    """Return the parts of rows with one label and without times that go back."""
+    """Return the parts of rows with one label and without decreasing times."""
     changes = (np.diff(rows.times) < 0) | (np.diff(rows.codes) != 0)
     borders = [0, *(np.flatnonzero(changes) + 1).tolist(), len(rows.times)]
     return [slice(a, b) for a, b in pairwise(borders)]
@@ -86,19 +86,19 @@ def _overlap(times: NDArray[Any], parts: list[slice]) -> bool:
 
 
 def _at_times(times: NDArray[Any], other: Rows) -> NDArray[np.float64]:
-    """Interpolate values at times; both are in order."""
+    """Interpolate values at times; both are sorted by time."""
     start = min(times[0], other.times[0])
     grid, offsets = (times - start) * 1e-9, (other.times - start) * 1e-9
     offsets = spread_repeated(offsets, 0.0)
     usual = 1 / estimate_rate(offsets) if len(offsets) > 1 else 0.0
-    # The first and last value hold for a step, since sensors start one after another.
+    # First and last values are extended by a step: sensors do not start simultaneously.
     around = np.r_[offsets[0] - usual, offsets, offsets[-1] + usual]
     values = np.pad(other.values.T, ((0, 0), (1, 1)), mode="edge")
     return np.asarray(interpolate(grid, around, values, GAP * usual).T, np.float64)
 
 
 def join_sensors(sensors: list[Rows | None], n_channels: int) -> Rows:
-    """Join the channels of sensors, of which some may be missing, at common times."""
+    """Join the channels of sensors at common times; some sensors may be missing."""
     sensors = [
         None if rows is None else rows.take(sort_parts(rows.times)[0])
         for rows in sensors

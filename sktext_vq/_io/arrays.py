@@ -14,7 +14,7 @@ from sktext_vq._utils.numbers import MAX_INTEGER
 
 
 def read_npz(path: Path, part: str | None) -> LabelledPanel:
-    """Read series of an ``.npz`` file."""
+    """Read series from an ``.npz`` file."""
     # numpy does not close invalid files.
     with path.open("rb") as opened:
         with blame(path, "an .npz file without pickled objects"):
@@ -83,7 +83,7 @@ def _end_of_names(names: list[str], part: str | None, path: Path) -> str:
 
 
 def read_npy(path: Path) -> LabelledPanel:
-    """Read series of an ``.npy`` file, memory-mapped."""
+    """Read series from an ``.npy`` file, memory-mapped."""
     with blame(path, "an .npy file without pickled objects"):
         X = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(X, np.ndarray):

@@ -82,7 +82,7 @@ def read_recordings(
     ignore_columns : sequence of str, default=()
         Columns to ignore.
     pattern : str, optional
-        Form of the paths in a folder, with ``{label}``, ``{subject}`` or
+        Pattern of the paths in a folder, with ``{label}``, ``{subject}`` or
         ``{recording}`` in place of metadata, such as
         ``"{label}/person_{subject}.csv"``. Files with other paths are not read. Other
         fields, such as ``{trial}``, become part of the name of the recording.
@@ -112,7 +112,7 @@ def read_recordings(
     Warns
     -----
     UserWarning
-        If rows are sorted, kept apart or dropped because of their times, or a channel
+        If rows are sorted, separated or dropped because of their times, or a channel
         looks like a subject, label or time.
 
     See Also
@@ -136,10 +136,10 @@ def read_recordings(
     Times are numbers, dates with the year first, or times of day or durations such as
     ``23:59:59.5``. They may be irregular: gaps are found when windows are cut. Times
     with a time zone are converted to UTC. Times of day after midnight belong to the
-    next day. Rows in another order are sorted; if times go back once or a few times and
+    next day. Unsorted rows are sorted by time; if times decrease at only a few rows and
     overlap with earlier times, the rows before and after become separate recordings.
-    At most 1 % of rows with the time of an earlier row are dropped; more raise an
-    error.
+    Rows with the time of an earlier row are dropped if they are at most 1 % of the
+    rows; otherwise, they raise an error.
 
     Labels and subjects are text, or integers if all of them are integers in canonical
     form. Empty cells of labels are unlabelled timepoints, and empty cells of channels
@@ -207,7 +207,7 @@ def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reader of tables with the same roles of columns."""
+    """Table reader with fixed column roles."""
 
     columns: Columns
     is_named: bool  # all recording columns must exist
@@ -232,13 +232,13 @@ class _Reader:
                 parts.append(with_metadata(part, match.groupdict()))
         if not parts:
             raise ValueError(
-                f"No file in {folder} has a path of the form {pattern!r}. Paths: "
+                f"No file in {folder} has a path that matches {pattern!r}. Paths: "
                 f"{format_names(names)}."
             )
         return concatenate(parts)
 
     def read(self, source: Any, name: str) -> Recordings:
-        """Read a file or data frame. `name` is that of a single recording."""
+        """Read a file or data frame; `name` is the name of a single recording."""
         frame = to_frame(source)
         if frame is not None:
             is_time = isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex)
@@ -272,7 +272,7 @@ class _Reader:
         if time is None and (time := find_times(channels)) is not None:
             channels.remove(time)
         if not channels:
-            raise ValueError(f"{table.path} has no columns of values.")
+            raise ValueError(f"{table.path} has no value columns.")
         _refuse_windows(rest, channels, time)
         codes, names = number_recordings(rest, keys, subject, name)
         values = numbers(rest, channels)
@@ -335,7 +335,7 @@ class _Reader:
                 values = values.view(times.dtype)
             unit = times.seconds
             if unit is None and self.sampling_rate is not None:
-                # The usual step is a timepoint.
+                # The usual step is one timepoint.
                 first = values[: borders[0]] if len(borders) else values
                 usual = float(np.median(np.diff(first))) if len(first) > 1 else 1.0
                 unit = 1 / (self.sampling_rate * usual)
@@ -366,7 +366,7 @@ def _is_table(path: Path) -> bool:
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    """Convert a form of paths to a regular expression."""
+    """Convert a path pattern to a regular expression."""
     try:
         parts = list(string.Formatter().parse(pattern))
         expression = "".join(

@@ -100,7 +100,7 @@ def _read_text(path: Path, columns: Columns) -> Table:
 
 
 def _refuse_comments(table: Table) -> None:
-    """Raise an error if there are comment lines among the rows."""
+    """Raise an error if there are comment lines between rows."""
     first = table.frame.iloc[:, 0]
     if pd.api.types.is_numeric_dtype(first) or table.frame.shape[1] < 2:
         return
@@ -148,7 +148,7 @@ def _read_names(path: Path) -> tuple[str, list[str], int]:
             names[i] = f"{UNNAMED}{i}"
         elif name in names[:i]:
             raise ValueError(
-                f"{path} has more than one column {name!r}. Give columns unique names "
+                f"{path} has more than one column {name!r}. Use unique column names "
                 f"in the first line. {NO_NAMES}"
             )
     return separator, names, skipped
@@ -171,7 +171,8 @@ def _read_head(file: TextIO) -> tuple[str, int]:
                 n_cells = len(line.split())
                 if separator not in line and len(next(file, "").split()) == n_cells > 1:
                     separator = " "
-            # The last comment has the names if its number of cells is that of the row.
+            # The last comment contains the names if it has the same number of cells as
+            # the row.
             if comment and 0 < comment.count(separator) == line.count(separator):
                 skipped = before
             break

@@ -22,7 +22,7 @@ from sktext_vq._io.times import (
 )
 from sktext_vq._utils.validation import find_stack_level, format_names
 
-_MANY = 20  # minimum number of increasing steps to suspect a column of times
+_MANY = 20  # minimum number of increasing steps to suspect a time column
 _DATE = re.compile(r"\d+([.:/-]\d+){2,}.*")  # 31.12.2025, 09:00:00
 
 
@@ -33,7 +33,7 @@ def from_table(table: Table) -> LabelledPanel:
     if not len(frame):
         raise ValueError(f"{table.path} has no rows.")
     label = table.find_about("label")
-    # The label column has no other role, whatever its name.
+    # The label column has no other role, regardless of its name.
     rest = replace(table, frame=frame.drop(columns=label or []))
     case, time, subject = map(rest.find_about, ("case", "time", "subject"))
     channel, value = rest.find(CHANNEL), rest.find(("value",))
@@ -104,11 +104,11 @@ _WHICH_CASE = (
 
 
 def value_columns(table: Table) -> list[str]:
-    """Return the names of columns of values."""
+    """Return the names of value columns."""
     known = table.columns.about
     names = [name for name in table.frame.columns if name.lower() not in known]
     if not names:
-        raise ValueError(f"{table.path} has no columns of values.")
+        raise ValueError(f"{table.path} has no value columns.")
     return names
 
 
@@ -186,12 +186,12 @@ def in_order(
     # Rows in descending order are valid.
     if times.is_clock and (midnight.any() or not back[within].all()):
         raise ValueError(
-            f"{table.path} has times of day in column {times.name!r} that go back "
+            f"{table.path} has times of day in column {times.name!r} that decrease "
             f"within a case, in {place}, so that the day is unknown. Use times with "
             "dates, or sort the rows by time."
         )
     warnings.warn(
-        f"{table.path} has times in column {times.name!r} that go back within a case, "
+        f"{table.path} has times in column {times.name!r} that decrease within a case, "
         f"first in {place}. Rows are sorted by time. If a clock was set back, as "
         "at the end of daylight saving time, ignore the column to keep the order of "
         "the rows (ignore_columns, --ignore).",
@@ -234,7 +234,7 @@ def _refuse_repeated(
     what = " of ".join(f"{word} {table.frame[name].iloc[row]}" for name, word in about)
     raise ValueError(
         f"{table.path} has {what} more than once, again in {table.place(row)}. If the "
-        "time resolution is too low, ignore the column of times to keep the order of "
+        "time resolution is too low, ignore the time column to keep the order of "
         "rows (ignore_columns, --ignore). If rows are duplicates, remove them. "
         f"{_WHICH_CASE} if the rows are from several recordings."
     )

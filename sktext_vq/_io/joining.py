@@ -23,8 +23,8 @@ def concatenate(parts: Sequence[Recordings]) -> Recordings:
             raise ValueError(
                 f"Recording {part.names[0]!r} has channels "
                 f"{format_names(part.channel_names)}, but {first.names[0]!r} has "
-                f"{format_names(first.channel_names)}. Ignore columns that not all "
-                "recordings have (ignore_columns)."
+                f"{format_names(first.channel_names)}. Ignore columns that are not in "
+                "all recordings (ignore_columns)."
             )
         for name, what in _KNOWN.items():
             known = [each for each in (part, first) if getattr(each, name) is not None]
@@ -32,7 +32,7 @@ def concatenate(parts: Sequence[Recordings]) -> Recordings:
                 other = first if known[0] is part else part
                 raise ValueError(
                     f"Recording {known[0].names[0]!r} has {what}, but "
-                    f"{other.names[0]!r} has not."
+                    f"{other.names[0]!r} does not."
                 )
     values, times = [], []
     for part in parts:

@@ -1,4 +1,4 @@
-"""Reading of public data sets of activities in the layouts of their authors."""
+"""Reading of public activity data sets in the layouts of their authors."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class _Parts:
     def add(
         self, name: str, subject: Any, rows: Rows, categories: pd.Index[Any]
     ) -> None:
-        """Add a recording, divided where its times go back."""
+        """Add a recording, divided where its times decrease."""
         order, starts = sort_parts(rows.times)
         for number, own in enumerate(np.split(order, starts)):
             part = rows.take(own)
@@ -161,7 +161,7 @@ def read_wisdm_2019(paths: list[Path]) -> Recordings:
 
 
 def _read_key(folder: Path) -> dict[str, str]:
-    """Return the word of each letter in ``activity_key.txt``, such as walking = A."""
+    """Return activities by letter from ``activity_key.txt``, such as walking = A."""
     known = dict(each.split() for each in _WISDM_KEY.split(","))
     for path in (folder / "activity_key.txt", folder.parent / "activity_key.txt"):
         if path.is_file():
@@ -172,7 +172,7 @@ def _read_key(folder: Path) -> dict[str, str]:
 
 
 def read_pamap2(paths: list[Path]) -> Recordings:
-    """Read ``subject101.dat``, ..., without the invalid columns of orientation."""
+    """Read ``subject101.dat``, ..., without the invalid orientation columns."""
     sensors = ["temperature", *_axes_of("acc16", "acc6", "gyro", "mag")]
     places = ("hand", "chest", "ankle")
     names = ("heart_rate", *(f"{place}_{name}" for place in places for name in sensors))
@@ -190,7 +190,7 @@ def read_pamap2(paths: list[Path]) -> Recordings:
 
 
 def read_mhealth(paths: list[Path]) -> Recordings:
-    """Read ``mHealth_subject1.log``, ...; there are no times, but rows at 50 Hz."""
+    """Read ``mHealth_subject1.log``, ..., without times, with rows at 50 Hz."""
     names = [*_axes_of("chest_acc"), "ecg_1", "ecg_2"]
     names += _axes_of(
         *(f"{p}_{s}" for p in ("ankle", "arm") for s in ("acc", "gyro", "mag"))
@@ -207,7 +207,7 @@ def read_hhar(paths: list[Path]) -> Recordings:
     """Read ``Phones_accelerometer.csv``, ..., with a recording per user and device."""
     kinds = {"accelerometer": _ACC, "gyroscope": _GYRO}
     kinds = {k: v for k, v in kinds.items() if any(k in path.name for path in paths)}
-    # Rows of each sensor by kind of device, user and device.
+    # Rows of each sensor by device kind, user and device.
     found: dict[tuple[str, str, str], list[pd.DataFrame | None]] = {}
     for path in paths:
         device, kind = path.stem.split("_")
@@ -253,7 +253,7 @@ def _read_hhar_file(path: Path) -> pd.DataFrame:
 
 
 def _is_plausible(frame: pd.DataFrame) -> bool:
-    """Return whether sensor times increase, at the pace of the times of arrival."""
+    """Return whether sensor times increase at the rate of arrival times."""
     created, arrived = frame["created"].to_numpy(), frame["arrived"].to_numpy()
     if len(frame) < 2:
         return bool(created.all())
@@ -322,7 +322,7 @@ def read_windows(paths: list[Path]) -> dict[str, Any]:
 
 
 def _readable(word: str) -> str:
-    """Return the name of a label in words."""
+    """Convert a label to readable text."""
     word = word.strip().lower().replace("_", " ")
     return _LABELS.get(word, word)
 
@@ -332,7 +332,7 @@ def _rows(frame: pd.DataFrame, codes: NDArray[np.intp]) -> Rows:
 
 
 def _read_columns(path: Path, columns: Columns, needed: list[str]) -> Table:
-    """Read a .csv file that has some columns."""
+    """Read a .csv file, and check that it has the required columns."""
     table = read_table(path, columns)
     assert table is not None
     missing = [name for name in needed if name not in table.frame.columns]

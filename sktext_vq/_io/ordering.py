@@ -1,4 +1,4 @@
-"""Order of the rows of a table: recordings, times that go back, and equal times."""
+"""Row order of a table: recordings, decreasing times, and equal times."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sktext_vq._io.table import Table
 from sktext_vq._io.times import Times
 from sktext_vq._utils.validation import find_stack_level
 
-# Minimum mean number of rows between times that go back, so that the rows are parts
-# of several recordings rather than in random order.
+# Minimum mean number of rows between decreases of time for rows to be parts of several
+# recordings rather than in random order.
 _LONG_RUN = 5
-# Steps back of up to this multiple of the usual step are rows in disorder, not another
-# part of a recording.
+# A decrease of time of up to this multiple of the usual step is due to unsorted rows,
+# and does not start another part of a recording.
 _NEAR = 5.0
 # Maximum share of rows with the time of another row that are dropped.
 _MAX_REPEATED = 0.01
@@ -45,9 +45,9 @@ def number_recordings(
 
 
 def find_parts(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the first rows of later parts of a recording, to which times go back.
+    """Return the first rows of later parts of a recording, where times decrease.
 
-    Short steps back are rows in disorder.
+    Small decreases are due to unsorted rows.
     """
     steps = np.diff(values)
     usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
@@ -69,7 +69,7 @@ def sort_rows(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
     """Return the order of rows by recording and time.
 
-    Where times go back and overlap with earlier times, recordings are kept apart.
+    Where times decrease and overlap with earlier times, recordings are separated.
     """
     order = np.argsort(codes, kind="stable")
     if times is None:
@@ -91,17 +91,17 @@ def sort_rows(
         in_disorder += rows[np.setdiff1d(back, starts)].tolist()
     if in_disorder and not times.is_clock:  # otherwise, `in_order` has warned
         warnings.warn(
-            f"{table.path} has times in column {times.name!r} that go back within a "
+            f"{table.path} has times in column {times.name!r} that decrease within a "
             f"recording, first in {table.place(min(in_disorder))}. Rows are sorted by "
             "time.",
             stacklevel=find_stack_level(),
         )
     if apart:
         warnings.warn(
-            f"{table.path} has times in column {times.name!r} that go back to times "
-            f"before, first in {table.place(int(min(apart)))}. The rows before and "
-            "after are kept as separate recordings. If they are from several devices, "
-            "name the column of devices in recording_column.",
+            f"{table.path} has times in column {times.name!r} that decrease to earlier "
+            f"times, first in {table.place(int(min(apart)))}. The rows before and "
+            "after become separate recordings. If they are from several devices, "
+            "name the device column in recording_column.",
             stacklevel=find_stack_level(),
         )
     order = np.lexsort((times.values, new_codes))
@@ -146,6 +146,6 @@ def drop_repeated(
     raise ValueError(
         f"{table.path} has {len(rows)} rows with {what}, first in {place}. If the rows "
         "are from several devices or sessions, name their column in recording_column "
-        "(--recording-column). If the time resolution is too low, ignore the column of "
-        "times and set sampling_rate."
+        "(--recording-column). If the time resolution is too low, ignore the time "
+        "column and set sampling_rate."
     )

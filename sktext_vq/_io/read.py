@@ -40,7 +40,7 @@ def read_panel(
     ----------
     source : path-like or DataFrame
         File to read, or a table: a pandas or polars data frame, or an Arrow table. The
-        format of a file is determined by its extension; see the notes.
+        format of a file is determined by its extension; see the Notes.
     part : {"train", "test"}, optional
         Part of an ``.npz`` file to read. Required if the file has both parts.
     label_column, case_column, time_column, subject_column : str, optional
@@ -114,8 +114,8 @@ def read_panel(
     Text files must be UTF-8. Comments, which start with ``#``, and a line such as
     ``sep=;`` before the column names are skipped.
 
-    Column names are not case-sensitive. The first name of a line that is found is used,
-    and columns with the other names are ignored:
+    Column names are not case-sensitive. The first name of each line that is in the
+    table is used, and columns with the other names are ignored:
 
     - ``case``, ``case_id``, ``instance``, ``instances``;
     - ``channel``, ``channel_id``, ``dim_id``;

@@ -131,7 +131,7 @@ class Recordings:
     def sampling_rate(self) -> float | None:
         """Common sampling rate in Hz, the lowest of all recordings; None if unknown.
 
-        Rates within 10 % of each other count as equal, and the median is returned.
+        Rates within 10 % of each other are treated as equal; the result is the median.
         """
         return None if self.time_unit is None else common_rate(self.rates)
 
@@ -150,7 +150,7 @@ class Recordings:
 
         A window never spans two recordings or a gap. Recordings at other rates or at
         irregular times are resampled: missing rows are interpolated, and a low-pass
-        filter (:func:`scipy.signal.resample_poly`) precedes a lower rate.
+        filter (:func:`scipy.signal.resample_poly`) is applied if the rate is reduced.
 
         Parameters
         ----------
@@ -163,16 +163,16 @@ class Recordings:
             Whether `length`, `step` and `max_gap` are in seconds. Otherwise, they are
             numbers of timepoints.
         purity : float, default=1.0
-            Minimum share of the timepoints of a window with its most frequent label.
-            Other windows are left out. With 1, windows are cut from each stretch with
-            one label separately.
+            Minimum share of the most frequent label in the timepoints of a window.
+            Windows with a smaller share are dropped. With 1, windows are cut from each
+            stretch with one label separately.
         max_gap : float, optional
             Maximum step between timepoints that is interpolated. Longer steps are gaps.
             The default is five times the usual step of the recording.
         sampling_rate : float, optional
             Sampling rate of the windows in Hz. The default is `self.sampling_rate`.
         ignore_labels : list, default=()
-            Labels of windows to leave out, such as ``[0]`` or ``["transition"]``.
+            Labels of windows to drop, such as ``[0]`` or ``["transition"]``.
 
         Returns
         -------
@@ -186,14 +186,14 @@ class Recordings:
         Raises
         ------
         ValueError
-            If a parameter is invalid, a length in seconds is given but the unit of
-            time is unknown, or there are no windows.
+            If a parameter is invalid, a length is in seconds but the time unit is
+            unknown, or there are no windows.
 
         Warns
         -----
         UserWarning
-            If sampling rates of the recordings differ, and none is given, or if windows
-            without values in a channel are left out.
+            If sampling rates of the recordings differ and `sampling_rate` is None, or
+            if windows without values in a channel are dropped.
         """
         options = WindowOptions(
             length, step, seconds, purity, max_gap, sampling_rate, tuple(ignore_labels)

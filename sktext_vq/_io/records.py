@@ -1,4 +1,4 @@
-"""Reading of text files without column names: numbers, and records of sensors."""
+"""Reading of text files without column names: numbers, and sensor records."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def read_numbers(
 
 
 def _check_lines(path: Path, data: bytes, n_columns: int) -> None:
-    """Raise an error with the first line that has other cells than numbers."""
+    """Raise an error with the first line that has a cell that is not a number."""
     for number, line in enumerate(data.split(b"\n"), start=1):
         cells = line.split()
         try:

@@ -20,8 +20,8 @@ _REGULAR, _JITTER = 0.9, 0.1
 # Steps up to this multiple of the median contain no missing row.
 NO_LOSS = 1.5
 _BLOCK = 8  # steps whose mean is little affected by jitter
-# Relative difference of sampling rates that count as equal, and at which recordings
-# are not resampled.
+# Maximum relative difference of sampling rates that are treated as equal, so that
+# recordings are not resampled.
 _SAME_RATE, _CLOSE_RATE = 0.1, 0.01
 _MAX_FACTOR = 1000  # maximum numerator and denominator of a ratio of rates
 
@@ -90,7 +90,7 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
 
 
 def common_rate(rates: Sequence[float]) -> float:
-    """Return the median of rates that count as equal, otherwise the lowest rate."""
+    """Return the median of rates that are treated as equal, else the lowest rate."""
     rates = [rate for rate in rates if not np.isnan(rate)]
     if not rates:
         return 1.0
@@ -135,7 +135,7 @@ def cut_stretches(
 
 
 def evenly_spaced(steps: NDArray[Any], usual: float) -> bool:
-    """Return whether nearly all steps are close to the usual one."""
+    """Return whether nearly all steps are close to the usual step."""
     return not len(steps) or bool(
         (np.abs(steps - usual) <= _JITTER * usual).mean() > _REGULAR
     )
@@ -167,7 +167,7 @@ def _resample(
         done.append(f"filtered and resampled from {own_rate:g} Hz")
     elif is_even:
         done.append(f"interpolated from {own_rate:g} Hz")
-    # Midpoints between rows are the borders of what is nearest to a row.
+    # Timepoints belong to the nearest row: borders are the midpoints between rows.
     borders = (offsets[1:] + offsets[:-1]) / 2
     rows = first + np.searchsorted(borders, grid)
     return Stretch(float(start), even, first, rows, " and ".join(done))

@@ -1,4 +1,4 @@
-"""Tables with roles of columns."""
+"""Tables with column roles."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 refuse_comma(text.iloc[row], cell)
                 if row == 0 and table.separator and _is_second_header(table.frame):
                     raise ValueError(
-                        f"{cell}: a line of units or of more column names. Remove it, "
+                        f"{cell}: a line of units or further column names. Remove it, "
                         "or pass a data frame (pandas.read_csv(..., skiprows=[...]))."
                     )
                 key = "recording" if table.columns.recording else "case"
@@ -287,7 +287,7 @@ def to_frame(source: Any) -> pd.DataFrame | None:
 
 
 def as_file(source: Any, others: str) -> Path:
-    """Return the path of a file; raise if it is something else, or does not exist."""
+    """Return the path of a file; raise if it is not a file or does not exist."""
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             f"source must be a path (str or pathlib.Path){others}, got "

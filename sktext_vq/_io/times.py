@@ -1,4 +1,4 @@
-"""Times of rows: units, order and sampling rate."""
+"""Row times: units, order and sampling rate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNIT_NAMES = re.compile(
     r"|(.*[\W_])?(?P<ns>ns|nanos|nanoseconds?)\W*",
     re.IGNORECASE,
 )
-# Names of columns of times, apart from those in `table`.
+# Names of time columns, in addition to those in `table`.
 _TIME_NAMES = re.compile(
     r"(elapsed|elapsed[\W_]?time|time|time[\W_]?stamp|time[\W_]?elapsed)"
     r"([\W_]*(s|secs?|seconds?|ms|msec|millis|milliseconds?|us|µs|micros|microseconds?"
@@ -70,7 +70,7 @@ def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float 
 
 
 UNEVEN = (
-    "Timepoints are assumed to be evenly spaced. Split the series at pauses into "
+    "Timepoints are assumed to be evenly spaced. Split the series at gaps into "
     "separate cases, or resample it to even times."
 )
 
@@ -101,12 +101,12 @@ class Times:
 
 
 def find_times(names: Iterable[str]) -> str | None:
-    """Return the first name of a column of times, such as time_s or datetime."""
+    """Return the first name of a time column, such as time_s or datetime."""
     return next((name for name in names if _TIME_NAMES.fullmatch(name)), None)
 
 
 def read_times(table: Table, name: str) -> Times:
-    """Convert a column of times to numbers with a unit."""
+    """Convert a time column to numbers with a unit."""
     table.refuse_missing(name)
     column = found = table.frame[name]
     if not (pd.api.types.is_numeric_dtype(column) or column.dtype.kind in "mM"):
@@ -129,7 +129,7 @@ def read_times(table: Table, name: str) -> Times:
 
 
 def _find_unit(name: str, values: NDArray[Any]) -> float | None:
-    """Return the unit of numeric times by their name, or as time since 1970."""
+    """Return the unit of numeric times, by column name or as times since 1970."""
     if match := _UNIT_NAMES.fullmatch(name):
         return next(UNITS[unit] for unit, found in match.groupdict().items() if found)
     for unit in UNITS.values():

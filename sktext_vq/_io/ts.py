@@ -101,7 +101,7 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
         except ValueError as error:
             raise ValueError(
                 f"{place} ends in {label!r}, which is not a number. The header "
-                "announces a target at the end of each line."
+                "declares a target at the end of each line."
             ) from error
     elif label not in declared:
         raise ValueError(
@@ -169,7 +169,7 @@ def _filled(cells: list[str]) -> list[str]:
 def _stack(
     channels: list[list[str]], cases: list[NDArray[np.float64]], place: str
 ) -> NDArray[np.float64]:
-    """Parse the channels of a series, of which there are as many as in others."""
+    """Parse the channels of a series, and check their number against other series."""
     cells = [[cell.strip().replace("?", "nan") for cell in one] for one in channels]
     try:
         series = np.array(cells, np.float64)

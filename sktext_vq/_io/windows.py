@@ -68,7 +68,7 @@ def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[in
         if rate is None:
             raise ValueError(
                 "The sampling rate is unknown. Set time_unit or sampling_rate in "
-                "read_recordings, or give lengths as numbers of timepoints with "
+                "read_recordings, or set lengths as numbers of timepoints with "
                 "seconds=False."
             )
         given = [None if each is None else each * rate for each in given]
@@ -158,14 +158,14 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
 def _report_empty(
     empty: NDArray[np.intp], n_windows: int, channel_names: tuple[str, ...]
 ) -> None:
-    """Warn of windows that are left out, or raise an error if no windows are left."""
+    """Warn of dropped windows, or raise an error if all windows are dropped."""
     *by_channel, n_empty = empty.tolist()
     if not n_empty:
         return
     names = [name for name, n in zip(channel_names, by_channel, strict=True) if n]
     message = (
         f"{n_empty} of {n_windows + n_empty} windows have no values in a channel and "
-        f"are left out. Channels: {format_names(names)}."
+        f"are dropped. Channels: {format_names(names)}."
     )
     if not n_windows:
         raise ValueError(
@@ -203,7 +203,7 @@ def choose_rate(recordings: Recordings, given: float | None) -> float:
 def to_own_time(
     recordings: Recordings, i: int, offsets: NDArray[np.float64]
 ) -> NDArray[Any]:
-    """Convert seconds since the start of a recording to its own times."""
+    """Convert seconds since the start of a recording to times of the recording."""
     start = recordings.times[i][0]
     if start.dtype.kind in "mM":
         elapsed = np.round(offsets * _NS).astype("timedelta64[ns]")
@@ -217,7 +217,7 @@ def to_own_time(
 def _codes(
     recordings: Recordings, ignored: tuple[Any, ...]
 ) -> list[NDArray[np.intp] | None]:
-    """Return the class index of each row of each recording, -1 for none."""
+    """Return the class index of each row of each recording, -1 without a class."""
     unknown = [name for name in ignored if name not in recordings.classes]
     if unknown:
         raise ValueError(
@@ -230,7 +230,7 @@ def _codes(
         name: i for i, name in enumerate(recordings.classes) if name not in ignored
     }
     return [
-        # The code of a missing label is -1, the last place.
+        # The code of a missing label is -1, the last position.
         np.array([*(index.get(name, -1) for name in each.categories), -1])[each.codes]
         for each in recordings.labels
     ]

@@ -1,4 +1,4 @@
-"""What segmentation has to know of a classifier of windows."""
+"""Description of a window classifier for segmentation."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _LEAST_DEVIATION = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class WindowModel:
-    """Probabilities of the classes of windows, and what the training windows were.
+    """Class probabilities of windows, and properties of the training windows.
 
-    `check` warns if windows differ from the training windows. In channels that are
-    `is_never_constant`, no training window was constant, and in those that are
-    `is_often_constant` at least one in a hundred was.
+    `check` warns if windows differ from the training windows. `is_never_constant` marks
+    channels in which no training window was constant, and `is_often_constant` those in
+    which at least 1 % of the training windows were constant.
     """
 
     labels: list[Any]
@@ -62,7 +62,7 @@ class WindowModel:
             )
         is_own = isinstance(classifier, BaseVQText)
         verbose = is_own and bool(classifier.verbose)
-        if verbose:  # one bar for all windows, none for each batch
+        if verbose:  # one progress bar for all windows
             classifier = copy.copy(classifier)
             classifier.verbose = 0
         call = getattr(classifier, method)
@@ -102,7 +102,7 @@ def _training_windows(classifier: Any) -> dict[str, Any]:
 
 
 def log_probabilities(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return logarithms, finite also for classes of probability 0."""
+    """Return logarithms that are finite, also for a probability of 0."""
     found = np.maximum(found, _LEAST_PROBABILITY)
     return np.asarray(np.log(found / found.sum(axis=1, keepdims=True)))
 
@@ -125,7 +125,7 @@ def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
     if others:
         warnings.warn(
             f"Channels {format_names(others)} of the recordings are ignored: the "
-            "training windows had no channels of these names.",
+            "training windows had no channels with these names.",
             stacklevel=find_stack_level(),
         )
     return [names.index(name) for name in wanted]
@@ -133,9 +133,9 @@ def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
 
 @contextmanager
 def each_warning_once(ignore_drift: bool) -> Iterator[None]:
-    """Issue a warning of several batches once, at the end.
+    """Issue a warning that is raised for several batches once, at the end.
 
-    Warnings that differ in numbers only are equal. With `ignore_drift`, a
+    Warnings that differ only in numbers are equal. With `ignore_drift`, a
     DriftWarning is not issued.
     """
     with warnings.catch_warnings(record=True) as caught:

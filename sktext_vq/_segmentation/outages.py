@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.floating[Any]]
-# Rounded values of a device at rest may be equal for several windows. Where training
-# windows may be constant, only a constant channel of this many windows is noted.
+# Rounded values of a device at rest may be equal for several windows. If training
+# windows were constant, only channels that are constant for this number of windows are
+# noted.
 _LONG = 10
 
 
 @dataclass(frozen=True)
 class Outage:
-    """Rows, from `first` to before `last`, in which a channel is missing or constant.
+    """Rows `first` to `last` (exclusive) in which a channel is missing or constant.
 
-    If it is constant but valid, `is_missing` is False.
+    If the channel is constant but valid, `is_missing` is False.
     """
 
     channel: int
@@ -38,8 +39,8 @@ def find_outages(
 ) -> list[Outage]:
     """Find channels that are missing or constant for at least `n_rows` rows.
 
-    A constant channel is missing if no training window was constant in it, and is not
-    noted if training windows were often constant in it.
+    A constant channel is treated as missing if it was not constant in any training
+    window, and is not noted if it was often constant in training windows.
     """
     nothing = np.zeros(len(values), bool)
     never = nothing if is_never_constant is None else is_never_constant

@@ -16,7 +16,7 @@ from sktext_vq._segmentation.outages import Outage
 Values = NDArray[np.floating[Any]]
 _BATCH = 512  # windows in a call of the classifier
 _MOST_CHECKED = 512  # windows that are compared with the training windows
-# Minimum share of a window that a stretch has to have.
+# Minimum length of a stretch, relative to the length of a window.
 _LEAST_SHARE = 0.5
 
 
@@ -25,7 +25,7 @@ def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
 
     Windows start at multiples of `step`, counted in rows of the recording, so that a
     gap elsewhere does not change them, and at both ends of the stretch. A stretch
-    shorter than a window has one window, and none if shorter than half of it.
+    shorter than a window has one window, or none if shorter than half a window.
     """
     if n_timepoints < length:
         is_enough = n_timepoints >= _LEAST_SHARE * length
@@ -43,7 +43,7 @@ def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
 
 @dataclass(eq=False)
 class Predictor:
-    """Predict windows in batches, and keep some for the comparison with training."""
+    """Predict windows in batches, and keep some to compare with training windows."""
 
     model: WindowModel
     length: int
@@ -73,7 +73,7 @@ class Predictor:
     ) -> NDArray[np.float64]:
         """Return the probabilities of windows of a stretch.
 
-        `fill` has the value of each channel in windows without values.
+        `fill` contains the value of each channel for windows without values.
         """
         short = self.length - values.shape[1]
         if short > 0:
@@ -95,7 +95,7 @@ class Predictor:
         lost: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> NDArray[np.bool_]:
-        """Replace lost parts, in place; return which windows have lost parts."""
+        """Replace outages in place; return which windows contain outages."""
         is_lost = np.zeros(len(starts), bool)
         for part in lost:
             where = (starts < part.last) & (starts + self.length > part.first)
@@ -110,7 +110,7 @@ class Predictor:
         return is_lost
 
     def _keep(self, windows: Values, is_lost: NDArray[np.bool_]) -> None:
-        """Keep windows without lost parts, evenly spread over all of them."""
+        """Keep evenly spaced windows that contain no outages."""
         every = max(1, -(-self.n_windows // _MOST_CHECKED))
         rows = np.arange(-self.n_done % every, len(windows), every)
         self.n_done += len(windows)

@@ -1,4 +1,4 @@
-"""Segments of recordings: stretches, outages, and rows of the table."""
+"""Segments of recordings: stretches, outages, and table rows."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class _Segmenter:
             if start > reached:
                 parts.append(_without_label(reached, start, _NO_DATA))
             edges = np.r_[times, last]
-            # Outages from the first to before the last timepoint.
+            # Outages from the first to the last (exclusive) timepoint.
             spans = [
                 np.searchsorted(times, borders[[outage.first, outage.last]]).tolist()
                 for outage in outages
@@ -230,7 +230,7 @@ class _Segmenter:
         lost = [each for each in outages if each.is_missing and each.first < each.last]
         found = predictor.predict(values, starts, lost, fill)
         borders = divide(starts, values.shape[1], self.length)
-        # Windows overlap, so that each counts by its share of the timepoints, and
+        # Windows overlap, so they are weighted by their share of the timepoints, and
         # `self_transition` applies to the length of a window.
         shares = np.minimum(np.diff(borders) / self.length, 1.0)
         kept = float(self.options.self_transition) ** (np.diff(starts) / self.length)

@@ -76,7 +76,7 @@ def channel_names(frames: list[Any]) -> tuple[str, ...] | None:
     """Return the channel names; raise if cases have different columns."""
     columns = list(frames[0].columns)
     for case, frame in enumerate(frames):
-        # Another order of the channels would not be noticed later.
+        # A different channel order would not be detected later.
         if list(frame.columns) != columns:
             raise ValueError(
                 f"X has cases with different channels: case {case} has columns "

@@ -1,4 +1,4 @@
-"""Parts of docstrings that several classes or methods share."""
+"""Docstring parts shared by several classes or methods."""
 
 from __future__ import annotations
 
@@ -43,40 +43,41 @@ text : array-like of shape (n_cases,) of str, optional
 """,
     "fit_arguments": """
 sample_weight : array-like of shape (n_cases,), optional
-    Weights of cases in training, in feature selection and in the classifier. Only
-    ratios of weights matter. Cases of weight 0 are ignored, and so are classes in
-    which all cases have weight 0.
+    Case weights in training, in feature selection and in the classifier. Only ratios
+    of weights matter. Cases with weight 0 are ignored, and so are classes in which
+    all cases have weight 0.
 init : VQTextTransformer, VQTextClassifier or "wearables", optional
     Fitted estimator with the same `n_codes`, for a warm start: the result of
     :func:`~sktext_vq.pretrain`, whose channels may differ, or an estimator fitted
     to earlier series, which may be this estimator. See the Notes of
-    :func:`~sktext_vq.pretrain` for what is reused. For a classifier of body-worn
-    sensors, ``"wearables"`` or a base of :func:`~sktext_vq.wearables.load_base` adds
-    scores of the base for names of classes to the log-probabilities, with a weight that
-    decreases with the number of cases; see :doc:`/wearables`. Requires `channel_names`,
-    `sampling_rate`, and labels that are words.
+    :func:`~sktext_vq.pretrain` for what is reused. For a classifier of series from
+    body-worn sensors, ``"wearables"`` or a base model from
+    :func:`~sktext_vq.wearables.load_base`, whose scores of the class names are added
+    to the log-probabilities, with a weight that decreases with the number of cases;
+    see :doc:`/wearables`. A base model requires `channel_names`, `sampling_rate`, and
+    labels that are words.
 checkpoint : path-like, optional
-    File for the state of training, for long fits. The file is replaced atomically
-    after each epoch, or every few epochs if epochs are fast. If `fit` was killed,
+    File to save the training state in, for long fits. The file is replaced atomically
+    after each epoch, or every few epochs if epochs are fast. If the process is killed,
     the same call resumes from the file, with the same result on the same machine.
-    The file remains after training, and `fit` then reads the result from the file;
-    remove the file to train again. Requires an int as `random_state`.
+    After training, the file is kept, and the same call reads the result from the
+    file; delete the file to train again. Requires an int as `random_state`.
 """,
     "about_zero_shot": """
 Warns
 -----
 UserWarning
-    If texts of candidates are equal or dissimilar to the texts of all training
-    classes, if a name resembles a known name, or if there is only one
-    candidate.
+    If candidates have equal texts, or texts that are dissimilar to those of all
+    training classes; if a name resembles the name of a known class; or if there is
+    only one candidate.
 
 Notes
 -----
 Kernel ridge regression predicts embeddings of unseen classes from their texts.
 Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
-The probability of the unknown label is calibrated with training classes left
-out. It is above .5 for 5 % of series like the training series; pass `groups` to
-`fit` if new series are of other groups.
+The probability of the unknown label is calibrated with held-out training classes.
+The probability is above .5 for 5 % of series that are similar to the training
+series; pass `groups` to `fit` if new series come from other groups.
 
 Examples
 --------
@@ -95,23 +96,23 @@ True
 Raises
 ------
 ValueError
-    If X is not a panel or another argument does not match X; if there are fewer
-    than two classes or groups to classify; if a parameter or weight is invalid; or
-    if `checkpoint` is damaged or belongs to another fit. The estimator is then
+    If X is not a panel or another argument does not match X; if a classifier is
+    fitted to fewer than two classes or groups; if a parameter or weight is invalid;
+    or if `checkpoint` is damaged or belongs to another fit. The estimator is then
     unchanged.
 NotFittedError
     If `init` is not fitted.
 TypeError
-    If `init` is not a VQTextTransformer, VQTextClassifier or base, or a parameter
-    has the wrong type.
+    If `init` is not a VQTextTransformer, VQTextClassifier or base model, or a
+    parameter has the wrong type.
 OSError
     If `checkpoint` cannot be written.
 """,
     "candidate_labels": """
 candidate_labels : sequence of str, or dict
-    Names of classes, or a dict from names to a text or a list of texts about each
-    class (None for texts of the prompt bank). A name of a training class denotes
-    this class, whatever its texts are. Candidates may differ between calls.
+    Class names, or a dict from class names to a text or a list of texts about the
+    class (None for texts of the prompt bank). The name of a training class denotes
+    this class, regardless of its texts. Candidates may differ between calls.
 """,
     "unknown_label": """
 unknown_label : str, optional
@@ -175,15 +176,15 @@ random_state : int, RandomState or None, default=None
     Seed or generator of the permutations.
 scoring : str, callable or None, default=None
     Score as in :func:`sklearn.inspection.permutation_importance`. The default is
-    accuracy. A callable must not use series, only predictions.
+    accuracy. A callable may use only predictions, not series.
 
 Returns
 -------
 DataFrame
-    A row per channel, and before them a row per sensor with several channels, which
-    are recognised as in `gravity` and by names such as ``acc_x``: names of ``sensor``
-    and ``channel`` (empty in the row of a sensor); ``importance``, the score minus the
-    mean score of the permutations; and ``std``, the standard deviation over
+    A row per channel, preceded by a row per sensor with several channels. Sensors are
+    recognised as in `gravity` and by names such as ``acc_x``. Columns are the names
+    ``sensor`` and ``channel`` (empty in the row of a sensor); ``importance``, the score
+    minus the mean score of the permutations; and ``std``, the standard deviation over
     permutations.
 
 Raises
@@ -196,12 +197,12 @@ ValueError
 
 Notes
 -----
-Permutation importance (Breiman, Machine Learning 2001): what a channel contributes to
-the log-odds of a case is replaced by what the channel contributes for another case.
-The model is not fitted again. If channels are correlated, the model has others to rely
-on: importances of single channels may then be small although that of their sensor is
-large. Channels in the frame of gravity are permuted with each of the axes that they
-are computed from.
+Permutation importance (Breiman, Machine Learning 2001): the contribution of a channel
+to the log-odds of a case is replaced by its contribution for another case. The model is
+not refitted. If channels are correlated, the model can use the other channels:
+importances of single channels may then be small although that of their sensor is large.
+Channels in the gravity frame are permuted with each of the axes that they are computed
+from.
 
 Examples
 --------
@@ -250,12 +251,12 @@ prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
 max_epochs : int, default=0
     Maximum number of passes over the training series in training by gradient
     descent. By default, everything is computed in closed form, which takes seconds.
-    Training starts from the closed form, and changes the classifier, the space of
-    texts about single series, and the shares of codes that are expected for a text.
-    For each of them, the epoch with the lowest loss of a fifth of the cases (whole
-    `groups`) is chosen, which may be epoch 0; the model is then trained on all cases
-    for this number of epochs. With fewer than 50 cases, the closed form is kept. A
-    model can be trained with further losses (`loss_weights`).
+    Training starts from the closed form, and updates the classifier, the embedding
+    space of texts about single series, and the code shares predicted from texts.
+    For each of these parts, the epoch with the lowest loss on a fifth of the cases
+    (whole `groups`) is selected, which may be epoch 0; the model is then trained on
+    all cases for this number of epochs. With fewer than 50 cases, the closed form is
+    kept. Further losses are available in `loss_weights`.
 loss_weights : dict, optional
     Weights of losses in training, by name, which replace the defaults; 0 disables a
     loss. See :mod:`sktext_vq.nn.losses` for available losses.
@@ -271,22 +272,22 @@ gravity : {"append", "replace"}, dict or None, default="append"
     :class:`~sktext_vq.nn.GravityFrame`. ``"append"`` adds these channels to each
     sensor with three axes, if the axes are recognised by channel names such as
     ``acc_x``, ``acc_y`` and ``acc_z`` and the vertical can be estimated from one
-    sensor. ``"replace"`` also removes the axes, for sensors that may be worn
-    elsewhere at prediction; postures can then not be distinguished by the axis
-    that points up. A dict from names of sensors to three channels, by name or
+    sensor. ``"replace"`` also removes the axes, for sensors that may be worn in
+    another position at prediction; postures can then not be distinguished by the
+    axis that points up. A dict from sensor names to three channels, by name or
     index, appends channels for these sensors. None adds no channels.
 augment : dict, optional
-    Sizes of random changes to copies of the training series, which are training cases
-    too.
+    Data augmentation: sizes of random changes to copies of the training series. The
+    copies are added to the training cases.
     ``"gain"``: standard deviation of the logarithm of the factor by which each
     sensor's deviations from its mean are multiplied; ``"rotation"``: maximum
     rotation of a device, in degrees; ``"noise"``: standard deviation of white
     noise, relative to that of the channel; ``"dropout"``: probability that one
-    sensor is 0 throughout; ``"gap"``: maximum share of a series that is missing in
-    one stretch; ``"copies"``: number of copies of each series (1). Omitted sizes
+    sensor is 0 throughout; ``"gap"``: maximum length of a gap, as a share of the
+    series; ``"copies"``: number of copies of each series (1). Omitted sizes
     are 0. Time and memory of `fit` grow with the number of copies.
 sampling_rate : float, optional
-    Timepoints per second, to express durations and rhythms in seconds.
+    Timepoints per second, used to express durations and rhythms in seconds.
 random_state : int, RandomState or None, default=None
     Seed or generator, for reproducible fits. Global random states are not changed.
 device : str, default="auto"
@@ -309,9 +310,8 @@ training_stage_ : {"closed form", "trained", "trained with text"}
 history_ : list of dict
     Losses and seconds of each epoch of training.
 codebook_use_ : dict
-    How evenly each branch uses the codes after training, and how similar the use
-    by both branches is; see
-    :meth:`sktext_vq.nn.Codebook.metrics`.
+    Evenness of code usage in each branch after training, and similarity of the code
+    usage of both branches; see :meth:`sktext_vq.nn.Codebook.metrics`.
 prompts_ : list of str or None
     Texts that series are compared with: the first prompt of each class or, without
     prompts, sentences about series.
@@ -375,7 +375,7 @@ image_ : AxesImage
 shapes_ : LineCollection or None
     Shapes of the labelled codes.
 colorbar_ : Colorbar
-    Scale of the heat map, as factors.
+    Colour bar of the heat map, labelled with factors.
 """,
     "series_display": """
 channel_names : sequence of str, optional

@@ -40,7 +40,7 @@ def _limit_threads() -> Any:
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
-    """Look for libraries once: it takes as long as the prediction of some cases."""
+    """Search for thread pools once: a search takes as long as predicting some cases."""
     return ThreadpoolController()
 
 

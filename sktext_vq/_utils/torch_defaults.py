@@ -14,7 +14,7 @@ _dtype: Any = None
 
 @contextmanager
 def torch_defaults() -> Iterator[None]:
-    """Run a block with the default settings of torch, then restore the caller's.
+    """Run a block with the default settings of torch, then restore former settings.
 
     Covers the default dtype and device, autocast, and modes without gradients.
     """

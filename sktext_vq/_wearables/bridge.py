@@ -1,4 +1,4 @@
-"""Scores of names by the texts of known classes."""
+"""Scores of names, based on texts of known classes."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _MOST_DIRECTIONS = 15
 class Bridge:
     """Scores of names, from known classes and from predicted centres.
 
-    Labels of another data set hardly ever have the wording of a known class, so that a
-    decision between seen and unseen classes is of no use. The score of a name is a
-    weighted mean of two scores, each scaled by its variation over names:
+    Labels of another data set rarely have the wording of a known class, so no decision
+    between seen and unseen classes is made. The score of a name is a weighted mean of
+    two scores, each scaled by its variation over names:
 
     - the logarithm of a weighted mean of the probabilities of known classes, for names
-      that mean a known class. Weights depend on the cosine of the texts, and
-      probabilities are raised to a power, so that the best class counts most;
+      that are synonyms of a known class. Weights depend on the cosine of the texts, and
+      probabilities are raised to a power, which increases the weight of the best class;
     - the distance to the centre that kernel ridge regression predicts from the texts of
-      a name (`ClassEmbeddings`), for the others.
+      a name (`ClassEmbeddings`), for other names.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ class ActivityRecognizer(ZeroShotRecognizer):
         """Append a column with the probability of an unknown class."""
         if np.isinf(self.highest_novelty):
             raise ValueError(
-                "The base was built by an early version, without a limit for unknown "
-                "activities. Build the base again."
+                "The base model was built by an early version, which did not support "
+                "unknown_label. Build the base model again."
             )
         names = self.space.predict_centres(views)
         found = novelty(series, self.space.centres, names) - self.highest_novelty
@@ -153,11 +153,11 @@ class ActivityRecognizer(ZeroShotRecognizer):
 def novelty(
     series: EmbeddedSeries, centres: Array, names: Array | None = None
 ) -> NDArray[np.float64]:
-    """Return how little windows resemble classes, of shape (n_cases,).
+    """Return the novelty of windows relative to classes, of shape (n_cases,).
 
-    The logarithm of the squared distance to the nearest centre, in the directions in
-    which centres differ, less the logarithm of the largest probability of a known
-    class. Chosen by leaving out half of the classes of a data set.
+    The novelty is the logarithm of the squared distance to the nearest centre, in the
+    directions in which centres differ, minus the logarithm of the largest probability
+    of a known class. It was chosen by leaving out half of the classes of a data set.
 
     Parameters
     ----------
@@ -179,8 +179,8 @@ def novelty(
 def _standardise(scores: Array, usual: float) -> NDArray[np.float64]:
     """Return scores with mean 0 and variance below 1 over the names of each window.
 
-    The variance is small if it is small relative to the usual one: windows that are
-    equally close to all names are uncertain.
+    The variance is small if it was small relative to the usual variance, because
+    predictions are uncertain for windows that are equally close to all names.
     """
     scores = scores - scores.mean(axis=1, keepdims=True)
     return np.asarray(scores / np.hypot(scores.std(axis=1, keepdims=True), usual))

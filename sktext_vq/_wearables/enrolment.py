@@ -22,7 +22,7 @@ from sktext_vq.panel import Panel
 from sktext_vq.text import are_words
 
 # Chosen by leaving out one data set at a time (benchmarks/results/wearables.md).
-_PRIOR_WINDOWS = 4.0  # number of windows that a centre predicted from text counts as
+_PRIOR_WINDOWS = 4.0  # weight, in windows, of a centre predicted from text
 _WEIGHT, _FADING = 4.0, 6.0
 
 
@@ -33,11 +33,11 @@ class Enrolment:
     Parameters
     ----------
     model : VQTextClassifier
-        Classifier of a base for the sensors.
+        Classifier of a base for these sensors.
     plan : SensorPlan
         Channels and units of the windows.
     sampling_rate : float
-        Their sampling rate in Hz.
+        Sampling rate of the windows in Hz.
     bridge : Bridge
         Bridge from known classes to the classes of the classifier.
     weight : float
@@ -51,7 +51,7 @@ class Enrolment:
     weight: float
 
     def embed(self, panel: Panel, execution: Execution) -> EmbeddedSeries:
-        """Return windows of the classifier in the space of the base."""
+        """Return embeddings of the classifier's windows in the space of the base."""
         found = resample(panel, self.plan, self.sampling_rate)
         model = self.model
         values = found.values[:, : model.n_channels_]
@@ -81,7 +81,8 @@ def enrol(base: Any, data: TrainingData, settings: FitSettings) -> Enrolment:
     assert labels is not None and classes is not None
     if data.known_names is None or settings.sampling_rate is None:
         raise ValueError(
-            "init with a base requires the parameters channel_names and sampling_rate."
+            "A base model as init requires the parameters channel_names and "
+            "sampling_rate."
         )
     rate = check_rate(settings.sampling_rate)
     plan = plan_windows(data.panel, data.known_names, "auto")
@@ -95,7 +96,7 @@ def enrol(base: Any, data: TrainingData, settings: FitSettings) -> Enrolment:
     without_texts = [name for name, text in named.items() if text is None]
     if without_texts and not are_words(without_texts):
         raise ValueError(
-            "init with a base requires labels that are words, got "
+            "A base model as init requires labels that are words, got "
             f"{without_texts}. Set text={{label: texts}} before fit."
         )
     candidates = model.zero_shot_.read(named, "y")

@@ -28,7 +28,7 @@ SAMPLING_RATE = 50.0
 N_TIMEPOINTS = 128  # 2.56 s
 _LEAST_RATE = 8.0
 _MAX_FACTOR = 100  # of a ratio of sampling rates
-# Windows from which units are found.
+# Maximum number of windows used to infer units.
 _MAX_PIECES = 400
 
 
@@ -38,7 +38,7 @@ class HarmonisedWindows(np.ndarray):
     Attributes
     ----------
     notes : tuple of str
-        What was assumed about channels, units and windows.
+        Assumptions about channels, units and windows.
     """
 
     notes: tuple[str, ...]
@@ -54,7 +54,7 @@ class HarmonisedRecordings(Recordings):
     Attributes
     ----------
     notes : tuple of str
-        What was assumed about channels and units.
+        Assumptions about channels and units.
     """
 
     notes: tuple[str, ...] = ()
@@ -175,7 +175,7 @@ def _warn(plan: SensorPlan) -> None:
 
 
 def _complete(pieces: Sequence[Array], plan: SensorPlan) -> list[Array]:
-    """Return a sample of the pieces, without timepoints with missing values."""
+    """Return a sample of windows, without timepoints that have missing values."""
     used = list(plan.acceleration) + list(plan.gravity or ())
     found = []
     for i in spread_cases(len(pieces), _MAX_PIECES):

@@ -1,4 +1,4 @@
-"""Classifier of activities, fitted to several data sets."""
+"""Activity classifier fitted to several data sets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ACCELERATION, _ROTATION = slice(0, 3), slice(3, 6)
 
 
 class ActivityClassifier(VQTextClassifier):
-    """Classifier of windows from `wearables.harmonise`.
+    """Classifier for windows from `wearables.harmonise`.
 
     Two classifiers were fitted, to all channels and to acceleration only. The second is
     used if a window has no angular velocity: if a channel has no values or one value
@@ -31,7 +31,7 @@ class ActivityClassifier(VQTextClassifier):
     accelerometer_ : ActivityClassifier or None
         Classifier of the acceleration; None if this is itself such a classifier.
     card_ : dict
-        Data sets, people, places on the body, figures and limits.
+        Model card: data sets, people, sensor positions, results and limitations.
     """
 
     accelerometer_: ActivityClassifier | None
@@ -39,9 +39,9 @@ class ActivityClassifier(VQTextClassifier):
     zero_shot_: ActivityRecognizer
 
     def fit(self, X: Any, y: Any, *args: Any, **arguments: Any) -> ActivityClassifier:
-        """Raise TypeError: a base is fitted to several data sets at once."""
+        """Raise a TypeError, since bases are fitted by `build_base`."""
         raise TypeError(
-            "A base is fitted by build_base. To add labelled windows, call "
+            "Base models are fitted by build_base. To add labelled windows, call "
             "VQTextClassifier(...).fit(X, y, init=base)."
         )
 
@@ -52,8 +52,8 @@ class ActivityClassifier(VQTextClassifier):
     def check_X(self, X: Any) -> Panel:
         """Check windows, without comparison with the training data.
 
-        A base is meant for other devices and people, so a DriftWarning would be issued
-        for almost all windows.
+        A base is intended for other devices and people, so a DriftWarning would be
+        issued for almost all windows.
         """
         check_is_fitted(self)
         panel = as_panel(_with_rotation(X), estimator_name="The base")

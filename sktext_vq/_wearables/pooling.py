@@ -28,12 +28,12 @@ from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
-# Number of windows of a data set, spread over its classes.
+# Maximum number of windows of a data set, distributed over its classes.
 _MAX_WINDOWS = 1200
 MAX_FEATURES = 6000
-# Windows from which the axes of the embedding space are computed.
+# Maximum number of windows used to compute the axes of the embedding space.
 _MAX_SPACE_WINDOWS = 2400
-# Share of windows of known classes that may be called unknown.
+# Share of windows of known classes that may be labelled as unknown.
 _REFUSED_SHARE = 0.05
 
 
@@ -61,7 +61,7 @@ class LabelledSet:
     units : str or dict, default="auto"
         See :func:`harmonise`.
     about : dict, optional
-        Entries for the card, such as source, licence and place on the body.
+        Entries for the model card, such as source, licence and sensor position.
     """
 
     name: str
@@ -143,7 +143,7 @@ class Pool:
 def draw_by_class(
     labels: NDArray[np.str_], most: int, generator: np.random.RandomState
 ) -> NDArray[np.int64]:
-    """Draw at most `most` windows, the same number of each class if possible."""
+    """Draw at most `most` windows, the same number from each class if possible."""
     classes = np.unique(labels)
     own = [generator.permutation(np.flatnonzero(labels == each)) for each in classes]
     return np.sort(np.concatenate([each[: -(-most // len(classes))] for each in own]))
@@ -152,8 +152,8 @@ def draw_by_class(
 def balanced_weight(labels: NDArray[np.str_]) -> NDArray[np.float64]:
     """Return weights with equal sums by class and mean 1 over classes.
 
-    The weight of a data set is the root of its number of classes, between equal weight
-    of data sets and equal weight of classes.
+    The weight of a data set is the square root of its number of classes, a compromise
+    between equal weights of data sets and equal weights of classes.
     """
     _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return np.asarray(np.sqrt(len(counts)) / (len(counts) * counts[index]))
@@ -205,8 +205,8 @@ def fit_pool(
 ) -> ActivityClassifier:
     """Fit a classifier to pooled windows.
 
-    Features are selected by variance. Those that tell the classes apart would also tell
-    data sets apart, as most classes are in a single data set.
+    Features are selected by variance: features that separate the classes would also
+    separate the data sets, because most classes occur in a single data set.
     """
     fitted = fit_features(pool.panel, random_state, max_features)
     parameters = fitted.get_params(deep=False) | {"text": dict(texts) or "auto"}
@@ -307,7 +307,7 @@ def fit_heads(
 def find_highest_novelty(
     features: NDArray[np.float32], pool: Pool, random_state: int
 ) -> float:
-    """Return the novelty that few windows of known classes exceed.
+    """Return the novelty threshold, which few windows of known classes exceed.
 
     One data set is left out at a time, and its windows of classes that other data sets
     have are compared with the centres of these data sets. If data sets have no class in
@@ -348,7 +348,7 @@ def _centre(features: NDArray[np.float32], pool: Pool) -> FeatureScaler:
     Returns
     -------
     FeatureScaler
-        Scaler of other windows: the mean over data sets, and the standard deviation
+        Scaler for new windows: the mean over data sets, and the standard deviation
         within data sets.
     """
     means, variances = [], []

@@ -1,4 +1,4 @@
-"""Sensors of a body-worn device: names, units and what was assumed about them."""
+"""Sensors of a body-worn device: names, units and assumptions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SensorPlan:
     factors : tuple of float
         Size of the units of acceleration and angular velocity, in g and rad/s.
     notes : tuple of str
-        What was assumed.
+        Assumptions about channels and units.
     doubts : tuple of str
         Assumptions that may be wrong, for a warning.
     """
@@ -188,7 +188,7 @@ def find_units(
     Raises
     ------
     ValueError
-        If units are unknown, or the norm at rest fits no unit.
+        If units are unknown, or the norm at rest is not gravity in any unit.
     """
     given = _read_units(units)
     pieces = list(parts)
@@ -241,7 +241,7 @@ def _guess_acceleration(
 ) -> tuple[str, list[str]]:
     """Return the unit in which the norm at rest is gravity, and doubts."""
     norms = [np.linalg.norm(_acceleration(plan, part), axis=0) for part in pieces]
-    # Rest: the quarter of the windows that move least.
+    # Rest is the quarter of the windows with the least movement.
     order = np.argsort([norm.std() for norm in norms], kind="stable")
     still = [norms[i] for i in order[: max(1, len(order) // 4)]]
     rest = float(np.median([np.median(norm) for norm in still]))

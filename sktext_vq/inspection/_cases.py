@@ -25,9 +25,9 @@ from sktext_vq.inspection._drawing import (
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
-_MAX_CHANNELS = 32  # drawn of one series
-_OPEN_CHANNELS = 3  # seen without a click
-_N_DECIDING = 8  # tokens in the table of a series
+_MAX_CHANNELS = 32  # maximum number of channels drawn per series
+_OPEN_CHANNELS = 3  # number of channels visible without a click
+_N_DECIDING = 8  # number of tokens in the table of a series
 _STRONGEST_TINT = 0.5
 _ROOM_FOR_CODE, _ROOM_FOR_SIGNED = 5.5, 11.0  # percent of the width of a phone
 _MOST_BYTES = 3_500_000  # approximate maximum for all drawings
@@ -215,7 +215,7 @@ class _OneCase:
         )
 
     def _deciding(self, row: Mapping[Any, Any], most: float) -> dict[str, Any]:
-        """Return a row of the table of tokens that decided."""
+        """Return a row of the table of the most important tokens."""
         start, length = int(row["start"]), int(row["length"])
         code = self.codes[int(row["code"])]
         return {
@@ -308,7 +308,7 @@ class _OneCase:
 
 
 def _room(width: float, least: float) -> str:
-    """Return the screens on which a number fits: "always", "wide", or "" for none."""
+    """Return the screens that a number fits on: "always", "wide", or "" for none."""
     if width >= least:
         return "always"
     return "wide" if width >= least / 2 else ""

@@ -16,8 +16,8 @@ from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
 _UNBALANCED = 3  # ratio of cases of the largest class to those of the smallest
-_FEW = 5  # cases of a class, for precise scores
-_NAMED = 5  # names in a list
+_FEW = 5  # minimum number of cases of a class for precise scores
+_NAMED = 5  # maximum number of names in a list
 
 
 def describe_data(
@@ -201,7 +201,7 @@ def _missing(names: Sequence[str], panel: Panel) -> list[str]:
 
 
 def _list(items: Iterable[Any]) -> str:
-    """List some names, and the number of others."""
+    """Join the first names, and add the number of other names."""
     names = list(map(str, items))
     shown = ", ".join(names[:_NAMED])
     more = len(names) - _NAMED

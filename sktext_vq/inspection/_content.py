@@ -23,17 +23,18 @@ from sktext_vq.panel import Panel
 from sktext_vq.text import PromptBank, are_words
 from sktext_vq.transformer import VQTextTransformer
 
-_N_COLOURS = 7  # in the palette of the template; other shapes are grey
+_N_COLOURS = 7  # number of colours of the template; other shapes are grey
 _FAMILIES = {"fast wave": "wave", "step up": "rise", "step down": "fall"}
 _MAX_TEXTS = 12
-_MAX_ROOMY, _MAX_COMPACT = 10, 40  # classes in a confusion matrix of either form
-_N_PAIRS = 20  # in a list, if there are more classes
-_N_OTHERS = 3  # most frequent wrong predictions of a class
+# Maximum number of classes in a large and a compact confusion matrix.
+_MAX_ROOMY, _MAX_COMPACT = 10, 40
+_N_PAIRS = 20  # number of confusions in a list, if there are more classes
+_N_OTHERS = 3  # number of the most frequent wrong predictions of a class
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """True labels and predicted probabilities, as far as they are known.
+    """True labels and predicted probabilities, if available.
 
     `labels` has the classes of the estimator, then other classes of the series; `true`
     is the index of the label of each case; `probabilities` are those of the classes of

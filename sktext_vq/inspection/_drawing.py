@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 1000, 100
-MAX_POINTS = 600  # more than the width of a line on most screens
+MAX_POINTS = 600  # more points than pixels in the width of a line on most screens
 
 
-LEAST_NAMED = 0.05  # contributions with numbers, relative to the largest
+LEAST_NAMED = 0.05  # smallest contribution with a number, relative to the largest
 _MAX_FACTOR = 1_000_000  # larger factors are not shown
 
 

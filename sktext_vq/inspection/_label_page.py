@@ -1,4 +1,4 @@
-"""HTML page about recordings whose activities were named by a base."""
+"""HTML page about recordings labelled by a base."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def describe_recordings(
     Parameters
     ----------
     base : ActivityClassifier
-        Base that named the segments.
+        Base that labelled the segments.
     recordings : HarmonisedRecordings
         Recordings with the channels of the base.
     segments : DataFrame

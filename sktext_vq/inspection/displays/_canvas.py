@@ -46,7 +46,7 @@ def check_axes(ax: Any) -> None:
 
 
 def channel_indices(channels: Any, names: list[str]) -> list[int]:
-    """Return indices of channels that are given by index or name."""
+    """Return channel indices from indices or names."""
     if isinstance(channels, str) or not np.iterable(channels):
         channels = [channels]
     found = [
