@@ -96,7 +96,7 @@ def calibrate(
     n_classes = len(spreads)
     gains = np.zeros(len(_SHARES))
     temperature_losses = np.zeros(len(_INVERSE_TEMPERATURES))
-    scale_losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    results = []
     known_views = views[:, :n_classes]
     for out in _class_splits(n_classes, len(unseen)):
         parts = []
@@ -113,16 +113,14 @@ def calibrate(
             continue
         biases = np.quantile(novelty[~is_unseen], _SHARES)
         gains += _harmonic_accuracy(novelty, correct, is_unseen, biases)
-        margin = novelty - biases[gains.argmax()]
-        for kind, sign in ((is_unseen, 1), (~is_unseen, -1)):
-            logits = sign * _INVERSE_TEMPERATURES[:, None] * margin[kind]
-            scale_losses += np.logaddexp(0, -logits).mean(axis=1)
+        results.append((novelty, is_unseen, biases))
     share, scale = _DEFAULT_SHARE, _DEFAULT_INVERSE_TEMPERATURE
     if gains.any():
         best = _SHARES[gains >= gains.max() - 1e-9].mean()
         weight = _DEFAULT_SHARE_WEIGHT
         share = (n_classes * best + weight * share) / (n_classes + weight)
-        scale = _INVERSE_TEMPERATURES[scale_losses.argmin()]
+        margins = [(novelty - b[gains.argmax()], kind) for novelty, kind, b in results]
+        scale = _choose_scale(margins)
     share = max(share, 1 - _MAX_LOSS * len(unseen) ** _MAX_LOSS_POWER)
     inverse_temperature = _DEFAULT_INVERSE_TEMPERATURE
     if temperature_losses.any():
@@ -173,6 +171,16 @@ def _harmonic_accuracy(
     unseen = (is_novel[:, is_unseen] * correct[is_unseen]).mean(axis=1)
     seen = (~is_novel[:, ~is_unseen] * correct[~is_unseen]).mean(axis=1)
     return 2 * unseen * seen / np.maximum(unseen + seen, 1e-12)
+
+
+def _choose_scale(margins: list[tuple[Array, NDArray[np.bool_]]]) -> float:
+    """Return the factor of margins with the lowest log-loss of seen versus unseen."""
+    losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    for margin, is_unseen in margins:
+        for kind, sign in ((is_unseen, 1), (~is_unseen, -1)):
+            logits = sign * _INVERSE_TEMPERATURES[:, None] * margin[kind]
+            losses += np.logaddexp(0, -logits).mean(axis=1)
+    return float(_INVERSE_TEMPERATURES[losses.argmin()])
 
 
 def _choose_bias(
