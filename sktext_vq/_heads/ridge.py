@@ -307,10 +307,10 @@ class _Centred(NamedTuple):
         values: NDArray[np.float32],
         table: FeatureTable,
         n_classes: int,
-        class_weight: Array | None,
+        root_class_weight: Array | None,
     ) -> _Centred:
         targets = table.targets(n_classes).astype(np.float64)
-        weight = table.weights(class_weight)
+        weight = table.weights(root_class_weight)
         weight = np.ones(len(targets)) if weight is None else weight
         middle = np.average(values, axis=0, weights=weight).astype(np.float32)
         intercept = np.average(targets, axis=0, weights=weight)
