@@ -45,7 +45,7 @@ class DigitCodec:
     Parameters
     ----------
     verbalizer : SeriesVerbalizer
-        Fitted verbalizer with a style of fixed width.
+        Fitted verbalizer with numbers of fixed width.
     branch : DigitBranch, optional
         Trained branch.
     """
