@@ -85,7 +85,7 @@ class Network:
     def from_state(
         cls, state: State, sizes: Sizes, tokenizer: ShapeTokenizer
     ) -> Network:
-        """Build a network from `get_state`; see `FeatureExtractor.from_state`."""
+        """Build a network from its state; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "network")
         history, kept, use = (
             state[name] for name in ("history", "kept", "codebook_use")

@@ -167,7 +167,7 @@ class NetworkTrainer:
         return replace(self, generator=torch.Generator().manual_seed(seed))
 
     def _check_encoder(self, closed: ClosedForm) -> tuple[ClosedForm, Any]:
-        """Return the closed form, without texts if these cannot be encoded, and an encoder."""
+        """Return closed form and encoder, without alignment if packages are missing."""
         encoder = SentenceTable(self.settings.text_encoder)
         if closed.alignment is not None:
             try:

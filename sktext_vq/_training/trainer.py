@@ -131,7 +131,7 @@ class _Net(NeuralNet):
         return to_device(self.batches.build(cases, training), self.device), cases
 
     def held_out_losses(self) -> dict[str, float]:
-        """Return the losses of held-out cases, without recording them in the history."""
+        """Return the losses of held-out cases; they are not recorded in the history."""
         if not len(self.held_out):
             return {}
         self.history.new_epoch()

@@ -17,8 +17,9 @@ Array = NDArray[np.floating[Any]]
 # Share of series of seen classes that should be assigned to seen classes: mean of the
 # default, with weight 2, and of the share from class splits, with weight n_classes.
 _DEFAULT_SHARE, _DEFAULT_SHARE_WEIGHT = 0.8, 2
-# Maximum share of series of seen classes that a single unseen candidate may take. It
-# grows faster than the number of candidates, until calibration alone decides.
+# Maximum share of series of seen classes that may be assigned to a single unseen
+# candidate. For many candidates, the maximum has no effect, because it grows faster
+# than the number of candidates.
 _MAX_LOSS, _MAX_LOSS_POWER = 0.06, 1.5
 _SHARES = np.linspace(0.3, 1, 71)
 _N_DRAWS = 3
@@ -33,7 +34,7 @@ class HeldOut:
     Parameters
     ----------
     centres : ndarray of shape (n_classes, n_dimensions)
-        Centres of the classes.
+        Class centres.
     cases : ndarray of shape (n_cases, n_dimensions)
         Embeddings of the held-out cases.
     classes : ndarray of shape (n_cases,), int64
@@ -78,14 +79,14 @@ def calibrate(
     classes: NDArray[np.int64],
     unseen: NDArray[np.int64],
 ) -> Calibration:
-    """Choose temperature, bias and scale of the bias on seen classes.
+    """Choose temperature, bias and bias scale on seen classes.
 
     Parameters
     ----------
     held_out : sequence of HeldOut
         Folds of training cases.
     spreads : ndarray of shape (n_classes,)
-        Relative distances of series from the centres of the classes.
+        Relative distances of series from class centres.
     views : ndarray of shape (n_views, n_texts, text_dim)
         Embeddings of the texts of seen classes, then of candidates.
     classes : ndarray of int64

@@ -43,7 +43,8 @@ class GravityFrame(nn.Module):
     ----------
     reference : int or None
         Index of the sensor that defines the vertical. If no sensor has a mean of at
-        least half of its root mean square, `reference` is None and no channels are added.
+        least half of its root mean square, `reference` is None and no channels are
+        added.
     """
 
     triads: Tensor

@@ -61,10 +61,10 @@ class ShapeTokenizer(nn.Module):
     match. With square roots, distances between histograms are Hellinger distances.
     `N_MATCHES` further features are the proportions of windows that a code matches
     better than most training windows, even if another code matches better. They
-    correspond to the proportions of positive values of ROCKET (Dempster et al., DMKD 2020), with
-    quantiles as biases. `N_SUMMARIES` features summarise the levels and the logarithms
-    of the scales of all windows: mean, standard deviation and quantiles, which are
-    finer than bins.
+    correspond to the proportions of positive values of ROCKET (Dempster et al., DMKD
+    2020), with quantiles as biases. `N_SUMMARIES` features summarise the levels and
+    the logarithms of the scales of all windows: mean, standard deviation and quantiles,
+    which are finer than bins.
     """
 
     change_scale: Tensor

@@ -54,7 +54,9 @@ def check_texts(texts: Any, name: str = "texts") -> list[str]:
     ['walking', 'sitting']
     """
     if isinstance(texts, (str, bytes)):
-        raise TypeError(f"{name} must be a sequence of strings, got one {texts!r}.")
+        raise TypeError(
+            f"{name} must be a sequence of strings, got a single string: {texts!r}."
+        )
     if isinstance(texts, Mapping) or not hasattr(texts, "__iter__"):
         raise TypeError(
             f"{name} must be a sequence of strings, got {type(texts).__name__}."
@@ -283,9 +285,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         remember = check_memory(memory).cache(_remember, ignore=["encode"])
         key = self._cache_key()
         missing = [
-            text
-            for text in unique
-            if not remember.check_call_in_cache(key, text, None)
+            text for text in unique if not remember.check_call_in_cache(key, text, None)
         ]
         fresh: dict[str, FloatArray] = {}
         if missing:

@@ -166,10 +166,10 @@ def quantise(
 class SegmentRefiner(nn.Module):
     """Correct start, length, offset and scale of segments from their context.
 
-    The inputs of the network are eight points of a segment, eight points of its context,
-    which is twice as long, and the position of the segment. Borders move by at most a
-    quarter of the length; offset and scale change by at most a quarter of the scale.
-    Before training, segments are returned unchanged, bit for bit.
+    The inputs of the network are eight points of a segment, eight points of its
+    context, which is twice as long, and the position of the segment. Borders move
+    by at most a quarter of the length; offset and scale change by at most a quarter of
+    the scale. Before training, segments are returned exactly unchanged.
 
     Parameters
     ----------
