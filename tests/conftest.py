@@ -1,13 +1,13 @@
 import os
 
-# Before any import that reads them. What the tests need is installed or made by them.
+# These variables are read by the imports below. Tests require no downloads.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["COLUMNS"] = "80"  # width of --help
 os.environ.pop("SKTEXT_VQ_DATA", None)
-# Tests run side by side, one core each, but where `make portable` wants more threads.
-# Processes that tests start inherit this, and so does numba, which sets the number of
-# torch's threads when it starts.
+# Tests run in parallel processes of one thread; `make portable` uses more threads.
+# Child processes inherit these variables. numba, which sets the number of torch threads
+# when it starts, reads them as well.
 os.environ.update(
     {
         f"{library}_NUM_THREADS": os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")
@@ -28,24 +28,25 @@ import torch
 from sktext_vq import VQTextClassifier
 from sktext_vq.datasets import Dataset, load
 
-# What it holds is shown as in tests.
+# Show values in failed assertions of this module, as in tests.
 pytest.register_assert_rewrite("fuzz")
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
-# A deadline fails at random on a busy machine. A fixed seed makes a failure one's own.
+# Deadlines fail at random on a busy machine. With a fixed seed, new failures are caused
+# by changes to the code.
 hypothesis.settings.register_profile(
     "tests", deadline=None, derandomize=True, max_examples=60
 )
-# `make fuzz`: other cases at each run, and many.
+# `make fuzz`: many examples, which differ between runs.
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep all tests off the network, docstring examples included."""
-    # A fixture would be too late and too little: it does not reach the examples in
-    # docstrings, which are outside this folder.
+    """Block network access in all tests, including docstring examples."""
+    # A fixture would run too late, and not for docstring examples, which are outside of
+    # this folder.
     patch = pytest.MonkeyPatch()
     for name in ("connect", "connect_ex"):
         patch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
@@ -53,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let garbage collection pass over what is imported, which takes long."""
+    """Exclude imported objects from garbage collection, which would be slow."""
     gc.collect()
     gc.freeze()
 
@@ -62,20 +63,20 @@ def _local_only(connect: Callable[..., Any]) -> Callable[..., Any]:
     def guarded(self: socket.socket, address: Any) -> Any:
         host = str(address[0]) if isinstance(address, tuple) else "localhost"
         if host not in ("localhost", "::1") and not host.startswith("127."):
-            raise RuntimeError(f"A test tried to reach {host}. Tests stay offline.")
+            raise RuntimeError(f"A test tried to connect to {host}. Tests run offline.")
         return connect(self, address)
 
     return guarded
 
 
 def in_long_run() -> bool:
-    """Whether this is `make fuzz`."""
+    """Return whether tests run with the profile of `make fuzz`."""
     return hypothesis.settings.default.max_examples == 1000
 
 
 @pytest.fixture(autouse=True)
 def _same_threads() -> Iterator[None]:
-    """Restore the threads of torch, which numba changes when it starts."""
+    """Restore the number of torch threads, which numba changes when it starts."""
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -83,13 +84,13 @@ def _same_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def basic_motions() -> Dataset:
-    """Return a real set: a smart watch in four activities, 40 cases for training."""
+    """Return a data set of a smart watch: four activities, 40 training cases."""
     return load("BasicMotions")
 
 
 @pytest.fixture(scope="session")
 def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
-    """Return a classifier whose network was trained with text. Not to change."""
+    """Return a classifier whose network was trained with text. Do not modify it."""
     data = basic_motions
     classifier = VQTextClassifier(
         channel_names=data.channel_names,
@@ -102,13 +103,13 @@ def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
 
 @pytest.fixture(scope="session")
 def small_on_motions(basic_motions: Dataset) -> VQTextClassifier:
-    """Return a small classifier, trained with text for two epochs. Not to change."""
+    """Return a small classifier, trained with text for 2 epochs. Do not modify it."""
     data = basic_motions
     classifier = VQTextClassifier(
         16,
         max_epochs=2,
         max_features=200,
-        loss_weights={"fused": 1.0},  # trained however few cases there are
+        loss_weights={"fused": 1.0},  # trained for any number of cases
         text_encoder="hashing",
         channel_names=data.channel_names,
         sampling_rate=data.sampling_rate,
@@ -119,13 +120,13 @@ def small_on_motions(basic_motions: Dataset) -> VQTextClassifier:
 
 @pytest.fixture
 def har_like() -> tuple[np.ndarray, np.ndarray]:
-    """Return 24 series of 3 channels and 40 timepoints, and what is done in each."""
+    """Return 24 series of 3 channels and 40 timepoints, and activity labels."""
     return rhythms(8)
 
 
 @pytest.fixture(scope="session")
 def many_rhythms() -> tuple[np.ndarray, np.ndarray]:
-    """Return 60 noisy series like those of `har_like`, enough to hold some out."""
+    """Return 60 noisy series as in `har_like`, so that some cases are held out."""
     X, y = rhythms(20)
     return X + np.random.default_rng(1).normal(0, 0.5, X.shape), y
 
@@ -133,8 +134,9 @@ def many_rhythms() -> tuple[np.ndarray, np.ndarray]:
 def rhythms(n_of_class: int) -> tuple[np.ndarray, np.ndarray]:
     """Return series and labels.
 
-    Walking is a slow and moderate rhythm, running a fast and strong one, and standing
-    is none. Classes take turns, so that the first cases have all of them.
+    Walking has a slow rhythm of moderate amplitude, running a fast rhythm of large
+    amplitude, and standing only noise. Classes alternate, so that the first cases
+    contain all classes.
     """
     rng = np.random.default_rng(0)
     period = {"walking": 16.0, "standing": 1.0, "running": 6.0}

@@ -1,4 +1,4 @@
-"""What tests with anything as input share: how to draw it, and what has to hold."""
+"""Strategies for arbitrary input, and common checks, for property-based tests."""
 
 import dis
 import os
@@ -18,12 +18,12 @@ from sktext_vq import VQTextClassifier
 from sktext_vq.panel import as_panel
 
 TINY = {"n_codes": 16, "max_features": 60, "random_state": 0, "n_jobs": 1}
-# Where errors come from that are worded for people.
+# Modules that raise errors with messages for users.
 CHECKS = ("sklearn.utils", "sktext_vq", "sktime.", "matplotlib.")
 
 
 def fuzzed(few):
-    """Draw so many cases, and in a long run a number in proportion."""
+    """Return settings with `few` examples, or 30 times more in a long run."""
     return settings(
         max_examples=few * (30 if in_long_run() else 1),
         suppress_health_check=list(HealthCheck),
@@ -32,7 +32,7 @@ def fuzzed(few):
 
 
 def tried(function, *args, allowed=(), **kwargs):
-    """Return a result, or None where input was refused in words."""
+    """Return the result of a call, or None if it raised an error for invalid input."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -47,14 +47,14 @@ def tried(function, *args, allowed=(), **kwargs):
 
 
 def check_refusal(error):
-    """Hold that an error is raised on purpose, and says something."""
+    """Check that an error is raised deliberately and has a message."""
     assert len(str(error)) > 10, repr(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return  # in the words of the system, which name the file
+        return  # the message of the operating system contains the file name
     last = error.__traceback__
     while last.tb_next is not None:
         last = last.tb_next
-    # By a `raise` statement, and not by a call that went wrong.
+    # Raised by a `raise` statement, not by a failed operation.
     done = last.tb_frame.f_code.co_code[last.tb_lasti]
     module = last.tb_frame.f_globals["__name__"]
     deliberate = done == dis.opmap["RAISE_VARARGS"] and module.startswith(CHECKS)
@@ -62,7 +62,7 @@ def check_refusal(error):
 
 
 def same(left, right):
-    """Hold that two results are equal to the last bit."""
+    """Check that two results are exactly equal."""
     if isinstance(left, pd.DataFrame):
         pd.testing.assert_frame_equal(left, right, check_exact=True)
     else:
@@ -70,7 +70,7 @@ def same(left, right):
 
 
 def frozen(X):
-    """Copy of an input, to see later whether it was written to."""
+    """Copy an input, to check later whether the input was modified."""
     if isinstance(X, list | tuple):
         return [frozen(each) for each in X]
     return X.copy() if hasattr(X, "copy") else X
@@ -81,7 +81,7 @@ def unchanged(X, before):
         return all(unchanged(*pair) for pair in zip(X, before, strict=True))
     if isinstance(X, pd.DataFrame):
         X, before = X.to_numpy(), before.to_numpy()
-    # Bytes, as NaN and objects do not compare.
+    # Representations are compared, because NaN is not equal to itself.
     left, right = np.asarray(X), np.asarray(before)
     return left.dtype == right.dtype and repr(left) == repr(right)
 
@@ -143,7 +143,7 @@ def lay_out(X, layout):
 
 @st.composite
 def panels(draw, n_channels=None, most_cases=10):
-    """Series of any kind, mostly sound."""
+    """Draw series of any kind; most are valid."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_cases = draw(st.integers(1, most_cases))
     if n_channels is None or draw(st.integers(0, 9)) == 0:
@@ -170,7 +170,7 @@ def panels(draw, n_channels=None, most_cases=10):
 
 @st.composite
 def forms(draw, X, rng):
-    """A form in which users could have series."""
+    """Draw a container and memory layout for series."""
     form, layout = draw(st.sampled_from(FORMS)), draw(st.sampled_from(LAYOUTS))
     if form == "3d" and layout == "memory map" and not X.dtype.hasobject:
         mapped = np.memmap(tempfile.TemporaryFile(), X.dtype, "w+", shape=X.shape)
@@ -206,7 +206,7 @@ ODD = st.sampled_from(
 
 @st.composite
 def labels(draw, n_cases):
-    """Classes of any kind for so many cases, mostly sound."""
+    """Draw labels of any kind for `n_cases` cases; most are valid."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kind = draw(
         st.sampled_from(
@@ -266,7 +266,7 @@ ANY_TEXTS = st.one_of(
 
 
 def check_tables(model, X, panel):
-    """Hold what tokens, reconstruct and transform_codes promise."""
+    """Check tokens, reconstruct and transform_codes for any series."""
     tokens = tried(model.tokens, X)
     assert np.isfinite(tokens[["offset", "scale"]].to_numpy()).all()
     assert (tokens["start"] >= 0).all()
@@ -292,7 +292,7 @@ def check_probabilities(found, shape):
 
 
 def check_predictions(model, X):
-    """Hold what a fitted classifier promises of any series."""
+    """Check the predictions of a fitted classifier for any series."""
     before = frozen(X)
     found = tried(model.predict_proba, X)
     if found is None:
@@ -311,7 +311,7 @@ def check_predictions(model, X):
 
 
 def check_features(model, X):
-    """Hold what a fitted transformer promises of any series."""
+    """Check the features of a fitted transformer for any series."""
     before = frozen(X)
     found = tried(model.transform, X)
     if found is None:
@@ -327,7 +327,7 @@ def check_features(model, X):
 
 @cache
 def trained():
-    """Return a model of three channels with all that text gives, and three series."""
+    """Return a model of three channels that was trained with text, and three series."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(24, 3, 40)).cumsum(axis=2)
     X[::2] *= 3
@@ -365,7 +365,7 @@ CELLS = (b",", b"\n", b'"', b"nan", b"", b"\xff", b"1e999", b"?", b":", b"@data"
 
 @st.composite
 def damaged(draw, content):
-    """Content of a file: noise, or a sound one that was changed."""
+    """Draw file content: random bytes, or valid content with changes."""
     how = draw(
         st.sampled_from(["noise", "byte", "bytes", "cut", "cell", "twice", "line"])
     )
@@ -391,13 +391,13 @@ def damaged(draw, content):
 
 
 class _OfBytes:
-    """A path that is no path of text."""
+    """Path-like object that returns bytes."""
 
     def __fspath__(self):
         return b"model"
 
 
-# Of files in the folder where a test is. No text leads out of it.
+# File names in the working folder of a test. Texts contain no path separators.
 NAMES = st.one_of(
     ANY_TEXT.map(lambda text: text.replace("/", "_")),
     st.sampled_from(
@@ -412,7 +412,7 @@ NAMES = st.one_of(
 
 @contextmanager
 def in_folder(path):
-    """Work in a folder that has a folder, and nothing else."""
+    """Change to a temporary folder that contains only an empty folder."""
     before = os.getcwd()
     with tempfile.TemporaryDirectory(dir=path) as own:
         os.chdir(own)

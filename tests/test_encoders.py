@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from joblib.memory import MemorizedFunc
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -273,6 +274,16 @@ def test_cache_saves_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [len(texts) for texts in calls] == [4, 1, 4, 4]
     with pytest.raises(ValueError, match="requires a model with a name"):
         TextEncoder(len, cache=tmp_path).transform(TEXTS)
+
+
+def test_entry_deleted_from_cache_after_check_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MemorizedFunc, "check_call_in_cache", lambda *args: True)
+    expected = TextEncoder("hashing").transform(TEXTS)
+    encoder = TextEncoder("hashing", cache=tmp_path)
+    assert_array_equal(encoder.transform(TEXTS), expected)
+    assert_array_equal(encoder.transform(TEXTS), expected)
 
 
 @pytest.fixture

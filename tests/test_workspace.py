@@ -269,7 +269,7 @@ def test_without_transformers_the_transformer_works(har_like, monkeypatch, reque
         ([], ValueError, "at least 1 text"),
         (["fine", 3], TypeError, r"texts\[1\] must be a string, got int"),
         ([None], TypeError, r"texts\[0\] must be a string"),
-        ("a person walks", TypeError, "sequence of strings, got one"),
+        ("a person walks", TypeError, "sequence of strings, got a single string"),
         ([["a", "b"]], TypeError, "must be a string"),
     ],
 )

@@ -30,7 +30,7 @@ def map_parts(
 ) -> NDArray[Any]:
     """Compute an array with a row per case, on a cluster if one is configured.
 
-    The function returns the rows of a panel, which must not depend on other cases. If
+    The function returns one row per case. Rows must not depend on other cases. If
     `n_jobs` is 1, the array is computed in this process.
     """
     if n_jobs == 1 or not on_cluster() or _in_task():

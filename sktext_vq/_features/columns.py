@@ -23,7 +23,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
         If the length, shape or order of values does not match the cases, or if a value
         is missing.
     TypeError
-        If types of values are mixed.
+        If values have mixed types.
     """
     own = getattr(values, "index", None)
     if panel.cases is not None and isinstance(own, pd.Index):

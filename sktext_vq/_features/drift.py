@@ -1,4 +1,11 @@
-"""Warnings about series that differ from the training series."""
+"""Warnings about series that differ from the training series.
+
+This module contains the limits of scale and offset, and composes the message.
+``drift_reference.py`` contains the statistics of training cases, the limits of
+distances, gravity and constant channels, and the wording of these differences.
+``drift_changes.py`` contains the possible causes (another orientation, order, unit or
+sampling rate), their limits, `MARGINS`, and their wording.
+"""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class Execution:
 
     @property
     def torch_device(self) -> str:
-        """Device that torch computes on."""
+        """Torch device for computations."""
         return choose_device(self.device)
 
     @property
@@ -107,7 +107,7 @@ class FeatureExtractor:
     Parameters
     ----------
     scaler : Scaler
-        Scaler of the channels.
+        Scaler of the input channels.
     tokenizer : ShapeTokenizer
         Fitted tokenizer, whose gravity frame, if any, adds or replaces channels.
     n_timepoints : int
@@ -160,11 +160,11 @@ class FeatureExtractor:
         is_named : bool, default=True
             Whether channel names are known.
         replace_axes : bool, default=False
-            Whether channels in the frame of gravity replace the axes of sensors.
+            Whether channels in the gravity frame replace the sensor axes.
         with_matches : callable
             Function that returns whether matches of a layout may be selected.
         random_state : RandomState
-            Generator for the sample of cases from which statistics are computed.
+            Random generator for the sample of cases used for statistics.
         generator : torch.Generator
             Generator for codes and windows.
         codebook : Codebook, optional
@@ -215,7 +215,7 @@ class FeatureExtractor:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> FeatureExtractor:
-        """Build an extractor from `get_state`, for an input of known `sizes`.
+        """Build an extractor from its state, for an input of known `sizes`.
 
         Raises
         ------
@@ -278,7 +278,7 @@ class FeatureExtractor:
         )
 
     def select(self, selected: NDArray[np.int64]) -> FeatureExtractor:
-        """Return a copy that computes selected features."""
+        """Return a copy that computes only the selected features."""
         return replace(self, selected=selected)
 
     @property
@@ -353,7 +353,7 @@ class FeatureExtractor:
         task: str,
         columns: NDArray[np.int64] | None = None,
     ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-        """Yield the features of consecutive cases as :meth:`map` computes them."""
+        """Yield the features of consecutive cases; see :meth:`map`."""
         return self.map(
             lambda part, features: features, panel, execution, task, columns
         )

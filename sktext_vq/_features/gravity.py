@@ -1,4 +1,4 @@
-"""Gravity frame: fitting, state, and names of its channels."""
+"""Gravity frame: fitting, state and channel names."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fit_frame(
 
 
 def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFrame:
-    """Build a gravity frame from `frame_state`."""
+    """Build a gravity frame from its state; see `frame_state`."""
     check_state(state, _FRAME, sizes, "frame")
     triads = [tuple(each) for each in state["triads"]]
     is_valid = state["reference"] < len(triads) and all(
@@ -72,7 +72,7 @@ def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFram
 def name_channels(
     names: Sequence[str], sensors: Sensors, frame: GravityFrame | None
 ) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Return names of the tokenizer's channels, and the input channels of each."""
+    """Return channel names of the tokenizer, and the input channels of each name."""
     if frame is None:
         return tuple(names), tuple((channel,) for channel in range(len(names)))
     added = [

@@ -18,7 +18,7 @@ from sktext_vq.panel import Panel
 
 # Names of unnamed channels in sktime.
 _GENERIC_NAME = re.compile(r"(var|dim)_\d+")
-# Relative to the shortest training series; shorter series cause a warning.
+# Minimum length relative to the shortest training series, for a warning.
 _SHORT = 0.5
 
 
@@ -32,7 +32,7 @@ class InputSpec(NamedTuple):
     column_names : tuple of str or None
         Names of channels, if X consists of data frames or `channel_names` is given.
     n_features_in : int
-        Number of timepoints of a table with one channel; otherwise number of channels.
+        Number of timepoints if X is a table of one channel, otherwise of channels.
     feature_names_in : ndarray of str or None
         Column names of a table with one channel.
     """

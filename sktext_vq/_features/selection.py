@@ -28,13 +28,12 @@ _SCALER_STATE: dict[str, Spec | None] = {
 
 
 class FeatureMoments:
-    """Sums and squares of features by fold and class, computed in batches.
+    """Sums of features and of their squares by fold and class, added in batches.
 
     Parameters
     ----------
     n_features, n_classes, n_folds : int
-        Numbers of features, classes and folds. Statistics can be computed without one
-        fold.
+        Numbers of features, classes and folds. Statistics can exclude one fold.
     """
 
     def __init__(self, n_features: int, n_classes: int, n_folds: int) -> None:
@@ -59,7 +58,7 @@ class FeatureMoments:
             self.flush()
 
     def flush(self) -> None:
-        """Add the cases that are waiting to be processed together."""
+        """Process the buffered cases."""
         if not self._waiting:
             return
         features, *columns = zip(*self._waiting, strict=True)
@@ -166,12 +165,12 @@ class TargetMoments:
         """Return the F statistic of a linear regression on each feature alone.
 
         Like :func:`sklearn.feature_selection.f_regression`, but without all cases in
-        memory. `moments` are those of the same features and cases.
+        memory. `moments` are statistics of the same features and cases.
         """
         n_cases = self._n_cases
         sums, squares = moments.sums.sum((0, 1)), moments.squares.sum((0, 1))
         total = squares - sums**2 / n_cases
-        # The remainder of a constant after rounding is not variance.
+        # Rounding errors of constant features are not variance.
         total[total <= 1e-6 * squares] = 0
         spread = self._square - self._sum**2 / n_cases
         if n_cases <= 2 or spread <= 0:
@@ -235,7 +234,7 @@ class FeatureScaler:
 def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
     """Return weights, of mean square 1, such that all kinds have the same variance.
 
-    Otherwise a penalised linear model would hardly use kinds with few features.
+    Without weights, a penalised linear model would hardly use kinds with few features.
     """
     sizes = np.array(n_of_kind)
     share = sizes.sum() / (np.count_nonzero(sizes) * np.maximum(sizes, 1))
@@ -334,7 +333,7 @@ def assign_folds(
     """Assign the cases of each class to folds, with groups or neighbours together.
 
     Neighbouring rows are often from the same person or recording, so random folds would
-    underestimate errors on new cases. If the order is random, so are blocks.
+    underestimate errors on new cases. In a random order, neighbours are random, too.
     """
     folds = np.zeros(len(classes), np.int64)
     if groups is not None:
@@ -351,7 +350,7 @@ def assign_folds(
 
 
 def keep_best(scores: NDArray[np.floating[Any]], n_kept: int) -> NDArray[np.int64]:
-    """Return indices of the highest scores, ascending; the first of equal scores."""
+    """Return indices of the highest scores, ascending; ties prefer low indices."""
     n_left = len(scores) - n_kept
     if n_left <= 0:
         return np.arange(len(scores))

@@ -57,7 +57,7 @@ def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | N
 def check_sensors(
     gravity: Any, names: Sequence[str], *, is_named: bool
 ) -> dict[str, tuple[int, int, int]]:
-    """Check and return the channels of the axes of each sensor.
+    """Check and return the axis channels of each sensor.
 
     Axes are recognised by name only if `is_named` is True.
 

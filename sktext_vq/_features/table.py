@@ -1,4 +1,4 @@
-"""Computation of the features of training series in one pass for several consumers."""
+"""Computation of training features in one pass for several consumers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FeatureReader:
         large.
         """
         cases = np.unique(np.concatenate([each.cases for each in consumers]))
-        # None if a consumer needs all features.
+        # None for consumers of all features.
         parts = [getattr(each, "columns", None) for each in consumers]
         known = [part for part in parts if part is not None]
         is_part = len(known) == len(parts)
@@ -80,7 +80,7 @@ class FeatureReader:
 
 
 class ColumnConsumer:
-    """Collect some features, as ``values`` of shape (n_cases, n_columns)."""
+    """Collect selected features, as ``values`` of shape (n_cases, n_columns)."""
 
     def __init__(self, cases: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -90,7 +90,7 @@ class ColumnConsumer:
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Store features of ``cases[rows]``."""
         first, last = rows[0], rows[-1] + 1
-        if last - first == len(rows):  # without a copy
+        if last - first == len(rows):  # slicing avoids a copy
             out = self.values[first:last]
             np.take(features, self.columns, axis=1, out=out, mode="clip")
         else:
@@ -98,7 +98,7 @@ class ColumnConsumer:
 
 
 class ShareConsumer:
-    """Collect shares of codes, as ``values`` of shape (n_cases, n_codes)."""
+    """Collect code shares, as ``values`` of shape (n_cases, n_codes)."""
 
     def __init__(self, extractor: FeatureExtractor, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -106,7 +106,7 @@ class ShareConsumer:
         self._tokenizer = extractor.tokenizer
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Store shares of codes in ``cases[rows]``."""
+        """Store the code shares of ``cases[rows]``."""
         usage = self._tokenizer.usage(torch.from_numpy(features)).flatten(3)
         self.values[rows] = share_of_codes(usage).numpy()
 

@@ -1,4 +1,4 @@
-"""Fit of the alignment of series and texts, in closed form."""
+"""Fit of the alignment between series and texts, in closed form."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Array = NDArray[np.floating[Any]]
 
 # Penalty of the regression, relative to the mean diagonal of the Gram matrix.
 _PENALTY = 0.1
-# Factor of predicted indicators of classes in logits: twice the default inverse
+# Factor of predicted class indicators in logits: twice the default inverse
 # temperature of a ridge classifier.
 _CLASS_SCALE = 6.0
 _LEAST_LOGIT = -1e3  # instead of -inf, which files cannot contain
@@ -39,9 +39,9 @@ class ChosenTexts:
     Parameters
     ----------
     prompts : list of str
-        Texts of classes; may be empty.
+        Class prompts; may be empty.
     owner : ndarray of shape (n_prompts,)
-        Class of each prompt.
+        Index of the class of each prompt.
     case_texts : list of str, optional
         Text of each case.
     """
@@ -51,7 +51,7 @@ class ChosenTexts:
     case_texts: list[str] | None
 
     def take(self, cases: NDArray[np.integer[Any]]) -> ChosenTexts:
-        """Return the texts of some cases."""
+        """Return the texts of the given cases."""
         texts = self.case_texts
         return replace(self, case_texts=texts and [texts[i] for i in cases])
 
@@ -71,16 +71,16 @@ def align_texts(
     features : ndarray of shape (n_cases, n_features)
         Scaled features of training cases.
     shares_of_codes : ndarray of shape (n_cases, n_codes)
-        Shares of the codes in the same cases.
+        Code shares of the same cases.
     texts : ChosenTexts or None
         Texts about these cases.
     classes : ndarray of shape (n_cases,), optional
         Index of the class of each case.
     encoder : TextEncoder
-        Encoder of the texts, which are not encoded here.
+        Encoder of the texts. Texts are encoded later, not in this function.
     class_logits : tuple of ndarray, optional
-        Coefficients, of shape (n_features, n_classes), and intercepts of the logits of
-        classes. The default is ridge regression.
+        Coefficients, of shape (n_features, n_classes), and intercepts of class logits.
+        By default, class indicators are predicted by ridge regression.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def align_texts(
     """
     if texts is None:
         return None
-    # Equal texts of all cases say nothing about a case.
+    # Texts that are equal for all cases contain no information about a case.
     with_classes = classes is not None and bool(texts.prompts) and np.ptp(classes) > 0
     about_cases = None
     if texts.case_texts is not None:
@@ -101,7 +101,7 @@ def align_texts(
     mean = features.mean(axis=0, dtype=np.float64)
     centred = features - mean.astype(np.float32)
     by_class = by_case = None
-    gram: _Gram | None = None  # of all cases, which both kinds of texts may need
+    gram: _Gram | None = None  # of all cases; shared by both kinds of texts
     if with_classes:
         assert classes is not None
         loadings = _class_shares(texts.owner)
@@ -142,7 +142,7 @@ def _part(
     shares_of_codes: Array,
     centre: Array | None,
 ) -> AlignedTexts:
-    """Compute covariances of the shares of texts with components and codes."""
+    """Compute covariances of text shares with components and codes."""
     deviations = shares - shares.mean(axis=0)
     usage = shares_of_codes - shares_of_codes.mean(axis=0)
     return AlignedTexts(
@@ -164,7 +164,7 @@ def _covariance(left: Array, right: Array) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, eq=False)
 class _Gram:
-    """Products of the centred features of cases, and their factor with the penalty."""
+    """Gram matrix of cases, and its Cholesky factor after adding the penalty."""
 
     products: Array
     factor: Any
@@ -188,16 +188,16 @@ def _regress(
     Parameters
     ----------
     features : ndarray of shape (n_cases, n_features)
-        Features, less their mean.
+        Centred features.
     gram : _Gram
-        Products of these features.
+        Gram matrix of these features.
     deviations : ndarray of shape (n_cases, n_texts)
-        Shares of texts, less their mean.
+        Centred text shares.
     """
     left, size, right = np.linalg.svd(deviations, full_matrices=False)
     kept = size > 1e-9 * max(size[0], 1e-300)
     left, size, right = left[:, kept], size[kept], right[kept]
-    # Whitened with shrinkage, so that components are those predicted best.
+    # Whitened with shrinkage, so that components are ordered by predictability.
     spread = np.sqrt(size**2 + SHRINKAGE * (size**2).mean())
     white = left * (size / spread)
     dual = gram.solve(white)
@@ -220,7 +220,7 @@ def _shares_of_sentences(
 ) -> tuple[list[str], NDArray[np.intp], Array]:
     """Return sentences, cases, and the share of each sentence in the text of a case.
 
-    Cases with sentences beyond the maximum number of different sentences are left out.
+    Cases with sentences beyond the maximum number of different sentences are omitted.
     """
     place: dict[str, int] = {}
     cases, rows = [], []

@@ -1,4 +1,4 @@
-"""Alignment of series with texts about them."""
+"""Alignment between series and texts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _TRAINED: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class AlignedTexts:
-    """Texts of one kind, and a regression from features to them.
+    """Texts of one kind, and a regression from features to these texts.
 
     Texts are encoded when they are first needed. Until then, the text of a case is a
     vector of shares, one for each different prompt or sentence. A reduced-rank
@@ -78,18 +78,18 @@ class AlignedTexts:
     intercept : ndarray of shape (n_components,)
         Intercepts of the regression.
     loadings : ndarray of shape (n_components, n_texts), float32
-        Shares of texts, less their mean, in a component.
+        Centred text shares in each component.
     mean : ndarray of shape (n_texts,), float32
         Mean shares over training cases.
     covariance : ndarray of shape (n_texts, n_texts), float32
-        Covariance of the shares.
+        Covariance of text shares.
     fitted : ndarray of shape (n_components, n_texts), float32
-        Covariance of predicted components and shares.
+        Covariance of predicted components and text shares.
     usage : ndarray of shape (n_texts, n_codes), float32
-        Covariance of the shares and the shares of codes in the series.
+        Covariance of text shares and code shares of the series.
     centre : ndarray of shape (n_components,), optional
-        If given, the regression predicts logits, and components are their softmax less
-        this mean of training cases.
+        If given, the regression predicts logits. Components are the softmax of the
+        logits minus `centre`, which is the mean softmax over training cases.
     """
 
     texts: list[str]
@@ -132,22 +132,22 @@ class AlignedTexts:
 
 @dataclass(frozen=True)
 class TrainedTexts:
-    """Texts of one kind, and trained maps of series and texts to their joint space.
+    """Texts of one kind, and trained maps of series and texts to the joint space.
 
     Parameters
     ----------
     texts : list of str
         Different sentences.
     coef : ndarray of shape (n_features, n_dimensions), float32
-        Map from scaled features to the space.
+        Map from scaled features to the joint space.
     intercept : ndarray of shape (n_dimensions,)
-        Intercepts of this map.
+        Intercepts of the map from features.
     mean : ndarray of shape (text_dim,), float32
         Mean text of the training cases.
     from_texts : ndarray of shape (text_dim, n_dimensions), float32
-        Map from centred texts to the space.
+        Map from centred texts to the joint space.
     usage : ndarray of shape (text_dim, n_codes), float32
-        Map from centred texts to shares of codes, relative to their mean.
+        Map from centred texts to code shares, relative to their mean.
     """
 
     texts: list[str]
@@ -180,7 +180,7 @@ class JointSpace:
     from_texts : ndarray of shape (text_dim, n_dimensions)
         Map from centred texts.
     usage : ndarray of shape (text_dim, n_codes)
-        Map from centred texts to shares of codes, relative to their mean.
+        Map from centred texts to code shares, relative to their mean.
     """
 
     vectors: Array
@@ -202,20 +202,20 @@ class JointSpace:
 class TextAlignment:
     """Joint embedding spaces of series and texts.
 
-    There is one space for the texts of classes and one for the texts of cases, such as
-    captions. A text is compared in the space whose training texts are more similar.
+    One space is for class texts, and the other for texts of cases, such as captions. A
+    text is compared in the space whose training texts are more similar to this text.
 
     Parameters
     ----------
     classes : AlignedTexts, optional
-        Prompts of classes.
+        Class prompts.
     cases : AlignedTexts or TrainedTexts, optional
         Sentences about cases.
     mean_usage : ndarray of shape (n_codes,)
-        Mean shares of the codes over training cases.
+        Mean code shares over training cases.
     lift : ndarray of shape (text_dim + 1, n_codes), float32, optional
-        Trained map from texts to changes of the logarithms of shares of codes; the last
-        row is an intercept.
+        Trained map from texts to changes of the logarithms of code shares; the last row
+        is an intercept.
     """
 
     classes: AlignedTexts | None
@@ -235,7 +235,7 @@ class TextAlignment:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> TextAlignment:
-        """Build an alignment from `get_state`; see `FeatureExtractor.from_state`."""
+        """Build an alignment from its state; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "alignment")
         if state["classes"] is None and state["cases"] is None:
             raise ValueError("alignment has no texts")
@@ -308,7 +308,7 @@ class TextAlignment:
         return np.clip(found, -1, 1)
 
     def usage(self, texts: Sequence[str], encoder: TextEncoder) -> NDArray[np.float64]:
-        """Return the expected shares of codes, of shape (n_texts, n_codes)."""
+        """Return the expected code shares, of shape (n_texts, n_codes)."""
         with single_thread():
             spaces = self.spaces(encoder)
             vectors, weights = self.read(texts, encoder)
@@ -322,7 +322,7 @@ class TextAlignment:
     def _linear_usage(
         self, spaces: Sequence[JointSpace], vectors: Array, weights: Sequence[Array]
     ) -> NDArray[np.float64]:
-        """Return shares of codes by linear regression, from the results of `read`."""
+        """Return code shares by linear regression, from the results of `read`."""
         found = np.tile(self.mean_usage, (len(vectors), 1))
         for space, weight in zip(spaces, weights, strict=True):
             found += weight[:, None] * ((vectors - space.mean) @ space.usage)
@@ -334,7 +334,7 @@ class TextAlignment:
     def _regression(self) -> tuple[torch.Tensor, NDArray[np.float64]]:
         """Coefficients and intercepts of both kinds, side by side.
 
-        In double precision, results hardly depend on the number of rows.
+        Double precision is used so that results hardly depend on the number of rows.
         """
         coef = np.concatenate([each.coef for each in self.kinds], axis=1)
         intercept = np.concatenate([each.intercept for each in self.kinds])
@@ -350,11 +350,11 @@ class TextAlignment:
 
     @property
     def kinds(self) -> list[AlignedTexts | TrainedTexts]:
-        """Texts of classes and of cases, if there are any."""
+        """Available texts: class texts, and texts of cases."""
         return [each for each in (self.classes, self.cases) if each is not None]
 
     def spaces(self, encoder: TextEncoder) -> list[JointSpace]:
-        """Return the spaces of an encoder, computed once."""
+        """Return the joint spaces for an encoder, which are cached."""
         key = repr(encoder.get_params())
         if key not in self._spaces:
             self._spaces.clear()
@@ -364,7 +364,7 @@ class TextAlignment:
     def read(
         self, texts: Sequence[str], encoder: TextEncoder
     ) -> tuple[Array, list[Array]]:
-        """Return mean sentence vectors of texts, and the weights of each space."""
+        """Return mean sentence vectors of texts, and weights of texts by space."""
         cut = [split_text(text, encoder) for text in texts]
         sentences = [sentence for each in cut for sentence in each]
         owner = np.repeat(np.arange(len(cut)), list(map(len, cut)))
@@ -387,8 +387,8 @@ def check_width(vectors: Array, width: int) -> None:
     if vectors.shape[1] != width:
         raise ValueError(
             f"The model was trained with text embeddings of {width} dimensions, but "
-            f"text_encoder returns {vectors.shape[1]}. Set the text_encoder of the "
-            "fit, or fit again."
+            f"text_encoder returns {vectors.shape[1]}. Set text_encoder to the "
+            "encoder used in fit, or fit again."
         )
 
 
@@ -406,7 +406,7 @@ def unit(vectors: Array) -> Array:
 
 
 def split_text(text: str, encoder: TextEncoder) -> list[str]:
-    """Split a text into sentences; an encoder that is a table contains whole texts."""
+    """Split a text into sentences, unless the encoder is a dict of whole texts."""
     if isinstance(encoder.model, Mapping) or not isinstance(text, str):
         return [text]
     found = [part for part in _SENTENCE_END.split(text.strip()) if part]

@@ -29,9 +29,9 @@ from sktext_vq.panel import Panel
 
 Array = NDArray[np.floating[Any]]
 
-# Relative to the number of features, which is the mean diagonal of their Gram matrix.
+# Candidates, relative to the number of features (mean diagonal of the Gram matrix).
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
-# Used if there are no held-out cases.
+# Defaults without held-out cases.
 _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 # Prior of the temperature, chosen on splits of the training parts of 19 data sets.
 # Log-odds beyond those of `_USUAL_ODDS` per 1000 cases, or for fewer cases in total,
@@ -69,7 +69,7 @@ class FeatureTable:
     weight: Array | None = None
 
     def weights(self, class_weight: Array | None) -> Array | None:
-        """Return weights of cases times weights of classes, or None without weights."""
+        """Return case weights times class weights, or None without weights."""
         if class_weight is None:
             return self.weight
         weight = class_weight[self.classes]
@@ -80,7 +80,7 @@ class FeatureTable:
         return _targets(self.classes, n_classes)
 
     def take(self, cases: NDArray[np.int64]) -> FeatureTable:
-        """Return some of the cases."""
+        """Return a subset of the cases."""
         weight = None if self.weight is None else self.weight[cases]
         return FeatureTable(self.values[cases], self.classes[cases], weight)
 
@@ -115,10 +115,10 @@ class RidgeHead:
 
     Notes
     -----
-    Square roots of class weights apply to squared errors, and logarithms of the square
-    roots are offsets of the logits (logit adjustment, Menon et al., ICLR 2021). Each of
-    them alone performs worse for classes with few cases, whose training errors quickly
-    approach 0 for any weight.
+    Squared errors are weighted by square roots of class weights, and logarithms of the
+    square roots are added to the logits (logit adjustment, Menon et al., ICLR 2021).
+    Weights or offsets alone perform worse for classes with few cases, whose training
+    errors quickly approach 0 for any weight.
     """
 
     scaler: FeatureScaler
@@ -156,7 +156,7 @@ class RidgeHead:
         return cls(scaler, coef, intercept, penalty, inverse_temperature, offset)
 
     def refit(self, table: FeatureTable, share: float) -> RidgeHead:
-        """Fit to a share of the training cases, with this penalty and temperature."""
+        """Fit to a share of the training cases, with equal penalty and temperature."""
         root = np.exp(self.offset) if self.offset.any() else None
         n_classes, penalty = len(self.intercept), self.penalty * share
         coef, intercept = _solve(table, n_classes, penalty, root)
@@ -168,7 +168,7 @@ class RidgeHead:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> RidgeHead:
-        """Build a head from `get_state`; see `FeatureExtractor.from_state`."""
+        """Build a head from its state; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "head")
         scaler = FeatureScaler.from_state(state["scaler"], sizes)
         offset = state["offset"]
@@ -191,7 +191,7 @@ class RidgeHead:
         return coef, self.inverse_temperature * self.intercept + self.offset
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return scores of the classes, of shape (n_cases, n_classes)."""
+        """Return class scores, of shape (n_cases, n_classes)."""
         # Rows are processed one by one, because rounding of matrix products depends on
         # the number of rows. torch is used because its number of threads is limited in
         # calling threads.
@@ -211,14 +211,14 @@ class RidgeHead:
         return scores + self.offset
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return probabilities of the classes, of shape (n_cases, n_classes)."""
+        """Return class probabilities, of shape (n_cases, n_classes)."""
         return softmax(self.logits(features), axis=1)
 
 
 def predict_logits(
     extractor: FeatureExtractor, head: RidgeHead, execution: Execution, panel: Panel
 ) -> NDArray[np.float64]:
-    """Compute the logits of classes for series, of shape (n_cases, n_classes)."""
+    """Compute class logits of series, of shape (n_cases, n_classes)."""
 
     def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
         return head.logits(features[:, extractor.selected])
@@ -243,7 +243,7 @@ def _cross_validate(
     offset: Array,
     class_weight: Array | None,
 ) -> tuple[float, float | None, float]:
-    """Return the best penalty, its mean training size, and the inverse temperature."""
+    """Return penalty, mean number of training cases, and inverse temperature."""
     scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
         # A class without training cases in the fold cannot be predicted.
@@ -294,7 +294,7 @@ def _held_out_scores(
 
 
 class _Centred(NamedTuple):
-    """Features and targets minus their means, times the root of the weight."""
+    """Centred features and targets, times square roots of case weights."""
 
     values: NDArray[np.float32]  # (n_cases, n_features)
     targets: NDArray[np.float64]  # (n_cases, n_classes)
@@ -307,10 +307,10 @@ class _Centred(NamedTuple):
         values: NDArray[np.float32],
         table: FeatureTable,
         n_classes: int,
-        class_weight: Array | None,
+        root_class_weight: Array | None,
     ) -> _Centred:
         targets = table.targets(n_classes).astype(np.float64)
-        weight = table.weights(class_weight)
+        weight = table.weights(root_class_weight)
         weight = np.ones(len(targets)) if weight is None else weight
         middle = np.average(values, axis=0, weights=weight).astype(np.float32)
         intercept = np.average(targets, axis=0, weights=weight)
@@ -320,7 +320,7 @@ class _Centred(NamedTuple):
         return cls(values, (targets - intercept) * root, middle, intercept)
 
     def gram(self, of_features: bool = False) -> NDArray[np.float32]:
-        """Return the lower triangle of products of cases, or of features."""
+        """Return the lower triangle of the Gram matrix of cases, or of features."""
         gram: NDArray[np.float32] = ssyrk(
             1.0, self.values.T, trans=not of_features, lower=1
         )
@@ -349,7 +349,7 @@ def _targets(classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
 def _fit_inverse_temperature(
     scores: Array, classes: NDArray[np.int64], weight: Array, offset: Array
 ) -> float:
-    """Return the inverse temperature of the highest posterior probability."""
+    """Return the inverse temperature with the highest posterior probability."""
     counted = weight > 0  # classes with weight 0 cannot be predicted
     scores, classes, weight = scores[counted], classes[counted], weight[counted]
     if not len(scores):

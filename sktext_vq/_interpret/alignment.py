@@ -1,4 +1,4 @@
-"""Similarity of series and texts, and usage of codes by texts."""
+"""Similarity of series and texts, and code usage of texts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def text_cosines(
 def transform_text(
     texts: Sequence[str], alignment: TextAlignment | None, encoder: TextEncoder
 ) -> NDArray[np.float64]:
-    """Return the usage of codes by texts, of shape (n_texts, n_codes)."""
+    """Return the code usage of texts, of shape (n_texts, n_codes)."""
     checked = check_texts(texts)
     return _check(alignment).usage(checked, encoder)
 

@@ -67,8 +67,8 @@ class CodeStatistics:
     ) -> CodeStatistics:
         """Compute statistics of codes from moments of features.
 
-        `shares` of shape (n_cases, n_codes) and `classes` of shape (n_cases,) are the
-        shares of codes in each series and its class, for `separation`.
+        `shares`, of shape (n_cases, n_codes), and `classes`, of shape (n_cases,), are
+        code shares and the class of each series, for `separation`.
         """
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
@@ -83,7 +83,7 @@ class CodeStatistics:
     def _from_histograms(cls, squares: NDArray[np.float64]) -> CodeStatistics:
         """Compute statistics from mean squares of histograms by class and block."""
         frequencies = squares[:, :, 0]  # of the series, not of differences
-        # The level bins of a code sum to all windows of the code, as do scale bins.
+        # Sums over level bins, or over scale bins, are the share of windows of a code.
         windows = frequencies[:, :, :, :LEVEL_BINS].sum(axis=3)
         scales = frequencies[:, :, :, LEVEL_BINS:][:, :, :, :SCALE_BINS]
         scales = scales.sum(axis=(0, 1, 2))
@@ -95,7 +95,7 @@ class CodeStatistics:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> CodeStatistics:
-        """Build statistics from `get_state`."""
+        """Build statistics from its state."""
         return cls(**check_state(state, _STATE, sizes, "code_statistics"))
 
     @property
@@ -136,7 +136,7 @@ class CodeStatistics:
 
 
 def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None]:
-    """Return the side of the bins with most weight, `low`, `high` or None, by code."""
+    """Return `low`, `high` or None by code, for the bins with most of the weight."""
     total = weights.sum(axis=0)
     centre = np.linspace(0, 1, len(weights)) @ weights / np.where(total > 0, total, 1)
     centre = np.where(total > 0, centre, 0.5)
@@ -157,8 +157,9 @@ def separate(
 
     `shares` has shape (n_cases, n_codes), and `best` is the class of each code. The
     confidence is the probability that a series of the class has more of the code than a
-    series of another class, minimum over the other classes: the area under the ROC
-    curve, minus 1.64 standard errors (Mann and Whitney, 1947). 0 without other classes.
+    series of another class, minimised over the other classes: the area under the
+    ROC curve, minus 1.64 standard errors (Mann and Whitney, 1947). Without other
+    classes, the confidence is 0.
     """
     counts = np.bincount(classes)
     found = np.zeros(len(best))

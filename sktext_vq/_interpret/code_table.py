@@ -34,7 +34,8 @@ _SUMMARIES = [
     f"{name} of {kind}" for kind in ("levels", "scales") for name in _STATISTICS
 ]
 _VIEWS = ("", " change")
-# Not supported in feature names by LightGBM and XGBoost; "|" separates parts.
+# Special characters, which LightGBM and XGBoost do not support in feature names.
+# "|" separates the parts of a name.
 _SPECIAL = re.compile(r'[\s:,|"<>{}\[\]]+')
 
 

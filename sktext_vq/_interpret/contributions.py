@@ -3,7 +3,7 @@
 Scores are linear in the features. The contribution of a feature, its weight times its
 value, is divided among the windows that it counts, and among the timepoints of each
 window. The contribution of a token is the sum over its timepoints. Contributions of
-channels in the frame of gravity are divided among the axes from which the channels are
+channels in the gravity frame are divided among the axes from which the channels are
 computed. Summaries are statistics of windows of all lengths; their contributions are
 relative to means of the training series.
 """
@@ -64,7 +64,7 @@ def head_without_base(classifier: Any) -> RidgeHead:
 
 @dataclass(frozen=True)
 class Explainer:
-    """Distribute log-odds over tokens, whose borders `refiner` moves, if any."""
+    """Distribute log-odds over tokens; a `refiner`, if any, moves token borders."""
 
     extractor: FeatureExtractor
     head: RidgeHead
@@ -251,10 +251,10 @@ def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
 def _by_token(
     tokens: pd.DataFrame, at: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum contributions of timepoints by token; overlapping tokens get equal parts.
+    """Sum timepoint contributions by token, divided among overlapping tokens.
 
-    The second array has the contributions of each channel's timepoints outside of
-    tokens.
+    The second array contains the contributions of timepoints outside of tokens, by
+    channel.
     """
     channel, start = tokens["channel"].to_numpy(), tokens["start"].to_numpy()
     stop = start + tokens["length"].to_numpy()

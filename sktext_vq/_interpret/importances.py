@@ -63,7 +63,7 @@ class LogitsClassifier(ClassifierMixin, BaseEstimator):
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Features of series, and a head that is linear in them."""
+    """Features of series, and a linear head."""
 
     extractor: FeatureExtractor
     head: RidgeHead
@@ -93,7 +93,7 @@ class PermutationScores:
     """Compare scores before and after permutations of channels among cases.
 
     Logits are sums over channels, and the features of a channel do not depend on other
-    channels. So permuting a channel among cases permutes its summand.
+    channels. Permuting a channel among cases therefore permutes its summand.
     """
 
     n_repeats: int
@@ -118,7 +118,7 @@ class PermutationScores:
         score = scorer(classifier, logits, y)
         found = []
         for sensor, channel, members in rows:
-            # Channels in the frame of gravity are computed from axes of a sensor.
+            # Channels in the gravity frame are computed from axes of a sensor.
             own = [not set(axes).isdisjoint(members) for axes in model.extractor.axes]
             part = summands[own].sum(axis=0)
             others = logits - part
@@ -135,8 +135,8 @@ def list_rows(
 ) -> list[tuple[str, str, list[int]]]:
     """Return sensor, channel and input channels of each row, by sensor.
 
-    The row of a sensor with several channels comes before those of its channels, with
-    an empty name of the channel. Sensors that are not in `sensors` are found by
+    The row of a sensor with several channels has an empty channel name and precedes the
+    rows of these channels. Sensors that are not in `sensors` are found by
     `names`.
     """
     axes = {channel for triad in sensors.values() for channel in triad}

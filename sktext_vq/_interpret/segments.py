@@ -21,7 +21,7 @@ from sktext_vq.panel import Panel
 if TYPE_CHECKING:
     from sktext_vq.nn.auxiliary.segments import SegmentRefiner
 
-_BATCH_VALUES = 2**19  # maximum per batch
+_BATCH_VALUES = 2**19  # maximum number of values per batch
 COLUMNS = ["case", "channel", "start", "length", "code", "offset", "scale"]
 
 

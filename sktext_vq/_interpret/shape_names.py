@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sktext_vq.nn.segmentation import SMALL_SHAPE
 
 FLAT = "nearly flat"
-_FLAT_SHAPE = 0.1  # maximum standard deviation; that of other shapes is about 1
+_FLAT_SHAPE = 0.1  # maximum standard deviation; other shapes have about 1
 
 
 def shape_words(shape: NDArray[Any]) -> str:
@@ -24,8 +24,8 @@ def shape_words(shape: NDArray[Any]) -> str:
     Returns
     -------
     str
-        Such as ``"rise"``, ``"peak, early"`` or ``"wave"``, and for shapes with a small
-        standard deviation ``"slight fall"`` or ``"nearly flat"``.
+        Description, such as ``"rise"``, ``"peak, early"`` or ``"wave"``, and for shapes
+        with a small standard deviation ``"slight fall"`` or ``"nearly flat"``.
 
     Examples
     --------

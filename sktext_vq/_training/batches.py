@@ -23,7 +23,7 @@ from sktext_vq.panel import Panel
 # Maximum numbers of cases with segments, and of series with digits, in a batch.
 _MAX_SEGMENTED, _MAX_WITH_DIGITS = 32, 64
 _TEXT_DROPOUT = 0.5
-# Chosen on held-out people of training parts, as the step and the average of weights.
+# Chosen on held-out people of training parts, like step size and weight average.
 _FEATURE_DROPOUT = 0.5
 
 
@@ -57,7 +57,7 @@ class BatchBuilder:
     features : Tensor of shape (n_cases, n_selected)
         Scaled features.
     shares : Tensor of shape (n_cases, n_codes)
-        Shares of the codes in each series.
+        Code shares of each series.
     classes : Tensor of shape (n_cases,), optional
     texts : TrainingTexts, optional
     segments : tuple of Tensors of shape (n_segmented * n_channels, n_segments)
@@ -67,7 +67,7 @@ class BatchBuilder:
         Cases that are divided into segments, ascending.
     digits : SeriesDigits, optional
     learns_features : bool
-        Whether training changes features, which are then computed from series.
+        Whether training changes features. If so, features are computed from series.
     n_heads : int
         Number of heads of the codebook.
     generator : torch.Generator
@@ -88,12 +88,12 @@ class BatchBuilder:
     generator: torch.Generator
 
     def build(self, cases: Tensor, training: bool) -> TrainingBatch:
-        """Build the batch of some cases."""
+        """Build a batch of the given cases."""
         signal = series = None
         first_window = 0
         if not self.learns_features:
             features = self.features[cases]
-            if training:  # the same features of all cases of a batch
+            if training:  # drops the same features for all cases of a batch
                 size = features.shape[1]
                 kept = torch.rand(size, generator=self.generator) >= _FEATURE_DROPOUT
                 features *= kept / (1 - _FEATURE_DROPOUT)
@@ -113,7 +113,7 @@ class BatchBuilder:
         return batch
 
     def build_for_usage(self, cases: Tensor) -> TrainingBatch:
-        """Build a batch of series and texts, to measure their usage of the codes."""
+        """Build a batch of series and texts, to measure code usage."""
         series = self.scaler.batch(self.panel, cases.numpy())
         classes = None if self.classes is None else self.classes[cases]
         batch = TrainingBatch(None, series, classes=classes)
@@ -122,7 +122,7 @@ class BatchBuilder:
     def _add_texts(
         self, batch: TrainingBatch, cases: Tensor, training: bool
     ) -> TrainingBatch:
-        """Add a text of each class, and the texts of the cases, if there are any."""
+        """Add one text per class, and the texts of the cases, if available."""
         known = self.texts
         if known is None:
             return batch

@@ -1,4 +1,4 @@
-"""Callbacks of training: losses, codebook, best weights and checkpoints."""
+"""Training callbacks: losses, codebook, best weights and checkpoints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DivergenceError(Exception):
 
 
 def mean_losses(batches: list[dict[str, Any]]) -> dict[str, float]:
-    """Return means over cases of the losses recorded for batches."""
+    """Return the means over cases of losses recorded by batch."""
     values: dict[str, list[float]] = {}
     sizes: dict[str, list[int]] = {}
     for row in batches:
@@ -58,7 +58,7 @@ class LogLosses(Callback):
 
 
 class UpdateCodebook(Callback):
-    """Update the codebook after each step, with the matches of both branches."""
+    """Update the codebook with the matches of both branches after each step."""
 
     def on_batch_end(
         self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
@@ -110,16 +110,16 @@ class Part:
     Parameters
     ----------
     losses : set of str
-        Losses by which its best epoch is chosen.
+        Losses that determine the best epoch.
     prefixes : tuple of str
-        Prefixes of the names of its weights.
+        Name prefixes of the weights.
     epoch : int or None
-        Epoch to keep; None if the epoch is chosen by the losses of held-out cases.
+        Epoch to keep; None to choose the epoch by losses of held-out cases.
 
     Attributes
     ----------
     best : int
-        Best epoch so far; 0 is the start.
+        Best epoch so far; 0 for the initial weights.
     threshold : float
         Loss of held-out cases below which an epoch is better.
     weights : dict
@@ -140,7 +140,7 @@ class Part:
     def observe(
         self, net: Any, epoch: int, losses: Mapping[str, float] | None = None
     ) -> None:
-        """Keep the weights of an epoch that is better."""
+        """Store the weights of an epoch if its loss is lower."""
         is_better = self.epoch is not None and epoch <= self.epoch
         if self.epoch is None:
             terms = [
@@ -173,7 +173,7 @@ class BestParts(Callback):
     n_epochs : int
         Number of complete epochs with finite losses and weights.
     drawn : Tensor or None
-        State of the generator after the last complete epoch.
+        Generator state after the last complete epoch.
     interrupted : bool
         Whether training ended by an interrupt or an infinite loss.
     """
@@ -212,7 +212,7 @@ class BestParts(Callback):
         return {name: part.best for name, part in self.parts.items()}
 
     def restore(self, net: Any) -> None:
-        """Restore the best weights and the state of the generator."""
+        """Restore the best weights and the generator state."""
         for part in self.parts.values():
             net.module_.load_state_dict(part.weights, strict=False)
         if self.drawn is not None:
@@ -220,7 +220,7 @@ class BestParts(Callback):
 
 
 class SaveCheckpoint(Callback):
-    """Write the state of training after epochs, and resume from it.
+    """Save the training state after epochs, and resume from it.
 
     Parameters
     ----------
@@ -228,9 +228,9 @@ class SaveCheckpoint(Callback):
     start : str
         Hash of the initial weights and random state.
     keep : BestParts
-        Best weights, which are also written and restored.
+        Best weights, which are also saved and restored.
     earlier : dict
-        Results of an earlier run of the same fit, to write as well.
+        Results of an earlier run of the same fit, which are also saved.
     """
 
     def __init__(
@@ -255,7 +255,7 @@ class SaveCheckpoint(Callback):
             self.write(net)
 
     def write(self, net: Any, done: bool = False) -> None:
-        """Write the state that the next epoch needs, or less if training has ended."""
+        """Save the state for the next epoch, or only results if training has ended."""
         keep = self.keep
         tensors = with_prefix("model", net.module_.state_dict())
         tensors["generator"] = net.batches.generator.get_state()
@@ -322,14 +322,14 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
     groups = optimizer.state_dict()["param_groups"]
     weights = [each for group in optimizer.param_groups for each in group["params"]]
     for number, state in states.items():
-        averages = state["exp_avg"], state["exp_avg_sq"]  # those of Adam
+        averages = state["exp_avg"], state["exp_avg_sq"]  # of Adam
         if any(each.shape != weights[number].shape for each in averages):
             raise ValueError(f"optimizer.{number} has an invalid shape")
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
 def losses_of(history: Any) -> list[dict[str, float]]:
-    """Return losses and seconds of epochs."""
+    """Return losses and duration in seconds of each epoch."""
     return [
         {name: float(value) for name, value in row.items() if isinstance(value, float)}
         for row in history

@@ -141,7 +141,7 @@ class Checkpoint:
         return state
 
     def damaged(self, error: Exception) -> ValueError:
-        """Return the error for a file with invalid content."""
+        """Return the exception for a file with invalid content."""
         return _FORMAT.invalid(self.path, error)
 
     def check_start(self, start: str) -> None:
@@ -210,7 +210,7 @@ def _check_state(state: TrainingState) -> None:
 def _differences(
     there: dict[str, Fingerprint], here: dict[str, Fingerprint]
 ) -> Iterator[str]:
-    """Yield the arguments and parameters that differ."""
+    """Yield descriptions of arguments and parameters that differ."""
     unknown = Fingerprint("unknown", "")
     for name in {**there, **here}:
         old, new = there.get(name, unknown), here.get(name, unknown)
@@ -223,7 +223,7 @@ def _differences(
 
 
 def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Add a prefix to all names."""
+    """Add a prefix to the names of tensors."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 

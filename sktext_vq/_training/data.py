@@ -1,4 +1,4 @@
-"""Data that a network is trained on."""
+"""Training data of a network."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sktext_vq._training.fingerprint import (
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq.panel import Panel
 
-_N_PARTS = 5  # one of them is held out
+_N_PARTS = 5  # one part is held out
 # With fewer cases, losses of held-out cases are unreliable.
 _MIN_CASES_TO_HOLD_OUT = 50
 
@@ -47,19 +47,19 @@ class TrainingData:
     classes : ndarray of shape (n_cases,), int64, optional
         Index of the class of each case.
     targets : ndarray of shape (n_cases,), optional
-        Continuous target of each case, in place of classes, in any unit.
+        Continuous target of each case in any unit, instead of classes.
     class_weight : ndarray of shape (n_classes,), optional
         Weights of the classes.
     sample_weight : ndarray of shape (n_cases,), optional
         Weights of the cases, above 0 with a mean of 1; None if all are equal.
     groups : ndarray of shape (n_cases,), optional
-        Groups of cases, each of which is assigned to a single fold.
+        Group of each case. All cases of a group are assigned to the same fold.
     case_texts : list of str, optional
-        Text about each case.
+        Text of each case.
     warm_start : WarmStart, optional
         Fitted model to start from.
     checkpoint : Checkpoint, optional
-        File for the state of training.
+        File for the training state.
     """
 
     panel: Panel
@@ -123,7 +123,7 @@ class TrainingData:
         return found
 
     def take(self, cases: NDArray[np.int64]) -> TrainingData:
-        """Return the data of some cases."""
+        """Return the data of the given cases."""
         return self._with_rows(self.panel.take(cases), cases)
 
     def repeat(self, panel: Panel) -> TrainingData:
@@ -149,8 +149,9 @@ def split_cases(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split cases into training cases and held-out cases, a fifth of each class.
 
-    Groups, or else neighbouring cases, are held out together. Held-out cases have a
-    class with training cases. If there are fewer than 50 cases, none is held out.
+    Cases of a group are held out together or, without groups, neighbouring cases. Each
+    class of held-out cases also has training cases. If there are fewer than 50 cases,
+    no cases are held out.
     """
     cases = np.arange(len(classes))
     if len(cases) < _MIN_CASES_TO_HOLD_OUT:

@@ -45,7 +45,7 @@ class DigitCodec:
     Parameters
     ----------
     verbalizer : SeriesVerbalizer
-        Fitted verbalizer with a style of fixed width.
+        Fitted verbalizer with numbers of fixed width.
     branch : DigitBranch, optional
         Trained branch.
     """
@@ -78,7 +78,7 @@ class DigitCodec:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes, codebook: Codebook) -> DigitCodec:
-        """Build a codec from `get_state`; see `FeatureExtractor.from_state`."""
+        """Build a codec from its state; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "digits")
         verbalizer = SeriesVerbalizer(**state["parameters"])
         if verbalizer.n_timepoints >= _MAX_WRITTEN:

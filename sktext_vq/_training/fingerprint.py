@@ -24,7 +24,7 @@ _IRRELEVANT = {"n_jobs", "verbose", "cache"}
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Fingerprint of an argument, which must be unchanged when a fit is resumed.
+    """Fingerprint of an argument that must be unchanged when a fit is resumed.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def fingerprint(value: Any, shown: str | None = None) -> Fingerprint:
 
 
 def _plain(value: Any) -> Any:
-    """Replace values whose address or type does not matter."""
+    """Convert a value to types that are the same in all processes."""
     if isinstance(value, bool | np.bool_):
         return bool(value)
     if isinstance(value, Integral):

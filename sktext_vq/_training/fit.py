@@ -36,7 +36,7 @@ from sktext_vq._training.settings import FitSettings
 from sktext_vq._training.texts import choose_texts
 from sktext_vq.panel import spread_cases
 
-# Maximum numbers of cases for feature selection, and in folds.
+# Maximum numbers of cases for feature selection and for folds.
 _MAX_SELECTION_CASES = 2048
 _MAX_FOLD_CASES = 1024
 # If codes are learned, every step matches windows again, so fewer cases are used.
@@ -50,13 +50,13 @@ class FeatureFit:
     Parameters
     ----------
     data : TrainingData
-        Training data, with changed copies of series.
+        Training data, including augmented copies of series.
     settings : FitSettings
         Checked parameters.
     extractor : FeatureExtractor
         Extractor of the selected features.
     network : Network or None
-        Network that has changed the features.
+        Network that has learned features.
     selection : Selection
         Selected features.
     sample : MomentConsumer
@@ -65,13 +65,13 @@ class FeatureFit:
         Selected features of all training series and their copies, if requested.
     folds : iterable of (FeatureTable, FeatureTable)
         Training and held-out cases of each fold, with features selected without the
-        held-out cases. Can be iterated once only.
+        held-out cases. Can be iterated only once.
     texts : ChosenTexts or None
         Texts about the cases of `sample`.
     sample_values : ndarray of shape (n_cases, n_selected), float32, optional
         Selected features of the cases of `sample`, if there is no `table`.
     shares : ndarray of shape (n_cases, n_codes), optional
-        Shares of the codes in all training series, if a network is trained.
+        Code shares of all training series, if a network is trained.
     generator : torch.Generator
         Source of randomness.
     """
@@ -98,7 +98,7 @@ class FeatureFit:
         encoder: Any = None,
         with_cases: bool = True,
     ) -> TextAlignment | None:
-        """Align cases with their texts.
+        """Fit the alignment between cases and texts.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class FeatureFit:
         cases : ndarray of int, optional
             Rows of `values` to use. By default all are used.
         encoder : TextEncoder, optional
-            Encoder of texts. By default that of the settings.
+            Text encoder. By default, the encoder of the settings.
         with_cases : bool, default=True
             Whether texts about single cases are used.
         """
@@ -132,7 +132,7 @@ class FeatureFit:
     def train(
         self, scaler: FeatureScaler, values: NDArray[np.float32], closed: ClosedForm
     ) -> tuple[ClosedForm, Network | None]:
-        """Train a model from the closed form, unless training is off.
+        """Train a model that is initialised in closed form, if training is enabled.
 
         Parameters
         ----------
@@ -141,7 +141,7 @@ class FeatureFit:
         values : ndarray of shape (n_cases, n_selected), float32
             Scaled features, as in `align`.
         closed : ClosedForm
-            Closed form of all cases.
+            Closed form, fitted to all cases.
         """
         settings, data, texts = self.settings, self.data, self.texts
         if not settings.max_epochs or settings.objective.learns_features:
@@ -165,7 +165,7 @@ class FeatureFit:
         )  # fmt: skip
         trained, network = trainer.train(closed, solve)
         if trained.head is not closed.head and trained.alignment is not None:
-            # Classes are compared by the probabilities of the trained classifier.
+            # The alignment with class texts uses logits of the trained classifier.
             again = self.align(values, trained.head, with_cases=False)
             alignment = replace(
                 trained.alignment, classes=None if again is None else again.classes
@@ -210,7 +210,7 @@ def fit_features(
         data.sensors,
         is_named=data.known_names is not None,
         replace_axes=settings.replace_axes,
-        # Matches are useful in addition to histograms, but not instead of them.
+        # Matches are useful in addition to histograms, but not instead of histograms.
         with_matches=lambda layout: (
             sum(count_wanted(layout, is_supervised)) <= settings.max_features
         ),
@@ -237,7 +237,7 @@ def _learn_features(
     random_state: np.random.RandomState,
     generator: torch.Generator,
 ) -> Network | None:
-    """Learn codes or gains of the extractor, from the closed form of some cases."""
+    """Learn codes or gains of the extractor, initialised by a fit to some cases."""
     drawn = random_state.permutation(data.panel.n_cases)[:_MAX_LEARNED_CASES]
     data = data.take(np.sort(drawn))
     fitted = _read_features(data, settings, extractor, None, 1, random_state, generator)

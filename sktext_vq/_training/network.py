@@ -1,4 +1,4 @@
-"""What training adds to a fitted estimator."""
+"""Results of network training."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _STATE: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """Classifier and alignment with texts, in closed form or trained.
+    """Classifier and text alignment, in closed form or trained.
 
     Parameters
     ----------
@@ -49,18 +49,18 @@ class ClosedForm:
 
 @dataclass(frozen=True)
 class Network:
-    """What training adds to a fitted estimator, apart from trained values.
+    """Results of network training, except for the trained classifier and alignment.
 
     Parameters
     ----------
     history : list of dict
-        Losses and seconds of each epoch.
+        Losses and duration in seconds of each epoch.
     kept : dict of str to int
         Best epoch of each part; 0 is the closed form.
     codebook_use : dict
-        Usage of the codes by both branches; see `Codebook.metrics`.
+        Code usage of both branches; see `Codebook.metrics`.
     refiner : SegmentRefiner, optional
-        Module for borders of segments, if they were learned.
+        Module that refines segment borders, if borders were learned.
     digits : DigitCodec, optional
         Codec of series and digits, if digits were learned.
     """
@@ -85,7 +85,7 @@ class Network:
     def from_state(
         cls, state: State, sizes: Sizes, tokenizer: ShapeTokenizer
     ) -> Network:
-        """Build a network from `get_state`; see `FeatureExtractor.from_state`."""
+        """Build a network from its state; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "network")
         history, kept, use = (
             state[name] for name in ("history", "kept", "codebook_use")
@@ -109,7 +109,7 @@ class Network:
 
     @property
     def modules(self) -> dict[str, torch.nn.Module]:
-        """Modules that another model can start from, by their path."""
+        """Modules for a warm start of another model, by path."""
         found: dict[str, torch.nn.Module] = {}
         if self.refiner is not None:
             found["auxiliary.segments.refiner"] = self.refiner

@@ -1,4 +1,4 @@
-"""Training of a model that starts in closed form."""
+"""Training of a model that is initialised in closed form."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ if TYPE_CHECKING:
 # Maximum numbers of training cases with segments, or with digits.
 _MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
 _MAX_CASES_WITH_DIGITS = 1024
-# Maximum number of cases used to measure usage of the codebook.
+# Maximum number of cases used to measure code usage.
 _MAX_OBSERVED_CASES = 256
-# Parts that start in closed form.
+# Parts that are initialised in closed form.
 _CLOSED_FORM = {"head", "text", "codes"}
 _LEAST_LOGIT = -30.0  # instead of -inf, whose gradients are NaN
 
 
 @dataclass(frozen=True)
 class NetworkTrainer:
-    """Train a model that starts in closed form.
+    """Train a model that is initialised in closed form.
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ class NetworkTrainer:
     extractor : FeatureExtractor
         Extractor of the selected features.
     scaler : FeatureScaler
-        Scaler of these features.
+        Scaler of the selected features.
     values : ndarray of shape (n_cases, n_selected), float32
         Scaled features.
     shares : ndarray of shape (n_cases, n_codes)
-        Shares of the codes in each series.
+        Code shares of each series.
     texts : ChosenTexts or None
         Texts about the series.
     settings : FitSettings
@@ -85,22 +85,22 @@ class NetworkTrainer:
     ) -> tuple[ClosedForm, Network | None]:
         """Train head, joint space and other parts on fixed features.
 
-        The best epoch of each part is chosen by training from the closed form of the
-        training part of the cases. The model is then trained for these epochs, from the
-        closed form of all cases.
+        The best epoch of each part is chosen in a first run, without held-out cases. In
+        a second run, the model is trained on all cases for these epochs. Each run
+        starts from the closed form of its training cases.
 
         Parameters
         ----------
         closed : ClosedForm
-            Closed form of all cases.
+            Closed form, fitted to all cases.
         solve : callable
-            Function that returns the closed form of some cases, for an encoder of
-            texts.
+            Function that returns the closed form of given cases, for a text
+            encoder.
 
         Returns
         -------
         trained : ClosedForm
-            Trained values; equal to `closed` where no epoch was better.
+            Trained parts; parts of `closed` where no epoch was better.
         network : Network or None
             None if there are no losses.
         """
@@ -162,12 +162,12 @@ class NetworkTrainer:
         return self._finish(model, batches, codec, history, kept)
 
     def _with_seed(self) -> NetworkTrainer:
-        """Return a trainer with another source of randomness."""
+        """Return a trainer with a new random generator."""
         seed = int(torch.randint(2**31, (1,), generator=self.generator))
         return replace(self, generator=torch.Generator().manual_seed(seed))
 
     def _check_encoder(self, closed: ClosedForm) -> tuple[ClosedForm, Any]:
-        """Return an encoder, and the closed form without texts if it is missing."""
+        """Return closed form and encoder, without alignment if packages are missing."""
         encoder = SentenceTable(self.settings.text_encoder)
         if closed.alignment is not None:
             try:
@@ -289,7 +289,7 @@ class NetworkTrainer:
         history: list[dict[str, float]],
         kept: dict[str, int],
     ) -> Network:
-        """Measure the usage of codes, and return what training adds."""
+        """Measure code usage, and return the results of training."""
         chosen = spread_cases(self.data.panel.n_cases, _MAX_OBSERVED_CASES)
         batch = batches.build_for_usage(torch.from_numpy(chosen))
         model.update_usage(batch, self.generator)
@@ -333,14 +333,14 @@ class NetworkTrainer:
             )
             alignment = replace(alignment, cases=cases)
         if alignment is not None:
-            # Embeddings depend on the batches in which texts are encoded, by rounding.
+            # Rounding of embeddings depends on the batches in which texts are encoded.
             alignment = replace(alignment, _spaces={})
         return ClosedForm(head, alignment)
 
     def _segments(
         self, panel: Panel
     ) -> tuple[NDArray[np.int64], tuple[torch.Tensor, torch.Tensor]]:
-        """Divide the series of some cases into segments."""
+        """Divide the series of the given cases into segments."""
         n_values = panel.n_channels * panel.n_timepoints
         n_cases = max(1, min(_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES // n_values))
         chosen = spread_cases(panel.n_cases, n_cases)
@@ -381,7 +381,7 @@ def _head_tensors(head: RidgeHead) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 def _space_tensors(
     alignment: TextAlignment | None, encoder: Any
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """Return the maps of series and of texts about single series to their space."""
+    """Return maps of series, and of texts about single series, to the joint space."""
     if alignment is None or alignment.cases is None:
         return None
     cases, space = alignment.cases, alignment.spaces(encoder)[-1]

@@ -42,7 +42,7 @@ class Objective:
             return cls(dict(WEIGHTS))
         if not isinstance(loss_weights, Mapping):
             raise TypeError(
-                "loss_weights must be a dict from names of losses to weights, got a "
+                "loss_weights must be a dict from loss names to weights, got a "
                 f"{type(loss_weights).__name__}."
             )
         unknown = sorted(set(loss_weights) - set(WEIGHTS), key=str)
@@ -62,7 +62,7 @@ class Objective:
 
     @property
     def learns_features(self) -> bool:
-        """Whether training changes features, which are then computed in each step."""
+        """Whether training changes features, so that each step computes features."""
         return self.weights["codebook"] > 0 or self.weights["frequency"] > 0
 
     def active(

@@ -35,9 +35,9 @@ class FitSettings:
     objective : Objective
         Losses of the network.
     replace_axes : bool
-        Whether channels in the frame of gravity replace the axes of sensors.
+        Whether channels in the gravity frame replace the sensor axes.
     text_encoder : TextEncoder
-        Encoder of texts.
+        Text encoder.
     execution : Execution
         Device, threads and progress bars.
     """
@@ -101,7 +101,7 @@ class FitSettings:
 
 
 def as_text_encoder(text_encoder: Any, verbose: int) -> TextEncoder:
-    """Return an encoder for the parameter of an estimator."""
+    """Return the encoder of the parameter `text_encoder`."""
     if isinstance(text_encoder, TextEncoder):
         return text_encoder
     return TextEncoder(text_encoder, verbose=verbose)
@@ -134,8 +134,8 @@ def _check_gravity(gravity: Any) -> None:
     if gravity is None or isinstance(gravity, Mapping):
         return
     choices = (
-        f"gravity must be one of {_GRAVITY_CHOICES}, None, or a dict from names of "
-        "sensors to the three channels of their axes"
+        f"gravity must be one of {_GRAVITY_CHOICES}, None, or a dict from sensor "
+        "names to the three axis channels of each sensor"
     )
     if not isinstance(gravity, str):
         raise TypeError(f"{choices}, got {gravity!r}.")

@@ -54,7 +54,7 @@ class TrainingTexts:
     Parameters
     ----------
     texts : Texts
-        Prompts of classes, followed by the different texts of cases.
+        Class prompts, followed by the unique texts of cases.
     class_of_text : ndarray of shape (n_class_texts,), int64
         Class of each class text.
     case_text : ndarray of shape (n_cases,), int64, optional
@@ -69,7 +69,7 @@ class TrainingTexts:
     def read(
         cls, chosen: ChosenTexts, alignment: TextAlignment, encoder: Any
     ) -> TrainingTexts:
-        """Encode texts, with their usage of codes in the alignment."""
+        """Encode texts, and predict their code usage with the alignment."""
         cases: list[str] = []
         inverse = None
         if chosen.case_texts is not None:
@@ -107,7 +107,7 @@ def choose_texts(
     Parameters
     ----------
     data : TrainingData
-        Series, labels, and texts of cases if there are any.
+        Series, labels, and texts of cases, if any.
     text : "auto", "labels", "captions", mapping or None
         Parameter `text` of the estimator.
     prompt_forms : sequence of str
@@ -170,14 +170,14 @@ def check_case_texts(texts: Any, n_cases: int) -> list[str]:
 def prompts_of_classes(
     names: list[str], own: Mapping[Any, Any] | None, forms: Sequence[str]
 ) -> tuple[list[str], NDArray[np.intp]]:
-    """Collect the prompts of classes.
+    """Collect class prompts.
 
     Parameters
     ----------
     names : list of str
-        Names of classes.
+        Class names.
     own : dict, optional
-        User-defined texts, which replace those of the bank.
+        User-defined texts, which replace texts of the bank.
     forms : sequence of str
         Forms of prompts.
 

@@ -40,17 +40,17 @@ from sktext_vq.nn.batches import TrainingBatch
 from sktext_vq.nn.model import DualBranchModel
 
 _CODE_RATE, _RATE = 3e-2, 1e-3
-# Largest change of a logit, or of a coordinate in the joint space, of a typical case in
-# a step.
+# Maximum change per step of a logit, or of a coordinate in the joint space, for a
+# typical case.
 _MAX_CHANGE = 0.2
-_DECAY = 0.95  # of the average of weights, in each step
-_STEPS = 8  # minimum number per epoch, if there are enough cases
+_DECAY = 0.95  # decay of the weight average, in each step
+_STEPS = 8  # minimum number of steps per epoch, if there are enough cases
 _AVERAGED = ("head.", "projection.", "text.", "decoder.")
 _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 256, 8, 2**17
 
 
 class _Cases(Dataset[int]):
-    """Indices of cases, for which batches are built on demand."""
+    """Case indices, from which batches are built on demand."""
 
     def __init__(self, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -63,7 +63,7 @@ class _Cases(Dataset[int]):
 
 
 class _Net(NeuralNet):
-    """skorch net with indices of cases as input, and the losses of the model."""
+    """skorch net with case indices as input and the losses of the model."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class _Net(NeuralNet):
 
     def initialize(self) -> Any:
         super().initialize()
-        # Parts without a closed form, and codes, move far from where they start.
+        # Only weights in closed form are averaged; other weights change too much.
         self.average_ = {
             name: weight.detach().clone()
             for name, weight in self.module_.named_parameters()
@@ -100,7 +100,7 @@ class _Net(NeuralNet):
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Use moving averages of weights (Polyak and Juditsky, 1992) for a while."""
+        """Temporarily use moving averages of weights (Polyak and Juditsky, 1992)."""
         weights = dict(self.module_.named_parameters())
         before = {name: weights[name].data for name in self.average_}
         for name, average in self.average_.items():
@@ -127,11 +127,11 @@ class _Net(NeuralNet):
         return self.module_(x)  # skorch would unpack a named tuple to several arguments
 
     def _prepare(self, cases: Tensor, training: bool) -> tuple[TrainingBatch, Tensor]:
-        """Return the batch of some cases on the device, and the cases."""
+        """Return a batch on the device, and the case indices."""
         return to_device(self.batches.build(cases, training), self.device), cases
 
     def held_out_losses(self) -> dict[str, float]:
-        """Return the losses of held-out cases, outside of the history."""
+        """Return the losses of held-out cases; they are not recorded in the history."""
         if not len(self.held_out):
             return {}
         self.history.new_epoch()
@@ -187,37 +187,37 @@ def train(
     Parameters
     ----------
     model : DualBranchModel
-        Model to train. Training ends on the CPU, with the weights of the best epoch of
-        each part.
+        Model to train. After training, the model is on the CPU, with the weights of the
+        best epoch of each part.
     batches : BatchBuilder
         Builder of training batches.
     parts : dict of str to Part
         Parts of the model whose best epochs are chosen independently.
     cases, held_out : ndarray of int
-        Training cases, and cases by which epochs are chosen.
+        Training cases, and held-out cases for the choice of epochs.
     weights : dict
         Weight of every loss.
     max_epochs : int
         Maximum number of passes over the training cases.
     device : str
-        Parameter of the estimator.
+        Parameter `device` of the estimator.
     verbose : int
         1 shows a progress bar.
     checkpoint : Checkpoint, optional
-        File to write the state of training to, and to resume from.
+        File to save the training state to, and to resume from.
     earlier : mapping, optional
-        Results of an earlier call in the same fit, which the checkpoint contains too.
+        Results of an earlier call in the same fit, which are saved in the checkpoint.
     is_last : bool, default=True
-        Whether training of the fit ends with this call.
+        Whether this is the last call of the fit.
     sample_weight : ndarray of shape (n_train,), optional
-        Weights of the training cases, with which they are sampled in each epoch.
+        Sampling weights of the training cases in each epoch.
 
     Returns
     -------
     history : list of dict
-        Losses and seconds of each complete epoch.
+        Losses and duration in seconds of each complete epoch.
     kept : dict of str to int
-        Best epoch of each part; 0 is the start.
+        Best epoch of each part; 0 for the initial weights.
 
     Warns
     -----
@@ -264,7 +264,7 @@ def train(
         batches=batches,
         weights=weights,
         held_out=held_out,
-        criterion=torch.nn.Identity,  # the loss is in get_loss
+        criterion=torch.nn.Identity,  # the loss is computed in get_loss
         optimizer=torch.optim.Adam,
         optimizer__lr=_RATE,
         optimizer__param_groups=_rates(batches),
@@ -293,7 +293,7 @@ def train(
 
 
 def _rates(batches: BatchBuilder) -> list[tuple[str, dict[str, float]]]:
-    """Return learning rates that do not depend on number and scale of features."""
+    """Return learning rates, adjusted to the number and scale of features."""
     sizes = batches.features[:_MAX_BATCH].abs().sum(1)
     rate = _MAX_CHANGE / max(float(sizes.mean()), 1.0)
     return [
@@ -314,7 +314,7 @@ def _batch_size(batches: BatchBuilder, n_cases: int) -> int:
 
 def _run(net: _Net, cases: NDArray[np.int64], keep: BestParts) -> None:
     """Train for the remaining epochs."""
-    # Not net.fit, which treats an interrupt as the end of training.
+    # net.fit is not used, because it treats an interrupt as the end of training.
     try:
         net.notify("on_train_begin", X=None, y=None)
         net.fit_loop(_Cases(cases), epochs=net.max_epochs - keep.n_epochs)

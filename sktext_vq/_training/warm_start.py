@@ -15,9 +15,9 @@ from sktext_vq.nn.model import DualBranchModel
 
 
 def find_base(init: Any) -> tuple[Any, Any]:
-    """Return the argument `init` of `fit` as a base and an estimator, or None each."""
+    """Convert `init` of `fit` to a base or an estimator; the other one is None."""
     if isinstance(init, str):
-        # By name, since this layer cannot import a layer above it.
+        # Imported by name, because lower layers must not depend on higher layers.
         return import_module("sktext_vq.wearables").load_packaged(init), None
     return (init, None) if hasattr(init, "enrol") else (None, init)
 
@@ -31,7 +31,7 @@ class WarmStart:
     codebook : Codebook
         Codes.
     modules : mapping of str to Module
-        Trained modules that depend neither on channels nor on classes, by their path in
+        Trained modules that depend neither on channels nor on classes, by path in
         `DualBranchModel`.
     """
 
@@ -40,7 +40,7 @@ class WarmStart:
 
     @torch.no_grad()
     def initialise(self, model: DualBranchModel) -> None:
-        """Copy the weights of modules that the model has as well, if shapes agree."""
+        """Copy weights of modules that are also in the model, if shapes agree."""
         own = dict(model.named_parameters())
         for path, module in self.modules.items():
             for name, known in module.named_parameters():

@@ -17,8 +17,9 @@ Array = NDArray[np.floating[Any]]
 # Share of series of seen classes that should be assigned to seen classes: mean of the
 # default, with weight 2, and of the share from class splits, with weight n_classes.
 _DEFAULT_SHARE, _DEFAULT_SHARE_WEIGHT = 0.8, 2
-# Maximum share of series of seen classes that a single unseen candidate may take. It
-# grows faster than the number of candidates, until calibration alone decides.
+# Maximum share of series of seen classes that may be assigned to a single unseen
+# candidate. For many candidates, the maximum has no effect, because it grows faster
+# than the number of candidates.
 _MAX_LOSS, _MAX_LOSS_POWER = 0.06, 1.5
 _SHARES = np.linspace(0.3, 1, 71)
 _N_DRAWS = 3
@@ -33,7 +34,7 @@ class HeldOut:
     Parameters
     ----------
     centres : ndarray of shape (n_classes, n_dimensions)
-        Centres of the classes.
+        Class centres.
     cases : ndarray of shape (n_cases, n_dimensions)
         Embeddings of the held-out cases.
     classes : ndarray of shape (n_cases,), int64
@@ -78,14 +79,14 @@ def calibrate(
     classes: NDArray[np.int64],
     unseen: NDArray[np.int64],
 ) -> Calibration:
-    """Choose temperature, bias and scale of the bias on seen classes.
+    """Choose temperature, bias and bias scale on seen classes.
 
     Parameters
     ----------
     held_out : sequence of HeldOut
         Folds of training cases.
     spreads : ndarray of shape (n_classes,)
-        Relative distances of series from the centres of the classes.
+        Relative distances of series from class centres.
     views : ndarray of shape (n_views, n_texts, text_dim)
         Embeddings of the texts of seen classes, then of candidates.
     classes : ndarray of int64
@@ -96,7 +97,7 @@ def calibrate(
     n_classes = len(spreads)
     gains = np.zeros(len(_SHARES))
     temperature_losses = np.zeros(len(_INVERSE_TEMPERATURES))
-    scale_losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    results = []
     known_views = views[:, :n_classes]
     for out in _class_splits(n_classes, len(unseen)):
         parts = []
@@ -113,16 +114,14 @@ def calibrate(
             continue
         biases = np.quantile(novelty[~is_unseen], _SHARES)
         gains += _harmonic_accuracy(novelty, correct, is_unseen, biases)
-        margin = novelty - biases[gains.argmax()]
-        for kind, sign in ((is_unseen, 1), (~is_unseen, -1)):
-            logits = sign * _INVERSE_TEMPERATURES[:, None] * margin[kind]
-            scale_losses += np.logaddexp(0, -logits).mean(axis=1)
+        results.append((novelty, is_unseen, biases))
     share, scale = _DEFAULT_SHARE, _DEFAULT_INVERSE_TEMPERATURE
     if gains.any():
         best = _SHARES[gains >= gains.max() - 1e-9].mean()
         weight = _DEFAULT_SHARE_WEIGHT
         share = (n_classes * best + weight * share) / (n_classes + weight)
-        scale = _INVERSE_TEMPERATURES[scale_losses.argmin()]
+        margins = [(novelty - b[gains.argmax()], kind) for novelty, kind, b in results]
+        scale = _choose_scale(margins)
     share = max(share, 1 - _MAX_LOSS * len(unseen) ** _MAX_LOSS_POWER)
     inverse_temperature = _DEFAULT_INVERSE_TEMPERATURE
     if temperature_losses.any():
@@ -173,6 +172,16 @@ def _harmonic_accuracy(
     unseen = (is_novel[:, is_unseen] * correct[is_unseen]).mean(axis=1)
     seen = (~is_novel[:, ~is_unseen] * correct[~is_unseen]).mean(axis=1)
     return 2 * unseen * seen / np.maximum(unseen + seen, 1e-12)
+
+
+def _choose_scale(margins: list[tuple[Array, NDArray[np.bool_]]]) -> float:
+    """Return the factor of margins with the lowest log-loss of seen versus unseen."""
+    losses = np.zeros(len(_INVERSE_TEMPERATURES))
+    for margin, is_unseen in margins:
+        for kind, sign in ((is_unseen, 1), (~is_unseen, -1)):
+            logits = sign * _INVERSE_TEMPERATURES[:, None] * margin[kind]
+            losses += np.logaddexp(0, -logits).mean(axis=1)
+    return float(_INVERSE_TEMPERATURES[losses.argmin()])
 
 
 def _choose_bias(

@@ -70,7 +70,7 @@ class CandidateTexts:
         ]
 
     def warnings_of_distant(self, views: NDArray[np.float64]) -> list[str]:
-        """Return warnings about unseen candidates with texts unlike known texts."""
+        """Return warnings about unseen candidates without similar known texts."""
         return _distance_warnings(views[0], self.known, self.names)
 
 
@@ -133,7 +133,7 @@ def _name_warnings(known: list[str], names: list[str], silent: list[str]) -> lis
     for name in silent:
         near = None if name in classes else nearest_name(name, known)
         if near is not None:
-            where = "a training class" if near in classes else "in the bank of texts"
+            where = "a training class" if near in classes else "in the prompt bank"
             slips.append(
                 f"{name!r} is treated as an unseen class. Did you mean {near!r}, which "
                 f"is {where}?"
@@ -144,7 +144,7 @@ def _name_warnings(known: list[str], names: list[str], silent: list[str]) -> lis
 def _distance_warnings(
     vectors: NDArray[np.float64], known: list[str], names: list[str]
 ) -> list[str]:
-    """Return warnings about unseen candidates with texts unlike known texts."""
+    """Return warnings about unseen candidates without similar known texts."""
     nearest = nearest_texts(vectors, len(known))
     usual = np.median([cosine for _, cosine in nearest[: len(known)]])
     classes = set(known)
@@ -230,7 +230,7 @@ def check_candidates(
 
 
 def check_unknown_label(label: Any, candidates: Iterable[str]) -> None:
-    """Check that the label of unknown classes is a string other than the candidates."""
+    """Check that `unknown_label` is None or a string other than the candidates."""
     if not isinstance(label, str):
         raise TypeError(f"unknown_label must be a string or None, got {label!r}.")
     if composed(label) in map(composed, candidates):

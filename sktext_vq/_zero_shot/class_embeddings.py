@@ -69,8 +69,8 @@ class ClassEmbeddings:
         self.coef = np.linalg.solve(gram, self.across.T).T
         moved = self.coef @ centred
         length = np.linalg.norm(moved, axis=1, keepdims=True)
-        # ESZSL solves for both sides: directions in which the centres differ much do
-        # not dominate. The mean of both directions is used.
+        # ESZSL also regularises the centres, so that directions with large differences
+        # between centres do not dominate. The mean of both predictions is used.
         target /= max(np.trace(target) / len(seen), 1e-12)
         target += _SERIES_PENALTY * np.eye(len(seen))
         other = np.linalg.solve(target, self.coef.T).T @ centred

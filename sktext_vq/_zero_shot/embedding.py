@@ -60,17 +60,17 @@ class ZeroShotSpace:
     basis : ndarray of shape (n_features, n_dimensions)
         Map from standardised features to the space.
     centre : ndarray of shape (n_dimensions,)
-        Mean of the centres of classes.
+        Mean of the class centres.
     centres : ndarray of shape (n_classes, n_dimensions)
-        Centres of classes, minus `centre`.
+        Class centres, minus `centre`.
     held_out : list of HeldOut
         Training cases in spaces fitted without these cases, for calibration.
     spreads : ndarray of shape (n_classes,)
-        Root mean squared distance of held-out cases to the centre of the class,
+        Root mean squared distance of held-out cases from the class centre,
         normalised to a mean square of 1 over classes.
     shift : float
-        Difference of the logarithms of distances if whole groups are held out, and if
-        cases are; 0 without groups.
+        Difference between log-distances with groups held out and with single cases
+        held out; 0 without groups.
     """
 
     def get_state(self) -> State:
@@ -82,7 +82,7 @@ class ZeroShotSpace:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> ZeroShotSpace:
-        """Build a space from `get_state`."""
+        """Build a space from its state."""
         if isinstance(state, dict):  # models of early versions have no shift
             state = {**state, "shift": state.get("shift", 0.0)}
         check_state(state, _STATE, sizes, "space")
@@ -214,10 +214,10 @@ class ZeroShotSpace:
     def unknown_probability(
         self, points: Array, views: Array | None = None, seen: Any = ()
     ) -> NDArray[np.float64]:
-        """Return probabilities that series are of an unknown class.
+        """Return the probability of an unknown class for each series.
 
         The probability is 1/2 at the score that 5 % of held-out training cases exceed.
-        For parameters, see `score`; by default there are no candidates.
+        For parameters, see `score`. By default, candidates are not used.
 
         Raises
         ------
@@ -227,8 +227,8 @@ class ZeroShotSpace:
         if not self.can_reject:
             raise ValueError(
                 "unknown_label requires a model that was fitted to at least three "
-                "classes, with at least two series of each, and is not a base of "
-                "activities. Omit unknown_label."
+                "classes, with at least two series per class. Packaged base models do "
+                "not support unknown_label. Omit unknown_label."
             )
         unseen = len(self.centres) + np.flatnonzero(np.asarray(seen) < 0)
         every = np.arange(len(self.centres))

@@ -49,7 +49,7 @@ class EmbeddedSeries(NamedTuple):
     probabilities : ndarray of shape (n_cases, n_classes)
         Probabilities of the training classes.
     components : ndarray of shape (n_cases, n_components), optional
-        Components that a `TextAlignment` predicts.
+        Components predicted by a `TextAlignment`.
     """
 
     points: NDArray[np.float64]
@@ -107,7 +107,7 @@ class ZeroShotRecognizer:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> Self:
-        """Build a recogniser from `get_state`; see `FeatureExtractor.from_state`."""
+        """Build a recogniser from its state; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "zero_shot")
         if not isinstance(state["texts"], dict):
             raise ValueError("zero_shot.texts is not a dict")
@@ -209,8 +209,8 @@ class ZeroShotRecognizer:
                 warnings.warn(doubt, stacklevel=find_stack_level())
             scores = self.space.cosines(series.points, views)[:, 0]
             if alignment is not None and series.components is not None:
-                # Texts of unseen classes are closer in one space, and other words for
-                # training classes in the other space.
+                # One space is more accurate for texts of unseen classes, and the other
+                # space for synonyms of training classes.
                 own = alignment.similarity(series.components, [text], encoder)
                 scores = (scores + own[:, 0]) / 2
         order = np.argsort(-scores, kind="stable")
@@ -302,7 +302,7 @@ class ZeroShotRecognizer:
     def describe(
         self, candidates: CandidateTexts, encoder: TextEncoder
     ) -> pd.DataFrame:
-        """Return texts and most similar training classes of each candidate."""
+        """Return the texts and the most similar training classes of each candidate."""
         known, names = candidates.known, candidates.names
         views = self.embed_texts(candidates, encoder)
         kernel = self.space.likeness(views)

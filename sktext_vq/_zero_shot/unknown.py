@@ -1,4 +1,4 @@
-"""Detection of series that resemble no training class, and no candidate."""
+"""Detection of series that resemble neither training classes nor candidates."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings, negative_dist
 
 Array = NDArray[np.floating[Any]]
 
-# Share of held-out series of training classes that are not called unknown.
+# Share of held-out series of training classes that are not predicted as unknown.
 SHARE_OF_KNOWN = 0.95
 _SHARE_LEFT_OUT = 0.25
 _N_DRAWS = 6
@@ -28,7 +28,7 @@ class UnknownDetector(NamedTuple):
     weight, offset : ndarray of shape (2,)
         Weights of the two `statistics`, and their mean over known classes.
     new_spread : float
-        Relative distance of series of a class from the centre predicted from texts.
+        Relative distance of series of a class from the centre predicted by texts.
     """
 
     weight: NDArray[np.float64]

@@ -32,7 +32,7 @@ _NONE = np.float32(-1e30)  # lower than any score
 # Rows of a block of windows, after the eight points of their shapes.
 _OFFSET, _SCALE, _HIDDEN, _BEST, _ROWS = 8, 9, 10, 11, 12
 
-# Optimisations that change finite results in the last bits only.
+# Optimisations that change finite results only by rounding.
 _MATH = {"contract", "reassoc", "nsz", "nnan", "ninf"}
 
 
@@ -291,16 +291,16 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
         Knots of the ramps.
     match_knots : ndarray of shape (n_channels, N_MATCHES, n_codes), float32
         Scores above which matches are counted; of shape (n_channels, 0, n_codes) if
-        matches are not among the features.
+        matches are not included in the features.
     needed : ndarray of shape (n_channels, 2, n_codes), bool
         Codes whose histograms, and codes whose matches, are needed. Histograms are
         computed for all codes of a head that has a needed code.
     features : ndarray of shape (n_cases, n_features), float32
-        Output: histograms of levels and of scales, and best matches, at the given place
-        of each channel. The shares of windows above each knot of matches follow after
-        those of all channels.
+        Output: level histograms, scale histograms and best matches, at position `place`
+        of each channel. The shares of windows above each match knot follow after the
+        histograms of all channels.
     place, n_places : int
-        Index of the place, and number of places of each channel.
+        Index of view and window length, and number of their combinations.
     offset, scale : ndarray of shape (n_series, n_windows), float32
         Output: attributes of the windows.
     """

@@ -1,4 +1,4 @@
-"""Attribution of contributions of features to timepoints."""
+"""Attribution of feature contributions to timepoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LEAST = 1e-6  # smaller totals are rounding errors
 
 @torch.inference_mode()
 def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) -> Tensor:
-    """Distribute contributions of features over the timepoints of a series.
+    """Distribute feature contributions over the timepoints of a series.
 
     Parameters
     ----------
@@ -36,7 +36,8 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
     counted, matched, _ = tokenizer.layout.split(contributions.double())
     rows = torch.cat([counted, matched], dim=3)
     n_channels = tokenizer.n_channels
-    # Slopes: contributions that start at a timepoint minus those that ended before.
+    # Slopes: contributions of windows that start at a timepoint, minus contributions
+    # of windows that end before the timepoint.
     n_timepoints = batch.series.shape[2]
     slopes = torch.zeros(n_channels, n_timepoints + 1, dtype=torch.float64)
     batch = tokenizer.extend(batch)
@@ -51,8 +52,8 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
             totals = members.sum(dim=2)
             is_there = totals > _LEAST
             each = torch.where(is_there, rows[c, v, d] / totals.clamp_min(_LEAST), 0)
-            # Features counted only due to different rounding in compiled code are
-            # divided among all windows.
+            # Features without windows here, but not in compiled code with different
+            # rounding, are divided among all windows.
             loose = rows[c, v, d][~is_there].sum() / n_windows
             at = (torch.einsum("rk,rkw->w", each, members) + loose) / length
             slopes[c, :n_windows] += at
@@ -63,12 +64,12 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
 def _members(
     tokenizer: ShapeTokenizer, windows: Windows, scores: Tensor, v: int, d: int, c: int
 ) -> Tensor:
-    """Return weights of windows in the features of a channel, view and length.
+    """Return the weights of windows in the features of a channel, view and length.
 
     Returns
     -------
     Tensor of shape (n_rows, n_codes, n_windows), float64
-        Rows of levels, of scales, of the best match, and of good matches.
+        Rows of level bins, scale bins, the best match, and counted matches.
     """
     valid = torch.ones_like(windows.offset[c])
     if windows.valid is not None:
@@ -90,7 +91,7 @@ def _members(
 
 
 def _ramps(values: Tensor, knots: Tensor) -> Tensor:
-    """Return ramps between knots, from ones to zeros; see `histograms.shares`."""
+    """Return ramps between knots, between ones and zeros; see `histograms.shares`."""
     low, width = knots[:-1, None], knots.diff().unsqueeze(1)
     inner = ((values - low) / width).clamp(0, 1)
     ends = torch.ones_like(values).unsqueeze(0)

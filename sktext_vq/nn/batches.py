@@ -12,7 +12,7 @@ from sktext_vq.nn.windows import Batch
 
 
 class SignalFeatures(NamedTuple):
-    """Features of series, and their usage of the codes."""
+    """Features and code usage of series."""
 
     selected: Tensor  # (n_cases, n_selected), scaled
     shares: Tensor  # (n_cases, n_codes)
@@ -20,7 +20,7 @@ class SignalFeatures(NamedTuple):
 
 
 class SegmentBatch(NamedTuple):
-    """Segments of the series of some cases."""
+    """Segments of the series of a batch."""
 
     series: Tensor  # (n_cases, n_channels, n_timepoints)
     start: Tensor  # (n_cases, n_channels, n_segments), in timepoints
@@ -33,22 +33,22 @@ class SegmentBatch(NamedTuple):
 
 
 class DigitBatch(NamedTuple):
-    """Patches of series as digits."""
+    """Patches of series written as digits."""
 
     words: Tensor  # (n_patches, n_words) int64
     digits: Tensor  # (n_patches, PATCH, n_digits) int64
     known: Tensor  # (n_patches, PATCH) bool, False past the end
-    shares: Tensor  # (n_patches, n_heads, codes_per_head), of codes in their series
+    shares: Tensor  # (n_patches, n_heads, codes_per_head), code shares of series
 
 
 class TrainingBatch(NamedTuple):
-    """Cases and the texts about them."""
+    """Cases with their texts."""
 
     signal: SignalFeatures | None  # None if training changes features
-    series: Batch | None = None  # to compute features from
+    series: Batch | None = None  # input of the tokenizer
     first_window: int = 0  # start of the first window
     classes: Tensor | None = None
-    class_texts: Texts | None = None  # one text of each class
+    class_texts: Texts | None = None  # one text per class
     captions: Texts | None = None
     caption_of: Tensor | None = None  # (n_cases,) int64, -1 for none
     segments: SegmentBatch | None = None
@@ -59,7 +59,7 @@ class TextOutputs(NamedTuple):
     """Class texts or captions of a batch in the joint embedding space."""
 
     texts: Texts
-    owner: Tensor  # (n_cases,) int64, text of each case
+    owner: Tensor  # (n_cases,) int64, index of a text
     are_classes: bool
     embedded: Tensor | None  # (n_texts, dim), unit vectors; None for classes
     log_shares: Tensor  # (n_texts, n_codes)

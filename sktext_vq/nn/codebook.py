@@ -36,7 +36,7 @@ def count_heads(n_codes: int) -> int:
 
 
 class Codebook(nn.Module):
-    """Codes that tokens of every branch are matched with.
+    """Codebook shared by the signal branch and the text branch.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Codebook(nn.Module):
     Attributes
     ----------
     seeds : Tensor of shape (n_codes, code_dim)
-        Codes before training: real windows, scaled.
+        Codes before training: scaled windows of the data.
     shift : Parameter of shape (n_codes, code_dim)
         Learned change of the codes. Its effect is bounded by ``MAX_SHIFT`` times the
         norm of a code.
@@ -56,7 +56,7 @@ class Codebook(nn.Module):
         Moving average of the share of each code in the matches of a branch, in the
         order of ``BRANCHES``; 0 before the first update.
     n_heads : int
-        Codes ``k * n_codes / n_heads`` and following form head ``k``.
+        Number of heads. Head ``k`` consists of ``n_codes / n_heads`` consecutive codes.
     """
 
     seeds: Tensor
@@ -98,8 +98,8 @@ class Codebook(nn.Module):
         ----------
         Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA
         2007. Here, the square root of the distance replaces its square, which assigns
-        more codes to frequent shapes, so that codes are used more evenly. No Lloyd
-        steps follow, because codes that are windows classify better than means.
+        more codes to frequent shapes, so that codes are used more evenly. Lloyd steps
+        are omitted, because accuracy is higher with windows as codes than with means.
         """
         size = self.n_codes // self.n_heads
         heads = []
@@ -115,12 +115,12 @@ class Codebook(nn.Module):
             self.shift.copy_(other.shift)
 
     def score(self, points: Tensor) -> Tensor:
-        """Score codes against windows, in one matrix product.
+        """Compute the scores of all codes for windows, in one matrix product.
 
         Parameters
         ----------
         points : Tensor of shape (code_dim + 1, ...)
-            Scaled windows, and a last row of ones.
+            Scaled windows, followed by a row of ones.
 
         Returns
         -------
@@ -163,7 +163,7 @@ class Codebook(nn.Module):
         return (hard + soft - soft.detach()).flatten(0, 1)
 
     def update_usage(self, counts: Tensor) -> None:
-        """Move the average usage towards the shares of new matches.
+        """Update the moving average of code usage with new matches.
 
         Parameters
         ----------
@@ -179,7 +179,7 @@ class Codebook(nn.Module):
         self.usage[seen] = torch.where(first, shares, before.lerp(shares, 1 - _DECAY))
 
     def metrics(self) -> dict[str, float]:
-        """Return statistics of the usage of codes; NaN for branches without matches.
+        """Return statistics of code usage; NaN for branches without matches.
 
         Returns
         -------
@@ -204,7 +204,7 @@ class Codebook(nn.Module):
 
 
 def finite_rows(vectors: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the matches whose vector and weights are finite."""
+    """Return the matches with finite vectors and weights."""
     # Rows are removed rather than multiplied by 0, because 0 * nan is nan.
     usable = vectors.isfinite().all(1) & weights.isfinite().all(1)
     return vectors[usable], weights[usable]

@@ -37,18 +37,18 @@ def count_compiled(
     kernels: ModuleType,
     needed: NDArray[np.bool_] | None = None,
 ) -> Tensor:
-    """Compute features as :meth:`ShapeTokenizer.forward` does, in compiled code.
+    """Compute the features of :meth:`ShapeTokenizer.forward` in compiled code.
 
     Parameters
     ----------
     tokenizer : ShapeTokenizer
         Fitted tokenizer.
     batch : Batch
-        Series, including the channels that the gravity frame adds.
+        Series, including channels added by the gravity frame.
     kernels : module
         Compiled functions from `load_kernels`.
     needed : ndarray of shape (n_features,), optional
-        Features to compute. The others are computed or 0, whichever is faster.
+        Features to compute. Other features are computed or 0, whichever is faster.
 
     Returns
     -------
@@ -66,7 +66,7 @@ def count_compiled(
     codes = tokenizer.codebook.codes.numpy()
     observed, lengths = tokenizer.gaps(batch)
     for v, view in enumerate(tokenizer.views(batch.series)):
-        # Arrays with another memory layout would be compiled separately.
+        # For other memory layouts, the function would be compiled again.
         series = view.reshape(-1, n_timepoints).contiguous().numpy()
         for d, dilation in enumerate(tokenizer.dilations):
             n_windows = n_timepoints - dilation * N_POINTS + 1

@@ -11,9 +11,9 @@ from sktext_vq.nn.windows import Batch
 
 PARTS = ("vertical", "horizontal", "norm")
 RELATIVE = tuple(f"{part}, relative" for part in PARTS)
-# Minimum ratio of the mean of a sensor to its root mean square for a steady direction.
+# Minimum ratio of mean to root mean square of a sensor with a steady direction.
 _LEAST_STEADY = 0.5
-# Share of the usual movement that is added to the divisor of relative channels.
+# Fraction of the mean movement that is added to the divisor of relative channels.
 FLOOR = 0.1
 
 
@@ -21,7 +21,7 @@ class GravityFrame(nn.Module):
     """Add channels in a frame of reference defined by gravity.
 
     The vertical is the direction of the mean of one sensor over a series: the sensor
-    whose mean is largest relative to its root mean square. Three channels are added for
+    with the largest mean relative to its root mean square. Three channels are added for
     each sensor: its component along the vertical, the norm of its horizontal component,
     and its norm. These channels do not depend on the rotation of a device about the
     vertical, if its sensors rotate together.
@@ -43,7 +43,8 @@ class GravityFrame(nn.Module):
     ----------
     reference : int or None
         Index of the sensor that defines the vertical. If no sensor has a mean of at
-        least half its root mean square, `reference` is None and no channels are added.
+        least half of its root mean square, `reference` is None and no channels are
+        added.
     """
 
     triads: Tensor
@@ -156,7 +157,7 @@ class GravityFrame(nn.Module):
         return vectors, batch.observed[:, self.triads].amin(dim=2, keepdim=True)
 
     def _turn(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the new channels and where they are observed, by sensor and part."""
+        """Return the new channels and masks of observed values, by sensor and part."""
         added = self._parts(vectors, seen)
         if self.alone:
             moved = added - _mean(added, seen).unsqueeze(3)
@@ -172,7 +173,7 @@ class GravityFrame(nn.Module):
         up = _mean(vectors[:, reference], seen[:, reference])
         up = up / up.norm(dim=2, keepdim=True).clamp_min(1e-12)
         vertical = (vectors * up.unsqueeze(3)).sum(2)
-        # The Pythagorean theorem would be inaccurate for a small remainder.
+        # The Pythagorean theorem is inaccurate for small horizontal components.
         rest = vectors - vertical.unsqueeze(2) * up.unsqueeze(3)
         parts = [vertical, rest.norm(dim=2), vectors.norm(dim=2)]
         return torch.stack(parts, dim=2)

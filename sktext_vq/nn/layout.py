@@ -36,13 +36,13 @@ class FeatureLayout:
     Parameters
     ----------
     n_channels : int
-        Number of channels, including those that a gravity frame adds.
+        Number of channels, including channels added by a gravity frame.
     dilations : tuple of int
         Timepoints per point of a window, for each window length.
     n_codes : int
         Number of codes.
     with_matches : bool, default=True
-        Whether matches are among the features.
+        Whether matches are included in the features.
 
     Examples
     --------

@@ -70,12 +70,12 @@ WEIGHTS = {
     "usage": 0.0,
     "frequency": 0.0,
 }
-# Losses that need texts, texts about single cases, and classes.
+# Losses that require texts, texts about single cases, and classes.
 NEED_TEXT = {"codes", "affinity", "fused", "distillation", "digits"}
 NEED_CASE_TEXTS = {"text", "contrastive", "demi_cycle", "translation", "calibrated"}
 NEED_CLASSES = {"class", "contrastive", "fused", "distillation"}
-# Parts of the network whose best epochs are chosen independently, each with its losses
-# and the prefixes of its weights.
+# Parts of the network whose best epochs are chosen independently, with the losses and
+# weight prefixes of each part.
 PARTS = {
     "head": ({"class", "distillation"}, ("head.",)),
     "text": (NEED_CASE_TEXTS, ("projection.", "text.", "auxiliary.joint_losses.")),
@@ -165,8 +165,8 @@ def reconstruction_loss(
 
     Parameters
     ----------
-    rebuilt, series : Tensor of shape (n_cases, n_channels, n_timepoints) observed :
-    Tensor of broadcastable shape, optional
+    rebuilt, series : Tensor of shape (n_cases, n_channels, n_timepoints)
+    observed : Tensor of broadcastable shape, optional
         0 for gaps and padding of `series`. By default all timepoints are observed.
 
     Returns

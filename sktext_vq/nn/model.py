@@ -1,4 +1,4 @@
-"""The network: a signal branch and a text branch, which start in closed form."""
+"""Network with a signal branch and a text branch, initialised in closed form."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.nn.usage import share_of_codes
 
 TEXT_TEMPERATURE = 0.1
-AFFINITY_TEMPERATURE = 0.02  # affinities of usages are between .9 and 1
+AFFINITY_TEMPERATURE = 0.02  # affinities of code usage are between .9 and 1
 _CLIP = 3.0  # standard deviations
 
 
 class DualBranchModel(nn.Module):
-    """Network that starts from a classifier and a joint space in closed form.
+    """Network initialised with a classifier and a joint space in closed form.
 
     Parameters
     ----------
     tokenizer : ShapeTokenizer
         Fitted tokenizer.
     selected : Tensor of shape (n_selected,), int64
-        Indices of the features that head and joint space use.
+        Indices of the input features of head and joint space.
     scaler : Tensor of shape (3, n_selected)
         Mean, standard deviation and weight of the selected features.
     head : tuple of Tensors, optional
@@ -47,12 +47,12 @@ class DualBranchModel(nn.Module):
     class_weight : Tensor of shape (n_classes,), optional
         Weights of classes in the losses.
     active_losses : set of str
-        Names of the losses to compute. Modules that only other losses need are not
-        built.
+        Names of the losses to compute. Modules required only by other losses are
+        not built.
     options : mapping, optional
         Arguments of modules in ``sktext_vq.nn.auxiliary``, by name of the module.
     generator : torch.Generator
-        Source of initial weights that have no closed form.
+        Generator of initial weights without a closed form.
     """
 
     selected: Tensor
@@ -119,7 +119,7 @@ class DualBranchModel(nn.Module):
         return F.normalize(self.projection(features), dim=1)
 
     def update_usage(self, batch: TrainingBatch, generator: torch.Generator) -> None:
-        """Update the usage of codes by both branches; see :meth:`matches`."""
+        """Update the code usage of both branches; see :meth:`matches`."""
         codebook = self.tokenizer.codebook
         counts = torch.zeros_like(codebook.usage)
         for branch, vectors, weights in self.matches(batch, generator):
@@ -136,7 +136,8 @@ class DualBranchModel(nn.Module):
         Parameters
         ----------
         batch : TrainingBatch
-            Batch with texts and series, from which windows of all lengths are sampled.
+            Batch with texts, and with series from which windows of all lengths are
+            sampled.
         generator : torch.Generator
             Source of randomness for sampling windows.
 
@@ -145,7 +146,7 @@ class DualBranchModel(nn.Module):
         branch : str
             One of ``BRANCHES``.
         vectors : Tensor of shape (n, N_POINTS)
-            Matched vectors: windows, and the shapes that texts are expected to have.
+            Matched vectors: windows, or shapes predicted from texts.
         weights : Tensor of shape (n, n_codes)
             Chosen codes, or probabilities of codes in each head.
         """
@@ -166,7 +167,7 @@ class DualBranchModel(nn.Module):
             yield "text", mean.flatten(0, 1), weights.flatten(0, 1)
 
     def _tokenize(self, batch: TrainingBatch) -> SignalFeatures:
-        """Compute features, with gradients, from a part of the windows."""
+        """Compute features, with gradients, from a subset of the windows."""
         assert batch.series is not None
         features, shape_error = self.tokenizer.train_forward(
             batch.series, CODE_TEMPERATURE, batch.first_window
@@ -226,7 +227,7 @@ class DualBranchModel(nn.Module):
                         weight,
                     )
                 )
-        # The mean over kinds of text.
+        # Mean over class texts and captions.
         return {name: torch.stack(each).mean() for name, each in found.items()}
 
 

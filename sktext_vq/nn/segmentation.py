@@ -1,4 +1,4 @@
-"""Readable tokens: segmentation of series without overlaps."""
+"""Segmentation of series into tokens that do not overlap."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 # standard deviation of their channel.
 _COST = 2.0
 _STEP = 2  # timepoints between possible borders
-_LEAST_BEND = 1e-9  # of lines; smaller bends are rounding errors
-_LEAST_DEVIATION = 1e-6  # of lines; lines with less are flat
+_LEAST_BEND = 1e-9  # minimum bend of lines; smaller bends are rounding errors
+_LEAST_DEVIATION = 1e-6  # minimum standard deviation of lines that are not flat
 _SHORTEST = 4
 _LENGTHS_PER_OCTAVE = 4
 _SCORES_PER_BLOCK = 2**21
 # Codes with a standard deviation below the first value are called slight or nearly
 # flat. They describe only segments whose standard deviation is below the second value
-# times that of their channel.
+# times the standard deviation of their channel.
 SMALL_SHAPE, _STILL = 0.3, 0.1
 
 
 class Segments(NamedTuple):
-    """Tokens of some series, padded to the same number."""
+    """Tokens of several series, padded to the same number of tokens."""
 
     start: Tensor  # (n_series, n_segments) int64; -1 is padding
     length: Tensor  # timepoints
@@ -65,7 +65,7 @@ def decode(
 def cut_segments(
     series: Tensor, codes: Tensor, lengths: Tensor | None = None
 ) -> Segments:
-    """Segment each series such that its tokens reconstruct it best.
+    """Segment series, minimising the reconstruction error of their tokens.
 
     The segmentation is found by dynamic programming, with a fixed cost per segment, so
     that segments are long where codes fit well. Borders are even timepoints and the end
@@ -181,7 +181,7 @@ def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segme
 
 
 def _segment_lengths(longest: int) -> Tensor:
-    """Return even lengths up to the longest, with the same number per octave."""
+    """Return even segment lengths up to `longest`, equally many per octave."""
     found = set(range(_SHORTEST, N_POINTS, _STEP))
     octave = N_POINTS
     while octave <= longest:

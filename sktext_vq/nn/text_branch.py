@@ -1,7 +1,7 @@
-"""Text branch: from frozen embeddings of sentences to the joint space and to codes.
+"""Text branch: maps from frozen sentence embeddings to the joint space and to codes.
 
-Tokens of texts have no offset, scale, start or length, only vectors `z`. The usage of
-codes is predicted from a text, with the histograms of the series as target.
+Text tokens are vectors `z`, without offset, scale, start and length. Code usage is
+predicted from a text, with the histograms of the series as target.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Texts(NamedTuple):
     """Texts as sequences of sentences with frozen embeddings."""
 
     vectors: Tensor  # (n_texts, text_dim), means over sentences
-    usage: Tensor  # (n_texts, n_codes), shares of codes in closed form
+    usage: Tensor  # (n_texts, n_codes), code shares in closed form
     rows: Tensor  # (n_texts, most_sentences) int64, -1 for padding
     sentences: Tensor  # (n_sentences, text_dim), unit vectors
 
     def take(self, texts: Tensor) -> Texts:
-        """Return some of the texts, with all sentences."""
+        """Return a subset of the texts, with all sentences."""
         return Texts(
             self.vectors[texts], self.usage[texts], self.rows[texts], self.sentences
         )
@@ -57,11 +57,11 @@ class TextBranch(nn.Module):
 
 
 class CodeDecoder(nn.Module):
-    """Change the shares of codes that are expected for a text.
+    """Correct the code shares predicted for a text.
 
-    A text is decoded into a token `z` for each head of the codebook. The expected share
-    of each code is multiplied by a factor that depends on how well the code matches the
-    token. Before training, all factors are 1.
+    A text is decoded into a token `z` for each head of the codebook. The predicted
+    share of each code is multiplied by a factor that depends on how well the code
+    matches the token. Before training, all factors are 1.
 
     Parameters
     ----------
@@ -90,15 +90,15 @@ class CodeDecoder(nn.Module):
 
         The last row is an intercept.
         """
-        # Text changes codes only through the moving averages. With its gradient, all
-        # texts would use the same few codes.
+        # Codes are detached: text changes codes only through moving averages. With
+        # gradients of text, all texts would use the same few codes.
         codes = codebook.codes.detach().view(*self.meanings.shape[:2], -1)
         keys = torch.cat([codes, self.meanings], dim=2)  # head, code, value
         z = self.to_z.view(len(self.to_z), len(keys), -1)
         return torch.einsum("dhz,hkz->dhk", z, keys).flatten(1)
 
     def forward(self, texts: Texts, codebook: Codebook) -> Tensor:
-        """Return logarithms of shares of codes, of shape (n_texts, n_codes)."""
+        """Return logarithms of code shares, of shape (n_texts, n_codes)."""
         lift = self.lift(codebook)
         change = texts.vectors @ lift[:-1] + lift[-1]
         return (texts.usage.log() + change).log_softmax(dim=1)

@@ -28,13 +28,13 @@ from sktext_vq.nn.histograms import best_match, quantiles, root, shares, sort, s
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.windows import Batch, Windows, cut_windows, dilations
 
-# Maximum numbers of cases and of values for statistics of windows.
+# Maximum numbers of cases and of values for window statistics.
 _MAX_SAMPLE_CASES = 512
 _MAX_SAMPLE_VALUES = 2**21
 _MAX_PICKS = 20_000  # windows for knots of levels and scales
 _MAX_RANKED = 4096  # windows for knots of matches
 _SCORES_PER_BLOCK = 2**22
-_LEAST_WIDTH = 1e-3  # of bins, in standard deviations
+_LEAST_WIDTH = 1e-3  # minimum bin width, in standard deviations
 
 
 class ShapeTokenizer(nn.Module):
@@ -43,7 +43,7 @@ class ShapeTokenizer(nn.Module):
     Parameters
     ----------
     n_channels : int
-        Number of channels, including those that `frame` adds.
+        Number of channels, including channels added by `frame`.
     n_timepoints : int
         Length of the longest series in training, which sets the window lengths.
     n_codes : int
@@ -51,7 +51,7 @@ class ShapeTokenizer(nn.Module):
     frame : callable, optional
         Function that adds channels to a batch.
     with_matches : bool, default=True
-        Whether matches are among the features.
+        Whether matches are included in the features.
 
     Notes
     -----
@@ -60,11 +60,11 @@ class ShapeTokenizer(nn.Module):
     level bins and four scale bins (quantiles of the training windows), and its best
     match. With square roots, distances between histograms are Hellinger distances.
     `N_MATCHES` further features are the proportions of windows that a code matches
-    better than most training windows, even if another code matches better: the
-    proportions of positive values of ROCKET (Dempster et al., DMKD 2020), with
-    quantiles as biases. `N_SUMMARIES` features summarise the levels and the logarithms
-    of the scales of all windows: mean, standard deviation and quantiles, which are
-    finer than bins.
+    better than most training windows, even if another code matches better. They
+    correspond to the proportions of positive values of ROCKET (Dempster et al., DMKD
+    2020), with quantiles as biases. `N_SUMMARIES` features summarise the levels and
+    the logarithms of the scales of all windows: mean, standard deviation and quantiles,
+    which are finer than bins.
     """
 
     change_scale: Tensor
@@ -104,7 +104,7 @@ class ShapeTokenizer(nn.Module):
         )
 
     def extend(self, batch: Batch) -> Batch:
-        """Return a batch with the channels that the frame adds."""
+        """Return a batch with the channels added by the frame."""
         return batch if self.frame is None else self.frame(batch)
 
     def views(self, series: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,7 +129,7 @@ class ShapeTokenizer(nn.Module):
         generator : torch.Generator
             Source of randomness.
         codebook : Codebook, optional
-            Codebook of the same size whose codes are copied. By default windows are
+            Codebook of the same size whose codes are copied. By default, windows are
             chosen as codes.
         """
         batch = self.extend(batch)
@@ -183,7 +183,7 @@ class ShapeTokenizer(nn.Module):
                     continue
                 pick = torch.randperm(points.shape[1], generator=generator)
                 ordered = sort(self.codebook.score(points[:, pick[:_MAX_RANKED]]))
-                # Between two scores, so that counts do not depend on rounding.
+                # Knots lie between scores, so that counts do not depend on rounding.
                 low = (torch.tensor(MATCH_QUANTILES) * (ordered.shape[1] - 1)).long()
                 high = (low + 1).clamp_max(ordered.shape[1] - 1)
                 knots = (ordered[:, low] + ordered[:, high]) / 2
@@ -238,7 +238,7 @@ class ShapeTokenizer(nn.Module):
                     observed,
                     lengths,
                     first=first % n_starts,
-                    # Long windows change slowly with their start.
+                    # Neighbouring long windows are similar.
                     step=1 if step == 1 else max(step, dilation),
                 )
                 yield v, d, windows
@@ -283,7 +283,7 @@ class ShapeTokenizer(nn.Module):
     def train_forward(
         self, batch: Batch, temperature: float, first: int, step: int = TRAINING_STEP
     ) -> tuple[Tensor, Tensor]:
-        """Compute features with gradients, from a part of the windows.
+        """Compute features with gradients, from a subset of the windows.
 
         Parameters
         ----------
@@ -292,7 +292,7 @@ class ShapeTokenizer(nn.Module):
         temperature : float
             See :meth:`Codebook.assign`.
         first, step : int
-            First start and minimum spacing of the windows.
+            Start of the first window, and minimum spacing of windows.
 
         Returns
         -------
@@ -317,7 +317,7 @@ class ShapeTokenizer(nn.Module):
         return self._join(blocks), torch.stack(errors).mean()
 
     def usage(self, features: Tensor) -> Tensor:
-        """Compute the usage of codes by series from their features.
+        """Compute the code usage of series from their features.
 
         Parameters
         ----------
@@ -434,7 +434,7 @@ class ShapeTokenizer(nn.Module):
 
 
 def sample_size(n_channels: int, n_timepoints: int) -> int:
-    """Return a sufficient number of cases for statistics of windows."""
+    """Return a sufficient number of cases for window statistics."""
     affordable = _MAX_SAMPLE_VALUES // (n_channels * n_timepoints)
     return max(1, min(_MAX_SAMPLE_CASES, affordable))
 

@@ -1,4 +1,4 @@
-"""Usage of codes by series."""
+"""Code usage of series."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sktext_vq.nn.constants import LEVEL_BINS
 
 
 def share_of_codes(usage: Tensor) -> Tensor:
-    """Return the shares of codes over all groups and levels.
+    """Return code shares over all groups and levels.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 
-_MAX_POOLED = 64  # maximum length of means without cumulative sums
+_MAX_POOLED = 64  # maximum length of means by direct sums
 
 
 class Windows(NamedTuple):
@@ -74,7 +74,7 @@ def cut_windows(
         Mask of observed values, and length of each series. A window is valid if it lies
         within its series and at least half of it is observed.
     first, step : int
-        First start and spacing of starts.
+        Start of the first window, and spacing of windows.
 
     Returns
     -------

@@ -205,7 +205,7 @@ def reason(source: str, error: Exception) -> str:
             f"its weights are pickled, in {pickled[0].name}, which can execute code: "
             "save them as model.safetensors"
         )
-    if "safetensors" in str(error):  # the original message advises to allow pickles
+    if "safetensors" in str(error):  # the original message recommends pickles
         return "it has no model.safetensors, and other formats are not supported"
     return str(error)
 

@@ -64,7 +64,7 @@ _VERBS = frozenset(
     "twist type use vacuum wait walk wash watch wave wipe work write".split()
 )
 _VOWELS = set("aeiouy")
-# Words and separators of words; other characters are signs.
+# Words and word separators; other characters are signs.
 _SEPARATORS = re.compile(r"[\w\s\-.,:;/|\\!?'\"()\[\]{}]+")
 
 
@@ -74,7 +74,7 @@ def composed(text: str) -> str:
 
 
 def signs(label: str) -> str:
-    """Return the signs of a label, such as ``"++"``, without separators of words."""
+    """Return the signs of a label, such as ``"++"``, without word separators."""
     return _SEPARATORS.sub("", composed(label))
 
 

@@ -42,8 +42,8 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         Sampling rate in Hz, to describe rhythms in cycles per second instead of cycles
         per recording.
     n_sentences : int or None, default=6
-        Maximum number of sentences per series; the most informative are used. None
-        means all.
+        Maximum number of sentences per series; the most informative sentences are
+        used. None means all.
     rephraser : callable, str or path, default=None
         Function that rephrases a sentence, or a local ``transformers`` text-generation
         model. Called once per unique sentence.
@@ -51,7 +51,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     n_channels_ : int
-        Number of channels in `fit`.
+        Number of channels seen during `fit`.
     groups_ : list of (str, list of int)
         Name and channel indices of each group.
     strength_thresholds_ : ndarray of shape (n_groups, 4)
@@ -134,7 +134,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     ) -> SeriesCaptioner:
         """Set thresholds to statistics of the channels of training series.
 
-        Without statistics of speed and jerk, no sentences about these are made.
+        Sentences about speed and jerk, which require other statistics, are omitted.
 
         Parameters
         ----------

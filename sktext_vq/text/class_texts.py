@@ -60,7 +60,7 @@ def class_views(
     -------
     ndarray of shape (n_views, n_classes, text_dim)
         Mean embedding of each view of a class, with norm 1; NaN if a class has no text
-        of the view. The first view is that of prompts.
+        of the view. The first view contains prompts.
     """
     names = list(dict.fromkeys(["", *(view for view, _, _ in said)]))
     vectors = np.asarray(encoder.transform([text for _, _, text in said]))

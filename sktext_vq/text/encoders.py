@@ -54,7 +54,9 @@ def check_texts(texts: Any, name: str = "texts") -> list[str]:
     ['walking', 'sitting']
     """
     if isinstance(texts, (str, bytes)):
-        raise TypeError(f"{name} must be a sequence of strings, got one {texts!r}.")
+        raise TypeError(
+            f"{name} must be a sequence of strings, got a single string: {texts!r}."
+        )
     if isinstance(texts, Mapping) or not hasattr(texts, "__iter__"):
         raise TypeError(
             f"{name} must be a sequence of strings, got {type(texts).__name__}."
@@ -280,17 +282,20 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         memory = self.cache
         if isinstance(memory, (str, os.PathLike)):
             memory = Memory(os.fspath(memory), verbose=0)
-        remember = check_memory(memory).cache(_remember, ignore=["vector"])
+        remember = check_memory(memory).cache(_remember, ignore=["encode"])
         key = self._cache_key()
         missing = [
-            text
-            for text in unique
-            if not remember.check_call_in_cache(key, text, vector=None)
+            text for text in unique if not remember.check_call_in_cache(key, text, None)
         ]
         fresh: dict[str, FloatArray] = {}
         if missing:
             fresh = dict(zip(missing, self._pooled(missing), strict=True))
-        rows = [remember(key, text, vector=fresh.get(text)) for text in unique]
+
+        def encode(text: str) -> FloatArray:
+            # An entry of the cache may be deleted after the check.
+            return fresh[text] if text in fresh else self._pooled([text])[0]
+
+        rows = [remember(key, text, encode) for text in unique]
         return np.stack(rows).astype(np.float32, copy=False)
 
     def _cache_key(self) -> tuple[str, ...]:
@@ -332,6 +337,6 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         )
 
 
-def _remember(key: tuple[str, ...], text: str, vector: Any) -> Any:
-    """Return `vector`, which joblib stores by ``(key, text)``."""
-    return vector
+def _remember(key: tuple[str, ...], text: str, encode: Any) -> Any:
+    """Return ``encode(text)``, which joblib stores by ``(key, text)``."""
+    return encode(text)

@@ -120,8 +120,8 @@ class PromptBank(BaseEstimator):
     The forms are those of language-guided augmentation for wearables: keyword,
     sentence, affirmative and negative paraphrases, and ``attributes``, short clauses on
     common scales (strength, rhythm, impact, posture, direction, body part) that make
-    classes comparable. Phrases other than the packaged ones may perform better or
-    worse.
+    classes comparable. Other phrases may perform better or worse than the
+    packaged phrases.
 
     If a text or list is given for a label, its first text is the sentence, and all
     texts are affirmative prompts. User-defined texts take precedence over the label:
@@ -161,7 +161,7 @@ class PromptBank(BaseEstimator):
         Returns
         -------
         dict of {label: {form: list of str}}
-            In the order of ``labels``; every form has at least one text.
+            Prompts in the order of ``labels``; every form has at least one text.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class PromptBank(BaseEstimator):
         labels : iterable of str
             As in `prompts`.
         forms : str or sequence of str, default=("keyword", "sentence", "affirmative")
-            Forms in this order.
+            Forms to include, in this order.
 
         Returns
         -------
@@ -401,7 +401,7 @@ def describe(bank: PromptBank, names: Sequence[str]) -> list[tuple[_Known, Promp
 
 
 def listed(groups: Sequence[Sequence[str]], most: int = 5) -> str:
-    """Format groups of names for a message, with the first `most` of each."""
+    """Format groups of names for a message, with at most `most` names per group."""
     parts = []
     for group in groups[:most]:
         *names, last = map(repr, group[:most])

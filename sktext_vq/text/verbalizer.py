@@ -52,7 +52,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
     Attributes
     ----------
     n_channels_ : int
-        Number of channels in `fit`.
+        Number of channels seen during `fit`.
     edges_ : ndarray of shape (n_channels, n_bins + 1)
         Edges of the bins (``"digits"``, ``"sax"``).
     offset_, step_ : ndarray of shape (n_channels,)
@@ -223,8 +223,8 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n, c, n_timepoints), dtype int64
-            Indices from 0, or of any sign for ``"llmtime"``. Missing values are the
-            smallest int64.
+            Non-negative indices, or signed numbers for ``"llmtime"``. Missing values
+            are the smallest int64.
         """
         check_is_fitted(self)
         values, lengths = check_series(self, X, reset=False)
@@ -305,7 +305,9 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
     def _table(self, strings: Any) -> npt.NDArray[Any]:
         if isinstance(strings, (str, bytes)):
-            raise TypeError("strings must be a sequence of strings, got one string.")
+            raise TypeError(
+                "strings must be a sequence of strings, got a single string."
+            )
         table = np.asarray(strings, dtype=object)
         if table.ndim == 1:
             table = table[:, None]

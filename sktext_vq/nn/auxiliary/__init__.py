@@ -1,7 +1,7 @@
 """Parts of the network that are off by default, each in a separate file.
 
-A file has a function ``build(model, generator, options)`` that returns an
-:class:`AuxiliaryModule`, or None if the model lacks a part that the module needs. To
+Each file has a function ``build(model, generator, options)`` that returns an
+:class:`AuxiliaryModule`, or None if the model lacks a part that the module requires. To
 remove a part, delete its file, its row in `MODULES` and its names in
 ``nn/__init__.py``.
 """
@@ -20,8 +20,8 @@ from sktext_vq.nn.batches import Outputs, TrainingBatch
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# Names of files, and the losses that need them. Modules run in this order, because a
-# module may use outputs of earlier modules.
+# File names, and the losses that require the module. Modules run in this order, because
+# a module may use outputs of earlier modules.
 MODULES = {
     "frequency_gains": {"frequency"},
     "codebook_updates": {"codebook", "shape"},
@@ -52,7 +52,7 @@ class AuxiliaryModule(nn.Module):
 
 
 def load_module(name: str) -> Any:
-    """Import a file of this folder, named as in `MODULES`."""
+    """Import a module of this folder by its name in `MODULES`."""
     return import_module(f"{__name__}.{name}")
 
 
@@ -61,7 +61,7 @@ def build_modules(
     generator: torch.Generator,
     options: Mapping[str, Mapping[str, Any]],
 ) -> nn.ModuleDict:
-    """Build the modules that the active losses of a model need.
+    """Build the modules required by the active losses of a model.
 
     Parameters
     ----------

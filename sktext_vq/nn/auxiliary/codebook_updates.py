@@ -20,7 +20,7 @@ BRANCH_WEIGHTS = {"signal": 1.0, "text": 0.25}
 # Threshold for unused codes, relative to uniform usage.
 _DEAD = 0.02
 _MAX_RECENT = 512
-_MAX_REACH = 0.999  # of the bound, at which `shift` would be infinite
+_MAX_REACH = 0.999  # maximum share of the bound; at 1, `shift` would be infinite
 
 
 class CodebookUpdates(AuxiliaryModule):
@@ -50,7 +50,7 @@ class CodebookUpdates(AuxiliaryModule):
         self.register_buffer("_counts", counts, persistent=False)
         sums = counts.new_zeros(*counts.shape, code_dim)
         self.register_buffer("_sums", sums, persistent=False)
-        # 0 for windows that are not known yet.
+        # 0 until windows have been recorded.
         self.register_buffer("_recent", torch.zeros(_MAX_RECENT, code_dim))
         self._seen: dict[str, list[Tensor]] = {branch: [] for branch in BRANCHES}
 
@@ -119,8 +119,8 @@ class CodebookUpdates(AuxiliaryModule):
         At most 512 windows are used: those of this step or, if there are none, those of
         the last commit that replaced codes. Text vectors are those of this step. A code
         is unused if its share in each branch is less than 2 % of uniform usage. The
-        usage of a new code is set to twice this threshold, so that it is not replaced
-        again immediately. Each window becomes a code only once.
+        usage of a new code is set to twice this threshold, so that the code is not
+        replaced again immediately. Each window becomes a code only once.
         """
         quotas = quotas or {}
         for branch in quotas:

@@ -1,4 +1,4 @@
-"""Cross-attention of both branches, which is used in training only."""
+"""Cross-attention between both branches, used in training only."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ class Fusion(nn.Module):
         Returns
         -------
         signal_logits, text_logits : Tensor of shape (n_cases, n_classes)
-            Logits of the head on signal tokens that attended to text, and of the head
-            on text tokens that attended to the signal.
+            Logits of the head for signal tokens that attend to text, and of the head
+            for text tokens that attend to the signal.
         """
         signal = self.share(signal.masked_fill(~signal_known.unsqueeze(2), 0))
         text = self.share(text.masked_fill(~text_known.unsqueeze(2), 0))

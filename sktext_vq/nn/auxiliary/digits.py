@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 _NUMBER_RANGE = 2.0
 _SLOTS = 2  # tokens per patch of digits: shape and other information
 PATCH = 8  # values in a patch of digits
-_NUMBER_WEIGHT = 100.0  # of squared errors of numbers between 0 and 1
+_NUMBER_WEIGHT = 100.0  # weight of squared errors of numbers between 0 and 1
 _WIDTH, _ATTENTION_HEADS = 96, 4
 
 
 class DigitBranch(nn.Module):
     """Autoencoder of series written as digits, with the codebook as bottleneck.
 
-    A transformer layer encodes the symbols of a patch of eight values. Its tokens are
-    matched with the codes, and the digits are predicted from the codes alone, weighted
-    by how well they match.
+    A transformer layer encodes the symbols of a patch of eight values. Tokens of the
+    patch are matched with the codes, and the digits are predicted only from the codes,
+    weighted by the scores of the matches.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ class DigitReconstruction(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute the loss of digits and of the usage of codes by shape tokens."""
+        """Compute the losses of digits and of the code usage of shape tokens."""
         patches, branch = batch.digits, self.branch
         if patches is None:
             return {}

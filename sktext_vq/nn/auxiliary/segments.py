@@ -1,4 +1,4 @@
-"""Learned borders of segments, and losses of series reconstructed from segments.
+"""Learned segment borders, and losses of series reconstructed from segments.
 
 A small network moves the borders of given segments and corrects their attributes,
 within bounds. Before training, segments are not changed.
@@ -29,7 +29,7 @@ _N_INPUTS, _N_HIDDEN = 2 * N_POINTS + 4, 64
 
 
 class Tokens(NamedTuple):
-    """Attributes of the segments of some series; times are in timepoints."""
+    """Attributes of the segments of several series; times are in timepoints."""
 
     start: Tensor  # (n_series, n_segments)
     length: Tensor
@@ -79,7 +79,7 @@ def render(
 
     Values are interpolated linearly between the centres of the eight parts of a
     segment, and are constant beyond the first and the last centre. Overlapping segments
-    are averaged, weighted by the share of a timepoint that each of them covers. A
+    are averaged, weighted by the share of the timepoint that each segment covers. A
     timepoint that no segment covers has the value of the nearest segment at its nearest
     timepoint, or of the first of two equally near segments.
 
@@ -101,8 +101,8 @@ def render(
     time = torch.arange(n_timepoints, dtype=points.dtype, device=points.device)
     begin, width = start.unsqueeze(2), length.unsqueeze(2)
     end = begin + width
-    # At least half a timepoint from the borders, as if outer timepoints were covered
-    # completely.
+    # Positions are at least half a timepoint inside the borders, as if the first and
+    # last timepoints were covered completely.
     inside = (time + 0.5 - begin).maximum(width.clamp_max(1) / 2)
     inside = inside.minimum(width - width.clamp_max(1) / 2)
     place = (inside * N_POINTS / width.clamp_min(1e-6) - 0.5).clamp(0, N_POINTS - 1)
@@ -166,10 +166,10 @@ def quantise(
 class SegmentRefiner(nn.Module):
     """Correct start, length, offset and scale of segments from their context.
 
-    The inputs of the network are a segment and its context, which is twice as long, as
-    eight points each, and the position of the segment. Borders move by at most a
-    quarter of the length; offset and scale change by at most a quarter of the scale.
-    Before training, segments are returned unchanged, bit for bit.
+    The inputs of the network are eight points of a segment, eight points of its
+    context, which is twice as long, and the position of the segment. Borders move
+    by at most a quarter of the length; offset and scale change by at most a quarter of
+    the scale. Before training, segments are returned exactly unchanged.
 
     Parameters
     ----------
