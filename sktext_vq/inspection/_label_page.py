@@ -59,7 +59,9 @@ def describe_recordings(
             index, entry = row
             colour = colours.get(entry["label"], _N_COLOURS)
             where = {"left": left, "width": right - left, "colour": colour}
-            rows.append({**entry, **where, **reasons.get(index, no_reason)})
+            times = {name: _format_time(entry[name]) for name in ("start", "end")}
+            reason = reasons.get(index, no_reason)
+            rows.append({**entry, **times, **where, **reason})
         found.append(
             {
                 "name": i,
@@ -116,3 +118,10 @@ def write_label_page(
         limits=card.get("limits", []),
     )
     return replace_file(Path(path), page.encode("utf-8", "replace"))
+
+
+def _format_time(time: Any) -> str:
+    """Format a time to milliseconds."""
+    if isinstance(time, pd.Timestamp):
+        return time.isoformat(sep=" ", timespec="milliseconds")
+    return str(time)
