@@ -139,8 +139,8 @@ def speed_table(frames: Frames) -> str:
     columns += ["predict seconds", f"/ {BASELINE}", "accuracy"]
     return (
         f"{markdown(columns, rows)}\n\nMedians over repeats, in which estimators run "
-        "alternately after a warm-up. Each repeat has another seed. Sizes are cases x channels x "
-        "timepoints; test and training part are the same."
+        "alternately after a warm-up. Each repeat has another seed. Sizes are cases x "
+        "channels x timepoints; test and training part are the same."
     )
 
 

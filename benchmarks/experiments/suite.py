@@ -111,11 +111,11 @@ def report(frames: Frames) -> str:
     by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
     rows = frame[frame["set"].isin(by_set.index) & frame["estimator"].isin(by_set)]
     text = (
-        f"\nMeans of the {len(by_set)} sets for which all estimators have results: "
+        f"\nMeans of the {len(by_set)} sets with results of all estimators: "
         f"{', '.join(by_set.index)}.\n\n{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
     )
     if others:
-        text += f"Not in the means, since results for some sets are missing: {', '.join(others)}.\n\n"
+        text += f"Not in the means, since results are missing: {', '.join(others)}.\n\n"
     if min(by_set.shape) > 1:
         p = holm(by_set)
         text += _tests(by_set, p)
@@ -155,8 +155,8 @@ _SCORES = {
 _OVERALL_NOTE = (
     "± after an accuracy is the standard deviation over seeds, and after a difference "
     "the standard error over sets. Rank 1 is the best on all sets. Wins, ties and "
-    f"losses are numbers of sets, compared with {BASELINE}. Seconds are sums over sets, "
-    "and approximate; cost.md has exact measurements. MiB are the memory of fit and "
+    f"losses are numbers of sets, compared with {BASELINE}. Seconds are sums over "
+    "sets, and approximate; cost.md has exact measurements. MiB are the memory of fit and "
     "prediction in addition to the data, as the maximum over sets."
 )
 
