@@ -156,8 +156,8 @@ _OVERALL_NOTE = (
     "± after an accuracy is the standard deviation over seeds, and after a difference "
     "the standard error over sets. Rank 1 is the best on all sets. Wins, ties and "
     f"losses are numbers of sets, compared with {BASELINE}. Seconds are sums over "
-    "sets, and approximate; cost.md has exact measurements. MiB are the memory of fit and "
-    "prediction in addition to the data, as the maximum over sets."
+    "sets, and approximate; cost.md has exact measurements. MiB are the memory of fit "
+    "and prediction in addition to the data, as the maximum over sets."
 )
 
 
