@@ -235,8 +235,8 @@ def all_tables(frames: Frames) -> str:
     if len(written):
         by = spreads(written.groupby(["task", "set", "variant"])[["explained_text"]])
         rows = [[", ".join(key), *row] for key, row in by.iterrows()]
-        shown = markdown(["", "explained"], rows)
-        text += f"\n## Series reconstructed from text\n\n{shown}\n"
+        table = markdown(["", "explained"], rows)
+        text += f"\n## Series reconstructed from text\n\n{table}\n"
     return text
 
 

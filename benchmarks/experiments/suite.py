@@ -111,14 +111,11 @@ def report(frames: Frames) -> str:
     by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
     rows = frame[frame["set"].isin(by_set.index) & frame["estimator"].isin(by_set)]
     text = (
-        f"\nMeans of the {len(by_set)} sets for which all estimators have results: "
+        f"\nMeans of the {len(by_set)} sets with results of all estimators: "
         f"{', '.join(by_set.index)}.\n\n{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
     )
     if others:
-        text += (
-            "Not in the means, since results for some sets are missing: "
-            f"{', '.join(others)}.\n\n"
-        )
+        text += f"Not in the means, since results are missing: {', '.join(others)}.\n\n"
     if min(by_set.shape) > 1:
         p = holm(by_set)
         text += _tests(by_set, p)
