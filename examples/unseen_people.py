@@ -4,7 +4,7 @@ Unseen people
 
 A model for new people has to be chosen and evaluated on people that it was not fitted
 to. ``groups=`` has two uses: the splitter holds out whole people, and ``fit`` chooses
-penalty and temperature for unseen people. With metadata routing, both happen in
+penalty and temperature for unseen subjects. With metadata routing, both happen in
 :func:`~sklearn.model_selection.cross_validate` and
 :class:`~sklearn.model_selection.GridSearchCV`.
 """
@@ -101,7 +101,7 @@ for axis, (name, proba) in zip(axes, found.items(), strict=True):
     values = [proba.max(axis=1)[is_right], proba.max(axis=1)[~is_right]]
     axis.hist(values, np.linspace(0.5, 1, 11), label=["right", "wrong"], stacked=True)
     axis.set(title=name, xlabel="probability of the predicted class")
-axes[0].set_ylabel("cases of unseen people")
+axes[0].set_ylabel("cases of unseen subjects")
 axes[0].legend()
 
 # %%

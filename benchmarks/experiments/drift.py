@@ -208,7 +208,7 @@ EXPERIMENT = Experiment(
     sets=("MotionSense", "WISDM-2019-watch"),
     processes=0,
     # Windows of the test part or, for the choice of thresholds, of a third of the
-    # training people who are held out; names of channels known or unknown.
+    # training subjects who are held out; names of channels known or unknown.
     settings={"people": "test", "names": "known"},
     tables={"drift": table},
     page="# Drift\n\n"

@@ -146,6 +146,6 @@ UNKNOWN = Experiment(
     "other three data sets; candidates are the known half. AUROC of the novelty score, "
     "and shares of windows that are assigned `unknown_label`, on other people, mean ± "
     "standard deviation over seeds, which draw the known half. The score was chosen on "
-    "training people of MotionSense, UCI-HAR and seglearn-watch, without "
+    "training subjects of MotionSense, UCI-HAR and seglearn-watch, without "
     "WISDM-2019-watch.\n\n{unknown}\n",
 )

@@ -1,4 +1,4 @@
-"""Penalty and temperature chosen with and without groups, for unseen people."""
+"""Penalty and temperature chosen with and without groups, for unseen subjects."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def table(frames: Frames) -> str:
-    """Scores for unseen people, by order of the cases."""
+    """Scores for unseen subjects, by order of the cases."""
     groups = frames["groups"].groupby(["set", "people", "order", "fit"], sort=False)
     rows = [
         [*key, *(spread_of(own[value]) for value in _VALUES)] for key, own in groups

@@ -29,7 +29,7 @@ _TEST_PEOPLE, _LENGTH = (3, 6, 9), 200
 STEPS = (0.5, 1.0)  # in lengths of a window
 _MOST_CASES = 2500  # windows to fit in cross-validation, evenly spread
 MAJORITY, KEPT, LEAST = (3, 7, 15), (0.9, 0.99, 0.999, 0.9999), (0.6,)
-# Method, step and smoothing, as chosen on training people.
+# Method, step and smoothing, as chosen on training subjects.
 CHOSEN = {"windows": 0.0, "majority": 15.0, "segment": 0.99}
 STEP = 0.5
 
@@ -56,7 +56,7 @@ def join(X: Array, y: Array, subjects: Array, trials: Array) -> dict[Any, Any]:
 
 
 def load_people(name: str, data: str | None) -> tuple[People, People, dict[str, Any]]:
-    """Return training and test people, and parameters of the classifier."""
+    """Return training and test subjects, and parameters of the classifier."""
     with np.load(Path(data or "") / f"{name}.npz") as file:
         found = {name: file[name] for name in file.files}
     known: dict[str, Any] = {
@@ -181,7 +181,7 @@ def count_right(found: Array, truth: Array) -> tuple[int, int, int]:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield all settings for training people, and the chosen ones for test people."""
+    """Yield all settings for training subjects, and the chosen ones for test subjects."""
     for name in options.sets:
         common = {"set": [name], "people": ["training"], "step": STEPS}
         yield from grid(**common, method=["windows"], smoothing=[0.0])
@@ -194,7 +194,7 @@ def tasks(options: Options) -> Iterator[Row]:
 
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Cross-validate over training people, or fit to them and label test people."""
+    """Cross-validate over training subjects, or fit to them and label test subjects."""
     train, test, known = load_people(keys[0]["set"], options.data)
     totals = {i: np.zeros(6) for i in range(len(keys))}
     if keys[0]["people"] == "test":
@@ -288,7 +288,7 @@ def _cells(row: Any) -> list[Any]:
 
 
 def table(frames: Frames) -> str:
-    """Write scores on test people by set and method."""
+    """Write scores on test subjects by set and method."""
     frame = frames["segment"]
     frame = frame[frame["people"] == "test"]
     rows = [
@@ -299,7 +299,7 @@ def table(frames: Frames) -> str:
 
 
 def choices(frames: Frames) -> str:
-    """Write means over sets of scores on training people."""
+    """Write means over sets of scores on training subjects."""
     frame = frames["segment"]
     frame = frame[frame["people"] == "training"]
     means = frame.groupby(["method", "smoothing", "step"], sort=False)[
@@ -331,7 +331,7 @@ EXPERIMENT = Experiment(
     tables={"segment": table, "segment_choices": choices, "durations": durations},
     page="# Segmentation of recordings\n\n"
     "On people who are not in the training data:\n\n{segment}\n\n"
-    "Cross-validation over training people, means over sets. `step` is in window "
+    "Cross-validation over training subjects, means over sets. `step` is in window "
     "lengths. `smoothing` is the number of windows of a majority, `self_transition` of "
     "`segment`, or `min_probability`, for which windows at a change may be labelled as "
     "transitions, which count as errors:\n\n{segment_choices}\n\n"

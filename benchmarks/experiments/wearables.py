@@ -234,5 +234,5 @@ EXPERIMENT = Experiment(
     "with *random vectors*, each class and each name has one. *Window statistics* "
     "and *MiniRocket* replace the features. *Supervised* is a classifier fitted to "
     "labelled windows of other people of the target; for seglearn-watch, whose "
-    "scores include the training people, it is too optimistic.\n",
+    "scores include the training subjects, it is too optimistic.\n",
 )

@@ -55,7 +55,7 @@ def head_without_base(classifier: Any) -> RidgeHead:
     """Return the head of a classifier, and warn if scores of a base are left out."""
     if classifier.enrolment_ is not None:
         warnings.warn(
-            "Scores of the base that was passed to fit as init are left out.",
+            "Scores of the base model (init of fit) are excluded.",
             stacklevel=find_stack_level(),
         )
     head: RidgeHead = classifier.head_

@@ -72,7 +72,7 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
             _check_declared(text.split()[2:], kind, place)
         in_data = key == "@data"
     if not cases:
-        raise ValueError(f"{path} is not a .ts file: no series after a line @data.")
+        raise ValueError(f"{path} is not a .ts file: no series after the @data line.")
     X: Series = [*cases]
     if len({case.shape for case in cases}) == 1:
         X = np.stack(cases)

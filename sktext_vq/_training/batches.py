@@ -23,7 +23,7 @@ from sktext_vq.panel import Panel
 # Maximum numbers of cases with segments, and of series with digits, in a batch.
 _MAX_SEGMENTED, _MAX_WITH_DIGITS = 32, 64
 _TEXT_DROPOUT = 0.5
-# Chosen on held-out people of training parts, like step size and weight average.
+# Chosen on held-out subjects of training parts, like step size and weight average.
 _FEATURE_DROPOUT = 0.5
 
 

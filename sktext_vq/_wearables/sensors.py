@@ -104,7 +104,7 @@ def _is_tuple(value: Any, size: int, kind: Any, above: float, below: float) -> b
 
 
 def find_sensors(names: Sequence[str]) -> SensorPlan:
-    """Find accelerometer and gyroscope by the names of channels.
+    """Find the channels of accelerometer and gyroscope by name.
 
     Raises
     ------

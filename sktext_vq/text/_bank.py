@@ -290,7 +290,7 @@ def affirmed(text: str) -> str:
 
 
 def named_entry(texts: Sequence[str]) -> tuple[dict[str, Any], str] | None:
-    """Return the packaged entry of the activity that texts name, or None.
+    """Return the packaged entry of the activity named by texts, or None.
 
     A name of one word matches only if it is used as an activity: as a gerund, at the
     start of a text, soon after a word for a person, or as the last of at most three
