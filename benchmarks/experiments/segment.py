@@ -181,7 +181,7 @@ def count_right(found: Array, truth: Array) -> tuple[int, int, int]:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield all settings for training subjects, and the chosen ones for test subjects."""
+    """Yield all settings for training subjects, and the chosen for test subjects."""
     for name in options.sets:
         common = {"set": [name], "people": ["training"], "step": STEPS}
         yield from grid(**common, method=["windows"], smoothing=[0.0])
