@@ -159,16 +159,14 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             enrolment = None if base is None else base.enrol(data, settings)
             data = self._open_checkpoint(data, checkpoint)
             fitted = fit_features(data, settings, n_folds=_N_FOLDS)
-            table, labels = fitted.table, data.labels
+            table, labels, groups = fitted.table, data.labels, fitted.data.groups
             assert table is not None and labels is not None
             scaler = FeatureScaler.fit(table.values, fitted.selection.weight)
             scaler.scale_in_place(table.values)
             head = RidgeHead.fit(
                 table, scaler, len(labels), fitted.folds, data.class_weight
             )
-            zero_shot = ZeroShotRecognizer.fit(
-                table, labels, settings, fitted.data.groups
-            )
+            zero_shot = ZeroShotRecognizer.fit(table, labels, settings, groups)
             closed = ClosedForm(head, fitted.align(table.values, head))
             trained, network = fitted.train(scaler, table.values, closed)
         assert trained.head is not None
