@@ -240,7 +240,7 @@ def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
     np.testing.assert_array_equal(given.predict_proba(X), proba)
     saved = load_model(save(helped, tmp_path / "model.safetensors"))
     np.testing.assert_array_equal(saved.predict_proba(X), proba)
-    with pytest.warns(UserWarning, match="base that was passed"):
+    with pytest.warns(UserWarning, match="the base model"):
         helped.explain(X[:1])
     with pytest.raises(ValueError, match="cannot be exported"):
         export_onnx(helped, tmp_path / "model.onnx")

@@ -317,7 +317,7 @@ def test_a_text_decides_and_not_the_name(without_walking, basic_motions):
 @pytest.mark.parametrize(
     ("candidates", "message"),
     [
-        ([*ALL[:3], "walkin"], r"'walkin'.* mean 'walking', .*in the bank"),
+        ([*ALL[:3], "walkin"], r"'walkin'.* mean 'walking', .*in the prompt bank"),
         ([*ALL, "badmington"], r"'badmington'.* mean 'badminton', .*a training class"),
         ([*ALL, "Run"], r"'Run'.* mean 'running', .*a training class"),
         (["walking"], "'walking' is the only candidate"),
