@@ -298,8 +298,9 @@ def test_series_without_movement_have_codes_that_are_described(har_like, recwarn
     for still in (np.zeros((6, 1, 13)), X[:6, :, :1]):
         model = classifier(n_codes=16).fit(still, y[:6])
         table = model.describe_codes()
+        # All codes match equally well, so that rounding decides which are used.
+        assert table.usage.sum() == pytest.approx(1)
         unused = table[table.usage < 1e-9]
-        assert len(unused)
         assert (unused.attributes == "").all()
     assert not [w for w in recwarn if issubclass(w.category, RuntimeWarning)]
 
