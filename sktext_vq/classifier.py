@@ -374,7 +374,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         -------
         ndarray of shape (n_cases,) of str objects
             Sentence with the highest :meth:`similarity`. By default,
-            sentences of :class:`~sktext_vq.text.SeriesCaptioner` relative to the
+            sentences of :class:`~sktext_vq.SeriesCaptioner` relative to the
             training series, and the most probable training class if its probability is
             above .5 and the series resembles a training class.
 
