@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 from sklearn.feature_selection import f_classif
 
-from sktext_vq._features.selection import FeatureMoments, assign_folds, keep_best
+from sktext_vq._features.selection import (
+    FeatureMoments,
+    FeatureScaler,
+    assign_folds,
+    keep_best,
+)
 
 
 def gathered(features, classes, folds, n_folds=3, size=7):
@@ -91,3 +96,14 @@ def test_folds_keep_neighbours_and_groups_together():
     for group in range(5):
         assert len(set(folds[groups == group])) == 1
     assert set(assign_folds(classes, 4, groups % 2)) == {0, 1}
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 1e5])
+def test_scales_are_standard_deviations_also_far_from_zero(size):
+    random = np.random.default_rng(0)
+    features = np.float32(size) + random.normal(size=(2000, 3)).astype(np.float32)
+    features[:, 2] = features[0, 2]
+    scaler = FeatureScaler.fit(features, np.ones(3, np.float32))
+    expected = features.std(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(scaler.scale[:2], expected[:2], rtol=1e-6)
+    assert scaler.scale[2] == 1  # a constant feature

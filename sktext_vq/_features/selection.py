@@ -201,13 +201,16 @@ class FeatureScaler:
         cls, features: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> FeatureScaler:
         """Compute mean and standard deviation of each feature."""
+        # Relative to the first case, so that large constants have no variance.
+        first = features[0].astype(np.float64)
         total, square = np.zeros((2, features.shape[1]))
         for start in range(0, len(features), _CHUNK):
-            part = features[start : start + _CHUNK].astype(np.float64)
+            part = features[start : start + _CHUNK] - first
             total += part.sum(axis=0)
             square += np.einsum("ij,ij->j", part, part)
         mean = total / len(features)
         scale = np.sqrt(np.maximum(square / len(features) - mean**2, 0))
+        mean += first
         scale[scale < 1e-6] = 1.0
         return cls(mean.astype(np.float32), scale.astype(np.float32), weight)
 
