@@ -18,7 +18,7 @@ _DESCRIPTION = """\
 Classify sensor series by interpretable shape tokens, with zero-shot classification by
 text.
 
-Start with the demo, which takes half a minute and downloads nothing. Then fit a
+Start with the demo, which takes about a minute and downloads nothing. Then fit a
 model to a file of labelled recordings or series, and use it on other files.
 """
 _DEMO = """\
