@@ -304,12 +304,11 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         [[about_zero_shot]]
         """
         model, series, candidates, views = self._embed(X, candidate_labels)
-        recognizer = model.zero_shot_
-        proba = recognizer.predict_proba(series, candidates, views)
+        proba = model.zero_shot_.predict_proba(series, candidates, views)
         if unknown_label is None:
             return proba
         check_unknown_label(unknown_label, candidate_labels)
-        return recognizer.with_unknown(proba, series, candidates, views)
+        return model.zero_shot_.with_unknown(proba, series, candidates, views)
 
     def predict_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
@@ -380,15 +379,15 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_zero_shot]]
         """
-        panel = self.check_X(X)
+        model, panel = self._open(X)
         if texts is None:
-            names = self.channel_names or self.input_.column_names
-            about = self.features_.scaler, names, self.sampling_rate
-            return self.zero_shot_.caption(self._embed_series(panel), panel, *about)
-        self.zero_shot_.read(texts, "texts")
-        alignment = self.text_alignment_
-        series = self._embed_series(panel, alignment)
-        return self.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
+            names = model.channel_names or model.input_.column_names
+            about = model.features_.scaler, names, model.sampling_rate
+            return model.zero_shot_.caption(model._embed_series(panel), panel, *about)
+        model.zero_shot_.read(texts, "texts")
+        alignment = model.text_alignment_
+        series = model._embed_series(panel, alignment)
+        return model.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
         """Return the most probable candidates with reasons.
@@ -432,8 +431,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
     def _embed_series(self, panel: Panel, alignment: Any = None) -> EmbeddedSeries:
         return self.zero_shot_.embed_series(
-            panel, self.features_, self.head_, self._execution(), alignment
-        )
+            panel, self.features_, self.head_, self._execution(), alignment,
+            self.enrolment_,
+        )  # fmt: skip
 
     def _embed(
         self, X: Any, candidate_labels: Candidates

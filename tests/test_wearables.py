@@ -205,6 +205,8 @@ def test_windows_without_gyroscope_use_another_classifier(base):
         names[i] for i in without.argmax(axis=1)
     ]
     assert len(base.search(lost, "jumping")) == 6
+    without = base.accelerometer_.caption(lost[:, :3]).tolist()
+    assert base.caption(lost).tolist() == without != base.caption(X).tolist()
     cosines = base.similarity(lost, names)
     assert cosines.shape == (6, 2) and (np.abs(cosines) <= 1).all()
 
@@ -236,6 +238,11 @@ def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
     proba = helped.predict_proba(X)
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     np.testing.assert_allclose(helped.predict_proba(X[3:4]), proba[3:4], atol=1e-9)
+    names = helped.classes_.tolist()
+    found = helped.predict_proba_zero_shot(X, names)
+    np.testing.assert_allclose(found, proba, atol=1e-9)
+    ranked = helped.search(X, names[0])
+    np.testing.assert_allclose(ranked["score"], proba[ranked["case"], 0], atol=1e-9)
     given = VQTextClassifier(**params).fit(X[few], y[few], init=base)
     np.testing.assert_array_equal(given.predict_proba(X), proba)
     saved = load_model(save(helped, tmp_path / "model.safetensors"))

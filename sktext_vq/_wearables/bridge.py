@@ -131,14 +131,13 @@ class ActivityRecognizer(ZeroShotRecognizer):
         bridge = Bridge.of(self.space, views)
         return np.asarray(softmax(bridge.scores(series.points, log_proba), axis=1))
 
-    def with_unknown(
+    def unknown_probability(
         self,
-        proba: NDArray[np.float64],
         series: EmbeddedSeries,
         candidates: CandidateTexts,
         views: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Append a column with the probability of an unknown class."""
+        """Return the probability of an unknown class, of shape (n_cases,)."""
         if np.isinf(self.highest_novelty):
             raise ValueError(
                 "The base model was built by an early version, which did not support "
@@ -146,8 +145,7 @@ class ActivityRecognizer(ZeroShotRecognizer):
             )
         names = self.space.predict_centres(views)
         found = novelty(series, self.space.centres, names) - self.highest_novelty
-        unknown = expit(found)[:, None]
-        return np.concatenate([(1 - unknown) * proba, unknown], axis=1)
+        return np.asarray(expit(found))
 
 
 def novelty(

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.utils import check_random_state
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
@@ -125,8 +126,12 @@ class ZeroShotRecognizer:
         head: RidgeHead,
         execution: Execution,
         alignment: TextAlignment | None = None,
+        enrolment: Any = None,
     ) -> EmbeddedSeries:
-        """Return embeddings of series, and probabilities of the training classes."""
+        """Return embeddings of series, and probabilities of the training classes.
+
+        Logits of `enrolment`, the scores of a base model, are added if given.
+        """
         basis, selected = torch.from_numpy(self.space.basis), extractor.selected
 
         def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, ...]:
@@ -141,7 +146,12 @@ class ZeroShotRecognizer:
             each
             for _, each in extractor.map(embed, panel, execution, "classes", selected)
         ]
-        return EmbeddedSeries(*map(np.concatenate, zip(*found, strict=True)))
+        series = EmbeddedSeries(*map(np.concatenate, zip(*found, strict=True)))
+        if enrolment is None:
+            return series
+        logits = np.log(np.maximum(series.probabilities, 1e-300))
+        logits += enrolment.logits(panel, execution)
+        return series._replace(probabilities=softmax(logits, axis=1))
 
     def read(
         self,
@@ -186,10 +196,17 @@ class ZeroShotRecognizer:
         views: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Append a column with the probability of an unknown class."""
-        unknown = self.space.unknown_probability(series.points, views, candidates.seen)[
-            :, None
-        ]
+        unknown = self.unknown_probability(series, candidates, views)[:, None]
         return np.concatenate([(1 - unknown) * proba, unknown], axis=1)
+
+    def unknown_probability(
+        self,
+        series: EmbeddedSeries,
+        candidates: CandidateTexts,
+        views: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return the probability of an unknown class, of shape (n_cases,)."""
+        return self.space.unknown_probability(series.points, views, candidates.seen)
 
     def search(
         self,
