@@ -105,7 +105,7 @@ def segment(
     """Segment recordings by class.
 
     The classifier predicts overlapping windows, and a hidden Markov model with rare
-    class changes joins the windows to segments.
+    class changes merges the windows into segments.
 
     Parameters
     ----------

@@ -60,7 +60,7 @@ class Change(NamedTuple):
 def list_changes(
     triads: Triads, unit: tuple[float, ...], offset: tuple[float, ...]
 ) -> list[Change]:
-    """Return possible single changes of series; see `DriftReference` for parameters."""
+    """Return candidate causes, each by itself; see `DriftReference` for parameters."""
     make = partial(_change, triads, np.array(unit), np.array(offset))
     rates = [
         _change_of_rate(make("rate", f"{cause} the sampling rate"), value, len(unit))

@@ -67,8 +67,8 @@ class CodeStatistics:
     ) -> CodeStatistics:
         """Compute statistics of codes from moments of features.
 
-        `shares`, of shape (n_cases, n_codes), and `classes`, of shape (n_cases,), are
-        code shares and the class of each series, for `separation`.
+        `shares`, of shape (n_cases, n_codes), contains the code shares of each series,
+        and `classes`, of shape (n_cases,), its class. Both are used by `separation`.
         """
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]

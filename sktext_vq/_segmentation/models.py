@@ -135,7 +135,7 @@ def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
 def each_warning_once(ignore_drift: bool) -> Iterator[None]:
     """Issue a warning that is raised for several batches once, at the end.
 
-    Warnings that differ only in numbers are equal. With `ignore_drift`, a
+    Warnings that differ only in numbers are merged. With `ignore_drift`, a
     DriftWarning is not issued.
     """
     with warnings.catch_warnings(record=True) as caught:

@@ -249,8 +249,8 @@ prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
 """,
     "other_parameters": """
 max_epochs : int, default=0
-    Maximum number of passes over the training series in training by gradient
-    descent. By default, everything is computed in closed form, which takes seconds.
+    Maximum number of training epochs by gradient descent. By default, everything is
+    computed in closed form, which takes seconds.
     Training starts from the closed form, and updates the classifier, the embedding
     space of texts about single series, and the code shares predicted from texts.
     For each of these parts, the epoch with the lowest loss on a fifth of the cases
