@@ -1,4 +1,4 @@
-"""Features of series in compiled code, if numba is installed."""
+"""Computation of features in compiled code, if numba is installed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def count_compiled(
     kernels : module
         Compiled functions from `load_kernels`.
     needed : ndarray of shape (n_features,), optional
-        Features to compute. Other features are computed or 0, whichever is faster.
+        Mask of the features to compute. Other features may be 0.
 
     Returns
     -------

@@ -33,11 +33,11 @@ class GravityFrame(nn.Module):
     Parameters
     ----------
     triads : sequence of (int, int, int)
-        Channels of the axes of each sensor.
+        Indices of the channels of the three axes of each sensor.
     mean, scale : Tensor of shape (n_channels,)
         Statistics that standardise the channels.
     alone : bool, default=False
-        Whether new channels replace the axes.
+        Whether the new channels replace the axes, and relative channels are added.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class GravityFrame(nn.Module):
         centred = (added - mean[:, None]) * seen
         spread = (centred.square().sum((0, 2)) / weight).sqrt()
         self.added_mean.copy_(mean)
-        # The norm of gravity itself is constant up to rounding.
+        # If a sensor measures gravity only, its norm is constant up to rounding.
         self.added_scale.copy_(torch.where(spread > 1e-5 * mean.abs(), spread, 1.0))
 
     def forward(self, batch: Batch) -> Batch:
@@ -143,7 +143,7 @@ class GravityFrame(nn.Module):
         return Batch(torch.cat([series, added], dim=1), observed, batch.lengths)
 
     def _vectors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return vectors in original units, and a mask of observed timepoints.
+        """Return sensor vectors in original units, and a mask of observed timepoints.
 
         Returns
         -------
@@ -157,7 +157,7 @@ class GravityFrame(nn.Module):
         return vectors, batch.observed[:, self.triads].amin(dim=2, keepdim=True)
 
     def _turn(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the new channels and masks of observed values, by sensor and part."""
+        """Compute the new channels and their masks of observed values."""
         added = self._parts(vectors, seen)
         if self.alone:
             moved = added - _mean(added, seen).unsqueeze(3)
@@ -168,7 +168,7 @@ class GravityFrame(nn.Module):
         return added.flatten(1, 2), seen
 
     def _parts(self, vectors: Tensor, seen: Tensor) -> Tensor:
-        """Return the parts of shape (n_cases, n_triads, 3, n_timepoints)."""
+        """Compute vertical parts, horizontal norms and norms of the sensors."""
         reference = slice(self.reference, self.reference + 1)  # type: ignore[operator]
         up = _mean(vectors[:, reference], seen[:, reference])
         up = up / up.norm(dim=2, keepdim=True).clamp_min(1e-12)
@@ -180,7 +180,7 @@ class GravityFrame(nn.Module):
 
 
 def _movement(parts: Tensor, seen: Tensor) -> Tensor:
-    """Return the root of the summed variances of parts, (n_cases, n_triads, 1, 1)."""
+    """Compute the root of the summed variances of the parts of each sensor."""
     moved = (parts - _mean(parts, seen).unsqueeze(3)).square()
     return _mean(moved, seen).sum(2).sqrt()[:, :, None, None]
 
