@@ -277,13 +277,14 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     Parameters
     ----------
     series : ndarray of shape (n_series, n_timepoints), float32
-        Series of at least one window; the channels of a case are consecutive rows.
+        Series with at least as many timepoints as a window. The channels of a case are
+        consecutive rows.
     valid : ndarray of shape (n_series, n_windows), float32
         1 for valid windows, 0 for others. If there are no rows, all windows are valid.
     spacing : int
         Timepoints averaged for each of the eight points of a window.
     codes : ndarray of shape (n_codes, 8), float32
-        Codes, head by head.
+        Codes, ordered by head.
     n_heads : int
         Number of heads, all with the same number of codes.
     level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32

@@ -92,7 +92,7 @@ class Codebook(nn.Module):
         shapes : Tensor of shape (n_windows, code_dim)
             Scaled windows of the training series.
         generator : torch.Generator
-            Source of randomness; the global random state is not changed.
+            Random generator; the global random state is not changed.
 
         References
         ----------
@@ -145,7 +145,8 @@ class Codebook(nn.Module):
         Parameters
         ----------
         scores : Tensor of shape (n_codes, ...)
-            From :meth:`score`; overwritten unless `temperature` is given.
+            Scores from :meth:`score`, which are overwritten unless `temperature` is
+            given.
         temperature : float, optional
             If given, gradients pass straight through to a softmax over the codes of
             a head, as in van den Oord et al., NeurIPS 2017 and Jang et al., ICLR 2017.

@@ -20,11 +20,11 @@ FLOOR = 0.1
 class GravityFrame(nn.Module):
     """Add channels in a frame of reference defined by gravity.
 
-    The vertical is the direction of the mean of one sensor over a series: the sensor
-    with the largest mean relative to its root mean square. Three channels are added for
-    each sensor: its component along the vertical, the norm of its horizontal component,
-    and its norm. These channels do not depend on the rotation of a device about the
-    vertical, if its sensors rotate together.
+    The vertical is the mean direction, over a series, of the sensor with the largest
+    mean relative to its root mean square. Three channels are added for each sensor: its
+    component along the vertical, the norm of its horizontal component, and its norm.
+    These channels do not depend on the rotation of a device about the vertical, if its
+    sensors rotate together.
 
     Optionally, these channels replace the axes, and the same three channels are also
     added relative to the amount of movement in the series, which depends on the person

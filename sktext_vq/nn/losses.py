@@ -15,9 +15,9 @@ affinity       Cross-entropy of assigning each series to its text, by the Hellin
                affinity of predicted and observed code shares.
 series         Mean squared error of series that are reconstructed from refined
                segments (VQ-VAE: van den Oord et al., NeurIPS 2017).
-separation     Mean squared difference from 1 of the number of segments that cover
-               a timepoint. VQShape (Wen et al., NeurIPS 2024) penalises nearby
-               segments instead.
+separation     Mean squared difference between 1 and the number of segments that
+               cover a timepoint. VQShape (Wen et al., NeurIPS 2024) penalises
+               nearby segments instead.
 digits         Cross-entropy of the digits of series that are written as text, and
                squared error of the predicted numbers (format of LLMTime: Gruver
                et al., NeurIPS 2023).
@@ -41,7 +41,7 @@ shape          Mean squared distance of windows from their codes, if codes are
                learned.
 usage          Mean entropy of code assignments minus the entropy of their mean,
                if codes are learned (LFQ: Yu et al., ICLR 2024).
-frequency      Squared distance from 1 of the gains of frequency bands. If
+frequency      Squared difference between 1 and the gains of frequency bands. If
                positive, gains are learned and applied to the input of the
                tokenizer (FS-VAE, over time instead of features).
 =============  ==========================================================

@@ -139,7 +139,7 @@ class DualBranchModel(nn.Module):
             Batch with texts, and with series from which windows of all lengths are
             sampled.
         generator : torch.Generator
-            Source of randomness for sampling windows.
+            Random generator for the sample of windows.
 
         Yields
         ------

@@ -146,7 +146,7 @@ def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segme
     ----------
     series : Tensor of shape (n_series, n_timepoints)
     start, length : Tensor of shape (n_series, n_segments), int64
-        In timepoints; a start of -1 is padding.
+        Starts and lengths in timepoints. A start of -1 marks padding.
     codes : Tensor of shape (n_codes, N_POINTS)
 
     Returns

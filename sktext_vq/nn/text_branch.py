@@ -64,7 +64,7 @@ class CodeDecoder(nn.Module):
     text_dim, n_codes, n_heads, code_dim : int
         Sizes of text vectors and of the codebook.
     generator : torch.Generator
-        Source of initial weights.
+        Random generator for the initial weights.
     """
 
     def __init__(

@@ -45,7 +45,7 @@ class ShapeTokenizer(nn.Module):
     n_channels : int
         Number of channels, including channels added by `frame`.
     n_timepoints : int
-        Length of the longest series in training, which sets the window lengths.
+        Length of the longest training series, which determines the window lengths.
     n_codes : int
         Number of codes in the codebook.
     frame : callable, optional
@@ -55,16 +55,15 @@ class ShapeTokenizer(nn.Module):
 
     Notes
     -----
-    Views are the series and its first difference. For each view, window length and
-    channel, a code has `N_ROWS` features: square roots of its frequency in each of four
-    level bins and four scale bins (quantiles of the training windows), and its best
-    match. With square roots, distances between histograms are Hellinger distances.
-    `N_MATCHES` further features are the proportions of windows that a code matches
-    better than most training windows, even if another code matches better. They
+    The views of a series are the series and its first difference. For each view, window
+    length and channel, a code has `N_ROWS` features: square roots of its frequency in
+    each of four level bins and four scale bins (quantiles of the training windows), and
+    its best match. With square roots, distances between histograms are Hellinger
+    distances. `N_MATCHES` further features are the proportions of windows that a code
+    matches better than most training windows, even if another code matches better. They
     correspond to the proportions of positive values of ROCKET (Dempster et al., DMKD
-    2020), with quantiles as biases. `N_SUMMARIES` features summarise the levels and
-    the logarithms of the scales of all windows: mean, standard deviation and quantiles,
-    which are finer than bins.
+    2020), with quantiles as biases. `N_SUMMARIES` features summarise the levels and the
+    logarithms of the scales of all windows: mean, standard deviation and quantiles.
     """
 
     change_scale: Tensor
@@ -127,7 +126,7 @@ class ShapeTokenizer(nn.Module):
         batch : Batch
             Training series; :func:`sample_size` returns a sufficient number.
         generator : torch.Generator
-            Source of randomness.
+            Random generator.
         codebook : Codebook, optional
             Codebook of the same size whose codes are copied. By default, windows are
             chosen as codes.
@@ -197,7 +196,7 @@ class ShapeTokenizer(nn.Module):
         batch : Batch
             Series.
         generator : torch.Generator
-            Source of randomness.
+            Random generator.
 
         Returns
         -------
@@ -244,7 +243,7 @@ class ShapeTokenizer(nn.Module):
                 yield v, d, windows
 
     def gaps(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-        """Return the mask of observed values and the lengths, by channel, or None."""
+        """Return a mask of observed values, and lengths, if the batch has gaps."""
         if batch.observed is None or batch.lengths is None:
             return None, None
         lengths = batch.lengths.repeat_interleave(self.n_channels)

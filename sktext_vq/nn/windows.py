@@ -150,7 +150,7 @@ def valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
 
 
 def _mean_of_points(values: Tensor) -> Tensor:
-    """Compute the mean over the first axis, independent of the batch size."""
+    """Compute the mean over the first axis, with a fixed order of summation."""
     halves = values[:4] + values[4:]
     quarters = halves[:2] + halves[2:]
     return (quarters[0] + quarters[1]) / N_POINTS

@@ -68,7 +68,7 @@ def build_modules(
     model : DualBranchModel
         Model whose other parts are already built.
     generator : torch.Generator
-        Source of initial weights.
+        Random generator for the initial weights.
     options : mapping
         Further arguments of the modules, by module name.
     """

@@ -107,7 +107,7 @@ class CodebookUpdates(AuxiliaryModule):
             Fraction, from 0 to 1, of the distance to the mean by which codes are moved.
             Changes are stored in `shift` and thus bounded by ``MAX_SHIFT``.
         generator : torch.Generator
-            Source of randomness; the global random state is not changed.
+            Random generator; the global random state is not changed.
         quotas : dict of str to int, optional
             Maximum number of unused codes to replace, for each branch. Codes are
             replaced by random windows for "signal", and by the windows nearest to

@@ -177,14 +177,14 @@ def build(
 def distillation_loss(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0
 ) -> Tensor:
-    """Compute the Kullback-Leibler divergence from a teacher without gradients.
+    """Compute the Kullback-Leibler divergence of a student from a teacher.
 
     Parameters
     ----------
     student_logits, teacher_logits : Tensor of shape (n_cases, n_classes)
     temperature : float, default=2.0
-        Divisor of the logits. The loss is multiplied by its square, so that the size of
-        gradients does not depend on the temperature.
+        Divisor of the logits. The loss is multiplied by the square of the temperature,
+        so that the size of gradients does not depend on the temperature.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Reconstruction of series that are written as digits, by means of the codebook."""
+"""Reconstruction of series that are written as digits."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DigitBranch(nn.Module):
     Parameters
     ----------
     symbols : Tensor of shape (n_symbols, text_dim)
-        Word vectors of the symbols: each digit, "nan" and the comma.
+        Word vectors of the digits, of "nan" and of the comma.
     n_words : int
         Number of words in a patch.
     n_digits : int
@@ -99,12 +99,12 @@ class DigitBranch(nn.Module):
         words : Tensor of shape (n_patches, n_words), int64
             Indices of symbols.
         keys : Tensor of shape (n_heads, codes_per_head, z_dim)
-            From :meth:`keys`.
+            Keys from :meth:`keys`.
 
         Returns
         -------
         numbers : Tensor of shape (n_patches, PATCH)
-            Predicted numbers, between 0 and 1 or slightly outside.
+            Predicted numbers, most of which are between 0 and 1.
         missing : Tensor of shape (n_patches, PATCH)
             Logits of missing values.
         usage : Tensor of shape (n_patches, n_heads, codes_per_head)

@@ -85,7 +85,7 @@ class GainPenalty(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute the squared distance of gains from 1."""
+        """Compute the mean squared difference between gains and 1."""
         gains = model.tokenizer.gains
         assert isinstance(gains, FrequencyGains)
         return {"frequency": (gains.gains - 1).square().mean()}

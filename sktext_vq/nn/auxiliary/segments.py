@@ -50,7 +50,8 @@ def sample_windows(series: Tensor, start: Tensor, length: Tensor) -> Tensor:
     ----------
     series : Tensor of shape (n_series, n_timepoints)
     start, length : Tensor of shape (n_series, n_windows)
-        In timepoints, not necessarily integers. Windows must lie inside the series.
+        Starts and lengths in timepoints, not necessarily integers. Windows must be
+        inside the series.
 
     Returns
     -------
@@ -87,7 +88,7 @@ def render(
     ----------
     points : Tensor of shape (n_series, n_segments, N_POINTS)
     start, length : Tensor of shape (n_series, n_segments)
-        In timepoints.
+        Starts and lengths in timepoints.
     mask : Tensor of shape (n_series, n_segments), bool
         False for segments to ignore.
     n_timepoints : int
@@ -173,7 +174,7 @@ class SegmentRefiner(nn.Module):
     Parameters
     ----------
     generator : torch.Generator
-        Source of initial weights.
+        Random generator for the initial weights.
     """
 
     def __init__(self, *, generator: torch.Generator) -> None:
