@@ -1,10 +1,9 @@
 """Warnings about series that differ from the training series.
 
-This module contains the limits of scale and offset, and composes the message.
-``drift_reference.py`` contains the statistics of training cases, the limits of
-distances, gravity and constant channels, and the wording of these differences.
-``drift_changes.py`` contains the possible causes (another orientation, order, unit or
-sampling rate), their limits, `MARGINS`, and their wording.
+This module compares scale and offset of channels, and composes the message.
+``drift_reference.py`` compares statistics of new cases with statistics of training
+cases. ``drift_changes.py`` contains possible causes: another orientation, order of
+channels, unit or sampling rate.
 """
 
 from __future__ import annotations
@@ -22,9 +21,9 @@ from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.panel import Panel, spread_cases
 
 _MOST_SIZES = 512
-# Minimum factor between the medians of new and training series for drift. The test
-# parts of 29 data sets cause no warning; multiplied by 5, all of them do except PLAID,
-# whose cases differ by a factor of a thousand.
+# Minimum ratio of the medians of new and training series that indicates drift. The test
+# parts of 29 data sets do not cause a warning. If they are multiplied by 5, all of them
+# do, except PLAID, whose cases differ by a factor of a thousand.
 _DRIFT = 3.0
 _LEAST_SIZE = 1e-4  # in standard deviations; smaller sizes are rounding errors
 _SHOWN = 3
@@ -34,8 +33,8 @@ class DriftWarning(UserWarning):
     """Warning that new series differ from all training series.
 
     Common causes are another unit or sampling rate, another orientation of the device,
-    swapped channels, or a dead sensor. The message names the likely cause. Predictions
-    are made without a correction.
+    swapped channels, or a defective sensor. The message contains the likely cause.
+    Series are not corrected before prediction.
 
     Examples
     --------
@@ -60,8 +59,8 @@ def warn_of_drift(
 ) -> None:
     """Warn if new series differ from training series.
 
-    Scale and offset of channels are compared over all series, and statistics of single
-    cases with those of training cases.
+    The scale and offset of each channel are compared over all series. Statistics of
+    single cases are compared with statistics of training cases.
 
     Parameters
     ----------
@@ -72,7 +71,7 @@ def warn_of_drift(
     reference : DriftReference, optional
         Statistics of training cases; None in models of early versions.
     names : sequence of str
-        Names of channels.
+        Names of the channels.
     """
     parts = []
     drifted = _other_scales(panel, scaler)
@@ -102,11 +101,12 @@ def warn_of_drift(
 
 
 def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
-    """Return channels whose scale or offset differs from training.
+    """Return the channels whose scale or offset differs from training.
 
-    The median size of new series must be far from the training median, and large
-    quantiles must be above those of training (or small quantiles below). A single
-    series or class is therefore not sufficient. Thresholds are higher for few series.
+    The median and the high quantiles of new series must both exceed the training
+    quantiles, or the median and the low quantiles must both be below the training
+    quantiles. A single outlying series or class is therefore not sufficient. Thresholds
+    are higher for few series.
     """
     if scaler.usual is None:
         return np.zeros(0, np.int64)
@@ -126,9 +126,9 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
 
 
 def _compare(panel: Panel, scaler: Scaler, channel: int, name: str) -> str:
-    """Describe scale and offset of a channel, in new series and in training."""
+    """Describe the scale and offset of a channel, in new series and in training."""
     values = panel.values[spread_cases(panel.n_cases, _MOST_SIZES), channel]
-    unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
+    unit = float(np.nanmax(np.abs(values))) or 1.0  # avoids infinite squares
     values = values.astype(np.float64) / unit
     mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
     return (
