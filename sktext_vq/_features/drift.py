@@ -60,18 +60,8 @@ def warn_of_drift(
     """Warn if new series differ from training series.
 
     The scale and offset of each channel are compared over all series. Statistics of
-    single cases are compared with statistics of training cases.
-
-    Parameters
-    ----------
-    panel : Panel
-        New series.
-    scaler : Scaler
-        Scaler of the training series.
-    reference : DriftReference, optional
-        Statistics of training cases; None in models of early versions.
-    names : sequence of str
-        Names of the channels.
+    single cases are compared with `reference`, which is None in models of early
+    versions.
     """
     parts = []
     drifted = _other_scales(panel, scaler)

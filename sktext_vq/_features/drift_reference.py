@@ -152,15 +152,7 @@ class DriftReference:
     def examine(
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Describe how new cases differ from training cases, or return None.
-
-        Returns
-        -------
-        kind : str
-            Kind of the difference, such as ``"units"``.
-        what : str
-            Description of the difference.
-        """
+        """Return kind and description of the difference to training cases, if any."""
         cases = spread_cases(panel.n_cases, _MOST_COMPARED)
         found = _statistics(panel, cases, scaler, self.triads, self.unit, self.offset)
         whole = 2 * found.counts >= self.n_timepoints
@@ -228,8 +220,7 @@ class DriftReference:
         Returns
         -------
         gains : ndarray of shape (n_windows, n_changes)
-        kinds : ndarray of shape (n_changes,)
-            Indices into `_KINDS`.
+        kinds : ndarray of shape (n_changes,), indices into `_KINDS`
         """
         changes = self._changes()
         columns = np.stack([change.columns for change in changes])

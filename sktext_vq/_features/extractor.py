@@ -70,13 +70,7 @@ _STATE: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class Execution:
-    """Device, number of threads and verbosity for the computation of features.
-
-    Parameters
-    ----------
-    device, n_jobs, verbose
-        Parameters of the estimator with the same names.
-    """
+    """Parameters `device`, `n_jobs` and `verbose` of an estimator."""
 
     device: str = "auto"
     n_jobs: int | None = None

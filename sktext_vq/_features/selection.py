@@ -49,7 +49,7 @@ class FeatureMoments:
         folds: NDArray[np.int64],
         weight: NDArray[np.floating[Any]] | None = None,
     ) -> None:
-        """Add cases with features of shape (n_cases, n_features)."""
+        """Add the features of some cases, of shape (n_cases, n_features)."""
         if weight is None:
             weight = np.ones(len(features), np.float32)
         # Few large products are faster than many small ones.
@@ -90,18 +90,9 @@ class FeatureMoments:
         """Return the F statistic of each feature in a one-way analysis of variance.
 
         The result is equal to :func:`sklearn.feature_selection.f_classif`, but cases
-        need not be in memory at the same time.
-
-        Parameters
-        ----------
-        left_out : int, optional
-            Fold whose cases are left out.
-
-        Returns
-        -------
-        ndarray of shape (n_features,)
-            F statistics, or variances if there is only one class; 0 for constant
-            features.
+        need not be in memory at the same time. Scores are variances if there is only
+        one class, and 0 for constant features. Cases of the fold `left_out` are
+        omitted.
         """
         n_features = self.sums.shape[2]
         return np.concatenate(
@@ -134,13 +125,7 @@ class FeatureMoments:
 
 
 class TargetMoments:
-    """Sums of products of features and a continuous target, updated in batches.
-
-    Parameters
-    ----------
-    n_features : int
-        Number of features.
-    """
+    """Sums of products of features and a continuous target, updated in batches."""
 
     def __init__(self, n_features: int) -> None:
         self._products = np.zeros(n_features)
@@ -152,7 +137,7 @@ class TargetMoments:
         targets: NDArray[np.float64],
         weight: NDArray[np.floating[Any]] | None = None,
     ) -> None:
-        """Add cases with features of shape (n_cases, n_features)."""
+        """Add the features of some cases, of shape (n_cases, n_features)."""
         if weight is None:
             weight = np.ones(len(features))
         weighted = weight * targets
@@ -272,7 +257,7 @@ class Selection:
 
 
 def count_wanted(layout: FeatureLayout, is_supervised: bool) -> list[int]:
-    """Return how many features of each kind to select if `max_features` is large."""
+    """Return the number of features of each kind to select without `max_features`."""
     return [
         int(size * share) if is_supervised else size
         for size, share in zip(layout.sizes, _SELECTED_SHARES, strict=True)

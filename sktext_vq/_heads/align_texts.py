@@ -185,14 +185,8 @@ def _regress(
 ) -> tuple[NDArray[np.float32], Array]:
     """Return the coefficients and loadings of a reduced-rank regression.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n_cases, n_features)
-        Centred features.
-    gram : _Gram
-        Gram matrix of the features.
-    deviations : ndarray of shape (n_cases, n_texts)
-        Centred text shares.
+    Features and text shares (`deviations`) must be centred. `gram` is the Gram matrix
+    of the features.
     """
     left, size, right = np.linalg.svd(deviations, full_matrices=False)
     kept = size > 1e-9 * max(size[0], 1e-300)

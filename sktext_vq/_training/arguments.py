@@ -35,10 +35,8 @@ def validate_fit(
 
     Parameters
     ----------
-    panel : Panel
-        Training series.
-    X : object
-        Training series, as passed by the user.
+    panel, X : Panel and object
+        Training series, after and before conversion.
     y, text, groups, sample_weight : object
         Arguments of `fit`.
     channel_names, gravity : object

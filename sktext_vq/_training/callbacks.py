@@ -165,10 +165,6 @@ class Part:
 class BestParts(Callback):
     """Keep the weights of the best epoch of each part of a network.
 
-    Parameters
-    ----------
-    parts : dict of str to Part
-
     Attributes
     ----------
     n_epochs : int

@@ -95,14 +95,8 @@ class Checkpoint:
     ) -> Checkpoint:
         """Read or create the checkpoint of a fit.
 
-        Parameters
-        ----------
-        path : path-like
-            Path of the file. If the file exists, training is resumed from it.
-        arguments : mapping of str to Fingerprint
-            Fingerprints of the arguments of `fit`.
-        parameters : mapping
-            Parameters of the estimator.
+        `arguments` contains fingerprints of the arguments of `fit`, and `parameters`
+        contains the parameters of the estimator.
 
         Raises
         ------

@@ -167,20 +167,11 @@ def check_classes(
 ) -> TrainingData:
     """Check the labels and groups of a classifier, and add class weights.
 
-    Parameters
-    ----------
-    data : TrainingData
-        Arguments of `fit`.
-    class_weight : dict, "balanced" or None
-        Parameter of the classifier.
-    estimator : str
-        Class name of the classifier, for error messages.
-
     Raises
     ------
     ValueError
         If there are no labels, if there is only one class or group, or if a weight is
-        invalid.
+        invalid. The message contains the class name `estimator`.
     """
     labels, classes, groups = data.labels, data.classes, data.groups
     if labels is None or classes is None:

@@ -135,14 +135,8 @@ class FeatureFit:
     ) -> tuple[ClosedForm, Network | None]:
         """Train a model that is initialised in closed form, if training is enabled.
 
-        Parameters
-        ----------
-        scaler : FeatureScaler
-            Scaler of the selected features.
-        values : ndarray of shape (n_cases, n_selected), float32
-            Scaled features, as in `align`.
-        closed : ClosedForm
-            Classifier and alignment that were fitted to all cases in closed form.
+        `values` are scaled features as in `align`, and `closed` was fitted to all
+        cases.
         """
         settings, data, texts = self.settings, self.data, self.texts
         if not settings.max_epochs or settings.objective.learns_features:
@@ -184,21 +178,8 @@ def fit_features(
     """Learn codes and select features.
 
     Features are computed once for feature selection. If they do not fit into memory,
-    the selected features are computed a second time.
-
-    Parameters
-    ----------
-    data : TrainingData
-        Validated arguments of `fit`.
-    settings : FitSettings
-        Validated parameters.
-    n_folds : int, default=1
-        Number of folds for cross-validation. If above 1, the result contains the
-        selected features of all cases and of the folds.
-
-    Returns
-    -------
-    FeatureFit
+    the selected features are computed a second time. If `n_folds` is above 1, the
+    result contains the selected features of all cases and of the folds.
     """
     random_state = check_random_state(settings.random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
@@ -343,15 +324,7 @@ def _draw_sample(
 
 
 class _FoldPass:
-    """Features of the cases with which penalty and temperature are chosen.
-
-    Parameters
-    ----------
-    sample : MomentConsumer
-        Cases and their folds.
-    selection : Selection
-        Features that were selected without each fold.
-    """
+    """Features of the cases with which penalty and temperature are chosen."""
 
     def __init__(self, sample: MomentConsumer, selection: Selection) -> None:
         cases, folds = sample.cases, sample.folds

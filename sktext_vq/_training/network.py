@@ -35,13 +35,7 @@ _STATE: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """Classifier and text alignment, in closed form or trained.
-
-    Parameters
-    ----------
-    head : RidgeHead or None
-    alignment : TextAlignment or None
-    """
+    """Classifier and text alignment, in closed form or trained."""
 
     head: RidgeHead | None
     alignment: TextAlignment | None

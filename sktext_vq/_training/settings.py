@@ -58,12 +58,7 @@ class FitSettings:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> FitSettings:
-        """Check the parameters of an estimator.
-
-        Parameters
-        ----------
-        parameters : mapping
-            Parameters by name, as returned by `get_params`.
+        """Check the parameters of an estimator, as returned by `get_params`.
 
         Raises
         ------

@@ -21,13 +21,7 @@ from sktext_vq.text.encoders import check_texts
 
 
 class SentenceTable:
-    """Text encoder that encodes each sentence once.
-
-    Parameters
-    ----------
-    encoder : TextEncoder
-        Encoder of new sentences.
-    """
+    """Text encoder that encodes each sentence once."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
@@ -102,23 +96,14 @@ def choose_texts(
     prompt_forms: Sequence[str],
     sampling_rate: float | None,
 ) -> ChosenTexts | None:
-    """Collect the texts about training series.
+    """Collect the texts about training series, or return None if there are no texts.
 
     Parameters
     ----------
     data : TrainingData
         Training series, with labels and texts of cases if available.
-    text : "auto", "labels", "captions", mapping or None
-        Value of the parameter `text` of the estimator.
-    prompt_forms : sequence of str
-        Forms of class prompts.
-    sampling_rate : float or None
-        Number of timepoints per second, which is used in captions.
-
-    Returns
-    -------
-    ChosenTexts or None
-        Chosen texts, or None if there are no texts.
+    text, prompt_forms, sampling_rate : object
+        Parameters of the estimator.
 
     Raises
     ------
@@ -172,14 +157,7 @@ def prompts_of_classes(
 ) -> tuple[list[str], NDArray[np.intp]]:
     """Collect the prompts of the classes.
 
-    Parameters
-    ----------
-    names : list of str
-        Class names.
-    own : dict, optional
-        User-defined texts, which replace the texts of the prompt bank.
-    forms : sequence of str
-        Forms of prompts.
+    User-defined texts in `own` replace the texts of the prompt bank.
 
     Returns
     -------

@@ -26,13 +26,8 @@ def find_base(init: Any) -> tuple[Any, Any]:
 class WarmStart:
     """Codes and modules of a fitted estimator.
 
-    Parameters
-    ----------
-    codebook : Codebook
-        Codebook of the estimator.
-    modules : mapping of str to Module
-        Trained modules that are independent of channels and classes, by path in
-        `DualBranchModel`.
+    Modules are independent of channels and classes. Their names are paths in
+    `DualBranchModel`.
     """
 
     codebook: Codebook

@@ -298,7 +298,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
         all codes of its head.
     features : ndarray of shape (n_cases, n_features), float32
         Output: level histograms, scale histograms and best matches, at position `place`
-        of each channel. The shares of windows above each match knot follow after the
+        of each channel. The shares of windows above each match knot follow the
         histograms of all channels.
     place, n_places : int
         Index of the combination of view and window length, and number of combinations.

@@ -66,10 +66,8 @@ def _members(
 ) -> Tensor:
     """Return the weight of each window in each feature of a channel, view and length.
 
-    Returns
-    -------
-    Tensor of shape (n_rows, n_codes, n_windows), float64
-        Rows of level bins, scale bins, the best match, and counted matches.
+    The shape is (n_rows, n_codes, n_windows). Rows are level bins, scale bins, the best
+    match, and counted matches.
     """
     valid = torch.ones_like(windows.offset[c])
     if windows.valid is not None:

@@ -145,10 +145,8 @@ class GravityFrame(nn.Module):
     def _vectors(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return sensor vectors in original units, and a mask of observed timepoints.
 
-        Returns
-        -------
-        vectors : Tensor of shape (n_cases, n_triads, 3, n_timepoints)
-        seen : Tensor of shape (n_cases, n_triads, 1, n_timepoints)
+        The shapes are (n_cases, n_triads, 3, n_timepoints) and (n_cases, n_triads, 1,
+        n_timepoints).
         """
         series = batch.series * self.scale[:, None] + self.mean[:, None]
         vectors = series[:, self.triads]

@@ -208,14 +208,8 @@ def _lines(length: int, like: Tensor) -> Tensor:
 def _scores(along: Tensor, spread: Tensor, codes: Tensor, lines: Tensor) -> Tensor:
     """Return the explained sum of squares, of shape (n_series, n_codes, n_windows).
 
-    Parameters
-    ----------
-    along : Tensor of shape (n_series, N_POINTS, n_windows)
-        Products of centred windows with the lines.
-    spread : Tensor of shape (n_series, n_windows)
-        Sums of squares of centred windows.
-    codes : Tensor of shape (n_codes, N_POINTS)
-    lines : Tensor of shape (N_POINTS, length)
+    `along` contains products of centred windows with the lines, and `spread` contains
+    sums of squares of centred windows.
     """
     energy = (codes @ lines).square().sum(1, keepdim=True).clamp_min(1e-12)
     scores = torch.matmul(codes / energy.sqrt(), along)

@@ -342,14 +342,7 @@ class ShapeTokenizer(nn.Module):
         d: int,
         temperature: float | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute the features of one view and window length.
-
-        Returns
-        -------
-        histograms : Tensor of shape (n_series, N_ROWS, n_codes)
-        matches : Tensor of shape (n_series, n_matches, n_codes)
-        summaries : Tensor of shape (n_series, N_SUMMARIES)
-        """
+        """Compute the features of one view and window length for each series."""
         # Computed first, because `assign` overwrites the scores.
         best = best_match(scores, windows.valid)
         matches = self._count_matches(scores.detach(), windows.valid, v, d)
@@ -365,9 +358,7 @@ class ShapeTokenizer(nn.Module):
     ) -> Tensor:
         """Compute the share of windows with a score above each knot of a code.
 
-        Returns
-        -------
-        Tensor of shape (n_series, n_matches, n_codes)
+        The shape is (n_series, n_matches, n_codes).
         """
         n_codes, n_series, n_windows = scores.shape
         by_channel = scores.unflatten(1, (-1, self.n_channels))
@@ -384,10 +375,8 @@ class ShapeTokenizer(nn.Module):
     def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
         """Compute histograms of chosen codes over level and scale bins.
 
-        Returns
-        -------
-        Tensor of shape (n_series, LEVEL_BINS + SCALE_BINS, n_codes)
-            Level bins and scale bins each sum to 1 over the codes of a head.
+        The shape is (n_series, LEVEL_BINS + SCALE_BINS, n_codes). Level bins and scale
+        bins each sum to 1 over the codes of a head.
         """
         n_series, n_windows = windows.offset.shape
         # A row of ones for the sum of all bins, followed by ramps of levels and scales.

@@ -17,7 +17,6 @@ def share_of_codes(usage: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (n_cases, n_codes)
-        Frequencies, which sum to 1 for each series.
     """
     shares = usage.unflatten(3, (LEVEL_BINS, -1)).sum(dim=(1, 3)).flatten(1)
     return shares / shares.sum(dim=1, keepdim=True)

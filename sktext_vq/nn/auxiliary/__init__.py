@@ -40,13 +40,8 @@ class AuxiliaryModule(nn.Module):
     ) -> dict[str, Tensor]:
         """Compute the losses of a batch, by name.
 
-        Parameters
-        ----------
-        model : DualBranchModel
-            Network that contains the module.
-        batch : TrainingBatch
-        outputs : Outputs
-            Outputs of the network and of earlier modules for the batch.
+        `model` is the network that contains the module. `outputs` contains the outputs
+        of the network and of earlier modules for the batch.
         """
         return {}
 
@@ -63,14 +58,8 @@ def build_modules(
 ) -> nn.ModuleDict:
     """Build the modules required by the active losses of a model.
 
-    Parameters
-    ----------
-    model : DualBranchModel
-        Model whose other parts are already built.
-    generator : torch.Generator
-        Random generator for the initial weights.
-    options : mapping
-        Further arguments of the modules, by module name.
+    The other parts of the model must already be built. `options` contains further
+    arguments of the modules, by module name.
     """
     found = {}
     for name, losses in reversed(MODULES.items()):  # order of random initialisation

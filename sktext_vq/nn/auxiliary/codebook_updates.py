@@ -97,8 +97,8 @@ class CodebookUpdates(AuxiliaryModule):
 
         The average usage is updated, codes are moved towards the mean of the vectors
         that match them, and codes that no branch uses are replaced by windows of the
-        signal. In the mean, branches have the weights ``BRANCH_WEIGHTS``, regardless of
-        their numbers of vectors. Without recorded matches, the codebook is not changed.
+        signal. The mean is weighted by branch, with ``BRANCH_WEIGHTS``, regardless of
+        the numbers of vectors. Without recorded matches, the codebook is not changed.
 
         Parameters
         ----------

@@ -100,12 +100,7 @@ def _mean(tokens: Tensor, known: Tensor) -> Tensor:
 
 
 class CrossAttention(AuxiliaryModule):
-    """Classify cases by segments and sentences that attend to each other.
-
-    Parameters
-    ----------
-    text_dim, n_classes, n_channels : int
-    """
+    """Classify cases by segments and sentences that attend to each other."""
 
     def __init__(self, text_dim: int, n_classes: int, n_channels: int) -> None:
         super().__init__()

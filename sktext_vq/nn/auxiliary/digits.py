@@ -164,12 +164,7 @@ class DigitBranch(nn.Module):
 
 
 class DigitReconstruction(AuxiliaryModule):
-    """Compute the loss of reconstructed digits.
-
-    Parameters
-    ----------
-    branch : DigitBranch
-    """
+    """Compute the loss of reconstructed digits."""
 
     def __init__(self, branch: DigitBranch) -> None:
         super().__init__()

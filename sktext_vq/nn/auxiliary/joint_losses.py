@@ -24,13 +24,7 @@ _USE_TEXT_VECTORS = {"demi_cycle", "translation", "calibrated"}
 
 
 class JointLosses(AuxiliaryModule):
-    """Compute contrastive, demi-cycle, translation and calibrated losses.
-
-    Parameters
-    ----------
-    dim, text_dim : int
-        Dimensions of the joint embedding space and of text vectors.
-    """
+    """Compute contrastive, demi-cycle, translation and calibrated losses."""
 
     def __init__(self, dim: int, text_dim: int) -> None:
         super().__init__()

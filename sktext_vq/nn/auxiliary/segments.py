@@ -291,12 +291,7 @@ def _network_inputs(
 
 
 class SegmentReconstruction(AuxiliaryModule):
-    """Refine segments, and reconstruct series from the codes of the segments.
-
-    Parameters
-    ----------
-    refiner : SegmentRefiner
-    """
+    """Refine segments, and reconstruct series from the codes of the segments."""
 
     def __init__(self, refiner: SegmentRefiner) -> None:
         super().__init__()
