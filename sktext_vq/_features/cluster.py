@@ -15,7 +15,7 @@ from sktext_vq.panel import Panel
 
 _OF_ONE_MACHINE = ("loky", "multiprocessing", "sequential", "threading")
 # Minimum and maximum number of cases per task, to limit overhead and memory.
-_LEAST, _MOST = 64, 1024
+_MIN_CASES, _MAX_CASES = 64, 1024
 _TASKS_PER_WORKER = 4
 
 
@@ -36,7 +36,7 @@ def map_parts(
     if n_jobs == 1 or not on_cluster() or _in_task():
         return function(panel)
     n_at_once = _TASKS_PER_WORKER * effective_n_jobs(n_jobs)
-    size = int(np.clip(-(-panel.n_cases // n_at_once), _LEAST, _MOST))
+    size = int(np.clip(-(-panel.n_cases // n_at_once), _MIN_CASES, _MAX_CASES))
     parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
     rows = None
     # Tasks are sent in groups, which limits the memory for inputs and results.

@@ -20,12 +20,12 @@ from sktext_vq._features.scaling import Scaler
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.panel import Panel, spread_cases
 
-_MOST_SIZES = 512
+_MAX_SIZES = 512
 # Minimum ratio of the medians of new and training series that indicates drift. The test
 # parts of 29 data sets do not cause a warning. If they are multiplied by 5, all of them
 # do, except PLAID, whose cases differ by a factor of a thousand.
 _DRIFT = 3.0
-_LEAST_SIZE = 1e-4  # in standard deviations; smaller sizes are rounding errors
+_MIN_SIZE = 1e-4  # in standard deviations; smaller sizes are rounding errors
 _SHOWN = 3
 
 
@@ -100,16 +100,16 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
     """
     if scaler.usual is None:
         return np.zeros(0, np.int64)
-    sizes = scaler.sizes(panel, _MOST_SIZES)
+    sizes = scaler.sizes(panel, _MAX_SIZES)
     few = 1 / np.sqrt(sizes.shape[1])
     low, middle, high = np.quantile(sizes, (0.1, 0.5, 0.9), axis=1)
     least, hundredth, _, half, nine_tenths, most_of, most = np.maximum(
-        scaler.usual.swapaxes(0, 1), _LEAST_SIZE
+        scaler.usual.swapaxes(0, 1), _MIN_SIZE
     )
     larger = middle > _DRIFT * half
     larger &= high > np.maximum((1 + 3 * few) * most_of, 10 * few * most)
     # Single series may be at rest, with a small offset.
-    low = np.maximum(low, 10 * few * _LEAST_SIZE)
+    low = np.maximum(low, 10 * few * _MIN_SIZE)
     smaller = (_DRIFT * middle < half) & (_DRIFT * high < nine_tenths)
     smaller &= ((1 + 3 * few) * low < hundredth) & (10 * few * low < least)
     return np.flatnonzero(larger.any(axis=0) | smaller[0])
@@ -117,7 +117,7 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
 
 def _compare(panel: Panel, scaler: Scaler, channel: int, name: str) -> str:
     """Describe the scale and offset of a channel, in new series and in training."""
-    values = panel.values[spread_cases(panel.n_cases, _MOST_SIZES), channel]
+    values = panel.values[spread_cases(panel.n_cases, _MAX_SIZES), channel]
     unit = float(np.nanmax(np.abs(values))) or 1.0  # avoids infinite squares
     values = values.astype(np.float64) / unit
     mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit

@@ -23,11 +23,11 @@ from sktext_vq.panel import Panel, spread_cases
 
 Array = NDArray[np.floating[Any]]
 # Maximum numbers of stored training cases and values, and of new cases to compare.
-_MOST_ROWS, _MOST_VALUES, _MOST_COMPARED = 400, 2**16, 32
+_MAX_ROWS, _MAX_VALUES, _MAX_COMPARED = 400, 2**16, 32
 _NEIGHBOURS, _SHOWN = 3, 3
-_LEAST, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
-_FEWEST_ROWS, _MOST_CHANGED, _USUAL_WIDTH = 16, 200, 40
-_KINDS, _LEAST_MARGIN = tuple(MARGINS), 0.05
+_EPSILON, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
+_MIN_ROWS, _MAX_CHANGED, _USUAL_WIDTH = 16, 200, 40
+_KINDS, _MIN_MARGIN = tuple(MARGINS), 0.05
 # Minimum differences from training cases of log-distances and of log-norms of gravity,
 # for one case and for many cases.
 _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
@@ -36,7 +36,7 @@ _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
 _STEADY = 1.5
 # Constant channels indicate drift if at most this share of training cases is constant,
 # and if training cases vary so much that rounding cannot make them constant.
-_CONSTANT, _QUIET = 0.002, np.log(2.5 * _LEAST)
+_CONSTANT, _QUIET = 0.002, np.log(2.5 * _EPSILON)
 _STATE: dict[str, Spec | None] = {
     "triads": Numbers("int64", ("n_triads", 3), above=-1, below="n_channels"),
     "unit": Numbers("float64", ("n_channels",), above=0),
@@ -117,8 +117,8 @@ class DriftReference:
             unit[each] = peak * np.sqrt(np.square(scaler.scale[each] / peak).mean())
             offset[each] = 0.0
         width = PER_CHANNEL * panel.n_channels + PER_TRIAD * len(axes)
-        most = min(_MOST_ROWS, _MOST_VALUES // width)
-        if min(most, panel.n_cases) < _FEWEST_ROWS:
+        most = min(_MAX_ROWS, _MAX_VALUES // width)
+        if min(most, panel.n_cases) < _MIN_ROWS:
             return None
         cases = spread_cases(panel.n_cases, most)
         found = _statistics(panel, cases, scaler, axes, unit, offset)
@@ -143,7 +143,7 @@ class DriftReference:
             np.where(quiet > _QUIET, found.constant.mean(axis=0), 1.0),
             int(np.median(found.counts)),
         )
-        own = np.arange(0, len(rows), 1 + len(rows) // _MOST_CHANGED)
+        own = np.arange(0, len(rows), 1 + len(rows) // _MAX_CHANGED)
         gains, kinds = self._gains(found.rows[own], own)
         for i in np.unique(kinds):
             self.nearer[i] = np.quantile(gains[:, kinds == i].max(axis=1), 0.99)
@@ -153,7 +153,7 @@ class DriftReference:
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
     ) -> tuple[str, str] | None:
         """Return kind and description of the difference to training cases, if any."""
-        cases = spread_cases(panel.n_cases, _MOST_COMPARED)
+        cases = spread_cases(panel.n_cases, _MAX_COMPARED)
         found = _statistics(panel, cases, scaler, self.triads, self.unit, self.offset)
         whole = 2 * found.counts >= self.n_timepoints
         if not whole.any():
@@ -194,7 +194,7 @@ class DriftReference:
         unsure = max(1.0, _USUAL_WIDTH / rows.shape[1])
         margin, single = np.array(list(MARGINS.values())).T
         margin = unsure * (margin + single / np.sqrt(len(rows)))
-        limits = few * np.maximum(self.nearer + margin, _LEAST_MARGIN)
+        limits = few * np.maximum(self.nearer + margin, _MIN_MARGIN)
         beyond = gains.mean(axis=0) - limits[kinds]
         best = int(beyond.argmax())
         if beyond[best] <= 0:
@@ -227,8 +227,8 @@ class DriftReference:
         factor = np.stack([change.factor for change in changes])
         add = np.stack([change.add for change in changes])
         gains = []
-        for start in range(0, len(rows), _MOST_COMPARED):
-            part = slice(start, start + _MOST_COMPARED)
+        for start in range(0, len(rows), _MAX_COMPARED):
+            part = slice(start, start + _MAX_COMPARED)
             mine = None if own is None else own[part]
             now = self._level(rows[part], mine)
             undone = (rows[part][:, columns] * factor + add).reshape(-1, rows.shape[1])
@@ -316,10 +316,10 @@ def _statistics(
     third = (np.square(z) * z).sum(axis=2) / np.maximum(counts, 1)
     parts = [
         level,
-        np.log(size + _LEAST),
-        np.log((first + _LEAST) / (size + _LEAST)),
-        np.log((second + _LEAST) / (first + _LEAST)),
-        np.cbrt(third) / (size + _LEAST),
+        np.log(size + _EPSILON),
+        np.log((first + _EPSILON) / (size + _EPSILON)),
+        np.log((second + _EPSILON) / (first + _EPSILON)),
+        np.cbrt(third) / (size + _EPSILON),
     ]
     found = [np.stack(parts, axis=2).reshape(len(z), -1)]
     for axes in triads:
@@ -327,9 +327,9 @@ def _statistics(
             a, b = axes[i], axes[j]
             n = np.maximum(np.minimum(counts[:, a], counts[:, b]), 1)
             product = (z[:, a] * z[:, b]).sum(axis=1) / n
-            found.append(product[:, None] / (size[:, [a]] * size[:, [b]] + _LEAST**2))
+            found.append(product[:, None] / (size[:, [a]] * size[:, [b]] + _EPSILON**2))
         norm = np.linalg.norm(level[:, axes], axis=1, keepdims=True)
-        found.append(np.log(norm + 10 * _LEAST))
+        found.append(np.log(norm + 10 * _EPSILON))
     return _Statistics(np.concatenate(found, axis=1), counts.min(axis=1), constant)
 
 

@@ -20,7 +20,7 @@ _CHUNK_VALUES = 2**20
 
 # Levels of the quantiles over training series, and maximum number of series.
 _LEVELS = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
-_MOST_USUAL = 2048
+_MAX_USUAL = 2048
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Scaler:
         rounding = 10 * np.finfo(panel.values.dtype).eps
         scale[scale <= rounding] = 1.0  # constant up to rounding
         scaler = cls(mean * unit, scale * unit)
-        sizes = scaler.sizes(panel, _MOST_USUAL)
+        sizes = scaler.sizes(panel, _MAX_USUAL)
         usual = np.quantile(sizes, _LEVELS, axis=1).swapaxes(0, 1)
         return cls(scaler.mean, scaler.scale, usual)
 

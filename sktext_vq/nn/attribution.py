@@ -9,7 +9,7 @@ from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.nn.windows import Batch, Windows
 
-_LEAST = 1e-6  # smaller totals are rounding errors
+_MIN_TOTAL = 1e-6  # smaller totals are rounding errors
 
 
 @torch.inference_mode()
@@ -50,8 +50,10 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
         for c in range(n_channels):
             members = _members(tokenizer, windows, scores[:, c], v, d, c)
             totals = members.sum(dim=2)
-            has_windows = totals > _LEAST
-            each = torch.where(has_windows, rows[c, v, d] / totals.clamp_min(_LEAST), 0)
+            has_windows = totals > _MIN_TOTAL
+            each = torch.where(
+                has_windows, rows[c, v, d] / totals.clamp_min(_MIN_TOTAL), 0
+            )
             # Due to rounding, a feature that is positive in compiled code may not have
             # a window here. The contribution is then divided among all windows.
             unassigned = rows[c, v, d][~has_windows].sum() / n_windows

@@ -12,7 +12,7 @@ from sktext_vq.nn.windows import Batch
 PARTS = ("vertical", "horizontal", "norm")
 RELATIVE = tuple(f"{part}, relative" for part in PARTS)
 # Minimum ratio of mean to root mean square of a sensor with a steady direction.
-_LEAST_STEADY = 0.5
+_MIN_STEADINESS = 0.5
 # Fraction of the mean movement that is added to the divisor of relative channels.
 FLOOR = 0.1
 
@@ -100,7 +100,7 @@ class GravityFrame(nn.Module):
         steady = _mean(vectors, seen).norm(dim=2).mean(0)
         size = _mean(vectors.square().sum(2, keepdim=True), seen).mean((0, 2)).sqrt()
         share = steady / size.clamp_min(1e-12)
-        if float(share.max()) < _LEAST_STEADY:
+        if float(share.max()) < _MIN_STEADINESS:
             return
         self.reference = int(share.argmax())
         if self.alone:

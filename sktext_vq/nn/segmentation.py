@@ -16,8 +16,8 @@ from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 # timepoints that deviate by one standard deviation of their channel.
 _COST = 2.0
 _STEP = 2  # timepoints between possible borders
-_LEAST_BEND = 1e-9  # minimum bend of lines; smaller bends are rounding errors
-_LEAST_DEVIATION = 1e-6  # minimum standard deviation of lines that are not flat
+_MIN_BEND = 1e-9  # minimum bend of lines; smaller bends are rounding errors
+_MIN_DEVIATION = 1e-6  # minimum standard deviation of lines that are not flat
 _SHORTEST = 4
 _LENGTHS_PER_OCTAVE = 4
 _SCORES_PER_BLOCK = 2**21
@@ -58,7 +58,7 @@ def decode(
     lines = codes @ _lines(length, codes)
     deviation = _deviation(lines).unsqueeze(1)
     # A flat line cannot be scaled to a standard deviation.
-    lines = torch.where(deviation > _LEAST_DEVIATION, lines / deviation, 0.0)
+    lines = torch.where(deviation > _MIN_DEVIATION, lines / deviation, 0.0)
     return lines[code] * scale.unsqueeze(1) + offset.unsqueeze(1)
 
 
@@ -230,7 +230,7 @@ def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
     # Lines have few bends, so sums of products with a line are computed from its second
     # differences and double cumulative sums.
     bends = F.pad(_lines(length, series.double()), (2, 2)).diff(n=2, dim=1)
-    at = (bends.abs().amax(dim=0) > _LEAST_BEND).nonzero()
+    at = (bends.abs().amax(dim=0) > _MIN_BEND).nonzero()
     bends = bends[:, at.squeeze(1)]
     errors = series.new_empty(len(series), n_starts)
     start = step * torch.arange(n_starts)

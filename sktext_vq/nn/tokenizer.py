@@ -34,7 +34,7 @@ _MAX_SAMPLE_VALUES = 2**21
 _MAX_PICKS = 20_000  # sampled windows per view and length
 _MAX_RANKED = 4096  # windows that are ranked to set the knots of matches
 _SCORES_PER_BLOCK = 2**22
-_LEAST_WIDTH = 1e-3  # minimum bin width, in standard deviations
+_MIN_WIDTH = 1e-3  # minimum bin width, in standard deviations
 
 
 class ShapeTokenizer(nn.Module):
@@ -157,7 +157,7 @@ class ShapeTokenizer(nn.Module):
                 inner = torch.linspace(0, 1, knots.shape[-1] + 2)[1:-1]
                 found = quantiles(values[series, starts], counts, inner)
                 for k in range(1, found.shape[1]):
-                    found[:, k].clamp_(min=found[:, k - 1] + _LEAST_WIDTH)
+                    found[:, k].clamp_(min=found[:, k - 1] + _MIN_WIDTH)
                 knots[v, d] = found
             pool.append(self._sample_shapes(windows, generator))
         if codebook is None:

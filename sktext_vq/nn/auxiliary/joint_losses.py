@@ -81,8 +81,9 @@ def supervised_contrastive(
 ) -> Tensor:
     """Compute the supervised contrastive loss.
 
-    The loss of a case is the mean cross-entropy of the other cases of its class among
-    all other cases. A case that is the only one of its class serves as a negative only.
+    For each case, the loss is the mean cross-entropy of identifying the other cases of
+    its class among all other cases. A case that is the only one of its class serves as
+    a negative only.
 
     Parameters
     ----------
