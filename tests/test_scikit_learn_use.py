@@ -284,7 +284,7 @@ def test_importances_name_channels_and_sensors(sensors):
     ]
     found = table.set_index(table["channel"].replace("", "gyro"))["importance"]
     assert found["gyro_x"] > 0.2 and found["gyro"] > 0.2
-    # One of two channels with the same information can be permuted.
+    # A channel is not important if another channel has the same information.
     assert found[["gyro_y", "gyro_z", "temperature 1"]].abs().max() < 0.1
     assert (table["std"] >= 0).all()
     again = model.channel_importances(X[60:], y[60:], random_state=0)

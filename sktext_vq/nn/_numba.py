@@ -282,7 +282,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     valid : ndarray of shape (n_series, n_windows), float32
         1 for valid windows, 0 for others. If there are no rows, all windows are valid.
     spacing : int
-        Timepoints averaged for each of the eight points of a window.
+        Number of timepoints whose mean is one of the eight points of a window.
     codes : ndarray of shape (n_codes, 8), float32
         Codes, ordered by head.
     n_heads : int

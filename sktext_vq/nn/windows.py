@@ -69,7 +69,7 @@ def cut_windows(
     series : Tensor of shape (n_series, n_timepoints)
         Standardised series.
     dilation : int
-        Timepoints averaged for each of the eight points of a window.
+        Number of timepoints whose mean is one of the eight points of a window.
     observed, lengths : Tensor, optional
         Mask of observed values, and length of each series. A window is valid if it lies
         within its series and at least half of it is observed.

@@ -147,7 +147,7 @@ def calibrated_loss(right: Tensor, wrong: Tensor, width: float) -> Tensor:
     right, wrong : Tensor of shape (n_pairs,)
         Squared distances of right and of wrong pairs.
     width : float
-        Scale of the difference of distances.
+        Divisor of the difference of distances.
 
     Returns
     -------

@@ -253,7 +253,7 @@ def _inside(start: Tensor, length: Tensor, end: Tensor) -> tuple[Tensor, Tensor]
 def _move(
     start: Tensor, length: Tensor, end: Tensor, by: Tensor, longer: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Move segment borders by fractions of the maximum change, from -1 to 1.
+    """Move segment borders by a fraction, from -1 to 1, of the maximum change.
 
     The maximum change of start and length is a quarter of the length, or less near the
     ends of the series.
