@@ -323,8 +323,8 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestParts) -> None:
     except DivergenceError as error:
         keep.interrupted = True
         warnings.warn(
-            f"{error} Training was stopped, and the best weights of the first "
-            f"{keep.n_epochs} epochs were restored. Check X for extreme values.",
+            f"{error} Training was stopped after epoch {keep.n_epochs}, and the best "
+            "weights were restored. Check X for extreme values.",
             ConvergenceWarning,
             stacklevel=find_stack_level(),
         )
