@@ -71,8 +71,8 @@ class DriftReference:
     gravity : ndarray of shape (2, n_triads)
         1st and 99th percentile of the log-norm of the mean of each sensor.
     nearer : ndarray of shape (n_kinds,)
-        For each kind of change, 99th percentile of the decrease of the log-distance if
-        the change is applied to a training case.
+        For each kind of change, 99th percentile of the decrease of log-distances
+        between training cases to which the change is applied and other training cases.
     constant : ndarray of shape (n_channels,)
         Share of training cases in which each channel is constant; 1 if a channel is
         nearly constant in some cases.
