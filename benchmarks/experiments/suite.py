@@ -153,11 +153,12 @@ _SCORES = {
     "calibration_error": "calibration error",
 }
 _OVERALL_NOTE = (
-    "± after an accuracy is the standard deviation over seeds, and after a difference "
-    "the standard error over sets. Rank 1 is the best on all sets. Wins, ties and "
-    f"losses are numbers of sets, compared with {BASELINE}. Seconds are sums over "
-    "sets, and approximate; cost.md has exact measurements. MiB are the memory of fit "
-    "and prediction in addition to the data, as the maximum over sets."
+    "For an accuracy, ± is the standard deviation over seeds; for a difference, it is "
+    "the standard error over data sets. The rank is the average rank over data sets, "
+    "where 1 is best. Wins, ties and losses are numbers of data sets, compared with "
+    f"{BASELINE}. The times are sums over data sets and approximate; cost.md contains "
+    "exact measurements. The memory is the maximum over data sets of the memory that "
+    "is used in addition to the data."
 )
 
 
