@@ -89,10 +89,9 @@ axis.figure.set_layout_engine("constrained")
 plt.show()
 
 # %%
-# The results also depend on the wording. In the next experiment, running is left out.
-# The name of the class recognises most of its cases. A sentence that names the activity
-# recognises fewer cases. A sentence that describes the activity without naming it
-# recognises none of them.
+# The results also depend on the wording. In the next experiment, running is left out. It
+# is described by its name, by a sentence that names the activity, and by a sentence that
+# describes the activity without naming it.
 
 recorded = data.y_train != "running"
 classifier.fit(data.X_train[recorded], data.y_train[recorded])
