@@ -4,9 +4,9 @@ A machine with failures and gaps
 
 Recordings of machines often have irregular times, missing rows, and sensors with
 different sampling rates. In this example, a classifier is fitted to recordings of four
-machines, and finds the failures of two other machines. The recordings are simulated
-from power measurements of appliances (the data set ACSF1, which comes with sktime):
-fridges represent normal operation, and computers represent a failure.
+machines, and used to find the failures of two other machines. The recordings are
+simulated from power measurements of appliances (the data set ACSF1, which comes with
+sktime): fridges represent normal operation, and computers represent a failure.
 """
 
 # %%

@@ -11,8 +11,8 @@ windows of the recording that match a sentence.
 # A recording
 # -----------
 # The recording consists of concatenated test series, so the true activity is known at
-# each time. It is stored in a data frame with one row per timepoint. The recording has
-# a gap of ten minutes, and one axis of the gyroscope fails for 20 seconds.
+# each time. The data frame has one row per timepoint. The recording has a gap of ten
+# minutes, and one axis of the gyroscope fails for 20 seconds.
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -39,7 +39,7 @@ plt.show()
 # ``describe_codes`` returns this information as a table. The *lift* is the share of a
 # code in the class, divided by its mean share over all classes. The *channel* and the
 # *length* are those in which the code is most typical. The *phrase* is a name of the
-# code with a *confidence*. It is missing if the evidence is insufficient.
+# code with a *confidence*. The phrase is missing if the evidence is insufficient.
 
 codes = classifier.describe_codes().sort_values("lift", ascending=False)
 columns = ["shape", "channel", "length", "class", "lift", "phrase", "confidence"]
@@ -77,8 +77,8 @@ plt.show()
 # Reconstruction
 # --------------
 # ``reconstruct`` computes series from their tokens. The share of explained variance is
-# printed for each channel. It is below 1, because tokens do not represent fast changes
-# and noise.
+# printed for each channel. This share is below 1, because tokens do not represent fast
+# changes and noise.
 
 rebuilt = classifier.reconstruct(data.X_test)
 error = ((data.X_test - rebuilt) ** 2).mean(axis=(0, 2))

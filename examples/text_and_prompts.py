@@ -106,8 +106,8 @@ plt.show()
 # -------------------
 # A text does not determine the positions of shapes, but it can describe which shapes
 # occur. ``transform_text`` returns the share of each code that is expected for a text.
-# The plot shows these shares for four sentences. It corresponds to the plot of classes
-# in :ref:`sphx_glr_auto_examples_reading_the_codebook.py`.
+# The plot shows the expected shares for four sentences, and corresponds to the plot of
+# classes in :ref:`sphx_glr_auto_examples_reading_the_codebook.py`.
 
 # sphinx_gallery_thumbnail_number = 2
 PhrasesDisplay.from_estimator(classifier, list(sentences.values()), n_codes=32)

@@ -3,9 +3,9 @@ Unseen classes
 ==============
 
 In zero-shot classification, a class without training data is recognised by a sentence
-about this class. This requires that the training classes cover the properties that the
-sentence describes. This example shows a case in which zero-shot classification works,
-and cases in which it fails.
+about this class. The training classes have to cover the properties that the sentence
+describes. This example shows a case in which zero-shot classification works, and cases
+in which it fails.
 """
 
 # %%
@@ -69,7 +69,7 @@ reasons[["label", "probability", "second", "like", "reasons"]].round(2)
 # -----------
 # In the next experiment, each of the four classes is left out in turn, and all four
 # names are candidates. Three training classes provide little information about other
-# classes. For example, standing is hardly recognised, because all training classes
+# classes. For example, standing is rarely recognised, because all training classes
 # contain movement.
 
 names = sorted(set(data.y_test.tolist()))
@@ -89,9 +89,9 @@ axis.figure.set_layout_engine("constrained")
 plt.show()
 
 # %%
-# The results also depend on the wording. In the next experiment, running is left out. It
-# is described by its name, by a sentence that names the activity, and by a sentence that
-# describes the activity without naming it.
+# The results also depend on the wording. In the next experiment, running is left out.
+# The class is described by its name, by a sentence that names the activity, and by a
+# sentence that describes the activity without naming it.
 
 recorded = data.y_train != "running"
 classifier.fit(data.X_train[recorded], data.y_train[recorded])

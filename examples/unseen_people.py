@@ -95,9 +95,9 @@ table.round(3)
 # calibrated for new cases of these people, but too high for other people.
 #
 # In this simulation, people differ considerably. If people differ less, as in
-# MotionSense (see :doc:`/benchmarks`), the effect is smaller. It is also smaller if the
-# cases are ordered by person, because the folds of ``fit`` consist of neighbouring
-# cases.
+# MotionSense (see :doc:`/benchmarks`), the effect is smaller. The effect is also
+# smaller if the cases are ordered by person, because the folds of ``fit`` consist of
+# neighbouring cases.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
 for axis, (name, proba) in zip(axes, found.items(), strict=True):

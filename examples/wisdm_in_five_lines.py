@@ -31,7 +31,7 @@ shutil.unpack_archive(here / "data" / "wisdm-dataset.zip", folder)
 # %%
 # The following lines read the recordings, cut them into windows of five seconds, and
 # predict the activities of each person with a model that is fitted to other people.
-# ``groups`` is passed to the splitter and to ``fit``, such that the penalty and the
+# ``groups`` is passed to the splitter and to ``fit``, so that the penalty and the
 # temperature are chosen for new people. A warning is issued because the orientation of
 # some watches differs.
 

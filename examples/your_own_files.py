@@ -80,8 +80,8 @@ predicted = pd.read_csv(classes)
 predicted.head().round(2)
 
 # %%
-# The column ``label`` is optional in the file with new series. Here, it is used to
-# compute the accuracy.
+# The column ``label`` is optional in the file with new series. In this example, it is
+# used to compute the accuracy.
 
 truth = long[new].groupby("case", sort=False)["label"].first()
 right = predicted.set_index("case")["label"] == truth
