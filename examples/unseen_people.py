@@ -6,7 +6,8 @@ If a model will be applied to new people, it should be evaluated on people who a
 in the training data. The parameter ``groups`` is used for two purposes: the splitter
 holds out all cases of a person, and ``fit`` chooses the penalty and the temperature for
 new people. With metadata routing, :func:`~sklearn.model_selection.cross_validate` and
-:class:`~sklearn.model_selection.GridSearchCV` pass the groups to both.
+:class:`~sklearn.model_selection.GridSearchCV` pass the groups to the splitter and to
+``fit``.
 """
 
 # %%

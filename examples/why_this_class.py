@@ -59,7 +59,7 @@ shown.head(8).round(2)
 shown.tail(5).round(2)
 
 # %%
-# The contributions sum to the log-odds of running and walking.
+# The contributions sum to the log-odds of running versus walking.
 
 odds = chances["running"] / chances["walking"]
 print(f"sum of contributions {reasons['contribution'].sum():.4f}")

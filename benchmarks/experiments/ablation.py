@@ -295,7 +295,7 @@ EXPERIMENT = Experiment(
     "of the texts. The row *default* contains means over data sets. All other "
     "rows contain differences from the default, or from the variant after the "
     "slash. For these rows, ± is the standard error over data sets, and the "
-    "numbers in brackets are the numbers of data sets with a better and with "
+    "numbers in brackets count the data sets with a better and with "
     "a worse score.\n\n"
     "*Ridge* is the classifier in closed form, and *network* is the trained "
     "classifier. For *similarity* and *affinity*, each series is assigned to the "
