@@ -133,7 +133,8 @@ def report(frames: Frames) -> str:
         fill_value="",
     )
     text += (
-        f"## Results for each data set\n\n{frame_markdown(each.rename_axis('accuracy'))}\n\n"
+        "## Results for each data set\n\n"
+        f"{frame_markdown(each.rename_axis('accuracy'))}\n\n"
         "The values are means ± standard deviations over seeds.\n\n## Versions\n"
     )
     for name in _files(frames):
