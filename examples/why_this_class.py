@@ -54,7 +54,7 @@ shown = reasons[["channel_name", "start", "length", "phrase", "contribution"]]
 shown.head(8).round(2)
 
 # %%
-# The last rows contain the evidence for walking.
+# The last rows contain the evidence for walking, and the intercept.
 
 shown.tail(5).round(2)
 
