@@ -33,9 +33,9 @@ print("training classes:", *classifier.classes_)
 # %%
 # Describe the class
 # ------------------
-# The candidates are a list of names, or a dict from names to one or several texts. With
-# None instead of a text, the texts of the prompt bank are used. In this example, the
-# unseen class has an uninformative name and is described by a sentence.
+# The candidates are a list of names, or a dict that maps names to one or several texts.
+# With None instead of a text, the texts of the prompt bank are used. In this example,
+# the unseen class has an uninformative name and is described by a sentence.
 
 candidates = {
     "badminton": None,
