@@ -20,10 +20,9 @@ from sktext_vq._wearables.harmonise import (
     HarmonisedRecordings,
     HarmonisedWindows,
 )
-from sktext_vq._wearables.model import ActivityClassifier
 from sktext_vq._wearables.pooling import LabelledSet, fit_base
 from sktext_vq.classifier import VQTextClassifier
-from sktext_vq.persistence import load, save
+from sktext_vq.persistence import PACKAGED, load, save
 
 __all__ = [
     "CHANNELS",
@@ -33,9 +32,6 @@ __all__ = [
     "harmonise",
     "load_base",
 ]
-
-_FOLDER = Path(__file__).parent / "data"
-_PACKAGED = ("wearables",)
 
 
 @overload
@@ -169,27 +165,13 @@ def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
     >>> bool((found == data.y_test[moving]).mean() > 0.9)
     True
     """
-    if str(name) in _PACKAGED:
-        return load_packaged(str(name))
-    path = check_path(name)
-    base = load(path)
-    if not isinstance(base, ActivityClassifier):
+    path = check_path(PACKAGED.get(str(name), name))
+    base: VQTextClassifier = load(path)
+    if base.adapter_ is None:
         raise ValueError(
             f"{path} is a model of sktext_vq, but not a base model. Pass a file "
             "written by build_base."
         )
-    return base
-
-
-def load_packaged(name: str) -> ActivityClassifier:
-    """Load a packaged base by name; other files are not read."""
-    if name not in _PACKAGED:
-        raise ValueError(
-            f"Unknown base model in init: {name!r}. The only packaged base model is "
-            f"{_PACKAGED[0]!r}. Pass this name, a base model from load_base, or a "
-            "fitted estimator."
-        )
-    base: ActivityClassifier = load(_FOLDER / f"{name}.safetensors")
     return base
 
 

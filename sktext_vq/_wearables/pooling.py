@@ -15,15 +15,16 @@ from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.selection import FeatureMoments, FeatureScaler
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._interpret.code_statistics import CodeStatistics
-from sktext_vq._wearables.bridge import ActivityRecognizer, novelty
+from sktext_vq._wearables.adapter import SensorAdapter, acceleration
+from sktext_vq._wearables.bridge import BridgeScorer, novelty
 from sktext_vq._wearables.harmonise import (
     CHANNELS,
     SAMPLING_RATE,
     harmonise_windows,
 )
-from sktext_vq._wearables.model import ActivityClassifier, acceleration
 from sktext_vq._zero_shot.embedding import ZeroShotSpace, whiten
-from sktext_vq._zero_shot.recognizer import EmbeddedSeries
+from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
+from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
@@ -179,7 +180,7 @@ def fit_base(
     card: Mapping[str, Any],
     random_state: int,
     max_features: int = MAX_FEATURES,
-) -> ActivityClassifier:
+) -> VQTextClassifier:
     """Fit a base; see `wearables.build_base`."""
     if not sets:
         raise ValueError("sets is empty. Pass at least one LabelledSet.")
@@ -189,8 +190,10 @@ def fit_base(
     if not len(whole.labels):
         raise ValueError("None of the data sets has a gyroscope.")
     base = fit_pool(whole, texts, random_state, max_features)
-    base.accelerometer_ = fit_pool(
-        pool.restrict_to_acceleration(), texts, random_state, max_features // 2
+    base.adapter_ = SensorAdapter(
+        fit_pool(
+            pool.restrict_to_acceleration(), texts, random_state, max_features // 2
+        )
     )
     base.card_ = {
         **card,
@@ -202,7 +205,7 @@ def fit_base(
 
 def fit_pool(
     pool: Pool, texts: Mapping[str, Any], random_state: int, max_features: int
-) -> ActivityClassifier:
+) -> VQTextClassifier:
     """Fit a classifier to pooled windows.
 
     Features are selected by variance: features that separate the classes would also
@@ -210,7 +213,7 @@ def fit_pool(
     """
     fitted = fit_features(pool.panel, random_state, max_features)
     parameters = fitted.get_params(deep=False) | {"text": dict(texts) or "auto"}
-    model = ActivityClassifier(**parameters)
+    model = VQTextClassifier(**parameters)
     model.classes_, classes = np.unique(pool.labels, return_inverse=True)
     extractor = fitted.features_
     features, statistics = _read(extractor, pool.panel, classes, model.classes_)
@@ -220,15 +223,14 @@ def fit_pool(
     )  # fmt: skip
     head, space = fit_heads(features.copy(), classes, pool, random_state)
     model.head_, model.feature_scaler_ = head, head.scaler
-    model.zero_shot_ = ActivityRecognizer(
+    model.zero_shot_ = ZeroShotRecognizer(
         space,
         [str(label) for label in model.classes_],
         dict(texts),
         tuple(model.prompt_forms),
-        find_highest_novelty(features, pool, random_state),
+        BridgeScorer(find_highest_novelty(features, pool, random_state)),
     )
-    model.accelerometer_ = None
-    model.card_ = {}
+    model.adapter_, model.card_ = SensorAdapter(), {}
     return model
 
 

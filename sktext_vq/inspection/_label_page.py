@@ -29,8 +29,8 @@ def describe_recordings(
 
     Parameters
     ----------
-    base : ActivityClassifier
-        Base that labelled the segments.
+    base : VQTextClassifier
+        Base model that labelled the segments.
     recordings : HarmonisedRecordings
         Recordings with the channels of the base.
     segments : DataFrame
