@@ -17,7 +17,6 @@ from sktext_vq._wearables import harmonise as _harmonise
 from sktext_vq._wearables.harmonise import (
     CHANNELS,
     SAMPLING_RATE,
-    HarmonisedRecordings,
     HarmonisedWindows,
 )
 from sktext_vq._wearables.pooling import LabelledSet, fit_base
@@ -41,7 +40,7 @@ def harmonise(
     channel_names: Sequence[str] | None = None,
     sampling_rate: float | None = None,
     units: str | Mapping[str, str] = "auto",
-) -> HarmonisedRecordings: ...
+) -> Recordings: ...
 @overload
 def harmonise(
     X: Any,
@@ -56,7 +55,7 @@ def harmonise(
     channel_names: Sequence[str] | None = None,
     sampling_rate: float | None = None,
     units: str | Mapping[str, str] = "auto",
-) -> HarmonisedWindows | HarmonisedRecordings:
+) -> HarmonisedWindows | Recordings:
     """Convert accelerometer data to the channels, units and sampling rate of a base.
 
     Parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from numbers import Real
 from typing import Any
@@ -47,25 +47,12 @@ class HarmonisedWindows(np.ndarray):
         self.notes = getattr(source, "notes", ())
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class HarmonisedRecordings(Recordings):
-    """Recordings with the channels and units of a base.
-
-    Attributes
-    ----------
-    notes : tuple of str
-        Assumptions about channels and units.
-    """
-
-    notes: tuple[str, ...] = ()
-
-
 def harmonise_recordings(
     recordings: Recordings,
     channel_names: Sequence[str] | None,
     sampling_rate: float | None,
     units: str | Mapping[str, str],
-) -> HarmonisedRecordings:
+) -> Recordings:
     """Convert channels and units of recordings; see `wearables.harmonise`."""
     names = recordings.channel_names if channel_names is None else channel_names
     names = _check_names(names, len(recordings.channel_names))
@@ -90,16 +77,8 @@ def harmonise_recordings(
     ]
     plan = find_units(plan, _complete(pieces, plan), units)
     _warn(plan)
-    return HarmonisedRecordings(
-        [plan.convert(values, 0) for values in recordings.values],
-        recordings.times,
-        CHANNELS,
-        recordings.time_unit,
-        recordings.names,
-        recordings.labels,
-        recordings.subjects,
-        plan.notes,
-    )
+    values = [plan.convert(each, 0) for each in recordings.values]
+    return replace(recordings, values=values, channel_names=CHANNELS, notes=plan.notes)
 
 
 def harmonise_windows(

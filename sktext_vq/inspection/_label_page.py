@@ -31,8 +31,8 @@ def describe_recordings(
     ----------
     base : VQTextClassifier
         Base model that labelled the segments.
-    recordings : HarmonisedRecordings
-        Recordings with the channels of the base.
+    recordings : Recordings
+        Recordings with the channels of the base model.
     segments : DataFrame
         Result of `segment`.
     names : sequence of str

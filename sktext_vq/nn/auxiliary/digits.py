@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
@@ -162,7 +161,7 @@ class DigitBranch(nn.Module):
         return digits.to(places.dtype) @ places + places[-1] / 2
 
 
-class DigitReconstruction(AuxiliaryModule):
+class DigitReconstruction(nn.Module):
     """Reconstruct series written as digits.
 
     Parameters

@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.codebook import CODE_TEMPERATURE, Codebook
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
@@ -288,7 +287,7 @@ def _look(series: Tensor, start: Tensor, length: Tensor, end: Tensor) -> Tensor:
     return inputs.nan_to_num(0).clamp(-10, 10)
 
 
-class SegmentReconstruction(AuxiliaryModule):
+class SegmentReconstruction(nn.Module):
     """Refine segments, and reconstruct series from segments and their codes.
 
     Parameters
