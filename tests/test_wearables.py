@@ -433,5 +433,5 @@ def test_no_data_sets():
 
 @pytest.mark.parametrize("state", [None, {}, {"card": []}, {"card": {}}])
 def test_incomplete_states_of_a_base_are_errors(state):
-    with pytest.raises(ValueError, match="the base has no"):
+    with pytest.raises(ValueError, match="the base model has no"):
         from_state("ActivityClassifier", state)

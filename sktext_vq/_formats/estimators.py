@@ -1,4 +1,4 @@
-"""Conversion of fitted estimators to the state in a model file, and back."""
+"""Conversion of fitted estimators to states in model files, and vice versa."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from sktext_vq.transformer import VQTextTransformer
 ESTIMATORS: dict[str, type] = {
     cls.__name__: cls for cls in (VQTextClassifier, VQTextTransformer)
 }
-_BASE = "ActivityClassifier"  # name of base models in files
+_BASE = "ActivityClassifier"  # name of base models in model files
 _SHARED: dict[str, Spec | None] = {
     "parameters": None,
     "input": None,
@@ -75,12 +75,12 @@ _INPUT: dict[str, Spec | None] = {
 
 
 def name_of(estimator: Any) -> str:
-    """Return the name of the kind of an estimator in model files."""
+    """Return the name that denotes the kind of an estimator in model files."""
     return type(estimator).__name__ if estimator.adapter_ is None else _BASE
 
 
 def get_state(estimator: Any) -> State:
-    """Return parameters and fitted parts of an estimator as plain values and arrays."""
+    """Return the parameters and fitted parts as plain values and arrays."""
     network, statistics = estimator.network_, estimator.code_statistics_
     alignment = estimator.text_alignment_
     columns = estimator.input_.column_names
@@ -130,9 +130,9 @@ def from_state(name: str, state: Any) -> Any:
     Parameters
     ----------
     name : str
-        Name of the class.
+        Name from `name_of`.
     state : object
-        State from `get_state`; not trusted.
+        State from `get_state`, which is not trusted.
 
     Returns
     -------
@@ -141,7 +141,7 @@ def from_state(name: str, state: Any) -> Any:
     Raises
     ------
     ValueError
-        If parts of the state are missing or inconsistent.
+        If entries of the state are missing, invalid or inconsistent.
     """
     if name == _BASE:
         return _read_base(state)
@@ -169,21 +169,22 @@ def _read_enrolment(state: Any, estimator: VQTextClassifier) -> Enrolment:
     bridge = Bridge(**check_state(state["bridge"], _BRIDGE, sizes, "bridge"))
     plan = SensorPlan.from_state(state["plan"], estimator.n_channels_)
     if model.n_channels_ > 3 and plan.rotation is None:
-        raise ValueError("enrolment.plan has no gyroscope, which the base requires")
+        raise ValueError("enrolment.plan lacks the gyroscope of the base model")
     return Enrolment(**{**state, "model": model, "bridge": bridge, "plan": plan})
 
 
 def _read_base(state: Any) -> VQTextClassifier:
     """Build a base model, with its classifier for the acceleration."""
     if not isinstance(state, dict) or not isinstance(state.get("card"), dict):
-        raise ValueError("the base has no card")
+        raise ValueError("the base model has no card")
     if "accelerometer" not in state:
-        raise ValueError("the base has no entry 'accelerometer'")
+        raise ValueError("the base model has no entry 'accelerometer'")
     state = dict(state)
     part, card = state.pop("accelerometer"), state.pop("card")
-    highest = np.inf  # in files of early versions
-    if "highest_novelty" in (state.get("zero_shot") or ()):
-        state["zero_shot"] = dict(state["zero_shot"])
+    highest = np.inf  # files of early versions lack this entry
+    zero_shot = state.get("zero_shot")
+    if isinstance(zero_shot, dict) and "highest_novelty" in zero_shot:
+        state["zero_shot"] = dict(zero_shot)
         highest = state["zero_shot"].pop("highest_novelty")
         if not Number(float).is_valid(highest, Sizes()):
             raise ValueError("zero_shot.highest_novelty is not a finite number")
@@ -193,13 +194,13 @@ def _read_base(state: Any) -> VQTextClassifier:
     estimator.card_, estimator.adapter_ = card, SensorAdapter()
     if part is not None:
         if isinstance(part, dict) and part.get("accelerometer") is not None:
-            raise ValueError("the base has more than two classifiers")
+            raise ValueError("the base model has more than two classifiers")
         estimator.adapter_ = SensorAdapter(_read_base(part))
     return estimator
 
 
 def _read_estimator(cls: type, state: Any) -> Any:
-    """Build a fitted estimator of a class from its state."""
+    """Build a fitted estimator from its class and state."""
     is_classifier = issubclass(cls, VQTextClassifier)
     name = cls.__name__
     sizes = Sizes()
@@ -247,7 +248,7 @@ def _read_estimator(cls: type, state: Any) -> Any:
 def _read_statistics(
     state: Any, labels: NDArray[Any] | None, sizes: Sizes
 ) -> CodeStatistics:
-    """Build code statistics, and check that their labels are those of the model."""
+    """Build the code statistics, and check that they have the labels of the model."""
     statistics = CodeStatistics.from_state(state, sizes)
     known = statistics.labels
     if known is not None:
@@ -274,7 +275,7 @@ def is_available(device: str) -> bool:
 
 
 def _with_parameters(cls: type, parameters: Any) -> Any:
-    """Build an estimator from untrusted parameters."""
+    """Build an estimator from parameters, which are not trusted."""
     if not isinstance(parameters, dict):
         raise ValueError("parameters is not a dict")
     estimator = cls(**parameters)
