@@ -176,10 +176,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             trained, network = fitted.train(scaler, table.values, closed)
         assert trained.head is not None
         self._store(spec, data, fitted, network, trained.alignment)
-        self.classes_, self.head_ = labels, trained.head
-        self.feature_scaler_ = scaler
-        self.zero_shot_ = zero_shot
-        self.enrolment_ = enrolment
+        self.classes_, self.head_, self.feature_scaler_ = labels, trained.head, scaler
+        self.zero_shot_, self.enrolment_ = zero_shot, enrolment
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -256,6 +254,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         execution = model._execution()
         predict = partial(predict_logits, model.features_, model.head_, execution)
         logits = map_parts(predict, panel, self.n_jobs)
+        if model is not self:  # a classifier with these classes, and perhaps others
+            logits = logits[:, np.isin(model.classes_, self.classes_)]
         if self.enrolment_ is None:
             return logits
         added = partial(self.enrolment_.logits, execution=execution)

@@ -412,6 +412,22 @@ def test_a_base_from_own_data_sets(tmp_path):
         np.testing.assert_array_equal(base.predict_proba(X), saved.predict_proba(X))
 
 
+def test_classes_that_were_recorded_without_gyroscope(tmp_path):
+    X, y = motionsense()
+    rows = np.isin(y, np.unique(y)[:3])
+    X, y = X[rows], y[rows]
+    is_first = y == np.unique(y)[0]
+    sets = [
+        LabelledSet("both", X[~is_first], y[~is_first], CHANNELS, 50),
+        LabelledSet("acceleration", X[:, :3], y, CHANNELS[:3], 50),
+    ]
+    base = load_base(build_base(sets, tmp_path / "base.safetensors"))
+    without = X[~is_first].copy()
+    without[:, 3:] = np.nan
+    assert base.predict_proba(without).shape[1] == len(base.classes_) == 2
+    assert (base.predict(without) == y[~is_first]).mean() > 0.8
+
+
 def test_other_files_are_not_a_base(tmp_path):
     X = np.random.default_rng(0).normal(size=(8, 1, 40)).cumsum(axis=2)
     model = VQTextClassifier(text=None, random_state=0).fit(X, ["a", "b"] * 4)

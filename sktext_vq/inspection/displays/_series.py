@@ -58,7 +58,7 @@ class SeriesRows:
     ax : Axes, Figure, SubFigure or None
         Axes to replace, see `take`.
     beside : float, default=0
-        Width of a second column of axes in inches. By default there is no such column.
+        Width of a second column of axes in inches. By default, there is one column.
     ranked : sequence of int, optional
         All channels in descending order of importance. If not all channels fit into
         the axes, the first of them are drawn. By default, the order is that of the
