@@ -49,33 +49,19 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
 
 
 class SeriesRows:
-    """Axes with a series, in one row per channel.
+    """Axes with one row per channel of the series of a display.
 
     Parameters
     ----------
     display : TokensDisplay or ExplanationDisplay
-        Display with the series to draw, and with channels, sampling rate and title.
+        Display with the series, channels, sampling rate and title.
     ax : Axes, Figure, SubFigure or None
-        Axes to replace, see `take`.
+        Axes to replace; see `take`.
     beside : float, default=0
         Width of a second column of axes in inches. By default, there is one column.
     ranked : sequence of int, optional
-        All channels in descending order of importance. If not all channels fit into
-        the axes, the first of them are drawn. By default, the order is that of the
-        series.
-
-    Attributes
-    ----------
-    channels : list of int
-        Channels of the rows.
-    grid : ndarray of shape (n_shown, 1 or 2), object
-        All axes.
-    axes : ndarray of shape (n_shown,), object
-        Axes with the series.
-    figure : Figure or SubFigure
-        Figure that contains the axes.
-    lines, spans, numbers : list
-        The series, the spans of tokens, and the texts above tokens.
+        All channels in descending order of importance. The first channels are drawn if
+        not all of them fit into the axes. By default, channels are in order.
     """
 
     def __init__(
