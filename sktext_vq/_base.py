@@ -64,6 +64,8 @@ class BaseVQText(BaseEstimator):
     channel_groups_: dict[str, tuple[int, int, int]]
     text_alignment_: TextAlignment | None
     feature_scaler_: FeatureScaler
+    adapter_: Any = None  # only base models: input checks and choice of classifier
+    card_: dict[str, Any]  # only base models: model card
 
     def _execution(self) -> Execution:
         """Return device, threads and verbosity for computing features."""
@@ -184,8 +186,11 @@ class BaseVQText(BaseEstimator):
             If series differ from the training series in scale, rate or orientation.
         """
         check_is_fitted(self)
-        panel = as_panel(X, estimator_name=type(self).__name__)
         spec = self.input_
+        if self.adapter_ is not None:
+            found: Panel = self.adapter_.check(X, spec)
+            return found
+        panel = as_panel(X, estimator_name=type(self).__name__)
         spec.check(panel, X, type(self).__name__)
         if is_table(X, panel) and spec.n_features_in > spec.n_channels:
             validate_data(self, X, reset=False, skip_check_array=True)
@@ -389,14 +394,18 @@ class BaseVQText(BaseEstimator):
         [[raises_texts]]
             Also if X is not a panel with the channels of the training series.
         """
+        panel, encoder, execution = self.check_X(X), self._encoder(), self._execution()
+        if self.adapter_ is not None:
+            found = self.adapter_.similarity(self, panel, texts, encoder, execution)
+            return np.asarray(found)
         return alignment.similarity(
-            self.check_X(X),
+            panel,
             texts,
             self.features_,
             self.feature_scaler_,
             self.text_alignment_,
-            self._encoder(),
-            self._execution(),
+            encoder,
+            execution,
         )
 
     def reconstruct_text(self, X: Any) -> NDArray[np.float64]:

@@ -149,14 +149,19 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_fit]]
         """
-        base, init = find_base(init)
+        if self.adapter_ is not None:
+            raise TypeError(
+                "A base model cannot be fitted again. To add labelled windows, call "
+                "VQTextClassifier(...).fit(X, y, init=base)."
+            )
+        enrol, init = find_base(init)
         with torch_defaults():
             settings = self._settings()
             spec, data = self._validate_fit(
                 X, y, text, groups=groups, sample_weight=sample_weight, init=init
             )
             data = check_classes(data, self.class_weight, type(self).__name__)
-            enrolment = None if base is None else base.enrol(data, settings)
+            enrolment = None if enrol is None else enrol(data, settings)
             data = self._open_checkpoint(data, checkpoint)
             fitted = fit_features(data, settings, n_folds=_N_FOLDS)
             table, labels, groups = fitted.table, data.labels, fitted.data.groups
@@ -171,11 +176,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             trained, network = fitted.train(scaler, table.values, closed)
         assert trained.head is not None
         self._store(spec, data, fitted, network, trained.alignment)
-        self.classes_ = labels
-        self.head_ = trained.head
-        self.feature_scaler_ = scaler
-        self.zero_shot_ = zero_shot
-        self.enrolment_ = enrolment
+        self.classes_, self.head_, self.feature_scaler_ = labels, trained.head, scaler
+        self.zero_shot_, self.enrolment_ = zero_shot, enrolment
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -239,18 +241,21 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_X]]
         """
-        logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
+        return self.classes_[self._logits(X).argmax(axis=1)]
 
     def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
         """Return the classifier to predict with, and checked series."""
-        return self, self.check_X(X)
+        panel = self.check_X(X)
+        adapter = self.adapter_
+        return (self, panel) if adapter is None else adapter.choose(self, panel)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         model, panel = self._open(X)
         execution = model._execution()
         predict = partial(predict_logits, model.features_, model.head_, execution)
         logits = map_parts(predict, panel, self.n_jobs)
+        if model is not self:  # a classifier with these classes, and perhaps others
+            logits = logits[:, np.isin(model.classes_, self.classes_)]
         if self.enrolment_ is None:
             return logits
         added = partial(self.enrolment_.logits, execution=execution)
@@ -430,18 +435,13 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return self.zero_shot_.describe(candidates, self._encoder())
 
     def _embed_series(self, panel: Panel, alignment: Any = None) -> EmbeddedSeries:
-        return self.zero_shot_.embed_series(
-            panel, self.features_, self.head_, self._execution(), alignment,
-            self.enrolment_,
-        )  # fmt: skip
+        parts = self.features_, self.head_, self._execution()
+        return self.zero_shot_.embed_series(panel, *parts, alignment, self.enrolment_)
 
     def _embed(
         self, X: Any, candidate_labels: Candidates
     ) -> tuple[VQTextClassifier, EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
-        """Return the classifier to predict with, and its inputs.
-
-        The inputs are series embeddings, candidates, and embeddings of candidate texts.
-        """
+        """Return a classifier, embedded series, candidates, and embedded texts."""
         model, panel = self._open(X)
         known = model.zero_shot_
         candidates = known.read(candidate_labels)

@@ -15,6 +15,7 @@ from sktext_vq._formats.estimators import (
     from_state,
     get_state,
     is_available,
+    name_of,
 )
 from sktext_vq._formats.values import ValueReader, ValueWriter
 from sktext_vq._training.settings import FitSettings
@@ -26,6 +27,10 @@ from sktext_vq._utils.validation import find_stack_level
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
 FORMAT_VERSION = 3
+# Models that are part of the package, by name.
+PACKAGED = {
+    path.stem: path for path in (Path(__file__).parent / "data").glob("*.safetensors")
+}
 _FORMAT = FileFormat("model", "sktext_vq", FORMAT_VERSION, "Save the model again.")
 
 
@@ -78,18 +83,29 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     >>> bool((loaded.transform(X) == transformer.transform(X)).all())
     True
     """
-    name = type(estimator).__name__
-    if ESTIMATORS.get(name) is not type(estimator):
+    if type(estimator) not in ESTIMATORS.values():
         raise TypeError(
-            f"save expects a VQTextClassifier or VQTextTransformer, got a {name}. For "
-            "other estimators, such as a Pipeline, use joblib."
+            "save expects a VQTextClassifier or VQTextTransformer, got a "
+            f"{type(estimator).__name__}. For other estimators, such as a Pipeline, "
+            "use joblib."
         )
     check_is_fitted(estimator)
-    path = check_target(path)
+    path, name = check_target(path), name_of(estimator)
     writer = ValueWriter()
     state = writer.encode(get_state(estimator), name)
     content = {"estimator": name, "state": state}
     return replace_file(path, pack(_FORMAT, content, writer.arrays))
+
+
+def load_packaged(name: str) -> Any:
+    """Load a model that is part of the package; other files are not read."""
+    if name not in PACKAGED:
+        raise ValueError(
+            f"Unknown model in init: {name!r}. Models of the package: {[*PACKAGED]}. "
+            "Pass one of these names, a base model from load_base, or a fitted "
+            "estimator."
+        )
+    return load(PACKAGED[name])
 
 
 def load(path: str | os.PathLike[str]) -> Any:

@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from typing import Any, ClassVar, Concatenate, ParamSpec, Self, cast
+from typing import Any, ClassVar, Concatenate, ParamSpec, cast
 
 import numpy as np
 import pandas as pd
@@ -65,27 +65,10 @@ def _parameters_of(
     return cast(Callable[Concatenate[Any, P], None], __init__)
 
 
-class _Adapter:
-    """Methods shared by both estimators."""
+def _fit_of(base: Any) -> Callable[..., Any]:
+    """Return a `fit` that leaves the estimator unchanged if it fails."""
 
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters of test instances for the checks of sktime.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored; there is only one set.
-
-        Returns
-        -------
-        list of dict
-            Two small configurations, with and without text.
-        """
-        small = {"n_codes": 16, "max_features": 100, "random_state": 0}
-        return [{**small, "text_encoder": "hashing"}, {**small, "text": None}]
-
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self: Any, X: Any, y: Any = None) -> Any:
         """Fit to training series.
 
         Parameters
@@ -100,16 +83,35 @@ class _Adapter:
         VQTextSktimeClassifier or VQTextSktimeTransformer
             The estimator itself. It is unchanged if fitting fails.
         """
-        if y is None and isinstance(self, BaseClassifier):
+        if y is None and base is BaseClassifier:
             raise TypeError("fit of a classifier requires y, the class labels.")
         fitted = copy.copy(self)
-        super(_Adapter, fitted).fit(X, y)  # type: ignore[misc]  # of sktime
+        base.fit(fitted, X, y)
         self.__dict__ = fitted.__dict__
         return self
 
+    return fit
+
+
+def _get_test_params(cls: type, parameter_set: str = "default") -> list[dict[str, Any]]:
+    """Return parameters of test instances for the checks of sktime.
+
+    Parameters
+    ----------
+    parameter_set : str, default="default"
+        Ignored; there is only one set.
+
+    Returns
+    -------
+    list of dict
+        Two small configurations, with and without text.
+    """
+    small = {"n_codes": 16, "max_features": 100, "random_state": 0}
+    return [{**small, "text_encoder": "hashing"}, {**small, "text": None}]
+
 
 @fill_docs
-class VQTextSktimeClassifier(_Adapter, BaseClassifier):
+class VQTextSktimeClassifier(BaseClassifier):
     """Classifier on histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
@@ -173,6 +175,8 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
     }
 
     __init__ = _parameters_of(VQTextClassifier.__init__, BaseClassifier)
+    fit = _fit_of(BaseClassifier)
+    get_test_params: Any = classmethod(_get_test_params)
 
     def _fit(self, X: Any, y: NDArray[Any]) -> VQTextSktimeClassifier:
         self.classifier_ = VQTextClassifier(**self.get_params(deep=False)).fit(X, y)
@@ -186,7 +190,7 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
 
 
 @fill_docs
-class VQTextSktimeTransformer(_Adapter, BaseTransformer):
+class VQTextSktimeTransformer(BaseTransformer):
     """Transformer to histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
@@ -246,6 +250,8 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     }
 
     __init__ = _parameters_of(VQTextTransformer.__init__, BaseTransformer)
+    fit = _fit_of(BaseTransformer)
+    get_test_params: Any = classmethod(_get_test_params)
 
     def _fit(self, X: Any, y: NDArray[Any] | None = None) -> VQTextSktimeTransformer:
         self.transformer_ = VQTextTransformer(**self.get_params(deep=False)).fit(X, y)

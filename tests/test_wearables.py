@@ -14,6 +14,7 @@ from sktext_vq import VQTextClassifier, save, wearables
 from sktext_vq import load as load_model
 from sktext_vq.__main__ import main
 from sktext_vq._formats.estimators import from_state, get_state
+from sktext_vq._wearables.bridge import BridgeScorer
 from sktext_vq.datasets import load
 from sktext_vq.export import export_onnx
 from sktext_vq.recordings import read_recordings, segment
@@ -205,7 +206,7 @@ def test_windows_without_gyroscope_use_another_classifier(base):
         names[i] for i in without.argmax(axis=1)
     ]
     assert len(base.search(lost, "jumping")) == 6
-    without = base.accelerometer_.caption(lost[:, :3]).tolist()
+    without = base.adapter_.accelerometer.caption(lost[:, :3]).tolist()
     assert base.caption(lost).tolist() == without != base.caption(X).tolist()
     cosines = base.similarity(lost, names)
     assert cosines.shape == (6, 2) and (np.abs(cosines) <= 1).all()
@@ -220,7 +221,7 @@ def test_windows_unlike_any_activity_are_unknown(base, monkeypatch):
     blows[:, :, 60] = 8
     assert base.predict_zero_shot(blows, names, unknown_label="none") == ["none"]
     assert set(base.predict_zero_shot(blows, names)) <= set(names)
-    early = replace(base.zero_shot_, highest_novelty=np.inf)
+    early = replace(base.zero_shot_, scorer=BridgeScorer())
     monkeypatch.setattr(base, "zero_shot_", early)
     with pytest.raises(ValueError, match="Build the base model again"):
         base.predict_zero_shot(blows, names, unknown_label="none")
@@ -267,7 +268,7 @@ def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
         (
             {"channel_names": CHANNELS, "sampling_rate": 50},
             "model.safetensors",
-            "The only packaged base model is 'wearables'",
+            r"Models of the package: \['wearables'\]",
         ),
         (
             {"channel_names": [f"mag_{i}" for i in range(6)], "sampling_rate": 50},
@@ -411,6 +412,22 @@ def test_a_base_from_own_data_sets(tmp_path):
         np.testing.assert_array_equal(base.predict_proba(X), saved.predict_proba(X))
 
 
+def test_classes_that_were_recorded_without_gyroscope(tmp_path):
+    X, y = motionsense()
+    rows = np.isin(y, np.unique(y)[:3])
+    X, y = X[rows], y[rows]
+    is_first = y == np.unique(y)[0]
+    sets = [
+        LabelledSet("both", X[~is_first], y[~is_first], CHANNELS, 50),
+        LabelledSet("acceleration", X[:, :3], y, CHANNELS[:3], 50),
+    ]
+    base = load_base(build_base(sets, tmp_path / "base.safetensors"))
+    without = X[~is_first].copy()
+    without[:, 3:] = np.nan
+    assert base.predict_proba(without).shape[1] == len(base.classes_) == 2
+    assert (base.predict(without) == y[~is_first]).mean() > 0.8
+
+
 def test_other_files_are_not_a_base(tmp_path):
     X = np.random.default_rng(0).normal(size=(8, 1, 40)).cumsum(axis=2)
     model = VQTextClassifier(text=None, random_state=0).fit(X, ["a", "b"] * 4)
@@ -432,5 +449,5 @@ def test_no_data_sets():
 
 @pytest.mark.parametrize("state", [None, {}, {"card": []}, {"card": {}}])
 def test_incomplete_states_of_a_base_are_errors(state):
-    with pytest.raises(ValueError, match="the base has no"):
+    with pytest.raises(ValueError, match="the base model has no"):
         from_state("ActivityClassifier", state)

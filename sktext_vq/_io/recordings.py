@@ -37,6 +37,8 @@ class Recordings:
         values.
     subjects : ndarray of shape (n_recordings,), optional
         Subject of each recording, as integers or strings.
+    notes : tuple of str
+        Assumptions of :func:`~sktext_vq.wearables.harmonise` about channels and units.
 
     See Also
     --------
@@ -71,6 +73,7 @@ class Recordings:
     names: list[str]
     labels: list[pd.Categorical] | None = None
     subjects: NDArray[Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -86,6 +89,7 @@ class Recordings:
             [self.names[row] for row in rows],
             None if self.labels is None else [self.labels[row] for row in rows],
             None if self.subjects is None else self.subjects[rows],
+            self.notes,
         )
 
     def __repr__(self) -> str:

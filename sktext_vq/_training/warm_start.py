@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,11 +15,19 @@ from sktext_vq.nn.model import DualBranchModel
 
 
 def find_base(init: Any) -> tuple[Any, Any]:
-    """Return `init` as a base model or as an estimator; the other value is None."""
+    """Split the parameter `init` of `fit` into a base model and a warm start.
+
+    Returns a function that enrols labelled windows in the base model, or None; and the
+    estimator for a warm start, or None. A string is the name of a packaged model.
+    """
     if isinstance(init, str):
-        # This import is dynamic, because this layer must not import higher layers.
-        return import_module("sktext_vq.wearables").load_packaged(init), None
-    return (init, None) if hasattr(init, "enrol") else (None, init)
+        # The only import from a higher layer: files of models contain classifiers.
+        from sktext_vq.persistence import load_packaged
+
+        init = load_packaged(init)
+    if getattr(init, "adapter_", None) is None:
+        return None, init
+    return partial(init.adapter_.enrol, init), None
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,11 @@ class EmbeddedSeries(NamedTuple):
     probabilities: NDArray[np.float64]
     components: NDArray[np.float64] | None = None
 
+    @property
+    def log_probabilities(self) -> NDArray[np.float64]:
+        """Logarithms of the probabilities, which are finite."""
+        return np.log(np.maximum(self.probabilities, 1e-300))
+
 
 @dataclass(frozen=True)
 class ZeroShotRecognizer:
@@ -72,12 +77,16 @@ class ZeroShotRecognizer:
         User-defined texts about training classes; may be empty.
     prompt_forms : tuple of str
         Forms of prompts.
+    scorer : object, optional
+        Object with methods `predict_proba` and `unknown_probability`, which replace the
+        scores of the embedding space.
     """
 
     space: ZeroShotSpace
     labels: list[str]
     texts: dict[str, Any]
     prompt_forms: tuple[str, ...]
+    scorer: Any = None
 
     @classmethod
     def fit(
@@ -149,8 +158,7 @@ class ZeroShotRecognizer:
         series = EmbeddedSeries(*map(np.concatenate, zip(*found, strict=True)))
         if enrolment is None:
             return series
-        logits = np.log(np.maximum(series.probabilities, 1e-300))
-        logits += enrolment.logits(panel, execution)
+        logits = series.log_probabilities + enrolment.logits(panel, execution)
         return series._replace(probabilities=softmax(logits, axis=1))
 
     def read(
@@ -183,10 +191,10 @@ class ZeroShotRecognizer:
         views: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Return probabilities of candidates, of shape (n_cases, n_candidates)."""
-        log_proba = np.log(np.maximum(series.probabilities, 1e-300))
-        return np.exp(
-            self.space.score(series.points, log_proba, views, candidates.seen)
-        )
+        if self.scorer is not None:
+            return np.asarray(self.scorer.predict_proba(self.space, series, views))
+        known = series.points, series.log_probabilities
+        return np.exp(self.space.score(*known, views, candidates.seen))
 
     def with_unknown(
         self,
@@ -206,6 +214,9 @@ class ZeroShotRecognizer:
         views: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Return the probability of an unknown class, of shape (n_cases,)."""
+        if self.scorer is not None:
+            found = self.scorer.unknown_probability(self.space, series, views)
+            return np.asarray(found)
         return self.space.unknown_probability(series.points, views, candidates.seen)
 
     def search(

@@ -29,10 +29,10 @@ def describe_recordings(
 
     Parameters
     ----------
-    base : ActivityClassifier
-        Base that labelled the segments.
-    recordings : HarmonisedRecordings
-        Recordings with the channels of the base.
+    base : VQTextClassifier
+        Base model that labelled the segments.
+    recordings : Recordings
+        Recordings with the channels of the base model.
     segments : DataFrame
         Result of `segment`.
     names : sequence of str

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
@@ -23,14 +24,14 @@ from sktext_vq.inspection.displays._canvas import (
     shorten,
     text,
 )
-from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
+from sktext_vq.inspection.displays._series import SeriesRows, take_case
 
 _BESIDE = 2.6  # width of the sums by channel, in inches
 
 
 @fill_docs
 @dataclass(eq=False, repr=False)
-class ExplanationDisplay(SeriesDisplay):
+class ExplanationDisplay:
     """One series with contributions of its tokens to the log-odds of two classes.
 
     Use :meth:`from_estimator` to create a display. Bars show the sums of tokens and of
@@ -81,7 +82,13 @@ class ExplanationDisplay(SeriesDisplay):
     'Case 3. standing against badminton'
     """
 
+    series: NDArray[Any]
     contributions: pd.DataFrame
+    _: KW_ONLY
+    channel_names: Sequence[str] | None = None
+    channels: Sequence[int] | None = None
+    sampling_rate: float | None = None
+    title: str | None = None
 
     @classmethod
     def from_estimator(
@@ -162,8 +169,13 @@ class ExplanationDisplay(SeriesDisplay):
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-        channels, rows = self._make_rows(ax, beside=_BESIDE)
-        self.sums_axes_ = rows[:, 1]
+        sums = self._sums()
+        size = sums.drop(-1).abs().sum(axis=1)
+        ranked = size.sort_values(ascending=False, kind="stable").index.tolist()
+        rows = SeriesRows(self, ax, _BESIDE, ranked)
+        channels, self.sums_axes_ = rows.channels, rows.grid[:, 1]
+        self.axes_, self.figure_ = rows.axes, rows.figure
+        self.lines_, self.spans_, self.numbers_ = rows.lines, rows.spans, rows.numbers
         self.bars_: list[Any] = []
         table = self.contributions
         placed = table["code"] >= 0
@@ -184,12 +196,11 @@ class ExplanationDisplay(SeriesDisplay):
         by_row = [shown[shown["channel"] == channel] for channel in channels]
         for row, channel, own in zip(self.axes_, channels, by_row, strict=True):
             own = own.sort_values("start")
-            self._draw_series(row, channel)
-            self._draw_spans(row, own, colours.to_rgba(own["contribution"]))
-        sums = self._sums()
+            rows.draw_series(row, channel)
+            rows.draw_spans(row, own, colours.to_rgba(own["contribution"]))
         for row, channel in zip(self.sums_axes_, channels, strict=True):
             self._draw_sums(row, sums.loc[channel], colours)
-        self._label()
+        rows.label()
         self._label_sums(sums.drop(channels))
         self.colorbar_ = self.figure_.colorbar(
             colours,
@@ -204,7 +215,7 @@ class ExplanationDisplay(SeriesDisplay):
         self.figure_.figure.draw_without_rendering()  # computes the layout
         for row, own in zip(self.axes_, by_row, strict=True):
             counting = own[own["contribution"].abs() >= LEAST_NAMED * most]
-            self._write(row, counting, map(signed, counting["contribution"]))
+            rows.write(row, counting, map(signed, counting["contribution"]))
         return self
 
     def _sums(self) -> pd.DataFrame:
@@ -214,11 +225,6 @@ class ExplanationDisplay(SeriesDisplay):
         sums = table.groupby(["channel", kind])["contribution"].sum().unstack()
         every = range(-1, len(self.series))
         return sums.reindex(every, columns=["tokens", "statistics"]).fillna(0.0)
-
-    def _choose_channels(self, n_shown: int) -> Sequence[int]:
-        """Return the channels with the largest contributions, in order."""
-        size = self._sums().drop(-1).abs().sum(axis=1)
-        return sorted(size.sort_values(ascending=False, kind="stable").index[:n_shown])
 
     def _draw_sums(self, row: Any, sums: pd.Series[float], colours: Any) -> None:
         """Draw sums of a channel as bars with numbers."""

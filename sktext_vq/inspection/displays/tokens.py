@@ -26,7 +26,7 @@ from sktext_vq.inspection.displays._canvas import (
     spread,
     unit,
 )
-from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
+from sktext_vq.inspection.displays._series import SeriesRows, take_case
 from sktext_vq.nn.segmentation import decode
 from sktext_vq.text import SeriesCaptioner
 from sktext_vq.transformer import VQTextTransformer
@@ -36,7 +36,7 @@ _OTHER_COLOUR = "#999999"
 
 @fill_docs
 @dataclass(eq=False, repr=False)
-class TokensDisplay(SeriesDisplay):
+class TokensDisplay:
     """One series with its tokens.
 
     Use :meth:`from_estimator` to create a display.
@@ -87,10 +87,15 @@ class TokensDisplay(SeriesDisplay):
     ['channel 0', 'channel 1', 'channel 2']
     """
 
+    series: NDArray[Any]
     tokens: pd.DataFrame
     shapes: NDArray[Any]
     _: KW_ONLY
     reconstruction: NDArray[Any] | None = None
+    channel_names: Sequence[str] | None = None
+    channels: Sequence[int] | None = None
+    sampling_rate: float | None = None
+    title: str | None = None
 
     @classmethod
     def from_estimator(
@@ -166,27 +171,30 @@ class TokensDisplay(SeriesDisplay):
         [[plot]]
         """
         check_matplotlib(f"{type(self).__name__}.plot")
-        channels, _ = self._make_rows(ax)
-        tokens = self.tokens[self.tokens["channel"].isin(channels)]
+        rows = SeriesRows(self, ax)
+        self.axes_, self.figure_ = rows.axes, rows.figure
+        self.lines_, self.spans_, self.numbers_ = rows.lines, rows.spans, rows.numbers
+        tokens = self.tokens[self.tokens["channel"].isin(rows.channels)]
         colours = _code_colours(tokens)
         self.reconstructions_: list[Any] = []
         self.tokens_: list[Any] = []
-        by_row = [tokens[tokens["channel"] == channel] for channel in channels]
-        for row, channel, own in zip(self.axes_, channels, by_row, strict=True):
-            self._draw_channel(row, channel, own, colours)
-        self._label()
+        by_row = [tokens[tokens["channel"] == channel] for channel in rows.channels]
+        for i, own in enumerate(by_row):
+            self._draw_channel(rows, i, own, colours)
+        rows.label()
         self._draw_legend(colours, tokens["code"].nunique() > len(colours))
         self.figure_.figure.draw_without_rendering()  # computes the layout
         for row, own in zip(self.axes_, by_row, strict=True):
-            self._write(row, own, own["code"].astype(str))
+            rows.write(row, own, own["code"].astype(str))
         return self
 
     def _draw_channel(
-        self, row: Any, channel: int, tokens: pd.DataFrame, colours: Mapping[int, str]
+        self, rows: SeriesRows, i: int, tokens: pd.DataFrame, colours: Mapping[int, str]
     ) -> None:
         """Draw a channel with spans and shapes of its tokens."""
         from matplotlib.collections import LineCollection
 
+        row, channel = rows.axes[i], rows.channels[i]
         rate = self.sampling_rate or 1
         pieces = [
             np.column_stack(
@@ -198,8 +206,8 @@ class TokensDisplay(SeriesDisplay):
             for token in tokens.to_dict("records")
         ]
         own = [colours.get(code, _OTHER_COLOUR) for code in tokens["code"]]
-        self._draw_series(row, channel, (piece[:, 1] for piece in pieces))
-        self._draw_spans(row, tokens, own, alpha=0.22)
+        rows.draw_series(row, channel, (piece[:, 1] for piece in pieces))
+        rows.draw_spans(row, tokens, own, alpha=0.22)
         found = LineCollection(pieces, colors=own, linewidths=2.2, zorder=2)
         self.tokens_.append(row.add_collection(found, autolim=False))
         if self.reconstruction is not None:

@@ -1,9 +1,10 @@
 """Optional modules of the network, each in a separate file.
 
-Each file has a function ``build(model, generator, options)`` that returns an
-:class:`AuxiliaryModule`, or None if the model lacks a part that the module requires. To
-remove a module, delete its file, its row in `MODULES` and its names in
-``nn/__init__.py``.
+Each file has a function ``build(model, generator, options)`` that returns a module, or
+None if the model lacks a part that the module requires. The ``forward`` of a module
+takes the model, a `TrainingBatch`, and the `Outputs` of the network and of earlier
+modules for this batch. It returns losses by name. To remove a module, delete its file,
+its row in `MODULES` and its names in ``nn/__init__.py``.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-
-from sktext_vq.nn.batches import Outputs, TrainingBatch
+from torch import nn
 
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
@@ -30,20 +29,6 @@ MODULES = {
     "digits": {"digits"},
     "cross_attention": {"fused", "distillation"},
 }
-
-
-class AuxiliaryModule(nn.Module):
-    """Base class of modules that compute losses which are disabled by default."""
-
-    def forward(
-        self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
-    ) -> dict[str, Tensor]:
-        """Compute the losses of a batch, by name.
-
-        `model` is the network that contains the module. `outputs` contains the outputs
-        of the network and of earlier modules for the batch.
-        """
-        return {}
 
 
 def load_module(name: str) -> Any:

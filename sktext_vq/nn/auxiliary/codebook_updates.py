@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.codebook import BRANCHES, MAX_SHIFT, Codebook, finite_rows
 
@@ -23,7 +22,7 @@ _MAX_RECENT = 512
 _MAX_REACH = 0.999  # relative to the bound; 1 would require an infinite shift
 
 
-class CodebookUpdates(AuxiliaryModule):
+class CodebookUpdates(nn.Module):
     """Update codes by moving averages, and replace unused codes.
 
     Parameters

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.initialisation import initialise_weights
@@ -99,7 +98,7 @@ def _mean(tokens: Tensor, known: Tensor) -> Tensor:
     return (tokens * weight).sum(1) / weight.sum(1).clamp_min(1)
 
 
-class CrossAttention(AuxiliaryModule):
+class CrossAttention(nn.Module):
     """Classify cases by segments and sentences that attend to each other."""
 
     def __init__(self, text_dim: int, n_classes: int, n_channels: int) -> None:

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
@@ -163,7 +162,7 @@ class DigitBranch(nn.Module):
         return digits.to(places.dtype) @ places + places[-1] / 2
 
 
-class DigitReconstruction(AuxiliaryModule):
+class DigitReconstruction(nn.Module):
     """Compute the loss of reconstructed digits."""
 
     def __init__(self, branch: DigitBranch) -> None:

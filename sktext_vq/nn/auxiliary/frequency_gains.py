@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class FrequencyGains(nn.Module):
         return (N_BANDS - 1 + octave).clamp_min(0)
 
 
-class GainPenalty(AuxiliaryModule):
+class GainPenalty(nn.Module):
     """Penalise gains of the tokenizer that are far from 1."""
 
     def forward(

@@ -10,7 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.initialisation import initialise_weights
 from sktext_vq.nn.losses import empty_loss
@@ -23,7 +22,7 @@ _CALIBRATION_WIDTH = 0.5
 _USE_TEXT_VECTORS = {"demi_cycle", "translation", "calibrated"}
 
 
-class JointLosses(AuxiliaryModule):
+class JointLosses(nn.Module):
     """Compute contrastive, demi-cycle, translation and calibrated losses."""
 
     def __init__(self, dim: int, text_dim: int) -> None:

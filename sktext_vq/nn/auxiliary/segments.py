@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.codebook import CODE_TEMPERATURE, Codebook
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
@@ -290,7 +289,7 @@ def _network_inputs(
     return inputs.nan_to_num(0).clamp(-10, 10)
 
 
-class SegmentReconstruction(AuxiliaryModule):
+class SegmentReconstruction(nn.Module):
     """Refine segments, and reconstruct series from the codes of the segments."""
 
     def __init__(self, refiner: SegmentRefiner) -> None:
