@@ -146,7 +146,7 @@ def test_bad_panels_are_refused_in_fit_and_after(estimator, har_like):
     unfitted = clone(estimator)
     estimator.fit(X, y)
     for bad, message in (
-        (np.where(np.arange(40) == 5, np.inf, X), "infinity, at case 0, ch"),
+        (np.where(np.arange(40) == 5, np.inf, X), "infinity at case 0, ch"),
         (X + 1j, "Complex data not supported"),
         (X[..., None], "4 dimensions"),
         (X[:0], "0 sample"),

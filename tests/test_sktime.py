@@ -239,7 +239,7 @@ def test_bad_panels_are_refused(adapter, har_like):
     estimator = adapter(**FAST).fit(X, y)
     expected = output(estimator, X)
     for bad, message in (
-        (np.where(np.arange(40) == 5, np.inf, X), "infinity, at case 0, ch"),
+        (np.where(np.arange(40) == 5, np.inf, X), "infinity at case 0, ch"),
         (np.where(np.arange(3)[:, None] == 1, np.nan, X), "channel 1 is all"),
         (X.astype(str), "numeric"),
     ):
