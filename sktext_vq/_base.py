@@ -302,7 +302,7 @@ class BaseVQText(BaseEstimator):
         """
         check_is_fitted(self)
         if segments.is_token_table(X):
-            return segments.draw_table(X, self.features_)
+            return segments.reconstruct_table(X, self.features_)
         panel = self.check_X(X)
         return segments.reconstruct(panel, self.features_, self._refiner())
 

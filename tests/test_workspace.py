@@ -266,7 +266,7 @@ def test_without_transformers_the_transformer_works(har_like, monkeypatch, reque
     [
         ([""], ValueError, r"texts\[0\] is empty"),
         (["fine", " \n"], ValueError, r"texts\[1\] is empty"),
-        ([], ValueError, "at least 1 text"),
+        ([], ValueError, "at least one text"),
         (["fine", 3], TypeError, r"texts\[1\] must be a string, got int"),
         ([None], TypeError, r"texts\[0\] must be a string"),
         ("a person walks", TypeError, "sequence of strings, got a single string"),

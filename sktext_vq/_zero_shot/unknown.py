@@ -21,14 +21,14 @@ _SHRINKAGE = 0.1
 
 
 class UnknownDetector(NamedTuple):
-    """Linear discriminant between series of known and of unknown classes.
+    """Linear discriminant of series of known classes and of unknown classes.
 
     Parameters
     ----------
     weight, offset : ndarray of shape (2,)
-        Weights of the two `statistics`, and their mean over known classes.
+        Weights of the two `statistics`, and means of the statistics for known classes.
     new_spread : float
-        Relative distance of series of a class from the centre predicted by texts.
+        Relative distance of series of an unseen class from the predicted centre.
     """
 
     weight: NDArray[np.float64]
@@ -39,7 +39,7 @@ class UnknownDetector(NamedTuple):
     def fit(
         cls, held_out: Sequence[HeldOut], spreads: Array, views: Array | None = None
     ) -> UnknownDetector:
-        """Fit to held-out cases, with some of the classes left out as unknown.
+        """Fit to held-out cases, with some of the classes treated as unknown.
 
         `views`, of shape (n_views, n_classes, text_dim), are embeddings of texts.
         """
@@ -67,9 +67,10 @@ class UnknownDetector(NamedTuple):
     def score(
         self, points: Array, centres: Array, spreads: Array, new: Array
     ) -> NDArray[np.float64]:
-        """Return log-odds of unknown classes up to a constant.
+        """Return the log-odds of an unknown class, up to a constant.
 
-        `new`, of shape (n_unseen, n_dimensions), are centres of unseen candidates.
+        `new`, of shape (n_unseen, n_dimensions), contains the predicted centres of
+        unseen candidates.
         """
         middle = centres.mean(axis=0)
         spreads = np.concatenate([spreads, np.full(len(new), self.new_spread)])
@@ -84,7 +85,7 @@ def _distance_ratio(
     out: NDArray[np.int64],
     rest: NDArray[np.int64],
 ) -> float:
-    """Return the ratio of squared distances to predicted and to known centres."""
+    """Return the ratio of mean squared distances to predicted and to known centres."""
     known = part.centres[rest], spreads[rest]
     centres = part.centres.copy()
     centres[out] = ClassEmbeddings(views, rest, out, *known).embeddings
@@ -100,8 +101,9 @@ def statistics(
 ) -> NDArray[np.float64]:
     """Return two statistics of points, of shape (n_cases, 2).
 
-    The logarithm of the squared distance to the nearest centre, and the projection on
-    this centre, which is 1 at the centre and 0 at `middle`, the mean of all centres.
+    The statistics are the logarithm of the squared distance to the nearest centre, and
+    the projection on this centre, which is 1 at the centre and 0 at `middle`, by
+    default the mean of all centres.
     """
     if middle is None:
         middle = centres.mean(axis=0)
