@@ -1,4 +1,4 @@
-"""What tests of several modules share."""
+"""Helper functions for several test modules."""
 
 import time
 
@@ -12,7 +12,7 @@ def draw(*shape, seed=0):
 
 
 def seconds(function, *args):
-    """Return the time that one call takes of the processor, of the best of three."""
+    """Return the shortest processor time of three calls, in seconds."""
     times = []
     for _ in range(3):
         start = time.process_time()

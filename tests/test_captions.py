@@ -133,7 +133,7 @@ def test_captions_tell_real_activities_apart(basic_motions: Dataset) -> None:
     )
     model = make_pipeline(captioner, TextEncoder(), LogisticRegression(C=100))
     model.fit(np.asarray(basic_motions.X_train), basic_motions.y_train)
-    # Chance is .25.
+    # The accuracy of random predictions is 0.25.
     accuracy = model.score(np.asarray(basic_motions.X_test), basic_motions.y_test)
     assert accuracy > 0.7
 

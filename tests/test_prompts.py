@@ -334,7 +334,10 @@ def test_files_bring_texts_back(tmp_path: Path) -> None:
         ("not json", "not a JSON file"),
         ("[1]", "does not contain texts by label"),
         ('{"a": "x", "a": "y"}', "contains 'a' more than once"),
-        ('{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}', "newer"),
+        (
+            '{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}',
+            "Upgrade",
+        ),
         ('{"a": []}', "no texts for label 'a'"),
     ],
 )
