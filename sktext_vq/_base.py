@@ -97,7 +97,7 @@ class BaseVQText(BaseEstimator):
         """Return the codes and weights of a fitted estimator."""
         if not isinstance(init, BaseVQText):
             raise TypeError(
-                "init must be a fitted VQTextTransformer or VQTextClassifier, got a "
+                "init must be a fitted VQTextTransformer or VQTextClassifier, got "
                 f"{type(init).__name__}."
             )
         check_is_fitted(init)
@@ -296,9 +296,9 @@ class BaseVQText(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
-            Series in the units of X, padded with NaN. A token table is converted to
-            cases from 0 to the largest index; each case ends with its last token, and
-            the values of a channel without tokens are NaN.
+            Series in the units of X, padded with NaN. For a token table, the cases from
+            0 to the largest case in the table are returned. Each case ends with its
+            last token, and the values of channels without tokens are NaN.
         """
         check_is_fitted(self)
         if segments.is_token_table(X):

@@ -40,9 +40,9 @@ Candidates = Sequence[str] | Mapping[str, Any]
 class VQTextClassifier(ClassifierMixin, BaseVQText):
     """Classify series by histograms of shape tokens.
 
-    The features of :class:`VQTextTransformer` are classified by a ridge classifier with
-    a cross-validated penalty and calibrated probabilities. Text is used only in
-    training: `predict` requires only series.
+    A ridge classifier with a cross-validated penalty and calibrated probabilities is
+    fitted to the features of :class:`VQTextTransformer`. Text is used only in training:
+    `predict` requires only series.
 
     Parameters
     ----------

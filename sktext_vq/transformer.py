@@ -57,7 +57,8 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
     padded with their last value.
 
     A token consists of a code, offset, scale, start and length, as in VQShape (Wen et
-    al., NeurIPS 2024). Unlike in VQShape, the last four are not approximated.
+    al., NeurIPS 2024). Offset, scale, start and length are exact, whereas VQShape
+    predicts them.
 
     Examples
     --------
@@ -123,8 +124,8 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         [[X_train]]
         y : array-like of shape (n_cases,), optional
             Class labels, used in feature selection and training, or continuous targets
-            of a regression, used only in feature selection. Floats are class labels if
-            all are whole numbers, as in
+            of a regression, used only in feature selection. Floats are class labels
+            only if all are whole numbers, as in
             :func:`~sklearn.utils.multiclass.type_of_target`.
         [[text_argument]]
         [[fit_arguments]]

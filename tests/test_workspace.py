@@ -295,7 +295,7 @@ def test_not_fitted(har_like, estimator):
 def test_without_text_it_says_what_to_do(har_like, max_epochs):
     X, y = har_like
     classifier = small(text=None, max_epochs=max_epochs).fit(X, y)
-    message = "fitted without text: fit it with text other than None"
+    message = r"fitted without text\. Fit the model with text other than None"
     with pytest.raises(ValueError, match=message):
         classifier.transform_text(SENTENCES)
     with pytest.raises(ValueError, match=message):

@@ -59,8 +59,8 @@ def _check(alignment: TextAlignment | None) -> TextAlignment:
     """Return the alignment, or raise an error if it is None."""
     if alignment is None:
         raise ValueError(
-            "The model was fitted without text: fit it with text other than None, and "
-            "with labels that are words or captions of the series."
+            "The model was fitted without text. Fit the model with text other than "
+            "None, and with labels that are words or captions of the series."
         )
     return alignment
 

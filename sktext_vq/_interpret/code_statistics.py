@@ -106,17 +106,17 @@ class CodeStatistics:
 
     @property
     def class_lift(self) -> NDArray[np.float64]:
-        """Ratio of share and mean over classes, of shape (n_classes, n_codes)."""
+        """Ratio of share to mean over all classes, of shape (n_classes, n_codes)."""
         return self.windows.mean(axis=(1, 2)) / self.by_code
 
     @property
     def channel_lift(self) -> NDArray[np.float64]:
-        """Ratio of share and mean over channels, of shape (n_channels, n_codes)."""
+        """Ratio of share to mean over all channels, of shape (n_channels, n_codes)."""
         return self.windows.mean(axis=(0, 2)) / self.by_code
 
     @property
     def length_lift(self) -> NDArray[np.float64]:
-        """Ratio of share and mean over lengths, of shape (n_lengths, n_codes)."""
+        """Ratio of share to mean over all lengths, of shape (n_lengths, n_codes)."""
         return self.windows.mean(axis=(0, 1)) / self.by_code
 
     def strength(self) -> list[str | None]:

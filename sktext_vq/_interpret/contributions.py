@@ -65,7 +65,7 @@ def head_without_base(classifier: Any) -> RidgeHead:
 
 @dataclass(frozen=True)
 class Explainer:
-    """Distribution of log-odds over tokens."""
+    """Decomposition of log-odds into contributions of tokens."""
 
     extractor: FeatureExtractor
     head: RidgeHead

@@ -243,7 +243,7 @@ text : {"auto", "labels", "captions"}, dict or None, default="auto"
     Texts with which series are compared. ``"auto"`` uses captions of the series and,
     if labels are words, prompts of the classes; ``"labels"`` uses only prompts, and
     ``"captions"`` only captions. A dict from labels to a text or a list of texts
-    describes the classes. None uses no texts.
+    describes the classes. If None, texts are not used.
 text_encoder : str, callable or TextEncoder, default="minilm"
     Encoder for embeddings of texts; see :class:`~sktext_vq.TextEncoder`.
 prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")

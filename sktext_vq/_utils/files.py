@@ -16,7 +16,7 @@ _IN_USE: set[str] = set()  # temporary files of this process
 
 
 def check_path(path: Any) -> Path:
-    """Convert a path to a Path.
+    """Validate a path and convert it to a `pathlib.Path`.
 
     Raises a TypeError for bytes and other types, and a ValueError for characters that
     are invalid in file names.
@@ -38,7 +38,7 @@ def check_path(path: Any) -> Path:
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
-    """Check that a file can be written or replaced, and return its path as a Path.
+    """Check that a file can be written or replaced, and return its path.
 
     Raises an OSError if the path is a folder, a special file or a read-only file, or is
     in a folder that does not exist. Symbolic links are followed.

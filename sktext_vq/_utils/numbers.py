@@ -61,7 +61,9 @@ def _check_object(value: Any, place: str) -> None:
     if value is None or np.ndim(value) > 0:
         return
     if isinstance(value, complex):
-        raise ValueError(f"Complex data not supported: X has {value!r} at {place}.")
+        raise ValueError(
+            f"Complex data not supported: X contains {value!r} at {place}."
+        )
     try:
         float(value)
     except (TypeError, OverflowError) as error:

@@ -75,7 +75,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Strings:
-    """Specification of a list of strings, whose length may have a name."""
+    """Specification of a list of strings, whose length may be given by name."""
 
     size: str | None = None
     optional: bool = False

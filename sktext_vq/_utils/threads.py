@@ -1,4 +1,4 @@
-"""Parallel processing of cases in threads, with one torch thread per thread."""
+"""Parallel processing of cases in threads."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _limit_threads() -> Any:
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
-    """Return the thread pools of the process, which are slow to find."""
+    """Return the thread pools of the process, which are searched only once."""
     return ThreadpoolController()
 
 

@@ -138,8 +138,8 @@ def _evaluate(
     """Evaluate predictions of held-out cases, with the classes `out` as unseen classes.
 
     Cases of seen classes are assigned only to seen classes, and cases of unseen classes
-    only to unseen classes. Also returns the log-loss of the latter for each inverse
-    temperature.
+    only to unseen classes. Also returns the log-loss of cases of unseen classes for
+    each inverse temperature.
     """
     rest = np.setdiff1d(np.arange(len(spreads)), out)
     middle = part.centres[rest].mean(axis=0)
@@ -175,7 +175,7 @@ def _harmonic_accuracy(
 
 
 def _choose_scale(margins: list[tuple[Array, NDArray[np.bool_]]]) -> float:
-    """Return the factor of margins with the lowest log-loss for seen versus unseen."""
+    """Return the factor of margins that minimises the log-loss for seen or unseen."""
     losses = np.zeros(len(_INVERSE_TEMPERATURES))
     for margin, is_unseen in margins:
         for kind, sign in ((is_unseen, 1), (~is_unseen, -1)):
@@ -205,7 +205,7 @@ def _choose_bias(
 def _class_splits(n_classes: int, n_unseen: int) -> list[NDArray[np.int64]]:
     """Return random splits of seen classes, as arrays of classes to treat as unseen.
 
-    Their proportion is equal to the proportion of unseen classes.
+    The proportion of these classes is equal to the proportion of unseen candidates.
     """
     size = round(n_classes * n_unseen / (n_classes + n_unseen))
     size = min(max(1, size), n_classes - 2)

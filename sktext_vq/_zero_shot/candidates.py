@@ -203,7 +203,7 @@ def _first(messages: list[str], problem: str) -> list[str]:
 def nearest_texts(
     vectors: NDArray[np.float64], n_known: int
 ) -> list[tuple[int, float]]:
-    """Return the index and the cosine similarity of the nearest other known text."""
+    """Return index and cosine similarity of the nearest known text for each text."""
     cosines = vectors @ vectors[:n_known].T
     np.fill_diagonal(cosines, -np.inf)
     best = cosines.argmax(axis=1)

@@ -130,7 +130,7 @@ class ZeroShotRecognizer:
     ) -> EmbeddedSeries:
         """Return embeddings of series, and probabilities of the training classes.
 
-        If `enrolment` is given, the class scores of the base model are added.
+        If `enrolment` is given, the class scores of the base model are included.
         """
         basis, selected = torch.from_numpy(self.space.basis), extractor.selected
 

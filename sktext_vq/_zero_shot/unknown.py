@@ -21,7 +21,7 @@ _SHRINKAGE = 0.1
 
 
 class UnknownDetector(NamedTuple):
-    """Linear discriminant of series of known classes and of unknown classes.
+    """Linear discriminant between series of known and unknown classes.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class UnknownDetector(NamedTuple):
     ) -> UnknownDetector:
         """Fit to held-out cases, with some of the classes treated as unknown.
 
-        `views`, of shape (n_views, n_classes, text_dim), are embeddings of texts.
+        `views`, of shape (n_views, n_classes, text_dim), contains embeddings of texts.
         """
         n_classes = len(spreads)
         n_left_out = min(max(1, round(_SHARE_LEFT_OUT * n_classes)), n_classes - 2)

@@ -101,7 +101,7 @@ def check_bank(bank: Any) -> dict[str, Prompts]:
     for label in checked:
         if keys[label_key(label)] > 1:
             raise ValueError(
-                f"Label {label!r} is contained more than once, in different spellings."
+                f"Label {label!r} occurs more than once, in different spellings."
             )
     return checked
 
@@ -167,8 +167,8 @@ def clauses_of(entry: Mapping[str, Any]) -> dict[str, str]:
 def packaged_index() -> dict[tuple[str, ...], list[Hit]]:
     """Return packaged entries by stems, and whether their spelling is unambiguous.
 
-    In the bank, ambiguous spellings such as ``normal?`` end with a question mark. They
-    match only if another label has an entry of the same domain.
+    In the bank, ambiguous spellings such as ``normal?`` end with a question mark. An
+    ambiguous spelling matches only if another label has an entry of the same domain.
     """
     index: dict[tuple[str, ...], list[Hit]] = {}
     for name, entry in packaged_bank().items():
@@ -230,7 +230,7 @@ def contained_entry(label: str) -> dict[str, Any] | None:
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str | None:
-    """Return a known or packaged name of which a name may be a misspelling, or None.
+    """Return a similar known or packaged name for a name that may be misspelled.
 
     All words must be similar: ``swipe left`` is not similar to ``swipe right``.
     """

@@ -240,7 +240,7 @@ def parse_fixed(
 
 
 def parse_llmtime(text: str, n_timepoints: int) -> tuple[npt.NDArray[np.int64], str]:
-    """Parse a string written by `write_llmtime`, with the outputs of `parse_fixed`."""
+    """Parse a string written by `write_llmtime`; see `parse_fixed` for the outputs."""
     codes = np.full(n_timepoints, MISSING, dtype=np.int64)
     pieces = re.sub(r"\s+", "", text.lower()).split(",")
     if pieces and not pieces[-1]:

@@ -85,7 +85,7 @@ def look_up(table: Mapping[str, Any], texts: list[str]) -> FloatArray:
     if unknown:
         raise ValueError(
             f"The dict given as model does not contain {len(unknown)} texts, such as "
-            f"{unknown[0]!r}. Add vectors of these texts."
+            f"{unknown[0]!r}. Add vectors for these texts."
         )
     return normalise(
         call_function(lambda keys: np.stack([table[k] for k in keys]), texts)

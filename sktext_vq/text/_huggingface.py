@@ -87,7 +87,7 @@ def encode(
 
 
 def import_torch() -> None:
-    """Import torch and transformers, or raise an error that explains how to install."""
+    """Import torch and transformers, or raise an error with installation advice."""
     for module in ("torch", "transformers"):
         try:
             importlib.import_module(module)

@@ -167,7 +167,7 @@ def _is_word(word: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def gerund_phrase(phrase: str) -> str | None:
-    """Convert a phrase such as ``"kick a ball"`` to a gerund, or return None."""
+    """Convert a phrase such as ``"kick a ball"`` to a gerund phrase, if possible."""
     words = phrase.split()
     if any(w.endswith("ing") and len(w) > 4 and _stem(w) in _stem_set for w in words):
         return phrase
