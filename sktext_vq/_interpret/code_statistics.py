@@ -45,8 +45,7 @@ class CodeStatistics:
     scales : ndarray of shape (SCALE_BINS, n_codes)
         Share of the windows of a code by scale, in ascending order.
     separation : ndarray of shape (n_codes,), optional
-        Confidence that a code is more frequent in series of the class with the largest
-        lift than in series of other classes; see `separate`.
+        Confidence in the class with the largest lift; see `separate`.
     labels : ndarray of shape (n_classes,), optional
         Class labels.
     """

@@ -29,39 +29,22 @@ _DEFAULT_INVERSE_TEMPERATURE = 3.0
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out cases of a fold, in a space that was fitted to the other folds.
+    """Held-out cases of a fold, in a space that was fitted to the other folds."""
 
-    Parameters
-    ----------
-    centres : ndarray of shape (n_classes, n_dimensions)
-        Class centres.
-    cases : ndarray of shape (n_cases, n_dimensions)
-        Embeddings of the held-out cases.
-    classes : ndarray of shape (n_cases,), int64
-        Index of the class of each case.
-    """
-
-    centres: Array
-    cases: Array
-    classes: NDArray[np.int64]
+    centres: Array  # of the classes, of shape (n_classes, n_dimensions)
+    cases: Array  # embeddings of shape (n_cases, n_dimensions)
+    classes: NDArray[np.int64]  # of the cases
 
 
 class Calibration(NamedTuple):
     """Calibration of the scores of unseen candidates.
 
-    Parameters
-    ----------
-    inverse_temperature : float
-        Factor of the negative distances to unseen classes.
-    bias : float
-        Novelty above which a series is more likely to belong to an unseen class.
-    bias_scale : float
-        Factor of the difference between novelty and bias in the log-odds.
+    A series with a novelty above `bias` is more likely to belong to an unseen class.
     """
 
-    inverse_temperature: float
+    inverse_temperature: float  # factor of negative distances to unseen classes
     bias: float
-    bias_scale: float
+    bias_scale: float  # factor of the difference between novelty and bias
 
 
 class _Split(NamedTuple):
@@ -81,18 +64,8 @@ def calibrate(
 ) -> Calibration:
     """Choose the temperature, bias and bias scale for unseen candidates.
 
-    Parameters
-    ----------
-    held_out : sequence of HeldOut
-        Held-out training cases of each fold.
-    spreads : ndarray of shape (n_classes,)
-        Relative distances of series from class centres.
-    views : ndarray of shape (n_views, n_texts, text_dim)
-        Embeddings of the texts of seen classes, followed by the candidates.
-    classes : ndarray of int64
-        Seen classes among the candidates.
-    unseen : ndarray of int64
-        Indices of the texts of unseen candidates.
+    `spreads` and `views` are described in `ZeroShotSpace`. `classes` contains the seen
+    classes among the candidates, and `unseen` the text indices of unseen candidates.
     """
     n_classes = len(spreads)
     gains = np.zeros(len(_SHARES))

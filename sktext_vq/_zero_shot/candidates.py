@@ -29,23 +29,14 @@ _MAX_SHOWN = 3
 class CandidateTexts:
     """Texts of training classes and candidate classes.
 
-    Parameters
-    ----------
-    known : list of str
-        Training classes.
-    names : list of str
-        Names of candidates.
-    texts : list of (str, int, str)
-        View, index of the class, and text. Indices of training classes precede indices
-        of candidates.
-    without_texts : list of str
-        Candidates without user-defined texts.
+    `texts` contains the view, the index of the class, and the text. The indices of
+    training classes precede the indices of candidates.
     """
 
-    known: list[str]
-    names: list[str]
+    known: list[str]  # training classes
+    names: list[str]  # candidates
     texts: list[tuple[str, int, str]]
-    without_texts: list[str]
+    without_texts: list[str]  # candidates without user-defined texts
 
     @property
     def n_classes(self) -> int:
@@ -87,13 +78,6 @@ def read_candidates(
     """Validate candidates, and collect the texts of candidates and training classes.
 
     `called` is the name of the argument in error messages.
-
-    Raises
-    ------
-    ValueError
-        If candidates are not unique, or training classes without texts are not words.
-    TypeError
-        If a candidate is not a string.
     """
     names = [composed(name) for name in check_candidates(candidates, called)]
     known = [composed(str(label)) for label in labels]

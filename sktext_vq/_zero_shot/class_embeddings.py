@@ -24,16 +24,8 @@ _MIN_ALIGNMENT = 0.02
 class ClassEmbeddings:
     """Embeddings of unseen classes, predicted from texts by kernel ridge regression.
 
-    Parameters
-    ----------
-    views : ndarray of shape (n_views, n_texts, text_dim)
-        Embeddings of texts.
-    seen, unseen : ndarray of int
-        Indices of the texts of seen and unseen classes.
-    centres : ndarray of shape (n_seen, n_dimensions)
-        Centres of seen classes.
-    spreads : ndarray of shape (n_seen,)
-        Relative distances of series from the centres.
+    `seen` and `unseen` are the indices of texts in `views`. `centres` and `spreads` of
+    seen classes are described in `ZeroShotSpace`.
 
     Attributes
     ----------

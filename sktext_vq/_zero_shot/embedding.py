@@ -218,11 +218,6 @@ class ZeroShotSpace:
 
         The probability exceeds 1/2 for 5 % of the held-out training cases. For the
         parameters, see `score`. By default, there are no candidates.
-
-        Raises
-        ------
-        ValueError
-            If there are no held-out cases, or only two training classes.
         """
         if not self.can_reject:
             raise ValueError(

@@ -41,42 +41,20 @@ _STATE: dict[str, Spec | None] = {
 
 
 class EmbeddedSeries(NamedTuple):
-    """Series in the joint embedding space.
+    """Series in the joint embedding space."""
 
-    Parameters
-    ----------
-    points : ndarray of shape (n_cases, n_dimensions)
-        Embeddings of the series.
-    probabilities : ndarray of shape (n_cases, n_classes)
-        Probabilities of the training classes.
-    components : ndarray of shape (n_cases, n_components), optional
-        Components of the series that were predicted by a `TextAlignment`.
-    """
-
-    points: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    components: NDArray[np.float64] | None = None
+    points: NDArray[np.float64]  # embeddings of shape (n_cases, n_dimensions)
+    probabilities: NDArray[np.float64]  # of the training classes
+    components: NDArray[np.float64] | None = None  # predicted by a `TextAlignment`
 
 
 @dataclass(frozen=True)
 class ZeroShotRecognizer:
-    """Zero-shot classifier for classes that are described by texts.
-
-    Parameters
-    ----------
-    space : ZeroShotSpace
-        Embedding space of series, into which texts are mapped.
-    labels : list of str
-        Training classes.
-    texts : dict
-        User-defined texts about training classes, which may be empty.
-    prompt_forms : tuple of str
-        Forms of prompts.
-    """
+    """Zero-shot classifier for classes that are described by texts."""
 
     space: ZeroShotSpace
-    labels: list[str]
-    texts: dict[str, Any]
+    labels: list[str]  # training classes
+    texts: dict[str, Any]  # user-defined texts about training classes
     prompt_forms: tuple[str, ...]
 
     @classmethod

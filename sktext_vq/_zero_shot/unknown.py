@@ -21,19 +21,11 @@ _SHRINKAGE = 0.1
 
 
 class UnknownDetector(NamedTuple):
-    """Linear discriminant between series of known and unknown classes.
+    """Linear discriminant between series of known and unknown classes."""
 
-    Parameters
-    ----------
-    weight, offset : ndarray of shape (2,)
-        Weights of the two `statistics`, and means of the statistics for known classes.
-    new_spread : float
-        Relative distance of series of an unseen class from the predicted centre.
-    """
-
-    weight: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    new_spread: float = 1.0
+    weight: NDArray[np.float64]  # of the two `statistics`
+    offset: NDArray[np.float64]  # means of the statistics for known classes
+    new_spread: float = 1.0  # relative distance of series from predicted centres
 
     @classmethod
     def fit(

@@ -20,21 +20,10 @@ _MAX_TEMPLATES = 100
 def texts_of_classes(
     names: list[str], own: Mapping[str, Any], forms: Sequence[str]
 ) -> list[tuple[str, int, str]]:
-    """Collect the prompts and attributes of classes.
+    """Return the prompts and attributes of classes, as (view, class, text).
 
-    Parameters
-    ----------
-    names : list of str
-        Class names.
-    own : dict
-        User-defined texts by class; may be empty.
-    forms : sequence of str
-        Forms of prompts. ``["keyword"]`` excludes attributes.
-
-    Returns
-    -------
-    list of (view, class, text)
-        The view is ``""`` for prompts and the scale for attributes.
+    The view is ``""`` for prompts, and the scale for attributes. `own` contains
+    user-defined texts by class. With the single form "keyword", there are no attributes.
     """
     bank = PromptBank.from_texts(own) if own else PromptBank()
     for form in forms or [""]:
@@ -56,11 +45,8 @@ def class_views(
 ) -> NDArray[np.float64]:
     """Embed the texts returned by `texts_of_classes`.
 
-    Returns
-    -------
-    ndarray of shape (n_views, n_classes, text_dim)
-        Mean embedding of the texts of each view and class, with norm 1, or NaN without
-        texts. The first view contains prompts.
+    Returns the mean embedding of each view and class, of shape (n_views, n_classes,
+    text_dim), with norm 1, or NaN without texts. The first view contains prompts.
     """
     names = list(dict.fromkeys(["", *(view for view, _, _ in texts)]))
     vectors = np.asarray(encoder.transform([text for _, _, text in texts]))

@@ -68,27 +68,13 @@ def are_words(labels: Iterable[Any]) -> bool:
 
 @dataclass(frozen=True)
 class _Known:
-    """Texts and attributes of a label.
-
-    Parameters
-    ----------
-    label : str
-        Class label.
-    entry : dict or None
-        Entry of the packaged bank for the user-defined texts or for the label.
-    own : dict of {form: list of str}
-        User-defined texts.
-    clauses : dict of {scale: str}
-        Attributes.
-    is_named : bool
-        Whether the entry was found by the user-defined texts.
-    """
+    """Texts and attributes of a label."""
 
     label: str
-    entry: dict[str, Any] | None
-    own: Prompts
-    clauses: dict[str, str]
-    is_named: bool
+    entry: dict[str, Any] | None  # in the packaged bank
+    own: Prompts  # user-defined texts
+    clauses: dict[str, str]  # attributes by scale
+    is_named: bool  # whether the entry was found by the user-defined texts
 
     @property
     def is_unknown(self) -> bool:
