@@ -77,8 +77,8 @@ class Explainer:
         self, panel: Panel, label: Any, against: Any, execution: Execution
     ) -> pd.DataFrame:
         """Return contributions of tokens; see `VQTextClassifier.explain`."""
-        asked = [self._index_of(each) for each in (label, against)]
-        if asked[0] is not None and asked[0] == asked[1]:
+        pair = [self._index_of(each) for each in (label, against)]
+        if pair[0] is not None and pair[0] == pair[1]:
             raise ValueError(
                 f"label and against are both {label!r}. Pass two different classes."
             )
@@ -99,7 +99,7 @@ class Explainer:
                     batch = extractor.batch(panel, slice(case, case + 1))
                     length = int(panel.lengths[case])
                     own = by_case.get_group(case)
-                    tables.append(self._explain_one(own, row, batch, length, asked))
+                    tables.append(self._explain_one(own, row, batch, length, pair))
         return pd.concat(tables, ignore_index=True)
 
     def _index_of(self, label: Any) -> int | None:
@@ -120,7 +120,7 @@ class Explainer:
         features: NDArray[np.float32],
         batch: Batch,
         length: int,
-        asked: list[int | None],
+        pair: list[int | None],
     ) -> pd.DataFrame:
         extractor, head = self.extractor, self.head
         selected = extractor.selected
@@ -134,7 +134,7 @@ class Explainer:
         values, zero = head.scaler(rows).astype(np.float64)
         coef, intercept = head.log_odds
         order = np.argsort(-(values @ coef + intercept), kind="stable").tolist()
-        label, against = asked
+        label, against = pair
         if label is None:
             label = next(i for i in order if i != against)
         if against is None:

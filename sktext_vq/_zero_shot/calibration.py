@@ -114,16 +114,16 @@ def _evaluate(
     only to unseen classes. Also returns the log-loss of cases of unseen classes for
     each inverse temperature.
     """
-    rest = np.setdiff1d(np.arange(len(spreads)), out)
-    middle = part.centres[rest].mean(axis=0)
+    seen = np.setdiff1d(np.arange(len(spreads)), out)
+    middle = part.centres[seen].mean(axis=0)
     centres, points = part.centres - middle, part.cases - middle
-    unseen = ClassEmbeddings(views, rest, out, centres[rest], spreads[rest])
+    unseen = ClassEmbeddings(views, seen, out, centres[seen], spreads[seen])
     scores = unseen.negative_distances(points)
     is_unseen = np.isin(part.classes, out)
-    best_seen = rest[negative_distances(points, centres[rest]).argmax(axis=1)]
+    best_seen = seen[negative_distances(points, centres[seen]).argmax(axis=1)]
     predicted = np.where(is_unseen, out[scores.argmax(axis=1)], best_seen)
     split = _Split(
-        unseen.novelty(points, np.arange(len(rest))),
+        unseen.novelty(points, np.arange(len(seen))),
         predicted == part.classes,
         is_unseen,
     )
@@ -166,10 +166,10 @@ def _choose_bias(
     share: float,
 ) -> float:
     """Return the quantile `share` of the novelty of cases of the seen candidates."""
-    every = np.arange(len(spreads))
+    seen = np.arange(len(spreads))
     novelties = []
     for part in held_out:
-        embeddings = ClassEmbeddings(views, every, unseen, part.centres, spreads)
+        embeddings = ClassEmbeddings(views, seen, unseen, part.centres, spreads)
         is_asked = np.isin(part.classes, classes)
         novelties.append(embeddings.novelty(part.cases[is_asked], classes))
     return float(np.quantile(np.concatenate(novelties), share))

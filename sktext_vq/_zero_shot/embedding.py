@@ -128,10 +128,10 @@ class ZeroShotSpace:
 
     def _distance_quantile(self, parts: list[HeldOut]) -> float:
         """Return a quantile of the log-distances of held-out cases."""
-        every = [
+        distances = [
             statistics(part.cases, part.centres, self.spreads)[:, 0] for part in parts
         ]
-        return float(np.quantile(np.concatenate(every), SHARE_OF_KNOWN))
+        return float(np.quantile(np.concatenate(distances), SHARE_OF_KNOWN))
 
     def _hold_out(
         self, features: Array, classes: NDArray[np.int64], fold: NDArray[np.intp]
@@ -150,8 +150,8 @@ class ZeroShotSpace:
         """Return the spread of each class, normalised to a mean square of 1."""
         sums, counts = np.zeros(n_classes), np.zeros(n_classes)
         for part in self.held_out:
-            away = part.cases - part.centres[part.classes]
-            np.add.at(sums, part.classes, np.square(away).sum(axis=1))
+            deviations = part.cases - part.centres[part.classes]
+            np.add.at(sums, part.classes, np.square(deviations).sum(axis=1))
             np.add.at(counts, part.classes, 1)
         if not counts.all() or not sums.all():
             return np.ones(n_classes)
@@ -226,14 +226,14 @@ class ZeroShotSpace:
                 "not support unknown_label. Set unknown_label=None."
             )
         unseen = len(self.centres) + np.flatnonzero(np.asarray(seen) < 0)
-        every = np.arange(len(self.centres))
+        classes = np.arange(len(self.centres))
         known_views = None if views is None else views[:, : len(self.centres)]
         detector = UnknownDetector.fit(self.held_out, self.spreads, known_views)
 
         def score(points: Array, centres: Array) -> NDArray[np.float64]:
             new = centres[:0]
             if views is not None and len(unseen):
-                known = every, unseen, centres, self.spreads
+                known = classes, unseen, centres, self.spreads
                 new = ClassEmbeddings(views, *known).embeddings
             return detector.score(points, centres, self.spreads, new)
 
@@ -281,8 +281,8 @@ class ZeroShotSpace:
         n_classes = len(self.centres)
         if unseen is None:
             unseen = np.arange(n_classes, views.shape[1])
-        every = np.arange(n_classes)
-        return ClassEmbeddings(views, every, unseen, self.centres, self.spreads)
+        seen = np.arange(n_classes)
+        return ClassEmbeddings(views, seen, unseen, self.centres, self.spreads)
 
 
 def whiten(

@@ -41,20 +41,22 @@ class UnknownDetector(NamedTuple):
         found, is_unknown, ratios = [], [], [1.0]
         for _ in range(_N_DRAWS):
             order = generator.permutation(n_classes)
-            out, rest = order[:n_left_out], order[n_left_out:]
+            left_out, seen = order[:n_left_out], order[n_left_out:]
             for part in held_out:
-                found.append(statistics(part.cases, part.centres[rest], spreads[rest]))
-                is_unknown.append(np.isin(part.classes, out))
+                found.append(statistics(part.cases, part.centres[seen], spreads[seen]))
+                is_unknown.append(np.isin(part.classes, left_out))
             if views is not None:
-                ratios.append(_distance_ratio(held_out[0], spreads, views, out, rest))
-        every, unknown = np.concatenate(found), np.concatenate(is_unknown)
-        scale = np.maximum(every.std(axis=0), 1e-9)
-        kinds = [every[~unknown] / scale, every[unknown] / scale]
+                ratios.append(
+                    _distance_ratio(held_out[0], spreads, views, left_out, seen)
+                )
+        values, unknown = np.concatenate(found), np.concatenate(is_unknown)
+        scale = np.maximum(values.std(axis=0), 1e-9)
+        kinds = [values[~unknown] / scale, values[unknown] / scale]
         scatter = sum(np.cov(each.T, bias=True) for each in kinds) / 2
-        away = kinds[1].mean(axis=0) - kinds[0].mean(axis=0)
-        weight = np.linalg.solve(scatter + _SHRINKAGE * np.eye(2), away) / scale
+        difference = kinds[1].mean(axis=0) - kinds[0].mean(axis=0)
+        weight = np.linalg.solve(scatter + _SHRINKAGE * np.eye(2), difference) / scale
         spread = float(np.sqrt(np.mean(ratios[1:] or ratios)))
-        return cls(weight, every[~unknown].mean(axis=0), spread)
+        return cls(weight, values[~unknown].mean(axis=0), spread)
 
     def score(
         self, points: Array, centres: Array, spreads: Array, new: Array
@@ -74,18 +76,18 @@ def _distance_ratio(
     part: HeldOut,
     spreads: Array,
     views: Array,
-    out: NDArray[np.int64],
-    rest: NDArray[np.int64],
+    left_out: NDArray[np.int64],
+    seen: NDArray[np.int64],
 ) -> float:
     """Return the ratio of mean squared distances to predicted and to known centres."""
-    known = part.centres[rest], spreads[rest]
+    known = part.centres[seen], spreads[seen]
     centres = part.centres.copy()
-    centres[out] = ClassEmbeddings(views, rest, out, *known).embeddings
-    away = np.square(part.cases - centres[part.classes]).sum(axis=1)
-    is_out = np.isin(part.classes, out)
+    centres[left_out] = ClassEmbeddings(views, seen, left_out, *known).embeddings
+    distances = np.square(part.cases - centres[part.classes]).sum(axis=1)
+    is_out = np.isin(part.classes, left_out)
     if not is_out.any() or is_out.all():
         return 1.0
-    return float(away[is_out].mean() / max(away[~is_out].mean(), 1e-12))
+    return float(distances[is_out].mean() / max(distances[~is_out].mean(), 1e-12))
 
 
 def statistics(

@@ -43,11 +43,11 @@ def piecewise_means(
     for length in np.unique(lengths):
         cases = np.flatnonzero(lengths == length)
         part = values[cases, :, :length]
-        there = ~np.isnan(part)
+        known = ~np.isnan(part)
         weights = _weights(int(length), n_timepoints).T
-        mass = there.astype(np.float64) @ weights
+        mass = known.astype(np.float64) @ weights
         # Sum half of each value, so that sums of very large numbers are finite.
-        total = np.where(there, part / 2, 0.0) @ weights
+        total = np.where(known, part / 2, 0.0) @ weights
         with np.errstate(over="ignore"):
             mean = np.divide(
                 total, mass, out=np.full(mass.shape, np.nan), where=mass > 1e-9
@@ -206,7 +206,7 @@ def parse_fixed(
     if letters:
         alphabet = LETTERS[:letters]
         symbols = re.findall(f"[{alphabet}{_NO_LETTER}]", plain)
-        rest = re.sub(f"[{alphabet}{_NO_LETTER}\\s,]", "", plain)
+        invalid = re.sub(f"[{alphabet}{_NO_LETTER}\\s,]", "", plain)
         values = [
             MISSING if symbol == _NO_LETTER else alphabet.index(symbol)
             for symbol in symbols
@@ -214,7 +214,7 @@ def parse_fixed(
         left_over = 0
     else:
         symbols = re.findall(r"n\s*a\s*n|[0-9]", plain)
-        rest = re.sub(r"n\s*a\s*n|[0-9\s,]", "", plain)
+        invalid = re.sub(r"n\s*a\s*n|[0-9\s,]", "", plain)
         if separator == "none":  # one word for a missing value of any width
             symbols = [
                 s
@@ -231,8 +231,8 @@ def parse_fixed(
             for group in groups
         ]
     codes[: len(values)] = values[:n_timepoints]
-    if rest:
-        return codes, f"it contains {rest[:20]!r}"
+    if invalid:
+        return codes, f"it contains {invalid[:20]!r}"
     if len(values) != n_timepoints or left_over:
         more = " and an incomplete value" if left_over else ""
         return codes, f"it has {len(values)} values{more} instead of {n_timepoints}"

@@ -49,10 +49,10 @@ def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
     chat = bool(getattr(tokenizer, "chat_template", None))
 
     def generate(prompt: str) -> str:
-        asked: Any = [{"role": "user", "content": prompt}] if chat else prompt
+        inputs: Any = [{"role": "user", "content": prompt}] if chat else prompt
         return _answer(
             model(
-                asked,
+                inputs,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 return_full_text=False,

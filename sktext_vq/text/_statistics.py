@@ -160,6 +160,8 @@ def _rhythm(
     left, mid, right = (acf[rows, first + k] for k in (0, 1, 2))
     bend = left - 2 * mid + right
     shift = 0.5 * (left - right) / np.where(bend < 0, bend, -np.inf)
-    there = np.isfinite(best) & (best > 0)
+    is_periodic = np.isfinite(best) & (best > 0)
     period = first + 1 + shift
-    return np.where(there, np.clip(best, 0, 1), 0), np.where(there, t / period, 0)
+    return np.where(is_periodic, np.clip(best, 0, 1), 0), np.where(
+        is_periodic, t / period, 0
+    )

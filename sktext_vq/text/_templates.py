@@ -100,12 +100,12 @@ def prompts(
     phrase = as_phrase(label)
     if given and not are_words_only([label]):
         phrase = given[0].strip().rstrip(".")
-    doing = gerund_phrase(phrase) if phrase.isascii() else None
-    if doing is not None:
-        sentence = f"A person is {doing}."
+    gerund = gerund_phrase(phrase) if phrase.isascii() else None
+    if gerund is not None:
+        sentence = f"A person is {gerund}."
         affirmative = [
-            f"Somebody wears the sensor while {doing}.",
-            f"The movement is that of {doing}.",
+            f"Somebody wears the sensor while {gerund}.",
+            f"The movement is that of {gerund}.",
         ]
     else:
         sentence = f"This recording shows {phrase}."
@@ -113,8 +113,8 @@ def prompts(
             f"The signal was recorded during {phrase}.",
             f"The pattern is typical of {phrase}.",
         ]
-    felt = ", ".join(attributes[:3]) if attributes else f"a signal as in {phrase}"
-    affirmative.append(f"{felt[0].upper()}{felt[1:]}.")
+    summary = ", ".join(attributes[:3]) if attributes else f"a signal as in {phrase}"
+    affirmative.append(f"{summary[0].upper()}{summary[1:]}.")
     others = [as_phrase(n) for n in islice((n for n in names if n != label), 4)]
     if others:
         listed = " or ".join(others)

@@ -345,14 +345,14 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         offset[np.abs(offset) <= floor] = 0.0
         spread = self._level_spread[channels]
         safe = np.where(spread > 0, spread, 1.0)
-        away = np.where(spread > 0, offset / safe, np.sign(offset) * 3)
-        top = int(np.argmax(np.abs(away)))
-        if abs(away[top]) > 1:
-            far = "far " if abs(away[top]) > 2 else ""
-            side = "above" if away[top] > 0 else "below"
+        deviation = np.where(spread > 0, offset / safe, np.sign(offset) * 3)
+        top = int(np.argmax(np.abs(deviation)))
+        if abs(deviation[top]) > 1:
+            far = "far " if abs(deviation[top]) > 2 else ""
+            side = "above" if deviation[top] > 0 else "below"
             where = f" along the {axes[top]} axis" if axes else ""
             text = f"The level of the {name}{where} is {far}{side} the usual one."
-            scored.append((min(3.0, float(abs(away[top]))), text))
+            scored.append((min(3.0, float(abs(deviation[top]))), text))
         return scored
 
     def _course(

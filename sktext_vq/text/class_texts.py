@@ -23,7 +23,7 @@ def texts_of_classes(
     """Return the prompts and attributes of classes, as (view, class, text).
 
     The view is ``""`` for prompts, and the scale for attributes. `own` contains
-    user-defined texts by class. With the single form "keyword", there are no attributes.
+    user-defined texts by class. Attributes are omitted for the single form "keyword".
     """
     bank = PromptBank.from_texts(own) if own else PromptBank()
     for form in forms or [""]:
