@@ -251,14 +251,14 @@ prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
 """,
     "other_parameters": """
 max_epochs : int, default=0
-    Maximum number of training epochs. By default, the model is fitted in closed form,
-    without training by gradient descent.
-    Training starts from the closed form, and updates the classifier, the embedding
-    space of texts about single series, and the prediction of code shares from texts.
-    For each of these parts, the epoch with the lowest loss on a held-out fifth of the
-    cases (of the groups, if `groups` are given) is selected, which may be epoch 0. The
-    model is then trained on all cases for the selected numbers of epochs. With fewer
-    than 50 cases, the closed form is kept. See `loss_weights` for further losses.
+    Maximum number of epochs of training by gradient descent. By default, the model is
+    only fitted in closed form. Training starts from the closed form, and updates the
+    classifier, the embedding space of texts about single series, and the prediction of
+    code shares from texts. For each of these parts, the epoch with the lowest loss on a
+    held-out fifth of the cases (of the groups, if `groups` are given) is selected,
+    which may be epoch 0. The model is then trained on all cases for the selected
+    numbers of epochs. With fewer than 50 cases, the closed form is kept. See
+    `loss_weights` for further losses.
 loss_weights : dict, optional
     Weights of training losses by name, which replace the default weights. A weight of
     0 disables a loss. See :mod:`sktext_vq.nn.losses` for the available losses.
@@ -333,7 +333,7 @@ feature_names_in_ : ndarray of str
 """,
     "ax": """
 ax : Axes, optional
-    Axes to replace by the display. Constrained layout is used if the figure has no
+    Axes to be replaced by the display. Constrained layout is used if the figure has no
     layout engine. By default, a new figure is created.
 """,
     "plot": """
@@ -362,7 +362,7 @@ cmap : str or Colormap, default="PuOr_r"
 """,
     "lifts": """
 codes : array-like of shape (n_shown,), optional
-    Indices of the codes to show. By default, the indices start from 0.
+    Indices of the codes to show; by default ``range(n_shown)``.
 shapes : ndarray of shape (n_shown, n_points), optional
     Shapes of the codes to show.
 n_codes : int, optional

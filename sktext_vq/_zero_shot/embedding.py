@@ -46,9 +46,10 @@ class ZeroShotSpace:
     """Embedding space of series, into which texts are mapped.
 
     Series are whitened by the within-class scatter. Kernel ridge regression from texts
-    to centres of seen classes predicts the centres of unseen classes. The kernel is the
-    mean of the kernels of all views of the texts, weighted by kernel alignment with the
-    centres (Cortes et al., JMLR 2012).
+    to centres of seen classes predicts the centres of unseen classes. The views of a
+    class are its prompts and its attributes on each scale. The kernel is the mean of
+    the kernels of all views, weighted by kernel alignment with the centres (Cortes et
+    al., JMLR 2012).
 
     Among unseen candidates, a series is assigned to the nearest one. Calibrated
     stacking (Chao et al., ECCV 2016) decides between seen and unseen candidates. The
