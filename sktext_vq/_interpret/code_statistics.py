@@ -45,7 +45,7 @@ class CodeStatistics:
     scales : ndarray of shape (SCALE_BINS, n_codes)
         Share of the windows of a code by scale, in ascending order.
     separation : ndarray of shape (n_codes,), optional
-        Confidence in the class with the largest lift; see `separate`.
+        Confidence that a code is most frequent in the class with the largest lift.
     labels : ndarray of shape (n_classes,), optional
         Class labels.
     """
@@ -67,8 +67,8 @@ class CodeStatistics:
         """Compute statistics of codes from the moments of features.
 
         `shares`, of shape (n_cases, n_codes), contains the code shares of each series,
-        and `classes`, of shape (n_cases,), contains the class indices. Without both,
-        `separation` is None.
+        and `classes`, of shape (n_cases,), contains the class indices. If either is
+        None, `separation` is None.
         """
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
