@@ -88,7 +88,7 @@ def count_calls(monkeypatch, owner, name):
     return count
 
 
-# -- going on ------------------------------------------------------------------------
+# -- Resuming ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_killed_at_any_moment_a_fit_ends_as_if_it_had_not_been(
     }
 
 
-# -- other fits ----------------------------------------------------------------------
+# -- Other fits ----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -328,7 +328,7 @@ def test_a_checkpoint_needs_a_seed(many_rhythms, tmp_path):
         model.fit(*many_rhythms, checkpoint=tmp_path / "state")
 
 
-# -- damage, and places that cannot be written ---------------------------------------
+# -- Damaged files and invalid paths -------------------------------------------------
 
 
 def test_damaged_and_foreign_files_are_refused_and_kept(many_rhythms, done, tmp_path):
@@ -485,7 +485,7 @@ def test_places_that_cannot_be_written_are_told_at_once(
     assert n_fits == [1]
 
 
-# -- interrupts and divergence -------------------------------------------------------
+# -- Interrupts and divergence -------------------------------------------------------
 
 
 def stop_in_epoch(monkeypatch, epoch, error):

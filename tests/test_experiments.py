@@ -452,7 +452,7 @@ def test_pretraining_reads_no_test_part_of_its_source(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.concatenate(seen), X)
 
 
-# -- Others on a small set -----------------------------------------------------------
+# -- Other experiments on a small data set -------------------------------------------
 
 
 def test_pretraining_search_and_explanations_of_a_small_set(tmp_path):

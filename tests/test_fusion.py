@@ -59,7 +59,7 @@ def moves(found, expected):
     ).amin(0)
 
 
-# -- trap 1: with a single key attention ignores what is asked -----------------------
+# -- A single key: attention does not depend on the query ----------------------------
 
 
 def test_another_signal_receives_another_text(fusion, given):
@@ -88,7 +88,7 @@ def test_without_text_all_receive_the_null_token(fusion, given):
     assert (heard[0] - heard[1]).norm(dim=1).min() > 1e-3
 
 
-# -- padding, order, dropped text ----------------------------------------------------
+# -- Padding, order and text dropout -------------------------------------------------
 
 
 @pytest.mark.parametrize("branch", ["signal", "text"])
@@ -161,7 +161,7 @@ def test_cases_do_not_see_each_other(fusion, given):
         assert_same(fusion(**alone), [logits[case : case + 1] for logits in expected])
 
 
-# -- trap 2: text must not give the label away ---------------------------------------
+# -- Texts that contain the label ----------------------------------------------------
 
 FUSED = {"fused": 1.0, "distillation": 1.0}
 
