@@ -138,9 +138,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         [[text_argument]]
         groups : array-like of shape (n_cases,), optional
             Group of each case, such as the person or machine from which it was
-            recorded. Cross-validation of penalty and probabilities keeps the cases of a
-            group in the same fold. In the search estimators of scikit-learn,
-            ``set_fit_request(groups=True)`` routes groups to `fit`.
+            recorded. Cross-validation keeps the cases of a group in the same fold. In
+            searches, ``set_fit_request(groups=True)`` routes groups to `fit`.
         [[fit_arguments]]
 
         Returns
@@ -442,10 +441,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def _embed(
         self, X: Any, candidate_labels: Candidates
     ) -> tuple[VQTextClassifier, EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
-        """Return the classifier that is used for prediction, and its inputs.
-
-        The inputs are embeddings of series, candidates, and embeddings of their texts.
-        """
+        """Return the classifier and the inputs of a zero-shot prediction."""
         model, panel = self._open(X)
         known = model.zero_shot_
         candidates = known.read(candidate_labels)

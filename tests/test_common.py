@@ -151,7 +151,7 @@ def test_bad_panels_are_refused_in_fit_and_after(estimator, har_like):
         (X[..., None], "4 dimensions"),
         (X[:0], "0 sample"),
         (X[:, :, :0], "0 timepoints"),
-        (np.where(np.arange(3)[:, None] == 1, np.nan, X), r"channel 1 \(counted from 0\) are NaN"),
+        (np.where(np.arange(3)[:, None] == 1, np.nan, X), "channel 1 .* are NaN"),
         (X.astype(str), "numeric"),
     ):
         with pytest.raises(ValueError, match=message):

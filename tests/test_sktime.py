@@ -240,7 +240,7 @@ def test_bad_panels_are_refused(adapter, har_like):
     expected = output(estimator, X)
     for bad, message in (
         (np.where(np.arange(40) == 5, np.inf, X), "infinity at case 0, ch"),
-        (np.where(np.arange(3)[:, None] == 1, np.nan, X), r"channel 1 \(counted from 0\) are NaN"),
+        (np.where(np.arange(3)[:, None] == 1, np.nan, X), "channel 1 .* are NaN"),
         (X.astype(str), "numeric"),
     ):
         with pytest.raises(ValueError, match=message):
