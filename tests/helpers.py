@@ -1,4 +1,4 @@
-"""Helpers that are used in several test modules."""
+"""Helper functions for several test modules."""
 
 import time
 
@@ -12,7 +12,7 @@ def draw(*shape, seed=0):
 
 
 def seconds(function, *args):
-    """Return the minimum processor time of three calls, in seconds."""
+    """Return the shortest processor time of three calls, in seconds."""
     times = []
     for _ in range(3):
         start = time.process_time()

@@ -17,7 +17,7 @@ def panel():
 def copies(panel, **augment):
     found = add_copies(panel, TRIADS, augment, np.random.RandomState(0))
     assert found.n_cases == 2 * panel.n_cases
-    # Series stay as they are, each before its copy.
+    # Each original series precedes its copy and is unchanged.
     np.testing.assert_array_equal(found.values[::2], panel.values)
     return found.values[1::2]
 

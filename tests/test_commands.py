@@ -1,4 +1,4 @@
-"""Commands that fit and use models: files in, files out."""
+"""Commands that fit and use models."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from sktext_vq.__main__ import main
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, basic_motions):
-    """A folder with series of three classes of four to fit to, and a model of these."""
+    """Return a folder with series of three classes and a model of these classes."""
     folder = tmp_path_factory.mktemp("commands")
     data = basic_motions
     recorded = data.y_train != "walking"
@@ -223,7 +223,7 @@ def test_zero_shot_takes_own_texts(folder, capsys):
     assert "texts about ['gait']" in failure(
         capsys, *words, "--texts", path, "--labels", "running"
     )
-    # A name without an own text has those of the bank.
+    # A name without a user-defined text has the texts of the bank.
     _, err = run(capsys, *words, "--texts", path, "--labels", "gait, jumping rope")
     assert "A person jumps over a rope." in err
     path.write_text("[1]")
@@ -243,7 +243,7 @@ def test_report_is_written(folder, tmp_path, capsys):
     assert "page.html" in out
     page = (folder / "page.html").read_text(encoding="utf-8")
     assert "badminton" in page and "No training series were given" in page
-    # Training series of the same file.
+    # The training series are in the same file.
     words = *words, "--training", few, "--output"
     run(capsys, *words, folder / "page.html")
     page = (folder / "page.html").read_text(encoding="utf-8")
@@ -286,7 +286,7 @@ def test_help_tells_which_files_are_read(capsys):
         assert max(map(len, out.splitlines())) <= 88
 
 
-# Toy series: two channels, of which one tells the classes apart
+# Simulated series with two channels, one of which depends on the class
 
 
 def series(labels, seed=0):
@@ -320,7 +320,7 @@ def fit_toy(folder, labels, **params):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """A folder with a table and a model of two classes."""
+    """Return a folder with a table and a model of two classes."""
     folder = tmp_path_factory.mktemp("toy")
     labels = np.array(["slow", "fast"] * 6)
     write_csv(folder / "toy.csv", labels)
@@ -415,7 +415,7 @@ def ctrl_c():
 @pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_fit_leaves_the_former_model(toy, monkeypatch, capsys):
     def fit(self, *args, **kwargs):
-        try:  # as training does
+        try:  # as in training
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             return self

@@ -1,4 +1,4 @@
-"""Continuous recordings, and windows that are cut from them."""
+"""Continuous recordings and their windows."""
 
 import gzip
 import re
@@ -18,13 +18,13 @@ def signal(times, frequency=1.0):
 
 
 def table(n_rows=500, rate=50, start=0.0, **columns):
-    """Return rows at even times, with a channel x that is the number of the row."""
+    """Return rows at regular times, with the row number as channel x."""
     times = start + np.arange(n_rows) / rate
     return pd.DataFrame({"time_s": times, "x": np.arange(n_rows) * 1.0, **columns})
 
 
 def read(source, **options):
-    """Read recordings; warnings are errors."""
+    """Read recordings, with warnings as errors."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", ".*values that rise in every case")
@@ -32,7 +32,7 @@ def read(source, **options):
 
 
 def rows_of(windows):
-    """Return the row number of each timepoint of each window."""
+    """Return the row numbers of the timepoints of each window."""
     return windows.X[:, 0]
 
 
@@ -131,7 +131,7 @@ def test_slow_recordings_have_exact_times():
     np.testing.assert_array_equal(starts, rows_of(windows)[:, 0] * 60)
 
 
-# Nothing is joined that was apart
+# Gaps
 
 
 def test_no_window_spans_a_gap():
@@ -144,7 +144,7 @@ def test_no_window_spans_a_gap():
     starts = windows.table["start"].to_numpy()
     expected = rows[:, 0] / 50 + 0.5 * (rows[:, 0] >= 330)
     np.testing.assert_allclose(starts, expected, atol=1e-9)
-    # Shorter steps are interpolated.
+    # Irregular short steps are interpolated.
     frame = table()
     frame.loc[330:, "time_s"] += 0.06
     windows = read(frame).windows(2, 0.1)
@@ -318,7 +318,7 @@ def test_lower_rates_are_filtered():
     inner = slice(50, -50)
     sine = signal(np.arange(found.shape[1]) / 25)
     np.testing.assert_allclose(found[0, inner], sine[inner], atol=0.01)
-    assert np.abs(found[1, inner]).max() < 0.01  # not an alias
+    assert np.abs(found[1, inner]).max() < 0.01  # without aliasing
 
 
 def test_irregular_times_are_interpolated():
@@ -403,13 +403,13 @@ def test_recordings_can_be_chosen():
     ):
         assert recordings[chosen].subjects.tolist() == expected
     assert recordings[0].classes == ["b"]
-    assert [len(each) for each in recordings] == [1] * 4  # by index, until IndexError
+    assert [len(each) for each in recordings] == [1] * 4  # iterates by index
     assert repr(recordings) == (
         "Recordings(4 recordings of 4 subjects, 40 s at 50 Hz, 1 channel: x, 2 labels)"
     )
 
 
-# Files and other sources
+# Files and other inputs
 
 
 def test_folders_are_read_with_a_pattern(tmp_path):

@@ -46,8 +46,8 @@ def test_basic_motions(basic_motions):
     assert basic_motions.sampling_rate == 10.0
     assert basic_motions.channel_names[::3] == ("acc_x", "gyro_x")
     assert basic_motions.units is None
-    # What the order of channels was told by: most values of a gyroscope are multiples
-    # of its step, and those of the accelerometer are anything.
+    # Evidence for the order of channels: most values of the gyroscope are multiples of
+    # a step size, and most values of the accelerometer are not.
     steps = basic_motions.X_train / 0.0026631
     on_step = (np.abs(steps - steps.round()) < 0.1).mean(axis=(0, 2))
     assert on_step[:3].max() < 0.25
@@ -115,7 +115,7 @@ def test_ts_files(tmp_path, subfolder):
     nan = np.nan
     expected = [[[1, 2], [3, nan]], [[5, 6], [7, nan]]]
     np.testing.assert_array_equal(dataset.X_train, expected)
-    # The same length inside each split, but not in both: lists, as for any others.
+    # Lengths are equal within a split but differ between splits, so parts are lists.
     assert isinstance(dataset.X_train, list)
     assert dataset.X_test[0].shape == (2, 3)
     assert dataset.y_train.tolist() == ["a", "b"]
@@ -180,7 +180,7 @@ def test_ts_details(tmp_path):
 
 
 def test_npz_labels_are_alike_in_both_parts(tmp_path, arrays):
-    # Whole numbers as floats in one part, and bytes.
+    # Labels are floats in one part and integers in the other, or bytes.
     numbers = {"y_train": np.array([7.0, 8.0]), "y_test": np.array([7])}
     np.savez(tmp_path / "Tiny.npz", **arrays | numbers)
     dataset = load("Tiny", tmp_path)
@@ -242,7 +242,7 @@ def test_damaged_npz_files_are_refused(tmp_path, change):
     content = path.read_bytes()
     if change == "empty":
         path.write_bytes(b"")
-    elif change == "seek":  # to before the start of the file
+    elif change == "seek":  # a position before the start of the file
         path.write_bytes(content[200:])
     elif change == "array":
         np.save(path.with_suffix(".npy"), np.zeros(3))

@@ -1,4 +1,4 @@
-"""Panels read from single files, and tables written to them."""
+"""Panels read from single files, and tables written to files."""
 
 import gzip
 import os
@@ -45,7 +45,7 @@ def tidy_table(X, y):
 
 
 def check(found, X, y):
-    """Everything is as it was, to the last bit."""
+    """Check that two panels are exactly equal."""
     np.testing.assert_array_equal(found.X, X)
     assert found.y.tolist() == y.tolist()
     assert found.channel_names == tuple(NAMES)
@@ -104,7 +104,7 @@ def test_rows_may_be_in_any_order(make, motions, tmp_path):
 def test_timepoints_of_a_wide_table_are_sorted_by_number(motions, tmp_path):
     X, y = motions
     table = wide_table(X, y, separator=".")
-    # As text, so 10 is before 2; channels stay in the order of the file.
+    # Column names are sorted as text, so 10 precedes 2.
     table = table[sorted(table.columns)]
     table.to_csv(tmp_path / "a.csv", index=False)
     check(read_panel(tmp_path / "a.csv"), X, y)
@@ -143,19 +143,19 @@ NAN = np.nan
             None,
         ),
         ("Case,Time,Acc_X,LABEL\na,1,2,up\na,0,1,up\n", [[[1, 2]]], ("Acc_X",), ["up"]),
-        (  # lengths differ
+        (  # unequal lengths
             "case,x,y,label\nb,1,5,0\nb,2,6,0\na,3,7,1\nb,4,,0\n",
             [[[1, 2, 4], [5, 6, NAN]], [[3], [7]]],
             ("x", "y"),
             [0, 1],
         ),
-        (  # what one channel lacks is missing
+        (  # missing timepoints of a channel are NaN
             "case,channel,time,value\na,x,0,1\na,x,2,3\na,y,0,4\na,y,1,5\nb,y,0,6\n",
             [[[1, NAN, 3], [4, 5, NAN]], [[NAN], [6]]],
             ("x", "y"),
             None,
         ),
-        # Without time, rows keep their order.
+        # Without times, rows keep their order.
         ("case,x\na,3\nb,5\na,1\nb,4\n", [[[3, 1]], [[5, 4]]], ("x",), None),
         (
             "case,channel,value\na,x,3\na,y,5\na,x,1\na,y,4\n",
@@ -170,7 +170,7 @@ NAN = np.nan
         ("0,1,class\n1,2,7\n", [[[1, 2]]], None, [7]),
         ("0,1,Target\n1,2,7\n", [[[1, 2]]], None, [7]),
         ("0,1,label\n1,2,\n3,4,\n", [[[1, 2]], [[3, 4]]], None, None),
-        # As spreadsheets write it, with empty columns.
+        # Files of spreadsheets may contain empty columns.
         (
             "\ufeffcase; time; x;\r\na; 0; 1;\r\n\r\na; 1; 2;\r\n",
             [[[1, 2]]],
@@ -205,7 +205,7 @@ def test_sktimes_panels_are_read_from_parquet(motions, tmp_path):
         ["9", "10", "11"],
         ["09:59:59", "10:00:00", "10:00:00.5"],
         ["2024-05-31", "2024-06-01", "2024-06-02"],
-        # Half an hour apart, though the clock says otherwise.
+        # Times differ by half an hour, with different UTC offsets.
         ["2024-10-27T02:30:00+02:00", "2024-10-27T02:00:00+01:00", "2024-10-27T05:00Z"],
     ],
 )
@@ -245,7 +245,7 @@ def test_cases_have_the_names_of_the_file(tmp_path):
         (["01", "1", "+1"], ["01", "1", "+1"]),
         (["1E1", "10", "1_0"], ["1E1", "10", "1_0"]),
         (["1e20", "1", "2"], ["1e20", "1", "2"]),
-        # Past what an int64 holds, and what a float tells apart.
+        # Integers beyond int64, and integers that float64 rounds.
         (["9223372036854775808", "1"], ["9223372036854775808", "1"]),
         (["9007199254740993", "9007199254740992"], [2**53 + 1, 2**53]),
         (["up", "2", "null"], ["up", "2", "null"]),
@@ -272,7 +272,7 @@ def test_a_column_of_labels_may_be_chosen_and_no_other_gets_among_the_values(tmp
     found = read_text(tmp_path, text, label_column="Kind")
     assert found.channel_names == ("x",)
     assert (found.y.tolist(), found.groups.tolist()) == (["up"], [3])
-    # Whose recording it is can be what is to be found.
+    # The subject may be the label.
     text = text.replace("up", "0")
     found = read_text(tmp_path, text, label_column="subject")
     assert found.channel_names == ("x", "kind")
@@ -288,7 +288,7 @@ def test_labels_of_frames_keep_their_text(type_):
     assert found.y.tolist() == found.groups.tolist() == ["01", "1"]
     found = read_panel(table.assign(label=pd.array([1, 1, 2, 2], dtype="Int64")))
     assert found.y.tolist() == [1, 2] and found.y.dtype.kind == "i"
-    # Arrays of numpy drop this character.
+    # NumPy drops trailing NUL characters.
     with pytest.raises(ValueError, match="NUL"):
         read_panel(table.assign(label=["a", "a", "a\0", "a\0"]))
 
@@ -317,7 +317,7 @@ def test_names_of_rows_that_pandas_writes_are_no_values(motions, tmp_path):
         ("case,x\n", "has no rows"),
         ("label\nup\n", "no value columns"),
         ("case,time\na,0\na,1\n", "no value columns"),
-        # Blank lines count, as they do in an editor.
+        # Blank lines are counted in line numbers.
         ("0,1\n1,2\n\n3,up\n", "'up' in column '1', line 4, .* not a number.*label"),
         ('case,x,label\na,1,"u\np"\na,oops,"u\np"\n', "'oops' in column 'x', line 4"),
         ("case,time,x\na,0,1\na,0,2\n", "time 0 of case a more than once.*line 3"),
@@ -409,7 +409,7 @@ ROLES = {
 
 
 def with_own_names(X, y):
-    """A long table as people have it, whose names of columns are their own."""
+    """Return a long table with column names that are not those of the package."""
     names = {"case": "take", "time": "time_s", "label": "activity", "subject": "person"}
     return long_table(X, y).rename(columns=names).assign(battery="full")
 
@@ -445,7 +445,7 @@ def test_people_and_times_among_channels_are_told(motions):
     [
         ("time_s", 0.02, 50),
         ("Time (sec)", 1 / 30, 30),
-        ("time", 0.02, None),  # milliseconds, or minutes
+        ("time", 0.02, None),  # the unit may be milliseconds or minutes
         ("steps", 0.02, None),
         ("time_s", 0, None),
     ],
@@ -477,7 +477,7 @@ def read_times(times, tmp_path, **options):
         (["23:59:58", "23:59:59", "00:00:00", "00:00:01"], 1),
         (["23:59:59,5", "00:00:00,0", "00:00:00,5"], 2),
         (["23:59:59", "00:00:01"], 0.5),
-        # Three days.
+        # Times span three days.
         (["22:00:00", "06:00:00", "14:00:00"] * 3, 3.472e-05),
         (["2024-12-31 23:59:59,500", "2025-01-01 00:00:00,000"], 2),
         (["5ms", "10ms", "15ms"], 200),
@@ -499,7 +499,7 @@ def test_times_of_day_of_a_frame_may_pass_midnight():
 @pytest.mark.parametrize(
     "times",
     [
-        ["20:00:00", "21:00:00", "15:00:00"],  # another day, or another order
+        ["20:00:00", "21:00:00", "15:00:00"],  # the next day or another order
         ["00:00:01", "00:00:00", "23:59:59"],
         ["10:00:00", "10:00:02", "10:00:01"],
     ],
@@ -513,7 +513,7 @@ def test_times_of_day_whose_day_is_unknown_are_refused(times, tmp_path):
 
 
 def test_times_that_go_back_are_told(tmp_path):
-    # The end of daylight saving time, by a clock without zone.
+    # End of daylight saving time, in times without a time zone.
     times = ["2024-10-27 02:59:59", "2024-10-27 02:00:00.5", "2024-10-27 02:00:01.5"]
     with pytest.warns(UserWarning, match="decrease within a case, first in line 3"):
         read_times(times, tmp_path)
@@ -550,7 +550,7 @@ def test_gaps_and_uneven_times_are_reported(times, message, tmp_path):
 def test_even_times_raise_no_warning(motions, tmp_path):
     for make in (long_table, wide_table, tidy_table):
         read_panel(make(*motions))
-    # In milliseconds, and rounded.
+    # Times in rounded milliseconds.
     read_times((np.arange(8) * 1000 / 30).round(), tmp_path)
 
 
@@ -674,7 +674,7 @@ def test_arrays_are_read_whole(motions, tmp_path):
     about = {"channel_names": np.array(NAMES), "y": y}
     for key, rate in (("subject", "sampling_rate_hz"), ("groups", "sampling_rate")):
         np.savez(tmp_path / "a.npz", X=X, **about, **{key: groups, rate: 10})
-        # There is nothing to choose from.
+        # Files without splits have a single part.
         for part in (None, "train", "test"):
             found = read_panel(tmp_path / "a.npz", part=part)
             check(found, X, y)

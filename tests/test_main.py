@@ -201,7 +201,7 @@ def test_type_checkers_see_the_names_that_there_are():
     seen = {alias.name: each.module for each in block.body for alias in each.names}
     assert seen.keys() == {*sktext_vq.__all__} - {"__version__"}
     for name, module in seen.items():
-        assert sktext_vq._HOMES[name] == module.removeprefix("sktext_vq.")
+        assert sktext_vq._MODULE_OF[name] == module.removeprefix("sktext_vq.")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such shell")

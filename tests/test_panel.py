@@ -265,7 +265,7 @@ def test_infinity_is_found(X, data):
     index = tuple(data.draw(st.integers(0, size - 1)) for size in X.shape)
     X[index] = data.draw(st.sampled_from([np.inf, -np.inf]))
     where = "case {}, channel {}, timepoint {} ".format(*index)
-    with pytest.raises(ValueError, match=f"infinity, at {where}"):
+    with pytest.raises(ValueError, match=f"infinity at {where}"):
         as_panel(X)
 
 
@@ -273,7 +273,8 @@ def test_infinity_is_found(X, data):
 def test_empty_channel_is_found(X, data):
     case, channel = (data.draw(st.integers(0, size - 1)) for size in X.shape[:2])
     X[case, channel] = np.nan
-    with pytest.raises(ValueError, match=f"case {case}, channel {channel} is all NaN"):
+    place = f"case {case}, channel {channel}"
+    with pytest.raises(ValueError, match=rf"{place} \(counted from 0\) are NaN"):
         as_panel(X)
 
 
@@ -309,7 +310,7 @@ def frame(**columns):
         (
             [np.ones((2, 3)), np.ones((2, 4)), np.ones((3, 4))],
             ValueError,
-            "case 2 has 3 and case 0 has 2",
+            "case 0 has 2 and case 2 has 3",
         ),
         (
             [np.ones((2, 3)), np.ones(3)],
@@ -318,9 +319,9 @@ def frame(**columns):
             r"\(n_channels, n_timepoints\)\.$",
         ),
         ([np.ones(3), np.ones((1, 3))], ValueError, "mixes arrays of 1 and 2 dim"),
-        ([np.ones((1, 2, 3))], ValueError, "3 dimensions as case 0"),
-        ([np.ones(3), 1.0], ValueError, "0 dimensions as case 1"),
-        ([[1.0, 2.0], [[1.0, 2.0], [1.0]]], ValueError, "different length in case 1"),
+        ([np.ones((1, 2, 3))], ValueError, "Case 0 of X .* 3 dimensions"),
+        ([np.ones(3), 1.0], ValueError, "Case 1 of X .* 0 dimensions"),
+        ([[1.0, 2.0], [[1.0, 2.0], [1.0]]], ValueError, "case 1 .* different lengths"),
         ([np.ones(3), "text"], ValueError, "X in case 1 has dtype <U4"),
         ([np.ones(3), np.ones(3) * 1j], ValueError, "X in case 1 has dtype complex"),
         ([["1", "2"], ["3"]], ValueError, "X in case 0 has dtype <U1"),
@@ -330,7 +331,7 @@ def frame(**columns):
             "text: '2' at case 1, channel 0, timepoint 1 ",
         ),
         ([np.ones(2), np.array([1, np.inf])], ValueError, "case 1, channel 0, time"),
-        ([np.ones(2), np.full(4, np.nan)], ValueError, "case 1, channel 0 is all NaN"),
+        ([np.ones(2), np.full(4, np.nan)], ValueError, "case 1, channel 0 .* are NaN"),
         # what is not a real number
         (
             with_value("2.5"),
@@ -347,7 +348,7 @@ def frame(**columns):
         (
             with_value({}),
             TypeError,
-            r"^X has a dict at case 2, channel 1, timepoint 3 \(counted from 0\): "
+            r"^X contains a dict at case 2, channel 1, timepoint 3 \(counted from 0\): "
             r".*argument must be .*\. Use a number, or NaN for a missing value\.$",
         ),
         (cube().astype(str), ValueError, "^X has dtype <U.*not numeric"),
@@ -359,8 +360,8 @@ def frame(**columns):
         (
             frame(b=pd.to_datetime(["2020", "2021"])),
             ValueError,
-            r"column 'b', which is not numeric\. Convert the column to numbers or "
-            r"remove it\.$",
+            r"^Column 'b' of X has .*, which is not numeric\. Convert the column to "
+            r"numbers or remove it\.$",
         ),
         (frame(b=[1.0, np.inf]), ValueError, "case 1, channel 0, timepoint 1"),
         (frame(b=[1j, 2.0]), ValueError, "Complex data not supported"),
@@ -370,8 +371,8 @@ def frame(**columns):
         ({"X": 1}, TypeError, "got dict"),
         ((x for x in "ab"), TypeError, "got generator"),
         (csr_array(np.eye(3)), TypeError, "[Ss]parse"),
-        ([np.ones((3, 3)), csr_array(np.eye(3))], TypeError, "sparse matrix as case 1"),
-        ([csr_array(np.eye(3))], TypeError, "sparse matrix as case 0"),
+        ([np.ones((3, 3)), csr_array(np.eye(3))], TypeError, "Case 1 .* sparse matrix"),
+        ([csr_array(np.eye(3))], TypeError, "Case 0 of X is a sparse matrix"),
         (
             np.ma.masked_equal(np.eye(3), 0),
             TypeError,
@@ -426,18 +427,18 @@ def test_frames_that_could_be_misread_are_refused():
     X = to_sktime("pd-multiindex")(cube())
     with pytest.raises(
         ValueError,
-        match=r"case 1 at time 2 more than once\. Use a separate case for each "
+        match=r"several rows for case 1 at time 2\. Use a separate case for each "
         r"recording\.$",
     ):
         as_panel(pd.concat([X.loc[[(1, 2)]], X]))
     with pytest.raises(
-        ValueError, match=r"index of 3 levels\. A data frame of series requires"
+        ValueError, match=r"index of X has 3 levels\. A data frame of series must"
     ):
         as_panel(X.set_index(X.columns[0], append=True))
     for level in (0, 1):
         keys = [X.index.get_level_values(each).astype(float) for each in (0, 1)]
         keys[level] = keys[level].where(np.arange(len(X)) != 3)
-        with pytest.raises(ValueError, match=r"^X has missing cases or times in its"):
+        with pytest.raises(ValueError, match=r"^The index of X has missing cases or "):
             as_panel(X.set_axis(pd.MultiIndex.from_arrays(keys)))
 
 
@@ -462,8 +463,8 @@ def test_cells_of_nested_frames_that_are_no_series(cell):
     nested.iat[2, 1] = cell
     with pytest.raises(
         TypeError,
-        match=rf"^X is a nested data frame \(sktime's 'nested_univ'\), but has a "
-        rf"{type(cell).__name__} as case 2, channel 1 \(counted from 0\)\. All cells "
+        match=r"^X is a nested data frame \(sktime's 'nested_univ'\), but the cell of "
+        rf"case 2, channel 1 \(counted from 0\) is a {type(cell).__name__}\. All cells "
         r"must be one-dimensional series\.$",
     ):
         as_panel(nested)
@@ -497,7 +498,7 @@ def test_sktime_columns_out_of_order():
     with pytest.raises(
         ValueError,
         match=r"case 2 has columns \['y', 'x', 'z'\] and case 0 has \['x', 'y', 'z'\]"
-        r"\. All cases need the same columns in the same order\.$",
+        r"\. All cases must have the same columns in the same order\.$",
     ):
         as_panel(X)
 

@@ -176,6 +176,6 @@ def test_panels_that_are_none_are_named():
         pretrain([X, X], most_series=1)
     broken = X.copy()
     broken[3, 1, 5] = np.inf
-    with pytest.raises(ValueError, match="infinity, at case 3") as told:
+    with pytest.raises(ValueError, match="infinity at case 3") as told:
         pretrain([X, broken], **CLOSED)
     assert "panels[1]" in told.value.__notes__[0]

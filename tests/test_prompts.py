@@ -333,9 +333,12 @@ def test_files_bring_texts_back(tmp_path: Path) -> None:
     [
         ("not json", "not a JSON file"),
         ("[1]", "does not contain texts by label"),
-        ('{"a": "x", "a": "y"}', "'a' is repeated"),
-        ('{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}', "newer"),
-        ('{"a": []}', "No texts for label 'a'"),
+        ('{"a": "x", "a": "y"}', "contains 'a' more than once"),
+        (
+            '{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}',
+            "Upgrade",
+        ),
+        ('{"a": []}', "no texts for label 'a'"),
     ],
 )
 def test_bad_files_are_said(content: str, message: str, tmp_path: Path) -> None:
@@ -351,7 +354,7 @@ def test_bad_files_are_said(content: str, message: str, tmp_path: Path) -> None:
         ("walking", TypeError, "sequence of strings"),
         ([1], TypeError, "Provide texts"),
         (["a", " "], ValueError, "empty"),
-        (["a", "a"], ValueError, "repeated"),
+        (["a", "a"], ValueError, "contains 'a' more than once"),
         ([], ValueError, "labels is empty"),
     ],
 )
@@ -367,10 +370,10 @@ def test_bad_labels_are_said(labels: Any, error: type[Exception], message: str) 
         ({"a": 3}, TypeError, "Texts of label 'a' must be strings"),
         ({"a": ["x", None]}, TypeError, "must be strings"),
         ({"a": ""}, ValueError, "empty"),
-        ({"a": ["x", "x"]}, ValueError, "repeated: 'x'"),
+        ({"a": ["x", "x"]}, ValueError, "contain 'x' more than once"),
         ({"a": {"poem": "x"}}, ValueError, "Unknown form"),
-        ({"a": {}}, ValueError, "No texts"),
-        ({"walk": "x", "Walking": "y"}, ValueError, "in another spelling"),
+        ({"a": {}}, ValueError, "no texts"),
+        ({"walk": "x", "Walking": "y"}, ValueError, "in different spellings"),
     ],
 )
 def test_bad_texts_are_said(texts: Any, error: type[Exception], message: str) -> None:

@@ -366,7 +366,7 @@ def test_invalid_input_is_an_error() -> None:
     verbalizer = SeriesVerbalizer(n_timepoints=4).fit(X)
     with pytest.raises(
         ValueError,
-        match=r"^X has 3 channels, but SeriesVerbalizer was fitted with 2\.$",
+        match=r"^X has 3 channels, but SeriesVerbalizer was fitted with 2 channels\.$",
     ):
         verbalizer.transform(np.zeros((2, 3, 10)))
     for call in (verbalizer.fit, verbalizer.transform):

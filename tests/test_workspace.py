@@ -266,7 +266,7 @@ def test_without_transformers_the_transformer_works(har_like, monkeypatch, reque
     [
         ([""], ValueError, r"texts\[0\] is empty"),
         (["fine", " \n"], ValueError, r"texts\[1\] is empty"),
-        ([], ValueError, "at least 1 text"),
+        ([], ValueError, "at least one text"),
         (["fine", 3], TypeError, r"texts\[1\] must be a string, got int"),
         ([None], TypeError, r"texts\[0\] must be a string"),
         ("a person walks", TypeError, "sequence of strings, got a single string"),
@@ -295,7 +295,7 @@ def test_not_fitted(har_like, estimator):
 def test_errors_without_text_give_advice(har_like, max_epochs):
     X, y = har_like
     classifier = small(text=None, max_epochs=max_epochs).fit(X, y)
-    message = "fitted without text: fit it with text other than None"
+    message = r"fitted without text\. Fit the model with text other than None"
     with pytest.raises(ValueError, match=message):
         classifier.transform_text(SENTENCES)
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Joint embedding space of series and texts, for zero-shot prediction."""
+"""Joint embedding space of series and texts for zero-shot prediction."""
 
 from __future__ import annotations
 
@@ -46,9 +46,10 @@ class ZeroShotSpace:
     """Embedding space of series, into which texts are mapped.
 
     Series are whitened by the within-class scatter. Kernel ridge regression from texts
-    to centres of seen classes predicts the centres of unseen classes. The kernel is a
-    mean over views of the texts, weighted by kernel alignment with the centres (Cortes
-    et al., JMLR 2012).
+    to centres of seen classes predicts the centres of unseen classes. The views of a
+    class are its prompts and its attributes on each scale. The kernel is the mean of
+    the kernels of all views, weighted by kernel alignment with the centres (Cortes et
+    al., JMLR 2012).
 
     Among unseen candidates, a series is assigned to the nearest one. Calibrated
     stacking (Chao et al., ECCV 2016) decides between seen and unseen candidates. The
@@ -58,23 +59,23 @@ class ZeroShotSpace:
     Attributes
     ----------
     basis : ndarray of shape (n_features, n_dimensions)
-        Map from standardised features to the space.
+        Linear map from standardised features to the space.
     centre : ndarray of shape (n_dimensions,)
         Mean of the class centres.
     centres : ndarray of shape (n_classes, n_dimensions)
         Class centres, minus `centre`.
     held_out : list of HeldOut
-        Training cases in spaces fitted without these cases, for calibration.
+        Training cases for calibration, in spaces that were fitted without these cases.
     spreads : ndarray of shape (n_classes,)
         Root mean squared distance of held-out cases from the class centre,
         normalised to a mean square of 1 over classes.
     shift : float
-        Difference between log-distances with groups held out and with single cases
-        held out; 0 without groups.
+        Increase of the log-distances to class centres if whole groups are held out
+        instead of single cases; 0 without groups.
     """
 
     def get_state(self) -> State:
-        """Return the arrays by name."""
+        """Return the state as a dict of arrays."""
         return {
             **self.__dict__,
             "held_out": [fields_of(part) for part in self.held_out],
@@ -82,8 +83,8 @@ class ZeroShotSpace:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> ZeroShotSpace:
-        """Build a space from its state."""
-        if isinstance(state, dict):  # models of early versions have no shift
+        """Create a space from its state."""
+        if isinstance(state, dict):  # files of early versions do not contain shift
             state = {**state, "shift": state.get("shift", 0.0)}
         check_state(state, _STATE, sizes, "space")
         if not isinstance(state["held_out"], list):
@@ -122,21 +123,21 @@ class ZeroShotSpace:
         if groups is not None and self.held_out:
             fold = np.unique(groups[chosen], return_inverse=True)[1] % _FOLDS
             if apart := self._hold_out(features, classes, fold):
-                self.shift = self._usual_distance(apart)
-                self.shift -= self._usual_distance(self.held_out)
+                self.shift = self._distance_quantile(apart)
+                self.shift -= self._distance_quantile(self.held_out)
         return self
 
-    def _usual_distance(self, parts: list[HeldOut]) -> float:
+    def _distance_quantile(self, parts: list[HeldOut]) -> float:
         """Return a quantile of the log-distances of held-out cases."""
-        every = [
+        distances = [
             statistics(part.cases, part.centres, self.spreads)[:, 0] for part in parts
         ]
-        return float(np.quantile(np.concatenate(every), SHARE_OF_KNOWN))
+        return float(np.quantile(np.concatenate(distances), SHARE_OF_KNOWN))
 
     def _hold_out(
         self, features: Array, classes: NDArray[np.int64], fold: NDArray[np.intp]
     ) -> list[HeldOut]:
-        """Fit spaces without the cases of each fold."""
+        """Return the cases of each fold, in a space that is fitted to other folds."""
         n_classes, parts = len(self.centres), []
         for k in range(_FOLDS):
             inside, outside = fold != k, fold == k
@@ -147,11 +148,11 @@ class ZeroShotSpace:
         return parts
 
     def _measure_spreads(self, n_classes: int) -> NDArray[np.float64]:
-        """Return the spread of each class, normalised over classes."""
+        """Return the spread of each class, normalised to a mean square of 1."""
         sums, counts = np.zeros(n_classes), np.zeros(n_classes)
         for part in self.held_out:
-            away = part.cases - part.centres[part.classes]
-            np.add.at(sums, part.classes, np.square(away).sum(axis=1))
+            deviations = part.cases - part.centres[part.classes]
+            np.add.at(sums, part.classes, np.square(deviations).sum(axis=1))
             np.add.at(counts, part.classes, 1)
         if not counts.all() or not sums.all():
             return np.ones(n_classes)
@@ -165,24 +166,24 @@ class ZeroShotSpace:
         views: Array,
         seen: NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """Score candidates for series.
+        """Return the log-probabilities of candidates for series.
 
         Parameters
         ----------
         points : ndarray of shape (n_cases, n_dimensions)
-            Series in the space.
+            Embeddings of the series.
         log_probabilities : ndarray of shape (n_cases, n_classes)
-            Log-probabilities of the training classes, by the classifier.
+            Log-probabilities of the training classes, predicted by the classifier.
         views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
-            Embeddings of the texts of training classes, then of candidates; NaN where a
-            class has no text in a view.
+            Embeddings of the texts of training classes, followed by the candidates.
+            Embeddings of missing texts are NaN.
         seen : ndarray of shape (n_candidates,)
             Index of the training class of each candidate; -1 for unseen classes.
 
         Returns
         -------
         ndarray of shape (n_cases, n_candidates)
-            Log-probabilities.
+            Log-probabilities of the candidates.
         """
         n_classes = len(self.centres)
         known = seen >= 0
@@ -198,7 +199,7 @@ class ZeroShotSpace:
         scores[:, ~known] = log_softmax(found.inverse_temperature * distances, axis=1)
         if not len(classes):
             return scores
-        # The best seen and the best unseen candidate differ by the margin.
+        # The margin is the difference between the best seen and unseen scores.
         novelty = embeddings.novelty(points, classes)
         margin = found.bias_scale * (novelty - found.bias)
         for kind, sign in ((known, -1), (~known, 1)):
@@ -216,29 +217,24 @@ class ZeroShotSpace:
     ) -> NDArray[np.float64]:
         """Return the probability of an unknown class for each series.
 
-        The probability is 1/2 at the score that 5 % of held-out training cases exceed.
-        For parameters, see `score`. By default, candidates are not used.
-
-        Raises
-        ------
-        ValueError
-            If there are no held-out cases, or only two training classes.
+        The probability exceeds 1/2 for 5 % of the held-out training cases. For the
+        parameters, see `score`. By default, there are no candidates.
         """
         if not self.can_reject:
             raise ValueError(
                 "unknown_label requires a model that was fitted to at least three "
-                "classes, with at least two series per class. Packaged base models do "
-                "not support unknown_label. Omit unknown_label."
+                "classes with at least two series per class. Packaged base models do "
+                "not support unknown_label. Set unknown_label=None."
             )
         unseen = len(self.centres) + np.flatnonzero(np.asarray(seen) < 0)
-        every = np.arange(len(self.centres))
+        classes = np.arange(len(self.centres))
         known_views = None if views is None else views[:, : len(self.centres)]
         detector = UnknownDetector.fit(self.held_out, self.spreads, known_views)
 
         def score(points: Array, centres: Array) -> NDArray[np.float64]:
             new = centres[:0]
             if views is not None and len(unseen):
-                known = every, unseen, centres, self.spreads
+                known = classes, unseen, centres, self.spreads
                 new = ClassEmbeddings(views, *known).embeddings
             return detector.score(points, centres, self.spreads, new)
 
@@ -248,11 +244,11 @@ class ZeroShotSpace:
         return np.asarray(expit(score(points, self.centres) - threshold))
 
     def predict_centres(self, views: Array) -> NDArray[np.float64]:
-        """Return predicted centres of candidates; see `score`."""
+        """Return the predicted centres of candidates; see `score`."""
         return self._embed_classes(views).embeddings
 
     def cosines(self, points: Array, views: Array) -> NDArray[np.float64]:
-        """Return cosines of series and predicted centres of candidates; see `score`."""
+        """Return cosine similarities of series and candidates; see `score`."""
         embeddings = self._embed_classes(views).embeddings
         size = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(
             embeddings, axis=1
@@ -260,10 +256,10 @@ class ZeroShotSpace:
         return points @ embeddings.T / np.maximum(size, 1e-12)
 
     def reasons(self, points: Array, views: Array) -> tuple[Array, Array]:
-        """Return similarities of candidates and of series to each seen class.
+        """Return the similarities of candidates and of series to each seen class.
 
-        Shapes are (n_candidates, n_classes) and (n_cases, n_classes). The product is
-        the contribution of the class to the score of a candidate; see `score`.
+        The shapes are (n_candidates, n_classes) and (n_cases, n_classes). The product
+        of both similarities is the contribution of a class to the score of a candidate.
         """
         middle = self.centres.mean(axis=0)
         centred = self.centres - middle
@@ -273,9 +269,9 @@ class ZeroShotSpace:
         return self._embed_classes(views).coef, toward
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
-        """Return similarities of texts, of shape (n_candidates, n_classes).
+        """Return the kernel of candidate texts and texts of training classes.
 
-        The kernel of centred texts is positive for similar texts.
+        The kernel, of shape (n_candidates, n_classes), is positive for similar texts.
         """
         return self._embed_classes(views).across
 
@@ -286,16 +282,20 @@ class ZeroShotSpace:
         n_classes = len(self.centres)
         if unseen is None:
             unseen = np.arange(n_classes, views.shape[1])
-        every = np.arange(n_classes)
-        return ClassEmbeddings(views, every, unseen, self.centres, self.spreads)
+        seen = np.arange(n_classes)
+        return ClassEmbeddings(views, seen, unseen, self.centres, self.spreads)
 
 
 def whiten(
     features: Array, classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return axes whitened by within-class scatter, mean centre, and class centres."""
+    """Return whitened axes, the mean of the class centres, and the class centres.
+
+    Axes are whitened by the within-class scatter. Class centres are relative to their
+    mean.
+    """
     deviations = features - features.mean(axis=0)
-    # With fewer cases than features, axes are computed from the small Gram matrix.
+    # There are fewer cases than features, so axes are computed from the Gram matrix.
     values, vectors = np.linalg.eigh(deviations @ deviations.T)
     kept = max(1, min(_DIMENSIONS, int((values > 1e-9 * values[-1]).sum())))
     largest = slice(-1, -kept - 1, -1)
