@@ -97,7 +97,7 @@ def test_wisdm_quirks(wisdm):
         recordings = load("WISDM", folder)
     messages = [str(each.message) for each in found]
     assert len(messages) == 2
-    assert "2 incomplete or invalid records, first in line 31" in messages[0]
+    assert "2 incomplete or invalid records, the first in line 31" in messages[0]
     assert "1 records with time 0" in messages[1]
     kept = np.delete(np.arange(200), [31, 41, 51])  # a line was appended to another
     np.testing.assert_array_equal(recordings.values[0], values[kept].T)
@@ -107,7 +107,9 @@ def test_wisdm_without_records(tmp_path):
     path = write(tmp_path / "WISDM_ar_v1.1_raw.txt", "\nuser,activity\nsomething\n")
     with (
         pytest.warns(UserWarning, match="2 incomplete"),
-        pytest.raises(ValueError, match=r"raw\.txt has no records .* others in line 2"),
+        pytest.raises(
+            ValueError, match=r"raw\.txt has no records .* invalid record is in line 2"
+        ),
     ):
         load("WISDM", path.parent)
 

@@ -17,12 +17,12 @@ from sktext_vq._cli import demo as _demo
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Run the demo in a fast setting; return what it says, and its report."""
-    said = []
+    """Run the demo in a fast setting; return its output and its report."""
+    lines = []
     path = tmp_path_factory.mktemp("demo") / "report.html"
-    written = _demo.run_demo(path, say=said.append, text_encoder="hashing")
+    written = _demo.run_demo(path, echo=lines.append, text_encoder="hashing")
     assert written == path
-    return "\n".join(said), path.read_text(encoding="utf-8")
+    return "\n".join(lines), path.read_text(encoding="utf-8")
 
 
 def test_demo_shows_what_it_found(demo):
@@ -51,8 +51,8 @@ def test_demo_says_what_is_missing(monkeypatch, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert not out
     assert err == (
-        "sktext_vq demo: The demo needs sktime and numba for its data and the "
-        "comparison: pip install 'sktext_vq[sktime]'\n"
+        "sktext_vq demo: The demo requires sktime and numba. Install with pip install "
+        "'sktext_vq[sktime]'.\n"
     )
 
 
@@ -66,7 +66,7 @@ def test_demo_fails_before_the_work_if_it_cannot_write(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "is_terminal", "said", "progress"),
+    ("options", "is_terminal", "output", "progress"),
     [
         ([], True, "working", True),
         (["--quiet"], True, "", False),
@@ -74,19 +74,19 @@ def test_demo_fails_before_the_work_if_it_cannot_write(tmp_path, capsys):
     ],
 )
 def test_options_reach_the_demo(
-    options, is_terminal, said, progress, monkeypatch, capsys
+    options, is_terminal, output, progress, monkeypatch, capsys
 ):
     found = {}
 
-    def run_demo(report, *, say, **kwargs):
+    def run_demo(report, *, echo, **kwargs):
         found.update(kwargs, report=report)
-        say("working")
+        echo("working")
 
     monkeypatch.setattr(_demo, "run_demo", run_demo)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal, raising=False)
     assert main(["demo", *options]) == 0
     assert found == {"report": "sktext_vq_demo.html", "progress": progress}
-    assert capsys.readouterr().out.strip() == said
+    assert capsys.readouterr().out.strip() == output
 
 
 def test_interrupt(monkeypatch, capsys):
@@ -124,7 +124,7 @@ def test_wrong_usage(arguments, capsys):
 
 
 def run(code, **kwargs):
-    """Run Python in a process of its own, with this checkout."""
+    """Run Python in a subprocess, with this checkout."""
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
     return subprocess.Popen(
         [sys.executable, *code],
@@ -148,8 +148,8 @@ def test_closed_pipe_is_no_traceback():
     code = (
         "import sys\n"
         "from sktext_vq import __main__\nfrom sktext_vq._cli import demo as _demo\n"
-        "def run_demo(*args, say, **kwargs):\n"
-        "    for _ in range(100_000): say('line')\n"
+        "def run_demo(*args, echo, **kwargs):\n"
+        "    for _ in range(100_000): echo('line')\n"
         "_demo.run_demo = run_demo\n"
         "sys.exit(__main__.main(['demo']))\n"
     )
