@@ -497,7 +497,7 @@ def test_labels_that_are_numbers_in_one_file_only(tmp_path, capsys):
     assert "labels that are not in the training data: other" in err
     run(capsys, "report", data, "--model", model, "--output", page)
     text = page.read_text(encoding="utf-8")
-    assert "Not in the training data: classes other." in text
+    assert "Classes without training data: other." in text
     assert "<h3>Case take 0 of class 1</h3>" in text
     run(capsys, "predict", data, "--model", model, "--explain", "--against", "1")
 

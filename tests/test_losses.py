@@ -20,7 +20,7 @@ from sktext_vq.nn.losses import code_loss, reconstruction_loss, text_loss
 
 
 def gradient(loss, *inputs):
-    """Gradients towards some leaves, all finite."""
+    """Return the gradients of a loss, and check that they are finite."""
     assert loss.shape == ()
     assert loss.isfinite()
     gradients = torch.autograd.grad(loss, inputs)
@@ -29,7 +29,7 @@ def gradient(loss, *inputs):
 
 
 def assert_nothing(loss, *inputs):
-    """A loss of 0 that can be summed with others and minimised."""
+    """Check that a loss and its gradients are 0."""
     assert loss == 0
     assert all((part == 0).all() for part in gradient(loss, *inputs))
 
@@ -233,13 +233,13 @@ def test_a_tiling_is_separate():
 
 
 def test_separation_counts_gaps_and_overlaps():
-    # The second half of the series twice, and the first half not at all.
+    # The second half of the series is covered twice, and the first half is not covered.
     start, length = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.5, 0.5]])
     assert separation_loss(start, length, everywhere(start)) == 1
-    # Thrice and once.
+    # The second half is covered three times, and the first half is covered once.
     start, length = torch.tensor([[0.5, 0.5, 0.0]]), torch.tensor([[0.5, 0.5, 1.0]])
     assert separation_loss(start, length, everywhere(start)) == 2
-    # A cell half covered: (1 / 2)^2 in one cell of four.
+    # Half of one of four cells is covered, which contributes (1 / 2)^2.
     start, length = torch.tensor([[0.125]]), torch.tensor([[0.875]])
     loss = separation_loss(start, length, everywhere(start), grid=4)
     assert loss.item() == pytest.approx(0.25 / 4)
@@ -250,10 +250,10 @@ def test_separation_moves_borders_to_where_they_belong():
     length = leaf(torch.tensor([[0.29, 0.67]]))  # a gap from .29 to .33
 
     def loss():
-        # A grid that has the gap in one cell: whole cells have no slope.
+        # The gap is within a cell, since the gradient of whole cells is 0.
         return separation_loss(start, length, everywhere(start), grid=8)
 
-    assert gradient(loss(), length)[0][0, 0] < 0  # longer is better
+    assert gradient(loss(), length)[0][0, 0] < 0  # a longer segment decreases the loss
     for _ in range(100):
         by_start, by_length = gradient(loss(), start, length)
         with torch.no_grad():

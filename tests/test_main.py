@@ -25,7 +25,7 @@ def demo(tmp_path_factory):
     return "\n".join(lines), path.read_text(encoding="utf-8")
 
 
-def test_demo_shows_what_it_found(demo):
+def test_demo_shows_results(demo):
     text, report = demo
     for name in ("VQTextClassifier", "MiniRocket and ridge"):
         row = re.search(rf"  {name}, all labels +(\d\.\d+) +[\d.]+ s +[\d.]+ s\n", text)
@@ -35,14 +35,14 @@ def test_demo_shows_what_it_found(demo):
     assert "of 40 series" in report and "gyro_z" in report
 
 
-def test_demo_reads_well_in_a_terminal(demo):
+def test_demo_output_fits_a_terminal(demo):
     text, _ = demo
     lines = [line for line in text.splitlines() if "report.html" not in line]
     assert max(map(len, lines)) <= 80
     assert text.isascii()
 
 
-def test_demo_says_what_is_missing(monkeypatch, tmp_path, capsys):
+def test_demo_names_missing_packages(monkeypatch, tmp_path, capsys):
     def find(name):
         return None if name in ("sktime", "numba") else find_spec(name)
 
@@ -144,7 +144,7 @@ def test_as_a_module():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
-def test_closed_pipe_is_no_traceback():
+def test_closed_pipe_prints_no_traceback():
     code = (
         "import sys\n"
         "from sktext_vq import __main__\nfrom sktext_vq._cli import demo as _demo\n"
@@ -170,7 +170,7 @@ def test_closed_pipe_is_no_traceback():
         "from sktext_vq._cli.parser import make_parser; make_parser().format_help()",
     ],
 )
-def test_what_needs_no_torch_does_not_import_it(code):
+def test_torch_is_imported_only_if_needed(code):
     heavy = ["torch", "sklearn", "pandas", "scipy", "transformers"]
     block = f"import sys; sys.modules |= dict.fromkeys({heavy}); "
     process = run(["-c", block + code])
@@ -192,7 +192,7 @@ def test_public_names_are_imported_when_used():
     assert (process.returncode, err) == (0, "")
 
 
-def test_type_checkers_see_the_names_that_there_are():
+def test_type_checkers_see_all_public_names():
     (block,) = (
         node
         for node in ast.parse(Path(sktext_vq.__file__).read_text()).body
@@ -206,7 +206,7 @@ def test_type_checkers_see_the_names_that_there_are():
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such shell")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_streams_that_are_closed_from_the_start(closed):
+def test_closed_standard_streams(closed):
     for words, code in (("--version", 0), ("dance", 2)):
         command = f"{shlex.quote(sys.executable)} -m sktext_vq {words} {closed}"
         found = subprocess.run(command, shell=True, capture_output=True, text=True)

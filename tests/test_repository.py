@@ -1,4 +1,4 @@
-"""What the files of the repository promise each other."""
+"""Consistency of the files of the repository."""
 
 import ast
 import configparser
@@ -33,7 +33,7 @@ def setup_cfg():
 
 
 def test_no_tool_is_set_up_twice():
-    # pytest, for one, ignores setup.cfg where pyproject.toml has a table for it.
+    # pytest ignores setup.cfg if pyproject.toml contains its settings.
     tools = {
         re.split(r"[:-]", section.removeprefix("tool:"))[0]
         for section in setup_cfg().sections()
@@ -47,7 +47,7 @@ def test_constraints_are_exact_and_within_what_the_package_asks_for():
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if not line.startswith("#"):
             name, version = line.split("==")
-            # A local version, such as +cpu, is on no public index.
+            # Local versions, such as +cpu, are not in the public index.
             assert re.fullmatch(r"[\d.]+(post\d+)?", version), line
             assert name not in pins
             pins[name] = version
@@ -60,7 +60,7 @@ def test_constraints_are_exact_and_within_what_the_package_asks_for():
         assert requirement.specifier.contains(version), requirement
 
 
-def test_extra_all_is_all_that_users_need():
+def test_extra_all_contains_all_extras_for_users():
     extras = PROJECT["optional-dependencies"]
     (everything,) = map(Requirement, extras["all"])
     assert everything.name == PROJECT["name"]
@@ -68,7 +68,7 @@ def test_extra_all_is_all_that_users_need():
     assert everything.extras == extras.keys() - others
 
 
-def test_changes_know_the_version():
+def test_changes_contain_the_version():
     assert f"## [{__version__}]" in (ROOT / "CHANGES.md").read_text()
 
 
@@ -106,7 +106,7 @@ def test_tests_are_offline():
 
 
 def test_imports_go_one_way():
-    """Layers are listed in pyproject.toml, for every module of the package."""
+    """Modules import only from lower layers, which are listed in pyproject.toml."""
     settings = str(ROOT / "pyproject.toml")
     assert cli.lint_imports(config_filename=settings, no_cache=True) == 0
 
@@ -130,7 +130,7 @@ def test_networks_need_numpy_and_torch_alone():
 
 
 def test_size_of_the_package():
-    """Few files on the top floor, and none of more than 450 lines."""
+    """There are few top-level modules, and files have at most 450 lines."""
     top = [path for path in PACKAGE.glob("*.py") if not path.name.startswith("__")]
     assert len(top) <= 14
     lines = {path: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}

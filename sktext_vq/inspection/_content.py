@@ -1,4 +1,4 @@
-"""Contents of a report: numbers, texts and drawings for its template."""
+"""Variables of the template of a report: numbers, texts and drawings."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _N_OTHERS = 3  # number of the most frequent wrong predictions of a class
 class Answers:
     """True labels and predicted probabilities, if available.
 
-    `labels` has the classes of the estimator, then other classes of the series; `true`
-    is the index of the label of each case; `probabilities` are those of the classes of
-    the estimator, of shape (n_cases, n_classes).
+    `labels` contains the classes of the estimator, followed by other classes of the
+    series. `true` contains the index of the label of each case. `probabilities` has
+    shape (n_cases, n_classes), for the classes of the estimator.
     """
 
     labels: list[Any]
@@ -52,13 +52,13 @@ class Answers:
 
     @cached_property
     def right(self) -> NDArray[np.bool_] | None:
-        """Whether the prediction of each case is right."""
+        """Whether the prediction of each case is correct."""
         return None if self.predicted is None else self.predicted == self.true
 
 
 @dataclass(frozen=True, eq=False)
 class AboutCases:
-    """Names of cases, by default their indices, and their groups, if any."""
+    """Names and groups of cases; by default, names are indices."""
 
     names: list[str]
     groups: list[str] | None = None
@@ -146,7 +146,7 @@ def score(answers: Answers) -> dict[str, Any] | None:
 def _matrix(
     counts: NDArray[np.int64], totals: NDArray[np.int64]
 ) -> list[list[dict[str, Any]]] | None:
-    """Return cells of a confusion matrix, or None if there are too many."""
+    """Return cells of a confusion matrix, or None if there are too many classes."""
     if counts.shape[1] > _MAX_COMPACT:
         return None
     return [
@@ -248,7 +248,7 @@ def _colour(codes: list[dict[str, Any]]) -> None:
 
 
 def legend(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return colours and the kinds of shapes that they stand for."""
+    """Return the kind of shape of each colour."""
     kinds: dict[int, set[str]] = defaultdict(set)
     for code in codes:
         kinds[code["colour"]].add(code["kind"])
@@ -266,7 +266,7 @@ def by_class(codes: list[dict[str, Any]], labels: list[Any]) -> list[dict[str, A
     )
 
 
-def guiding_texts(
+def training_texts(
     estimator: VQTextClassifier | VQTextTransformer,
 ) -> dict[str, Any] | None:
     """Return the texts used in training, by class if they are about classes."""
@@ -274,7 +274,8 @@ def guiding_texts(
     if texts is None:
         return None
     by_class = _texts_of_classes(estimator)
-    # Only the first text of each class is saved. If it differs, others are unknown.
+    # Only the first text of each class is saved. If it differs, the other texts are
+    # unknown.
     if by_class and [first for first, *_ in by_class.values()] != list(texts):
         by_class = None
     return {
@@ -331,7 +332,7 @@ def compare_texts(
         cosines = estimator.similarity(panel, texts)
         encoder = as_text_encoder(estimator.text_encoder, 0)
         between = text_cosines(texts, estimator.text_alignment_, encoder)
-    except ValueError:  # losses without a text branch
+    except ValueError:  # the model was trained without text
         return None
     many = len(names) > _MAX_ROOMY
     found: dict[str, Any] = {
@@ -369,9 +370,9 @@ def _most_alike(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]
 def _own_and_others(
     names: list[str], there: list[int], cosines: NDArray[Any]
 ) -> list[dict[str, Any]]:
-    """Return mean cosines of series with the text of their class and closest others.
+    """Return mean cosines of series with the text of their class and with other texts.
 
-    Classes whose series are closer to other texts come first.
+    Classes whose series are more similar to other texts come first.
     """
     found = []
     for i, row in zip(there, cosines, strict=True):
@@ -388,7 +389,7 @@ def _own_and_others(
 
 
 def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return rows of cosines, with their position between minimum and maximum."""
+    """Return rows of cosines, also scaled to the range from 0 to 1."""
     least, most = float(values.min()), float(values.max())
     return [
         {

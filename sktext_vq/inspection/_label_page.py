@@ -1,4 +1,4 @@
-"""HTML page about recordings labelled by a base."""
+"""HTML page about recordings that were labelled by a base model."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def describe_recordings(
     Parameters
     ----------
     base : ActivityClassifier
-        Base that labelled the segments.
+        Base model that labelled the segments.
     recordings : HarmonisedRecordings
-        Recordings with the channels of the base.
+        Recordings with the channels of the base model.
     segments : DataFrame
         Result of `segment`.
     names : sequence of str

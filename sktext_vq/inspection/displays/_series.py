@@ -1,4 +1,4 @@
-"""Base of displays of one series, with a row per channel."""
+"""Base class of displays of one series, with an Axes for each channel."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from sktext_vq.inspection._drawing import limits
 from sktext_vq.inspection.displays._canvas import (
     inches,
     ink,
+    make_figure,
     measure,
     number,
     points,
-    take,
     text,
     unit,
     wrap,
@@ -31,7 +31,7 @@ _LEAST_HEIGHT = 0.4  # of a row, in inches
 
 
 def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
-    """Return a panel, and one of its cases as another panel."""
+    """Convert X to a panel; return the panel, and one case as another panel."""
     panel = as_panel(X, estimator_name=caller)
     try:
         if isinstance(case, bool):  # numpy would use it as a mask
@@ -51,7 +51,7 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
 
 @dataclass(eq=False, repr=False)
 class SeriesDisplay:
-    """Base of displays of one series."""
+    """Base class of displays of one series."""
 
     series: NDArray[Any]
     _: KW_ONLY
@@ -69,9 +69,10 @@ class SeriesDisplay:
         self.spans_: list[Any]
 
     def _make_rows(self, ax: Any, beside: float = 0) -> tuple[list[int], NDArray[Any]]:
-        """Create a row per channel, and a second column `beside` inches wide, if any.
+        """Create an Axes for each channel, and a second column `beside` inches wide.
 
-        Returns the channels, and axes of shape (n_shown, 1 or 2).
+        Returns the channels, and Axes of shape (n_shown, 1), or (n_shown, 2) if
+        `beside` is above 0.
         """
         n_channels, n_timepoints = self.series.shape
         channels = self.channels
@@ -80,7 +81,7 @@ class SeriesDisplay:
         n_shown = len(channels)
         width = float(np.clip(n_timepoints / 12, 9, 16))
         height = n_shown * float(np.clip(6 / n_shown, 0.6, 2.4)) + _AROUND
-        self.figure_ = take(ax, (width, height))
+        self.figure_ = make_figure(ax, (width, height))
         rows: NDArray[Any] = self.figure_.subplots(
             n_shown,
             2 if beside else 1,
@@ -97,15 +98,15 @@ class SeriesDisplay:
         return range(n_shown)
 
     def _n_fitting(self, ax: Any) -> int:
-        """Return the number of rows that fit; new figures adapt to their rows."""
+        """Return the number of channels that fit into `ax`, or into a new figure."""
         if not hasattr(ax, "bbox"):
             return _MAX_CHANNELS
-        # Labels may use the space around an Axes.
+        # Labels may be drawn outside of the Axes.
         height = ax.bbox.height / 0.8 / ax.figure.figure.dpi / unit()
         return int(np.clip((height - _AROUND) / _LEAST_HEIGHT, 1, _MAX_CHANNELS))
 
     def _room(self) -> float:
-        """Return the share of the height of a row for numbers above a series."""
+        """Return the share of an Axes that is reserved for numbers above the series."""
         return min(
             0.4, 0.16 * len(self.axes_) / (inches(self.figure_)[1] / unit() - _AROUND)
         )
@@ -113,7 +114,7 @@ class SeriesDisplay:
     def _draw_series(
         self, row: Any, channel: int, others: Iterable[NDArray[Any]] = ()
     ) -> None:
-        """Draw a channel, with limits that include other series, and its name."""
+        """Draw a channel and its name, with limits that include other series."""
         series = self.series[channel]
         low, high = limits(np.concatenate([series, *others]))
         room = self._room()
@@ -132,7 +133,7 @@ class SeriesDisplay:
     def _draw_spans(
         self, row: Any, tokens: pd.DataFrame, colours: Any, alpha: float | None = None
     ) -> None:
-        """Draw spans of tokens, after the series, which sets the limits."""
+        """Draw spans of tokens, within the limits that `_draw_series` has set."""
         from matplotlib.collections import PolyCollection
 
         rate = self.sampling_rate or 1
@@ -163,7 +164,7 @@ class SeriesDisplay:
             self.figure_.suptitle(wrap(self.title, width, 0.95, 4), **text(0.95))
 
     def _write(self, row: Any, tokens: pd.DataFrame, texts: Iterable[str]) -> None:
-        """Write texts above tokens where they fit, after the layout."""
+        """Write texts above tokens where there is room, after the layout is known."""
         rate = self.sampling_rate or 1
         box = row.get_window_extent()
         height = box.height / row.figure.figure.dpi

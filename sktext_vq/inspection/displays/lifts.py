@@ -1,4 +1,4 @@
-"""Heat maps of the use of codes by classes and by texts."""
+"""Heat maps of the usage of codes in classes and in texts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MAX_DOUBLINGS = 4  # lifts are drawn from 1/16 to 16
 @fill_docs
 @dataclass(eq=False, repr=False)
 class _LiftsDisplay:
-    """Heat map of the use of each code by each row, relative to the mean."""
+    """Heat map of the usage of each code in each row, relative to the mean."""
 
     lifts: NDArray[np.float64]
     labels: Sequence[str]
@@ -59,7 +59,7 @@ class _LiftsDisplay:
         lifts[:, mean == 0] = 1
         most = 2.0**_MAX_DOUBLINGS
         lifts = np.log2(lifts.clip(1 / most, most))
-        # Codes whose shares differ most; codes of the same row are neighbours.
+        # Select the codes whose shares differ most, and sort them by row.
         kept = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:n_codes]
         best = lifts[:, kept]
         codes = kept[np.lexsort((-best.max(axis=0), best.argmax(axis=0)))]
@@ -117,14 +117,13 @@ class _LiftsDisplay:
         if self.n_codes is not None and n_shown < self.n_codes:
             note += f" ({n_shown} of {self.n_codes} are shown)"
         ax.set_xlabel(note, **text(0.9))
-        ax.set_title(f"Use of codes by {self._rows}", **text(1))
+        ax.set_title(f"Usage of codes in {self._rows}", **text(1))
         self._draw_colour_bar(ax, most)
         return self
 
     def _limit(self) -> float:
         """Choose the limit of the colours."""
-        # A factor is at most the number of rows, but may be close to 0. A few extreme
-        # values must not make all others pale.
+        # Limits are quantiles, so that colours do not depend on a few extreme values.
         above = self.lifts[self.lifts > 0]
         if not len(above):
             return 1.0
@@ -150,7 +149,7 @@ class _LiftsDisplay:
         ax.set_ylim(self.lifts.shape[0] - 0.5, -1.65)
 
     def _draw_colour_bar(self, ax: Any, most: float) -> None:
-        """Draw the scale as factors."""
+        """Draw a colour bar with factors."""
         below, above = bool(self.lifts.min() < -most), bool(self.lifts.max() > most)
         extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
         bar = self.colorbar_ = ax.figure.colorbar(
@@ -171,7 +170,7 @@ class _LiftsDisplay:
 
 @fill_docs
 class HistogramsDisplay(_LiftsDisplay):
-    """Use of codes by classes, relative to the mean over classes.
+    """Usage of codes in classes, relative to the mean over classes.
 
     Use :meth:`from_estimator` to create a display.
 
@@ -186,7 +185,7 @@ class HistogramsDisplay(_LiftsDisplay):
 
     See Also
     --------
-    PhrasesDisplay : Use of codes by texts.
+    PhrasesDisplay : Expected usage of codes in series described by texts.
 
     Examples
     --------
@@ -215,7 +214,7 @@ class HistogramsDisplay(_LiftsDisplay):
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> HistogramsDisplay:
-        """Draw the use of codes by classes.
+        """Draw the usage of codes in classes.
 
         Parameters
         ----------
@@ -226,8 +225,8 @@ class HistogramsDisplay(_LiftsDisplay):
         y : array-like of shape (n_cases,)
             Classes, at least two. They may differ from the training classes.
         n_codes : int, default=64
-            Maximum number of codes to draw: those whose share differs most between
-            classes. Codes of the same class are neighbours.
+            Maximum number of codes to draw. The codes whose shares differ most between
+            classes are drawn, sorted by class.
         [[cmap]]
         [[single_ax]]
 
@@ -261,7 +260,7 @@ class HistogramsDisplay(_LiftsDisplay):
 
 @fill_docs
 class PhrasesDisplay(_LiftsDisplay):
-    """Use of codes by texts, relative to the mean over texts.
+    """Expected usage of codes in series described by texts, relative to the mean.
 
     Use :meth:`from_estimator` to create a display.
 
@@ -276,7 +275,7 @@ class PhrasesDisplay(_LiftsDisplay):
 
     See Also
     --------
-    HistogramsDisplay : Use of codes by classes of series.
+    HistogramsDisplay : Usage of codes in classes.
 
     Examples
     --------
@@ -307,17 +306,17 @@ class PhrasesDisplay(_LiftsDisplay):
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> PhrasesDisplay:
-        """Draw the use of codes by texts.
+        """Draw the expected usage of codes in series described by texts.
 
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
             Fitted estimator that was trained with text.
         texts : sequence of str, shape (n_texts,)
-            At least two texts, in any wording.
+            At least two texts, which may have any content.
         n_codes : int, default=64
-            Maximum number of codes to draw: those whose share differs most between
-            texts. Codes of the same text are neighbours.
+            Maximum number of codes to draw. The codes whose shares differ most between
+            texts are drawn, sorted by text.
         [[cmap]]
         [[single_ax]]
 
