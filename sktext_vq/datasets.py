@@ -108,7 +108,7 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
         ``NAME``. The folder may also contain unpacked archives of the data sets listed
         in the Notes. The default is the environment variable ``SKTEXT_VQ_DATA``.
         Files in the folder take precedence over data sets of the same name in sktime,
-        and ``.npz`` files over others.
+        and ``.npz`` files take precedence over other files.
 
     Returns
     -------

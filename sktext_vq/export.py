@@ -76,10 +76,9 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     The input ``series`` is a float32 tensor of shape (n_cases, n_channels,
-    n_timepoints). The number of cases is variable; channels and timepoints are those of
-    the training data (of the longest series, if lengths differ). Missing values and
-    shorter series are not supported: the output for a series with NaN or infinity is
-    NaN.
+    n_timepoints). The number of cases is variable. Series must have the channels of the
+    training data, and the length of the longest training series. Missing values are not
+    supported: the output for a series with NaN or infinity is NaN.
 
     The output is ``probabilities`` of shape (n_cases, n_classes) for a classifier and
     ``features`` of shape (n_cases, n_features) for a transformer, both float32. They
@@ -130,7 +129,8 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
         raise ValueError(
             f"This {type(estimator).__name__} was fitted on series of "
             f"{estimator.n_timepoints_} timepoints. Export to ONNX requires at least "
-            f"{N_POINTS}: pad the series with their last value and fit again."
+            f"{N_POINTS} timepoints. Pad the series with their last value and fit "
+            "again."
         )
     graph = _Graph()
     with torch_defaults(), torch.no_grad():
@@ -184,7 +184,7 @@ class _Graph:
         return self.add("Cast", value, to=getattr(self._onnx.TensorProto, kind))
 
     def _constant(self, value: Any) -> str:
-        """Add a constant, float32 for Python numbers, and return its name."""
+        """Add a constant and return its name; Python numbers become float32."""
         if isinstance(value, torch.Tensor):
             value = value.numpy()
         array = np.asarray(value, None if hasattr(value, "dtype") else np.float32)
@@ -402,7 +402,7 @@ def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[Any]]:
 def _distribute(
     graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int, n_windows: int
 ) -> str:
-    """Add nodes that distribute windows over bins: (case, series, bin, window)."""
+    """Add nodes that compute the share of each window in each bin."""
     add = graph.add
     kinds = (tokenizer.level_knots, tokenizer.scale_knots)
     knots = torch.stack([kind[:, d].flatten(0, 1) for kind in kinds], dim=1)

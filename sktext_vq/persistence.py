@@ -105,8 +105,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     VQTextClassifier or VQTextTransformer
-        Fitted estimator with the same predictions as the saved one. If its device is
-        not available, ``device`` is set to ``"auto"``.
+        Fitted estimator with the same predictions as the saved estimator. If its device
+        is not available, ``device`` is set to ``"auto"``.
 
     Raises
     ------

@@ -65,7 +65,7 @@ def cut_windows(
         values = np.asarray(recording)
     except ValueError as error:
         raise ValueError(
-            "The channels of recording have different lengths. Pad them with NaN."
+            "The channels of the recording have different lengths. Pad them with NaN."
         ) from error
     if values.ndim == 1:
         values = values[None]
@@ -192,9 +192,9 @@ def segment(
     The most probable sequence of classes is found by the Viterbi algorithm [1]_ [2]_,
     for each stretch between gaps separately. Overlapping windows are not independent,
     so the log-probabilities of a window are multiplied by the share of its timepoints
-    that are nearer to its centre than to that of another window. Results therefore
-    hardly depend on `step`. A border between segments is the midpoint between the
-    centres of two windows.
+    that are nearer to its centre than to the centre of another window. Results
+    therefore hardly depend on `step`. A border between segments is the midpoint between
+    the centres of two windows.
 
     A stretch shorter than a window is extended by reflection. If a channel is missing
     for a whole window, its mean in training is used (for pipelines, its mean in the

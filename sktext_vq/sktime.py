@@ -70,7 +70,7 @@ class _Adapter:
 
     @classmethod
     def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters of test instances for the checks of sktime.
+        """Return parameters for the estimator checks of sktime.
 
         Parameters
         ----------
@@ -140,9 +140,9 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
 
     Notes
     -----
-    Methods of sktime have no parameters for texts of single series, or for a fitted
-    estimator to start from (``init``). The parameter ``text`` is the same as in
-    scikit-learn's version.
+    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
+    fitted estimator to start from (``init``), are not supported. The parameter ``text``
+    is the same as in scikit-learn's version.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
@@ -210,9 +210,9 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
 
     Notes
     -----
-    Methods of sktime have no parameters for texts of single series, or for a fitted
-    estimator to start from (``init``). The parameter ``text`` is the same as in
-    scikit-learn's version. Labels y are optional;
+    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
+    fitted estimator to start from (``init``), are not supported. The parameter ``text``
+    is the same as in scikit-learn's version. Labels y are optional;
     they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;

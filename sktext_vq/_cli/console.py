@@ -22,7 +22,7 @@ _BIDIRECTIONAL = (
 
 
 class Interrupted(BaseException):
-    """Interruption by Ctrl-C that stops training without a partly trained model."""
+    """Interruption by Ctrl-C, which stops training without returning a model."""
 
 
 def escape(text: Any) -> str:
@@ -49,7 +49,7 @@ def note(*lines: Any) -> None:
     try:
         for line in lines:
             print(escape(line), file=sys.stderr)
-    except OSError:  # closed by its reader; results do not depend on it
+    except OSError:  # standard error is closed; results do not depend on it
         discard(sys.stderr)
 
 
@@ -66,7 +66,7 @@ def output() -> TextIO:
 
 
 def discard(stream: TextIO | None) -> None:
-    """Discard unwritten output of a broken stream, so that Python can exit."""
+    """Discard unwritten output of a broken stream, to avoid an error at exit."""
     if stream is not None:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -77,7 +77,7 @@ def standard_streams() -> Iterator[None]:
     """Escape characters that a stream cannot encode, and reopen closed streams.
 
     Closed streams are redirected to the null device. Otherwise, the next file to be
-    opened would get the descriptor of standard error, and messages of libraries.
+    opened could get the descriptor of standard error, to which libraries write.
     """
     for number in range(3):
         try:

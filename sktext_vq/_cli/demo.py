@@ -65,20 +65,21 @@ def run_demo(
             f"The demo requires {' and '.join(missing)}. Install with pip install "
             "'sktext_vq[sktime]'."
         )
-    report = check_target(report)  # before the work
+    report = check_target(report)  # before fitting
     begin = time.perf_counter()
     data = load("BasicMotions")
     n_cases, n_channels, n_timepoints = np.shape(data.X_train)
     names = np.unique(data.y_train).tolist()
     echo(
-        f"BasicMotions: {n_cases} training and {len(data.y_test)} test series of a "
-        f"smart watch, {n_channels} channels,\n{n_timepoints} timepoints; activities "
-        f"{', '.join(names)}.\nThe data set is included in sktime and easy to classify."
+        f"BasicMotions has {n_cases} training and {len(data.y_test)} test series, "
+        f"recorded by a smart watch,\nwith {n_channels} channels and {n_timepoints} "
+        f"timepoints. Activities: {', '.join(names)}.\nThe data set is included in "
+        "sktime, and is easy to classify."
     )
     params = {
         "channel_names": data.channel_names,
         "sampling_rate": data.sampling_rate,
-        # Not verbose: its progress bars would mix with those of training.
+        # Not verbose, since its progress bars would mix with progress bars of training.
         "text_encoder": TextEncoder(text_encoder),
         "random_state": 0,
         "verbose": int(progress),
@@ -168,8 +169,8 @@ def _compare(
             f"{predicted - fitted:7.1f} s"
         )
     echo(
-        "\nAll times are with one thread. Compilation took "
-        f"{start_up[0]:.1f} s for sktext_vq,\nwhose code is cached, and "
+        "\nAll times were measured with one thread. Compilation took "
+        f"{start_up[0]:.1f} s for\nsktext_vq, whose code is cached, and "
         f"{start_up[1]:.1f} s for MiniRocket."
     )
     return classifier
@@ -181,8 +182,8 @@ class _MiniRocket:
     def __init__(self) -> None:
         from sktime.transformations.panel.rocket import MiniRocketMultivariate
 
-        # Not in a Pipeline with the ridge: sktime's `fit` resets all attributes, among
-        # them those that scikit-learn 1.9 sets on steps and removes afterwards.
+        # Not in a Pipeline with the ridge, because sktime's `fit` resets all attributes,
+        # including attributes that scikit-learn 1.9 sets on steps and removes afterwards.
         self.features = MiniRocketMultivariate(random_state=0)
         self.ridge = make_pipeline(
             StandardScaler(), RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))

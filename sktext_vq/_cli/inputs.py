@@ -88,7 +88,7 @@ def check_output(output: Path, options: argparse.Namespace) -> None:
 
 
 def _is_part(file: Path, path: Path) -> bool:
-    """Return whether a file is the same as a path, or is in this folder."""
+    """Return whether `file` is the same file as `path`, or is in the folder `path`."""
     try:
         if path.is_dir():
             return file.exists() and file.resolve().is_relative_to(path.resolve())
@@ -168,7 +168,7 @@ def window_of(
 def read_matching(
     model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
 ) -> LabelledPanel:
-    """Read series, and sort channels with names in the order of the training data."""
+    """Read series, and match channels by name to the channels of a model."""
     data = read_part(path, part, options, model.sampling_rate)
     names = model.channel_names_
     own = list(data.channel_names or ())

@@ -48,7 +48,7 @@ def print_note(options: argparse.Namespace, *lines: str) -> None:
 def show_tables(tables: Iterable[pd.DataFrame], options: argparse.Namespace) -> None:
     """Write the tables of several files as one table.
 
-    To a pipe, each table is written as soon as it is available.
+    If the output is a pipe, each table is written as soon as it is available.
     """
     is_file = options.json or options.output is not None
     if is_file or console.is_terminal(sys.stdout):

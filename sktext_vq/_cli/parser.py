@@ -15,8 +15,8 @@ from sktext_vq._version import __version__
 _MOST_CODES = 65_536
 
 _DESCRIPTION = """\
-Classify sensor series by interpretable shape tokens, with zero-shot classification by
-text.
+Interpretable classification of sensor series by shape tokens, and zero-shot
+classification by text.
 
 Start with the demo, which takes about a minute and downloads nothing. Then fit a
 model to a file of labelled recordings or series, and use it on other files.
@@ -106,7 +106,7 @@ continuous recordings:
   --window 2.56s (in seconds) or --window 128 (in timepoints) extracts windows from
   continuous recordings: a file or a folder of tables (.csv, .tsv, .txt, .parquet) with
   a row per timepoint. Columns recording, time, label and subject are optional.
-  Windows never span a gap, two recordings or two labels
+  Windows do not span gaps, several recordings or several labels
 """
 _EXAMPLES = """\
 examples:
@@ -252,7 +252,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         ),
         "--text-encoder": _value(
             "NAME",
-            '"minilm", "hashing", or the folder of an encoder (default: %(default)s)',
+            'encoder of texts: "minilm", "hashing" or a folder (default: %(default)s)',
             default="minilm",
         ),
         "--seed": _SEED,
@@ -273,7 +273,9 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "label": {
         "--output": _TABLE,
         "--json": _JSON,
-        "--report": _file("HTML", "HTML file to write: recordings with their labels"),
+        "--report": _file(
+            "HTML", "HTML file to write, with recordings and their labels"
+        ),
         "--names": {
             "required": True,
             "help": 'names, separated by commas, such as "walking, running, sitting"',
@@ -325,7 +327,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
 _ABOUT = {
     "demo": ("run an example on a small data set", _DEMO),
     "fit": ("fit a model to series with labels", _FIT),
-    "predict": ("write the class of each series", _PREDICT),
+    "predict": ("predict the class of each series", _PREDICT),
     "segment": ("divide recordings into segments of one class", _SEGMENT),
     "label": ("label recordings with names of activities, without a model", _LABEL),
     "build-base": ('fit a base model for the command "label"', _BUILD_BASE),
@@ -375,13 +377,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_data(command: Any, name: str, is_segment: bool) -> None:
     """Add options for files of series, their columns and windows."""
-    what = "file or folder of recordings" if is_segment else "file of series"
+    what = "files or folders of recordings" if is_segment else "files of series"
     if is_segment or name in ("predict", "build-base"):
-        command.add_argument(
-            "data", **_file("DATA", f"{what}; may be several", nargs="+")
-        )
+        command.add_argument("data", **_file("DATA", f"one or more {what}", nargs="+"))
     else:
-        command.add_argument("data", **_file("DATA", what))
+        command.add_argument("data", **_file("DATA", "file of series"))
     if name not in ("label", "build-base"):
         command.add_argument("--model", **(_NEW_MODEL if name == "fit" else _MODEL))
     for column, text in _COLUMNS.items():

@@ -50,7 +50,7 @@ def align(base: Rows, other: Rows) -> NDArray[np.float64]:
     """Interpolate the values of a sensor at the times (in ns) of another sensor.
 
     Values are interpolated separately for each label. Values are missing in gaps, and
-    where parts of a recording overlap in time, since their assignment is unknown.
+    where parts of a recording overlap in time, since matching parts are unknown.
     """
     found = np.full((len(base.times), other.values.shape[1]), np.nan)
     parts, others = _parts(base), _parts(other)
@@ -87,7 +87,7 @@ def _overlap(times: NDArray[Any], parts: list[slice]) -> bool:
 
 
 def _at_times(times: NDArray[Any], other: Rows) -> NDArray[np.float64]:
-    """Interpolate the values of a sensor at other times; all times are sorted."""
+    """Interpolate the values of a sensor with sorted times at other sorted times."""
     start = min(times[0], other.times[0])
     grid, offsets = (times - start) * 1e-9, (other.times - start) * 1e-9
     offsets = spread_repeated(offsets, 0.0)

@@ -51,7 +51,7 @@ def names_of(
         return None
     if names.shape != (n_channels,):
         raise ValueError(
-            f"{path} has {n_channels} channels, but its {what} has shape {names.shape}."
+            f"{path} has {n_channels} channels, but {what} has shape {names.shape}."
         )
     return tuple(plain(names).astype(np.str_).tolist())
 
@@ -110,7 +110,7 @@ def about_cases(values: Any, name: str, n_cases: int, path: Path) -> Any:
         return None
     if values.shape != (n_cases,):
         raise ValueError(
-            f"{path} has {n_cases} cases, but its {name} has shape {values.shape}: "
+            f"{path} has {n_cases} cases, but {name} has shape {values.shape}, "
             f"expected ({n_cases},)."
         )
     is_text = values.dtype.kind in "US"

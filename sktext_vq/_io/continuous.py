@@ -211,7 +211,7 @@ class _Reader:
     """Reader of tables with given column names."""
 
     columns: Columns
-    is_named: bool  # all recording columns must exist
+    is_named: bool  # whether all recording columns must exist
     time_unit: str | None
     sampling_rate: float | None
 

@@ -323,7 +323,7 @@ def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any
 
 
 def split_timepoint(name: str) -> tuple[str | None, Any]:
-    """Split a column name into channel and timepoint, or None if it has none."""
+    """Split a column name into channel and timepoint; missing parts are None."""
     try:
         return None, float(name)
     except ValueError:
@@ -373,7 +373,7 @@ def _about_cases(
     codes: Any = None,
     cases: Any = None,
 ) -> dict[str, Any]:
-    """Return the label and subject of each case; check that they are constant."""
+    """Return the label and subject of each case, which must be constant in a case."""
     found = {}
     for kind, name in columns.items():
         if name is None:
@@ -403,8 +403,8 @@ def _about_cases(
 def plain_column(column: pd.Series[Any], is_text: bool) -> NDArray[Any]:
     """Return labels or subjects as integers or strings.
 
-    Cells of a text file are strings if any of them is not an integer, or is an integer
-    with leading zeros.
+    Cells of a text file are converted to integers only if all of them are integers
+    without leading zeros.
     """
     if not is_text:
         if pd.api.types.is_integer_dtype(column):

@@ -1,4 +1,4 @@
-"""Functions to join recordings of several files, and to add metadata of paths."""
+"""Functions to join recordings of several files, and to add metadata from paths."""
 
 from __future__ import annotations
 
@@ -84,12 +84,12 @@ def with_metadata(part: Recordings, fields: dict[str, str]) -> Recordings:
 
 
 def _one_kind(values: Sequence[Any]) -> NDArray[Any]:
-    """Convert values to text, or to integers if all have no leading zeros."""
+    """Convert values to integers if this is possible without loss, else to text."""
     return plain_column(pd.Series([str(value) for value in values]), is_text=True)
 
 
 def _one_kind_of_labels(labels: list[pd.Categorical]) -> list[pd.Categorical]:
-    """Convert labels to text, or to integers if all have no leading zeros."""
+    """Convert labels to integers if this is possible without loss, else to text."""
     names = list(dict.fromkeys(name for each in labels for name in each.categories))
     if not names:
         return labels

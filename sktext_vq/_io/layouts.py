@@ -172,7 +172,7 @@ def _read_key(folder: Path) -> dict[str, str]:
 
 
 def read_pamap2(paths: list[Path]) -> Recordings:
-    """Read the files of PAMAP2, without the orientation, which is invalid."""
+    """Read the files of PAMAP2, except for orientations, which are invalid."""
     sensors = ["temperature", *_axes_of("acc16", "acc6", "gyro", "mag")]
     places = ("hand", "chest", "ankle")
     names = ("heart_rate", *(f"{place}_{name}" for place in places for name in sensors))
@@ -190,7 +190,7 @@ def read_pamap2(paths: list[Path]) -> Recordings:
 
 
 def read_mhealth(paths: list[Path]) -> Recordings:
-    """Read the files of MHEALTH, which contain no times; the rate is 50 Hz."""
+    """Read the files of MHEALTH, which contain no times; rows are at 50 Hz."""
     names = [*_axes_of("chest_acc"), "ecg_1", "ecg_2"]
     names += _axes_of(
         *(f"{p}_{s}" for p in ("ankle", "arm") for s in ("acc", "gyro", "mag"))
@@ -262,7 +262,7 @@ def _is_plausible(frame: pd.DataFrame) -> bool:
 
 
 def read_motion_sense(paths: list[Path]) -> Recordings:
-    """Read the files of MotionSense, which contain no times; the rate is 50 Hz."""
+    """Read the files of MotionSense, which contain no times; rows are at 50 Hz."""
     words = sorted({path.parent.name.partition("_")[0] for path in paths})
     categories = pd.Index([_readable(word) for word in words])
     parts: _Parts | None = None

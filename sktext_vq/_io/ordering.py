@@ -55,7 +55,7 @@ def find_parts(values: NDArray[Any]) -> NDArray[np.intp]:
 
 
 def sort_parts(times: NDArray[Any]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the order of rows by part and time, and the result of `find_parts`."""
+    """Return the order of rows by part and time, and the starts of later parts."""
     starts = find_parts(times)
     runs = np.searchsorted(starts, np.arange(len(times)), side="right")
     return np.lexsort((times, runs)), starts

@@ -91,9 +91,9 @@ def read_panel(
     - *long*, one row per case and timepoint, if there is a column ``case`` with
       repeated values. ``time`` is optional; other columns are channels;
     - *wide*, one row per case, otherwise. ``case`` is optional; other columns are
-      timepoints. If all names are numbers or times, there is one channel. Names such as
-      ``acc_x_0, acc_x_1, ..., acc_y_0`` have the channel before the last ``_`` or ``.``
-      and are sorted by number.
+      timepoints. If all names are numbers or times, there is one channel. In names such
+      as ``acc_x_0, acc_x_1, ..., acc_y_0``, the channel precedes the last ``_`` or
+      ``.``, and columns are sorted by number.
 
     If times are regular, the sampling rate is computed from dates, or from numbers in a
     column with a name such as ``time_s`` or ``seconds``.
@@ -212,7 +212,7 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
 
 
 def check_extension(path: Path) -> str:
-    """Return the extension of a table to write, after checking it."""
+    """Check and return the extension of a table to write."""
     extension = path.suffix.lower()
     if extension not in (".csv", ".parquet"):
         raise ValueError(f"{path} must have the extension .csv or .parquet.")

@@ -41,7 +41,7 @@ class Recordings:
     See Also
     --------
     read_recordings : Read recordings from files or data frames.
-    segment : Segment recordings by class.
+    segment : Divide recordings into segments of one class.
 
     Examples
     --------
@@ -131,7 +131,7 @@ class Recordings:
     def sampling_rate(self) -> float | None:
         """Common sampling rate in Hz, or None if the unit of time is unknown.
 
-        The median of the rates if they differ by at most 10 %, else the lowest rate.
+        If rates differ by at most 10 %, their median is returned, else the lowest rate.
         """
         return None if self.time_unit is None else common_rate(self.rates)
 
@@ -206,7 +206,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _pace(rate: float) -> str:
-    """Format a sampling rate, or a step that is longer than a second."""
+    """Format a sampling rate, or the step if it is longer than a second."""
     return f" at {rate:g} Hz" if rate >= 1 else f", one timepoint per {1 / rate:g} s"
 
 

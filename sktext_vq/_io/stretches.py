@@ -54,7 +54,7 @@ class Stretch:
     ) -> NDArray[np.float64]:
         """Return the times of timepoints since the start of the recording.
 
-        `offsets` contains the times of all rows of the recording. They are used unless
+        `offsets` contains the times of all rows of the recording, which are used unless
         the stretch was resampled.
         """
         if self.rows is None:
@@ -67,7 +67,7 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
 
     The rate is the inverse of the mean step, excluding steps with missing rows. It is
     rounded to four significant digits for regular times, and to two for irregular
-    times. Below 1 Hz, the step is rounded instead. A single timepoint has rate NaN.
+    times. Below 1 Hz, the step is rounded instead. For a single timepoint, it is NaN.
     """
     steps = np.diff(offsets)
     if not len(steps):
@@ -92,7 +92,7 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
 
 
 def common_rate(rates: Sequence[float]) -> float:
-    """Return the median of similar sampling rates, or the lowest of different rates."""
+    """Return the median of sampling rates if they are similar, else the lowest rate."""
     rates = [rate for rate in rates if not np.isnan(rate)]
     if not rates:
         return 1.0
@@ -152,7 +152,7 @@ def _resample(
     is_even: bool,
     longest: float,
 ) -> Stretch:
-    """Interpolate a part of a recording at evenly spaced times at a sampling rate."""
+    """Resample a part of a recording at evenly spaced times."""
     start, duration = offsets[0], offsets[-1] - offsets[0]
     ratio = Fraction(rate / own_rate).limit_denominator(_MAX_FACTOR)
     is_lower = rate < (1 - _CLOSE_RATE) * own_rate and ratio > 0

@@ -132,7 +132,7 @@ _USUAL = {"label": _LABEL, "case": CASE, "time": _TIME, "subject": SUBJECT}
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Table that can locate its rows in the file it was read from."""
+    """Table with the information to locate its rows in a file."""
 
     frame: pd.DataFrame
     path: Path | str
@@ -261,12 +261,12 @@ def check_comma(text: str, cell: str) -> None:
 
 
 def by_lower_case(columns: Any) -> dict[str, str]:
-    """Map names in lower case to the first column with the name."""
+    """Return a dict from names in lower case to the first column of this name."""
     return {name.lower(): name for name in reversed(list(columns))}
 
 
 def to_frame(source: Any) -> pd.DataFrame | None:
-    """Convert a pandas, polars or Arrow table to a data frame; else return None."""
+    """Convert a pandas, polars or Arrow table to a data frame, or return None."""
     if isinstance(source, pd.DataFrame):
         return source
     if isinstance(source, type | pd.Series):

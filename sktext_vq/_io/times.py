@@ -34,7 +34,7 @@ _TIME_NAMES = re.compile(
 )
 # Range of seconds since 1970 that are recognised as dates, from 1990 to 2100.
 _EPOCH = (631_152_000, 4_102_444_800)
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of pandas' times
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # units of pandas, in seconds
 _DAY = 24 * 3600
 # Text that pandas.to_timedelta misreads, such as 11:59:59 PM or 1 000.
 _NOT_A_DURATION = r"(?i)[ap]\.?m\.?$|,|^[^:a-z]*$"
@@ -76,9 +76,9 @@ UNEVEN = (
 
 
 def regularity(steps: NDArray[Any]) -> tuple[float, bool, int | None]:
-    """Return the median step, whether steps are regular, and the longest step.
+    """Return the median step, whether steps are regular, and the index of the longest.
 
-    The longest step is an index, or None if all steps are similar.
+    The index is None if all steps are similar.
     """
     usual, longest = float(np.median(steps)), int(steps.argmax())
     is_regular = evenly_spaced(steps, usual)

@@ -96,7 +96,7 @@ def _check_declared(declared: list[str], kind: str, place: str) -> None:
 
 
 def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
-    """Return a declared label or a numeric target; raise if it is neither."""
+    """Check that a label is declared, or that a target is a number."""
     label = label.strip()
     if kind == "@targetlabel":
         try:
@@ -194,7 +194,7 @@ def _stack(
 
 
 def _without_padding(cases: list[NDArray[np.float64]], path: Path) -> Series:
-    """Remove missing values at ends; return an array, or a list if lengths differ."""
+    """Remove missing values at the end of series; return a list if lengths differ."""
     if not cases:
         raise ValueError(f"{path} has no series.")
     cut: list[NDArray[np.floating[Any]]] = []

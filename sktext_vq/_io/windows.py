@@ -177,8 +177,8 @@ def _report_empty(
 def choose_rate(recordings: Recordings, given: float | None) -> float:
     """Return the sampling rate of windows.
 
-    Warn if the rates of the recordings differ and none is given. If the unit of time is
-    unknown, the rate is in timepoints per unit.
+    Warn if the rates of the recordings differ and no rate is given. If the unit of time
+    is unknown, the rate is in timepoints per unit.
     """
     if given is not None:
         if recordings.time_unit is None:
@@ -204,7 +204,7 @@ def choose_rate(recordings: Recordings, given: float | None) -> float:
 def to_own_time(
     recordings: Recordings, i: int, offsets: NDArray[np.float64]
 ) -> NDArray[Any]:
-    """Convert seconds since the start of a recording to the unit of its times."""
+    """Convert offsets in seconds to times of a recording."""
     start = recordings.times[i][0]
     if start.dtype.kind in "mM":
         elapsed = np.round(offsets * _NS).astype("timedelta64[ns]")

@@ -23,9 +23,9 @@ _LEAST_SHARE = 0.5
 def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
     """Return the starts of windows in a stretch that starts at a row of a recording.
 
-    Windows are placed at both ends of the stretch, and at all rows of the recording
-    that are multiples of `step`, so that gaps do not shift windows. A stretch that is
-    shorter than a window has one window, or none if it is shorter than half a window.
+    Windows are placed at both ends of the stretch, and at all rows whose index in the
+    recording is a multiple of `step`, so that gaps do not shift windows. A stretch that
+    is shorter than a window has one window, or none if it is shorter than half of it.
     """
     if n_timepoints < length:
         is_enough = n_timepoints >= _LEAST_SHARE * length
@@ -43,7 +43,7 @@ def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
 
 @dataclass(eq=False)
 class Predictor:
-    """Predictor of windows in batches, which stores some windows for `check`."""
+    """Predictor of windows in batches, which stores some of them for `check`."""
 
     model: WindowModel
     length: int

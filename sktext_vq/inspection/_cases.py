@@ -44,7 +44,7 @@ def limit_examples(panel: Panel, n_examples: int) -> int:
 
 
 def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
-    """Choose cases to draw: up to half misclassified, the most probable first."""
+    """Choose cases to draw, of which up to half are misclassified."""
     true, probabilities = answers.true, answers.probabilities
     predicted = answers.predicted
     if true is None:

@@ -16,7 +16,7 @@ from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
 _UNBALANCED = 3  # ratio of cases of the largest class to those of the smallest
-_FEW = 5  # minimum number of cases of a class, to avoid a warning
+_FEW = 5  # classes with fewer cases cause a warning
 _NAMED = 5  # maximum number of names in a list
 
 

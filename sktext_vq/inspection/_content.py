@@ -180,7 +180,7 @@ def _pairs(counts: NDArray[np.int64]) -> list[dict[str, Any]]:
 
 
 def score_groups(answers: Answers, groups: list[str] | None) -> list[dict[str, Any]]:
-    """Return the accuracy of each group, the lowest first."""
+    """Return the accuracy of each group, in ascending order."""
     right = answers.right
     if groups is None or right is None:
         return []
@@ -269,7 +269,7 @@ def by_class(codes: list[dict[str, Any]], labels: list[Any]) -> list[dict[str, A
 def training_texts(
     estimator: VQTextClassifier | VQTextTransformer,
 ) -> dict[str, Any] | None:
-    """Return the texts used in training, by class if they are about classes."""
+    """Return the texts used in training, grouped by class if possible."""
     texts = estimator.prompts_
     if texts is None:
         return None

@@ -69,7 +69,8 @@ def write_report(
     path : path-like
         File to write.
     X_train : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-        Training series, if available. The report lists series of X that occur in them.
+        Training series, if available. The report lists the series of X that were used
+        in training.
     groups : array-like of shape (n_cases,), optional
         Group of each case, such as the person it comes from, for scores by group.
     case_names : array-like of shape (n_cases,), optional
@@ -189,7 +190,7 @@ def _fill(
 
 
 def read_part(name: str) -> str:
-    """Return a file of this package."""
+    """Return the text of a file of this package."""
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
@@ -241,7 +242,7 @@ def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], i
 
 
 def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
-    """Return filters of cases: all, by outcome, by class."""
+    """Return the filters of cases, by outcome and by class."""
     if answers.true is None:
         return []
     found = [("all", "all", len(chosen))]
@@ -266,7 +267,7 @@ def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
 def _check_y(
     y: Any, panel: Panel, classes: NDArray[Any] | None
 ) -> tuple[list[Any], NDArray[np.int64]]:
-    """Return all labels, classes first, and the index of the label of each case."""
+    """Return all labels, and the index of the label of each case."""
     y = check_column(y, "y", panel).tolist()
     known = [] if classes is None else classes.tolist()
     # Labels may be numbers in one file and texts in another.

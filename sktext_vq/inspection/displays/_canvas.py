@@ -157,7 +157,7 @@ def measure(text: str, size: float) -> float:
 
 
 def wrap(text: str, width: float, size: float, n_lines: int) -> str:
-    """Wrap a text into at most `n_lines` lines of a width in inches."""
+    """Wrap a text into at most `n_lines` lines of a given width in inches."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

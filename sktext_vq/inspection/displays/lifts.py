@@ -43,6 +43,7 @@ class _LiftsDisplay:
     n_codes: int | None = None
 
     _rows: ClassVar[str]
+    _title: ClassVar[str]
 
     @classmethod
     def _from_shares(
@@ -117,12 +118,12 @@ class _LiftsDisplay:
         if self.n_codes is not None and n_shown < self.n_codes:
             note += f" ({n_shown} of {self.n_codes} are shown)"
         ax.set_xlabel(note, **text(0.9))
-        ax.set_title(f"Usage of codes in {self._rows}", **text(1))
+        ax.set_title(self._title, **text(1))
         self._draw_colour_bar(ax, most)
         return self
 
     def _limit(self) -> float:
-        """Choose the limit of the colours."""
+        """Choose the limit of the colour scale."""
         # Limits are quantiles, so that colours do not depend on a few extreme values.
         above = self.lifts[self.lifts > 0]
         if not len(above):
@@ -202,6 +203,7 @@ class HistogramsDisplay(_LiftsDisplay):
     """
 
     _rows = "classes"
+    _title = "Usage of codes in classes"
 
     @classmethod
     def from_estimator(
@@ -223,7 +225,7 @@ class HistogramsDisplay(_LiftsDisplay):
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the channels of the training series.
         y : array-like of shape (n_cases,)
-            Classes, at least two. They may differ from the training classes.
+            At least two classes, which may differ from the training classes.
         n_codes : int, default=64
             Maximum number of codes to draw. The codes whose shares differ most between
             classes are drawn, sorted by class.
@@ -295,6 +297,7 @@ class PhrasesDisplay(_LiftsDisplay):
     """
 
     _rows = "texts"
+    _title = "Expected usage of codes"
 
     @classmethod
     def from_estimator(
@@ -313,7 +316,7 @@ class PhrasesDisplay(_LiftsDisplay):
         estimator : VQTextClassifier or VQTextTransformer
             Fitted estimator that was trained with text.
         texts : sequence of str, shape (n_texts,)
-            At least two texts, which may have any content.
+            At least two texts.
         n_codes : int, default=64
             Maximum number of codes to draw. The codes whose shares differ most between
             texts are drawn, sorted by text.
