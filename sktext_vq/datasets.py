@@ -231,7 +231,6 @@ def _sources(
 
 
 def _folder(data: str | os.PathLike[str] | None) -> Path | None:
-    """Return the folder of data sets, if given."""
     if data is not None:
         check_path(data)
     data = data or os.environ.get(_FOLDER_VARIABLE)
@@ -255,7 +254,6 @@ def _layouts(data: str | os.PathLike[str] | None) -> dict[str, Callable[[], Any]
 
 
 def _load_layout(name: str, paths: list[Path]) -> Dataset | Recordings:
-    """Load a public data set."""
     # Imported here, because pandas is not needed by `available`.
     from sktext_vq._io.layouts import READERS, read_windows
 
@@ -287,7 +285,6 @@ def _load_ts(name: str, folder: Path, extension: str = ".ts") -> Dataset:
 
 
 def _load_npz(path: Path) -> Dataset:
-    """Load an .npz file."""
     # Imported here, because pandas is not needed by `available`.
     from sktext_vq._io.arrays import about_cases, names_of, rate_of
 

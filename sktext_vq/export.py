@@ -217,7 +217,6 @@ class _Graph:
 
 
 def _metadata(estimator: Any) -> dict[str, str]:
-    """Return the metadata of the file."""
     found = {
         "written_by": f"sktext_vq {__version__}",
         "channel_names": json.dumps(estimator.channel_names_),

@@ -39,7 +39,6 @@ from sktext_vq.recordings import LabelledPanel
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Run the demo."""
     # Imported here, because only this command needs the module.
     from sktext_vq._cli.demo import run_demo
 
@@ -178,7 +177,6 @@ def _class_of(model: VQTextClassifier, name: str | None) -> Any:
 
 
 def segment(options: argparse.Namespace) -> None:
-    """Divide recordings into segments of one class."""
     from sktext_vq.recordings import segment as segment_recordings
 
     length, step, seconds = window_of(options)
@@ -194,21 +192,18 @@ def segment(options: argparse.Namespace) -> None:
 
 
 def label(options: argparse.Namespace) -> None:
-    """Label recordings with names of activities, without a model."""
     from sktext_vq._cli.labels import label_recordings
 
     label_recordings(options)
 
 
 def build_base(options: argparse.Namespace) -> None:
-    """Fit a base model to labelled data sets."""
     from sktext_vq._cli.labels import build_base as build
 
     build(options)
 
 
 def search(options: argparse.Namespace) -> None:
-    """Rank series by similarity to a text."""
     model, data = open_model_and_data(options)
     found = model.search(data.X, options.text)
     cases = name_cases(data).iloc[found["case"]].reset_index(drop=True)
@@ -216,7 +211,6 @@ def search(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Export a model to an ONNX file."""
     from sktext_vq.export import export_onnx
 
     model = open_model(options)
@@ -225,7 +219,6 @@ def export(options: argparse.Namespace) -> None:
 
 
 def report(options: argparse.Namespace) -> None:
-    """Write an HTML report about a model and the series of a file."""
     from sktext_vq.inspection import write_report
 
     model, data = open_model_and_data(options)

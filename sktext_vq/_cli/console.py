@@ -54,7 +54,6 @@ def note(*lines: Any) -> None:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal."""
     return stream is not None and stream.isatty()
 
 

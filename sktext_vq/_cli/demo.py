@@ -36,28 +36,7 @@ def run_demo(
 ) -> Path:
     """Classify the data set BasicMotions, and write a report.
 
-    Parameters
-    ----------
-    report : path-like
-        HTML file to write.
-    echo : callable, default=print
-        Function that prints a text.
-    progress : bool, default=False
-        Whether to show progress on standard error.
-    text_encoder : object, default="minilm"
-        Encoder of the texts about classes.
-
-    Returns
-    -------
-    Path
-        Path of the report.
-
-    Raises
-    ------
-    ModuleNotFoundError
-        If sktime or numba is not installed.
-    OSError
-        If the report cannot be written.
+    `echo` prints a text, and `progress` enables messages on standard error.
     """
     missing = [name for name in ("sktime", "numba") if find_spec(name) is None]
     if missing:
@@ -79,7 +58,7 @@ def run_demo(
     params = {
         "channel_names": data.channel_names,
         "sampling_rate": data.sampling_rate,
-        # Not verbose, since its progress bars would mix with progress bars of training.
+        # Not verbose, since progress bars would mix with progress bars of training.
         "text_encoder": TextEncoder(text_encoder),
         "random_state": 0,
         "verbose": int(progress),
@@ -104,7 +83,6 @@ def run_demo(
 
 
 def _note(text: str, progress: bool) -> None:
-    """Print a progress message to standard error."""
     if progress:
         print(f"  {text} ...", file=sys.stderr, flush=True)
 
@@ -182,8 +160,8 @@ class _MiniRocket:
     def __init__(self) -> None:
         from sktime.transformations.panel.rocket import MiniRocketMultivariate
 
-        # Not in a Pipeline with the ridge, because sktime's `fit` resets all attributes,
-        # including attributes that scikit-learn 1.9 sets on steps and removes afterwards.
+        # Not a step of the Pipeline, because sktime's `fit` resets all attributes,
+        # including attributes that a Pipeline sets on its steps and removes afterwards.
         self.features = MiniRocketMultivariate(random_state=0)
         self.ridge = make_pipeline(
             StandardScaler(), RidgeClassifierCV(alphas=np.logspace(-3, 3, 10))

@@ -231,7 +231,6 @@ def read_labels(
 
 
 def read_texts(path: Path | None) -> dict[str, Any] | None:
-    """Read texts about classes."""
     if path is None:
         return None
     try:

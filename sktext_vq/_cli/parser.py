@@ -157,7 +157,6 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def _rate(text: str) -> float:
-    """Convert an argument to a sampling rate."""
     try:
         value = float(text)
     except ValueError:
@@ -186,7 +185,6 @@ def _names(text: str) -> list[str]:
 
 
 def _value(metavar: str, help: str, **others: Any) -> dict[str, Any]:
-    """Return arguments of an option with a value."""
     return {"metavar": metavar, "help": help, **others}
 
 

@@ -14,7 +14,6 @@ from sktext_vq._utils.numbers import MAX_INTEGER
 
 
 def read_npz(path: Path, part: str | None) -> LabelledPanel:
-    """Read series from an ``.npz`` file."""
     # numpy.load does not close invalid files.
     with path.open("rb") as opened:
         with convert_errors(path, "an .npz file without pickled objects"):
@@ -57,7 +56,6 @@ def names_of(
 
 
 def rate_of(rate: NDArray[Any] | None, path: Path) -> float | None:
-    """Return the sampling rate in an ``.npz`` file."""
     if rate is None:
         return None
     if rate.size != 1 or rate.dtype.kind not in "iuf":

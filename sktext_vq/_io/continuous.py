@@ -192,7 +192,6 @@ def read_recordings(
 
 
 def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
-    """Read a list, a folder, a file or a table."""
     if isinstance(source, list | tuple):
         if not source:
             raise ValueError("source is an empty list.")
@@ -307,7 +306,6 @@ class _Reader:
         )
 
     def _find_keys(self, table: Table) -> list[str]:
-        """Return the columns that identify recordings."""
         found = [table.find((name.lower(),)) for name in self.columns.recording]
         if None in found and self.is_named:
             missing = self.columns.recording[found.index(None)]
@@ -368,7 +366,6 @@ def _is_table(path: Path) -> bool:
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    """Convert a path pattern to a regular expression."""
     try:
         parts = list(string.Formatter().parse(pattern))
         expression = "".join(

@@ -42,7 +42,6 @@ def read_table(path: Path, columns: Columns) -> Table | None:
 
 
 def _read_parquet(path: Path, columns: Columns) -> Table:
-    """Read a parquet file."""
     try:
         with convert_errors(path, "a parquet file"):
             frame = pd.read_parquet(path)
@@ -52,7 +51,6 @@ def _read_parquet(path: Path, columns: Columns) -> Table:
 
 
 def pyarrow_error(path: Path) -> ImportError:
-    """Return the error to raise if pyarrow is missing."""
     return ImportError(
         f"{path} is a parquet file, which requires pyarrow. Install it with `pip "
         "install pyarrow`, or use a .csv file."
@@ -60,7 +58,6 @@ def pyarrow_error(path: Path) -> ImportError:
 
 
 def _read_text(path: Path, columns: Columns) -> Table:
-    """Read a delimited text file."""
     _check_text(path)
     separator, names, skipped = _read_names(path)
     as_is = columns.text

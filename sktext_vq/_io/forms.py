@@ -83,7 +83,6 @@ def from_table(table: Table) -> LabelledPanel:
 
 
 def without_ignored(table: Table) -> Table:
-    """Return a table without the columns to ignore."""
     names = []
     for name in table.columns.ignored:
         found = name if name in table.frame.columns else None
@@ -241,7 +240,6 @@ def _raise_repeated(
 
 
 def _cut(values: NDArray[np.float64], codes: NDArray[np.intp]) -> Any:
-    """Split sorted rows into the series of each case."""
     lengths = np.bincount(codes)
     cut = [
         np.ascontiguousarray(series.T)

@@ -16,7 +16,6 @@ from sktext_vq._utils.validation import format_names
 
 
 def concatenate(parts: Sequence[Recordings]) -> Recordings:
-    """Join the recordings of several files or tables."""
     first = parts[0]
     for part in parts[1:]:
         if sorted(part.channel_names) != sorted(first.channel_names):

@@ -106,7 +106,6 @@ class _Parts:
         )
 
     def join(self, path: Path) -> Recordings:
-        """Return all recordings."""
         if not self.names:
             raise ValueError(f"{path} has no rows.")
         return Recordings(
@@ -324,7 +323,6 @@ def read_windows(paths: list[Path]) -> dict[str, Any]:
 
 
 def _readable(word: str) -> str:
-    """Convert a label to readable text."""
     word = word.strip().lower().replace("_", " ")
     return _LABELS.get(word, word)
 

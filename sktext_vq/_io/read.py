@@ -174,29 +174,7 @@ def read_panel(
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a table to a file atomically.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Table to write, without its index.
-    path : path-like
-        A ``.csv`` or ``.parquet`` file. An existing file is replaced.
-
-    Returns
-    -------
-    Path
-        Path of the file.
-
-    Raises
-    ------
-    ValueError
-        If the path has another extension.
-    OSError
-        If the file cannot be written.
-    ImportError
-        If the file is a parquet file and pyarrow is not installed.
-    """
+    """Write a table to a ``.csv`` or ``.parquet`` file; replace an existing file."""
     path = check_target(path)
     extension = check_extension(path)
     if extension == ".csv":

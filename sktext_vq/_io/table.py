@@ -92,7 +92,6 @@ class Columns:
     recording: Sequence[str] = ()  # columns that identify a continuous recording
 
     def __post_init__(self) -> None:
-        """Check the types of column names."""
         for what in _USUAL:
             name = getattr(self, what)
             if not (name is None or isinstance(name, str)):
@@ -336,5 +335,4 @@ def open_text(path: Path) -> TextIO:
 
 
 def is_gzip(path: Path) -> bool:
-    """Return whether a file has the extension of compressed files."""
     return path.suffix.lower() == ".gz"

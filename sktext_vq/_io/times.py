@@ -176,7 +176,6 @@ def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
 def _check_times(
     table: Table, column: pd.Series[Any], wrong: NDArray[np.bool_]
 ) -> None:
-    """Raise an error if a cell is not a time."""
     if not wrong.any():
         return
     row = int(wrong.argmax())

@@ -39,7 +39,6 @@ class WindowOptions:
     ignore_labels: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        """Check types and ranges."""
         if self.length is None:
             raise ValueError("length must be a positive number, got None.")
         check_positive(length=self.length, step=self.step, max_gap=self.max_gap)
@@ -82,14 +81,12 @@ def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[in
 
 
 def in_seconds(options: Any, rate: float) -> float | None:
-    """Return `max_gap` in seconds."""
     if options.max_gap is None or options.seconds:
         return cast(float | None, options.max_gap)
     return float(options.max_gap / rate)
 
 
 def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPanel:
-    """Cut recordings into windows; see `Recordings.windows`."""
     rate = choose_rate(recordings, options.sampling_rate)
     length, step = in_timepoints(options, rate if recordings.time_unit else None)
     max_gap = in_seconds(options, rate)

@@ -54,7 +54,6 @@ class SegmentOptions:
     min_probability: Any
 
     def __post_init__(self) -> None:
-        """Check types and ranges."""
         check_positive(length=self.length, step=self.step, max_gap=self.max_gap)
         for name in ("self_transition", "min_probability"):
             value = getattr(self, name)
@@ -223,7 +222,6 @@ class _Segmenter:
         outages: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> Columns:
-        """Return the segments of a stretch."""
         starts = place_windows(values.shape[1], self.length, self.step, row)
         if not len(starts):
             return _without_label(edges[0], edges[-1], _TOO_SHORT)
@@ -276,7 +274,6 @@ class _Segmenter:
 
 
 def _without_label(start: float, end: float, note: str) -> Columns:
-    """Return a segment without a label."""
     row = [start, end, np.nan, np.nan, False, note]
     return {name: [cell] for name, cell in zip(COLUMNS[1:], row, strict=True)}
 

@@ -238,7 +238,6 @@ class _OneCase:
         rest: dict[int, float],
         most: float,
     ) -> dict[str, Any]:
-        """Draw a channel as a line with its tokens."""
         values = self.values[channel]
         length = len(values)
         low, high = limits(values)

@@ -57,7 +57,6 @@ def describe_data(
 
 
 def _count(answers: Answers) -> list[dict[str, Any]]:
-    """Count the cases of each class."""
     if answers.true is None:
         return []
     counts = np.bincount(answers.true, minlength=len(answers.labels))

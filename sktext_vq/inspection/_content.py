@@ -65,7 +65,6 @@ class AboutCases:
 
     @classmethod
     def of(cls, panel: Panel, groups: Any, names: Any) -> AboutCases:
-        """Check names and groups of cases."""
         found = (
             panel.cases if names is None else check_column(names, "case_names", panel)
         )
@@ -78,7 +77,6 @@ class AboutCases:
 
 
 def number(value: float) -> str:
-    """Format a number with four significant digits."""
     return f"{value:.4g}"
 
 
@@ -358,7 +356,6 @@ def _cosine(value: float) -> str:
 
 
 def _most_alike(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return the most similar pairs of texts."""
     first, second = np.triu_indices(len(names), k=1)
     order = np.argsort(-cosines[first, second], kind="stable")[:_N_PAIRS]
     return [

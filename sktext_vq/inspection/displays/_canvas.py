@@ -38,7 +38,6 @@ def check_estimator(estimator: Any, caller: str) -> None:
 
 
 def check_axes(ax: Any) -> None:
-    """Check that `ax` is an Axes."""
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
@@ -69,7 +68,6 @@ def channel_indices(channels: Any, names: list[str]) -> list[int]:
 
 
 def spread(panel: Panel) -> Panel:
-    """Select at most 256 evenly spaced cases."""
     if panel.n_cases <= _MAX_CASES:
         return panel
     return panel.take(spread_cases(panel.n_cases, _MAX_CASES))
@@ -171,7 +169,6 @@ def wrap(text: str, width: float, size: float, n_lines: int) -> str:
 
 
 def shorten(line: str, width: float, size: float) -> str:
-    """Truncate a line that is too long."""
     if measure(line, size) <= width:
         return line
     low, high = 0, len(line)
@@ -185,5 +182,4 @@ def shorten(line: str, width: float, size: float) -> str:
 
 
 def number(value: float) -> str:
-    """Format a number with three significant digits."""
     return f"{float(f'{value:.3g}'):g}"

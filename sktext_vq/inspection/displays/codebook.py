@@ -263,7 +263,6 @@ class CodebookDisplay:
         panel.spines[:].set_linewidth(0.5)
 
     def _draw_usage(self, panel: Any, usage: float) -> None:
-        """Draw the usage of a code below its shape."""
         from matplotlib.patches import Rectangle
 
         usual = max(float(self.codes["usage"].max()), 1e-12)

@@ -223,7 +223,6 @@ class ExplanationDisplay(SeriesDisplay):
         return sorted(size.sort_values(ascending=False, kind="stable").index[:n_shown])
 
     def _draw_sums(self, row: Any, sums: pd.Series[float], colours: Any) -> None:
-        """Draw sums of a channel as bars with numbers."""
         row.axvline(0, color=ink(), linewidth=0.5)
         bars = row.barh(
             range(len(sums)),

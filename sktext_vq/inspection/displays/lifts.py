@@ -132,7 +132,6 @@ class _LiftsDisplay:
         return float(max(usual, np.quantile(above, 0.98)))
 
     def _draw_shapes(self, ax: Any, columns: range) -> None:
-        """Draw shapes of codes above their columns."""
         from matplotlib.collections import LineCollection
 
         self.shapes_ = None
@@ -150,7 +149,6 @@ class _LiftsDisplay:
         ax.set_ylim(self.lifts.shape[0] - 0.5, -1.65)
 
     def _draw_colour_bar(self, ax: Any, most: float) -> None:
-        """Draw a colour bar with factors."""
         below, above = bool(self.lifts.min() < -most), bool(self.lifts.max() > most)
         extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
         bar = self.colorbar_ = ax.figure.colorbar(
