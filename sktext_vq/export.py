@@ -180,7 +180,6 @@ class _Graph:
         return outputs
 
     def cast(self, value: Any, kind: str) -> str:
-        """Cast values to ``"FLOAT"`` or ``"DOUBLE"``."""
         return self.add("Cast", value, to=getattr(self._onnx.TensorProto, kind))
 
     def _constant(self, value: Any) -> str:

@@ -105,7 +105,7 @@ def segment(
     self_transition: float = 0.99,
     min_probability: float = 0.0,
 ) -> pd.DataFrame:
-    """Divide recordings into segments of one class.
+    """Divide recordings into segments and predict the class of each segment.
 
     The classifier predicts the classes of overlapping windows, and a hidden Markov
     model with rare class changes merges the windows into segments.

@@ -194,7 +194,7 @@ def test_one_channel_of_30_points_and_numbers_as_classes(tmp_path):
     y = np.arange(20) % 2
     classifier = VQTextClassifier(text=None, random_state=0).fit(X[:10], y[:10])
     text, _ = write(classifier, X[10:], y[10:], tmp_path, n_examples=2)
-    assert text.count('<article class="case told"') == 2
+    assert text.count('<article class="case explained"') == 2
     assert "fitted without text" in text
     assert "not trained by gradient descent (closed form)" in text
     assert "of class 0</h3>" in text

@@ -93,7 +93,6 @@ def read_npy(path: Path) -> LabelledPanel:
 
 
 def _check_X(X: Any, path: Path) -> NDArray[Any]:
-    """Return X with shape (n_cases, n_channels, n_timepoints)."""
     if X.ndim not in (2, 3) or X.dtype.kind not in "biuf":
         raise ValueError(
             f"{path}: X must be numeric with shape (n_cases, n_channels, n_timepoints) "

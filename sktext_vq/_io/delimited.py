@@ -112,7 +112,6 @@ def _check_comments(table: Table) -> None:
 
 
 def _check_text(path: Path) -> None:
-    """Check that a file is UTF-8 text without NUL characters."""
     fault, number = None, 1
     opened = gzip.open(path) if is_gzip(path) else path.open("rb")
     with convert_errors(path, "a table"), opened as file:

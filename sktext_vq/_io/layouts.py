@@ -120,7 +120,6 @@ class _Parts:
 
 
 def read_wisdm(paths: list[Path]) -> Recordings:
-    """Read the raw file of WISDM v1.1, with one recording per user."""
     frame = read_records(paths[0])
     # Times are in ms since 1970 in v2.0, and in ns since the start in v1.1.
     steps = frame["time"].diff()
@@ -233,7 +232,6 @@ def read_hhar(paths: list[Path]) -> Recordings:
 
 
 def _read_hhar_file(path: Path) -> pd.DataFrame:
-    """Return the rows of a file with times in ns."""
     needed = ["Arrival_Time", *_AXES, "User", "Device", "gt"]
     columns = Columns("gt", None, None, "User", (), ("Device",))
     table = _read_columns(path, columns, needed)

@@ -211,7 +211,6 @@ def _pace(rate: float) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Format a duration in a suitable unit."""
     for limit, unit, size in ((120, "s", 1), (7200, "min", 60)):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"

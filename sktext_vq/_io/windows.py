@@ -50,7 +50,6 @@ class WindowOptions:
 
 
 def check_positive(**values: Any) -> None:
-    """Check that parameters are positive numbers or None."""
     for name, value in values.items():
         is_positive = isinstance(value, Real) and 0 < float(value) < np.inf
         if not (value is None or is_positive):
@@ -283,7 +282,6 @@ def _count_in_windows(
 
 
 def _table(recordings: Recordings, rows: list[Any]) -> pd.DataFrame:
-    """Return the recording, subject, start and end of each window."""
     parts = []
     for i, begin, end in rows:
         part: dict[str, Any] = {"recording": recordings.names[i]}

@@ -118,6 +118,5 @@ class Predictor:
             self.kept.append(windows[rows[~is_lost[rows]]])
 
     def check(self) -> None:
-        """Warn if windows differ from the training windows."""
         if self.model.check is not None and any(map(len, self.kept)):
             self.model.check(np.concatenate(self.kept))

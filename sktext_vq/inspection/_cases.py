@@ -27,11 +27,11 @@ from sktext_vq.transformer import VQTextTransformer
 
 _MAX_CHANNELS = 32  # maximum number of channels drawn per series
 _OPEN_CHANNELS = 3  # number of channels visible without a click
-_N_DECIDING = 8  # number of tokens in the table of a series
+_N_TOKENS = 8  # number of tokens in the table of a series
 _STRONGEST_TINT = 0.5  # opacity of the largest contribution
 # Minimum width of a token for its code and its contribution, in percent of the width of
 # a phone.
-_ROOM_FOR_CODE, _ROOM_FOR_SIGNED = 5.5, 11.0
+_ROOM_FOR_CODE, _ROOM_FOR_CONTRIBUTION = 5.5, 11.0
 _MOST_BYTES = 3_500_000  # approximate maximum for all drawings
 _BYTES_OF_POINT, _BYTES_OF_CHANNEL = 20, 2500
 
@@ -98,7 +98,7 @@ def draw_cases(
             by_case[i],
             explained[i],
         )
-        cases.append({"case": case, **_verdict(answers, case), **one.draw()})
+        cases.append({"case": case, **_predicted_classes(answers, case), **one.draw()})
     return cases
 
 
@@ -122,7 +122,7 @@ def _explain(
     return explained
 
 
-def _verdict(answers: Answers, case: int) -> dict[str, Any]:
+def _predicted_classes(answers: Answers, case: int) -> dict[str, Any]:
     """Return the true class of a case, and its most probable classes."""
     known = answers.true is not None
     found: dict[str, Any] = {
@@ -210,14 +210,13 @@ class _OneCase:
                 "more": total >= 0,
                 "n_tokens": len(tokens),
                 "tokens": [
-                    self._deciding(row, most)
-                    for row in by_size[:_N_DECIDING].to_dict("records")
+                    self._token_row(row, most)
+                    for row in by_size[:_N_TOKENS].to_dict("records")
                 ],
             },
         )
 
-    def _deciding(self, row: Mapping[Any, Any], most: float) -> dict[str, Any]:
-        """Return a row of the table of the most important tokens."""
+    def _token_row(self, row: Mapping[Any, Any], most: float) -> dict[str, Any]:
         start, length = int(row["start"]), int(row["length"])
         code = self.codes[int(row["code"])]
         return {
@@ -295,15 +294,17 @@ class _OneCase:
             "width": width,
             "middle": round(100 * (start + end) / 2 / length, 2),
             "code_room": _room(width, _ROOM_FOR_CODE),
-            "says": None,
+            "explained": None,
         }
         if contribution is not None:
             share = abs(contribution) / most
-            segment["says"] = {
+            segment["explained"] = {
                 "contribution": signed(contribution),
                 "for": contribution >= 0,
                 "tint": f"{_STRONGEST_TINT * share:.2f}",
-                "room": _room(width, _ROOM_FOR_SIGNED) if share >= LEAST_NAMED else "",
+                "room": _room(width, _ROOM_FOR_CONTRIBUTION)
+                if share >= LEAST_NAMED
+                else "",
             }
         return segment
 

@@ -163,7 +163,6 @@ def _largest(counts: NDArray[np.int64], most: int) -> list[int]:
 
 
 def _pairs(counts: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Return the most frequent confusions of two classes."""
     wrong = counts - np.diag(np.diag(counts))
     totals = counts.sum(axis=1)
     return [
@@ -336,7 +335,7 @@ def compare_texts(
     found: dict[str, Any] = {
         "names": names,
         "many": many,
-        "texts": _most_alike(names, between) if many else _cells(names, between),
+        "texts": _most_similar(names, between) if many else _cells(names, between),
         "series": None,
         "nearest": None,
     }
@@ -355,7 +354,7 @@ def _cosine(value: float) -> str:
     return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _most_alike(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]:
+def _most_similar(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]:
     first, second = np.triu_indices(len(names), k=1)
     order = np.argsort(-cosines[first, second], kind="stable")[:_N_PAIRS]
     return [

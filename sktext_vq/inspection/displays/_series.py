@@ -149,7 +149,6 @@ class SeriesDisplay:
         row.vlines(starts[1:], bottom, top, color=ink(), alpha=0.4, linewidth=0.5)
 
     def _label(self) -> None:
-        """Label the time axis, and write the title."""
         (n_channels, n_timepoints), n_shown = self.series.shape, len(self.axes_)
         rate = self.sampling_rate or 1
         below = "timepoint" if self.sampling_rate is None else "time in seconds"

@@ -246,7 +246,6 @@ class ExplanationDisplay(SeriesDisplay):
             row.spines[side].set_visible(False)
 
     def _label_sums(self, hidden: pd.DataFrame) -> None:
-        """Write the intercept, and the sum of channels that are not drawn."""
         self.sums_axes_[0].set_title("sums by channel", **text(0.8))
         constant, others = hidden.loc[-1].sum(), hidden.drop(-1)
         below = [f"{signed(constant)} intercept"]

@@ -123,7 +123,6 @@ class _LiftsDisplay:
         return self
 
     def _limit(self) -> float:
-        """Choose the limit of the colour scale."""
         # Limits are quantiles, so that colours do not depend on a few extreme values.
         above = self.lifts[self.lifts > 0]
         if not len(above):

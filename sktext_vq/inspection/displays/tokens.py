@@ -184,7 +184,6 @@ class TokensDisplay(SeriesDisplay):
     def _draw_channel(
         self, row: Any, channel: int, tokens: pd.DataFrame, colours: Mapping[int, str]
     ) -> None:
-        """Draw a channel with spans and shapes of its tokens."""
         from matplotlib.collections import LineCollection
 
         rate = self.sampling_rate or 1
