@@ -41,7 +41,7 @@ def test_all_types_of_panels_give_equal_predictions(har_like):
         )
 
 
-def test_one_channel_may_come_with_or_without_its_axis(har_like):
+def test_one_channel_with_or_without_its_axis(har_like):
     X, y = har_like
     flat = X[:, 0]
     model = classifier().fit(flat, y)
@@ -141,7 +141,7 @@ def test_unequal_lengths_on_real_recordings():
     assert model.score(data.X_test, data.y_test) >= 0.93
 
 
-def test_missing_values_cost_little(basic_motions):
+def test_missing_values_hardly_affect_scores(basic_motions):
     data = basic_motions
     rng = np.random.default_rng(0)
 

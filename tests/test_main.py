@@ -56,7 +56,7 @@ def test_demo_names_missing_packages(monkeypatch, tmp_path, capsys):
     )
 
 
-def test_demo_fails_before_the_work_if_it_cannot_write(tmp_path, capsys):
+def test_demo_fails_early_if_the_report_cannot_be_written(tmp_path, capsys):
     for path, reason in ((tmp_path / "no" / "file", "folder"), (tmp_path, "a folder")):
         assert main(["demo", "--report", str(path)]) == 1
         out, err = capsys.readouterr()

@@ -28,7 +28,7 @@ def model():
     ).fit(*make_panel(0))
 
 
-def test_separation_is_the_least_area_under_the_curve_less_its_error():
+def test_separation_is_a_lower_bound_of_the_area_under_the_curve():
     rng = np.random.default_rng(0)
     classes = rng.choice([0, 1, 3], size=90)  # class 2 has no cases
     best = rng.choice([0, 1, 3], size=8)
@@ -80,7 +80,7 @@ def test_attributes_describe_strength_and_channel(model):
     assert not table["attributes"].str.contains("weak.*strong|quick.*slow").any()
 
 
-def test_attributes_follow_use():
+def test_attributes_describe_usage():
     """Attributes of three codes follow from the channels and lengths they occur in."""
     squares = np.zeros((1, 3, 1, 2, N_ROWS, 3))
     # Code 0 is short and weak in channel 0, code 1 is long and strong in channel 1, and
@@ -115,7 +115,7 @@ def test_names_from_texts():
         VQTextTransformer(24, text=None).fit(X).describe_codes(WORDS)
 
 
-def test_a_code_that_no_window_has_is_neither_quick_nor_slow():
+def test_unused_codes_have_no_attributes():
     windows = np.full((2, 1, 4, 3), 0.5)
     windows[..., 2] = 0
     windows[:, :, :2, 1] = 0.01

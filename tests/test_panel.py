@@ -192,7 +192,7 @@ def test_checks_need_little_memory(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS | ONE_CHANNEL_KINDS | UNEQUAL_KINDS)
-def test_input_is_not_written_to(kind):
+def test_input_is_not_changed(kind):
     if kind in KINDS | ONE_CHANNEL_KINDS:
         X = (KINDS | ONE_CHANNEL_KINDS)[kind](cube())
     else:
@@ -218,7 +218,7 @@ def test_panel_is_frozen_and_pickles():
 @given(
     stnp.arrays(np.float32, stnp.array_shapes(min_dims=3, max_dims=3), elements=FINITE)
 )
-def test_finite_arrays_come_back(X):
+def test_finite_arrays_are_not_changed(X):
     panel = as_panel(X)
     np.testing.assert_array_equal(panel.values, X)
     assert (panel.n_cases, panel.n_channels, panel.n_timepoints) == X.shape
@@ -412,7 +412,7 @@ def test_cases_of_a_frame_are_in_the_order_of_their_first_rows():
     np.testing.assert_array_equal(panel.values, cube()[order])
 
 
-def test_some_cases_keep_their_names():
+def test_selected_cases_keep_their_names():
     panel = as_panel(to_sktime("pd-multiindex")(cube()))
     part = panel.take([2, 0])
     np.testing.assert_array_equal(part.values, cube()[[2, 0]])
@@ -502,7 +502,7 @@ def test_sktime_columns_out_of_order():
         as_panel(X)
 
 
-def test_no_kind_needs_sktime(monkeypatch):
+def test_panels_do_not_require_sktime(monkeypatch):
     kinds = "pd-multiindex", "df-list", "nested_univ"
     frames = [to_sktime(kind)(cube()) for kind in kinds]
     monkeypatch.setitem(__import__("sys").modules, "sktime.datatypes", None)

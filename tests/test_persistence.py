@@ -132,7 +132,7 @@ def test_loaded_transformer_transforms_the_same(tmp_path):
     ],
     ids=["int", "bool", "float", "object", "date"],
 )
-def test_labels_of_any_kind_come_back_as_they_were(y, tmp_path):
+def test_labels_of_any_type_are_saved(y, tmp_path):
     y = np.tile(y, 12)
     model = small().fit(panel(), y)
     loaded = load(save(model, tmp_path / "model.safetensors"))
@@ -140,7 +140,7 @@ def test_labels_of_any_kind_come_back_as_they_were(y, tmp_path):
     assert loaded.predict(panel()).tolist() == model.predict(panel()).tolist()
 
 
-def test_names_of_columns_come_back(tmp_path):
+def test_column_names_are_saved(tmp_path):
     frame = pd.DataFrame(panel()[:, 0], columns=[f"t{i}" for i in range(48)])
     loaded = load(save(small().fit(frame, labels()), tmp_path / "m.safetensors"))
     assert loaded.predict(frame).shape == (24,)
@@ -262,7 +262,7 @@ def of_declared_sizes(path, folder):
         yield with_valid_checksums(folder / f"damaged {number}", document, arrays)
 
 
-def test_the_file_of_format_version_1_still_predicts_what_it_did():
+def test_format_version_1_predicts_the_same():
     with np.load(DATA / "model_v1.npz") as expected:
         with pytest.warns(UserWarning, match="trained text branch is no longer"):
             model = load(DATA / "model_v1.safetensors")
@@ -276,7 +276,7 @@ def test_the_file_of_format_version_1_still_predicts_what_it_did():
         model.describe_codes()
 
 
-def test_the_file_of_format_version_2_still_predicts_what_it_did():
+def test_format_version_2_predicts_the_same():
     texts = ["somebody runs", "a calm person"]
     model = load(DATA / "model_v2.safetensors")
     with np.load(DATA / "model_v2.npz") as expected:
@@ -512,7 +512,7 @@ def round_trip(value):
     return ValueReader(writer.arrays).decode(node)
 
 
-def test_values_of_every_kind_come_back_as_they_were():
+def test_values_of_all_types_are_saved():
     square = np.random.default_rng(0).normal(size=(3, 4))
     arrays = [
         *(square, np.asfortranarray(square), square[:, ::2], square.T, square > 0),
@@ -569,7 +569,7 @@ def test_parameters_of_a_loaded_model_can_be_used(tmp_path):
     assert len(loaded.codebook_) == 32
 
 
-def test_a_random_state_goes_on_after_loading(tmp_path):
+def test_a_random_state_continues_after_loading(tmp_path):
     random_state = np.random.RandomState(3)
     random_state.normal()  # a second number is stored for the next call
     model = small(random_state=random_state).fit(panel(), labels())
@@ -799,7 +799,7 @@ def test_the_same_model_is_the_same_file(kind, request, tmp_path):
         same(model.fit(panel(), labels()), load(path), panel(seed=1))
 
 
-def test_a_file_does_not_choose_paths(tmp_path):
+def test_files_cannot_set_local_paths(tmp_path):
     encoder = TextEncoder("hashing", cache=str(tmp_path / "cache"))
     model = small(text_encoder=encoder).fit(panel(), labels())
     path = save(model, tmp_path / "model")

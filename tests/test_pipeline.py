@@ -121,7 +121,7 @@ def test_pandas_output_has_readable_names(basic_motions):
     }
 
 
-def test_named_feature_is_what_its_name_says():
+def test_names_of_features_describe_features():
     """Only the level differs between classes, so names contain the level."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 1, 40))
@@ -194,7 +194,7 @@ def test_pandas_output_has_a_row_per_case(har_like, kind):
         assert table.columns.tolist() == model.get_feature_names_out().tolist()
 
 
-def test_pandas_output_of_everything_reaches_no_inner_part(har_like):
+def test_global_pandas_output_does_not_affect_inner_estimators(har_like):
     X, y = har_like
     small = {"n_codes": 16, "max_features": 50, "text_encoder": "hashing"}
     model = VQTextClassifier(max_epochs=1, random_state=0, **small)

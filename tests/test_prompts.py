@@ -150,7 +150,7 @@ def test_every_label_gets_every_form(labels: list[str]) -> None:
         assert all(text.strip() for texts in by_form.values() for text in texts)
 
 
-def test_templates_read_well_and_guess_attributes() -> None:
+def test_templates_are_grammatical_and_describe_attributes() -> None:
     found = PromptBank().prompts(["kick a door", "GaugeDrift", "slow walking"])
     assert found["kick a door"]["sentence"] == ["A person is kicking a door."]
     assert "distinct impacts and peaks" in found["kick a door"]["attributes"]
@@ -193,12 +193,12 @@ def test_a_text_that_names_an_activity_has_its_attributes(text: str, name: str) 
         "This is not walking.",
     ],
 )
-def test_a_text_that_names_no_activity_has_none(text: str) -> None:
+def test_a_text_without_an_activity_has_no_attributes(text: str) -> None:
     found = PromptBank({"activity 6": text}).clauses(["activity 6"])["activity 6"]
     assert len(found) < 6
 
 
-def test_a_text_goes_before_the_name() -> None:
+def test_a_text_takes_precedence_over_the_name() -> None:
     def clauses(name: str, text: Any) -> dict[str, str]:
         return PromptBank({name: text}).clauses([name])[name]
 
@@ -272,7 +272,7 @@ def test_own_texts_come_first_and_the_rest_is_kept() -> None:
     assert bank.knows("c1") and not bank.knows("c2")
 
 
-def test_own_texts_of_labels_that_signs_tell_apart() -> None:
+def test_own_texts_of_labels_that_differ_in_punctuation() -> None:
     own = {"C++": "one", "C#": "two", "x>0": "above", "x<0": "below", "🏃": "run"}
     found = PromptBank(own).prompts([*own, "C", "x"])
     for label, text in own.items():
@@ -293,7 +293,7 @@ def test_labels_with_the_same_prompts_give_one_warning() -> None:
     assert "'walk' and 'WALKING'; 'run', 'running' and 'Run'" in str(caught[0].message)
 
 
-def test_prompts_belong_to_the_caller() -> None:
+def test_changing_returned_prompts_does_not_change_the_bank() -> None:
     bank = PromptBank()
     bank.prompts(["walking"])["walking"]["sentence"].append("changed")
     assert "changed" not in bank.prompts(["walking"])["walking"]["sentence"]
@@ -312,7 +312,7 @@ def test_flat_has_owners_and_no_repeats() -> None:
         bank.flat(["a1"], [])
 
 
-def test_files_bring_texts_back(tmp_path: Path) -> None:
+def test_texts_are_saved_to_files(tmp_path: Path) -> None:
     own = {"走路": "A person walks.", "sit": {"negative": ["No steps."]}}
     file = PromptBank(own).to_json(tmp_path / "bank.json")
     assert "走路" in file.read_text("utf-8")
@@ -458,13 +458,13 @@ def test_invalid_version(tmp_path):
         PromptBank.from_json(path)
 
 
-def test_half_a_surrogate_pair_comes_back_from_a_file(tmp_path):
+def test_unpaired_surrogates_are_saved(tmp_path):
     bank = PromptBank({"odd \ud800": "a text", "\N{GRINNING FACE}": "another"})
     again = PromptBank.from_json(bank.to_json(tmp_path / "bank.json"))
     assert again.prompts(["odd \ud800"]) == bank.prompts(["odd \ud800"])
 
 
-def test_a_label_of_a_thousand_words_takes_no_longer_than_to_read_it():
+def test_long_labels_are_parsed_in_linear_time():
     label = "walk or run " * 1000
     prompts = PromptBank().prompts([label, "a" * 10_000])
     assert len(prompts) == 2

@@ -31,7 +31,7 @@ def test_snippets_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-def test_links_lead_somewhere():
+def test_links_are_valid():
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text())
     assert links
     for link in links:

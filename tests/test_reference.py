@@ -110,7 +110,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_predictions_are_those_on_record(case):
+def test_predictions_are_equal_to_the_reference(case):
     with np.load(DATA / "reference.npz") as reference:
         for name, values in case():
             expected = reference[f"{case.__name__} {name}"]

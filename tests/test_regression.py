@@ -36,7 +36,7 @@ def r2(transformer, X, y, y_fit):
     return model.score(transformer.transform(X[test]), y[test])
 
 
-def test_scores_are_those_of_scikit_learn():
+def test_scores_are_equal_to_scikit_learn():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, 8)).astype(np.float32) + 3
     features[:, 3] = 2

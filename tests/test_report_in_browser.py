@@ -250,7 +250,7 @@ def test_links_show_hidden_elements(open_page):
     assert shown_case(open_page(hash=f"#{case}")) == case
 
 
-def test_all_can_be_read_without_scripts(open_page):
+def test_page_is_complete_without_scripts(open_page):
     page = open_page(scripts=False)
     assert len(visible(page, ".case")) == 12
     assert len(visible(page, ".card")) == 16
@@ -258,7 +258,7 @@ def test_all_can_be_read_without_scripts(open_page):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(PHONE, "light"), (DESK, "dark")])
-def test_page_can_be_read_by_all(width, scheme, open_page):
+def test_page_is_accessible(width, scheme, open_page):
     page = open_page(width, scheme)
     page.evaluate("for (const e of document.querySelectorAll('details')) e.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -119,7 +119,7 @@ def test_page_lists_the_layers_of_imports():
     assert lines == [layer.replace(" | ", ", ") for layer in layers]
 
 
-def test_networks_need_numpy_and_torch_alone():
+def test_networks_require_only_numpy_and_torch():
     graph = grimp.build_graph("sktext_vq", include_external_packages=True)
     for module in graph.find_descendants("sktext_vq.nn"):
         others = graph.find_modules_directly_imported_by(module)
@@ -142,7 +142,7 @@ def trees():
     return [(path, ast.parse(path.read_text())) for path in PACKAGE.rglob("*.py")]
 
 
-def test_classes_have_one_base_of_ours():
+def test_classes_have_one_base_class_of_the_package():
     found = [
         (node.name, [ast.unparse(base) for base in node.bases])
         for _, tree in trees()

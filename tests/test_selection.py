@@ -20,7 +20,7 @@ def gathered(features, classes, folds, n_folds=3, size=7):
 
 
 @pytest.mark.parametrize("waiting", [0, 10**9])
-def test_scores_are_those_of_scikit_learn(monkeypatch, waiting):
+def test_scores_are_equal_to_scikit_learn(monkeypatch, waiting):
     monkeypatch.setattr("sktext_vq._features.selection._WAITING_VALUES", waiting)
     sizes, flush = [], FeatureMoments.flush
 

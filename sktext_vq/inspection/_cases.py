@@ -31,7 +31,7 @@ _N_TOKENS = 8  # number of tokens in the table of a series
 _STRONGEST_TINT = 0.5  # opacity of the largest contribution
 # Minimum width of a token for its code and its contribution, in percent of the width of
 # a phone.
-_ROOM_FOR_CODE, _ROOM_FOR_CONTRIBUTION = 5.5, 11.0
+_ROOM_FOR_CODE, _ROOM_FOR_NUMBER = 5.5, 11.0
 _MOST_BYTES = 3_500_000  # approximate maximum for all drawings
 _BYTES_OF_POINT, _BYTES_OF_CHANNEL = 20, 2500
 
@@ -302,9 +302,7 @@ class _OneCase:
                 "contribution": signed(contribution),
                 "for": contribution >= 0,
                 "tint": f"{_STRONGEST_TINT * share:.2f}",
-                "room": _room(width, _ROOM_FOR_CONTRIBUTION)
-                if share >= LEAST_NAMED
-                else "",
+                "room": _room(width, _ROOM_FOR_NUMBER) if share >= LEAST_NAMED else "",
             }
         return segment
 
