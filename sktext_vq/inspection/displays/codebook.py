@@ -124,8 +124,8 @@ class CodebookDisplay:
             Maximum number of codes to draw.
         order : {"frequency", "lift", "usage", "code"}, default="frequency"
             Order of the codes. ``"frequency"`` is usage times lift, that is, the usage
-            in the class with the highest lift, and ``"code"`` is the index. If there
-            are no classes, the lift is 1.
+            in the class with the highest lift, and ``"code"`` is the index. Without
+            classes, the lift is 1.
         texts : sequence of str, optional
             At least two phrases to use as names of codes, for an estimator that was
             trained with text. Codes without sufficient evidence have no name.
