@@ -190,8 +190,8 @@ def test_a_model_of_a_gpu_loads_where_there_is_none(tmp_path, monkeypatch):
     path = save(model, tmp_path / "model.safetensors")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     message = (
-        r"^The model was saved with device='cuda', which is not available: device is "
-        r'set to "auto"\.$'
+        r"^The model was saved with device='cuda', which is not available\. The "
+        r'parameter device is set to "auto"\.$'
     )
     with pytest.warns(UserWarning, match=message):
         loaded = load(path)

@@ -52,7 +52,7 @@ def run_demo(
     echo(
         f"BasicMotions has {n_cases} training and {len(data.y_test)} test series, "
         f"recorded by a smart watch,\nwith {n_channels} channels and {n_timepoints} "
-        f"timepoints. Activities: {', '.join(names)}.\nThe data set is included in "
+        f"timepoints.\nActivities: {', '.join(names)}.\nThe data set is included in "
         "sktime, and is easy to classify."
     )
     params = {
