@@ -1,4 +1,4 @@
-"""All that benchmarks use of the package's private parts, in one place."""
+"""Private parts of the package that are used by the benchmarks."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _shares(share: float, kinds: str) -> tuple[float, float, float]:
 
 @contextmanager
 def changed(option: str, value: str) -> Iterator[None]:
-    """Change constants for a while, in every module that has imported them."""
+    """Change constants temporarily, in every module that has imported them."""
     with ExitStack() as stack:
         for name, constant in constants(option, value).items():
             modules = [
@@ -182,7 +182,7 @@ def changed(option: str, value: str) -> Iterator[None]:
 
 
 def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
-    """Raise unless a fitted transformer has the values of all options."""
+    """Raise an error unless a fitted transformer has the values of all options."""
     now = {option: number(chosen[option]) for option in chosen if option != "kinds"}
     tokenizer = transformer.features_.tokenizer
     layout = tokenizer.layout

@@ -142,14 +142,14 @@ def test_what_the_suite_lacks_is_in_no_mean_and_named(tmp_path):
     frame = pd.DataFrame(suite_rows())
     of_tsf = frame["estimator"] == "tsf"
     page = suite_page(tmp_path, frame[~of_tsf | (frame["set"] != "NATOPS")])
-    assert "Means of the 2 sets with results of all estimators: GunPoint" in page
-    assert "Not in the means, since results are missing: tsf." in page
+    assert "the 2 data sets for which all estimators have results: GunPoint" in page
+    assert "some of their results are missing: tsf." in page
     # A seed that lacks a set is in no mean over sets; the set has what it has.
     lacking = of_tsf & (frame["set"] == "GunPoint") & (frame["seed"] == 1)
     page = suite_page(tmp_path, frame[~lacking])
     assert cells(page, "tsf")[1:4] == ["1", "3.00", "0.605"]
     without = suite_page(tmp_path, frame, estimator=["minirocket", "closed-form"])
-    assert "Means of the 2 sets" in without
+    assert "means over the 2 data sets" in without
     assert "tsf" not in without
 
 
