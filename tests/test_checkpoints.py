@@ -519,7 +519,7 @@ def patient(monkeypatch):
     ("error", "kind", "message"),
     [
         (interrupt, UserWarning, "interrupted after 2 of 4 epochs.*best weights"),
-        (not_a_number, ConvergenceWarning, "became nan in epoch 3.*weights of 2 epoch"),
+        (not_a_number, ConvergenceWarning, "became nan in epoch 3.*after epoch 2, and"),
     ],
 )
 def test_what_ends_training_leaves_the_model_of_the_epochs_before(

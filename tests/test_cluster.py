@@ -70,7 +70,7 @@ def test_a_mapped_file_is_not_read_as_a_whole(fitted, tmp_path):
 def test_a_cluster_predicts_the_same(fitted, client, monkeypatch):
     X = panel(301, seed=1)[0]
     X[3, 0, 5:9] = np.nan
-    monkeypatch.setattr("sktext_vq._features.cluster._MOST", 64)
+    monkeypatch.setattr("sktext_vq._features.cluster._MAX_CASES", 64)
     monkeypatch.setattr(
         "sktext_vq._features.cluster._TASKS_PER_WORKER", 1
     )  # three rounds

@@ -393,7 +393,7 @@ def test_threads_do_not_disturb_each_other(har_like):
 
 @pytest.mark.parametrize("axes", [3, None, "xyz", [[0], 1, 2], [0, 0, 1], [0, 1, 9]])
 def test_axes_of_a_sensor_must_be_three_channels(har_like, axes):
-    with pytest.raises(ValueError, match=r"gravity\['acc'\] must be three"):
+    with pytest.raises(ValueError, match=r"gravity\['acc'\] must contain three"):
         classifier(gravity={"acc": axes}).fit(*har_like)
 
 

@@ -1,4 +1,4 @@
-"""Names of activities without training data."""
+"""Recognition of activities by name, without training data."""
 
 from __future__ import annotations
 
@@ -211,11 +211,11 @@ def test_windows_without_gyroscope_use_another_classifier(base):
     assert cosines.shape == (6, 2) and (np.abs(cosines) <= 1).all()
 
 
-def test_windows_like_no_activity_are_unknown(base, monkeypatch):
+def test_windows_unlike_any_activity_are_unknown(base, monkeypatch):
     names = ["walking", "sitting"]
     known = base.predict_zero_shot(motionsense()[0], names, unknown_label="none")
     assert (known == "none").mean() < 0.2
-    blows = np.zeros((1, 6, 128))  # a device at rest, hit once
+    blows = np.zeros((1, 6, 128))  # a device at rest that is hit once
     blows[:, 1] = 1
     blows[:, :, 60] = 8
     assert base.predict_zero_shot(blows, names, unknown_label="none") == ["none"]
@@ -252,7 +252,7 @@ def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
     with pytest.raises(ValueError, match="cannot be exported"):
         export_onnx(helped, tmp_path / "model.onnx")
     assert helped.fit(X[few], y[few]).enrolment_ is None
-    # Acceleration in another unit, and without gyroscope.
+    # Acceleration is in another unit, and there is no gyroscope.
     params["channel_names"] = CHANNELS[:3]
     X = GRAVITY * X[:, :3]
     helped = VQTextClassifier(**params).fit(X[few], y[few], init="wearables")
@@ -323,13 +323,13 @@ def test_scores_do_not_depend_on_other_windows(base):
 
 
 def motionsense():
-    """Return windows of a phone in a pocket, and their labels."""
+    """Return windows of a phone in a pocket, with labels."""
     with np.load(Path(__file__).parent / "data" / "motionsense.npz") as file:
         return file["X"].astype(np.float64), file["y"]
 
 
 def recording():
-    """Return windows of a phone, first sitting, then jogging, in m/s^2."""
+    """Return a recording of sitting followed by jogging, in m/s^2."""
     X, y = motionsense()
     values = np.concatenate([*X[y == "sitting"][:6], *X[y == "jogging"][:6]], axis=1)
     values[:3] *= GRAVITY
@@ -349,7 +349,7 @@ def test_recordings_are_segmented_by_names(base, sensors):
     assert segments["label"].iloc[-1] == "running"
 
 
-def test_the_command_writes_segments_and_a_page(tmp_path, capsys):
+def test_the_command_writes_segments_and_a_report(tmp_path, capsys):
     source, target = tmp_path / "day.csv", tmp_path / "segments.csv"
     recording().to_csv(source, index=False)
     names, page = "sitting, <b>running</b>", tmp_path / "page.html"

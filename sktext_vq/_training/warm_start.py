@@ -15,9 +15,9 @@ from sktext_vq.nn.model import DualBranchModel
 
 
 def find_base(init: Any) -> tuple[Any, Any]:
-    """Convert `init` of `fit` to a base or an estimator; the other one is None."""
+    """Return `init` as a base model or as an estimator; the other value is None."""
     if isinstance(init, str):
-        # Imported by name, because lower layers must not depend on higher layers.
+        # This import is dynamic, because this layer must not import higher layers.
         return import_module("sktext_vq.wearables").load_packaged(init), None
     return (init, None) if hasattr(init, "enrol") else (None, init)
 
@@ -26,13 +26,8 @@ def find_base(init: Any) -> tuple[Any, Any]:
 class WarmStart:
     """Codes and modules of a fitted estimator.
 
-    Parameters
-    ----------
-    codebook : Codebook
-        Codes.
-    modules : mapping of str to Module
-        Trained modules that depend neither on channels nor on classes, by path in
-        `DualBranchModel`.
+    Modules are independent of channels and classes. Their names are paths in
+    `DualBranchModel`.
     """
 
     codebook: Codebook
@@ -40,7 +35,7 @@ class WarmStart:
 
     @torch.no_grad()
     def initialise(self, model: DualBranchModel) -> None:
-        """Copy weights of modules that are also in the model, if shapes agree."""
+        """Copy the weights that have the same name and shape in the model."""
         own = dict(model.named_parameters())
         for path, module in self.modules.items():
             for name, known in module.named_parameters():

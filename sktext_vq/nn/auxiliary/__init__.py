@@ -1,8 +1,8 @@
-"""Parts of the network that are off by default, each in a separate file.
+"""Optional modules of the network, each in a separate file.
 
 Each file has a function ``build(model, generator, options)`` that returns an
 :class:`AuxiliaryModule`, or None if the model lacks a part that the module requires. To
-remove a part, delete its file, its row in `MODULES` and its names in
+remove a module, delete its file, its row in `MODULES` and its names in
 ``nn/__init__.py``.
 """
 
@@ -20,8 +20,8 @@ from sktext_vq.nn.batches import Outputs, TrainingBatch
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# File names, and the losses that require the module. Modules run in this order, because
-# a module may use outputs of earlier modules.
+# Losses that require each module. Modules are called in this order, because a module
+# may use the outputs of earlier modules.
 MODULES = {
     "frequency_gains": {"frequency"},
     "codebook_updates": {"codebook", "shape"},
@@ -33,20 +33,15 @@ MODULES = {
 
 
 class AuxiliaryModule(nn.Module):
-    """Part of the network that computes losses which are off by default."""
+    """Base class of modules that compute losses which are disabled by default."""
 
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute losses of a batch by name.
+        """Compute the losses of a batch, by name.
 
-        Parameters
-        ----------
-        model : DualBranchModel
-            The network that the module is a part of.
-        batch : TrainingBatch
-        outputs : Outputs
-            Outputs of the network and of earlier modules for the batch.
+        `model` is the network that contains the module. `outputs` contains the outputs
+        of the network and of earlier modules for the batch.
         """
         return {}
 
@@ -63,17 +58,11 @@ def build_modules(
 ) -> nn.ModuleDict:
     """Build the modules required by the active losses of a model.
 
-    Parameters
-    ----------
-    model : DualBranchModel
-        Model whose other parts are already built.
-    generator : torch.Generator
-        Source of initial weights.
-    options : mapping
-        Further arguments of modules, by name of the module.
+    The other parts of the model must already be built. `options` contains further
+    arguments of the modules, by module name.
     """
     found = {}
-    for name, losses in reversed(MODULES.items()):  # keeps the order of random draws
+    for name, losses in reversed(MODULES.items()):  # order of random initialisation
         if losses & model.active_losses:
             found[name] = load_module(name).build(
                 model, generator, options.get(name, {})
