@@ -1,7 +1,7 @@
 """sktime estimators that wrap VQTextClassifier and VQTextTransformer.
 
-This module requires sktime. The wrapped estimators are fitted attributes, and provide
-methods for model inspection.
+This module requires sktime. The wrapped estimators are available as fitted attributes,
+and provide the methods for inspection.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ def _fit_of(base: Any) -> Callable[..., Any]:
     """Return a `fit` that leaves the estimator unchanged if it fails."""
 
     def fit(self: Any, X: Any, y: Any = None) -> Any:
-        """Fit to training series.
+        """Fit the estimator to training series.
 
         Parameters
         ----------
         X : panel
-            Training series of a type listed in the Notes.
+            Training series of a type listed in the Notes of the class.
         y : array-like of shape (n_cases,)
             Class labels. Optional for the transformer.
 
@@ -84,7 +84,7 @@ def _fit_of(base: Any) -> Callable[..., Any]:
             The estimator itself. It is unchanged if fitting fails.
         """
         if y is None and base is BaseClassifier:
-            raise TypeError("fit of a classifier requires y, the class labels.")
+            raise TypeError("y is required to fit a classifier.")
         fitted = copy.copy(self)
         base.fit(fitted, X, y)
         self.__dict__ = fitted.__dict__
@@ -112,7 +112,7 @@ def _get_test_params(cls: type, parameter_set: str = "default") -> list[dict[str
 
 @fill_docs
 class VQTextSktimeClassifier(BaseClassifier):
-    """Classifier on histograms of shape tokens, with the interface of sktime.
+    """Classifier based on histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
 
@@ -126,9 +126,10 @@ class VQTextSktimeClassifier(BaseClassifier):
     Attributes
     ----------
     classifier_ : VQTextClassifier
-        Fitted classifier, with ``tokens``, ``describe_codes``, ``predict_zero_shot``
-        and so on. Not set if y has a single class, which sktime then predicts itself
-        with a warning, or if y has several columns; see ``classifiers_``.
+        Fitted classifier, with methods such as ``tokens``, ``describe_codes`` and
+        ``predict_zero_shot``. Not set if y has a single class, because sktime then
+        predicts this class without fitting, or if y has several columns; sktime then
+        sets ``classifiers_``.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_classes_ : int
@@ -136,13 +137,14 @@ class VQTextSktimeClassifier(BaseClassifier):
 
     See Also
     --------
-    sktext_vq.VQTextClassifier : Version for scikit-learn, with texts of cases.
+    sktext_vq.VQTextClassifier : Classifier with the interface of scikit-learn.
     VQTextSktimeTransformer : Token histograms as features for any classifier.
 
     Notes
     -----
-    sktime's ``fit`` takes X and y only, without texts of cases and without ``init``.
-    The parameter ``text`` works as in scikit-learn's version.
+    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
+    fitted estimator to start from (``init``), are not supported. The parameter ``text``
+    is the same as in scikit-learn's version.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
@@ -191,7 +193,7 @@ class VQTextSktimeClassifier(BaseClassifier):
 
 @fill_docs
 class VQTextSktimeTransformer(BaseTransformer):
-    """Transformer to histograms of shape tokens, with the interface of sktime.
+    """Transformer of series to histograms of tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
 
@@ -203,17 +205,18 @@ class VQTextSktimeTransformer(BaseTransformer):
     Attributes
     ----------
     transformer_ : VQTextTransformer
-        Fitted transformer, with ``tokens``, ``describe_codes`` and so on.
+        Fitted transformer, with methods such as ``tokens`` and ``describe_codes``.
 
     See Also
     --------
-    sktext_vq.VQTextTransformer : Version for scikit-learn, with texts of cases.
+    sktext_vq.VQTextTransformer : Transformer with the interface of scikit-learn.
     VQTextSktimeClassifier : Ridge classifier on the same features.
 
     Notes
     -----
-    sktime's ``fit`` takes X and y only, without texts of cases and without ``init``.
-    The parameter ``text`` works as in scikit-learn's version. Labels y are optional;
+    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
+    fitted estimator to start from (``init``), are not supported. The parameter ``text``
+    is the same as in scikit-learn's version. Labels y are optional;
     they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
