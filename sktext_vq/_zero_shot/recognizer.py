@@ -27,7 +27,7 @@ from sktext_vq._zero_shot.candidates import (
     nearest_texts,
     read_candidates,
 )
-from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq._zero_shot.embedding import ZeroShotSpace, log_residuals
 from sktext_vq.panel import Panel
 from sktext_vq.text import SeriesCaptioner, TextEncoder
 from sktext_vq.text.class_texts import class_views
@@ -49,12 +49,15 @@ class EmbeddedSeries(NamedTuple):
         Embeddings of the series.
     probabilities : ndarray of shape (n_cases, n_classes)
         Probabilities of the training classes.
+    residuals : ndarray of shape (n_cases,), optional
+        Logarithms of squared distances from the joint embedding space.
     components : ndarray of shape (n_cases, n_components), optional
         Components predicted by a `TextAlignment`.
     """
 
     points: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    residuals: NDArray[np.float64] | None = None
     components: NDArray[np.float64] | None = None
 
     @property
@@ -142,14 +145,17 @@ class ZeroShotRecognizer:
         Logits of `enrolment`, the scores of a base model, are added if given.
         """
         basis, selected = torch.from_numpy(self.space.basis), extractor.selected
+        axes = torch.linalg.qr(basis)[0]
 
         def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, ...]:
             own = features[:, selected]
             # torch is used because its number of threads is limited in calling threads.
             scaled = torch.from_numpy(head.scaler(own))
-            points = (scaled.double() @ basis).numpy() - self.space.centre
+            doubles = scaled.double()
+            points = (doubles @ basis).numpy() - self.space.centre
+            residuals = log_residuals(doubles.numpy(), (doubles @ axes).numpy())
             components = [] if alignment is None else [alignment.predict(scaled)]
-            return points, head.probabilities(own), *components
+            return points, head.probabilities(own), residuals, *components
 
         found = [
             each
@@ -217,7 +223,8 @@ class ZeroShotRecognizer:
         if self.scorer is not None:
             found = self.scorer.unknown_probability(self.space, series, views)
             return np.asarray(found)
-        return self.space.unknown_probability(series.points, views, candidates.seen)
+        found = series.points, series.residuals, views, candidates.seen
+        return self.space.unknown_probability(*found)
 
     def search(
         self,
@@ -281,7 +288,8 @@ class ZeroShotRecognizer:
         captioner.fit_to_quantiles(scaler.mean, scaler.scale, scaler.usual)
         proba = series.probabilities
         if self.space.can_reject:
-            proba = proba * (1 - self.space.unknown_probability(series.points))[:, None]
+            found = self.space.unknown_probability(series.points, series.residuals)
+            proba = proba * (1 - found)[:, None]
         sentences = captioner.describe(panel.values, panel.lengths)
         captions = np.empty(len(sentences), dtype=object)
         for case, (own, row) in enumerate(zip(sentences, proba, strict=True)):
