@@ -32,7 +32,6 @@ from sktext_vq.panel import Panel
 
 __all__ = ["VQTextClassifier"]
 
-_N_FOLDS = 4
 Candidates = Sequence[str] | Mapping[str, Any]
 
 
@@ -163,7 +162,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             data = check_classes(data, self.class_weight, type(self).__name__)
             enrolment = None if enrol is None else enrol(data, settings)
             data = self._open_checkpoint(data, checkpoint)
-            fitted = fit_features(data, settings, n_folds=_N_FOLDS)
+            fitted = fit_features(data, settings, n_folds=4)
             table, labels, groups = fitted.table, data.labels, fitted.data.groups
             assert table is not None and labels is not None
             scaler = FeatureScaler.fit(table.values, fitted.selection.weight)
@@ -246,8 +245,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
     def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
         """Return the classifier that is used for prediction, and the checked series."""
-        panel = self.check_X(X)
-        adapter = self.adapter_
+        adapter, panel = self.adapter_, self.check_X(X)
         return (self, panel) if adapter is None else adapter.choose(self, panel)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
@@ -446,8 +444,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     ) -> tuple[VQTextClassifier, EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
         """Return the classifier and the inputs of a zero-shot prediction."""
         model, panel = self._open(X)
-        known = model.zero_shot_
-        candidates = known.read(candidate_labels)
-        views = known.embed_texts(candidates, self._encoder())
-        known.warn(candidates, views)
+        candidates = model.zero_shot_.read(candidate_labels)
+        views = model.zero_shot_.embed_texts(candidates, self._encoder())
+        model.zero_shot_.warn(candidates, views)
         return model, model._embed_series(panel), candidates, views
