@@ -147,7 +147,7 @@ class ZeroShotSpace:
     def _limit_residuals(
         self, residuals: NDArray[np.float64], classes: NDArray[np.int64]
     ) -> None:
-        """Set the limits from residuals, which are NaN for cases that were not held out."""
+        """Set the limits from residuals of held-out cases, which are NaN for others."""
         table = pd.DataFrame({"residual": residuals, "class": classes}).dropna()
         by_class = table.groupby("class")["residual"]
         variances = by_class.var(ddof=0)
@@ -168,7 +168,7 @@ class ZeroShotSpace:
     def _hold_out(
         self, features: Array, classes: NDArray[np.int64], fold: NDArray[np.intp]
     ) -> tuple[list[HeldOut], NDArray[np.float64]]:
-        """Return the cases of each fold in a space fitted to other folds, and residuals."""
+        """Return cases in spaces that are fitted to other folds, and log-residuals."""
         n_classes, parts = len(self.centres), []
         residuals = np.full(len(classes), np.nan)
         for k in range(_FOLDS):
