@@ -333,5 +333,7 @@ def _check_labels(labels: Any, name: str) -> NDArray[Any]:
         and np.unique(labels).tolist() == labels.tolist()
     )
     if not is_valid:
-        raise ValueError(f"{name} must be sorted, unique labels of at least 2 classes")
+        raise ValueError(
+            f"{name} must contain sorted, unique labels of at least 2 classes"
+        )
     return labels
