@@ -1,4 +1,4 @@
-"""Variables of the template of a report: numbers, texts and drawings."""
+"""Variables of the report template: numbers, texts and drawings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _N_OTHERS = 3  # number of the most frequent wrong predictions of a class
 class Answers:
     """True labels and predicted probabilities, if available.
 
-    `labels` contains the classes of the estimator, followed by other classes of the
+    `labels` contains the classes of the estimator, followed by other classes in the
     series. `true` contains the index of the label of each case. `probabilities` has
     shape (n_cases, n_classes), for the classes of the estimator.
     """
@@ -88,7 +88,7 @@ def time(timepoints: float, sampling_rate: float | None) -> str:
 
 
 def span(start: float, stop: float, sampling_rate: float | None) -> str:
-    """Format a span of time in the units of :func:`time`."""
+    """Format a time span in the units of :func:`time`."""
     first, _ = time(start, sampling_rate).split(" ")
     return f"{first} to {time(stop, sampling_rate)}"
 
@@ -320,7 +320,7 @@ def compare_texts(
     true: NDArray[np.int64] | None,
     prompts: dict[str, Any] | None,
 ) -> dict[str, Any] | None:
-    """Compare the first text of each class with series, and with each other."""
+    """Compare the first text of each class with the series and with the other texts."""
     if prompts is None or not prompts["by_class"]:
         return None
     names = list(prompts["by_class"])
@@ -404,7 +404,7 @@ def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
 
 
 def training_losses(history: list[dict[str, float]]) -> dict[str, Any] | None:
-    """List the losses of each epoch, and draw their logarithms."""
+    """List the losses of each epoch and draw their logarithms."""
     if not history:
         return None
     names = {"train_loss": "training", "valid_loss": "validation"}

@@ -34,7 +34,7 @@ class HistoryDisplay:
     ----------
     history : list of dict
         Losses of each epoch by name: ``train_loss`` and ``valid_loss`` are weighted
-        sums; ``train_text`` and others are single losses.
+        sums; all others, such as ``train_text``, are individual losses.
 
     Attributes
     ----------

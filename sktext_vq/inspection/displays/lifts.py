@@ -260,7 +260,7 @@ def _compare(
     shares: NDArray[np.float64],
     n_codes: int,
 ) -> dict[str, Any]:
-    """Compare rows of shares with their mean, and sort the codes.
+    """Compare rows of code shares with their mean and sort the codes.
 
     Returns the arguments of a display, except for the labels.
     """
