@@ -91,7 +91,7 @@ class DigitBranch(nn.Module):
         return torch.cat([codes, self.meanings], dim=2)
 
     def forward(self, words: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode patches, and predict their digits.
+        """Encode patches and predict their digits.
 
         Parameters
         ----------

@@ -95,7 +95,7 @@ def build(
     generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> GainPenalty:
-    """Build the module, and add gains to the tokenizer if it has none."""
+    """Build the module and add gains to the tokenizer if it has none."""
     if model.tokenizer.gains is None:
         model.tokenizer.gains = FrequencyGains()
     return GainPenalty()
