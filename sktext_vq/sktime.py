@@ -1,7 +1,7 @@
 """sktime estimators that wrap VQTextClassifier and VQTextTransformer.
 
 This module requires sktime. The wrapped estimators are available as fitted attributes,
-and provide the methods for inspection.
+which provide the inspection methods.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _fit_of(base: Any) -> Callable[..., Any]:
 
 
 def _get_test_params(cls: type, parameter_set: str = "default") -> list[dict[str, Any]]:
-    """Return parameters of test instances for the checks of sktime.
+    """Return parameters of test instances for sktime's estimator checks.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def _get_test_params(cls: type, parameter_set: str = "default") -> list[dict[str
 
 @fill_docs
 class VQTextSktimeClassifier(BaseClassifier):
-    """Classifier based on histograms of shape tokens, with the interface of sktime.
+    """Classifier based on histograms of shape tokens, with the sktime interface.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
 
@@ -137,14 +137,14 @@ class VQTextSktimeClassifier(BaseClassifier):
 
     See Also
     --------
-    sktext_vq.VQTextClassifier : Classifier with the interface of scikit-learn.
+    sktext_vq.VQTextClassifier : Classifier with the scikit-learn interface.
     VQTextSktimeTransformer : Token histograms as features for any classifier.
 
     Notes
     -----
-    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
-    fitted estimator to start from (``init``), are not supported. The parameter ``text``
-    is the same as in scikit-learn's version.
+    The ``fit`` method of sktime estimators accepts only X and y. Texts about individual
+    series and a fitted estimator to start from (``init``) are not supported. The
+    parameter ``text`` is the same as in the scikit-learn version.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
@@ -193,9 +193,9 @@ class VQTextSktimeClassifier(BaseClassifier):
 
 @fill_docs
 class VQTextSktimeTransformer(BaseTransformer):
-    """Transformer of series to histograms of tokens, with the interface of sktime.
+    """Transformer from series to token histograms, with the sktime interface.
 
-    Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
+    Wraps a :class:`~sktext_vq.VQTextTransformer` and returns data frames.
 
     Parameters
     ----------
@@ -209,15 +209,15 @@ class VQTextSktimeTransformer(BaseTransformer):
 
     See Also
     --------
-    sktext_vq.VQTextTransformer : Transformer with the interface of scikit-learn.
+    sktext_vq.VQTextTransformer : Transformer with the scikit-learn interface.
     VQTextSktimeClassifier : Ridge classifier on the same features.
 
     Notes
     -----
-    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
-    fitted estimator to start from (``init``), are not supported. The parameter ``text``
-    is the same as in scikit-learn's version. Labels y are optional;
-    they are used in feature selection and in training.
+    The ``fit`` method of sktime estimators accepts only X and y. Texts about individual
+    series and a fitted estimator to start from (``init``) are not supported. The
+    parameter ``text`` is the same as in the scikit-learn version. Labels y are
+    optional; they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
     sktime transformers interpret an array of shape (n_timepoints, n_channels) as a
