@@ -1,4 +1,4 @@
-"""Inputs and intermediate outputs of the network in training."""
+"""Inputs and intermediate outputs of the network during training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segmentation of series into tokens that do not overlap."""
+"""Segmentation of series into non-overlapping tokens."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _cover(
     errors: NDArray[np.float32],
     sizes: NDArray[np.int64],
 ) -> None:
-    """Compute the minimum cost, and the last segment, up to each even timepoint.
+    """Compute the minimum cost and the last segment up to each even timepoint.
 
     NumPy is faster than torch for many small operations.
     """

@@ -230,7 +230,7 @@ def digit_loss(logits: Tensor, symbols: Tensor, mask: Tensor) -> Tensor:
     References
     ----------
     Gruver et al., "Large language models are zero-shot time series forecasters",
-    NeurIPS 2023. There, the digits are the input of language models.
+    NeurIPS 2023. In that paper, the digits are the input to language models.
     """
     kept = logits[mask]
     return F.cross_entropy(kept, symbols[mask]) if len(kept) else kept.sum()
