@@ -94,7 +94,7 @@ def span(start: float, stop: float, sampling_rate: float | None) -> str:
 
 
 def score(answers: Answers) -> dict[str, Any] | None:
-    """Compute scores of all cases and of each class, and the confusion matrix."""
+    """Compute overall and per-class scores and the confusion matrix."""
     labels, true, probabilities = answers.labels, answers.true, answers.probabilities
     predicted = answers.predicted
     if true is None or probabilities is None or predicted is None:
@@ -223,7 +223,7 @@ def draw_codes(estimator: VQTextClassifier | VQTextTransformer) -> list[dict[str
 
 
 def _kind(words: str) -> str:
-    """Return the kind of a shape, without its position and steepness."""
+    """Return the kind of a shape, ignoring its position and steepness."""
     words = words.removeprefix("slight ")
     first, _, place = words.rpartition(", ")
     kind = first if place in ("early", "middle", "late") else words
@@ -385,7 +385,7 @@ def _own_and_others(
 
 
 def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return rows of cosines, also scaled to the range from 0 to 1."""
+    """Return rows of cosines, both raw and scaled to the range from 0 to 1."""
     least, most = float(values.min()), float(values.max())
     return [
         {

@@ -1,4 +1,4 @@
-"""Functions to format numbers, and to draw series in an SVG box of 1000 by 100."""
+"""Functions that format numbers and draw series in an SVG box of 1000 by 100."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], i
 
 
 def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
-    """Return the filters of cases, by outcome and by class."""
+    """Return case filters by outcome and by class."""
     if answers.true is None:
         return []
     found = [("all", "all", len(chosen))]

@@ -49,7 +49,7 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
 
 
 class SeriesRows:
-    """Axes with one row per channel of the series of a display.
+    """Axes with one row per channel of a displayed series.
 
     Parameters
     ----------
