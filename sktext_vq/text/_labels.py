@@ -1,4 +1,4 @@
-"""Splitting of labels into words, stemming, and gerunds."""
+"""Functions that split labels into words, stem words and form gerunds."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     groups_ : list of (str, list of int)
         Name and channel indices of each group.
     strength_thresholds_ : ndarray of shape (n_groups, 4)
-        Thresholds of the standard deviation between the five words for strength.
+        Thresholds of the standard deviation that separate the five words for strength.
 
     Notes
     -----

@@ -288,7 +288,7 @@ class PromptBank(BaseEstimator):
         Returns
         -------
         PromptBank
-            Bank with the texts of the file.
+            Bank with the texts from the file.
 
         Raises
         ------
