@@ -88,8 +88,8 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     values, such as states or counts, have many ties, and their probabilities differed
     by up to 0.04.
 
-    The metadata of the file are ``classes``, the labels in the order of the
-    probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, if known; and
+    The file metadata contain ``classes``, the labels in the order of the probabilities,
+    and ``channel_names``, both as JSON; ``sampling_rate``, if known; and
     ``written_by``.
 
     Prediction uses about 8 bytes of memory per case, channel, timepoint and code.

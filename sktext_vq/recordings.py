@@ -107,8 +107,8 @@ def segment(
 ) -> pd.DataFrame:
     """Divide recordings into segments and predict the class of each segment.
 
-    The classifier predicts the classes of overlapping windows, and a hidden Markov
-    model with rare class changes merges the windows into segments.
+    The classifier predicts the classes of overlapping windows. A hidden Markov model,
+    in which class changes are rare, merges the windows into segments.
 
     Parameters
     ----------

@@ -149,8 +149,8 @@ class VQTextSktimeClassifier(BaseClassifier):
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
     Unequal lengths and missing values are supported. ``numpy3D`` is the fastest type,
-    ``nested_univ`` the slowest. Infinite values and channels without a value raise a
-    ValueError; strings raise a TypeError or a ValueError.
+    and ``nested_univ`` is the slowest. Infinite values and channels without a value
+    raise a ValueError; strings raise a TypeError or a ValueError.
 
     Examples
     --------
@@ -222,9 +222,9 @@ class VQTextSktimeTransformer(BaseTransformer):
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
     sktime transformers interpret an array of shape (n_timepoints, n_channels) as a
     single series. Unequal lengths and missing values are supported. ``numpy3D`` is the
-    fastest type, ``nested_univ`` the slowest. Infinite values and channels without a
-    value raise a ValueError; strings raise a TypeError or a ValueError. Rows of the
-    data frame are indexed by the cases of X.
+    fastest type, and ``nested_univ`` is the slowest. Infinite values and channels
+    without a value raise a ValueError; strings raise a TypeError or a ValueError. Rows
+    of the data frame are indexed by the cases of X.
 
     Examples
     --------
