@@ -1,9 +1,9 @@
 """Warnings about series that differ from the training series.
 
-This module compares scale and offset of channels, and composes the message.
+This module compares the scale and offset of channels and composes the message.
 ``drift_reference.py`` compares statistics of new cases with statistics of training
-cases. ``drift_changes.py`` contains possible causes: another orientation, order of
-channels, unit or sampling rate.
+cases. ``drift_changes.py`` contains possible causes: a different orientation, channel
+order, unit or sampling rate.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ _SHOWN = 3
 class DriftWarning(UserWarning):
     """Warning that new series differ from all training series.
 
-    Common causes are another unit or sampling rate, another orientation of the device,
-    swapped channels, or a defective sensor. The message contains the likely cause.
-    Series are not corrected before prediction.
+    Common causes are a different unit or sampling rate, a different orientation of the
+    device, swapped channels, or a defective sensor. The message states the likely
+    cause. Series are not corrected before prediction.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def warn_of_drift(
     """Warn if new series differ from training series.
 
     The scale and offset of each channel are compared over all series. Statistics of
-    single cases are compared with `reference`, which is None in models of early
+    single cases are compared with `reference`, which is None in models from early
     versions.
     """
     parts = []
@@ -91,12 +91,12 @@ def warn_of_drift(
 
 
 def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
-    """Return the channels whose scale or offset differs from training.
+    """Return the channels whose scale or offset differs from the training series.
 
     The median and the high quantiles of new series must both exceed the training
     quantiles, or the median and the low quantiles must both be below the training
     quantiles. A single outlying series or class is therefore not sufficient. Thresholds
-    are higher for few series.
+    are higher if there are few series.
     """
     if scaler.usual is None:
         return np.zeros(0, np.int64)
@@ -116,7 +116,7 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
 
 
 def _compare(panel: Panel, scaler: Scaler, channel: int, name: str) -> str:
-    """Describe the scale and offset of a channel, in new series and in training."""
+    """Describe the scale and offset of a channel in new and in training series."""
     values = panel.values[spread_cases(panel.n_cases, _MAX_SIZES), channel]
     unit = float(np.nanmax(np.abs(values))) or 1.0  # avoids infinite squares
     values = values.astype(np.float64) / unit

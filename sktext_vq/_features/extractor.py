@@ -367,7 +367,7 @@ class FeatureExtractor:
         return features
 
     def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Sum values of tokenizer channels, along axis 0, by input channel."""
+        """Sum the values of tokenizer channels (axis 0) by input channel."""
         found = np.zeros((len(self.scaler.mean), *values.shape[1:]))
         for axes, own in zip(self.axes, values, strict=True):
             found[list(axes)] += own / len(axes)
