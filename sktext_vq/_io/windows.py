@@ -60,7 +60,7 @@ def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[in
     """Return the length and step of windows in timepoints.
 
     `rate` is the sampling rate in Hz, or None if it is unknown. The length is `default`
-    if `options` has no length, and the step is half of the length if it has no step.
+    if `options` has no length, and the step is half the length if it has no step.
     """
     given = [options.length, options.step]
     if options.seconds and given != [None, None]:
