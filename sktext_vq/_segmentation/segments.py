@@ -1,4 +1,4 @@
-"""Segmentation of recordings by a classifier of windows."""
+"""Segmentation of recordings by a window classifier."""
 
 from __future__ import annotations
 
