@@ -75,7 +75,7 @@ def _from_nested(X: Any) -> list[Any]:
 
 
 def channel_names(frames: list[Any]) -> tuple[str, ...] | None:
-    """Return the channel names, and check that all cases have the same columns."""
+    """Return the channel names after checking that all cases have the same columns."""
     columns = list(frames[0].columns)
     for case, frame in enumerate(frames):
         # A different order of the channels would not be detected later.

@@ -49,10 +49,10 @@ sample_weight : array-like of shape (n_cases,), optional
     cases have weight 0, are ignored.
 init : VQTextTransformer, VQTextClassifier or "wearables", optional
     Fitted estimator with the same `n_codes`, for a warm start: either the result of
-    :func:`~sktext_vq.pretrain`, which may have other channels, or an estimator that
+    :func:`~sktext_vq.pretrain`, which may have different channels, or an estimator that
     was fitted to earlier series, including this estimator itself. The Notes of
-    :func:`~sktext_vq.pretrain` describe which parts are reused. A classifier of
-    series from body-worn sensors also accepts ``"wearables"`` or a base model from
+    :func:`~sktext_vq.pretrain` describe which parts are reused. A classifier of series
+    from body-worn sensors also accepts ``"wearables"`` or a base model from
     :func:`~sktext_vq.wearables.load_base`. The scores of a base model for the class
     names are added to the log-probabilities, with a weight that decreases with the
     number of cases; see :doc:`/wearables`. A base model requires `channel_names`,
@@ -78,8 +78,8 @@ Notes
 Kernel ridge regression predicts embeddings of unseen classes from their texts.
 Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
 The probability of the unknown label is calibrated with held-out training classes,
-such that it exceeds .5 for 5 % of the series that are similar to the training series.
-If new series come from other groups, such as other people, pass `groups` to `fit`.
+so that it exceeds 0.5 for 5 % of the series that are similar to the training series. If
+new series come from different groups, such as other subjects, pass `groups` to `fit`.
 
 Examples
 --------
@@ -100,7 +100,7 @@ Raises
 ValueError
     If X is not a panel or another argument does not match X; if a classifier is
     fitted to fewer than two classes or groups; if a parameter or weight is invalid;
-    or if `checkpoint` is damaged or belongs to another fit. The estimator is then
+    or if `checkpoint` is damaged or belongs to a different fit. The estimator is then
     unchanged.
 NotFittedError
     If `init` is not fitted.
@@ -112,7 +112,7 @@ OSError
 """,
     "candidate_labels": """
 candidate_labels : sequence of str, or dict
-    Class names, or a dict from class names to a text or a list of texts about the
+    Class names, or a dict that maps class names to a text or a list of texts about the
     class (None for the texts of the prompt bank). The texts of training classes are
     ignored. Candidates may differ between calls.
 """,
@@ -169,7 +169,7 @@ Examples
 Parameters
 ----------
 [[X]]
-    Preferably series that were not used in `fit`.
+    Preferably, series that were not used in `fit`.
 y : array-like of shape (n_cases,)
     True labels.
 n_repeats : int, default=30
@@ -242,23 +242,23 @@ n_codes : int, default=64
 text : {"auto", "labels", "captions"}, dict or None, default="auto"
     Texts with which series are compared. ``"auto"`` uses captions of the series and,
     if labels are words, prompts of the classes; ``"labels"`` uses only prompts, and
-    ``"captions"`` only captions. A dict from labels to a text or a list of texts
+    ``"captions"`` only captions. A dict that maps labels to a text or a list of texts
     describes the classes. If None, texts are not used.
 text_encoder : str, callable or TextEncoder, default="minilm"
-    Encoder for embeddings of texts; see :class:`~sktext_vq.TextEncoder`.
+    Encoder for text embeddings; see :class:`~sktext_vq.TextEncoder`.
 prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
     Forms of prompts that describe a class; see :class:`~sktext_vq.PromptBank`.
 """,
     "other_parameters": """
 max_epochs : int, default=0
     Maximum number of epochs of training by gradient descent. By default, the model is
-    only fitted in closed form. Training starts from the closed form, and updates the
+    only fitted in closed form. Training starts from the closed form and updates the
     classifier, the embedding space of texts about single series, and the prediction of
     code shares from texts. For each of these parts, the epoch with the lowest loss on a
     held-out fifth of the cases (of the groups, if `groups` are given) is selected,
     which may be epoch 0. The model is then trained on all cases for the selected
     numbers of epochs. With fewer than 50 cases, the closed form is kept. See
-    `loss_weights` for further losses.
+    `loss_weights` for additional losses.
 loss_weights : dict, optional
     Weights of training losses by name, which replace the default weights. A weight of
     0 disables a loss. See :mod:`sktext_vq.nn.losses` for the available losses.
@@ -274,20 +274,20 @@ gravity : {"append", "replace"}, dict or None, default="append"
     :class:`~sktext_vq.nn.GravityFrame`. ``"append"`` adds these channels for each
     sensor with three axes, if the channels have names such as ``acc_x``, ``acc_y``
     and ``acc_z`` and the vertical can be estimated from one sensor. ``"replace"``
-    also removes the axes, for sensors that may be worn in another position at
-    prediction; postures can then not be distinguished by the axis that points up. A
-    dict from sensor names to three channels, by name or index, adds channels for these
-    sensors. None adds no channels.
+    also removes the axes, for sensors that may be worn in a different position at
+    prediction time; postures can then not be distinguished by the axis that points up.
+    A dict that maps sensor names to three channels, by name or index, adds channels for
+    these sensors. None adds no channels.
 augment : dict, optional
-    Data augmentation: randomly changed copies of the training series are added to the
+    Data augmentation: randomly modified copies of the training series are added to the
     training cases. The dict contains the sizes of the changes, which are 0 by default.
-    ``"gain"``: standard deviation of the logarithm of the factor by which each
-    sensor's deviations from its mean are multiplied; ``"rotation"``: maximum
-    rotation of a device, in degrees; ``"noise"``: standard deviation of white
-    noise, relative to the standard deviation of the channel; ``"dropout"``:
-    probability that all values of one sensor are set to 0; ``"gap"``: maximum length
-    of a gap, as a share of the series; ``"copies"``: number of copies of each series
-    (1 by default). Time and memory of `fit` grow with the number of copies.
+    ``"gain"``: standard deviation of the logarithm of the factor by which each sensor's
+    deviations from its mean are multiplied; ``"rotation"``: maximum rotation of a
+    device, in degrees; ``"noise"``: standard deviation of white noise, relative to the
+    standard deviation of the channel; ``"dropout"``: probability that all values of one
+    sensor are set to 0; ``"gap"``: maximum length of a gap, as a share of the series;
+    ``"copies"``: number of copies of each series (1 by default). The time and memory
+    required by `fit` grow with the number of copies.
 sampling_rate : float, optional
     Number of timepoints per second, used to express durations in seconds.
 random_state : int, RandomState or None, default=None

@@ -1,4 +1,4 @@
-"""Atomic writing of files, and checks of paths."""
+"""Atomic writing of files and checks of paths."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def check_writable(path: Path) -> None:
 
 
 def _check_replaceable(path: Path) -> os.stat_result | None:
-    """Check that a path can be written, and return the status of an existing file."""
+    """Check that a path can be written and return the status of an existing file."""
     try:
         former = path.stat()  # follows symbolic links
     except (FileNotFoundError, NotADirectoryError):

@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def format_names(names: Collection[Any], n_shown: int = 8) -> str:
-    """Join names by commas, with an ellipsis after the first `n_shown`."""
+    """Join names with commas, with an ellipsis after the first `n_shown`."""
     shown = ", ".join(map(repr, list(names)[:n_shown]))
     return f"{shown}, ..." if len(names) > n_shown else shown
 
