@@ -73,7 +73,7 @@ def discard(stream: TextIO | None) -> None:
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Escape characters that a stream cannot encode and reopen closed streams.
+    """Reopen closed streams, and escape characters that a stream cannot encode.
 
     Closed streams are redirected to the null device. Otherwise, the next file to be
     opened could get the descriptor of standard error, to which libraries write.

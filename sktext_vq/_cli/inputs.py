@@ -103,7 +103,7 @@ def read_part(
     options: argparse.Namespace,
     sampling_rate: float | None = None,
 ) -> LabelledPanel:
-    """Read series, or recordings as windows with a given sampling rate."""
+    """Read series, or cut recordings into windows with a given sampling rate."""
     if options.window is not None:
         length, step, seconds = window_of(options)
         assert length is not None
