@@ -22,8 +22,8 @@ from sktext_vq.panel import Panel, spread_cases
 
 _MAX_SIZES = 512
 # Minimum ratio of the medians of new and training series that indicates drift. The test
-# parts of 29 data sets do not cause a warning. If they are multiplied by 5, all of them
-# do, except PLAID, whose cases differ by a factor of a thousand.
+# parts of 29 data sets do not cause a warning. Multiplied by 5, all of them cause a
+# warning except PLAID, whose cases differ by a factor of a thousand.
 _DRIFT = 3.0
 _MIN_SIZE = 1e-4  # in standard deviations; smaller sizes are rounding errors
 _SHOWN = 3

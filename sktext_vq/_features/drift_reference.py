@@ -1,4 +1,4 @@
-"""Statistics of training series, with which new series are compared."""
+"""Statistics of training series, for comparison with new series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fit, state and channel names of the gravity frame."""
+"""Fitting, state and channel names of the gravity frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standardisation of channels, and interpolation of missing values."""
+"""Standardisation of channels and interpolation of missing values."""
 
 from __future__ import annotations
 

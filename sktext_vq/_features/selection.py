@@ -79,7 +79,7 @@ class FeatureMoments:
             self.squares[fold, label, part] += member @ np.square(values)
 
     def mean_and_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return means and standard deviations, with 1 for constant features."""
+        """Return means and standard deviations (1 for a constant feature)."""
         n_cases = self.counts.sum()
         mean = self.sums.sum((0, 1)) / n_cases
         variance = self.squares.sum((0, 1)) / n_cases - mean**2
