@@ -35,7 +35,7 @@ def token_arrays(
 
     Tokens are sorted by case, channel and time, and offset and scale are standardised.
     A `refiner` moves the borders of segments, which are rounded to timepoints before
-    code, offset and scale are computed.
+    the code, offset and scale are computed.
     """
     codes = tokenizer.codebook.codes.detach()
     parts: list[list[NDArray[Any]]] = []
