@@ -188,7 +188,7 @@ def read_pamap2(paths: list[Path]) -> Recordings:
 
 
 def read_mhealth(paths: list[Path]) -> Recordings:
-    """Read the files of MHEALTH, sampled at 50 Hz, which contain no times."""
+    """Read the files of MHEALTH, which contain no times (the rate is 50 Hz)."""
     names = [*_axes_of("chest_acc"), "ecg_1", "ecg_2"]
     names += _axes_of(
         *(f"{p}_{s}" for p in ("ankle", "arm") for s in ("acc", "gyro", "mag"))
@@ -250,7 +250,7 @@ def _read_hhar_file(path: Path) -> pd.DataFrame:
 
 
 def _is_plausible(frame: pd.DataFrame) -> bool:
-    """Return whether sensor times increase at the rate of arrival times."""
+    """Return whether sensor times increase at the same rate as arrival times."""
     created, arrived = frame["created"].to_numpy(), frame["arrived"].to_numpy()
     if len(frame) < 2:
         return bool(created.all())
@@ -259,7 +259,7 @@ def _is_plausible(frame: pd.DataFrame) -> bool:
 
 
 def read_motion_sense(paths: list[Path]) -> Recordings:
-    """Read the files of MotionSense, sampled at 50 Hz, which contain no times."""
+    """Read the files of MotionSense, which contain no times (the rate is 50 Hz)."""
     words = sorted({path.parent.name.partition("_")[0] for path in paths})
     categories = pd.Index([_readable(word) for word in words])
     parts: _Parts | None = None

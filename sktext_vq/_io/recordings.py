@@ -18,7 +18,7 @@ from sktext_vq._io.windows import WindowOptions, cut_windows_of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recordings:
-    """Continuous recordings of one or more people or machines.
+    """Continuous recordings from one or more people or machines.
 
     Attributes
     ----------

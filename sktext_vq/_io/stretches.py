@@ -92,7 +92,7 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
 
 
 def common_rate(rates: Sequence[float]) -> float:
-    """Return the median of similar sampling rates, otherwise the lowest rate."""
+    """Return the median sampling rate, or the lowest rate if the rates differ."""
     rates = [rate for rate in rates if not np.isnan(rate)]
     if not rates:
         return 1.0

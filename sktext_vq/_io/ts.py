@@ -1,4 +1,4 @@
-"""Functions to read files of the UEA and UCR archives."""
+"""Functions to read files from the UEA and UCR archives."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
 
 
 def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
-    """Read a ``.tsv`` file of the UCR archive, whose lines begin with the label.
+    """Read a ``.tsv`` file from the UCR archive, whose lines begin with the label.
 
     Missing values at the end of a series are padding and are removed.
     """
@@ -130,7 +130,7 @@ def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
 
 
 def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
-    """Read an ``.arff`` file of the UEA archive; the last attribute is the label.
+    """Read an ``.arff`` file from the UEA archive; the last attribute is the label.
 
     Multivariate series are stored as a relational attribute, a quoted cell with one
     line per channel.
