@@ -35,7 +35,7 @@ class TrainingData:
     Parameters
     ----------
     panel : Panel
-        Training series, without cases of weight 0.
+        Training series, without cases with weight 0.
     channel_names : tuple of str
         Names of the channels.
     sensors : dict

@@ -178,8 +178,8 @@ def fit_features(
     """Learn codes and select features.
 
     Features are computed once for feature selection. If they do not fit into memory,
-    the selected features are computed a second time. If `n_folds` is above 1, the
-    result contains the selected features of all cases and of the folds.
+    the selected features are computed a second time. If `n_folds` is greater than 1,
+    the result contains the selected features of all cases and of the folds.
     """
     random_state = check_random_state(settings.random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
