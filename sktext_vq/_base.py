@@ -248,8 +248,8 @@ class BaseVQText(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_features,) of str objects
-            Unique names, which consist of the channel, the code or statistic, and the
-            window length: for example ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``,
+            Unique names that consist of the channel, the code or statistic, and the
+            window length, for example ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``,
             ``"acc_x | code 17 | matches in the top 3% | 0.32 s"`` (share of windows
             that match the code better than 97 % of the training windows) or ``"acc_x
             change | median of scales | 0.32 s"``. Characters in channel names that
@@ -423,8 +423,8 @@ class BaseVQText(BaseEstimator):
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
             Series in the units of X, interpolated linearly between decoded values.
-            Values are NaN after the end of a series, and where the decoded digits are
-            not a number.
+            Values are NaN after the end of a series, and where the decoded digits do
+            not form a number.
 
         Raises
         ------

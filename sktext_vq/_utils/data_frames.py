@@ -23,7 +23,7 @@ def is_frame(X: Any) -> bool:
 
 
 def as_frames(X: Any) -> list[Any] | None:
-    """Return one data frame per case, or None if X has another format."""
+    """Return one data frame per case, or None if X has a different format."""
     if isinstance(X, list | tuple) and len(X) > 0 and all(map(is_frame, X)):
         return list(X)
     if not is_frame(X) or 0 in X.shape:

@@ -309,7 +309,7 @@ codebook_ : ndarray of shape (n_codes, 8)
 shapes_ : ndarray of shape (n_codes, 8)
     Decoded shape of each code; equal to `codebook_` in this version.
 training_stage_ : {"closed form", "trained", "trained with text"}
-    Stage of training.
+    Training stage.
 history_ : list of dict
     Losses and duration in seconds of each training epoch.
 codebook_use_ : dict

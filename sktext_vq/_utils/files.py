@@ -147,7 +147,7 @@ def _is_running(process: int) -> bool:
 
 
 def _keep_owner(part: Path, former: os.stat_result) -> None:
-    """Copy the owner and group of the former file, if the system allows this."""
+    """Copy the owner and group of the replaced file, if the system allows this."""
     if not hasattr(os, "chown"):  # Windows
         return
     for owner, group in ((-1, former.st_gid), (former.st_uid, -1)):

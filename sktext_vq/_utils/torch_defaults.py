@@ -34,10 +34,10 @@ def torch_defaults() -> Iterator[None]:
 
 @contextmanager
 def deterministic_algorithms() -> Iterator[None]:
-    """Run a block with deterministic algorithms of torch, where they exist.
+    """Run a block with deterministic algorithms of torch, where available.
 
-    Otherwise, gradients of ``tensor[index]`` differ by rounding between runs on several
-    threads.
+    Otherwise, gradients of ``tensor[index]`` differ by rounding errors between runs on
+    several threads.
     """
     import torch
 
