@@ -294,7 +294,7 @@ EXPERIMENT = Experiment(
     "This page shows the effects of each loss, each part of the model, and the "
     "texts. The row *default* contains means over data sets. All other rows contain "
     "differences from the default, or from the variant after the slash. For these "
-    "rows, ± is the standard error over data sets, and the numbers in brackets are "
+    "rows, ± is the standard error over data sets, and the counts in brackets are "
     "the numbers of data sets with better and with worse scores.\n\n"
     "*Ridge* is the classifier in closed form, and *network* is the trained "
     "classifier. For *similarity* and *affinity*, each series is assigned to the "
