@@ -1,7 +1,7 @@
 """sktime estimators that wrap VQTextClassifier and VQTextTransformer.
 
 This module requires sktime. The wrapped estimators are available as fitted attributes,
-and provide the methods for inspection.
+which provide the inspection methods.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _TEST_PARAMS: list[dict[str, Any]] = [
 
 @fill_docs
 class VQTextSktimeClassifier(BaseClassifier):
-    """Classifier based on histograms of shape tokens, with the interface of sktime.
+    """Classifier based on histograms of shape tokens, with the sktime interface.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
 
@@ -80,20 +80,20 @@ class VQTextSktimeClassifier(BaseClassifier):
 
     See Also
     --------
-    sktext_vq.VQTextClassifier : Classifier with the interface of scikit-learn.
+    sktext_vq.VQTextClassifier : Classifier with the scikit-learn interface.
     VQTextSktimeTransformer : Token histograms as features for any classifier.
 
     Notes
     -----
-    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
-    fitted estimator to start from (``init``), are not supported. The parameter ``text``
-    is the same as in scikit-learn's version.
+    The ``fit`` method of sktime estimators accepts only X and y. Texts about individual
+    series and a fitted estimator to start from (``init``) are not supported. The
+    parameter ``text`` is the same as in the scikit-learn version.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
     Unequal lengths and missing values are supported. ``numpy3D`` is the fastest type,
-    ``nested_univ`` the slowest. Infinite values and channels without a value raise a
-    ValueError; strings raise a TypeError or a ValueError.
+    and ``nested_univ`` is the slowest. Infinite values and channels without a value
+    raise a ValueError; strings raise a TypeError or a ValueError.
 
     Examples
     --------
@@ -208,9 +208,9 @@ class VQTextSktimeClassifier(BaseClassifier):
 
 @fill_docs
 class VQTextSktimeTransformer(BaseTransformer):
-    """Transformer of series to histograms of tokens, with the interface of sktime.
+    """Transformer from series to token histograms, with the sktime interface.
 
-    Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
+    Wraps a :class:`~sktext_vq.VQTextTransformer` and returns data frames.
 
     Parameters
     ----------
@@ -224,22 +224,22 @@ class VQTextSktimeTransformer(BaseTransformer):
 
     See Also
     --------
-    sktext_vq.VQTextTransformer : Transformer with the interface of scikit-learn.
+    sktext_vq.VQTextTransformer : Transformer with the scikit-learn interface.
     VQTextSktimeClassifier : Ridge classifier on the same features.
 
     Notes
     -----
-    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
-    fitted estimator to start from (``init``), are not supported. The parameter ``text``
-    is the same as in scikit-learn's version. Labels y are optional;
-    they are used in feature selection and in training.
+    The ``fit`` method of sktime estimators accepts only X and y. Texts about individual
+    series and a fitted estimator to start from (``init``) are not supported. The
+    parameter ``text`` is the same as in the scikit-learn version. Labels y are
+    optional; they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
     sktime transformers interpret an array of shape (n_timepoints, n_channels) as a
     single series. Unequal lengths and missing values are supported. ``numpy3D`` is the
-    fastest type, ``nested_univ`` the slowest. Infinite values and channels without a
-    value raise a ValueError; strings raise a TypeError or a ValueError. Rows of the
-    data frame are indexed by the cases of X.
+    fastest type, and ``nested_univ`` is the slowest. Infinite values and channels
+    without a value raise a ValueError; strings raise a TypeError or a ValueError. Rows
+    of the data frame are indexed by the cases of X.
 
     Examples
     --------
