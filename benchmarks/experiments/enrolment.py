@@ -103,7 +103,7 @@ def unknown_table(frames: Frames) -> str:
     columns = ("auroc", "refused_known", "refused_unknown")
     rows = [
         [
-            f"{target}, {'half of' if in_base else 'not in'} the base",
+            f"{target}, {'half' if in_base else 'not'} in the base",
             *(spread_of(own[column], 2) for column in columns),
         ]
         for (target, in_base), own in frame.groupby(["target", "in_base"], sort=False)
@@ -155,12 +155,15 @@ UNKNOWN = Experiment(
     seeds=(0, 1, 2),
     tables={"unknown": unknown_table},
     page="# Detection of unknown activities\n\n"
-    "Half of the classes of a data set are unknown. The base model is fitted to "
-    "the other half and to the other three data sets, and only the known classes "
-    "are candidates. The table shows the AUROC of the novelty score, and the "
-    "shares of windows that are assigned the `unknown_label`. The windows are from "
-    "people who are not in the training data. The values are means ± standard "
-    "deviations over draws of the known classes. The novelty score was chosen on "
-    "training subjects of MotionSense, UCI-HAR and seglearn-watch.\n\n"
+    "Half of the classes of a data set are unknown, and the other half are the "
+    "candidates. In the rows *half in the base*, the base model is fitted to the "
+    "candidates and to the other three data sets, which may contain unknown classes. "
+    "In the rows *not in the base*, it is fitted to the other three data sets, and "
+    "known classes are those that occur in one of them. The table shows the AUROC of "
+    "the novelty score, and the shares of windows that are assigned the "
+    "`unknown_label`. The windows are from people who are not in the training data. "
+    "The values are means ± standard deviations over draws of the known classes. The "
+    "novelty score was chosen on training subjects of MotionSense, UCI-HAR and "
+    "seglearn-watch.\n\n"
     "{unknown}\n",
 )
