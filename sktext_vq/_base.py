@@ -102,16 +102,7 @@ class BaseVQText(BaseEstimator):
                 "init must be a fitted VQTextTransformer or VQTextClassifier, got "
                 f"{type(init).__name__}."
             )
-        check_is_fitted(init)
-        n_codes = init.features_.layout.n_codes
-        if n_codes != self.n_codes:
-            raise ValueError(
-                f"init has {n_codes} codes, but n_codes={self.n_codes}. Set "
-                f"n_codes={n_codes} to start from init."
-            )
-        network = init.network_
-        modules = {} if network is None else network.modules
-        return WarmStart(init.features_.tokenizer.codebook, modules)
+        return WarmStart.of(init, self.n_codes)
 
     def _open_checkpoint(self, data: TrainingData, path: Any) -> TrainingData:
         """Return the training data with the checkpoint of this fit, if any."""

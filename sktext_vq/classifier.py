@@ -32,7 +32,6 @@ from sktext_vq.panel import Panel
 
 __all__ = ["VQTextClassifier"]
 
-_N_FOLDS = 4
 Candidates = Sequence[str] | Mapping[str, Any]
 
 
@@ -48,7 +47,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     ----------
     [[text_parameters]]
     class_weight : dict, "balanced" or None, default=None
-        Class weights, as in the classifiers of scikit-learn.
+        Class weights, as in scikit-learn classifiers.
     [[other_parameters]]
 
     Attributes
@@ -139,7 +138,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         groups : array-like of shape (n_cases,), optional
             Group of each case, such as the person or machine from which it was
             recorded. Cross-validation keeps the cases of a group in the same fold. In
-            searches, ``set_fit_request(groups=True)`` routes groups to `fit`.
+            hyperparameter searches, ``set_fit_request(groups=True)`` routes groups to
+            `fit`.
         [[fit_arguments]]
 
         Returns
@@ -163,7 +163,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             data = check_classes(data, self.class_weight, type(self).__name__)
             enrolment = None if enrol is None else enrol(data, settings)
             data = self._open_checkpoint(data, checkpoint)
-            fitted = fit_features(data, settings, n_folds=_N_FOLDS)
+            fitted = fit_features(data, settings, n_folds=4)
             table, labels, groups = fitted.table, data.labels, fitted.data.groups
             assert table is not None and labels is not None
             scaler = FeatureScaler.fit(table.values, fitted.selection.weight)
@@ -194,9 +194,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         Notes
         -----
-        The same call on the same machine returns identical values. With another batch
-        size, number of threads or BLAS kernel, probabilities differ by less than 1e-9;
-        see :doc:`/scale`.
+        The same call on the same machine returns identical values. With a different
+        batch size, number of threads or BLAS kernel, probabilities differ by less than
+        1e-9; see :doc:`/scale`.
         """
         return softmax(self._logits(X), axis=1)
 
@@ -245,9 +245,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return self.classes_[self._logits(X).argmax(axis=1)]
 
     def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
-        """Return the classifier that is used for prediction, and the checked series."""
-        panel = self.check_X(X)
-        adapter = self.adapter_
+        """Return the classifier used for prediction and the validated series."""
+        adapter, panel = self.adapter_, self.check_X(X)
         return (self, panel) if adapter is None else adapter.choose(self, panel)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
@@ -295,7 +294,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict_proba_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[np.float64]:
-        """Return the probabilities of candidate classes, including unseen classes.
+        """Return the probabilities of candidate classes, which may be unseen.
 
         [[parameters_candidates]]
         [[unknown_label]]
@@ -320,7 +319,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[Any]:
-        """Predict the most probable candidate class, including unseen classes.
+        """Predict the most probable candidate class, which may be an unseen class.
 
         [[parameters_candidates]]
         [[unknown_label]]
@@ -328,7 +327,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str
-            Candidate names, or `unknown_label` if its probability is above .5.
+            Candidate names, or `unknown_label` if its probability is above 0.5.
 
         [[raises_zero_shot]]
         """
@@ -346,16 +345,16 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         ----------
         [[X]]
         text : str
-            Name of a class or description of series.
+            Name of a class, or a description of the series to find.
 
         Returns
         -------
         DataFrame
             One row per series, with the columns ``case`` and ``score``, in descending
-            order of the score. If `text` is the name of a training class, the score is
-            the probability of the class. Otherwise, the score is the mean of two cosine
-            similarities of series and text, in the embedding spaces of zero-shot
-            prediction and of :meth:`similarity`.
+            order of score. If `text` is the name of a training class, the score is the
+            probability of the class. Otherwise, the score is the mean of two cosine
+            similarities between the series and the text, in the embedding spaces of
+            zero-shot prediction and of :meth:`similarity`.
 
         [[raises_zero_shot]]
         """
@@ -368,7 +367,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return model.zero_shot_.search(series, text, self._encoder(), alignment)
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
-        """Return a caption of each series.
+        """Return a caption for each series.
 
         Parameters
         ----------
@@ -382,7 +381,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             If `texts` are given, the sentence with the highest :meth:`similarity` to
             each series. Otherwise, sentences of :class:`~sktext_vq.SeriesCaptioner`,
             which compare the series with the training series, and the most probable
-            training class if its probability is above .5.
+            training class if its probability is above 0.5.
 
         [[raises_zero_shot]]
         """
@@ -446,8 +445,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     ) -> tuple[VQTextClassifier, EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
         """Return the classifier and the inputs of a zero-shot prediction."""
         model, panel = self._open(X)
-        known = model.zero_shot_
-        candidates = known.read(candidate_labels)
-        views = known.embed_texts(candidates, self._encoder())
-        known.warn(candidates, views)
+        candidates = model.zero_shot_.read(candidate_labels)
+        views = model.zero_shot_.embed_texts(candidates, self._encoder())
+        model.zero_shot_.warn(candidates, views)
         return model, model._embed_series(panel), candidates, views

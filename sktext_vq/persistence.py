@@ -1,4 +1,4 @@
-"""Saving and loading of fitted estimators as safetensors and JSON, without pickle."""
+"""Functions to save and load fitted estimators without pickle."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     estimator : VQTextClassifier or VQTextTransformer
-        Fitted estimator. For pipelines and other estimators use joblib.
+        Fitted estimator. Use joblib for pipelines and other estimators.
     path : path-like
         File to write, such as ``model.safetensors``. An existing file is replaced
         atomically and keeps its permissions; symbolic links are followed.
@@ -68,8 +68,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     -----
     The file format is safetensors: arrays are stored as tensors, other values as JSON
     in the metadata, each with a SHA-256 checksum. Files of equal models are identical.
-    The weights of a text encoder are not saved, only its name. A function as text
-    encoder must be set again after loading. The ``cache`` of a
+    Only the name of the text encoder is saved, not its weights. If the text encoder is
+    a function, it must be set again after loading. The ``cache`` of a
     :class:`~sktext_vq.TextEncoder` is not saved, because it is a local path.
 
     Examples
@@ -111,7 +111,7 @@ def load_packaged(name: str) -> Any:
 def load(path: str | os.PathLike[str]) -> Any:
     """Load an estimator saved by `save`.
 
-    Loading does not execute code from the file, and does not read or write other files.
+    Loading neither executes code from the file nor reads or writes other files.
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     VQTextClassifier or VQTextTransformer
-        Fitted estimator with the same predictions as the saved one. If its device is
-        not available, ``device`` is set to ``"auto"``.
+        Fitted estimator with the same predictions as the saved estimator. If its device
+        is not available, ``device`` is set to ``"auto"``.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     See Also
     --------
-    save : Save an estimator, with an example.
+    save : Save a fitted estimator.
 
     Notes
     -----
@@ -171,19 +171,19 @@ def load(path: str | os.PathLike[str]) -> Any:
     except (*INVALID_CONTENT, AssertionError, RuntimeError) as error:
         raise _FORMAT.invalid(path, error) from error
     if lacks_text:
-        result = "are those of the closed form"
+        result = "use the text alignment in closed form"
         if estimator.text_alignment_ is None:
             result = "raise an error"
         warnings.warn(
             f"{path} was written by an earlier version, whose trained text branch is "
-            f"no longer supported: similarity and transform_text {result}. Fit again "
-            "to train with text.",
+            f"no longer supported. The methods similarity and transform_text {result}. "
+            "Fit the estimator again to train it with text.",
             stacklevel=find_stack_level(),
         )
     if estimator.device != device:
         warnings.warn(
-            f"The model was saved with device={device!r}, which is not available: "
-            'device is set to "auto".',
+            f"The model was saved with device={device!r}, which is not available. "
+            'The parameter device is set to "auto".',
             stacklevel=find_stack_level(),
         )
     return estimator

@@ -122,7 +122,9 @@ def test_predict_explains(folder, basic_motions, capsys):
     assert {row["against"] for row in rows if row["case"] == 0} == {"running"}
     assert [row["start"] for row in rows if row["phrase"] == "remainder"] == [None] * 2
     assert all(isinstance(row["code"], int) for row in rows if row["start"] is not None)
-    assert "'sitting' is not a class" in failure(capsys, *words, "--against", "sitting")
+    assert "must be a class of the model, got 'sitting'" in failure(
+        capsys, *words, "--against", "sitting"
+    )
     assert "requires --explain" in failure(capsys, *words[:-1], "--against", "running")
 
 
@@ -160,9 +162,9 @@ def test_columns_of_a_table_may_have_any_names_and_order(
     expected = load(folder / "model").predict_proba(X).max(axis=1)
     found = [row["probability"] for row in json.loads(out)]
     np.testing.assert_allclose(found, expected)
-    assert "channels ignored by the model: mass" in err
+    assert "channels not used by the model: mass" in err
     table.drop(columns="gyro_x").to_csv(tmp_path / "new.csv", index=False)
-    assert "has no channels ['gyro_x'], which the model" in failure(capsys, *words)
+    assert "lacks channels ['gyro_x'], which the model" in failure(capsys, *words)
 
 
 def test_a_training_file_is_read_as_the_other_one_is(
@@ -398,7 +400,7 @@ def test_channels_are_found_by_names_that_differ_in_case(toy, tmp_path, capsys):
         given = words[:2] if command == "report" else words
         output = "--output", tmp_path / "out"
         err = failure(capsys, command, data, *given, *output)
-        assert "no channels ['tone']" in err and "sound" in err
+        assert "lacks channels ['tone']" in err and "sound" in err
     data = write_csv(tmp_path / "c.csv", labels, ("a", "b"))
     _, err = run(capsys, "predict", data, *words)
     assert "a as tone, b as noise" in err
@@ -461,16 +463,16 @@ def test_warnings_are_lines_of_their_own(toy, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("[" * 100_000 + "]" * 100_000, "too many levels"),
+        ("[" * 100_000 + "]" * 100_000, "too many nested brackets"),
         ('{"slow": "a", "fast": "b", "slow": "c"}', "'slow' occurs more than once"),
     ],
 )
-def test_texts_that_cannot_be_meant(text, said, toy, capsys):
+def test_invalid_json_files(text, message, toy, capsys):
     (toy / "texts.json").write_text(text)
     words = "--model", toy / "new", "--texts", toy / "texts.json"
-    assert said in failure(capsys, "fit", toy / "toy.csv", *words)
+    assert message in failure(capsys, "fit", toy / "toy.csv", *words)
 
 
 @pytest.mark.parametrize(
@@ -495,7 +497,7 @@ def test_labels_that_are_numbers_in_one_file_only(tmp_path, capsys):
     assert "labels that are not in the training data: other" in err
     run(capsys, "report", data, "--model", model, "--output", page)
     text = page.read_text(encoding="utf-8")
-    assert "Not in the training data: classes other." in text
+    assert "Classes without training data: other." in text
     assert "<h3>Case take 0 of class 1</h3>" in text
     run(capsys, "predict", data, "--model", model, "--explain", "--against", "1")
 

@@ -117,13 +117,16 @@ def test_export_writes_a_file_that_predicts(folder, capsys):
     ("options", "message"),
     [
         (["--window", "2s", "--step", "20"], "must both be in seconds"),
-        (["--step", "1s"], "--step requires --window"),
+        (["--step", "1s"], "--step is for recordings only"),
         (["--window", "1h"], "a whole number of timepoints"),
         (["--window", "2.5"], "a whole number of timepoints"),
         (["--window", "10min"], "a whole number of timepoints"),
         (["--window", "2s"], "recording_column (--label-column, ...)"),
-        ([*WINDOWS[2:], "--window", "100s"], "There are no windows of 2000 timepoints"),
-        (["--window", "2s", "--recording-column", "watch"], "no column 'watch'"),
+        ([*WINDOWS[2:], "--window", "100s"], "no windows of 2000 timepoints"),
+        (
+            ["--window", "2s", "--recording-column", "watch"],
+            "no recording column 'watch'",
+        ),
     ],
 )
 def test_failures_say_what_to_do(folder, options, message, capsys):

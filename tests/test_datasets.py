@@ -92,7 +92,7 @@ def test_npz_errors(tmp_path, arrays):
     objects = arrays | {"y_train": np.array(["still", None], dtype=object)}
     np.savez(tmp_path / "Pickled.npz", **objects)
     for name in ("Foreign", "Cut", "Pickled"):
-        with pytest.raises(ValueError, match=rf"{name}\.npz is damaged, or not"):
+        with pytest.raises(ValueError, match=rf"{name}\.npz is damaged or is not"):
             load(name, tmp_path)
     np.savez(tmp_path / "Uneven.npz", **arrays | {"y_test": np.array(["a", "b"])})
     with pytest.raises(
@@ -135,9 +135,9 @@ def test_ts_without_labels(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a .ts file"),
-        ("1,2\n3,4\n", "not a .ts file"),
-        (TS_HEADER, "not a .ts file"),
+        ("", "not a valid .ts file"),
+        ("1,2\n3,4\n", "not a valid .ts file"),
+        (TS_HEADER, "not a valid .ts file"),
         ("@timeStamps true\n@data\n(0,1),(1,2)\n", "time stamps"),
         (TS_HEADER + "1,2:3:a\n", "Line 6 of .*Tiny.ts is not a valid series"),
         (TS_HEADER + "1,2:a\n1,two:b\n", "Line 7 of .*Tiny.ts is not a valid series"),
@@ -188,8 +188,8 @@ def test_npz_labels_are_alike_in_both_parts(tmp_path, arrays):
     for labels, expected in (
         (np.array(["\xe4".encode(), b"a"]), None),
         (np.array([b"\xe4", b"a"]), "invalid UTF-8"),
-        (np.array([1, np.nan]), "missing y_train for case 1"),
-        (np.array(["a", ""]), "missing y_train for case 1"),
+        (np.array([1, np.nan]), "no y_train for case 1"),
+        (np.array(["a", ""]), "no y_train for case 1"),
     ):
         np.savez(tmp_path / "Tiny.npz", **arrays | {"y_train": labels})
         if expected is None:
@@ -226,7 +226,7 @@ def test_names_that_are_not_there(tmp_path):
 def test_without_sktime(tmp_path, monkeypatch):
     monkeypatch.setattr("sktext_vq.datasets.find_spec", lambda name: None)
     assert available() == []
-    with pytest.raises(ValueError, match=r"Available: none.*install sktime"):
+    with pytest.raises(ValueError, match=r"Available data sets: none.*install sktime"):
         load("BasicMotions")
 
 
@@ -247,5 +247,5 @@ def test_damaged_npz_files_are_refused(tmp_path, change):
     elif change == "array":
         np.save(path.with_suffix(".npy"), np.zeros(3))
         path.with_suffix(".npy").rename(path)
-    with pytest.raises(ValueError, match=r"own\.npz (is damaged|must have one number)"):
+    with pytest.raises(ValueError, match=r"own\.npz (is damaged|must be a number)"):
         load("own", tmp_path)

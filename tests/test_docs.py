@@ -118,6 +118,10 @@ def test_steps_of_the_architecture_exist():
                 if isinstance(node, ast.FunctionDef)
             }
             assert function in functions, f"{file}: {function}"
+    part = text.partition("## Where to find\n")[2].partition("\n## ")[0]
+    for file, name in re.findall(r"^\|[^|]*\| `([\w/.]+)`[^|]* \| `(\w+)`", part, re.M):
+        source = (ROOT / "sktext_vq" / file).read_text(encoding="utf-8")
+        assert re.search(rf"\b(def|class) {name}\b|^{name} =", source, re.M), name
     for file in re.findall(r"`(\w[\w/]*\.py)`", text):
         root = ROOT if file.startswith("tests/") else ROOT / "sktext_vq"
         assert (root / file).exists(), file

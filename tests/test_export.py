@@ -120,7 +120,7 @@ def test_what_cannot_be_exported_is_an_error_and_the_file_stays(tmp_path, monkey
     path.write_text("as it was")
     X, y = worn(n_timepoints=7)
     classifier = VQTextClassifier(**SMALL)
-    with pytest.raises(TypeError, match="For a Pipeline, export this step"):
+    with pytest.raises(TypeError, match="For a Pipeline, pass the fitted step"):
         export_onnx(make_pipeline(classifier), path)
     with pytest.raises(NotFittedError):
         export_onnx(classifier, path)

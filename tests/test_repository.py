@@ -1,4 +1,4 @@
-"""What the files of the repository promise each other."""
+"""Consistency of the files of the repository."""
 
 import ast
 import configparser
@@ -36,7 +36,7 @@ def setup_cfg():
 
 
 def test_no_tool_is_set_up_twice():
-    # pytest, for one, ignores setup.cfg where pyproject.toml has a table for it.
+    # pytest ignores setup.cfg if pyproject.toml contains its settings.
     tools = {
         re.split(r"[:-]", section.removeprefix("tool:"))[0]
         for section in setup_cfg().sections()
@@ -50,7 +50,7 @@ def test_constraints_are_exact_and_within_what_the_package_asks_for():
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         if not line.startswith("#"):
             name, version = line.split("==")
-            # A local version, such as +cpu, is on no public index.
+            # Local versions, such as +cpu, are not in the public index.
             assert re.fullmatch(r"[\d.]+(post\d+)?", version), line
             assert name not in pins
             pins[name] = version
@@ -63,7 +63,7 @@ def test_constraints_are_exact_and_within_what_the_package_asks_for():
         assert requirement.specifier.contains(version), requirement
 
 
-def test_extra_all_is_all_that_users_need():
+def test_extra_all_contains_all_extras_for_users():
     extras = PROJECT["optional-dependencies"]
     (everything,) = map(Requirement, extras["all"])
     assert everything.name == PROJECT["name"]
@@ -71,7 +71,7 @@ def test_extra_all_is_all_that_users_need():
     assert everything.extras == extras.keys() - others
 
 
-def test_changes_know_the_version():
+def test_changes_contain_the_version():
     assert f"## [{__version__}]" in (ROOT / "CHANGES.md").read_text()
 
 
@@ -109,7 +109,7 @@ def test_tests_are_offline():
 
 
 def test_imports_go_one_way():
-    """Layers are listed in pyproject.toml, for every module of the package."""
+    """Modules import only from lower layers, which are listed in pyproject.toml."""
     settings = str(ROOT / "pyproject.toml")
     assert cli.lint_imports(config_filename=settings, no_cache=True) == 0
 
@@ -122,7 +122,7 @@ def test_page_lists_the_layers_of_imports():
     assert lines == [layer.replace(" | ", ", ") for layer in layers]
 
 
-def test_networks_need_numpy_and_torch_alone():
+def test_networks_require_only_numpy_and_torch():
     graph = grimp.build_graph("sktext_vq", include_external_packages=True)
     for module in graph.find_descendants("sktext_vq.nn"):
         others = graph.find_modules_directly_imported_by(module)
@@ -133,7 +133,7 @@ def test_networks_need_numpy_and_torch_alone():
 
 
 def test_size_of_the_package():
-    """Few files on the top floor, and none of more than 450 lines."""
+    """There are few top-level modules, and files have at most 450 lines."""
     top = [path for path in PACKAGE.glob("*.py") if not path.name.startswith("__")]
     assert len(top) <= 14
     lines = {path: len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}

@@ -256,7 +256,7 @@ def test_invalid_panels_are_errors(adapter, har_like):
 
 
 def test_a_classifier_requires_labels(har_like):
-    with pytest.raises(TypeError, match="requires y"):
+    with pytest.raises(TypeError, match="y is required"):
         VQTextSktimeClassifier(**FAST).fit(har_like[0])
 
 

@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pytest
 
-from sktext_vq import VQTextClassifier
+from sktext_vq import DriftWarning, VQTextClassifier
 from sktext_vq._utils.state import Sizes
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.text import TextEncoder
@@ -77,15 +77,39 @@ def test_groups_are_held_out_for_the_threshold():
     assert spaces[1].shift > 0 and refused[1] <= refused[0]
 
 
-def test_models_of_early_versions_have_no_shift(line):
+def test_features_outside_the_space_are_unknown(line):
+    space, _ = line
+    points = space.centres[:1].repeat(2, axis=0)
+    usual = space.residual_limits[0] - 3 * space.residual_spread
+    residuals = np.array([usual, space.residual_limits[0] + 1])
+    found = space.unknown_probability(points, residuals)
+    assert found[0] < 0.5 < found[1]
+
+
+def test_models_of_early_versions_have_neither_shift_nor_limits(line):
     space, rng = line
     state = space.get_state()
-    del state["shift"]
-    again = ZeroShotSpace.from_state(state, Sizes())
+    for name in ("shift", "residual_limits", "residual_spread"):
+        del state[name]
+    again = ZeroShotSpace.from_state(state, Sizes(n_classes=len(space.centres)))
     points = rng.normal(size=(5, len(space.centre)))
     np.testing.assert_array_equal(
-        again.unknown_probability(points), space.unknown_probability(points)
+        again.unknown_probability(points, np.full(5, 1e9)),
+        space.unknown_probability(points),
     )
+
+
+def test_captions_of_noise_name_no_class(basic_motions):
+    """The classifier has high probabilities for noise in all channels."""
+    model = VQTextClassifier(random_state=0, sampling_rate=10)
+    model.fit(basic_motions.X_train, basic_motions.y_train)
+    noise = 5 * np.random.default_rng(0).normal(size=(20, 6, 100))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DriftWarning)
+        captions = model.caption(noise)
+    assert not any("Probably" in caption for caption in captions)
+    captions = model.caption(basic_motions.X_test)
+    assert sum("Probably" in caption for caption in captions) > 30
 
 
 def test_candidates_may_change_without_a_fit(without_walking, basic_motions):

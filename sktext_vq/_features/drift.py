@@ -1,9 +1,10 @@
 """Warnings about series that differ from the training series.
 
-This module compares scale and offset of channels, and composes the message.
-``drift_reference.py`` compares statistics of new cases with statistics of training
-cases. ``drift_changes.py`` contains possible causes: another orientation, order of
-channels, unit or sampling rate.
+This module compares the scale and the offset of channels (limit `_DRIFT`), and composes
+the message. ``drift_reference.py`` compares statistics of new cases with statistics of
+training cases (limits `_FARTHER`, `_HEAVIER` and `_STEADY`). ``drift_changes.py`` tests
+possible causes: another orientation, order of channels, unit or sampling rate (limits
+`MARGINS`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""Warm start from the codes and modules of a fitted estimator."""
+"""Warm start from the codes and modules of a fitted estimator.
+
+`ShapeTokenizer.fit` copies the codes, and `WarmStart.initialise` copies the weights of
+the modules.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from sktext_vq.nn.codebook import Codebook
@@ -40,6 +45,20 @@ class WarmStart:
 
     codebook: Codebook
     modules: Mapping[str, nn.Module]
+
+    @classmethod
+    def of(cls, estimator: Any, n_codes: int) -> WarmStart:
+        """Return the codes and modules of an estimator with `n_codes` codes."""
+        check_is_fitted(estimator)
+        found = estimator.features_.layout.n_codes
+        if found != n_codes:
+            raise ValueError(
+                f"init has {found} codes, but n_codes={n_codes}. Set n_codes={found} "
+                "to start from init."
+            )
+        network = estimator.network_
+        modules = {} if network is None else network.modules
+        return cls(estimator.features_.tokenizer.codebook, modules)
 
     @torch.no_grad()
     def initialise(self, model: DualBranchModel) -> None:

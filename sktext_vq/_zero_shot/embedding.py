@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, logsumexp
 
@@ -18,7 +19,7 @@ from sktext_vq._utils.state import (
     fields_of,
 )
 from sktext_vq._zero_shot.calibration import HeldOut, calibrate
-from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings
+from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings, negative_distances
 from sktext_vq._zero_shot.unknown import SHARE_OF_KNOWN, UnknownDetector, statistics
 
 Array = NDArray[np.floating[Any]]
@@ -27,6 +28,11 @@ _DIMENSIONS = 50
 _MAX_CASES = 600
 _SHRINKAGE = 0.1
 _FOLDS = 4
+# Limits of log-residuals are above the mean of the held-out cases of a class by this
+# number of standard deviations.
+_MAX_DEVIATIONS = 2.5
+_STEEPNESS = 4.0
+_NO_LIMIT = 1e300
 _STATE: dict[str, Spec | None] = {
     "basis": Numbers("float64", ("n_selected", "n_dimensions")),
     "centre": Numbers("float64", ("n_dimensions",)),
@@ -34,6 +40,8 @@ _STATE: dict[str, Spec | None] = {
     "spreads": Numbers("float64", ("n_classes",), above=0),
     "held_out": None,
     "shift": Number(float),
+    "residual_limits": Numbers("float64", ("n_classes",)),
+    "residual_spread": Number(float, above=0),
 }
 _HELD_OUT: dict[str, Spec | None] = {
     "centres": Numbers("float64", ("n_classes", "n_own_dimensions")),
@@ -53,8 +61,8 @@ class ZeroShotSpace:
 
     Among unseen candidates, a series is assigned to the nearest one. Calibrated
     stacking (Chao et al., ECCV 2016) decides between seen and unseen candidates. The
-    bias is a quantile of the novelty of held-out series of seen classes, chosen by
-    treating some of the seen classes as unseen.
+    bias is a quantile of the novelty of held-out series from seen classes; this
+    quantile is chosen by treating some of the seen classes as unseen.
 
     Attributes
     ----------
@@ -65,13 +73,17 @@ class ZeroShotSpace:
     centres : ndarray of shape (n_classes, n_dimensions)
         Class centres, minus `centre`.
     held_out : list of HeldOut
-        Training cases for calibration, in spaces that were fitted without these cases.
+        Training cases for calibration, each embedded in a space fitted without it.
     spreads : ndarray of shape (n_classes,)
         Root mean squared distance of held-out cases from the class centre,
         normalised to a mean square of 1 over classes.
     shift : float
-        Increase of the log-distances to class centres if whole groups are held out
+        Increase in the log-distances to class centres when whole groups are held out
         instead of single cases; 0 without groups.
+    residual_limits : ndarray of shape (n_classes,)
+        Maximum of `log_residuals` for series whose nearest class is this class.
+    residual_spread : float
+        Standard deviation of `log_residuals` of held-out cases within classes.
     """
 
     def get_state(self) -> State:
@@ -84,8 +96,10 @@ class ZeroShotSpace:
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> ZeroShotSpace:
         """Create a space from its state."""
-        if isinstance(state, dict):  # files of early versions do not contain shift
-            state = {**state, "shift": state.get("shift", 0.0)}
+        if isinstance(state, dict):  # files of early versions do not contain all arrays
+            limits = np.full(sizes["n_classes"], _NO_LIMIT)
+            defaults = {"residual_limits": limits, "residual_spread": 1.0}
+            state = {"shift": 0.0, **defaults, **state}
         check_state(state, _STATE, sizes, "space")
         if not isinstance(state["held_out"], list):
             raise ValueError("space.held_out is not a list")
@@ -117,15 +131,32 @@ class ZeroShotSpace:
         features, classes = features[chosen].astype(np.float64), classes[chosen]
         self.basis, self.centre, self.centres = whiten(features, classes)
         fold = np.concatenate([np.arange(len(each)) % _FOLDS for each in members])
-        self.held_out = self._hold_out(features, classes, fold)
+        self.held_out, residuals = self._hold_out(features, classes, fold)
         self.spreads = self._measure_spreads(n_classes)
         self.shift = 0.0
         if groups is not None and self.held_out:
             fold = np.unique(groups[chosen], return_inverse=True)[1] % _FOLDS
-            if apart := self._hold_out(features, classes, fold):
+            apart, residuals_apart = self._hold_out(features, classes, fold)
+            if apart:
                 self.shift = self._distance_quantile(apart)
                 self.shift -= self._distance_quantile(self.held_out)
+                residuals = residuals_apart
+        self._limit_residuals(residuals, classes)
         return self
+
+    def _limit_residuals(
+        self, residuals: NDArray[np.float64], classes: NDArray[np.int64]
+    ) -> None:
+        """Set the limits from residuals, which are NaN unless a case was held out."""
+        table = pd.DataFrame({"residual": residuals, "class": classes}).dropna()
+        by_class = table.groupby("class")["residual"]
+        variances = by_class.var(ddof=0)
+        spread = float(np.sqrt(variances.mean()))
+        self.residual_spread = spread if spread > 0 else 1.0
+        deviations = np.sqrt((variances + variances.mean()) / 2)  # few cases per class
+        limits = by_class.mean() + _MAX_DEVIATIONS * deviations
+        every = limits.reindex(range(len(self.centres)), fill_value=_NO_LIMIT)
+        self.residual_limits = every.to_numpy(np.float64)
 
     def _distance_quantile(self, parts: list[HeldOut]) -> float:
         """Return a quantile of the log-distances of held-out cases."""
@@ -136,16 +167,19 @@ class ZeroShotSpace:
 
     def _hold_out(
         self, features: Array, classes: NDArray[np.int64], fold: NDArray[np.intp]
-    ) -> list[HeldOut]:
-        """Return the cases of each fold, in a space that is fitted to other folds."""
+    ) -> tuple[list[HeldOut], NDArray[np.float64]]:
+        """Embed cases in spaces fitted to other folds and compute log-residuals."""
         n_classes, parts = len(self.centres), []
+        residuals = np.full(len(classes), np.nan)
         for k in range(_FOLDS):
             inside, outside = fold != k, fold == k
             if len(np.unique(classes[inside])) == n_classes and outside.any():
                 basis, centre, centres = whiten(features[inside], classes[inside])
                 cases = features[outside] @ basis - centre
                 parts.append(HeldOut(centres, cases, classes[outside]))
-        return parts
+                own, axes = features[outside], np.linalg.qr(basis)[0]
+                residuals[outside] = log_residuals(own, own @ axes)
+        return parts, residuals
 
     def _measure_spreads(self, n_classes: int) -> NDArray[np.float64]:
         """Return the spread of each class, normalised to a mean square of 1."""
@@ -213,12 +247,18 @@ class ZeroShotSpace:
         return len(self.centres) > 2 and bool(self.held_out)
 
     def unknown_probability(
-        self, points: Array, views: Array | None = None, seen: Any = ()
+        self,
+        points: Array,
+        residuals: Array | None = None,
+        views: Array | None = None,
+        seen: Any = (),
     ) -> NDArray[np.float64]:
         """Return the probability of an unknown class for each series.
 
-        The probability exceeds 1/2 for 5 % of the held-out training cases. For the
-        parameters, see `score`. By default, there are no candidates.
+        The probability exceeds 1/2 for 5 % of the held-out training cases. Without
+        unseen candidates, it also exceeds 1/2 if `residuals`, the `log_residuals` of
+        the series, exceed the limit of the nearest class. For the other parameters, see
+        `score`. By default, there are no candidates.
         """
         if not self.can_reject:
             raise ValueError(
@@ -241,7 +281,12 @@ class ZeroShotSpace:
         known = [score(part.cases, part.centres) for part in self.held_out]
         threshold = np.quantile(np.concatenate(known), SHARE_OF_KNOWN)
         threshold += max(detector.weight[0], 0) * self.shift
-        return np.asarray(expit(score(points, self.centres) - threshold))
+        log_odds = score(points, self.centres) - threshold
+        if residuals is not None and not len(unseen):
+            nearest = negative_distances(points, self.centres).argmax(axis=1)
+            excess = (residuals - self.residual_limits[nearest]) / self.residual_spread
+            log_odds = np.maximum(log_odds, _STEEPNESS * excess)
+        return np.asarray(expit(log_odds))
 
     def predict_centres(self, views: Array) -> NDArray[np.float64]:
         """Return the predicted centres of candidates; see `score`."""
@@ -259,7 +304,8 @@ class ZeroShotSpace:
         """Return the similarities of candidates and of series to each seen class.
 
         The shapes are (n_candidates, n_classes) and (n_cases, n_classes). The product
-        of both similarities is the contribution of a class to the score of a candidate.
+        of the two similarities is the contribution of a class to the score of a
+        candidate.
         """
         middle = self.centres.mean(axis=0)
         centred = self.centres - middle
@@ -269,7 +315,7 @@ class ZeroShotSpace:
         return self._embed_classes(views).coef, toward
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
-        """Return the kernel of candidate texts and texts of training classes.
+        """Return the kernel between candidate texts and the texts of training classes.
 
         The kernel, of shape (n_candidates, n_classes), is positive for similar texts.
         """
@@ -311,3 +357,12 @@ def whiten(
     centres = centres @ root
     centre = centres.mean(axis=0)
     return axes @ root, features.mean(axis=0) @ axes @ root + centre, centres - centre
+
+
+def log_residuals(features: Array, coordinates: Array) -> NDArray[np.float64]:
+    """Return logarithms of squared distances from the space.
+
+    `coordinates` are the projections of `features` onto orthonormal axes of the space.
+    """
+    squares = np.square(features).sum(axis=1) - np.square(coordinates).sum(axis=1)
+    return np.log(np.maximum(squares, 1e-9))

@@ -27,7 +27,7 @@ from sktext_vq._zero_shot.candidates import (
     nearest_texts,
     read_candidates,
 )
-from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq._zero_shot.embedding import ZeroShotSpace, log_residuals
 from sktext_vq.panel import Panel
 from sktext_vq.text import SeriesCaptioner, TextEncoder
 from sktext_vq.text.class_texts import class_views
@@ -45,11 +45,12 @@ class EmbeddedSeries(NamedTuple):
 
     points: NDArray[np.float64]  # embeddings of shape (n_cases, n_dimensions)
     probabilities: NDArray[np.float64]  # of the training classes
+    residuals: NDArray[np.float64] | None = None  # see `log_residuals`
     components: NDArray[np.float64] | None = None  # predicted by a `TextAlignment`
 
     @property
     def log_probabilities(self) -> NDArray[np.float64]:
-        """Logarithms of the probabilities, which are finite."""
+        """Finite logarithms of the probabilities."""
         return np.log(np.maximum(self.probabilities, 1e-300))
 
 
@@ -112,19 +113,22 @@ class ZeroShotRecognizer:
         alignment: TextAlignment | None = None,
         enrolment: Any = None,
     ) -> EmbeddedSeries:
-        """Return embeddings of series, and probabilities of the training classes.
+        """Return embeddings of series and probabilities of the training classes.
 
         If `enrolment` is given, the class scores of the base model are included.
         """
         basis, selected = torch.from_numpy(self.space.basis), extractor.selected
+        axes = torch.linalg.qr(basis)[0]
 
         def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, ...]:
             own = features[:, selected]
             # Use torch instead of NumPy, because torch is limited to one thread here.
             scaled = torch.from_numpy(head.scaler(own))
-            points = (scaled.double() @ basis).numpy() - self.space.centre
+            doubles = scaled.double()
+            points = (doubles @ basis).numpy() - self.space.centre
+            residuals = log_residuals(doubles.numpy(), (doubles @ axes).numpy())
             components = [] if alignment is None else [alignment.predict(scaled)]
-            return points, head.probabilities(own), *components
+            return points, head.probabilities(own), residuals, *components
 
         found = [
             each
@@ -141,7 +145,7 @@ class ZeroShotRecognizer:
         candidates: Sequence[str] | Mapping[str, Any],
         called: str = "candidate_labels",
     ) -> CandidateTexts:
-        """Validate candidates, and collect their texts."""
+        """Validate candidates and collect their texts."""
         return read_candidates(
             candidates, self.labels, self.texts, self.prompt_forms, called
         )
@@ -192,7 +196,8 @@ class ZeroShotRecognizer:
         if self.scorer is not None:
             found = self.scorer.unknown_probability(self.space, series, views)
             return np.asarray(found)
-        return self.space.unknown_probability(series.points, views, candidates.seen)
+        found = series.points, series.residuals, views, candidates.seen
+        return self.space.unknown_probability(*found)
 
     def search(
         self,
@@ -245,10 +250,10 @@ class ZeroShotRecognizer:
         channel_names: Sequence[str] | None,
         sampling_rate: float | None,
     ) -> NDArray[Any]:
-        """Return a caption of each series, with the most probable training class.
+        """Return a caption for each series, including the most probable training class.
 
-        The class is omitted if its probability is at most .5. If unknown classes can be
-        detected, the probability is multiplied by the probability of a known class.
+        The class is omitted if its probability is at most 0.5. If unknown classes can
+        be detected, the probability is multiplied by the probability of a known class.
         """
         captioner = SeriesCaptioner(
             channel_names=channel_names, sampling_rate=sampling_rate
@@ -256,7 +261,8 @@ class ZeroShotRecognizer:
         captioner.fit_to_quantiles(scaler.mean, scaler.scale, scaler.usual)
         proba = series.probabilities
         if self.space.can_reject:
-            proba = proba * (1 - self.space.unknown_probability(series.points))[:, None]
+            found = self.space.unknown_probability(series.points, series.residuals)
+            proba = proba * (1 - found)[:, None]
         sentences = captioner.describe(panel.values, panel.lengths)
         captions = np.empty(len(sentences), dtype=object)
         for case, (own, row) in enumerate(zip(sentences, proba, strict=True)):

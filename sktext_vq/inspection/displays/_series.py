@@ -14,10 +14,10 @@ from sktext_vq.inspection._drawing import limits
 from sktext_vq.inspection.displays._canvas import (
     inches,
     ink,
+    make_figure,
     measure,
     number,
     points,
-    take,
     text,
     unit,
     wrap,
@@ -30,7 +30,7 @@ _LEAST_HEIGHT = 0.4  # of a row, in inches
 
 
 def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
-    """Return a panel, and one of its cases as another panel."""
+    """Convert X to a panel; return the panel, and one case as another panel."""
     panel = as_panel(X, estimator_name=caller)
     try:
         if isinstance(case, bool):  # numpy would use it as a mask
@@ -49,19 +49,20 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
 
 
 class SeriesRows:
-    """Axes with one row per channel of the series of a display.
+    """Axes with one row per channel of a displayed series.
 
     Parameters
     ----------
     display : TokensDisplay or ExplanationDisplay
         Display with the series, channels, sampling rate and title.
     ax : Axes, Figure, SubFigure or None
-        Axes to replace; see `take`.
+        Axes to replace; see `make_figure`.
     beside : float, default=0
         Width of a second column of axes in inches. By default, there is one column.
     ranked : sequence of int, optional
         All channels in descending order of importance. The first channels are drawn if
-        not all of them fit into the axes. By default, channels are in order.
+        not all of them fit into the axes. By default, channels are drawn in index
+        order.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class SeriesRows:
         n_shown = len(channels)
         width = float(np.clip(n_timepoints / 12, 9, 16))
         height = n_shown * float(np.clip(6 / n_shown, 0.6, 2.4)) + _AROUND
-        self.figure: Any = take(ax, (width, height))
+        self.figure: Any = make_figure(ax, (width, height))
         self.grid: NDArray[Any] = self.figure.subplots(
             n_shown,
             2 if beside else 1,
@@ -95,15 +96,15 @@ class SeriesRows:
         self.numbers: list[Any] = []
 
     def _n_fitting(self, ax: Any) -> int:
-        """Return the number of rows that fit; new figures adapt to their rows."""
+        """Return the number of channels that fit into `ax`, or into a new figure."""
         if not hasattr(ax, "bbox"):
             return _MAX_CHANNELS
-        # Labels may use the space around an Axes.
+        # Labels may be drawn outside of the Axes.
         height = ax.bbox.height / 0.8 / ax.figure.figure.dpi / unit()
         return int(np.clip((height - _AROUND) / _LEAST_HEIGHT, 1, _MAX_CHANNELS))
 
     def _room(self) -> float:
-        """Return the share of the height of a row for numbers above a series."""
+        """Return the fraction of an Axes reserved for numbers above the series."""
         return min(
             0.4, 0.16 * len(self.axes) / (inches(self.figure)[1] / unit() - _AROUND)
         )
@@ -111,7 +112,7 @@ class SeriesRows:
     def draw_series(
         self, row: Any, channel: int, others: Iterable[NDArray[Any]] = ()
     ) -> None:
-        """Draw a channel, with limits that include other series, and its name."""
+        """Draw a channel and its name, with limits that include other series."""
         series = self.display.series[channel]
         low, high = limits(np.concatenate([series, *others]))
         room = self._room()
@@ -130,7 +131,7 @@ class SeriesRows:
     def draw_spans(
         self, row: Any, tokens: pd.DataFrame, colours: Any, alpha: float | None = None
     ) -> None:
-        """Draw spans of tokens, after the series, which sets the limits."""
+        """Draw spans of tokens, within the limits that `_draw_series` has set."""
         from matplotlib.collections import PolyCollection
 
         rate = self.display.sampling_rate or 1
@@ -146,7 +147,7 @@ class SeriesRows:
         row.vlines(starts[1:], bottom, top, color=ink(), alpha=0.4, linewidth=0.5)
 
     def label(self) -> None:
-        """Label the time axis, and write the title."""
+        """Label the time axis and write the title."""
         (n_channels, n_timepoints), n_shown = self.display.series.shape, len(self.axes)
         rate = self.display.sampling_rate or 1
         below = "timepoint" if self.display.sampling_rate is None else "time in seconds"
@@ -161,7 +162,7 @@ class SeriesRows:
             self.figure.suptitle(wrap(self.display.title, width, 0.95, 4), **text(0.95))
 
     def write(self, row: Any, tokens: pd.DataFrame, texts: Iterable[str]) -> None:
-        """Write texts above tokens where they fit, after the layout."""
+        """Write texts above tokens where there is room, after the layout is known."""
         rate = self.display.sampling_rate or 1
         box = row.get_window_extent()
         height = box.height / row.figure.figure.dpi

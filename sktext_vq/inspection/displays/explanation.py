@@ -1,4 +1,4 @@
-"""A series and contributions of its tokens."""
+"""Display of a series and the contributions of its tokens."""
 
 from __future__ import annotations
 
@@ -32,42 +32,43 @@ _BESIDE = 2.6  # width of the sums by channel, in inches
 @fill_docs
 @dataclass(eq=False, repr=False)
 class ExplanationDisplay:
-    """One series with contributions of its tokens to the log-odds of two classes.
+    """Display of a series with contributions of its tokens to the log-odds.
 
-    Use :meth:`from_estimator` to create a display. Bars show the sums of tokens and of
-    statistics for each channel. The intercept and the sum of channels that are not
-    drawn are below, so that all sums add up to the log-odds in the title.
+    Use :meth:`from_estimator` to create a display. Bars show the sums of the
+    contributions of tokens and of statistics for each channel. The intercept and the
+    sum of channels that are not drawn are written below the bars, so that all sums add
+    up to the log-odds in the title.
 
     Parameters
     ----------
     series : ndarray of shape (n_channels, n_timepoints)
-        The series.
+        Series to draw.
     contributions : DataFrame
-        Rows of one case, as returned by `explain` of a classifier.
+        Rows of one case, as returned by the method `explain` of a classifier.
     [[series_display]]
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_shown,), object
-        A row per channel.
+        Axes of each channel.
     sums_axes_ : ndarray of shape (n_shown,), object
-        Axes with sums, next to each row.
+        Axes with the sums of each channel.
     figure_ : Figure or SubFigure
         Figure that contains the axes.
     lines_ : list of Line2D
-        The series, by channel.
+        Series of each channel.
     spans_ : list of PolyCollection
         Spans of the tokens of each channel.
     numbers_ : list of Text
-        Large contributions, if there is room.
+        Large contributions of tokens that are wide enough for a number.
     bars_ : list of BarContainer
-        Sums of each channel: tokens, then statistics.
+        Sums of tokens and of statistics for each channel.
     colorbar_ : Colorbar
         Colour bar of contributions.
 
     See Also
     --------
-    TokensDisplay : The same tokens with their shapes.
+    TokensDisplay : Tokens of a series with their shapes.
 
     Examples
     --------
@@ -102,7 +103,7 @@ class ExplanationDisplay:
         channels: Sequence[int | str] | None = None,
         ax: Any = None,
     ) -> ExplanationDisplay:
-        """Explain one case of a panel, and draw it.
+        """Explain the prediction for one case of a panel and draw the explanation.
 
         Parameters
         ----------
@@ -113,13 +114,14 @@ class ExplanationDisplay:
         case : int, default=0
             Index of the case.
         label : object, optional
-            Class to explain; by default the most probable one.
+            Class to explain. The default is the most probable class.
         against : object, optional
-            Class to compare with; by default the most probable other one. To explain a
-            wrong prediction, pass the true class.
+            Class to compare with. The default is the most probable other class. To
+            explain a wrong prediction, pass the true class.
         channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all channels, or those that
-            contribute most: as many as fit into `ax`, or 24 in a new figure.
+            Channels to draw, by index or name. By default, the channels with the
+            largest contributions, up to 24 in a new figure, or up to the number of
+            channels that fit into `ax`.
         [[ax]]
 
         Returns
@@ -227,7 +229,6 @@ class ExplanationDisplay:
         return sums.reindex(every, columns=["tokens", "statistics"]).fillna(0.0)
 
     def _draw_sums(self, row: Any, sums: pd.Series[float], colours: Any) -> None:
-        """Draw sums of a channel as bars with numbers."""
         row.axvline(0, color=ink(), linewidth=0.5)
         bars = row.barh(
             range(len(sums)),
@@ -251,8 +252,7 @@ class ExplanationDisplay:
             row.spines[side].set_visible(False)
 
     def _label_sums(self, hidden: pd.DataFrame) -> None:
-        """Write the intercept, and the sum of channels that are not drawn."""
-        self.sums_axes_[0].set_title("sums of the channel", **text(0.8))
+        self.sums_axes_[0].set_title("sums by channel", **text(0.8))
         constant, others = hidden.loc[-1].sum(), hidden.drop(-1)
         below = [f"{signed(constant)} intercept"]
         if len(others):
@@ -262,7 +262,7 @@ class ExplanationDisplay:
         self.sums_axes_[-1].set_xlabel("\n".join(below), **text(0.7))
 
     def _label_colours(self, table: pd.DataFrame) -> None:
-        """Label the colours with the class for which they are evidence."""
+        """Label the colours with the classes that they support."""
         first, width = table.iloc[0], 0.6 * inches(self.figure_)[0]
         sides = [
             f"\N{LEFTWARDS ARROW} evidence for {first['against']}",

@@ -1,4 +1,4 @@
-"""Heat maps of the use of codes by classes and by texts."""
+"""Heat maps of the usage of codes in classes and in texts."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ _MAX_DOUBLINGS = 4  # lifts are drawn from 1/16 to 16
 @fill_docs
 @dataclass(eq=False, repr=False)
 class HistogramsDisplay:
-    """Use of codes by classes, relative to the mean over classes.
+    """Usage of codes in classes, relative to the mean over classes.
 
     Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
     lifts : ndarray of shape (n_classes, n_shown)
-        Logarithms to base 2 of the share of a code in a class, divided by the mean
-        over classes.
+        Base-2 logarithms of the share of a code in a class, divided by the mean over
+        classes.
     labels : sequence of str
         Classes.
     [[lifts]]
 
     See Also
     --------
-    PhrasesDisplay : Use of codes by texts.
+    PhrasesDisplay : Expected usage of codes in series described by texts.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class HistogramsDisplay:
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> HistogramsDisplay:
-        """Draw the use of codes by classes.
+        """Draw the usage of codes in classes.
 
         Parameters
         ----------
@@ -91,10 +91,10 @@ class HistogramsDisplay:
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the channels of the training series.
         y : array-like of shape (n_cases,)
-            Classes, at least two. They may differ from the training classes.
+            At least two classes, which may differ from the training classes.
         n_codes : int, default=64
-            Maximum number of codes to draw: those whose share differs most between
-            classes. Codes of the same class are neighbours.
+            Maximum number of codes to draw. The codes whose shares differ most between
+            classes are drawn, sorted by class.
         [[cmap]]
         [[single_ax]]
 
@@ -146,14 +146,14 @@ class HistogramsDisplay:
 @fill_docs
 @dataclass(eq=False, repr=False)
 class PhrasesDisplay:
-    """Use of codes by texts, relative to the mean over texts.
+    """Expected usage of codes in series described by texts, relative to the mean.
 
     Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
     lifts : ndarray of shape (n_texts, n_shown)
-        Logarithms to base 2 of the expected share of a code, divided by the mean over
+        Base-2 logarithms of the expected share of a code, divided by the mean over
         texts.
     labels : sequence of str
         Texts.
@@ -161,7 +161,7 @@ class PhrasesDisplay:
 
     See Also
     --------
-    HistogramsDisplay : Use of codes by classes of series.
+    HistogramsDisplay : Usage of codes in classes.
 
     Examples
     --------
@@ -197,17 +197,17 @@ class PhrasesDisplay:
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> PhrasesDisplay:
-        """Draw the use of codes by texts.
+        """Draw the expected usage of codes in series described by texts.
 
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
             Fitted estimator that was trained with text.
         texts : sequence of str, shape (n_texts,)
-            At least two texts, in any wording.
+            At least two texts.
         n_codes : int, default=64
-            Maximum number of codes to draw: those whose share differs most between
-            texts. Codes of the same text are neighbours.
+            Maximum number of codes to draw. The codes whose shares differ most between
+            texts are drawn, sorted by text.
         [[cmap]]
         [[single_ax]]
 
@@ -260,7 +260,7 @@ def _compare(
     shares: NDArray[np.float64],
     n_codes: int,
 ) -> dict[str, Any]:
-    """Compare rows of shares with their mean, and sort the codes.
+    """Compare rows of code shares with their mean and sort the codes.
 
     Returns the arguments of a display, except for the labels.
     """
@@ -270,7 +270,7 @@ def _compare(
     lifts[:, mean == 0] = 1
     most = 2.0**_MAX_DOUBLINGS
     lifts = np.log2(lifts.clip(1 / most, most))
-    # Codes whose shares differ most; codes of the same row are neighbours.
+    # Select the codes whose shares differ most, and sort them by row.
     kept = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:n_codes]
     best = lifts[:, kept]
     codes = kept[np.lexsort((-best.max(axis=0), best.argmax(axis=0)))]
@@ -283,7 +283,7 @@ def _compare(
 
 
 def _plot(display: Any, rows: str, ax: Any, cmap: Any) -> None:
-    """Draw a heat map of the use of each code by each row, relative to the mean."""
+    """Draw a heat map of the usage of each code in each row, relative to the mean."""
     check_matplotlib(f"{type(display).__name__}.plot")
     import matplotlib.pyplot as plt
 
@@ -315,14 +315,12 @@ def _plot(display: Any, rows: str, ax: Any, cmap: Any) -> None:
     if display.n_codes is not None and n_shown < display.n_codes:
         note += f" ({n_shown} of {display.n_codes} are shown)"
     ax.set_xlabel(note, **text(0.9))
-    ax.set_title(f"Use of codes by {rows}", **text(1))
+    ax.set_title(f"Usage of codes in {rows}", **text(1))
     _draw_colour_bar(display, rows, ax, most)
 
 
 def _limit(lifts: NDArray[np.float64]) -> float:
-    """Choose the limit of the colours."""
-    # A factor is at most the number of rows, but may be close to 0. A few extreme
-    # values must not make all others pale.
+    # Limits are quantiles, so that colours do not depend on a few extreme values.
     above = lifts[lifts > 0]
     if not len(above):
         return 1.0

@@ -1,4 +1,4 @@
-"""A series and its tokens."""
+"""Display of a series and its tokens."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _OTHER_COLOUR = "#999999"
 @fill_docs
 @dataclass(eq=False, repr=False)
 class TokensDisplay:
-    """One series with its tokens.
+    """Display of a series with its tokens.
 
     Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
     series : ndarray of shape (n_channels, n_timepoints)
-        The series.
+        Series to draw.
     tokens : DataFrame
-        A row per token, with the columns that `tokens` of an estimator returns. All
+        One row per token, as returned by the method `tokens` of an estimator. All
         tokens are drawn, regardless of their case.
     shapes : ndarray of shape (n_codes, n_points)
         Decoded shapes of all codes.
@@ -57,23 +57,23 @@ class TokensDisplay:
     Attributes
     ----------
     axes_ : ndarray of shape (n_shown,), object
-        A row per channel.
+        Axes of each channel.
     figure_ : Figure or SubFigure
         Figure that contains the axes.
     lines_ : list of Line2D
-        The series, by channel.
+        Series of each channel.
     reconstructions_ : list of Line2D
-        The reconstruction, by channel; empty if it was not given.
+        Reconstruction of each channel; empty if no reconstruction was given.
     spans_ : list of PolyCollection
         Spans of the tokens of each channel.
     tokens_ : list of LineCollection
         Shapes of the tokens of each channel.
     numbers_ : list of Text
-        Codes of the tokens, if there is room.
+        Codes of the tokens that are wide enough for a number.
 
     See Also
     --------
-    CodebookDisplay : All codes.
+    CodebookDisplay : Shapes of the codes.
 
     Examples
     --------
@@ -115,12 +115,12 @@ class TokensDisplay:
             Fitted estimator.
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the channels of the training series. The title describes the
-            case relative to them.
+            case relative to these series.
         case : int, default=0
             Index of the case.
         channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all channels, or the first
-            channels: as many as fit into `ax`, or 24 in a new figure.
+            Channels to draw, by index or name. By default, the first channels, up to 24
+            in a new figure, or up to the number of channels that fit into `ax`.
         [[ax]]
 
         Returns
@@ -144,7 +144,7 @@ class TokensDisplay:
         tokens = estimator.tokens(part)
         length = int(panel.lengths[case])
         names = estimator.channel_names_
-        # A single channel needs no name.
+        # The caption does not name a single channel.
         known = None if len(names) == 1 else names
         if estimator.channel_names is not None:
             known = names
@@ -191,7 +191,6 @@ class TokensDisplay:
     def _draw_channel(
         self, rows: SeriesRows, i: int, tokens: pd.DataFrame, colours: Mapping[int, str]
     ) -> None:
-        """Draw a channel with spans and shapes of its tokens."""
         from matplotlib.collections import LineCollection
 
         row, channel = rows.axes[i], rows.channels[i]
@@ -222,7 +221,7 @@ class TokensDisplay:
             )
 
     def _draw_legend(self, colours: Mapping[int, str], has_others: bool) -> None:
-        """Draw the legend, with as many columns as fit."""
+        """Draw the legend in the number of columns that fit into the figure."""
         from matplotlib.lines import Line2D
 
         handles = [Line2D([], [], color=ink(), linewidth=0.8, label="series")]
@@ -251,7 +250,7 @@ class TokensDisplay:
 def _draw_token(
     token: Mapping[Any, Any], shapes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the values of a token."""
+    """Decode the values of a token."""
     code, offset, scale = (
         torch.tensor([token[name]]) for name in ("code", "offset", "scale")
     )
@@ -260,7 +259,7 @@ def _draw_token(
 
 
 def _code_colours(tokens: pd.DataFrame) -> dict[int, str]:
-    """Assign colours to the most frequent codes, the longest first."""
+    """Assign colours to the most frequent codes; ties are broken by total length."""
     times = tokens.groupby("code")["length"].agg(["count", "sum"])
     ranked = times.sort_values(["count", "sum"], ascending=False, kind="stable").index
     return dict(zip(map(int, ranked), PALETTE, strict=False))
