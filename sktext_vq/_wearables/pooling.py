@@ -143,8 +143,13 @@ class Pool:
 
     def take(self, rows: NDArray[np.bool_]) -> Pool:
         """Return the selected windows as a pool."""
-        others = self.labels, self.sets, self.weight, self.folds
-        return Pool(self.panel.take(rows), *(each[rows] for each in others))
+        return Pool(
+            self.panel.take(rows),
+            self.labels[rows],
+            self.sets[rows],
+            self.weight[rows],
+            self.folds[rows],
+        )
 
     def restrict_to_acceleration(self) -> Pool:
         """Return the pool without the angular velocity."""
