@@ -145,10 +145,11 @@ DataFrame
     ``label``, ``against``; ``channel``, ``channel_name``, ``start``, ``length``
     and ``code`` of the token as in :meth:`tokens`; a description of the token
     as ``phrase``; and ``contribution``. Contributions of a series sum to the
-    log-odds of `label` over `against`, without a remainder. Rows with code -1
-    are statistics of a channel, timepoints between tokens, and, in the last
-    row, the intercept: the log-odds of a series without shapes and with average
-    statistics.
+    log-odds of `label` over `against`, without a remainder. They are relative
+    to the training series: a token has a contribution of 0 if it is as
+    frequent as on average. Rows with code -1 are statistics of a channel,
+    timepoints between tokens, and, in the last row, the intercept: the log-odds
+    of an average series.
 
 [[raises_X]]
 
@@ -262,7 +263,8 @@ loss_weights : dict, optional
     loss. See :mod:`sktext_vq.nn.losses` for available losses.
 max_features : int, default=10000
     Maximum number of features to keep, ranked by F statistic. At most a third of
-    all histogram features is kept.
+    all histogram features is kept. Classifiers with at most 30 features select
+    them one after another, so that each adds to those before.
 channel_names : sequence of str, optional
     Names of channels, used in feature names and captions. By default the column
     names, if X consists of data frames with column names.
