@@ -13,7 +13,9 @@ _LEAST = 1e-6  # smaller totals are rounding errors
 
 
 @torch.inference_mode()
-def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) -> Tensor:
+def attribute(
+    tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor, average: Tensor
+) -> Tensor:
     """Distribute feature contributions over the timepoints of a series.
 
     Parameters
@@ -21,20 +23,22 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
     tokenizer : ShapeTokenizer
     batch : Batch
         One series.
-    contributions : Tensor of shape (n_features,)
-        Contributions of all features of :meth:`ShapeTokenizer.forward`.
+    contributions, average : Tensor of shape (n_features,)
+        Contributions of all features of :meth:`ShapeTokenizer.forward`, relative to
+        zero, and those of their averages over the training series.
 
     Returns
     -------
     Tensor of shape (n_channels, n_timepoints), float64
-        Contribution of each timepoint. The sum is the contribution of histograms and
-        matches; summaries are excluded, because they have no position in time. The
-        contribution of a feature is divided among the windows that it counts, in
-        proportion to their weights; for a best match, this is a single window. The
-        contribution of a window is divided evenly among its timepoints.
+        Contribution of each timepoint, relative to that of an average window. The sum
+        is the contribution of histograms and counted matches, minus that of their
+        averages; summaries and best matches are excluded, because they have no position
+        in time. The contribution of a feature is divided among the windows that it
+        counts, in proportion to their weights, and that of its average evenly among all
+        windows. The contribution of a window is divided evenly among its timepoints.
     """
-    counted, matched, _ = tokenizer.layout.split(contributions.double())
-    rows = torch.cat([counted, matched], dim=3)
+    rows = _rows(tokenizer, contributions)
+    expected = _rows(tokenizer, average).sum(dim=(3, 4))
     n_channels = tokenizer.n_channels
     # Slopes: contributions of windows that start at a timepoint, minus contributions
     # of windows that end before the timepoint.
@@ -47,18 +51,35 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
             continue
         length = N_POINTS * tokenizer.dilations[d]
         scores = tokenizer.codebook.score(windows.points)
+        share = _shares(windows)
         for c in range(n_channels):
             members = _members(tokenizer, windows, scores[:, c], v, d, c)
             totals = members.sum(dim=2)
             is_there = totals > _LEAST
             each = torch.where(is_there, rows[c, v, d] / totals.clamp_min(_LEAST), 0)
             # Features without windows here, but not in compiled code with different
-            # rounding, are divided among all windows.
-            loose = rows[c, v, d][~is_there].sum() / n_windows
-            at = (torch.einsum("rk,rkw->w", each, members) + loose) / length
+            # rounding, are divided among all windows, like averages.
+            even = rows[c, v, d][~is_there].sum() - expected[c, v, d]
+            at = torch.einsum("rk,rkw->w", each, members) + even * share[c]
+            at /= length
             slopes[c, :n_windows] += at
             slopes[c, length : length + n_windows] -= at
     return slopes.cumsum(dim=1)[:, :-1]
+
+
+def _rows(tokenizer: ShapeTokenizer, features: Tensor) -> Tensor:
+    """Return histograms and counted matches by block, without best matches."""
+    histograms, matches, _ = tokenizer.layout.split(features.double())
+    return torch.cat([histograms[:, :, :, :-1], matches], dim=3)
+
+
+def _shares(windows: Windows) -> Tensor:
+    """Return equal shares of valid windows, or of all windows if none is valid."""
+    if windows.valid is None:
+        return torch.full_like(windows.offset, 1 / windows.offset.shape[1]).double()
+    valid = windows.valid.double()
+    valid = torch.where(valid.any(dim=1, keepdim=True), valid, 1.0)
+    return valid / valid.sum(dim=1, keepdim=True)
 
 
 def _members(
@@ -69,14 +90,11 @@ def _members(
     Returns
     -------
     Tensor of shape (n_rows, n_codes, n_windows), float64
-        Rows of level bins, scale bins, the best match, and counted matches.
+        Rows of level bins, scale bins, and counted matches.
     """
     valid = torch.ones_like(windows.offset[c])
     if windows.valid is not None:
         valid = windows.valid[c]
-    masked = scores.masked_fill(valid == 0, -torch.inf)
-    best = torch.zeros_like(scores)
-    best.scatter_(1, masked.argmax(dim=1, keepdim=True), 1)
     knots = tokenizer.match_knots[v, d, c]  # n_matches, n_codes
     better = (scores.unsqueeze(0) > knots.unsqueeze(2)).to(scores.dtype)
     chosen = tokenizer.codebook.assign(scores.clone())
@@ -87,7 +105,7 @@ def _members(
             _ramps(windows.scale[c], tokenizer.scale_knots[v, d, c]),
         )
     ]
-    return (torch.cat([*rows, best.unsqueeze(0), better]) * valid).double()
+    return (torch.cat([*rows, better]) * valid).double()
 
 
 def _ramps(values: Tensor, knots: Tensor) -> Tensor:
