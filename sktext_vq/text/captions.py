@@ -1,4 +1,4 @@
-"""Captions of series from their statistics."""
+"""Captions of series, generated from statistics."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from ._statistics import channel_groups, statistics
 __all__ = ["SeriesCaptioner"]
 
 _STRENGTH = ("very weak", "gentle", "moderate", "strong", "very strong")
-# A group is still if its strength is below this share of the median in training.
+# A group is called still if its strength is below this share of the median strength of
+# the training series.
 _STILL = 0.1
-# Relative tolerance of comparisons with bounds, against rounding errors.
-_ROUNDING = 1e-9
+# Relative tolerance of comparisons with bounds.
+_TOLERANCE = 1e-9
 
 
 class SeriesCaptioner(TransformerMixin, BaseEstimator):
-    """Describe series in sentences about strength, rhythm, direction, trend and peaks.
+    """Describe series by sentences about strength, rhythm, direction, trend and peaks.
 
     Channels whose names differ only in a final x, y or z form a group, which is
-    described as a whole. Thresholds for strength, speed, jerk and level are quantiles
-    of the training series; rhythm, direction, trend and peaks are computed from each
-    series alone. Captions are deterministic.
+    described as a whole. Thresholds of strength, speed, jerk and level are quantiles of
+    the training series. Captions are deterministic.
 
     Parameters
     ----------
     channel_names : sequence of str, default=None
-        Name of each channel, such as ``"body_acc_x"``. By default channels are
+        Name of each channel, such as ``"body_acc_x"``. By default, channels are
         numbered from 1.
     sampling_rate : float, default=None
-        Sampling rate in Hz, to describe rhythms in cycles per second instead of cycles
-        per recording.
+        Sampling rate in Hz. If given, rhythms are described in cycles per second
+        instead of cycles per recording.
     n_sentences : int or None, default=6
-        Maximum number of sentences per series; the most informative sentences are
-        used. None means all.
+        Maximum number of sentences per series. The most informative sentences are
+        selected. None selects all sentences.
     rephraser : callable, str or path, default=None
         Function that rephrases a sentence, or a local ``transformers`` text-generation
-        model. Called once per unique sentence.
+        model.
 
     Attributes
     ----------
@@ -59,9 +59,8 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Missing values are interpolated linearly; a share above 5 % is mentioned. Captions
-    lose information: a linear model on their embeddings is less accurate than one on
-    the statistics.
+    Missing values are interpolated linearly. Captions mention missing values if their
+    share is above 5 %.
 
     Examples
     --------
@@ -89,18 +88,19 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         self.rephraser = rephraser
 
     def fit(self, X: Any, y: Any = None) -> SeriesCaptioner:
-        """Learn thresholds of strength, speed, jerk and level.
+        """Compute the thresholds of strength, speed, jerk and level.
 
         Parameters
         ----------
-        X : panel of series
-            ``(n, t)``, ``(n, c, t)``, or a list of ``(c, t_i)`` arrays; NaN is
-            missing.
-        y : object, ignored
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Training series; see :func:`~sktext_vq.panel.as_panel` for accepted types.
+        y : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
         SeriesCaptioner
+            The fitted captioner.
 
         Raises
         ------
@@ -113,15 +113,16 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         names = self.channel_names
         if names is not None and len(names) != self.n_channels_:
             raise ValueError(
-                f"channel_names has {len(names)} names for {self.n_channels_} channels."
+                f"channel_names has {len(names)} names for {self.n_channels_} "
+                "channels. Pass one name per channel."
             )
         self.groups_ = channel_groups(names, self.n_channels_)
         found = statistics(values, lengths, self.groups_)
         quantiles = np.array([0.2, 0.4, 0.6, 0.8])
         self.strength_thresholds_ = np.quantile(found["strength"], quantiles, axis=0).T
-        self._usual_strength = np.median(found["strength"], axis=0)
+        self._median_strength = np.median(found["strength"], axis=0)
         self._jerk_bounds = np.quantile(found["jerk"], [0.1, 0.9], axis=0)
-        self._usual_level = np.median(found["level"], axis=0)
+        self._median_level = np.median(found["level"], axis=0)
         self._level_spread = _spread(found["level"])
         self._speed_bounds = _speed_bounds(found)
         return self
@@ -132,7 +133,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         scale: npt.NDArray[np.float64],
         usual: npt.NDArray[np.float64] | None,
     ) -> SeriesCaptioner:
-        """Set thresholds to statistics of the channels of training series.
+        """Set the thresholds from statistics of the training series.
 
         Sentences about speed and jerk, which require other statistics, are omitted.
 
@@ -141,11 +142,12 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         mean, scale : ndarray of shape (n_channels,)
             Mean and standard deviation of each channel.
         usual : ndarray of shape (2, 7, n_channels), optional
-            Quantiles of standard deviations, as in a fitted scaler.
+            Quantiles of the standard deviations of series, as in a fitted scaler.
 
         Returns
         -------
         SeriesCaptioner
+            The fitted captioner.
         """
         self.n_channels_ = len(mean)
         self.groups_ = channel_groups(self.channel_names, self.n_channels_)
@@ -154,28 +156,28 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         by_group = np.stack(
             [np.linalg.norm((sizes * scale)[:, own], axis=1) for _, own in self.groups_]
         )
-        wanted = (0.2, 0.4, 0.6, 0.8)
+        quantiles = (0.2, 0.4, 0.6, 0.8)
         self.strength_thresholds_ = np.stack(
-            [np.interp(wanted, levels, row) for row in by_group]
+            [np.interp(quantiles, levels, row) for row in by_group]
         )
-        self._usual_strength = by_group[:, 1]
+        self._median_strength = by_group[:, 1]
         unbounded = np.array([[0.0, np.inf]] * len(self.groups_))
         self._jerk_bounds, self._speed_bounds = unbounded.T, unbounded
-        self._usual_level, self._level_spread = mean, scale
+        self._median_level, self._level_spread = mean, scale
         return self
 
     def transform(self, X: Any) -> npt.NDArray[Any]:
-        """Describe series.
+        """Return the caption of each series.
 
         Parameters
         ----------
-        X : panel of series
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
         ndarray of shape (n_cases,), dtype object
-            Caption of each case: its sentences, separated by spaces.
+            Sentences about each series, separated by spaces.
         """
         captions = [" ".join(sentences) for sentences in self.sentences(X)]
         array = np.empty(len(captions), dtype=object)
@@ -187,19 +189,20 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : panel of series
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
         list of list of str
-            Between 1 and ``n_sentences`` sentences per case.
+            Between 1 and `n_sentences` sentences per series.
         """
         check_is_fitted(self)
-        said = self.describe(*check_series(self, X, reset=False))
-        return said if self.rephraser is None else self._rephrase(said)
+        sentences = self.describe(*check_series(self, X, reset=False))
+        return sentences if self.rephraser is None else self._rephrase(sentences)
 
     def describe(self, values: npt.NDArray[Any], lengths: Any) -> list[list[str]]:
-        """Return the sentences about checked series; for internal use.
+        """Return the sentences about validated series. For internal use.
 
         Parameters
         ----------
@@ -211,20 +214,23 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         Returns
         -------
         list of list of str
+            Sentences about each series.
         """
         found = statistics(values.astype(np.float64), lengths, self.groups_)
         return [self._describe(found, case) for case in range(len(values))]
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Return the name of the output, ``caption``.
+        """Return the name of the output feature.
 
         Parameters
         ----------
-        input_features : object, ignored
+        input_features : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
-        ndarray of shape (1,), object
+        ndarray of shape (1,), dtype object
+            ``["caption"]``.
         """
         return np.array(["caption"], dtype=object)
 
@@ -238,10 +244,15 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     def _check_params(self) -> None:
         if self.channel_names is not None:
             if isinstance(self.channel_names, str):
-                raise TypeError("channel_names must be a sequence of names.")
+                raise TypeError(
+                    "channel_names must be a sequence of names, got a single string: "
+                    f"{self.channel_names!r}."
+                )
             for name in self.channel_names:
                 if not isinstance(name, str) or not name.strip():
-                    raise ValueError(f"channel_names has an invalid name: {name!r}.")
+                    raise ValueError(
+                        f"channel_names must be non-empty strings, got {name!r}."
+                    )
         check_sampling_rate(self.sampling_rate)
         if self.n_sentences is not None:
             check_count("n_sentences", self.n_sentences, least=1)
@@ -263,7 +274,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         if len(self.groups_) > 1:
             word = _STRENGTH[round(float(np.mean(ranks)))]
             scored.insert(0, (np.inf, f"All in all the recording is {word}."))
-        # The sentences with the highest scores, in their original order.
+        # Select the sentences with the highest scores, in their original order.
         best = sorted(range(len(scored)), key=lambda i: -scored[i][0])
         kept = sorted(best[: self.n_sentences])
         return [scored[i][1] for i in kept]
@@ -273,28 +284,28 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     ) -> list[tuple[float, str]]:
         channels = self.groups_[g][1]
         axes = self._axes(g)
-        said: list[tuple[float, str]] = []
-        moving = bool(row["strength"] > _STILL * self._usual_strength[g])
+        scored: list[tuple[float, str]] = []
+        moving = bool(row["strength"] > _STILL * self._median_strength[g])
         if row["strength"] == 0:
-            said.append((3.5, f"The {name} is constant."))
+            scored.append((3.5, f"The {name} is constant."))
         elif not moving:
-            said.append((3.2, f"The {name} is almost still."))
+            scored.append((3.2, f"The {name} is almost still."))
         else:
             along = ""
             top = int(np.argmax(row["share"]))
             if axes and row["share"][top] > 0.6:
                 along = f", mostly along the {axes[top]} axis"
-            said.append(
+            scored.append(
                 (1.0 + abs(rank - 2), f"The {name} is {_STRENGTH[rank]}{along}.")
             )
-            said.append(self._rhythm(g, name, row))
-        said += self._level(name, channels, axes, row)
+            scored.append(self._rhythm(g, name, row))
+        scored += self._level(name, channels, axes, row)
         if moving:
-            said += self._course(g, name, row)
+            scored += self._course(g, name, row)
         if row["missing"] > 0.05:
             share = "Most" if row["missing"] > 0.5 else "A part"
-            said.append((1.5, f"{share} of the {name} is missing."))
-        return said
+            scored.append((1.5, f"{share} of the {name} is missing."))
+        return scored
 
     def _axes(self, g: int) -> list[str]:
         if self.channel_names is None or len(self.groups_[g][1]) < 2:
@@ -313,83 +324,83 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             number, unit = cycles, "in the recording"
         else:
             number, unit = per_step * self.sampling_rate, "per second"
-        said = f"{number:.2g}" if number < 0.95 else f"{round(number, 1):g}"
-        cycle = "cycle" if said == "1" else "cycles"
-        text = f"The {name} has a {kind}{speed} rhythm of about {said} {cycle} {unit}."
+        count = f"{number:.2g}" if number < 0.95 else f"{round(number, 1):g}"
+        cycle = "cycle" if count == "1" else "cycles"
+        text = f"The {name} has a {kind}{speed} rhythm of about {count} {cycle} {unit}."
         return 1.0 + 2 * float(regularity), text
 
     def _level(
         self, name: str, channels: list[int], axes: list[str], row: dict[str, Any]
     ) -> list[tuple[float, str]]:
-        said = []
+        scored = []
         if axes and row["rest"] > 0.75:
             top = int(np.argmax(np.abs(row["level"])))
             sign = "positive" if row["level"][top] > 0 else "negative"
             text = f"The {name} rests on the {sign} {axes[top]} axis."
-            said.append((1.5, text))
-        offset = row["level"] - self._usual_level[channels]
-        # Ignore offsets that are small relative to the movement or rounding errors.
-        size = np.abs(self._usual_level[channels])
+            scored.append((1.5, text))
+        offset = row["level"] - self._median_level[channels]
+        # Ignore offsets that are small relative to the movement or due to rounding.
+        size = np.abs(self._median_level[channels])
         floor = 0.25 * row["strength"] * np.sqrt(row["share"]) + 1e-9 * size
         offset[np.abs(offset) <= floor] = 0.0
         spread = self._level_spread[channels]
         safe = np.where(spread > 0, spread, 1.0)
-        away = np.where(spread > 0, offset / safe, np.sign(offset) * 3)
-        top = int(np.argmax(np.abs(away)))
-        if abs(away[top]) > 1:
-            far = "far " if abs(away[top]) > 2 else ""
-            side = "above" if away[top] > 0 else "below"
+        deviation = np.where(spread > 0, offset / safe, np.sign(offset) * 3)
+        top = int(np.argmax(np.abs(deviation)))
+        if abs(deviation[top]) > 1:
+            far = "far " if abs(deviation[top]) > 2 else ""
+            side = "above" if deviation[top] > 0 else "below"
             where = f" along the {axes[top]} axis" if axes else ""
             text = f"The level of the {name}{where} is {far}{side} the usual one."
-            said.append((min(3.0, float(abs(away[top]))), text))
-        return said
+            scored.append((min(3.0, float(abs(deviation[top]))), text))
+        return scored
 
     def _course(
         self, g: int, name: str, row: dict[str, Any]
     ) -> list[tuple[float, str]]:
-        said = []
+        scored = []
         if abs(row["trend"]) > 0.6:
             verb = "rises" if row["trend"] > 0 else "falls"
             how = " steadily" if abs(row["trend"]) > 0.9 else ""
-            said.append((3 * abs(row["trend"]), f"The {name} {verb}{how} over time."))
+            scored.append((3 * abs(row["trend"]), f"The {name} {verb}{how} over time."))
         if row["crest"] > 4:
             count = int(row["peaks"])
             peaks = "one sharp peak" if count == 1 else f"{count} sharp peaks"
-            said.append((row["crest"] / 2, f"The {name} has {peaks}."))
+            scored.append((row["crest"] / 2, f"The {name} has {peaks}."))
         low, high = self._jerk_bounds[:, g]
         kinds = ("smooth with slow changes", "", "jerky with quick changes")
         kind = _side(row["jerk"], low, high, kinds)
         if kind:
-            said.append((1.2, f"The {name} is {kind}."))
+            scored.append((1.2, f"The {name} is {kind}."))
         third = int(np.argmax(row["thirds"]))
         if row["thirds"][third] > 0.6 and row["length"] >= 3:
             when = ("at the start", "in the middle", "at the end")[third]
             share = float(row["thirds"][third])
-            said.append((2.5 * share, f"Most of the {name} happens {when}."))
-        return said
+            scored.append((2.5 * share, f"Most of the {name} happens {when}."))
+        return scored
 
-    def _rephrase(self, said: list[list[str]]) -> list[list[str]]:
+    def _rephrase(self, sentences: list[list[str]]) -> list[list[str]]:
         from ._llm import rephrase, text_generator
 
         generate = text_generator(self.rephraser, max_new_tokens=60)
         is_model = not callable(self.rephraser) or hasattr(self.rephraser, "model")
-        unique = dict.fromkeys(sentence for case in said for sentence in case)
+        unique = dict.fromkeys(sentence for case in sentences for sentence in case)
         other = {s: rephrase(generate, s, is_model=is_model) for s in unique}
-        return [[other[sentence] for sentence in case] for case in said]
+        return [[other[sentence] for sentence in case] for case in sentences]
 
 
 def _rank(value: float, thresholds: npt.NDArray[np.float64]) -> int:
-    # The mean of both sides ranks a value common to all training cases in the middle.
-    below = np.searchsorted(thresholds, value * (1 - _ROUNDING), "left")
-    above = np.searchsorted(thresholds, value * (1 + _ROUNDING), "right")
+    # If all thresholds are equal, a value equal to them has the middle rank.
+    below = np.searchsorted(thresholds, value * (1 - _TOLERANCE), "left")
+    above = np.searchsorted(thresholds, value * (1 + _TOLERANCE), "right")
     return int(below + above) // 2
 
 
 def _side(value: float, low: float, high: float, words: tuple[str, str, str]) -> str:
     """Return the word for a value below, between or above two bounds."""
-    if value < low * (1 - _ROUNDING):
+    if value < low * (1 - _TOLERANCE):
         return words[0]
-    return words[2] if value > high * (1 + _ROUNDING) else words[1]
+    return words[2] if value > high * (1 + _TOLERANCE) else words[1]
 
 
 def _spread(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
