@@ -111,7 +111,7 @@ def load_packaged(name: str) -> Any:
 def load(path: str | os.PathLike[str]) -> Any:
     """Load an estimator saved by `save`.
 
-    Loading does not execute code from the file, and does not read or write other files.
+    Loading neither executes code from the file nor reads or writes other files.
 
     Parameters
     ----------

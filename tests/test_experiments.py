@@ -477,8 +477,6 @@ def test_explanations_of_a_small_set(monkeypatch, tmp_path):
     assert (every["cases"] == 4).all()
     of_class = frame[frame["label"] != faithfulness.EVERY]
     assert sorted(of_class["label"]) == ["badminton", "running", "standing", "walking"]
-    explained = every[every["method"] == "explain"]
-    assert explained["similar"].iloc[0] > explained["similar_chance"].iloc[0] + 0.3
     assert page.count("| BasicMotions |") == n_methods + 2 + 1 + 4
 
 

@@ -34,7 +34,7 @@ def run_demo(
     progress: bool = False,
     text_encoder: Any = "minilm",
 ) -> Path:
-    """Classify the data set BasicMotions, and write a report.
+    """Classify the BasicMotions data set and write a report.
 
     `echo` prints a text, and `progress` enables messages on standard error.
     """
@@ -115,7 +115,7 @@ def _label(data: Dataset, names: list[str], echo: Echo, progress: bool) -> None:
 def _compare(
     data: Dataset, params: dict[str, Any], echo: Echo, progress: bool
 ) -> VQTextClassifier:
-    """Fit and score classifiers; return the VQTextClassifier fitted to all labels."""
+    """Fit and score classifiers; return the VQTextClassifier fitted to all cases."""
     # Imported here, since only the demo needs sktime.
     from sktime.transformations.panel.rocket import MiniRocketMultivariate
 
@@ -155,7 +155,7 @@ def _compare(
 
 
 class _MiniRocket:
-    """MiniRocket features, standardised, and a ridge classifier."""
+    """Ridge classifier on standardised MiniRocket features."""
 
     def __init__(self) -> None:
         from sktime.transformations.panel.rocket import MiniRocketMultivariate

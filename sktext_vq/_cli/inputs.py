@@ -38,7 +38,7 @@ def open_model(options: argparse.Namespace) -> VQTextClassifier:
 
 
 def check_results(options: argparse.Namespace) -> None:
-    """Check that results can be written to the file of ``--output``, if given."""
+    """Check that results can be written to the ``--output`` file, if given."""
     if options.output is None:
         return
     check_output(options.output, options)
@@ -67,7 +67,7 @@ def list_files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def check_output(output: Path, options: argparse.Namespace) -> None:
-    """Check that a file can be written, and is not one of the files to read."""
+    """Check that a file can be written and is not an input file."""
     check_target(output)
     given = vars(options)
     data = given.get("data")
@@ -88,7 +88,7 @@ def check_output(output: Path, options: argparse.Namespace) -> None:
 
 
 def _is_part(file: Path, path: Path) -> bool:
-    """Return whether `file` is the same file as `path`, or is in the folder `path`."""
+    """Return whether `file` is the file `path` or is in the folder `path`."""
     try:
         if path.is_dir():
             return file.exists() and file.resolve().is_relative_to(path.resolve())
@@ -103,7 +103,7 @@ def read_part(
     options: argparse.Namespace,
     sampling_rate: float | None = None,
 ) -> LabelledPanel:
-    """Read series, or windows of recordings at a sampling rate."""
+    """Read series, or cut recordings into windows with a given sampling rate."""
     if options.window is not None:
         length, step, seconds = window_of(options)
         assert length is not None
@@ -168,7 +168,7 @@ def window_of(
 def read_matching(
     model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
 ) -> LabelledPanel:
-    """Read series, and match channels by name to the channels of a model."""
+    """Read series and match their channels by name to the channels of a model."""
     data = read_part(path, part, options, model.sampling_rate)
     names = model.channel_names_
     own = list(data.channel_names or ())
@@ -247,7 +247,7 @@ def read_texts(path: Path | None) -> dict[str, Any] | None:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Convert the pairs of a JSON object to a dict, and check that keys are unique."""
+    """Convert the pairs of a JSON object to a dict and check that keys are unique."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]

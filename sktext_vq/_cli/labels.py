@@ -1,4 +1,4 @@
-"""The commands ``label`` and ``build-base``, for base models of wearables."""
+"""The ``label`` and ``build-base`` commands for wearable base models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sktext_vq.recordings import segment
 
 
 def label_recordings(options: argparse.Namespace) -> None:
-    """Label recordings of a body-worn accelerometer with names of activities."""
+    """Label recordings from a body-worn accelerometer with activity names."""
     # Imported here, because only this command needs the page template.
     from sktext_vq.inspection._label_page import describe_recordings, write_label_page
 

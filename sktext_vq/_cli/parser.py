@@ -130,7 +130,7 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser that supports closed standard streams, in all releases of Python 3.11."""
+    """Parser that supports closed standard streams in all releases of Python 3.11."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         stream = file or sys.stderr
@@ -169,7 +169,7 @@ def _rate(text: str) -> float:
 
 
 def _duration(text: str) -> tuple[float, bool]:
-    """Convert ``2.56s`` or ``128`` to a length, and whether it is in seconds."""
+    """Parse ``2.56s`` or ``128``; return the length and whether it is in seconds."""
     match = re.fullmatch(r"(\d+|\d*\.\d+)\s*(s?)", text.strip())
     value = float(match[1]) if match else 0.0
     if match is None or value <= 0 or not (match[2] or value.is_integer()):
@@ -374,7 +374,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_data(command: Any, name: str, is_segment: bool) -> None:
-    """Add options for files of series, their columns and windows."""
+    """Add options for series files, their columns, and windows."""
     what = "files or folders of recordings" if is_segment else "files of series"
     if is_segment or name in ("predict", "build-base"):
         command.add_argument("data", **_file("DATA", f"one or more {what}", nargs="+"))

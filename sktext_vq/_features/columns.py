@@ -15,7 +15,7 @@ from sktext_vq.panel import Panel
 
 
 def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
-    """Check an argument with one value per case, and return an array.
+    """Check an argument with one value per case and return an array.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
 
 
 def check_weights(sample_weight: Any, panel: Panel) -> NDArray[np.float64] | None:
-    """Check sample weights, and return the weight of each case, or None.
+    """Check sample weights and return the weight of each case, or None.
 
     Raises
     ------

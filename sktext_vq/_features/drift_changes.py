@@ -1,4 +1,4 @@
-"""Possible causes of drift, and their effects on statistics of series."""
+"""Possible causes of drift and their effects on the statistics of series."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PER_TRIAD = 4
 PAIRS = ((0, 1), (0, 2), (1, 2))
 # Minimum decrease of the log-distance to training cases if a change is undone, in
 # addition to the 99th percentile of training cases, and a further decrease for a single
-# case. Held-out people in the training parts of MotionSense and WISDM are below these
+# case. Held-out subjects in the training parts of MotionSense and WISDM are below these
 # values.
 MARGINS = {
     "turned": (0.12, 0.25),
@@ -47,7 +47,7 @@ _FACTORS = {
 
 
 class Change(NamedTuple):
-    """Possible change of series, and the linear map of statistics that reverses it."""
+    """Possible change in the series, and the inverse linear map of statistics."""
 
     kind: str
     channels: tuple[int, ...]
@@ -91,7 +91,7 @@ def _change(
 
 
 def _change_of_rate(change: Change, value: float, n_channels: int) -> Change:
-    """Return a change that also multiplies differences of neighbouring timepoints."""
+    """Return a change that also multiplies differences between adjacent timepoints."""
     for column in (2, 3):
         change.add[column : PER_CHANNEL * n_channels : PER_CHANNEL] = np.log(value)
     return change
@@ -120,7 +120,7 @@ def _turned(
 def _changed(
     triads: Triads, n_channels: int, make: Callable[..., Change]
 ) -> Iterator[Change]:
-    """Yield all exchanges of two sensors, and changes of the unit of one sensor."""
+    """Yield all swaps of two sensors and all unit changes of one sensor."""
     sensors = list_sensors(n_channels, triads)
     if len(sensors) > _MAX_SENSORS:
         return

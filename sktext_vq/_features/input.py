@@ -1,4 +1,4 @@
-"""Shape and names of the training series, and checks of new series against them."""
+"""Shape and channel names of the training series, and checks of new series."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHORT = 0.5
 
 
 class InputSpec(NamedTuple):
-    """Shape and names of the training series.
+    """Shape and channel names of the training series.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class InputSpec(NamedTuple):
 
     @classmethod
     def of(cls, X: Any, panel: Panel) -> InputSpec:
-        """Describe training series, and warn if axes are probably swapped."""
+        """Describe training series and warn if axes are probably swapped."""
         n_features, names = panel.n_channels, None
         if is_table(X, panel):
             probe = BaseEstimator()
@@ -65,12 +65,12 @@ class InputSpec(NamedTuple):
         )
 
     def check(self, panel: Panel, X: Any, estimator: str) -> None:
-        """Check the number and the names of the channels of new series.
+        """Check the number and names of the channels of new series.
 
         Raises
         ------
         ValueError
-            If channels differ from the channels of the training series.
+            If channels differ from those of the training series.
 
         Warns
         -----

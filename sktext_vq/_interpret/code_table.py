@@ -151,7 +151,7 @@ def _add_names(
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Replace special characters by blanks, and add numbers to repeated names."""
+    """Replace special characters with spaces and add numbers to repeated names."""
     found: dict[str, None] = {}
     for name in names:
         plain = _SPECIAL.sub(" ", name).strip() or "channel"
@@ -164,7 +164,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _durations(lengths: Sequence[int], sampling_rate: float | None) -> list[str]:
-    """Format window lengths, with enough digits for unique strings."""
+    """Format window lengths with enough digits to make the strings unique."""
     if sampling_rate is None:
         return [f"{length} timepoints" for length in lengths]
     for digits in range(3, 18):

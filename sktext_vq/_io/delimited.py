@@ -32,7 +32,7 @@ _BLOCK = 1 << 20  # bytes
 
 
 def read_table(path: Path, columns: Columns) -> Table | None:
-    """Read a text or parquet file; return None if it has another extension."""
+    """Read a text or parquet file; return None if it has a different extension."""
     extension = path.suffix.lower()
     if extension == ".parquet":
         return _read_parquet(path, columns)
@@ -188,7 +188,7 @@ _MORE_CELLS = (
 
 @contextmanager
 def convert_errors(path: Path, kind: str) -> Iterator[None]:
-    """Convert errors of the enclosed code to a ValueError with the path of the file."""
+    """Convert errors in the enclosed code to a ValueError with the path of the file."""
     try:
         yield
     except pd.errors.ParserWarning as error:

@@ -161,7 +161,7 @@ def warn_of_columns(
 def order_times(
     table: Table, times: Times, streams: NDArray[np.intp], can_pass_midnight: bool
 ) -> Times:
-    """Add days to times of day after midnight, and warn if times decrease.
+    """Add days to times of day after midnight and warn if times decrease.
 
     Only rows with the same value of `streams` are compared.
     """

@@ -1,4 +1,4 @@
-"""Assignment of the rows of a table to recordings, in the order of their times."""
+"""Assignment of table rows to recordings, sorted by time."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def sort_rows(
     codes: NDArray[np.intp],
     names: list[str],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-    """Sort rows by recording and time; return order, recordings, and their names.
+    """Sort rows by recording and time; return the order, recordings and names.
 
     A recording is divided where times decrease and overlap with earlier times.
     """

@@ -109,7 +109,7 @@ def read_numbers(
 
 
 def _check_lines(path: Path, data: bytes, n_columns: int) -> None:
-    """Check that each line contains only numbers, and has `n_columns` columns."""
+    """Check that each line contains only numbers and has `n_columns` columns."""
     for number, line in enumerate(data.split(b"\n"), start=1):
         cells = line.split()
         try:

@@ -1,4 +1,4 @@
-"""Functions to read files of the UEA and UCR archives."""
+"""Functions to read files from the UEA and UCR archives."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
     Raises
     ------
     ValueError
-        If the file is not a valid ``.ts`` file in UTF-8, has time stamps, or has labels
+        If the file is not a valid ``.ts`` file in UTF-8, has timestamps, or has labels
         that its header does not declare or that differ only in upper and lower case.
 
     Examples
@@ -116,9 +116,9 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
 
 
 def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
-    """Read a ``.tsv`` file of the UCR archive, whose lines begin with the label.
+    """Read a ``.tsv`` file from the UCR archive, whose lines begin with the label.
 
-    Missing values at the end of a series are padding, and are removed.
+    Missing values at the end of a series are padding and are removed.
     """
     cases: list[NDArray[np.float64]] = []
     labels = []
@@ -130,7 +130,7 @@ def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
 
 
 def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
-    """Read an ``.arff`` file of the UEA archive; the last attribute is the label.
+    """Read an ``.arff`` file from the UEA archive; the last attribute is the label.
 
     Multivariate series are stored as a relational attribute, a quoted cell with one
     line per channel.
@@ -173,7 +173,7 @@ def _filled(cells: list[str]) -> list[str]:
 def _stack(
     channels: list[list[str]], cases: list[NDArray[np.float64]], place: str
 ) -> NDArray[np.float64]:
-    """Parse the channels of a series, and check their number and lengths."""
+    """Parse the channels of a series and check their number and lengths."""
     cells = [[cell.strip().replace("?", "nan") for cell in one] for one in channels]
     try:
         series = np.array(cells, np.float64)

@@ -1,4 +1,4 @@
-"""Checkpoint files, from which training can be resumed."""
+"""Checkpoint files from which training can be resumed."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If the file belongs to a fit with other data or parameters, is damaged, or is
-        not a checkpoint.
+        If the file belongs to a fit with different data or parameters, is damaged, or
+        is not a checkpoint.
     OSError
         If the file cannot be read or written.
     """
@@ -101,7 +101,7 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If `random_state` is not an int, or the file belongs to another fit.
+            If `random_state` is not an int, or the file belongs to a different fit.
         """
         if not isinstance(parameters["random_state"], Integral):
             raise ValueError(
@@ -224,7 +224,7 @@ def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names have a prefix, and remove the prefix."""
+    """Return the tensors whose names have a prefix, without the prefix."""
     start = f"{prefix}."
     return {
         name.removeprefix(start): tensor

@@ -29,7 +29,7 @@ class Objective:
 
     @classmethod
     def from_parameter(cls, loss_weights: Any) -> Objective:
-        """Check the parameter `loss_weights`, and add default weights.
+        """Check the parameter `loss_weights` and add default weights.
 
         Raises
         ------

@@ -23,7 +23,7 @@ def is_frame(X: Any) -> bool:
 
 
 def as_frames(X: Any) -> list[Any] | None:
-    """Return one data frame per case, or None if X has another format."""
+    """Return one data frame per case, or None if X has a different format."""
     if isinstance(X, list | tuple) and len(X) > 0 and all(map(is_frame, X)):
         return list(X)
     if not is_frame(X) or 0 in X.shape:
@@ -75,7 +75,7 @@ def _from_nested(X: Any) -> list[Any]:
 
 
 def channel_names(frames: list[Any]) -> tuple[str, ...] | None:
-    """Return the channel names, and check that all cases have the same columns."""
+    """Return the channel names after checking that all cases have the same columns."""
     columns = list(frames[0].columns)
     for case, frame in enumerate(frames):
         # A different order of the channels would not be detected later.

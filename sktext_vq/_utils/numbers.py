@@ -15,7 +15,7 @@ MAX_INTEGER = 2**53  # float64 rounds larger integers
 
 
 def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
-    """Convert X to an array, and raise an error for values that are not real numbers.
+    """Convert X to an array; raise an error for values that are not real numbers.
 
     NumPy would convert or round some of these values silently.
     """

@@ -1,4 +1,4 @@
-"""Statistics of the series of a report, and warnings about the series."""
+"""Statistics of the series in a report, and warnings about the series."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def _missing(names: Sequence[str], panel: Panel) -> list[str]:
 
 
 def _list(items: Iterable[Any]) -> str:
-    """Join the first names, and append the number of other names."""
+    """Join the first few names and append the number of remaining names."""
     names = list(map(str, items))
     shown = ", ".join(names[:_NAMED])
     more = len(names) - _NAMED

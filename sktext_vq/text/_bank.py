@@ -165,7 +165,7 @@ def clauses_of(entry: Mapping[str, Any]) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def packaged_index() -> dict[tuple[str, ...], list[Hit]]:
-    """Return packaged entries by stems, and whether their spelling is unambiguous.
+    """Return packaged entries by stems and whether their spelling is unambiguous.
 
     In the bank, ambiguous spellings such as ``normal?`` end with a question mark. An
     ambiguous spelling matches only if another label has an entry of the same domain.
@@ -271,7 +271,7 @@ def _alike_first_words(word: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _spellings() -> dict[str, list[tuple[int, str, list[str]]]]:
-    """Return position, name and words of unambiguous packaged names, by first word."""
+    """Return the position, name and words of unambiguous names, by first word."""
     found: dict[str, list[tuple[int, str, list[str]]]] = {}
     names = ((name, *entry["aliases"]) for name, entry in packaged_bank().items())
     for place, name in enumerate(chain.from_iterable(names)):

@@ -101,7 +101,7 @@ def import_torch() -> None:
 
 @contextmanager
 def quiet_library() -> Iterator[None]:
-    """Run a block without progress bars, logs and tokenizer threads of transformers."""
+    """Run a block without progress bars, logs or tokenizer threads of transformers."""
     from transformers.utils import logging as hf_logging
 
     logging: Any = hf_logging  # untyped

@@ -27,7 +27,7 @@ _TOLERANCE = 1e-9
 
 
 class SeriesCaptioner(TransformerMixin, BaseEstimator):
-    """Describe series by sentences about strength, rhythm, direction, trend and peaks.
+    """Describe series in sentences about strength, rhythm, direction, trend and peaks.
 
     Channels whose names differ only in a final x, y or z form a group, which is
     described as a whole. Thresholds of strength, speed, jerk and level are quantiles of
@@ -55,7 +55,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     groups_ : list of (str, list of int)
         Name and channel indices of each group.
     strength_thresholds_ : ndarray of shape (n_groups, 4)
-        Thresholds of the standard deviation between the five words for strength.
+        Thresholds of the standard deviation that separate the five words for strength.
 
     Notes
     -----
@@ -167,7 +167,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> npt.NDArray[Any]:
-        """Return the caption of each series.
+        """Return a caption for each series.
 
         Parameters
         ----------

@@ -103,7 +103,7 @@ class ExplanationDisplay:
         channels: Sequence[int | str] | None = None,
         ax: Any = None,
     ) -> ExplanationDisplay:
-        """Explain the prediction for one case of a panel, and draw it.
+        """Explain the prediction for one case of a panel and draw the explanation.
 
         Parameters
         ----------
@@ -262,7 +262,7 @@ class ExplanationDisplay:
         self.sums_axes_[-1].set_xlabel("\n".join(below), **text(0.7))
 
     def _label_colours(self, table: pd.DataFrame) -> None:
-        """Label the colours with the class for which they are evidence."""
+        """Label the colours with the classes that they support."""
         first, width = table.iloc[0], 0.6 * inches(self.figure_)[0]
         sides = [
             f"\N{LEFTWARDS ARROW} evidence for {first['against']}",

@@ -40,8 +40,8 @@ class HistogramsDisplay:
     Parameters
     ----------
     lifts : ndarray of shape (n_classes, n_shown)
-        Logarithms to base 2 of the share of a code in a class, divided by the mean
-        over classes.
+        Base-2 logarithms of the share of a code in a class, divided by the mean over
+        classes.
     labels : sequence of str
         Classes.
     [[lifts]]
@@ -153,7 +153,7 @@ class PhrasesDisplay:
     Parameters
     ----------
     lifts : ndarray of shape (n_texts, n_shown)
-        Logarithms to base 2 of the expected share of a code, divided by the mean over
+        Base-2 logarithms of the expected share of a code, divided by the mean over
         texts.
     labels : sequence of str
         Texts.
@@ -260,7 +260,7 @@ def _compare(
     shares: NDArray[np.float64],
     n_codes: int,
 ) -> dict[str, Any]:
-    """Compare rows of shares with their mean, and sort the codes.
+    """Compare rows of code shares with their mean and sort the codes.
 
     Returns the arguments of a display, except for the labels.
     """
