@@ -37,7 +37,7 @@ _PACKAGED = (
 )
 
 # Metadata that .ts files do not contain. BasicMotions was recorded at 10 Hz by the
-# accelerometer and gyroscope of a smart watch. The order of the sensors follows from
+# accelerometer and gyroscope of a smartwatch. The order of the sensors follows from
 # the data: channels 3 to 5 have mean 0 and the resolution of a gyroscope.
 _FACTS: dict[str, dict[str, Any]] = {
     "BasicMotions": {
@@ -179,8 +179,9 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
         hint = "" if find_spec("sktime") else ", or install sktime and its data sets"
         raise ValueError(
             f"Unknown data set {name!r}. Available data sets: {names}. For other data "
-            f"sets, set data or the environment variable {_FOLDER_VARIABLE} to a "
-            f"folder of .npz, .ts, .arff or .tsv files, or of a public data set{hint}."
+            "sets, set the parameter data or the environment variable "
+            f"{_FOLDER_VARIABLE} to a folder that contains .npz, .ts, .arff or .tsv "
+            f"files or a public data set{hint}."
         )
     return sources[name]()
 
@@ -239,7 +240,7 @@ def _folder(data: str | os.PathLike[str] | None) -> Path | None:
         return None
     folder = Path(data)
     if not folder.is_dir():
-        raise ValueError(f"The folder of data sets does not exist: {folder}.")
+        raise ValueError(f"The data set folder does not exist: {folder}.")
     return folder
 
 

@@ -129,8 +129,8 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
         raise ValueError(
             f"This {type(estimator).__name__} was fitted on series of "
             f"{estimator.n_timepoints_} timepoints. Export to ONNX requires at least "
-            f"{N_POINTS} timepoints. Pad the series with their last value and fit "
-            "again."
+            f"{N_POINTS} timepoints. Pad the series with their last value and fit the "
+            "estimator again."
         )
     graph = _Graph()
     with torch_defaults(), torch.no_grad():

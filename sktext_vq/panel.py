@@ -305,7 +305,7 @@ def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
             place = position_phrase((start + case, channel, timepoint))
             raise ValueError(
                 f"X contains infinity at {place}. {estimator_name} requires finite "
-                "values, or NaN for missing values. Replace infinity by NaN."
+                "values, or NaN for missing values. Replace infinity with NaN."
             )
         empty = ~finite.any(axis=2)
         if empty.any():

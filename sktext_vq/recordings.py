@@ -84,8 +84,8 @@ def cut_windows(
         )
     if values.shape[1] < length:
         raise ValueError(
-            f"The recording has {values.shape[1]} timepoints, which is less than the "
-            f"window length {length}. The shape of the recording must be (n_channels, "
+            f"The recording has {values.shape[1]} timepoints, but the window length "
+            f"is {length}. The shape of the recording must be (n_channels, "
             "n_timepoints)."
         )
     windows = np.lib.stride_tricks.sliding_window_view(values, length, axis=1)

@@ -230,7 +230,7 @@ def report(options: argparse.Namespace) -> None:
     if data.table is not None:
         about = data.table[["recording", "start"]].astype(str)
         names = about.agg(" ".join, axis=1).tolist()
-    title = f"Report of {options.model}"
+    title = f"Report on {options.model}"
     write_report(
         model,
         data.X,
@@ -251,13 +251,15 @@ def zero_shot(options: argparse.Namespace) -> None:
     names = [each.strip() for each in (options.labels or "").split(",")]
     names = [name for name in names if name] or list(texts)
     if not names:
-        raise ValueError("No candidates given. Use --labels or --texts.")
+        raise ValueError("No candidates were given. Use --labels or --texts.")
     candidates: Any = names
     if texts:
         unknown = sorted(set(texts) - set(names))
         if unknown:
             raise ValueError(
-                f"{options.texts} has texts about {unknown}, which are not in --labels."
+                f"{options.texts} contains texts about {unknown}, which are not "
+                "listed in --labels. Add these names to --labels or remove their "
+                "texts."
             )
         candidates = {name: texts.get(name) for name in names}
     table = model.explain_zero_shot(data.X, candidates)

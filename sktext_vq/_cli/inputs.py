@@ -121,7 +121,7 @@ def read_part(
         if getattr(options, name) is not None:
             option = name.replace("_", "-")
             raise ValueError(
-                f"--{option} is for recordings only, and requires --window."
+                f"--{option} applies only to recordings and requires --window."
             )
     return read_panel(
         path,
@@ -180,7 +180,7 @@ def read_matching(
         # The channel names of the model may have been set by --channel-names.
         print_note(
             options,
-            f"warning: the channel names of {path} differ from the names in the model. "
+            f"warning: the channel names of {path} differ from those in the model. "
             "Channels are matched by position: "
             + ", ".join(f"{a} as {b}" for a, b in zip(own, names, strict=True)),
         )
@@ -188,8 +188,8 @@ def read_matching(
     lacking = [name for name, at in zip(names, order, strict=True) if at < 0]
     if lacking:
         raise ValueError(
-            f"{path} lacks channels {lacking}, which the model requires. Channels of "
-            f"the file: {own}."
+            f"{path} is missing channels required by the model: {lacking}. Channels "
+            f"in the file: {own}."
         )
     left_out = [name for i, name in enumerate(own) if i not in order]
     if left_out:
@@ -224,8 +224,8 @@ def read_labels(
     if data.y is None:
         raise ValueError(
             f"{path or options.data} has no labels. In a table, labels are read from "
-            f"column {options.label_column or 'label'!r}. Use --label-column to set "
-            "another column."
+            f"the column {options.label_column or 'label'!r}. Use --label-column to "
+            "specify a different column."
         )
     return data.y
 
@@ -238,7 +238,9 @@ def read_texts(path: Path | None) -> dict[str, Any] | None:
             path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats
         )
     except RecursionError:
-        raise ValueError(f"{path} has too many nested brackets.") from None
+        raise ValueError(
+            f"{path} contains brackets that are nested too deeply."
+        ) from None
     except ValueError as error:
         raise ValueError(f"{path} is not a valid JSON file: {error}") from error
     if not isinstance(texts, dict) or not texts:

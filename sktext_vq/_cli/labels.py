@@ -86,8 +86,8 @@ def _read_set(path: Path, options: argparse.Namespace) -> wearables.LabelledSet:
     rate = options.sampling_rate or data.sampling_rate  # a rate of 0 is invalid
     if data.channel_names is None or rate is None:
         raise ValueError(
-            f"The channel names or the sampling rate of {path} are unknown. Use "
-            "channel names such as acc_x in the file, and set --sampling-rate."
+            f"The channel names or sampling rate of {path} could not be determined. "
+            "Use channel names such as acc_x in the file and set --sampling-rate."
         )
     return wearables.LabelledSet(
         path.stem,

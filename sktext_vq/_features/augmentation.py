@@ -23,7 +23,7 @@ def check_augment(augment: Any) -> None:
         return
     if not isinstance(augment, Mapping):
         raise TypeError(
-            "augment must be None or a dict that maps names of changes to sizes, got a "
+            "augment must be None or a dict that maps each change to its size, got "
             f"{type(augment).__name__}."
         )
     unknown = sorted(set(augment) - {*_MAX_SIZES, "copies"}, key=str)

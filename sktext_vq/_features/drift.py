@@ -84,8 +84,8 @@ def warn_of_drift(
             parts.append(f"Series differ from training series: {what}.")
     if parts:
         warnings.warn(
-            f"{' '.join(parts)} Check units, sampling rate, orientation of the device "
-            "and order of channels; predictions may be wrong.",
+            f"{' '.join(parts)} Predictions may be wrong. Check the units, the "
+            "sampling rate, the device orientation and the channel order.",
             DriftWarning,
             stacklevel=find_stack_level(),
         )
@@ -123,6 +123,6 @@ def _compare(panel: Panel, scaler: Scaler, channel: int, name: str) -> str:
     values = values.astype(np.float64) / unit
     mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
     return (
-        f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, but "
-        f"{scaler.mean[channel]:.3g} and {scaler.scale[channel]:.3g} in training"
+        f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, compared "
+        f"with {scaler.mean[channel]:.3g} and {scaler.scale[channel]:.3g} in training"
     )

@@ -35,12 +35,12 @@ MARGINS = {
     "rate": (0.1, 0.1),
 }
 _FACTORS = {
-    9.80665: "g in place of m/s^2",
-    1 / 9.80665: "m/s^2 in place of g",
+    9.80665: "g instead of m/s^2",
+    1 / 9.80665: "m/s^2 instead of g",
     1000.0: "a unit larger by a factor of 1000",
-    1 / 1000: "a unit smaller by a factor of 1000, such as mg in place of g",
-    57.29578: "rad/s in place of degrees per second",
-    1 / 57.29578: "degrees per second in place of rad/s",
+    1 / 1000: "a unit smaller by a factor of 1000, such as mg instead of g",
+    57.29578: "rad/s instead of degrees per second",
+    1 / 57.29578: "degrees per second instead of rad/s",
     2.0: "half the gain",
     0.5: "twice the gain",
 }
@@ -111,7 +111,7 @@ def _turned(
             f"{'-' if sign < 0 else ''}{'xyz'[i]}"
             for i, sign in zip(order, signs, strict=True)
         )
-        how = "the device is turned" if turned else "axes are exchanged or mirrored"
+        how = "the device is turned" if turned else "axes are swapped or mirrored"
         kind = "turned" if turned else "mirrored"
         cause = f"{how}, so that {taken} correspond to x, y, z in training"
         yield make(kind, cause, index, factor)
@@ -128,7 +128,7 @@ def _changed(
         if len(a) == len(b):
             index = np.arange(n_channels)
             index[a], index[b] = b, a
-            yield make("order", "these channels are exchanged", index, of=[a[0], b[0]])
+            yield make("order", "these channels are swapped", index, of=[a[0], b[0]])
     for sensor, (value, cause) in itertools.product(sensors, _FACTORS.items()):
         factor = np.ones(n_channels)
         factor[sensor] = value

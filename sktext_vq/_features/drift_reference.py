@@ -257,7 +257,7 @@ class DriftReference:
             return "gravity", (
                 f"{', '.join(repr(names[c]) for c in axes)}: the norm of the mean is "
                 f"{now:.3g}, outside the range of the training series (limit "
-                f"{then:.3g}), which suggests another unit"
+                f"{then:.3g}), which suggests a different unit"
             )
         one, many = _FARTHER
         unsure = max(1.0, np.sqrt(_USUAL_WIDTH / rows.shape[1]))

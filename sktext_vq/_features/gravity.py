@@ -29,8 +29,8 @@ def fit_frame(
     if not sensors:
         if replace_axes:
             raise ValueError(
-                'gravity="replace" requires sensors with three axes. Name their '
-                "channels in channel_names, such as acc_x, acc_y and acc_z."
+                'gravity="replace" requires sensors with three axes. Set '
+                "channel_names to names such as acc_x, acc_y and acc_z."
             )
         return None
     triads = list(sensors.values())

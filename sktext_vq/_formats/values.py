@@ -101,8 +101,9 @@ class ValueWriter:
             name = getattr(value, "__qualname__", type(value).__name__)
             return {"function": name}
         raise TypeError(
-            f"{where} cannot be saved: it is a {type(value).__name__}, {value!r}. Set "
-            "the parameter to a plain value with set_params, or use pickle."
+            f"{where} cannot be saved: its type is {type(value).__name__} "
+            f"({value!r}). Use set_params to set the parameter to a value of a "
+            "built-in type, or use pickle."
         )
 
     def _array(self, array: NDArray[Any], where: str) -> Any:

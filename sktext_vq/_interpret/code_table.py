@@ -90,8 +90,8 @@ def describe_codes(
     """Return a table of the codes; see `BaseVQText.describe_codes`."""
     if statistics is None:
         raise ValueError(
-            "This model was saved by an early version of sktext_vq without statistics "
-            "of the codes. Fit the model again to describe the codes."
+            "This model was saved by an early version of sktext_vq, which did not "
+            "store code statistics. Fit the model again to describe the codes."
         )
     layout, channels = extractor.layout, extractor.channels
     channel = statistics.channel_lift.argmax(axis=0)

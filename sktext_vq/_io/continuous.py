@@ -194,14 +194,14 @@ def read_recordings(
 def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
     if isinstance(source, list | tuple):
         if not source:
-            raise ValueError("source is an empty list.")
+            raise ValueError("source is an empty list. Pass at least one table.")
         return concatenate(
             [reader.read(each, f"table {i}") for i, each in enumerate(source)]
         )
     if isinstance(source, str | os.PathLike) and check_path(source).is_dir():
         return reader.read_folder(check_path(source), pattern)
     if pattern is not None:
-        raise ValueError("pattern requires a folder as source.")
+        raise ValueError("pattern can be used only if source is a folder.")
     return reader.read(source, "recording")
 
 

@@ -144,8 +144,8 @@ def _read_names(path: Path) -> tuple[str, list[str], int]:
             names[i] = f"{UNNAMED}{i}"
         elif name in names[:i]:
             raise ValueError(
-                f"{path} has more than one column {name!r}. Use unique column names "
-                f"in the first line. {NO_NAMES}"
+                f"{path} has more than one column named {name!r}. Use unique column "
+                f"names in the first line. {NO_NAMES}"
             )
     return separator, names, skipped
 
@@ -177,12 +177,12 @@ def _read_head(file: TextIO) -> tuple[str, int]:
 
 
 NO_NAMES = (
-    "If the file has no column names, or other lines before them, pass a data frame: "
-    "pandas.read_csv(path, header=None, names=[...], skiprows=...)."
+    "If the file has no column names, or has other lines before them, pass a data "
+    "frame: pandas.read_csv(path, header=None, names=[...], skiprows=...)."
 )
 _MORE_CELLS = (
-    "Column names must be in the first line, and numbers need a decimal point if "
-    f"commas separate cells. {NO_NAMES}"
+    "Column names must be in the first line, and numbers must have a decimal point "
+    f"if commas separate the cells. {NO_NAMES}"
 )
 
 

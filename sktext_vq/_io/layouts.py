@@ -308,7 +308,8 @@ def read_windows(paths: list[Path]) -> dict[str, Any]:
             raise ValueError(
                 f"{root / part} has {len(X)} windows, {len(ids[0])} labels (of which "
                 f"{unknown.sum()} are not in activity_labels.txt) and {len(ids[1])} "
-                "subjects. These numbers must be equal, and all labels must be known."
+                "subjects. These three counts must be equal, and activity_labels.txt "
+                "must list all labels."
             )
         found[f"X_{part}"] = X
         found[f"y_{part}"] = np.array([words[int(label)] for label in ids[0]])

@@ -118,6 +118,6 @@ def _check_lines(path: Path, data: bytes, n_columns: int) -> None:
             raise ValueError(f"{path}, line {number}: {error}.") from error
         if cells and len(cells) != n_columns:
             raise ValueError(
-                f"{path} has {len(cells)} columns in line {number}, expected "
+                f"{path} has {len(cells)} columns in line {number} instead of "
                 f"{n_columns}."
             )

@@ -224,7 +224,10 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 )
             converted[name] = numbers
         if pd.api.types.is_complex_dtype(numbers):
-            raise ValueError(f"{table.path} has complex numbers in column {name!r}.")
+            raise ValueError(
+                f"{table.path} has complex numbers in column {name!r}. Use the real "
+                "and imaginary parts as two columns."
+            )
         # Not abs, which is negative for the smallest int64.
         huge = (numbers > MAX_INTEGER) | (numbers < -MAX_INTEGER)
         huge = huge.fillna(False).to_numpy(bool)
@@ -317,8 +320,8 @@ def as_table(frame: pd.DataFrame, name: Path | str, columns: Columns) -> Table:
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise ValueError(
-            f"{name} has more than one column {twice[0]!r}. The names of columns and "
-            "index levels must be unique."
+            f"{name} has more than one column named {twice[0]!r}. The names of "
+            "columns and index levels must be unique."
         )
     return Table(frame, name, columns)
 

@@ -72,7 +72,8 @@ def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[in
         given = [None if each is None else each * rate for each in given]
         if options.length is not None and round(given[0]) < 1:
             raise ValueError(
-                f"A window of {options.length} s contains no timepoint at {rate:g} Hz."
+                f"A window of {options.length} s contains no timepoints at "
+                f"{rate:g} Hz. Use longer windows."
             )
     length = default if given[0] is None else given[0]
     step = length / 2 if given[1] is None else given[1]

@@ -118,8 +118,9 @@ def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
     missing = [name for name in wanted if name not in names]
     if missing:
         raise ValueError(
-            f"The recordings lack channels {format_names(missing)} of the training "
-            f"windows. Channels of the recordings: {format_names(names)}."
+            "The recordings are missing channels of the training windows: "
+            f"{format_names(missing)}. Channels in the recordings: "
+            f"{format_names(names)}."
         )
     others = [name for name in names if name not in wanted]
     if others:

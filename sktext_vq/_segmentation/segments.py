@@ -88,7 +88,7 @@ def segment_recordings(
     if options.length is None and model.n_timepoints is None:
         raise ValueError(
             "length is required, because the classifier has no attribute "
-            "n_timepoints_, the length of the training windows."
+            "n_timepoints_ with the length of the training windows."
         )
     length, step = in_timepoints(
         options, rate if has_unit else None, model.n_timepoints or 0

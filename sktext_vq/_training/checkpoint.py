@@ -105,8 +105,9 @@ class Checkpoint:
         """
         if not isinstance(parameters["random_state"], Integral):
             raise ValueError(
-                "checkpoint requires an int as random_state, so that a fit can be "
-                f"resumed, got {parameters['random_state']!r}."
+                "random_state must be an int if checkpoint is set, got "
+                f"{parameters['random_state']!r}. Otherwise, a fit cannot be resumed "
+                "with the same result."
             )
         return cls(path, {**arguments, **fingerprints_of_parameters(parameters)})
 
@@ -143,9 +144,9 @@ class Checkpoint:
         if self.state is not None and self.state.start != start:
             raise ValueError(
                 f"{self.path} is the checkpoint of a fit with the same data and "
-                "parameters, but with different initial weights. Possible causes are "
-                "other versions of packages, another machine, or a different n_jobs or "
-                f"number of threads. {_FORMAT.advice}"
+                "parameters but different initial weights. Possible causes are "
+                "different package versions, a different machine, or a different "
+                f"n_jobs or number of threads. {_FORMAT.advice}"
             )
 
     def is_due(self) -> bool:

@@ -334,7 +334,7 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestParts) -> None:
             raise
         warnings.warn(
             f"Training was interrupted after {keep.n_epochs} of {net.max_epochs} "
-            "epochs. The best weights of these epochs were restored.",
+            "epochs. The best weights from these epochs were restored.",
             stacklevel=find_stack_level(),
         )
     finally:

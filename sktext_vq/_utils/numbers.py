@@ -68,8 +68,8 @@ def _check_object(value: Any, place: str) -> None:
         float(value)
     except (TypeError, OverflowError) as error:
         raise TypeError(
-            f"X contains a {type(value).__name__} at {place}: {error}. Use a number, "
-            "or NaN for a missing value."
+            f"X contains a value of type {type(value).__name__} at {place}: {error}. "
+            "Use a number, or NaN for a missing value."
         ) from error
     if isinstance(value, Integral) and abs(int(value)) > MAX_INTEGER:
         raise ValueError(_integer_message(value, place))

@@ -207,7 +207,9 @@ class _OneCase:
                 "of_all": signed(rest.get(-1, 0.0)),
                 "total": signed(total),
                 "times": odds_factor(abs(total)),
-                "more": total >= 0,
+                "ranked": (first["label"], first["against"])[
+                    :: 1 if total >= 0 else -1
+                ],
                 "n_tokens": len(tokens),
                 "tokens": [
                     self._token_row(row, most)

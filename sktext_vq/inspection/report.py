@@ -131,7 +131,7 @@ def write_report(
         warnings.simplefilter("ignore", DriftWarning)
         answers = _answer(estimator, X, y, panel)
         content = _fill(estimator, panel, training, answers, about, drift, n_examples)
-    title = title or f"Report of a {type(estimator).__name__}"
+    title = title or f"Report on a {type(estimator).__name__}"
     page = fill_template("report.html", title=title, **content)
     # Labels may contain unpaired surrogates, which UTF-8 cannot encode.
     return replace_file(path, page.encode("utf-8", "replace"))
@@ -214,7 +214,7 @@ def _answer(
     """Check labels and predict probabilities with a classifier."""
     if isinstance(estimator, VQTextClassifier):
         if y is None:
-            raise TypeError("write_report requires y to score a classifier.")
+            raise TypeError("write_report requires y if the estimator is a classifier.")
         labels, true = _check_y(y, panel, estimator.classes_)
         return Answers(labels, true, estimator.predict_proba(X))
     if y is None:
@@ -277,8 +277,8 @@ def _check_y(
     true = np.array([position[named[label_text(label)]] for label in y], dtype=np.int64)
     if known and true.min() >= len(known):
         raise ValueError(
-            "y contains none of the classes of the training data. Classes of the "
-            f"training data: {format_names(known, 5)}. Classes of y: "
+            "y contains none of the classes in the training data. Classes in the "
+            f"training data: {format_names(known, 5)}. Classes in y: "
             f"{format_names(labels[len(known) :], 5)}."
         )
     return labels, true

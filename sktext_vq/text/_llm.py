@@ -82,7 +82,7 @@ def _pipeline(source: str) -> Any:
             raise OSError(
                 f"Text-generation model {source!r} cannot be loaded: "
                 f"{reason(source, error)}. Models are not downloaded at run time, and "
-                "custom code of models is not executed. Use a folder with a tokenizer "
+                "custom model code is not executed. Use a folder with a tokenizer "
                 "and model.safetensors."
             ) from None
         network.eval()

@@ -251,7 +251,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             for name in self.channel_names:
                 if not isinstance(name, str) or not name.strip():
                     raise ValueError(
-                        f"channel_names must be non-empty strings, got {name!r}."
+                        f"channel_names must contain non-empty strings, got {name!r}."
                     )
         check_sampling_rate(self.sampling_rate)
         if self.n_sentences is not None:

@@ -266,15 +266,13 @@ class TextEncoder(TransformerMixin, BaseEstimator):
                 f"or a dict, got {type(self.model).__name__}."
             )
         if isinstance(self.model, (str, Mapping)) and not self.model:
-            raise ValueError(
-                "model is empty. Pass the name of a model, a function or a dict."
-            )
+            raise ValueError("model is empty. Pass a model name, a function or a dict.")
         for name in ("batch_size", "max_length"):
             check_count(name, getattr(self, name), least=1)
         if self.cache is not None and not isinstance(self.model, (str, os.PathLike)):
             raise ValueError(
                 "cache requires model to be a string or path, because vectors are "
-                "stored by the name of the model. Set cache=None for other models."
+                "stored under the model name. Set cache=None for other models."
             )
 
     def _cached(self, unique: list[str]) -> FloatArray:

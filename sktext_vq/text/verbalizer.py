@@ -304,7 +304,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
             if strict and fault:
                 raise ValueError(
                     f"The string of case {case}, channel {channel} is invalid: "
-                    f"{fault}. Use strict=False to replace invalid values by NaN."
+                    f"{fault}. Use strict=False to replace invalid values with NaN."
                 )
         return codes
 

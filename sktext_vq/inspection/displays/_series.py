@@ -38,12 +38,12 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
         case = operator.index(case)
     except TypeError:
         raise TypeError(
-            f"case must be the index of a case of X, counted from 0, got {case!r}."
+            f"case must be the index of a case in X (counted from 0), got {case!r}."
         ) from None
     if not 0 <= case < panel.n_cases:
         raise ValueError(
-            f"case must be from 0 to {panel.n_cases - 1}, since X has "
-            f"{panel.n_cases} cases, got {case}."
+            f"case must be from 0 to {panel.n_cases - 1}, got {case}. X has "
+            f"{panel.n_cases} cases."
         )
     return panel, panel.take([case])
 

@@ -150,6 +150,7 @@ class ExplanationDisplay:
         names = estimator.channel_names_
         first, odds = table.iloc[0], table["contribution"].sum()
         times = odds_factor(abs(odds))
+        likelier = first["label" if odds >= 0 else "against"]
         display = cls(
             panel.values[case, :, : int(panel.lengths[case])],
             table,
@@ -157,8 +158,7 @@ class ExplanationDisplay:
             channels=None if channels is None else channel_indices(channels, names),
             sampling_rate=estimator.sampling_rate,
             title=f"Case {case}. {first['label']} against {first['against']}: "
-            f"{times} times {'more' if odds >= 0 else 'less'} probable "
-            f"(log-odds {odds:+.2f})",
+            f"{likelier} is {times} times as probable (log-odds {odds:+.2f})",
         )
         return display.plot(ax)
 

@@ -96,7 +96,8 @@ class HistoryDisplay:
             raise ValueError(
                 f"This {type(estimator).__name__} has no training history: it was "
                 f"fitted in closed form (max_epochs={estimator.max_epochs}). Set "
-                "max_epochs above 0, and fit with y or text to at least 50 cases."
+                "max_epochs above 0, and fit the estimator to at least 50 cases with "
+                "y or text."
             )
         return cls(estimator.history_).plot(ax)
 

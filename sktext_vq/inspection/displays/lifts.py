@@ -117,8 +117,8 @@ class HistogramsDisplay:
         labels, classes = np.unique(true, return_inverse=True)
         if len(labels) < 2:
             raise ValueError(
-                "y must contain at least two classes, because each class is compared "
-                f"with the mean over classes, got {labels.tolist()}."
+                f"y must contain at least two classes, got {labels.tolist()}. Each "
+                "class is compared with the mean over classes."
             )
         shares = estimator.transform_codes(panel)
         means = np.stack([shares[classes == i].mean(0) for i in range(len(labels))])
@@ -315,7 +315,7 @@ def _plot(display: Any, rows: str, ax: Any, cmap: Any) -> None:
     if display.n_codes is not None and n_shown < display.n_codes:
         note += f" ({n_shown} of {display.n_codes} are shown)"
     ax.set_xlabel(note, **text(0.9))
-    ax.set_title(f"Usage of codes in {rows}", **text(1))
+    ax.set_title(f"Code usage in {rows}", **text(1))
     _draw_colour_bar(display, rows, ax, most)
 
 
