@@ -74,7 +74,7 @@ results: .venv/benchmark.stamp .venv-aeon/stamp
 		--only estimator closed-form classifier-closed classifier-named minirocket \
 		minirocket-calibrated
 	PYTHONPATH=. .venv-aeon/bin/python -m benchmarks run suite-aeon --sets small --seeds 0
-	for name in choices training crossmodal ablation zero_shot search faithfulness naming shift drift \
+	for name in choices training crossmodal ablation zero_shot search faithfulness sparse naming shift drift \
 		gaps pretrain segment groups regression wearables cost memory export cluster; do \
 		$(BIN)/python -m benchmarks run $$name || exit; \
 	done

@@ -297,3 +297,21 @@ def test_boosting_weighs_cases(har_like):
     small = VQTextClassifier(n_codes=16, max_features=50, max_epochs=0, random_state=0)
     model = AdaBoostClassifier(small, n_estimators=2).fit(X[:, 0], y)
     assert model.score(X[:, 0], y) > 0.8
+
+
+def test_few_features_decide_between_several_classes():
+    """With features ranked one by one, all ten would describe the same class."""
+    rng = np.random.default_rng(0)
+    y = np.resize(["a", "b", "c", "d"], 120)
+    X = 0.3 * rng.normal(size=(120, 3, 48))
+    X[y == "a"] += 3
+    X[y == "b", 1] += np.sin(np.arange(48) / 2)
+    X[y == "c", 2] += np.resize([0, 0.3, -0.3], 48)
+    model = VQTextClassifier(max_features=10, text=None, random_state=0)
+    model.fit(X[:60], y[:60])
+    assert len(model.get_feature_names_out()) == 10
+    assert model.score(X[60:], y[60:]) > 0.9
+    table = model.explain(X[60:64])
+    sums = table.groupby("case")["contribution"].sum()
+    logits = np.sort(model.decision_function(X[60:64]), axis=1)
+    np.testing.assert_allclose(sums, logits[:, -1] - logits[:, -2], atol=1e-6)

@@ -465,11 +465,19 @@ def test_pretraining_search_and_explanations_of_a_small_set(tmp_path):
     assert (frame["least"] <= frame["average_precision"]).all()
 
 
-def test_explanations_of_a_small_set(tmp_path):
+def test_explanations_of_a_small_set(monkeypatch, tmp_path):
+    monkeypatch.setattr(faithfulness, "_CASES", 4)
+    monkeypatch.setattr(faithfulness, "_LEAST_OF_CLASS", 1)
     frame, page = run("faithfulness", tmp_path, "--sets", *SET, "--seeds", "0")
-    assert frame["deleted"].tolist() == list(faithfulness.DELETED)
-    assert frame["probability"].between(0.5, 1).all()
-    assert page.count("| BasicMotions |") == 3
+    assert frame["correlation"].dropna().between(-1, 1).all()
+    assert frame["gini"].between(0, 1).all()
+    every = frame[frame["label"] == faithfulness.EVERY]
+    n_methods, n_kinds = len(faithfulness.METHODS), len(faithfulness.KINDS)
+    assert len(every) == n_methods * n_kinds
+    assert (every["cases"] == 4).all()
+    of_class = frame[frame["label"] != faithfulness.EVERY]
+    assert sorted(of_class["label"]) == ["badminton", "running", "standing", "walking"]
+    assert page.count("| BasicMotions |") == n_methods + 2 + 1 + 4
 
 
 def short(*args, **parameters):

@@ -75,6 +75,25 @@ def test_series_may_differ_in_length(har_like):
     assert ends.tolist() == [40, 5, 21]
 
 
+def test_contributions_are_relative_to_the_training_series():
+    """What all series have in common speaks for no class."""
+    rng = np.random.default_rng(0)
+    X = 0.1 * rng.normal(size=(60, 1, 128))
+    X[:, 0, 80:] += np.sin(np.arange(48) / 3)
+    y = np.resize(["up", "down"], 60)
+    bump = 2 * np.hanning(32)
+    X[:, 0, 16:48] += np.where(y == "up", 1, -1)[:, None] * bump
+    model = VQTextClassifier(text=None, random_state=0).fit(X[:40], y[:40])
+    table = model.explain(X[40:])
+    placed = table[table["start"] >= 0]
+    middle = placed["start"] + placed["length"] / 2
+    own, common = (
+        placed[inside]["contribution"].abs().sum() / length
+        for inside, length in ((middle.between(16, 48), 32), (middle > 80, 48))
+    )
+    assert own > 3 * common
+
+
 def test_the_place_that_differs_is_found():
     rng = np.random.default_rng(0)
     X = rng.normal(scale=0.3, size=(60, 2, 96))

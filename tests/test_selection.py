@@ -7,6 +7,7 @@ from sktext_vq._features.selection import (
     FeatureScaler,
     assign_folds,
     keep_best,
+    select_forward,
 )
 
 
@@ -107,3 +108,26 @@ def test_scales_are_standard_deviations_also_far_from_zero(size):
     expected = features.std(axis=0, dtype=np.float64)
     np.testing.assert_allclose(scaler.scale[:2], expected[:2], rtol=1e-6)
     assert scaler.scale[2] == 1  # a constant feature
+
+
+def test_forward_selection_adds_features_that_complement_each_other():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(200, 30)).astype(np.float32)
+    features[:, 11] = features[:, 4] + 0.05 * features[:, 11]
+    targets = np.stack([2 * features[:, 4] + features[:, 20], features[:, 7]], axis=1)
+    assert select_forward(features, targets, 3).tolist() in ([4, 7, 20], [7, 11, 20])
+    # Cases of weight 0 do not count.
+    targets[100:] = rng.normal(size=(100, 2))
+    weight = np.repeat([1.0, 0.0], 100)
+    chosen = select_forward(features, targets, 3, weight)
+    assert chosen.tolist() in ([4, 7, 20], [7, 11, 20])
+
+
+def test_forward_selection_of_more_features_than_vary():
+    features = np.zeros((10, 5), np.float32)
+    features[:, 2] = np.arange(10)
+    targets = np.arange(10.0)[:, None]
+    chosen = select_forward(features, targets, 3)
+    assert len(chosen) == 3
+    assert 2 in chosen
+    assert select_forward(features, targets, 9).tolist() == [0, 1, 2, 3, 4]

@@ -1,119 +1,338 @@
-"""Faithfulness of explanations: effect of deleting tokens on the prediction.
+"""Faithfulness of explanations: contributions of tokens, and effects of their removal.
 
-The values of the tokens with the largest contributions are set to missing, and for
-comparison those of random tokens, or of random intervals of the same length. The score
-is the decrease in the probability of the predicted class.
+Each token of a series is perturbed alone, and the prediction is computed again from the
+changed series. Occlusion is a baseline: the weight of a token is the drop of the
+probability if its values are replaced by their mean.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from scipy.special import softmax
 
-from benchmarks.data import about, load_parts
-from benchmarks.estimators import classifier_closed
+from benchmarks.data import about, load_split, spread_by_class, spread_cases
+from benchmarks.estimators import classifier_closed, minirocket
+from benchmarks.internals import fill_gaps
+from benchmarks.perturbations import (
+    COMPARABLE,
+    MEANS,
+    PERTURBATIONS,
+    Array,
+    Case,
+    Predict,
+    every_curve,
+    every_drop,
+    interval,
+    measure,
+    ratio_of_means,
+)
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
-from benchmarks.tables import markdown
+from benchmarks.tables import markdown, spread
 
-DELETED = (1, 3, 5)
-_MOST_TRAINING_CASES, _CASES = 900, 150
+KINDS = (*PERTURBATIONS, *MEANS)
+METHODS = ("explain", "occlusion", "minirocket")
+EVERY = "all classes"
+_MOST_TRAINING_CASES, _CASES, _LEAST_OF_CLASS = 900, 40, 2
+_NEAR = 0.5  # maximum difference of offsets of similar tokens, in standard deviations
+_LEAST_SIMILAR = 5  # training series with a similar token
+_CURVES = ("cpd", "cpp", "random_order")
 
 
-def delete(
-    X: NDArray[Any], stretches: list[tuple[int, int, int, int]]
-) -> NDArray[np.float64]:
-    """Set intervals to missing, given case, channel, start and length of each.
+def similar_share(token: pd.Series, near: pd.DataFrame, is_of_class: Array) -> float:
+    """Return the share of a class in training series that have a similar token.
 
-    First and last timepoints stay: a channel needs values, and a series its length.
+    `near` are training tokens of the same channel and code. Similar tokens have nearly
+    the same offset, scale and length, too. NaN if fewer than five series have one.
     """
-    found = X.astype(np.float64)
-    for case, channel, start, length in stretches:
-        found[case, channel, start : start + length] = np.nan
-    found[..., [0, -1]] = X[..., [0, -1]]
-    return found
+    near = near[(near["offset"] - token["offset"]).abs() <= _NEAR * token["unit"]]
+    for name in ("scale", "length"):
+        own = max(token[name], 1e-9)
+        near = near[near[name].between(own / COMPARABLE, own * COMPARABLE)]
+    cases = near["case"].unique().astype(int)
+    return float(is_of_class[cases].mean()) if len(cases) >= _LEAST_SIMILAR else np.nan
 
 
-def stretches_of(tokens: pd.DataFrame) -> list[tuple[int, int, int, int]]:
-    """Return case, channel, start and length of tokens."""
-    columns = ("case", "channel", "start", "length")
-    return list(zip(*(tokens[each] for each in columns), strict=True))
+def similar_series(
+    model: Any, tokens: pd.DataFrame, X: Array, y: Array
+) -> tuple[float, float, float]:
+    """Return the share of series of the predicted class among similar ones (SSA).
+
+    Training series that have a token similar to the first one should be of the class
+    that is explained (Hahn et al., PAKDD 2026). Also returned is the mean over all
+    tokens, which is the expectation for a random token, and the share of the class.
+    """
+    known = dict(list(model.tokens(X).groupby(["channel", "code"])))
+    none = pd.DataFrame(columns=["case", "offset", "scale", "length"], dtype=float)
+    unit = np.nanstd(X, axis=(0, 2))
+    rows = []
+    for _, own in tokens.groupby("case"):
+        is_of_class = y == own["label"].iloc[0]
+        own = own.assign(unit=unit[own["channel"]])
+        shares = [
+            similar_share(
+                row, known.get((row["channel"], row["code"]), none), is_of_class
+            )
+            for _, row in own.iterrows()
+        ]
+        if np.isfinite(shares[0]):
+            rows.append((shares[0], np.nanmean(shares), is_of_class.mean()))
+    first, rest, chance = np.mean(rows, axis=0) if rows else np.full(3, np.nan)
+    return float(first), float(rest), float(chance)
+
+
+def agreement(model: Any, tokens: pd.DataFrame) -> float:
+    """Return how often contributions agree with class names of codes; .5 by chance.
+
+    Pairs of tokens of the same series, one with a code named after the class that is
+    explained and one with a code named after the class that it is compared with, agree
+    if the first token has the larger contribution.
+    """
+    names = model.describe_codes()["phrase"].to_numpy()
+    won = []
+    for _, own in tokens.groupby("case"):
+        name, weight = names[own["code"]], own["contribution"].to_numpy()
+        first, second = (
+            weight[name == str(own[side].iloc[0])] for side in ("label", "against")
+        )
+        won.append((first[:, None] > second).ravel())
+    pairs = np.concatenate(won)
+    return float(pairs.mean()) if len(pairs) else np.nan
 
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Fit, explain test series, and delete tokens with large contributions."""
+    """Fit both classifiers, explain test series, and perturb their tokens."""
+    from sktext_vq import DriftWarning
+
+    warnings.simplefilter("ignore", DriftWarning)  # changed series differ
     name, seed = keys[0]["set"], keys[0]["seed"]
-    train, test = load_parts(name, options.data, _MOST_TRAINING_CASES, _CASES)
-    X, known = test.X, about(name, options.data)
-    rng = np.random.default_rng(seed)
-    model = classifier_closed(seed, **known)
-    before = model.fit(train.X, train.y).predict_proba(X)
-    best = before.argmax(axis=1)
+    split, known = load_split(name, options.data), about(name, options.data)
+    train = spread_cases(len(split.y_train), _MOST_TRAINING_CASES)
+    X_train, y_train = split.X_train[train].astype(float), split.y_train[train]
+    n_of_class = max(_LEAST_OF_CLASS, _CASES // len(np.unique(y_train)))
+    test = spread_by_class(split.y_test, n_of_class)
+    X = split.X_test[test].astype(float)
+    model = classifier_closed(seed, **known).fit(X_train, y_train)
+    rocket = minirocket(seed, n_jobs=1).fit(X_train, y_train)
     table = model.explain(X)
-    tokens = table[table["start"] >= 0]
-    for n in DELETED:
-        named = stretches_of(tokens.groupby("case").head(n))
-        mixed = tokens.sample(frac=1, random_state=seed)
-        anywhere = [
-            (
-                case,
-                rng.integers(X.shape[1]),
-                rng.integers(X.shape[2] - length + 1),
-                length,
-            )
-            for case, _, _, length in named
-        ]
-        drops = [
-            (before - model.predict_proba(delete(X, each)))[np.arange(len(X)), best]
-            for each in (named, stretches_of(mixed.groupby("case").head(n)), anywhere)
-        ]
-        yield {
-            "set": name,
-            "deleted": n,
-            "seed": seed,
-            "cases": len(X),
-            "probability": before.max(axis=1).mean(),
-            "drop": drops[0].mean(),
-            "random_tokens": drops[1].mean(),
-            "random_stretches": drops[2].mean(),
-        }
+    placed = table[table["start"] >= 0].merge(model.tokens(X), how="left")
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for case, own in placed.groupby("case"):
+        donor = X_train[rng.choice(np.flatnonzero(y_train == own["against"].iloc[0]))]
+        tokens = own[["channel", "start", "length"]].to_numpy()
+        given = Case(X[case], tokens, donor)
+        ours = every_drop(model.predict_proba, given, seed)
+        theirs = every_drop(rocket_proba(rocket), given, seed)
+        for method, found, weights in (
+            ("explain", ours, own["contribution"].to_numpy()),
+            ("occlusion", ours, ours["mean"]),
+            ("minirocket", theirs, theirs["mean"]),
+        ):
+            areas = {}
+            if method != "occlusion":
+                predict = model.predict_proba
+                predict = rocket_proba(rocket) if method == "minirocket" else predict
+                areas = every_curve(predict, given, weights, seed)
+            for kind in KINDS:
+                row = {"method": method, "perturbation": kind}
+                row |= {"label": str(split.y_test[test[case]])}
+                row |= measure(found[kind], weights, tokens[:, 2])
+                rows.append(row | areas.get(kind, {}))
+    first, rest, chance = similar_series(model, placed, X_train, y_train)
+    common = {
+        "similar": first,
+        "similar_random": rest,
+        "similar_chance": chance,
+        "agreement": agreement(model, placed),
+    }
+    for (method, kind), own in pd.DataFrame(rows).groupby(["method", "perturbation"]):
+        parts = {EVERY: own} | dict(list(own.groupby("label")))
+        for label, part in parts.items():
+            key = {"set": name, "seed": seed, "method": method, "perturbation": kind}
+            found = summarise(part) | (common if method == "explain" else {})
+            yield dict.fromkeys(VALUES, "") | key | {"label": label} | found
 
 
-def table(frames: Frames) -> str:
-    """Drops of probability, and their ratio to those of random tokens."""
-    frame = frames["faithfulness"].drop(columns=["seed", "cases"])
+def rocket_proba(rocket: Any) -> Predict:
+    """Return a function that computes the softmax of the scores of MiniRocket."""
+
+    def predict(X: Array) -> Array:
+        scores = rocket.decision_function(fill_gaps(X))
+        scores = scores if scores.ndim == 2 else np.stack([-scores, scores], axis=1)
+        return softmax(scores, axis=1)
+
+    return predict
+
+
+def summarise(own: pd.DataFrame) -> dict[str, Any]:
+    """Return medians, means and intervals over cases."""
+    pairs = own[["top", "random"]].to_numpy()
+    correlations = own["correlation"].to_numpy()
+    low, high = interval(correlations, np.nanmedian)
+    ratio_low, ratio_high = interval(pairs, ratio_of_means)
+    largest = ratio_of_means(own[["largest", "largest_random"]].to_numpy())
+    names = ("gini", "top", "random", *_CURVES)
+    return {
+        "cases": len(own),
+        "correlation": np.nanmedian(correlations),
+        "correlation_low": low,
+        "correlation_high": high,
+        "ratio": ratio_of_means(pairs),
+        "ratio_low": ratio_low,
+        "ratio_high": ratio_high,
+        "ratio_largest": largest,
+    } | {name: own[name].mean() for name in names}
+
+
+def tasks(options: Options) -> Iterator[Row]:
+    """List rows for all classes together, and for each class the mean drop."""
+    methods = {"method": METHODS, "perturbation": KINDS, "label": [EVERY]}
+    for name in options.sets:
+        labels = np.unique(load_split(name, options.data).y_train).astype(str)
+        own = {"set": [name], "seed": options.seeds}
+        yield from grid(**own, **methods)
+        of_class = {"method": ["explain"], "perturbation": ["all"], "label": labels}
+        yield from grid(**own, **of_class)
+
+
+def within(own: pd.Series, name: str, digits: int) -> str:
+    """Write a value with its interval."""
+    low, high = own[f"{name}_low"], own[f"{name}_high"]
+    return f"{own[name]:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def shown(frames: Frames, **chosen: Any) -> pd.DataFrame:
+    """Return means over seeds of chosen rows."""
+    frame = frames["faithfulness"]
+    for column, value in chosen.items():
+        frame = frame[frame[column] == value]
+    keys = ["set", "method", "perturbation", "label"]
+    return frame.groupby(keys, sort=False).mean(numeric_only=True).reset_index()
+
+
+def correlations(frames: Frames) -> str:
+    """Median correlations of weights and drops, by perturbation."""
     rows = []
-    for key, own in frame.groupby(["set", "deleted"], sort=False).mean().iterrows():
-        times = [
-            f"{own[control]:.3f} ({own['drop'] / max(own[control], 1e-3):.1f})"
-            for control in ("random_tokens", "random_stretches")
+    for key, own in shown(frames, label=EVERY).groupby(["set", "method"], sort=False):
+        by_kind = own.set_index("perturbation")
+        # Weights of occlusion are the drops if values are replaced by their mean.
+        circular = () if key[1] == "explain" else ("mean", "all")
+        cells = [
+            ""
+            if kind in circular
+            else spread(by_kind.loc[kind, "correlation"], digits=2)
+            for kind in PERTURBATIONS
         ]
-        rows.append([*key, f"{own['probability']:.3f}", f"{own['drop']:.3f}", *times])
-    columns = ["set", "tokens", "probability", "drop"]
-    columns += ["random tokens (ratio)", "random intervals (ratio)"]
+        cells += [
+            "" if kind in circular else within(by_kind.loc[kind], "correlation", 2)
+            for kind in MEANS
+        ]
+        rows.append([*key, *cells])
+    return markdown(["set", "weights", *KINDS], rows)
+
+
+def areas(frames: Frames) -> str:
+    """Areas of CPD and CPP, and Gini coefficients of weights."""
+    frame = shown(frames, label=EVERY, perturbation="all but mean")
+    rows = [
+        [own["set"], own["method"]]
+        + [spread(own[name], digits=2) for name in (*_CURVES, "gini")]
+        for _, own in frame[frame["method"] != "occlusion"].iterrows()
+    ]
+    return markdown(["set", "weights", "CPD", "CPP", "random order", "Gini"], rows)
+
+
+def first_tokens(frames: Frames) -> str:
+    """Drops of first tokens and random tokens, SSA, and agreement with names."""
+    frame = shown(frames, method="explain", perturbation="all")
+    rows = []
+    for name, own in frame.groupby("set", sort=False):
+        every = own[own["label"] == EVERY].iloc[0]
+        of_class = own[own["label"] != EVERY]
+        worst = of_class.loc[of_class["ratio"].idxmin()]
+        similar = ("similar", "similar_random", "similar_chance", "agreement")
+        rows.append(
+            [name, within(every, "ratio", 1), spread(every["ratio_largest"], digits=1)]
+            + [f"{worst['label']}: {within(worst, 'ratio', 1)}"]
+            + [spread(every[each], digits=2) for each in similar]
+        )
+    columns = ["set", "first / random token", "maximum", "worst class", "SSA"]
+    columns += ["SSA of random tokens", "by chance", "agreement with names"]
     return markdown(columns, rows)
 
 
+def classes(frames: Frames) -> str:
+    """Correlations and ratios of each class."""
+    frame = shown(frames, method="explain", perturbation="all")
+    rows = [
+        [
+            *(own["set"], own["label"], f"{own['cases']:.0f}"),
+            *(within(own, "correlation", 2), within(own, "ratio", 1)),
+        ]
+        for _, own in frame[frame["label"] != EVERY].iterrows()
+    ]
+    return markdown(["set", "class", "cases", "correlation", "first / random"], rows)
+
+
+VALUES = (
+    *("cases", "correlation", "correlation_low", "correlation_high"),
+    *(
+        "ratio",
+        "ratio_low",
+        "ratio_high",
+        "ratio_largest",
+        "top",
+        "random",
+        "gini",
+        *_CURVES,
+    ),
+    *("similar", "similar_random", "similar_chance", "agreement"),
+)
+
 EXPERIMENT = Experiment(
     name="faithfulness",
-    about="faithfulness of explanations: predictions after deletion of tokens",
-    keys=("set", "deleted", "seed"),
-    values=("cases", "probability", "drop", "random_tokens", "random_stretches"),
-    tasks=lambda options: grid(set=options.sets, deleted=DELETED, seed=options.seeds),
+    about="faithfulness of explanations: predictions after changes of tokens",
+    keys=("set", "seed", "method", "perturbation", "label"),
+    values=VALUES,
+    tasks=tasks,
     evaluate=evaluate,
     fit=lambda key: (key["set"], key["seed"]),
-    sets=("MotionSense", "UTD-MHAD-inertial", "CricketX"),
-    seeds=(0, 1),
-    processes=0,
-    tables={"faithfulness": table},
+    sets=(
+        *("MotionSense", "UTD-MHAD-inertial", "CricketX"),
+        *("NATOPS", "BasicMotions", "OSULeaf"),
+    ),
+    seeds=(0,),
+    tables={
+        "faithfulness": correlations,
+        "faithfulness_areas": areas,
+        "faithfulness_first": first_tokens,
+        "faithfulness_classes": classes,
+    },
     page="# Explanations\n\n"
-    "The table shows the decrease in the probability of the predicted class after "
-    "values have been set to missing: the values of the tokens with the largest "
-    "contributions, of the same number of random tokens, and of random intervals "
-    "of the same length. The values are means over test series and seeds.\n\n"
-    "{faithfulness}\n",
+    "Each token of a test series is changed alone: its values are set to missing "
+    "(`gap`), replaced by their mean (`mean`), by noise with their mean and standard "
+    "deviation (`noise`), or by the values of a training series of the second most "
+    "probable class (`swap`). The drop of the probability of the predicted class is "
+    "compared with the contribution of the token (`explain`), and with its drop for "
+    "`mean`, in the same classifier (`occlusion`) and in MiniRocket with a ridge "
+    "classifier (`minirocket`). Median of Spearman's correlation over series; `all` is "
+    "the mean of the four drops, with 95 % intervals by the bootstrap over series.\n\n"
+    "{faithfulness}\n\n"
+    "Areas under the curves of cumulative changes of the prediction, if five tokens, "
+    "or at most half of them, are changed one after another, by descending (CPD) or "
+    "ascending (CPP) absolute weight. Gini is the coefficient of absolute weights.\n\n"
+    "{faithfulness_areas}\n\n"
+    "Drop of the token with the largest contribution, relative to the mean drop of "
+    "other tokens of similar length, with the maximum for the token with the largest "
+    "drop, and the class with the smallest ratio. SSA is the share of the predicted "
+    "class in training series with a token similar to this one. Agreement with names "
+    "is the share of pairs of tokens whose contributions agree with the class names of "
+    "their codes.\n\n{faithfulness_first}\n\n"
+    "The same by class of the series.\n\n{faithfulness_classes}\n",
 )

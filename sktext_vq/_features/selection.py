@@ -19,6 +19,7 @@ _BLOCK = 2**15  # features per block, so that intermediate results stay in the c
 # training parts of 19 data sets (benchmarks/results/choices.csv).
 _SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
 CLIP = 3.0  # standard deviations
+_LEAST_LEFT = 1e-2  # minimum variance of a feature given selected ones
 _CHUNK = 512
 _SCALER_STATE: dict[str, Spec | None] = {
     "mean": Numbers("float32", ("n_selected",)),
@@ -317,6 +318,53 @@ def select_features(
             np.divide(kind, max(kind.mean(), 1e-12), out=kind)
     without_fold = tuple(keep(moments.scores(fold)) for fold in range(n_folds))
     return Selection(keep(scores), n_of_kind, without_fold)
+
+
+def select_forward(
+    features: NDArray[np.float32],
+    targets: NDArray[np.floating[Any]],
+    n_selected: int,
+    weight: NDArray[np.floating[Any]] | None = None,
+) -> NDArray[np.int64]:
+    """Select features one after another, for a linear regression of the targets.
+
+    Each feature explains most of the targets in addition to those selected before
+    (orthogonal least squares: Chen, Billings and Luo, 1989).
+
+    Parameters
+    ----------
+    features : ndarray of shape (n_cases, n_features)
+    targets : ndarray of shape (n_cases, n_targets)
+    n_selected : int
+    weight : ndarray of shape (n_cases,), optional
+        Weights of cases.
+
+    Returns
+    -------
+    ndarray of shape (n_selected,)
+        Indices of features, ascending.
+    """
+    ones = np.ones(features.shape[1], np.float32)
+    rest = FeatureScaler.fit(features, ones)(features)
+    residual = targets.astype(np.float32)
+    if weight is None:
+        weight = np.ones(len(rest))
+    root = np.sqrt(weight / weight.mean()).astype(np.float32)[:, None]
+    rest = (rest - np.average(rest, axis=0, weights=weight)).astype(np.float32) * root
+    residual = (residual - np.average(residual, axis=0, weights=weight)) * root
+    is_left = np.ones(rest.shape[1], bool)
+    for _ in range(min(n_selected, rest.shape[1])):
+        size = np.einsum("ij,ij->j", rest, rest)
+        explained = np.square(residual.T @ rest).sum(axis=0)
+        # What is left of features that depend on selected ones is rounding.
+        gain = np.where(size > _LEAST_LEFT * len(rest), explained / (size + 1e-9), 0)
+        best = int(np.where(is_left, gain, -1).argmax())
+        is_left[best] = False
+        if gain[best] > 0:
+            unit = rest[:, best] / np.sqrt(size[best])
+            residual = residual - np.outer(unit, unit @ residual)
+            rest -= np.outer(unit, unit @ rest)
+    return np.flatnonzero(~is_left)
 
 
 def assign_folds(

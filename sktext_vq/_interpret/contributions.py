@@ -1,10 +1,11 @@
 """Contributions of tokens to log-odds.
 
-Scores are linear in the features. The contribution of a feature, its weight times its
-value, is divided among the windows that it counts, and among the timepoints of each
-window. The contribution of a token is the sum over its timepoints. Contributions of
-channels in the gravity frame are divided among the axes from which the channels are
-computed. Contributions of summaries are relative to the means of the training series.
+Scores are linear in the features. The contribution of a feature is its weight times its
+value minus its mean over the training series. The value is divided among the windows
+that the feature counts, the mean among all windows, and windows among their timepoints.
+The contribution of a token is the sum over its timepoints. Contributions of channels in
+the gravity frame are divided among the axes from which the channels are computed.
+Summaries and best matches are statistics of the windows of all lengths.
 """
 
 from __future__ import annotations
@@ -125,35 +126,29 @@ class Explainer:
         extractor, head = self.extractor, self.head
         selected = extractor.selected
         assert selected is not None
-        # The second row contains the features of a series without tokens.
-        empty = np.zeros_like(features)
-        empty[selected] = head.scaler.mean
-        n_placed = sum(extractor.layout.sizes[:2])
-        empty[:n_placed] = 0
-        rows = np.stack([features, empty])[:, selected]
+        # The second row is a series without tokens; averages are scaled to 0.
+        rows = np.stack([features, np.zeros_like(features)])[:, selected]
         values, zero = head.scaler(rows).astype(np.float64)
-        coef, intercept = head.log_odds
-        order = np.argsort(-(values @ coef + intercept), kind="stable").tolist()
+        coef, constant = head.log_odds
+        order = np.argsort(-(values @ coef + constant), kind="stable").tolist()
         label, against = pair
         if label is None:
             label = next(i for i in order if i != against)
         if against is None:
             against = next(i for i in order if i != label)
-        constant = zero @ coef + intercept
         slopes = coef[:, label] - coef[:, against]
-        contributions = torch.zeros(len(features), dtype=torch.float64)
-        contributions[torch.from_numpy(selected)] = torch.from_numpy(
-            (values - zero) * slopes
-        )
-        by_time = attribute(extractor.tokenizer, batch, contributions).numpy()
+        every = torch.zeros(2, len(features), dtype=torch.float64)
+        parts = np.stack([(values - zero) * slopes, -zero * slopes])
+        every[:, torch.from_numpy(selected)] = torch.from_numpy(parts)
+        by_time = attribute(extractor.tokenizer, batch, *every).numpy()
         by_time = extractor.sum_by_input_channel(by_time)
-        # Timepoints after the end repeat the last value of the series.
-        by_time[:, length - 1] += by_time[:, length:].sum(axis=1)
+        # Windows may exceed a series that is shorter than a window.
+        by_time[:, :length] += by_time[:, length:].sum(axis=1, keepdims=True) / length
         found, uncovered = _by_token(tokens, by_time[:, :length])
         table = pd.concat(
             [
                 tokens.assign(contribution=found),
-                self._name_statistics(values - zero, slopes),
+                self._name_statistics(values, slopes),
                 _rows_without_position(
                     range(len(by_time)), "between tokens", uncovered
                 ),
@@ -180,7 +175,8 @@ class Explainer:
         extractor = self.extractor
         every = np.zeros((2, extractor.layout.n_features))
         every[:, extractor.selected] = values, weights
-        summaries = extractor.layout.split(every)[2]
+        histograms, _, summaries = extractor.layout.split(every)
+        best = histograms[..., -1, :].prod(axis=0).sum(axis=(1, 2, 3))
         levels_and_scales = summaries.reshape(*summaries.shape[:-1], 2, -1)
         shares, sizes = _statistics(*levels_and_scales)
         shares /= np.array([len(axes) for axes in extractor.axes])[:, None]
@@ -196,10 +192,13 @@ class Explainer:
                 side = "higher" if size[i] > 0 else "lower"
                 phrase = f"{_STATISTICS[i]} of {channel}, {side} than on average in "
                 rows.append(_rows_without_position(axes, f"{phrase}training", own[i]))
-        phrases = [f"other statistics of {name}" for name in self.channel_names]
-        return pd.concat(
-            [*rows, _rows_without_position(range(len(others)), phrases, others)]
-        )
+        for kind, own in (
+            ("best matches of codes in", extractor.sum_by_input_channel(best)),
+            ("other statistics of", others),
+        ):
+            phrases = [f"{kind} {name}" for name in self.channel_names]
+            rows.append(_rows_without_position(range(len(own)), phrases, own))
+        return pd.concat(rows)
 
 
 def _rows_without_position(

@@ -19,6 +19,7 @@ from sktext_vq._features.selection import (
     assign_folds,
     count_wanted,
     select_features,
+    select_forward,
 )
 from sktext_vq._features.table import (
     ColumnConsumer,
@@ -41,6 +42,8 @@ _MAX_SELECTION_CASES = 2048
 _MAX_FOLD_CASES = 1024
 # If codes are learned, windows are matched in every step, so fewer cases are used.
 _MAX_LEARNED_CASES = 2048
+# Classifiers with few features select them one after another, among more candidates.
+_FEW_FEATURES, _CANDIDATES = 30, 10_000
 
 
 @dataclass(frozen=True)
@@ -194,7 +197,7 @@ def fit_features(
         replace_axes=settings.replace_axes,
         # Matches are used only in addition to all histograms.
         with_matches=lambda layout: (
-            sum(count_wanted(layout, is_supervised)) <= settings.max_features
+            sum(count_wanted(layout, is_supervised)) <= _n_candidates(settings, n_folds)
         ),
         random_state=random_state,
         generator=generator,
@@ -257,16 +260,17 @@ def _read_features(
     selection = select_features(
         sample.moments,
         extractor.layout,
-        settings.max_features,
+        _n_candidates(settings, n_folds),
         is_supervised=data.is_supervised,
         targets=sample.target_moments,
         n_folds=int(sample.folds.max()) + 1 if has_folds else 0,
     )
     consumers: list[Any] = []
     columns = folds = sample_columns = shares = None
+    most = settings.max_features
     if has_folds:
         columns = ColumnConsumer(np.arange(data.panel.n_cases), selection.features)
-        folds = _FoldPass(sample, selection)
+        folds = _FoldPass(sample, selection, most)
         consumers += [columns, folds.columns]
         if settings.max_epochs and not is_whole:
             shares = ShareConsumer(extractor, columns.cases)
@@ -281,6 +285,10 @@ def _read_features(
     if columns is not None:
         assert data.classes is not None
         table = FeatureTable(columns.values, data.classes, data.sample_weight)
+        if most < len(selection.features) and most <= _FEW_FEATURES:
+            chosen = _choose_few(table.take(sample.cases), most)
+            selection = Selection(selection.features[chosen], (most, 0, 0))
+            table = replace(table, values=table.values[:, chosen])
     return FeatureFit(
         data,
         settings,
@@ -295,6 +303,18 @@ def _read_features(
         None if shares is None else shares.values,
         generator,
     )
+
+
+def _n_candidates(settings: FitSettings, n_folds: int) -> int:
+    """Return the maximum number of features before those of few are chosen."""
+    is_few = n_folds > 1 and settings.max_features <= _FEW_FEATURES
+    return _CANDIDATES if is_few else settings.max_features
+
+
+def _choose_few(table: FeatureTable, n_chosen: int) -> NDArray[np.int64]:
+    """Return the columns of the features that together separate the classes best."""
+    targets = table.targets(int(table.classes.max()) + 1)
+    return select_forward(table.values, targets, n_chosen, table.weight)
 
 
 def _choose_texts(data: TrainingData, settings: FitSettings) -> ChosenTexts | None:
@@ -326,7 +346,10 @@ def _draw_sample(
 class _FoldPass:
     """Features of the cases used to choose the penalty and the temperature."""
 
-    def __init__(self, sample: MomentConsumer, selection: Selection) -> None:
+    def __init__(
+        self, sample: MomentConsumer, selection: Selection, max_features: int
+    ) -> None:
+        self._most = max_features
         cases, folds = sample.cases, sample.folds
         if len(cases) > _MAX_FOLD_CASES:
             spread = spread_cases(len(cases), _MAX_FOLD_CASES)
@@ -354,4 +377,10 @@ class _FoldPass:
                 )
                 for rows in (~is_out, is_out)
             )
+            if self._most < len(selected) and self._most <= _FEW_FEATURES:
+                chosen = _choose_few(train, self._most)
+                train, test = (
+                    replace(each, values=each.values[:, chosen])
+                    for each in (train, test)
+                )
             yield train, test

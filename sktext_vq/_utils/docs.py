@@ -149,8 +149,8 @@ DataFrame
     description of the token; and ``contribution``. The contributions of a series sum to
     the log-odds of `label` over `against`. Rows with code -1 contain the contributions
     of channel statistics, of timepoints between tokens and, in the last row, of the
-    intercept, which is the log-odds of a series without shapes and with average
-    statistics.
+    intercept, which is the log-odds of an average series. Contributions are relative
+    to averages over the training series.
 
 [[raises_X]]
 
@@ -264,7 +264,8 @@ loss_weights : dict, optional
     0 disables a loss. See :mod:`sktext_vq.nn.losses` for the available losses.
 max_features : int, default=10000
     Maximum number of features to keep, ranked by F statistic. At most a third of
-    all histogram features is kept.
+    all histogram features is kept. Classifiers with at most 30 features select
+    them one after another, so that each adds to those before.
 channel_names : sequence of str, optional
     Names of the channels, used in feature names and captions. By default, the column
     names are used if X consists of data frames with column names.

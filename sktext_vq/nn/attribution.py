@@ -13,7 +13,9 @@ _MIN_TOTAL = 1e-6  # smaller totals are rounding errors
 
 
 @torch.inference_mode()
-def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) -> Tensor:
+def attribute(
+    tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor, average: Tensor
+) -> Tensor:
     """Distribute feature contributions over the timepoints of a series.
 
     Parameters
@@ -21,20 +23,22 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
     tokenizer : ShapeTokenizer
     batch : Batch
         One series.
-    contributions : Tensor of shape (n_features,)
-        Contributions of all features of :meth:`ShapeTokenizer.forward`.
+    contributions, average : Tensor of shape (n_features,)
+        Contributions of all features of :meth:`ShapeTokenizer.forward`, relative to
+        zero, and those of their averages over the training series.
 
     Returns
     -------
     Tensor of shape (n_channels, n_timepoints), float64
-        Contribution of each timepoint. The sum is the contribution of histograms and
-        matches; summaries are excluded, because they have no position in time. The
-        contribution of a feature is divided among the windows that it counts, in
-        proportion to their weights; for a best match, this is a single window. The
-        contribution of a window is divided evenly among its timepoints.
+        Contribution of each timepoint, relative to that of an average window. The sum
+        is the contribution of histograms and counted matches, minus that of their
+        averages; summaries and best matches are excluded, because they have no position
+        in time. The contribution of a feature is divided among the windows that it
+        counts, in proportion to their weights, and that of its average evenly among all
+        windows. The contribution of a window is divided evenly among its timepoints.
     """
-    counted, matched, _ = tokenizer.layout.split(contributions.double())
-    rows = torch.cat([counted, matched], dim=3)
+    rows = _rows(tokenizer, contributions)
+    expected = _rows(tokenizer, average).sum(dim=(3, 4))
     n_channels = tokenizer.n_channels
     # Slopes: contributions of windows that start at a timepoint, minus contributions
     # of windows that end before the timepoint.
@@ -47,6 +51,7 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
             continue
         length = N_POINTS * tokenizer.dilations[d]
         scores = tokenizer.codebook.score(windows.points)
+        share = _shares(windows)
         for c in range(n_channels):
             members = _members(tokenizer, windows, scores[:, c], v, d, c)
             totals = members.sum(dim=2)
@@ -55,12 +60,29 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
                 has_windows, rows[c, v, d] / totals.clamp_min(_MIN_TOTAL), 0
             )
             # Due to rounding, a feature that is positive in compiled code may not have
-            # a window here. The contribution is then divided among all windows.
-            unassigned = rows[c, v, d][~has_windows].sum() / n_windows
-            at = (torch.einsum("rk,rkw->w", each, members) + unassigned) / length
+            # a window here. The contribution is then divided among all windows, like
+            # averages.
+            even = rows[c, v, d][~has_windows].sum() - expected[c, v, d]
+            at = torch.einsum("rk,rkw->w", each, members) + even * share[c]
+            at /= length
             slopes[c, :n_windows] += at
             slopes[c, length : length + n_windows] -= at
     return slopes.cumsum(dim=1)[:, :-1]
+
+
+def _rows(tokenizer: ShapeTokenizer, features: Tensor) -> Tensor:
+    """Return histograms and counted matches by block, without best matches."""
+    histograms, matches, _ = tokenizer.layout.split(features.double())
+    return torch.cat([histograms[:, :, :, :-1], matches], dim=3)
+
+
+def _shares(windows: Windows) -> Tensor:
+    """Return equal shares of valid windows, or of all windows if none is valid."""
+    if windows.valid is None:
+        return torch.full_like(windows.offset, 1 / windows.offset.shape[1]).double()
+    valid = windows.valid.double()
+    valid = torch.where(valid.any(dim=1, keepdim=True), valid, 1.0)
+    return valid / valid.sum(dim=1, keepdim=True)
 
 
 def _members(
@@ -68,15 +90,12 @@ def _members(
 ) -> Tensor:
     """Return the weight of each window in each feature of a channel, view and length.
 
-    The shape is (n_rows, n_codes, n_windows). Rows are level bins, scale bins, the best
-    match, and counted matches.
+    The shape is (n_rows, n_codes, n_windows). Rows are level bins, scale bins and
+    counted matches.
     """
     valid = torch.ones_like(windows.offset[c])
     if windows.valid is not None:
         valid = windows.valid[c]
-    masked = scores.masked_fill(valid == 0, -torch.inf)
-    best = torch.zeros_like(scores)
-    best.scatter_(1, masked.argmax(dim=1, keepdim=True), 1)
     knots = tokenizer.match_knots[v, d, c]  # n_matches, n_codes
     better = (scores.unsqueeze(0) > knots.unsqueeze(2)).to(scores.dtype)
     chosen = tokenizer.codebook.assign(scores.clone())
@@ -87,7 +106,7 @@ def _members(
             _ramps(windows.scale[c], tokenizer.scale_knots[v, d, c]),
         )
     ]
-    return (torch.cat([*rows, best.unsqueeze(0), better]) * valid).double()
+    return (torch.cat([*rows, better]) * valid).double()
 
 
 def _ramps(values: Tensor, knots: Tensor) -> Tensor:
