@@ -19,7 +19,7 @@ _BLOCK = 2**15  # features at a time, so that intermediate results stay in the c
 # training parts of 19 data sets (benchmarks/results/choices.csv).
 _SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
 CLIP = 3.0  # standard deviations
-_CHUNK = 512
+_CHUNK = 16  # cases at a time, as above
 _SCALER_STATE: dict[str, Spec | None] = {
     "mean": Numbers("float32", ("n_selected",)),
     "scale": Numbers("float32", ("n_selected",), above=0),

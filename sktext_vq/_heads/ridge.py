@@ -39,7 +39,7 @@ _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 _USUAL_ODDS, _PRICE = 1e6, 0.3
 # Scores after a fit to all cases are separated better than those of the folds.
 _GROWTH = 1.05
-_CHUNK = 512
+_CHUNK = 16  # cases at a time, whose features stay in the cache
 _STATE: dict[str, Spec | None] = {
     "scaler": None,
     "coef": Numbers("float64", ("n_selected", "n_classes")),
@@ -192,18 +192,14 @@ class RidgeHead:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return class scores, of shape (n_cases, n_classes)."""
-        # Rows are processed one by one, because rounding of matrix products depends on
-        # the number of rows. torch is used because its number of threads is limited in
-        # calling threads.
-        coef = torch.from_numpy(self.coef.T.copy())
-        rows = [
-            coef.mv(row)
+        # torch is used because its number of threads is limited in calling threads.
+        coef = torch.from_numpy(self.coef.T.copy()).T  # faster in this memory layout
+        scores = [
+            torch.from_numpy(self.scaler(features[start : start + _CHUNK])).double()
+            @ coef
             for start in range(0, len(features), _CHUNK)
-            for row in torch.from_numpy(
-                self.scaler(features[start : start + _CHUNK])
-            ).double()
         ]
-        return torch.stack(rows).numpy() + self.intercept
+        return torch.cat(scores).numpy() + self.intercept
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return log-probabilities up to a constant per case, shaped like scores."""
@@ -221,7 +217,8 @@ def predict_logits(
     """Compute class logits of series, of shape (n_cases, n_classes)."""
 
     def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        return head.logits(features[:, extractor.selected])
+        # Several times faster than indexing.
+        return head.logits(np.take(features, extractor.selected, axis=1, mode="clip"))
 
     found = extractor.map(score, panel, execution, "classes", extractor.selected)
     return np.concatenate([logits for _, logits in found])
@@ -311,7 +308,10 @@ class _Centred(NamedTuple):
     ) -> _Centred:
         targets = table.targets(n_classes).astype(np.float64)
         weight = table.weights(root_class_weight)
-        weight = np.ones(len(targets)) if weight is None else weight
+        if weight is None:
+            middle = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+            intercept = targets.mean(axis=0)
+            return cls(values - middle, targets - intercept, middle, intercept)
         middle = np.average(values, axis=0, weights=weight).astype(np.float32)
         intercept = np.average(targets, axis=0, weights=weight)
         root = np.sqrt(weight)[:, None]
