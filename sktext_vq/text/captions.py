@@ -23,6 +23,7 @@ _STRENGTH = ("very weak", "gentle", "moderate", "strong", "very strong")
 _STILL = 0.1
 # Relative tolerance of comparisons with bounds, against rounding errors.
 _ROUNDING = 1e-9
+_BY_CHANNEL = ("level", "share", "away")  # other statistics are by group
 
 
 class SeriesCaptioner(TransformerMixin, BaseEstimator):
@@ -108,6 +109,25 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             If a parameter is invalid, or `channel_names` does not have one name per
             channel.
         """
+        self._learn(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> npt.NDArray[Any]:
+        """Learn thresholds, and describe the same series.
+
+        Parameters
+        ----------
+        X : panel of series
+        y : object, ignored
+
+        Returns
+        -------
+        ndarray of shape (n_cases,), dtype object
+        """
+        return self._captions(self._say(self._learn(X)), X)
+
+    def _learn(self, X: Any) -> dict[str, npt.NDArray[np.float64]]:
+        """Learn thresholds, and return the statistics of the series."""
         self._check_params()
         values, lengths = check_series(self, X, reset=True)
         names = self.channel_names
@@ -124,7 +144,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         self._usual_level = np.median(found["level"], axis=0)
         self._level_spread = _spread(found["level"])
         self._speed_bounds = _speed_bounds(found)
-        return self
+        return found
 
     def fit_to_quantiles(
         self,
@@ -177,9 +197,11 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         ndarray of shape (n_cases,), dtype object
             Caption of each case: its sentences, separated by spaces.
         """
-        captions = [" ".join(sentences) for sentences in self.sentences(X)]
-        array = np.empty(len(captions), dtype=object)
-        array[:] = captions
+        return self._captions(self.sentences(X), X)
+
+    def _captions(self, said: list[list[str]], X: Any) -> npt.NDArray[Any]:
+        array = np.empty(len(said), dtype=object)
+        array[:] = [" ".join(sentences) for sentences in said]
         return rows_of_cases(array, X, self)
 
     def sentences(self, X: Any) -> list[list[str]]:
@@ -195,8 +217,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             Between 1 and ``n_sentences`` sentences per case.
         """
         check_is_fitted(self)
-        said = self.describe(*check_series(self, X, reset=False))
-        return said if self.rephraser is None else self._rephrase(said)
+        return self.describe(*check_series(self, X, reset=False))
 
     def describe(self, values: npt.NDArray[Any], lengths: Any) -> list[list[str]]:
         """Return the sentences about checked series; for internal use.
@@ -212,8 +233,29 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         -------
         list of list of str
         """
-        found = statistics(values.astype(np.float64), lengths, self.groups_)
-        return [self._describe(found, case) for case in range(len(values))]
+        return self._say(statistics(values.astype(np.float64), lengths, self.groups_))
+
+    def _say(self, found: dict[str, Any]) -> list[list[str]]:
+        strength, limits = found["strength"][:, :, None], self.strength_thresholds_
+        # The mean of both sides ranks a value common to all cases in the middle.
+        below = (limits < strength * (1 - _ROUNDING)).sum(axis=2)
+        above = (limits <= strength * (1 + _ROUNDING)).sum(axis=2)
+        found["rank"] = (below + above) // 2
+        found["away"] = self._away(found)
+        said = [self._describe(found, case) for case in range(len(strength))]
+        return said if self.rephraser is None else self._rephrase(said)
+
+    def _away(self, found: dict[str, Any]) -> npt.NDArray[np.float64]:
+        """Return the distance of each channel from its usual level, in spreads."""
+        offset, size = found["level"] - self._usual_level, np.abs(self._usual_level)
+        floor = np.sqrt(found["share"])
+        for g, (_, channels) in enumerate(self.groups_):
+            floor[:, channels] *= 0.25 * found["strength"][:, [g]]
+        # Ignore offsets that are small relative to the movement or rounding errors.
+        offset[np.abs(offset) <= floor + 1e-9 * size] = 0.0
+        spread = self._level_spread
+        safe = np.where(spread > 0, spread, 1.0)
+        return np.where(spread > 0, offset / safe, np.sign(offset) * 3)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
         """Return the name of the output, ``caption``.
@@ -253,13 +295,11 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             row = {
                 key: array[case, g]
                 for key, array in found.items()
-                if key not in ("level", "share")
+                if key not in _BY_CHANNEL
             }
-            row["level"] = found["level"][case, channels]
-            row["share"] = found["share"][case, channels]
-            rank = _rank(row["strength"], self.strength_thresholds_[g])
-            ranks.append(rank)
-            scored += self._group_sentences(g, name, row, rank)
+            row |= {key: found[key][case, channels] for key in _BY_CHANNEL}
+            ranks.append(row["rank"])
+            scored += self._group_sentences(g, name, row)
         if len(self.groups_) > 1:
             word = _STRENGTH[round(float(np.mean(ranks)))]
             scored.insert(0, (np.inf, f"All in all the recording is {word}."))
@@ -269,10 +309,9 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return [scored[i][1] for i in kept]
 
     def _group_sentences(
-        self, g: int, name: str, row: dict[str, Any], rank: int
+        self, g: int, name: str, row: dict[str, Any]
     ) -> list[tuple[float, str]]:
-        channels = self.groups_[g][1]
-        axes = self._axes(g)
+        axes, rank = self._axes(g), row["rank"]
         said: list[tuple[float, str]] = []
         moving = bool(row["strength"] > _STILL * self._usual_strength[g])
         if row["strength"] == 0:
@@ -288,7 +327,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
                 (1.0 + abs(rank - 2), f"The {name} is {_STRENGTH[rank]}{along}.")
             )
             said.append(self._rhythm(g, name, row))
-        said += self._level(name, channels, axes, row)
+        said += self._level(name, axes, row)
         if moving:
             said += self._course(g, name, row)
         if row["missing"] > 0.05:
@@ -319,7 +358,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return 1.0 + 2 * float(regularity), text
 
     def _level(
-        self, name: str, channels: list[int], axes: list[str], row: dict[str, Any]
+        self, name: str, axes: list[str], row: dict[str, Any]
     ) -> list[tuple[float, str]]:
         said = []
         if axes and row["rest"] > 0.75:
@@ -327,14 +366,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             sign = "positive" if row["level"][top] > 0 else "negative"
             text = f"The {name} rests on the {sign} {axes[top]} axis."
             said.append((1.5, text))
-        offset = row["level"] - self._usual_level[channels]
-        # Ignore offsets that are small relative to the movement or rounding errors.
-        size = np.abs(self._usual_level[channels])
-        floor = 0.25 * row["strength"] * np.sqrt(row["share"]) + 1e-9 * size
-        offset[np.abs(offset) <= floor] = 0.0
-        spread = self._level_spread[channels]
-        safe = np.where(spread > 0, spread, 1.0)
-        away = np.where(spread > 0, offset / safe, np.sign(offset) * 3)
+        away = row["away"]
         top = int(np.argmax(np.abs(away)))
         if abs(away[top]) > 1:
             far = "far " if abs(away[top]) > 2 else ""
@@ -376,13 +408,6 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         unique = dict.fromkeys(sentence for case in said for sentence in case)
         other = {s: rephrase(generate, s, is_model=is_model) for s in unique}
         return [[other[sentence] for sentence in case] for case in said]
-
-
-def _rank(value: float, thresholds: npt.NDArray[np.float64]) -> int:
-    # The mean of both sides ranks a value common to all training cases in the middle.
-    below = np.searchsorted(thresholds, value * (1 - _ROUNDING), "left")
-    above = np.searchsorted(thresholds, value * (1 + _ROUNDING), "right")
-    return int(below + above) // 2
 
 
 def _side(value: float, low: float, high: float, words: tuple[str, str, str]) -> str:
