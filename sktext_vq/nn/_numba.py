@@ -47,7 +47,11 @@ def _compiled(function: Any) -> Any:
         return njit(**options)(function)
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+def _generated(function: Any) -> Any:
+    return intrinsic(function)
+
+
+@_generated
 def _greater(context: Any, a: Any, b: Any) -> Any:
     """Return the greater number, such that a maximum over a loop is vectorised."""
 
@@ -58,7 +62,7 @@ def _greater(context: Any, a: Any, b: Any) -> Any:
     return a(a, b), generate
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@_generated
 def _add_row(context: Any, into: Any, i: Any, rows: Any, k: Any) -> Any:
     """Add row k of `rows` to row i of `into`; both have eight columns."""
 
@@ -72,10 +76,8 @@ def _add_row(context: Any, into: Any, i: Any, rows: Any, k: Any) -> Any:
         target, source = (
             place(signature.args[at], *arguments[at : at + 2]) for at in (0, 2)
         )
-        total = builder.fadd(
-            builder.load(target, align=4), builder.load(source, align=4)
-        )
-        builder.store(total, target, align=4)
+        numbers = (builder.load(each, align=4) for each in (target, source))
+        builder.store(builder.fadd(*numbers), target, align=4)
         return context.get_dummy_value()
 
     return none(into, int64, rows, int64), generate
@@ -369,7 +371,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
             if len(valid):
                 counted[:n] = valid[s, start : start + n]
                 seen = counted[:n].sum()
-                first = np.argmax(counted)
+                first = int(np.argmax(counted))
             if seen == 0:
                 continue
             total += seen
