@@ -1,20 +1,20 @@
-# make demo    fit, explain and report on a small data set
-# make test    all checks and tests
-# make fuzz    strange input, some 9,000 cases, in a quarter of an hour
-# make portable    numerical tests with other kernels and threads, and without numba,
-#                  in 20 minutes
-# make mutants     do tests notice changes to the code? In two hours or so
-# make oldest      all tests with the lower bounds of pyproject.toml
-# make newest      all tests with the newest releases of everything
-# make audit       look up known vulnerabilities of the pins, in the internet
-# make benchmark   compare with other classifiers on six small sets, in minutes
-# make results   compute figures of README and docs that benchmarks/results lacks, in
-#                hours, with the data of SKTEXT_VQ_DATA; remove its CSV files for all
-# make docs    build the documentation, into build/docs
-# make clean   remove the environment and what tools left behind
+# make demo        fit a classifier to a small data set, and write a report
+# make test        run all checks and tests
+# make fuzz        test about 9,000 random inputs (15 minutes)
+# make portable    run numerical tests with other kernels and numbers of threads, and
+#                  without numba (20 minutes)
+# make mutants     check whether tests detect changes to the code (two hours)
+# make oldest      run all tests with the lower bounds in pyproject.toml
+# make newest      run all tests with the newest releases of all dependencies
+# make audit       check the pinned packages for known vulnerabilities (online)
+# make benchmark   compare with other classifiers on six small data sets (minutes)
+# make results     compute missing results of the benchmarks with the data sets in
+#                  SKTEXT_VQ_DATA (hours)
+# make docs        build the documentation in build/docs
+# make clean       remove environments and temporary files
 #
-# PYTHON chooses the interpreter. TORCH_INDEX_URL chooses a build of torch, such as
-# https://download.pytorch.org/whl/cpu, which is far smaller than the one with CUDA.
+# PYTHON sets the interpreter. TORCH_INDEX_URL sets the index for torch; the build from
+# https://download.pytorch.org/whl/cpu is much smaller than the build with CUDA.
 
 PYTHON ?= python3
 TORCH_INDEX_URL ?=
@@ -43,7 +43,7 @@ fuzz: .venv/test.stamp
 		tests/test_fuzzing.py tests/test_fuzzing_of_models.py \
 		tests/test_fuzzing_of_faces.py tests/test_persistence.py
 
-# A module's own tests suffice, and take far less time than those of all.
+# The tests of a module are sufficient, and faster than all tests.
 mutants: .venv/test.stamp
 	$(INSTALL) mutmut
 	for tests in codebook panel persistence verbalizer; do \
@@ -94,8 +94,7 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
-# torch comes first and by itself, so that its build can be chosen and nothing that
-# depends on it chooses another.
+# torch is installed first and separately, so that its build can be chosen.
 .venv/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing into .venv, which takes some minutes."
 	$(INSTALL) $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
@@ -106,7 +105,7 @@ $(BIN)/python:
 	$(INSTALL) --editable '.[benchmark,test]'
 	touch $@
 
-# aeon takes neither the numba nor the numpy of constraints.txt.
+# aeon does not support the versions of numba and numpy in constraints.txt.
 .venv-aeon/stamp: benchmarks/constraints-aeon.txt
 	$(PYTHON) -m venv .venv-aeon
 	.venv-aeon/bin/python -m pip install --quiet \

@@ -36,13 +36,13 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "run",
         parents=[common, only],
-        help="compute rows that the CSV file of an experiment lacks, and its tables",
+        help="compute missing rows of the CSV file of an experiment, and its tables",
     )
     command.add_argument("name", choices=EXPERIMENTS, help="experiment", metavar="NAME")
     command.add_argument(
         "--sets",
         nargs="+",
-        help="data sets; small stands for the 19 small ones, large for the other two",
+        help="data sets; small selects the 19 small ones, large the other two",
         metavar="SET",
     )
     command.add_argument("--seeds", nargs="+", type=int, help="seeds", metavar="SEED")

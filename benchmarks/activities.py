@@ -44,7 +44,7 @@ LIMITS = (
     "and seven shoulder exercises. Other activities are often confused.",
     "Sitting, standing and lying are often confused: features do not depend on the "
     "orientation of the device about the vertical, and its tilt did not help.",
-    "Shoulder exercises of new names are near chance.",
+    "Scores for shoulder exercises with new names are close to chance level.",
     "Healthy adults took part, mostly students. The base was not tested on children, "
     "patients or old people, and is not a medical device.",
     "Acceleration without gravity, and rates below 20 Hz, make names less reliable.",

@@ -31,7 +31,7 @@ GROUPS = {"small": SMALL_SETS, "large": LARGE_SETS}
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Cases of a data set, and what is known about them."""
+    """Cases of a data set, with their labels and metadata."""
 
     X: Any
     y: NDArray[np.str_]
@@ -76,7 +76,7 @@ def load_parts(
 
 
 def training_part(name: str, data: str | None) -> Part:
-    """Load the training part alone, for choices."""
+    """Load the training part only, for the choice of defaults."""
     split = load_split(name, data)
     return Part(split.X_train, split.y_train, split.channel_names, split.subjects_train)
 
@@ -97,7 +97,7 @@ def load_whole(name: str, data: str | None) -> Part:
 
 
 def about(name: str, data: str | None) -> dict[str, Any]:
-    """Return names of channels and the sampling rate, as parameters of ours."""
+    """Return names of channels and the sampling rate, as parameters of estimators."""
     split = load_split(name, data)
     return {k: getattr(split, k) for k in ("channel_names", "sampling_rate")}
 

@@ -47,8 +47,8 @@ class EqualLength(TransformerMixin, BaseEstimator):
 class Rocket(TransformerMixin, BaseEstimator):
     """MiniRocket or MultiRocket of sktime, as a transformer of scikit-learn.
 
-    sktime's own deletes all attributes in `fit`, and with them those that pipelines of
-    scikit-learn 1.9 set.
+    The transformers of sktime delete all attributes in `fit`, including attributes that
+    are set by pipelines of scikit-learn 1.9.
     """
 
     def __init__(
@@ -107,12 +107,12 @@ class OfEqualLength(ClassifierMixin, BaseEstimator):
 
 
 def ridge(**parameters: Any) -> RidgeClassifierCV:
-    """Return the head that the authors of MiniRocket recommend."""
+    """Return the ridge classifier that the authors of MiniRocket recommend."""
     return RidgeClassifierCV(alphas=np.logspace(-1, 5, 13), **parameters)
 
 
 def closed_form(seed: int, **parameters: Any) -> Pipeline:
-    """Return histograms without training, which are scaled already, and the head."""
+    """Return token histograms, which are already scaled, and the ridge classifier."""
     from sktext_vq import VQTextTransformer
 
     transformer = VQTextTransformer(max_epochs=0, random_state=seed, **parameters)
@@ -131,7 +131,7 @@ def classifier_closed(seed: int, **parameters: Any) -> Any:
     return classifier(seed, max_epochs=0, **parameters)
 
 
-# Those of sktime and aeon, with their defaults.
+# Estimators of sktime and aeon, with their defaults.
 
 
 def minirocket(
@@ -185,7 +185,7 @@ def tsf(seed: int, n_jobs: int) -> OfEqualLength:
 
 
 def weasel2(seed: int, n_jobs: int) -> OfEqualLength:
-    """Return WEASEL 2.0 for each channel; they vote."""
+    """Return a vote of WEASEL 2.0 classifiers, one for each channel."""
 
     def make(n_channels: int, _: int) -> Any:
         single = _make("aeon.classification.dictionary_based.WEASEL_V2", seed, n_jobs)
@@ -225,7 +225,7 @@ OF_AEON: dict[str, Callable[[int, int], Any]] = {
 }
 ESTIMATORS = {**OURS, **OF_SKTIME, **OF_AEON}
 BASELINE = "minirocket"
-# The others have none, or 1 for the class that they predict.
+# Other estimators have no probabilities, or return 1 for the predicted class.
 WITH_PROBABILITIES = (
     *("classifier-closed", "classifier", "classifier-named"),
     *("minirocket-calibrated", "catch22", "tsf", "quant"),
@@ -247,7 +247,7 @@ def build(
 
 
 def check_stage(estimator: str, model: Any) -> None:
-    """Raise if a model fell back, such as to training without text, with a warning."""
+    """Raise an error if the stage of training is not the expected one."""
     if estimator not in OURS:
         return
     expected = "closed form" if "closed" in estimator else "trained with text"

@@ -13,12 +13,12 @@ from benchmarks.store import log
 
 _PACKAGES = ("matplotlib", "scikit_posthocs")
 _NO_DATE: Any = {"Date": None}
-# Texts stay texts, and files are the same each time.
+# Text is stored as text, and files are reproducible.
 _STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "svg.hashsalt": "suite"}
 
 
 def draw_ranks(by_set: pd.DataFrame, p: pd.DataFrame, path: Path) -> bool:
-    """Draw average ranks, with bars that join what no test distinguishes.
+    """Draw average ranks, with bars that join estimators that do not differ.
 
     Returns False if a required package is missing.
     """

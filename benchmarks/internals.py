@@ -1,4 +1,4 @@
-"""All that benchmarks use of the package's private parts, in one place."""
+"""Private parts of the package that are used by the benchmarks."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _shares(share: float, kinds: str) -> tuple[float, float, float]:
 
 @contextmanager
 def changed(option: str, value: str) -> Iterator[None]:
-    """Change constants for a while, in every module that has imported them."""
+    """Change constants temporarily, in every module that has imported them."""
     with ExitStack() as stack:
         for name, constant in constants(option, value).items():
             modules = [
@@ -182,7 +182,7 @@ def changed(option: str, value: str) -> Iterator[None]:
 
 
 def check_choice(transformer: Any, chosen: dict[str, str]) -> None:
-    """Raise unless a fitted transformer has the values of all options."""
+    """Raise an error unless a fitted transformer has the values of all options."""
     now = {option: number(chosen[option]) for option in chosen if option != "kinds"}
     tokenizer = transformer.features_.tokenizer
     layout = tokenizer.layout
@@ -270,24 +270,25 @@ class ActivityHeads:
         """Return scores of names for pairs of weight and temperature of the bridge."""
         from sktext_vq._wearables.bridge import Bridge
 
-        points, log_proba = self._embed(features)
+        series = self._embed(features)
         return [
-            Bridge.of(self._space, views, *each).scores(points, log_proba)
-            for each in constants
+            Bridge.of(self._space, views, *each).scores(series) for each in constants
         ]
 
     def mean_text(self, features: Series, views: Series) -> Series:
         """Return cosines of names and the mean text of known classes (ConSE)."""
-        proba = np.exp(self._embed(features)[1])
+        proba = self._embed(features).probabilities
         texts = views[0]
         mean = proba @ texts[: proba.shape[1]]
         cosines: Series = mean @ texts[proba.shape[1] :].T
         return cosines
 
-    def _embed(self, features: Series) -> tuple[Series, Series]:
+    def _embed(self, features: Series) -> Any:
+        from sktext_vq._zero_shot.recognizer import EmbeddedSeries
+
         own = np.asarray(features, np.float32)
         points = self._head.scaler(own) @ self._space.basis - self._space.centre
-        return points, np.log(self._head.probabilities(own))
+        return EmbeddedSeries(points, self._head.probabilities(own))
 
 
 def novelty_of(base: Any, X: Any, names: Sequence[str]) -> tuple[Series, float]:
@@ -297,4 +298,4 @@ def novelty_of(base: Any, X: Any, names: Sequence[str]) -> tuple[Series, float]:
     model, series, _, views = base._embed(X, names)
     space = model.zero_shot_.space
     found = novelty(series, space.centres, space.predict_centres(views))
-    return found, model.zero_shot_.highest_novelty
+    return found, model.zero_shot_.scorer.highest_novelty

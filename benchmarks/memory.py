@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def peak_mib() -> float:
-    """Return the most memory that this process has had so far."""
+    """Return the peak memory of this process."""
     status = Path("/proc/self/status")
     if status.exists():
         # On Linux, ru_maxrss starts at what the parent process had.
@@ -24,7 +24,7 @@ def peak_mib() -> float:
 
 
 def reset_peak() -> float:
-    """Let the peak of memory start anew, where the system can, and return it."""
+    """Reset the peak memory if the system supports it, and return the peak."""
     gc.collect()
     with suppress(OSError, AttributeError):  # glibc keeps what is free otherwise
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""What an experiment is, and how its missing rows are computed."""
+"""Definition of experiments, and computation of their missing rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Options:
-    """Sets, seeds and rows of a run, and where files are."""
+    """Sets, seeds and rows of a run, and the locations of files."""
 
     sets: Sequence[str] = ()
     seeds: Sequence[int] = ()
@@ -43,7 +43,7 @@ class Experiment:
     Parameters
     ----------
     name, about : str
-        Name of the experiment and of its CSV file, and what it measures.
+        Name of the experiment and of its CSV file, and its topic.
     keys, values : tuple of str
         Columns that identify a row, and those that are measured.
     tasks : callable
@@ -62,8 +62,8 @@ class Experiment:
     isolated : bool, default=False
         Whether each call of `evaluate` has a new process, to measure its memory.
     facts : callable, optional
-        ``facts(options)`` returns what has to be the same for all rows of a file,
-        beside the environment.
+        ``facts(options)`` returns values that must be equal for all rows of a file,
+        in addition to the environment.
     reads : tuple of str, optional
         Other CSV files of the tables.
     tables : mapping of str to callable, optional
@@ -135,7 +135,7 @@ def grid(**columns: Iterable[Any]) -> Iterator[Row]:
 def limit_threads(n_threads: int) -> Iterator[None]:
     """Limit torch and linear algebra, but not `n_jobs` of estimators.
 
-    Enter it anew for each fit: numba, when it starts, sets the threads of torch too.
+    Use a new context for each fit, because numba sets the threads of torch as well.
     """
     import torch
     from threadpoolctl import threadpool_limits

@@ -1,4 +1,4 @@
-"""Files of results: CSV that grows by a row at a time, with its environment."""
+"""CSV files of results, with the environment in which they were computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def log(message: str) -> None:
 
 
 class Results:
-    """A CSV file that grows by a row at a time, so that runs can be resumed.
+    """A CSV file to which rows are appended, so that runs can be resumed.
 
     The environment and further `facts` are written beside it. Rows of another
     environment are not added to the same file.

@@ -1,4 +1,4 @@
-"""Sphinx: `make docs` builds the site; CONTRIBUTING.md says what comes from where."""
+"""Configuration of Sphinx. `make docs` builds the site."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ import sktext_vq
 from sktext_vq.__main__ import main
 
 DOCS = Path(__file__).parent
-# Pages from elsewhere in the repository, and what `--help` says, come here.
+# Folder for copies of pages from other folders, and for the output of `--help`.
 GENERATED = DOCS / "generated"
 COMMANDS = (
     *("", "demo", "fit", "predict", "segment", "search", "report", "zero-shot"),
@@ -48,8 +48,8 @@ toc_object_entries_show_parents = "hide"
 numpydoc_show_class_members = False  # templates list methods
 numpydoc_class_members_toctree = False
 
-# Every name of ours that pages refer to has to exist. The site is built offline, so
-# there is no inventory of the names of other packages.
+# All references to names of this package must exist. References to other packages are
+# not checked, because the site is built offline.
 nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(?!sktext_vq).*"),
@@ -61,7 +61,7 @@ plot_html_show_formats = False
 plot_html_show_source_link = False
 plot_rcparams = {"savefig.bbox": "tight", "font.size": 9}
 
-# In the order in which they are best read.
+# The order of the gallery.
 EXAMPLES = (
     "quick_start",
     "your_own_files",
@@ -112,14 +112,14 @@ html_theme_options = {
 }
 html_sidebars = {"index": [], "guide": []}  # where there is nothing below
 
-# What examples use: one thread, as everything else that is timed, and no network.
+# Examples use one thread and no network.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 warnings.filterwarnings("ignore", message=".*non-interactive", category=UserWarning)
 
 
 def bring_in(app, config):
-    """Copy pages from outside of this folder, and write down what commands say."""
+    """Copy pages from other folders, and write the output of `--help` to files."""
     root = DOCS.parent
     for path in (
         *(root / name for name in ("CHANGES.md", "CONTRIBUTING.md")),
@@ -140,7 +140,7 @@ def bring_in(app, config):
 
 
 def mend_links(app, name, source):
-    """Lead links between this folder and the rest of the repository to the copies."""
+    """Replace links to other folders by links to the copies."""
     if name.startswith("generated/"):
         source[0] = re.sub(r"\]\(((?:\.\./)*)docs/", r"](\1../", source[0])
     else:
@@ -148,6 +148,6 @@ def mend_links(app, name, source):
 
 
 def setup(app):
-    """Connect what is ours."""
+    """Connect the functions above to events of Sphinx."""
     app.connect("config-inited", bring_in)
     app.connect("source-read", mend_links)

@@ -1,4 +1,4 @@
-"""Figures of the user guide, each a function that the guide's plot directives call."""
+"""Figures of the user guide. Each function draws a figure for a plot directive."""
 
 from functools import cache
 
@@ -37,7 +37,7 @@ def fitted():
 
 
 def overview():
-    """Draw how series and texts go through the model."""
+    """Draw the steps of the computation for series and for texts."""
     _, axis = plt.subplots(figsize=(8.5, 3.4))
     axis.set(xlim=(0, 17), ylim=(0, 6.4))
     axis.axis("off")
@@ -81,7 +81,7 @@ def overview():
     arrow((8.3, middle + 1.4), (8.3, top - 0.1), GREEN)
     arrow((9.7, middle + 0.3), (11.2, bottom + 1.4), GREEN)
     arrow((11.7, top - 0.1), (11.7, bottom + 1.4), GREY, linestyle="--")
-    axis.text(11.9, 3.25, "training:\nsame\ncodes?", color=GREY, va="center")
+    axis.text(11.9, 3.25, "training:\nsame\ncodes", color=GREY, va="center")
     arrow((12.7, top - 0.1), (14.6, bottom + 1.4), BLUE)
 
 
@@ -90,7 +90,7 @@ def window():
     data, classifier = fitted()
     codes, dilation, best = classifier.codebook_, 2, np.inf
     all_z = (data.X_test[:, 0] - data.X_train[:, 0].mean()) / data.X_train[:, 0].std()
-    # One that a code fits well, as most do that are not noise.
+    # Choose a window that is similar to a code.
     for series in all_z[np.isin(data.y_test, ["badminton", "running"])]:
         for i in range(len(series) - 8 * dilation):
             means = series[i : i + 8 * dilation].reshape(8, dilation).mean(axis=1)
@@ -151,13 +151,13 @@ def tokens():
 
 
 def histograms():
-    """Draw how often classes use codes."""
+    """Draw the frequency of codes by class."""
     data, classifier = fitted()
     HistogramsDisplay.from_estimator(classifier, data.X_test, data.y_test, n_codes=32)
 
 
 def contributions():
-    """Draw what tokens contribute to the odds of two classes."""
+    """Draw the contributions of tokens to the log-odds of two classes."""
     data, classifier = fitted()
     ExplanationDisplay.from_estimator(
         classifier,
@@ -169,7 +169,7 @@ def contributions():
 
 
 def places():
-    """Draw how near test series of each class are to sentences."""
+    """Draw the mean similarity of the test series of each class to sentences."""
     data, classifier = fitted()
     cosines = classifier.similarity(data.X_test, SENTENCES)
     labels = sorted(set(data.y_test.tolist()))
@@ -183,7 +183,7 @@ def places():
 
 
 def meeting():
-    """Draw the use of codes by classes of series, and as sentences tell it."""
+    """Draw the use of codes by classes of series, and as predicted from sentences."""
     data, classifier = fitted()
     figure = plt.figure(figsize=(9, 5), layout="constrained")
     above, below = figure.subfigures(2)

@@ -2,8 +2,8 @@
 A CSV file of a day
 ===================
 
-Find the activities of a person, and their total durations, in a recording of a phone.
-Labelled recordings of the same sensors are available for five other people.
+This example finds the activities of a person, and their total durations, in a recording
+of a phone. The classifier is fitted to labelled recordings of five other people.
 """
 
 # %%
@@ -26,9 +26,9 @@ day = read_recordings(here / "data" / "walk.csv.gz")
 print(labelled, day, sep="\n")
 
 # %%
-# Fit a classifier to windows of 2.56 seconds, which start every 1.28 seconds. With
-# channel names and a sampling rate, the new recording may have other channels as well,
-# in any order, and another rate.
+# Fit a classifier to windows of 2.56 seconds, which start every 1.28 seconds. If the
+# classifier has channel names and a sampling rate, the channels of the new recording
+# may be in another order, and its sampling rate may be different.
 
 windows = labelled.windows(2.56, 1.28)
 model = VQTextClassifier(
@@ -39,9 +39,9 @@ model = VQTextClassifier(
 model.fit(windows.X, windows.y, groups=windows.groups)
 
 # %%
-# Activities from start to end of the new recording, with the times of the recording,
-# and the total duration of each activity. ``found.to_csv("activities.csv")`` writes a
-# file.
+# ``segment`` returns a table with a row for each segment of the new recording. Each
+# segment has a single activity. The sums of the durations show how long the person
+# performed each activity.
 
 found = segment(model, day)
 print(
@@ -68,7 +68,7 @@ axis.margins(x=0)
 plt.show()
 
 # %%
-# On the command line:
+# The following commands do the same on the command line:
 #
 # .. code-block:: console
 #

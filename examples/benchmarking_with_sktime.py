@@ -4,14 +4,14 @@ Benchmarking with sktime
 
 ``sktext_vq.sktime`` contains adapters of both estimators for sktime's pipelines and
 benchmarks. In this example, ``ClassificationBenchmark`` compares the classifier with
-three others on three small data sets.
+three other classifiers on three small data sets.
 """
 
 # %%
 # Estimators
 # ----------
-# Parameters are those of :class:`~sktext_vq.VQTextClassifier`. The fitted classifier is
-# the attribute ``classifier_``.
+# The adapter has the parameters of :class:`~sktext_vq.VQTextClassifier`. After ``fit``,
+# its attribute ``classifier_`` is the fitted classifier.
 
 import time
 
@@ -41,8 +41,8 @@ codes[["shape", "usage", "length", "class", "lift"]].round(2)
 # %%
 # The benchmark
 # -------------
-# sktime clones, fits and scores each estimator in each fold of the training data.
-# ArrowHead has only 36 training series, so its results are noisy.
+# sktime fits and scores a clone of each estimator in each fold of the training data.
+# ArrowHead has only 36 training series, so the scores on this data set are noisy.
 
 benchmark = ClassificationBenchmark()
 for name, estimator in estimators.items():
@@ -58,7 +58,8 @@ results = benchmark.run()
 print(f"{len(results)} runs of 4 folds in {time.perf_counter() - start:.0f} s")
 
 # %%
-# Mean accuracy over folds. Error bars are one standard deviation over folds.
+# The bars show the mean accuracy over folds, and the error bars show one standard
+# deviation over folds.
 
 kinds = ("mean", "std")
 mean, spread = (
@@ -75,6 +76,5 @@ plt.show()
 mean.round(3)
 
 # %%
-# The results in :doc:`/comparison` are from 16 estimators on 21 data sets with their
-# official splits, with several seeds, significance tests, time and memory:
-# ``python -m benchmarks run suite``, see :doc:`/generated/benchmarks/README`.
+# The page :doc:`/comparison` compares 16 estimators on 21 data sets with their official
+# splits. :doc:`/generated/benchmarks/README` describes these benchmarks.

@@ -3,15 +3,17 @@ A machine with failures and gaps
 ================================
 
 Recordings of machines often have irregular times, missing rows, and sensors with
-different sampling rates. A model that is fitted to some machines finds failures of
-others. Values are power measurements of appliances, from ACSF1, which is installed with
-sktime: fridges represent normal operation, and computers a failure.
+different sampling rates. In this example, a classifier is fitted to recordings of four
+machines, and used to find the failures of two other machines. The recordings are
+simulated from power measurements of appliances (the data set ACSF1, which comes with
+sktime): fridges represent normal operation, and computers represent a failure.
 """
 
 # %%
-# The table has six machines, each simulated by four different appliances. ``power`` has
-# a value about every ten seconds, and ``current`` every twenty seconds. 3 % of the rows
-# are missing, and each machine was offline for ten minutes.
+# Create a table with six machines, each of which is simulated from four appliances. The
+# column ``power`` has a value about every ten seconds, and the column ``current`` about
+# every twenty seconds. 3 % of the rows are missing, and each machine is offline for ten
+# minutes.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,8 +48,8 @@ table = pd.concat(parts, ignore_index=True)
 table.head()
 
 # %%
-# Read the table. Gaps and irregular times need no preparation: values are interpolated,
-# and windows never span a gap.
+# Read the table, and cut four of the recordings into windows. Irregular times are
+# resampled, and windows never span a gap.
 
 recordings = read_recordings(table, label_column="state", recording_column="machine_id")
 print(recordings)
@@ -55,7 +57,8 @@ windows = recordings[:4].windows(300, 60)
 print(windows.X.shape, windows.resampling)
 
 # %%
-# Fit a model to four machines, and find failures of the other two.
+# Fit a classifier to the windows of four machines, and find the failures of the other
+# two machines.
 
 model = VQTextClassifier(
     channel_names=windows.channel_names,
@@ -71,7 +74,8 @@ print(
 )
 
 # %%
-# Plot found and true failures of one machine. Offline times have no label.
+# Plot the predicted and the true failures of one machine. While the machine is offline,
+# there is no label.
 
 figure, axis = plt.subplots(figsize=(9, 3), layout="constrained")
 one = recordings[5]

@@ -2,10 +2,10 @@
 Toy model: a global latent workspace with a codebook
 ====================================================
 
-In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711) both
-modalities share an embedding space, from which either can be decoded. Here, series are
-represented by codes with positions, and texts by codes only. The script prints accuracy
-of the nearest text (chance: .25), decoding errors, and effects of text on borders.
+In a bimodal global workspace (Devillers, Maytié and VanRullen, arXiv 2306.15711), two
+modalities share an embedding space. Here, series are represented by codes with
+positions, and texts by codes only. The script prints the accuracy of the nearest text
+(chance level: .25), the decoding errors, and the effect of text on borders.
 """
 
 import argparse

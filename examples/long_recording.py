@@ -2,16 +2,17 @@
 Long recordings
 ===============
 
-Segment a long recording of a smart watch into activities, one of which, badminton, is
-not in the training data. Then find the windows that match a sentence.
+This example divides a long recording of a smart watch into segments of activities. One
+of the activities, badminton, is not in the training data. The second part finds the
+windows of the recording that match a sentence.
 """
 
 # %%
 # A recording
 # -----------
-# Test series are concatenated to a recording, so that the activity at each time is
-# known. A data frame has one row per timepoint. The recording has a gap of ten
-# minutes, and an outage of one axis of the gyroscope.
+# The recording consists of concatenated test series, so the true activity is known at
+# each time. The data frame has one row per timepoint. The recording has a gap of ten
+# minutes, and one axis of the gyroscope fails for 20 seconds.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,9 +47,7 @@ recordings = read_recordings(table)
 print(recordings)
 
 # %%
-# The classifier is fitted to windows of ten seconds, without badminton. With names of
-# channels and a sampling rate, recordings may have other channels as well, in any
-# order, and another rate.
+# The classifier is fitted to windows of ten seconds, without the windows of badminton.
 
 recorded = data.y_train != UNSEEN
 model = VQTextClassifier(
@@ -63,10 +62,10 @@ print("training classes:", *model.classes_)
 # Segments
 # --------
 # :func:`~sktext_vq.recordings.segment` classifies the windows of the recording, and
-# finds the most probable sequence of classes, in which changes are rare. Activities are
-# short here, so ``self_transition`` is smaller than its default. With
-# ``candidate_labels``, classes may be unseen. Gaps have no label, and notes list dead
-# channels.
+# finds the most probable sequence of classes, where changes of the class are rare. The
+# activities in this recording are short, so ``self_transition`` is smaller than its
+# default. ``candidate_labels`` may contain unseen classes. In the result, gaps have no
+# label, and the column ``note`` lists defective channels.
 
 found = segment(
     model, recordings, step=2.5, candidate_labels=ACTIVITIES, self_transition=0.9
@@ -77,9 +76,9 @@ print(found[columns].to_string(index=False, float_format="{:.2f}".format))
 # %%
 # Search
 # ------
-# ``windows`` cuts recordings into windows, and returns their times and labels.
-# ``search`` ranks windows by their similarity to a sentence. Average precision is 1 if
-# all windows of running come first.
+# ``windows`` cuts the recording into windows, and returns their times and labels.
+# ``search`` ranks the windows by their similarity to a sentence. The average precision
+# is 1 if all windows of running have a higher rank than the other windows.
 
 windows = recordings[:1].windows(10, 2.5, purity=0.5)
 whole = ~np.isnan(windows.X).any(axis=(1, 2))
@@ -93,7 +92,8 @@ print(f"average precision of {SENTENCE!r}: {precision:.2f}", end="")
 print(f", by chance {is_running.mean():.2f}")
 
 # %%
-# Segments and scores over time.
+# The upper plot shows the predicted and the true segments. The lower plot shows the
+# score of each window for the sentence.
 
 cycle = plt.style.library["tableau-colorblind10"]["axes.prop_cycle"]
 colours = dict(zip(ACTIVITIES, cycle.by_key()["color"], strict=False))
@@ -118,7 +118,7 @@ curve.set(xlabel="time", ylabel="score", title=f'"{SENTENCE}"')
 plt.show()
 
 # %%
-# ``caption`` describes windows in words.
+# Finally, ``caption`` describes single windows in words.
 
 for i in (5, 25):
     words = model.caption(windows.X[whole][[i]])[0]

@@ -2,14 +2,15 @@
 Pipelines and grid search
 =========================
 
-:class:`~sktext_vq.VQTextTransformer` computes features for any classifier of
-scikit-learn. This example shows a pipeline, the choice of its parameters by
-cross-validation, and the weights of features by name.
+:class:`~sktext_vq.VQTextTransformer` computes features that can be used with any
+classifier of scikit-learn. This example shows a pipeline, a grid search for its
+parameters, and the names of the features with the largest weights.
 """
 
 # %%
-# Data: power demand of Italy, with 24 values per day. Classes are winter (October to
-# March) and summer. There are 67 training and 1,029 test days.
+# Each series of the data set contains the power demand of Italy on one day, with 24
+# values. The classes are winter (October to March) and summer. There are 67 training
+# days and 1,029 test days.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,7 +29,7 @@ y_train, y_test = ([names[y] for y in part] for part in (data.y_train, data.y_te
 # %%
 # A pipeline
 # ----------
-# Features are scaled for linear models, so no scaler is needed.
+# The transformer returns scaled features, so the pipeline does not need a scaler.
 
 pipeline = Pipeline(
     [
@@ -41,9 +42,10 @@ print(f"accuracy: {pipeline.fit(data.X_train, y_train).score(data.X_test, y_test
 # %%
 # Grid search
 # -----------
-# One grid with parameters of both steps. The codebook is fitted in every fold without
-# the held-out series. ``memory=`` of :class:`~sklearn.pipeline.Pipeline` caches the
-# features of a fold for all values of ``C``.
+# The grid contains parameters of both steps. In each fold, the codebook is fitted
+# without the held-out series. With the parameter ``memory`` of
+# :class:`~sklearn.pipeline.Pipeline`, the features of a fold would be computed only
+# once for all values of ``C``.
 
 grid = {"tokens__n_codes": [4, 16, 64], "clf__C": [0.0001, 0.001, 0.01, 1]}
 search = GridSearchCV(pipeline, grid, cv=4).fit(data.X_train, y_train)
@@ -55,12 +57,13 @@ results = pd.DataFrame(search.cv_results_).pivot(
 results.round(3)
 
 # %%
-# A strong penalty reduces accuracy. Other differences are noise: with 67 days, one day
-# changes accuracy by .015. Defaults were chosen by cross-validation on 19 data sets,
-# see :doc:`/benchmarks`, so a search is often not needed.
+# A small value of ``C``, which is a strong penalty, decreases the accuracy. The other
+# differences are within noise: there are only 67 training days, so a single day changes
+# the accuracy by 0.015. A grid search is often not necessary, because the defaults were
+# chosen by cross-validation on 19 data sets; see :doc:`/benchmarks`.
 #
-# :class:`~sktext_vq.VQTextClassifier` chooses its penalty in ``fit``, and needs no
-# pipeline.
+# :class:`~sktext_vq.VQTextClassifier` chooses its penalty in ``fit``, so it can be used
+# without a pipeline.
 
 classifier = VQTextClassifier(random_state=0)
 scores = cross_val_score(classifier, data.X_train, y_train, cv=4)
@@ -69,8 +72,9 @@ print(f"{scores.mean():.3f} ± {scores.std() / 2:.3f}")
 # %%
 # Features with names
 # -------------------
-# With ``set_output``, features are data frames. Below are the largest weights of the
-# logistic regression.
+# With ``set_output``, the transformer returns data frames whose columns are the names
+# of the features. The plot shows the features with the largest weights in a logistic
+# regression.
 
 tokens = VQTextTransformer(random_state=0)
 tokens.set_output(transform="pandas")

@@ -2,14 +2,14 @@
 Quick start
 ===========
 
-Fit a classifier to sensor series, score it, and inspect a prediction.
-:class:`~sktext_vq.VQTextClassifier` has ``fit``, ``predict``, ``predict_proba`` and
-``score`` as in scikit-learn. X is a *panel* of series.
+This example fits a classifier to series of sensors, computes its accuracy, and inspects
+a prediction. :class:`~sktext_vq.VQTextClassifier` has the methods ``fit``, ``predict``,
+``predict_proba`` and ``score``, as in scikit-learn.
 """
 
 # %%
-# The data: windows of ten seconds from the smart watches of four people, in four
-# activities. X has shape ``(n_cases, n_channels, n_timepoints)``.
+# The data set contains windows of ten seconds, which were recorded by smart watches
+# during four activities. ``X_train`` has shape ``(n_cases, n_channels, n_timepoints)``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -25,9 +25,8 @@ print(data.X_train.shape, sorted(set(data.y_train.tolist())))
 # %%
 # Fit
 # ---
-# The classifier is fitted in closed form, in a second. Channel names are optional. With
-# names that end in x, y and z, channels relative to gravity are added, which do not
-# depend on the orientation of the watch.
+# The channel names are optional. If they end in x, y and z, further channels are added,
+# which do not depend on the orientation of the watch about the vertical.
 
 classifier = VQTextClassifier(
     channel_names=data.channel_names,
@@ -38,8 +37,8 @@ classifier.fit(data.X_train, data.y_train)
 print(f"accuracy on test series: {classifier.score(data.X_test, data.y_test):.3f}")
 
 # %%
-# Probabilities are calibrated by cross-validation on the training series: predictions
-# with probability .9 should be right nine times out of ten.
+# The probabilities are calibrated by cross-validation on the training series: about 90
+# % of the predictions with a probability of 0.9 should be correct.
 
 probabilities = pd.DataFrame(
     classifier.predict_proba(data.X_test[::8]), columns=classifier.classes_
@@ -50,9 +49,10 @@ probabilities.round(2)
 # %%
 # Inspect
 # -------
-# A series is represented by *tokens*: shapes from a codebook of 64, with position,
-# length, level and scale. Below is one series of running, in grey, with its tokens in
-# colour. Numbers are codes.
+# A series is represented by *tokens*. Each token is one of the 64 shapes in a codebook,
+# with a position, a length, a level and a scale. The plot shows a series of running in
+# grey, and its tokens in colour. The numbers are the codes of the tokens, which are
+# indices of shapes in the codebook.
 
 case = int(np.flatnonzero(data.y_test == "running")[0])
 TokensDisplay.from_estimator(
@@ -61,8 +61,8 @@ TokensDisplay.from_estimator(
 plt.show()
 
 # %%
-# ``explain`` returns the evidence for the predicted class. Contributions of tokens and
-# statistics sum to the log-odds of two classes.
+# ``explain`` returns the contributions of the tokens to the log-odds of the two most
+# probable classes. The table shows the five largest contributions.
 
 reasons = classifier.explain(data.X_test[[case]])
 reasons[["label", "against", "channel", "start", "length", "phrase", "contribution"]][
@@ -70,6 +70,7 @@ reasons[["label", "against", "channel", "start", "length", "phrase", "contributi
 ].round(2)
 
 # %%
-# Next: :ref:`sphx_glr_auto_examples_your_own_files.py` for your own data,
-# :ref:`sphx_glr_auto_examples_reading_the_codebook.py` for the codebook, and
-# :ref:`sphx_glr_auto_examples_why_this_class.py` for single predictions.
+# The following examples continue with your own data
+# (:ref:`sphx_glr_auto_examples_your_own_files.py`), the codebook
+# (:ref:`sphx_glr_auto_examples_reading_the_codebook.py`), and explanations of single
+# predictions (:ref:`sphx_glr_auto_examples_why_this_class.py`).

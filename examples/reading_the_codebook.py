@@ -2,8 +2,9 @@
 Reading the codebook
 ====================
 
-Features are counts of 64 shapes. This example shows the shapes, the classes and
-channels in which they occur, and how well they reconstruct series.
+The features of a classifier are frequencies of 64 shapes, the *codebook*. This example
+shows the shapes, the classes and channels in which they occur, and how well they
+reconstruct the series.
 """
 
 # %%
@@ -26,18 +27,19 @@ classifier = VQTextClassifier(
 # %%
 # The shapes
 # ----------
-# A code is a shape of eight points, with mean 0 and in units of its scale. Codes are
-# windows of training series. Thin lines are the best matching windows of test series.
-# Titles show the class with the highest lift, and bars the usage.
+# A code is the index of a shape. Each shape has eight points with mean 0, and was
+# chosen from the windows of the training series. In the plot, thin lines are the
+# windows of test series that match the shape best. The titles show the class with the
+# highest lift, and the bars show how often a code is used.
 
 CodebookDisplay.from_estimator(classifier, data.X_test, n_codes=18)
 plt.show()
 
 # %%
-# The same information as a table. *Lift* is the share of a code in the class divided by
-# its mean share over classes. *Channel* and *length* are those in which the code is
-# most typical. The *phrase* is a name with a *confidence*; it is missing if the
-# evidence is insufficient.
+# ``describe_codes`` returns this information as a table. The *lift* is the share of a
+# code in the class, divided by its mean share over all classes. The *channel* and the
+# *length* are those in which the code is most typical. The *phrase* is a name of the
+# code with a *confidence*. The phrase is missing if the evidence is insufficient.
 
 codes = classifier.describe_codes().sort_values("lift", ascending=False)
 columns = ["shape", "channel", "length", "class", "lift", "phrase", "confidence"]
@@ -46,10 +48,10 @@ codes[columns].head(8).round(2)
 # %%
 # Codes by class
 # --------------
-# The plot has one row per class and one column per code. Brown codes occur more often
-# in a class than on average, purple codes less often. Classes with similar rows are
-# hard to distinguish by shapes only; features also depend on level, scale and length of
-# tokens.
+# The plot has one row per class and one column per code. A brown cell means that the
+# code occurs more often in the class than on average, and a purple cell means that it
+# occurs less often. Classes with similar rows are hard to distinguish by their shapes.
+# However, the features also depend on the level, the scale and the length of tokens.
 
 HistogramsDisplay.from_estimator(classifier, data.X_test, data.y_test, n_codes=32)
 plt.show()
@@ -57,9 +59,9 @@ plt.show()
 # %%
 # Tokens of a series
 # ------------------
-# ``tokens`` cuts each channel into the segments that reconstruct it best, by dynamic
-# programming. Offset and scale are in the units of the channel, start and length in
-# timepoints, ten per second.
+# ``tokens`` divides each channel into the segments that reconstruct it best. The offset
+# and the scale are in the units of the channel. The start and the length are in
+# timepoints, of which there are ten per second.
 
 walking = np.flatnonzero(data.y_test == "walking")
 tokens = classifier.tokens(data.X_test[walking[:1]])
@@ -74,8 +76,9 @@ plt.show()
 # %%
 # Reconstruction
 # --------------
-# ``reconstruct`` computes series from tokens only. The share of explained variance is
-# printed for each channel. Tokens omit fast changes and noise.
+# ``reconstruct`` computes series from their tokens. The share of explained variance is
+# printed for each channel. This share is below 1, because tokens do not represent fast
+# changes and noise.
 
 rebuilt = classifier.reconstruct(data.X_test)
 error = ((data.X_test - rebuilt) ** 2).mean(axis=(0, 2))
@@ -88,12 +91,13 @@ print(f"{data.X_test.size} values, {n_tokens} tokens")
 # %%
 # Names of features
 # -----------------
-# Names of features contain channel, code, statistic, and length of the windows.
+# The name of a feature contains the channel, the code, the statistic, and the length of
+# the windows.
 
 names = classifier.get_feature_names_out()
 print(f"{len(names)} features, for example")
 print(*names[:: len(names) // 6], sep="\n")
 
 # %%
-# :func:`~sktext_vq.inspection.write_report` writes the codebook, single cases and
-# scores to one HTML page.
+# :func:`~sktext_vq.inspection.write_report` writes an HTML page with the codebook, the
+# scores, and explanations of single cases.

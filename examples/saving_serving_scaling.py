@@ -2,15 +2,16 @@
 Saving, serving, scaling
 ========================
 
-A fitted model is saved to one file, which contains no code. Prediction needs neither
-``transformers`` nor sktime, and its time is linear in the number of series.
+This example saves a fitted classifier to a file, uses the file in a service that
+predicts single series, and measures the time for many series. Prediction requires
+neither ``transformers`` nor sktime.
 """
 
 # %%
 # Save and load
 # -------------
-# The file has the safetensors format, with a checksum of each part. Unlike a pickle, it
-# does not run code when it is loaded.
+# The file is in the safetensors format, and contains checksums. Unlike a pickle file,
+# it does not contain code that is executed when it is loaded.
 
 import json
 import tempfile
@@ -35,7 +36,7 @@ same = model.predict_proba(data.X_test) == classifier.predict_proba(data.X_test)
 print("same probabilities:", same.all())
 
 # %%
-# A damaged file raises an error.
+# Loading a damaged file raises an error.
 
 damaged = bytearray(path.read_bytes())
 damaged[-1] ^= 1
@@ -48,12 +49,12 @@ except ValueError as error:
 # %%
 # Serve
 # -----
-# Load the model once, and predict for each request. Input is checked: for example, a
-# wrong number of channels raises an error. A web service would call this function.
+# A web service could load the model once, and call the following function for each
+# request. Invalid input, such as a wrong number of channels, raises an error.
 
 
 def answer(request: str) -> str:
-    """Classify a series in JSON, a list of values for each channel."""
+    """Return class probabilities of a series, which is given as JSON."""
     try:
         series = np.asarray(json.loads(request)["series"], dtype=float)
         (probabilities,) = model.predict_proba(series[None])
@@ -74,8 +75,9 @@ print(f"{(time.perf_counter() - start) / 20 * 1000:.0f} ms for one series")
 # %%
 # Scale
 # -----
-# Prediction of many series in one call is faster than in separate calls. It uses
-# batches of bounded size. Here, training series are repeated to get many series.
+# The prediction of many series in one call is faster than separate calls. The series
+# are processed in batches, so the memory does not depend on their number. In this
+# example, the training series are repeated to get many series.
 
 sizes = [50, 200, 800, 3200]
 many = np.concatenate([data.X_train] * (max(sizes) // len(data.X_train) + 1))
@@ -95,15 +97,15 @@ axis.legend()
 plt.show()
 
 # %%
-# ``n_jobs`` is the number of threads, as in joblib; results do not depend on it. The
-# default is the number of threads of torch, or the number that is set in a joblib
-# context.
+# The parameter ``n_jobs`` is the number of threads. By default, it is the number of
+# threads of torch, or the number that is set in a context of joblib. The predicted
+# classes do not depend on it.
 
 with_two = sktext_vq.load(path).set_params(n_jobs=2)
 print("same with two threads:", (with_two.predict(many) == model.predict(many)).all())
 
 # %%
-# ``max_features`` limits the memory per case in fitting: 10,000 features are 40 KB.
-# Codebook, selection of features and penalty use a sample of the series. Prediction of
-# 100,000 windows of 9 x 128 takes half a minute on two threads, see :doc:`/benchmarks`.
-# For files larger than memory, clusters, and devices without Python, see :doc:`/scale`.
+# During ``fit``, the features of all training cases are kept in memory. The parameter
+# ``max_features`` limits this memory: 10,000 features need 40 KB per case. The page
+# :doc:`/scale` describes files that are larger than the memory, clusters, and devices
+# without Python.

@@ -2,15 +2,17 @@
 Text and prompts
 ================
 
-Text is used in ``fit`` only; prediction needs series only. This example shows the
-sources of text and its uses. Text does not raise accuracy on training classes.
+A classifier can be fitted with texts about classes and about series. This example shows
+where the texts come from, and how they are used. Text does not raise the accuracy on
+training classes, and is not required for prediction.
 """
 
 # %%
 # Texts about classes
 # -------------------
-# Prompts for labels that are words are read from a prompt bank. For unknown labels,
-# prompts are made from templates. Your own texts take precedence over both.
+# Prompts are texts about classes. If the label of a class is in the prompt bank, the
+# prompts are read from the bank. For other labels, prompts are made from templates.
+# Your own texts take precedence over both.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,8 +34,8 @@ pd.DataFrame(
 # %%
 # Texts about series
 # ------------------
-# A captioner describes statistics of a series in sentences. A verbalizer writes a
-# series as digits, from which it can be reconstructed.
+# A captioner describes the statistics of a series in sentences. A verbalizer writes a
+# series as digits, from which the series can be reconstructed.
 
 data = load("BasicMotions")
 running = np.flatnonzero(data.y_test == "running")[0]
@@ -59,7 +61,8 @@ plt.show()
 # %%
 # Fit with text
 # -------------
-# All labels are words, so class prompts and captions are both used.
+# By default, the classifier uses captions. Since all labels of this data set are words,
+# it also uses class prompts.
 
 options = {
     "channel_names": data.channel_names,
@@ -72,8 +75,8 @@ print("first text of each class:", *classifier.prompts_, sep="\n")
 # %%
 # Sentences and series
 # --------------------
-# Both are mapped to a joint embedding space, and ``similarity`` returns cosines. The
-# sentences below are not among the prompts.
+# Sentences and series are mapped to a joint embedding space. ``similarity`` returns
+# their cosines. The sentences below are not among the prompts.
 
 sentences = {
     "standing": "somebody does not move at all",
@@ -101,17 +104,19 @@ plt.show()
 # %%
 # Sentences and codes
 # -------------------
-# Text has no position in time, but describes which shapes occur. ``transform_text``
-# returns the expected share of each code, and the display compares texts, similarly to
-# the display of classes in :ref:`sphx_glr_auto_examples_reading_the_codebook.py`.
+# A text does not determine the positions of shapes, but it can describe which shapes
+# occur. ``transform_text`` returns the share of each code that is expected for a text.
+# The plot shows the expected shares for four sentences, and corresponds to the plot of
+# classes in :ref:`sphx_glr_auto_examples_reading_the_codebook.py`.
 
 # sphinx_gallery_thumbnail_number = 2
 PhrasesDisplay.from_estimator(classifier, list(sentences.values()), n_codes=32)
 plt.show()
 
 # %%
-# Codes can be named by sentences: the name of a code is the sentence with the largest
-# share of the code, if the evidence is sufficient.
+# ``describe_codes`` can name codes by sentences. The name of a code is the sentence
+# with the largest expected share of this code. Codes without sufficient evidence have
+# no name.
 
 named = classifier.describe_codes(list(sentences.values())).dropna(subset="phrase")
 named[["shape", "class", "lift", "phrase", "confidence"]].head(6).round(2)
@@ -119,9 +124,8 @@ named[["shape", "class", "lift", "phrase", "confidence"]].head(6).round(2)
 # %%
 # Text and accuracy
 # -----------------
-# Features and classifier do not depend on text: predictions are equal to those of a
-# model without text. Text did not raise the accuracy on training classes on any data
-# set; see :doc:`/what-text-gives`.
+# The features and the classifier do not depend on text, so the predictions are the same
+# as without text. See :doc:`/what-text-gives` for results on other data sets.
 
 plain = VQTextClassifier(**{**options, "text": None}).fit(data.X_train, data.y_train)
 rows = {

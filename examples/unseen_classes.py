@@ -2,15 +2,16 @@
 Unseen classes
 ==============
 
-Recognise a class without training data by a sentence about it (zero-shot
-classification). It works if the training classes cover the properties that the sentence
-describes. This example shows where it works and where it does not.
+In zero-shot classification, a class without training data is recognised by a sentence
+about this class. The training classes have to cover the properties that the sentence
+describes. This example shows a case in which zero-shot classification works, and cases
+in which it fails.
 """
 
 # %%
 # Fit without a class
 # -------------------
-# All cases of walking are left out.
+# All cases of walking are removed from the training data.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -32,9 +33,9 @@ print("training classes:", *classifier.classes_)
 # %%
 # Describe the class
 # ------------------
-# Candidates are names, or a dict from names to one or several texts. Names of training
-# classes refer to these classes, and None refers to the texts of the prompt bank. The
-# unseen class has an uninformative name and a user-defined sentence.
+# The candidates are a list of names, or a dict that maps names to one or several texts.
+# With None instead of a text, the texts of the prompt bank are used. In this example,
+# the unseen class has an uninformative name and is described by a sentence.
 
 candidates = {
     "badminton": None,
@@ -48,8 +49,8 @@ pd.crosstab(truth, found, rownames=["true"], colnames=["found"])
 
 # %%
 # ``describe_candidates`` returns the texts of each candidate, and the training classes
-# that are most similar to the candidate. The texts are the sentence, and attributes of
-# the activity in the sentence.
+# that are most similar to the candidate. The texts of the unseen class are the
+# sentence, and attributes of the activity that the sentence names.
 
 described = classifier.describe_candidates(candidates)
 print(*described["texts"].iloc[-1], sep="\n")
@@ -66,9 +67,10 @@ reasons[["label", "probability", "second", "like", "reasons"]].round(2)
 # %%
 # Reliability
 # -----------
-# Each of the four classes is left out in turn, and all four names are candidates. Three
-# training classes provide little information about other classes. For example, they do
-# not show how a class without movement differs, so standing is hardly recognised.
+# In the next experiment, each of the four classes is left out in turn, and all four
+# names are candidates. Three training classes provide little information about other
+# classes. For example, standing is rarely recognised, because all training classes
+# contain movement.
 
 names = sorted(set(data.y_test.tolist()))
 shares = pd.DataFrame(index=names, columns=["unseen class", "training classes"])
@@ -87,9 +89,9 @@ axis.figure.set_layout_engine("constrained")
 plt.show()
 
 # %%
-# Results depend on the wording. With running left out, its name is recognised best, a
-# sentence that names the activity is recognised less often, and a sentence that only
-# describes the activity is not recognised.
+# The results also depend on the wording. In the next experiment, running is left out.
+# The class is described by its name, by a sentence that names the activity, and by a
+# sentence that describes the activity without naming it.
 
 recorded = data.y_train != "running"
 classifier.fit(data.X_train[recorded], data.y_train[recorded])
@@ -104,6 +106,5 @@ for name, text in (
     print(f"{name} ({text}): {(found == name).mean():.0%} of running recognised")
 
 # %%
-# Test a wording on labelled series before you use it. Results with controls and
-# baselines, on 27 gestures and other data sets, are in :doc:`/unseen-classes`.
-# With a random vector in place of each name, accuracy is close to chance.
+# If labelled series are available, use them to evaluate a wording. The page
+# :doc:`/unseen-classes` contains results on other data sets, and limitations.

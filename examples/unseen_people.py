@@ -2,17 +2,18 @@
 Unseen people
 =============
 
-A model for new people has to be chosen and evaluated on people that it was not fitted
-to. ``groups=`` has two uses: the splitter holds out whole people, and ``fit`` chooses
-penalty and temperature for unseen subjects. With metadata routing, both happen in
-:func:`~sklearn.model_selection.cross_validate` and
-:class:`~sklearn.model_selection.GridSearchCV`.
+If a model will be applied to new people, it should be evaluated on people who are not
+in the training data. The parameter ``groups`` is used for two purposes: the splitter
+holds out all cases of a person, and ``fit`` chooses the penalty and the temperature for
+new people. With metadata routing, :func:`~sklearn.model_selection.cross_validate` and
+:class:`~sklearn.model_selection.GridSearchCV` pass the groups to the splitter and to
+``fit``.
 """
 
 # %%
-# Simulated data: eight people walk slowly or fast, with an acceleration sensor. Pace,
-# strength and sensor angle differ between people. Only the first two axes show the
-# steps. Cases are in random order.
+# The data are simulated: eight people with an acceleration sensor walk slowly or fast.
+# The pace, the strength and the angle of the sensor differ between people. The steps
+# are visible only in the first two axes. The cases are in random order.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -51,15 +52,16 @@ print(X.shape)
 # %%
 # Groups for the splitter and for ``fit``
 # ---------------------------------------
-# ``set_fit_request(groups=True)`` requests groups for ``fit``. Here, two people at a
-# time are held out, for models with and without groups in ``fit``.
+# ``set_fit_request(groups=True)`` requests that groups are passed to ``fit``. In this
+# example, two people at a time are held out. The predictions of models with and without
+# groups in ``fit`` are compared.
 
 names = ["acc_x", "acc_y", "acc_z"]
 classifier = VQTextClassifier(channel_names=names, gravity=None, random_state=0)
 
 
 def predict(asks_for_groups: bool) -> np.ndarray:
-    """Predict probabilities for people by models that are fitted to the others."""
+    """Predict probabilities for people by models that are fitted to other people."""
     with sklearn.config_context(enable_metadata_routing=True):
         return cross_val_predict(
             sklearn.clone(classifier).set_fit_request(groups=asks_for_groups),
@@ -89,11 +91,14 @@ table = pd.DataFrame(
 table.round(3)
 
 # %%
-# Without groups in ``fit``, both parts of its folds contain the same people. Then
-# probabilities are calibrated for new cases of these people, but too high for others.
-# In this simulation, people differ considerably. The effect is small if people differ
-# less, as in MotionSense (see :doc:`/benchmarks`), or if cases are ordered by person,
-# since folds of neighbouring cases then contain different people.
+# ``fit`` calibrates the probabilities by cross-validation. Without groups, the training
+# and test parts of its folds contain the same people. The probabilities are then
+# calibrated for new cases of these people, but too high for other people.
+#
+# In this simulation, people differ considerably. If people differ less, as in
+# MotionSense (see :doc:`/benchmarks`), the effect is smaller. The effect is also
+# smaller if the cases are ordered by person, because the folds of ``fit`` consist of
+# neighbouring cases.
 
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
 for axis, (name, proba) in zip(axes, found.items(), strict=True):
@@ -107,8 +112,9 @@ axes[0].legend()
 # %%
 # Searches
 # --------
-# A grid search passes groups to its splitter and to each fit, including the final one.
-# In a :class:`~sklearn.pipeline.Pipeline`, only the last step has to request groups.
+# A grid search passes the groups to its splitter and to each fit, including the final
+# fit. In a :class:`~sklearn.pipeline.Pipeline`, only the last step has to request the
+# groups.
 
 with sklearn.config_context(enable_metadata_routing=True):
     search = GridSearchCV(
@@ -126,8 +132,9 @@ for chosen, score in zip(
 # %%
 # Channel importances
 # -------------------
-# :meth:`~sktext_vq.VQTextClassifier.channel_importances` permutes channels among cases
-# that the model was not fitted to.
+# :meth:`~sktext_vq.VQTextClassifier.channel_importances` permutes the values of a
+# channel among cases, and returns the decrease in accuracy. The cases should not be in
+# the training data.
 
 is_new = people >= 5
 classifier.fit(X[~is_new], y[~is_new], groups=people[~is_new])

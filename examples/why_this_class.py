@@ -2,17 +2,18 @@
 Why was this case misclassified?
 ================================
 
-``explain`` returns the contribution of each token to the log-odds of two classes.
-Contributions are exact: they sum to the log-odds. In this example, a window of walking
+``explain`` returns the contribution of each token to the log-odds of two classes. The
+contributions sum to the log-odds exactly. This example explains why a window of walking
 is classified as running.
 """
 
 # %%
 # A misclassified case
 # --------------------
-# The classifier predicts all test series correctly, so this example changes one:
-# four seconds of running replace a part of ten seconds of walking. With your own data,
-# choose a case from ``np.flatnonzero(classifier.predict(X) != y)``.
+# The classifier predicts all test series correctly. Therefore, one of these series is
+# changed: in a series of ten seconds of walking, four seconds are replaced by running.
+# With your own data, choose a case from
+# ``np.flatnonzero(classifier.predict(X) != y)``.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -42,10 +43,11 @@ print(*(f"{name}: {chance:.3f}" for name, chance in chances.items()), sep="\n")
 # %%
 # Contributions
 # -------------
-# ``label`` is the class to explain, and ``against`` the class to compare with; by
-# default they are the two most probable classes. Positive contributions are evidence
-# for the label. Start and length are in timepoints, ten per second. Rows with start -1
-# are statistics of a channel.
+# The parameter ``label`` is the class to explain, and ``against`` is the class to
+# compare it with. By default, they are the two most probable classes. Positive
+# contributions are evidence for the label. The start and the length are in timepoints,
+# of which there are ten per second. Rows with a start of -1 are statistics of a
+# channel.
 
 reasons = classifier.explain(case, label="running", against="walking")
 shown = reasons[["channel_name", "start", "length", "phrase", "contribution"]]
@@ -57,7 +59,7 @@ shown.head(8).round(2)
 shown.tail(5).round(2)
 
 # %%
-# Contributions sum to the log-odds of running over walking.
+# The contributions sum to the log-odds of running versus walking.
 
 odds = chances["running"] / chances["walking"]
 print(f"sum of contributions {reasons['contribution'].sum():.4f}")
@@ -66,9 +68,9 @@ print(f"log-odds {np.log(odds):.4f}")
 # %%
 # Contributions over time
 # -----------------------
-# Orange tokens are evidence for running, blue tokens for walking. Bars show the sums of
-# each channel, and the numbers below them the intercept and the sum of channels that
-# are not drawn. The part with running is from 3 to 7 s.
+# Orange tokens are evidence for running, and blue tokens are evidence for walking. The
+# bars show the sums for each channel. The numbers below the bars are the intercept and
+# the sum for the channels that are not shown. The part with running is from 3 to 7 s.
 
 ExplanationDisplay.from_estimator(
     classifier,
@@ -82,8 +84,9 @@ plt.show()
 # %%
 # Test of the explanation
 # -----------------------
-# Does the probability change if the explained part is removed? Here, stretches of four
-# seconds are set to missing values, one after the other.
+# If the explanation is correct, the probability of running should decrease if the part
+# with running is removed. To test this, intervals of four seconds are set to missing
+# values.
 
 chosen = list(classifier.classes_).index("running")
 print("missing        probability of running")
@@ -96,7 +99,8 @@ for start in range(0, 61, 10):
 # %%
 # Summary in words
 # ----------------
-# Tokens with their positions, and statistics that are higher or lower than average.
+# The most important contributions can be described in words: tokens with their
+# positions, and statistics that are higher or lower than on average.
 
 tokens = reasons[reasons["start"] >= 0]
 middle = (tokens["start"] + tokens["length"] / 2) / data.sampling_rate
@@ -114,10 +118,8 @@ for reason in reasons[is_named].head(6).itertuples():
     print(f"{reason.contribution:+.1f}  {where}{reason.phrase}")
 
 # %%
-# The four seconds of running determine the prediction, because they contain more
-# movement and a series is assigned to one class. If activities change within a
+# The four seconds of running determine the prediction. If activities change within a
 # recording, use shorter windows, as in :ref:`sphx_glr_auto_examples_long_recording.py`.
 #
-# Over many cases of three data sets, removing the tokens with the largest contributions
-# lowers the probability 1.3 to 5.6 times as much as removing random tokens, see
-# :doc:`/benchmarks`.
+# The page :doc:`/benchmarks` contains a systematic test of explanations on three data
+# sets.

@@ -2,10 +2,11 @@
 WISDM in five lines
 ===================
 
-From the files of a public data set, in the layout of its authors, to the accuracy for
-people who are not in the training data. The archive is a part of WISDM-2019: six
-activities of eight people with a watch. The whole data set and others, such as PAMAP2,
-are read in the same way; see :func:`~sktext_vq.datasets.load`.
+This example reads the original files of a public data set, and estimates the accuracy
+for people who are not in the training data. The archive contains a part of WISDM-2019:
+recordings of a watch for six activities of eight people. The whole data set and other
+data sets, such as PAMAP2, are read in the same way; see
+:func:`~sktext_vq.datasets.load`.
 """
 
 # %%
@@ -28,10 +29,11 @@ here = Path(__file__).parent if "__file__" in globals() else Path()
 shutil.unpack_archive(here / "data" / "wisdm-dataset.zip", folder)
 
 # %%
-# The five lines: read the recordings, cut them into windows of five seconds, and
-# predict each person with a model that is fitted to other people. ``groups`` is passed
-# to the splitter and to ``fit``, where penalty and temperature are chosen for unseen
-# people. A warning reports that the orientation of some watches differs.
+# The following lines read the recordings, cut them into windows of five seconds, and
+# predict the activities of each person with a model that is fitted to other people.
+# ``groups`` is passed to the splitter and to ``fit``, so that the penalty and the
+# temperature are chosen for new people. A warning is issued because the orientation of
+# some watches differs.
 
 recordings = load("WISDM-2019", folder)
 windows = recordings.windows(5)
@@ -42,16 +44,17 @@ predicted = cross_val_predict(
 )
 
 # %%
-# The recordings. Accelerometer and gyroscope are in separate files with one record
-# per line, and letters as labels.
+# In the original files, the accelerometer and the gyroscope are stored separately, and
+# the labels are letters. ``load`` combines the sensors and returns the names of the
+# activities.
 
 print(recordings)
 print(windows.table.head(3))
 
 # %%
-print(
-    f"accuracy for people not in training: {accuracy_score(windows.y, predicted):.2f}"
-)
+# The confusion matrix shows which activities are confused with each other.
+
+print(f"accuracy for new people: {accuracy_score(windows.y, predicted):.2f}")
 figure, axis = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 ConfusionMatrixDisplay.from_predictions(
     windows.y, predicted, ax=axis, xticks_rotation=45, colorbar=False, cmap="Greys"

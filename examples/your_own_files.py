@@ -2,15 +2,15 @@
 Your own files
 ==============
 
-From a table on disk to a model and predictions, in Python and on the command line.
-There are two common layouts of tables: *long*, with one row per case and timepoint,
-and *wide*, with one row per case. This example generates both.
+This example fits a model to a table that is stored in a file, and predicts new series,
+on the command line and in Python. There are two common layouts of tables: *long* tables
+have one row per case and timepoint, and *wide* tables have one row per case.
 """
 
 # %%
-# Simulated data: two machines run smoothly or with a loose part. A sensor with two
-# channels measures 60 to 90 values per case. Series have unequal lengths, and some
-# values are missing; both are supported.
+# The data are simulated: two machines run smoothly or with a loose part. Each case has
+# two channels and 60 to 90 timepoints. The series have unequal lengths, and some values
+# are missing.
 
 import tempfile
 from pathlib import Path
@@ -60,16 +60,18 @@ long.head().round(3)
 # %%
 # On the command line
 # -------------------
-# In a shell:
+# The following commands fit a model to the file ``train.csv`` and predict the classes
+# of the series in ``new.csv``:
 #
 # .. code-block:: console
 #
 #    python -m sktext_vq fit train.csv --model model.safetensors
 #    python -m sktext_vq predict new.csv --model model.safetensors --output classes.csv
 #
-# Columns ``case``, ``time``, ``label`` and ``subject`` are recognised by their names;
-# all others are channels. With ``subject``, penalty and temperature are chosen for
-# machines that are not in the training data. ``main`` runs the same commands.
+# The columns ``case``, ``time``, ``label`` and ``subject`` are recognised by their
+# names, and all other columns are channels. With the column ``subject``, the penalty
+# and the temperature are chosen for machines that are not in the training data. In this
+# example, the function ``main`` runs the same commands.
 
 model, classes = str(folder / "model.safetensors"), str(folder / "classes.csv")
 main(["fit", str(folder / "train.csv"), "--model", model])
@@ -78,7 +80,8 @@ predicted = pd.read_csv(classes)
 predicted.head().round(2)
 
 # %%
-# Labels of the new file are used only to print the accuracy; the column is optional.
+# The column ``label`` is optional in the file with new series. In this example, it is
+# used to compute the accuracy.
 
 truth = long[new].groupby("case", sort=False)["label"].first()
 right = predicted.set_index("case")["label"] == truth
@@ -87,8 +90,8 @@ print(f"accuracy {right.mean():.0%} ({right.sum()} of {len(right)})")
 # %%
 # The same in Python
 # ------------------
-# ``read_panel`` converts files and data frames to a panel. Other column names are
-# set by parameters such as ``case_column="run"``, or on the command line by
+# ``read_panel`` reads files and data frames. Other names of columns are specified by
+# parameters such as ``case_column="run"``, or on the command line by options such as
 # ``--case-column run``.
 
 own = long.rename(columns={"case": "run", "label": "state"})
@@ -97,15 +100,17 @@ classifier = VQTextClassifier(channel_names=mine.channel_names, random_state=0)
 classifier.fit(mine.X, mine.y, groups=mine.groups)
 
 # %%
-# A data frame with the index ``(case, time)`` is a panel; its columns are channels.
-# ``load`` reads the model that the command line has saved.
+# ``predict`` accepts a data frame with the index ``(case, time)``, whose columns are
+# the channels. The function ``load`` reads the model that was saved by the command
+# line.
 
 X_new = long[new].set_index(["case", "time"])[["vibration", "current"]]
 print("same classes:", (classifier.predict(X_new) == predicted["label"]).all())
 print(sktext_vq.load(model).channel_names_)
 
 # %%
-# Plot two cases with their probabilities. They differ in short, strong vibration peaks.
+# Plot a case of each class with its probability. The loose part causes short and strong
+# peaks of the vibration.
 
 probability = classifier.predict_proba(X_new)[:, 0]
 figure, axes = plt.subplots(2, sharex=True, figsize=(8, 3.6), layout="constrained")
@@ -123,10 +128,10 @@ plt.show()
 # %%
 # Wide tables
 # -----------
-# Wide tables have one row per case and one column per timepoint. With one channel,
-# column names are numbers or end in numbers; with several channels, the channel name
-# comes first, as in ``acc_x_0, acc_x_1, ..., acc_y_0``. Here, a row is the power demand
-# of one day.
+# Wide tables have one row per case and one column per timepoint. The names of the
+# columns are numbers, or end in numbers. With several channels, they start with the
+# name of the channel, as in ``acc_x_0, acc_x_1, ..., acc_y_0``. In the following table,
+# each row contains the power demand of one day.
 
 power = load("ItalyPowerDemand")
 wide = pd.DataFrame(power.X_train[:, 0])
@@ -147,5 +152,5 @@ X_test, y_test = power.X_test[:, 0], np.where(power.y_test == "1", "winter", "su
 print(f"accuracy on 1,029 other days: {days.score(X_test, y_test):.3f}")
 
 # %%
-# A third layout, *tidy*, has one row per value. Other supported files are ``.npz``,
-# ``.ts``, ``.parquet`` and ``.csv.gz``; see :doc:`/command-line`.
+# A third layout, *tidy*, has one row per value. Files in the formats ``.npz``, ``.ts``,
+# ``.parquet`` and ``.csv.gz`` are supported as well; see :doc:`/command-line`.

@@ -44,7 +44,7 @@ _MODULES = {
     "text": ["PromptBank", "SeriesCaptioner", "SeriesVerbalizer", "TextEncoder"],
     "transformer": ["VQTextTransformer"],
 }
-_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 _SUBMODULES = {
     "classifier",
     "datasets",
@@ -65,8 +65,8 @@ if not TYPE_CHECKING:  # otherwise type checkers accept any attribute name
 
     def __getattr__(name: str) -> Any:
         """Import a public name or submodule when it is first accessed."""
-        if name in _HOMES:
-            found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        if name in _MODULE_OF:
+            found = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
         elif name in _SUBMODULES:
             found = import_module(f"{__name__}.{name}")
         else:
@@ -76,5 +76,5 @@ if not TYPE_CHECKING:  # otherwise type checkers accept any attribute name
 
 
 def __dir__() -> list[str]:
-    """List public names and submodules, whether imported or not."""
+    """Return public names and submodules, including those not imported yet."""
     return sorted({*globals(), *__all__, *_SUBMODULES})

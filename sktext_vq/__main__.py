@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     with console.standard_streams():
         options = make_parser().parse_args(arguments)
-        # "print results only"
+        # With --quiet, only results are printed.
         note = (lambda text: None) if options.quiet else console.note
         try:
             with console.interrupts(), console.warnings_as_notes(note):

@@ -1,4 +1,4 @@
-"""Validation, fitting and methods shared by transformer and classifier."""
+"""Base class of the transformer and the classifier."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from sktext_vq.text import TextEncoder
 
 @fill_docs
 class BaseVQText(BaseEstimator):
-    """Base class of the estimators; see the public classes for parameters.
+    """Base class of VQTextTransformer and VQTextClassifier.
 
     Attributes
     ----------
@@ -43,7 +43,8 @@ class BaseVQText(BaseEstimator):
     network_ : Network or None
         Losses, best epochs and optional modules; None if fitted in closed form.
     code_statistics_ : CodeStatistics or None
-        Code frequencies in the training series; None in models of early versions.
+        Code frequencies in the training series; None if the model was saved by an
+        early version.
     """
 
     n_codes: Any
@@ -64,9 +65,11 @@ class BaseVQText(BaseEstimator):
     channel_groups_: dict[str, tuple[int, int, int]]
     text_alignment_: TextAlignment | None
     feature_scaler_: FeatureScaler
+    adapter_: Any = None  # only base models: input checks and choice of classifier
+    card_: dict[str, Any]  # only base models: model card
 
     def _execution(self) -> Execution:
-        """Return device, threads and verbosity for computing features."""
+        """Return the device, number of threads and verbosity."""
         return Execution(self.device, self.n_jobs, self.verbose)
 
     def _encoder(self) -> TextEncoder:
@@ -80,7 +83,7 @@ class BaseVQText(BaseEstimator):
     def _validate_fit(
         self, X: Any, y: Any, text: Any, *, init: Any = None, **weights: Any
     ) -> tuple[InputSpec, TrainingData]:
-        """Check the arguments of `fit`; see `validate_fit`."""
+        """Check the arguments of `fit`."""
         return validate_fit(
             as_panel(X, estimator_name=type(self).__name__),
             X,
@@ -96,22 +99,13 @@ class BaseVQText(BaseEstimator):
         """Return the codes and weights of a fitted estimator."""
         if not isinstance(init, BaseVQText):
             raise TypeError(
-                "init must be a fitted VQTextTransformer or VQTextClassifier, got a "
+                "init must be a fitted VQTextTransformer or VQTextClassifier, got "
                 f"{type(init).__name__}."
             )
-        check_is_fitted(init)
-        n_codes = init.features_.layout.n_codes
-        if n_codes != self.n_codes:
-            raise ValueError(
-                f"init has {n_codes} codes, but n_codes={self.n_codes}. The numbers "
-                f"must be equal. Set n_codes={n_codes}."
-            )
-        network = init.network_
-        modules = {} if network is None else network.modules
-        return WarmStart(init.features_.tokenizer.codebook, modules)
+        return WarmStart.of(init, self.n_codes)
 
     def _open_checkpoint(self, data: TrainingData, path: Any) -> TrainingData:
-        """Return data with the checkpoint of this fit."""
+        """Return the training data with the checkpoint of this fit, if any."""
         if path is None or self.max_epochs == 0:
             return data
         parameters = self.get_params(deep=False)
@@ -127,7 +121,7 @@ class BaseVQText(BaseEstimator):
         network: Network | None,
         alignment: TextAlignment | None,
     ) -> None:
-        """Set the fitted attributes shared by transformer and classifier."""
+        """Set the fitted attributes shared by the transformer and the classifier."""
         sample = fitted.sample
         statistics = CodeStatistics.fit(
             sample.moments,
@@ -151,7 +145,7 @@ class BaseVQText(BaseEstimator):
         statistics: CodeStatistics | None,
         alignment: TextAlignment | None,
     ) -> None:
-        """Set fitted attributes, from `fit` or a file; for internal use."""
+        """Set the fitted attributes, from `fit` or a model file. For internal use."""
         self.input_ = spec
         self.n_features_in_ = spec.n_features_in
         self.__dict__.pop("feature_names_in_", None)
@@ -167,25 +161,29 @@ class BaseVQText(BaseEstimator):
         self.text_alignment_ = alignment
 
     def check_X(self, X: Any) -> Panel:
-        """Check series for prediction, and return them as a panel.
+        """Validate series and convert them to a panel.
 
         [[parameters_X]]
 
         Returns
         -------
         Panel
-            Panel of the series.
+            Validated series.
 
         [[raises_X]]
 
         Warns
         -----
         DriftWarning
-            If series differ from the training series in scale, rate or orientation.
+            If the series differ from the training series in scale, sampling rate or
+            orientation.
         """
         check_is_fitted(self)
-        panel = as_panel(X, estimator_name=type(self).__name__)
         spec = self.input_
+        if self.adapter_ is not None:
+            found: Panel = self.adapter_.check(X, spec)
+            return found
+        panel = as_panel(X, estimator_name=type(self).__name__)
         spec.check(panel, X, type(self).__name__)
         if is_table(X, panel) and spec.n_features_in > spec.n_channels:
             validate_data(self, X, reset=False, skip_check_array=True)
@@ -195,7 +193,7 @@ class BaseVQText(BaseEstimator):
 
     @property
     def codebook_(self) -> NDArray[np.float32]:
-        """Codes, of shape (n_codes, 8)."""
+        """Codes of the codebook, of shape (n_codes, 8)."""
         check_is_fitted(self)
         return self.features_.codes
 
@@ -206,7 +204,7 @@ class BaseVQText(BaseEstimator):
 
     @property
     def training_stage_(self) -> str:
-        """How the model was fitted."""
+        """Stage of training: closed form, trained, or trained with text."""
         check_is_fitted(self)
         if self.network_ is None:
             return "closed form"
@@ -214,39 +212,39 @@ class BaseVQText(BaseEstimator):
 
     @property
     def history_(self) -> list[dict[str, float]]:
-        """Losses and seconds of each epoch of training."""
+        """Losses and duration in seconds of each training epoch."""
         check_is_fitted(self)
         return [] if self.network_ is None else self.network_.history
 
     @property
     def codebook_use_(self) -> dict[str, float]:
-        """Statistics of code usage in both branches."""
+        """Statistics of code usage in the series branch and the text branch."""
         check_is_fitted(self)
         return {} if self.network_ is None else self.network_.codebook_use
 
     @property
     def prompts_(self) -> list[str] | None:
-        """Texts used in `fit`; for prompts, the first prompt of each class."""
+        """First prompt of each class or, without prompts, sentences about series."""
         check_is_fitted(self)
         return None if self.text_alignment_ is None else self.text_alignment_.shown
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Return names of the features.
+        """Return the names of the output features.
 
         Parameters
         ----------
         input_features : array-like of str, optional
-            Ignored.
+            Not used, present for API consistency.
 
         Returns
         -------
         ndarray of shape (n_features,) of str objects
-            Unique names with channel, code or statistic, and duration, for example
-            ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``, ``"acc_x | code 17 | matches
-            in the top 3% | 0.32 s"`` (share of windows that the code matches better
-            than 97 % of the training windows) or ``"acc_x change | median of scales |
-            0.32 s"``. In channel names, blanks replace characters that LightGBM or
-            XGBoost do not accept.
+            Unique names, which consist of the channel, the code or statistic, and the
+            window length: for example ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``,
+            ``"acc_x | code 17 | matches in the top 3% | 0.32 s"`` (share of windows
+            that match the code better than 97 % of the training windows) or ``"acc_x
+            change | median of scales | 0.32 s"``. Characters of channel names that
+            LightGBM or XGBoost do not accept are replaced by blanks.
         """
         check_is_fitted(self)
         return code_table.feature_names(self.features_, self.sampling_rate)
@@ -266,18 +264,18 @@ class BaseVQText(BaseEstimator):
         return code_table.code_shares(panel, self.features_, self._execution())
 
     def tokens(self, X: Any) -> pd.DataFrame:
-        """Segment series, and return the best-matching code of each segment.
+        """Segment series and find the best-matching code of each segment.
 
         [[parameters_X]]
 
         Returns
         -------
         DataFrame
-            A row per token, sorted by case, channel and time: ``case`` and ``channel``,
-            counted from 0; ``start`` and ``length`` in timepoints; ``code``; ``offset``
-            and ``scale``, the mean and standard deviation of the token in the units of
-            the channel. Tokens of a channel are contiguous, unless segment borders were
-            trained.
+            One row per token, sorted by case, channel and time. The columns are
+            ``case`` and ``channel``, counted from 0; ``start`` and ``length``, in
+            timepoints; ``code``; and ``offset`` and ``scale``, the mean and standard
+            deviation of the token in the units of the channel. Tokens of a channel are
+            contiguous unless segment borders were trained.
         """
         panel = self.check_X(X)
         return segments.token_table(panel, self.features_, self._refiner())
@@ -288,19 +286,19 @@ class BaseVQText(BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series with the channels of the training series; or a token table with the
-            columns that :meth:`tokens` returns.
+            Series with the channels of the training series, or a token table with the
+            columns returned by :meth:`tokens`.
 
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
-            Series in the units of X; NaN after the end of a series. From a token table,
-            all cases up to the largest index are reconstructed; a case ends with its
-            last token, and a channel without tokens is NaN.
+            Series in the units of X, padded with NaN. For a token table, the cases from
+            0 to the largest case in the table are returned. Each case ends with its
+            last token, and the values of channels without tokens are NaN.
         """
         check_is_fitted(self)
         if segments.is_token_table(X):
-            return segments.draw_table(X, self.features_)
+            return segments.reconstruct_table(X, self.features_)
         panel = self.check_X(X)
         return segments.reconstruct(panel, self.features_, self._refiner())
 
@@ -313,30 +311,29 @@ class BaseVQText(BaseEstimator):
         Parameters
         ----------
         texts : sequence of str, optional
-            At least two phrases to choose names from, for an estimator that was trained
-            with text. By default, classes are the names.
+            At least two phrases to choose names from; requires an estimator that was
+            trained with text. By default, codes are named after classes.
 
         Returns
         -------
         DataFrame
-            A row per code:
+            One row per code, with the columns:
 
-            - ``shape`` in words (``"nearly flat"`` if the eight points hardly differ,
-              for segments that hardly vary), ``usage`` (share of the windows of the
-              training series), and the most typical ``channel`` and ``length`` (in
-              timepoints);
-            - ``attributes``, such as ``"strong, quick, in acc_z"``: whether windows are
-              strong or weak for their channel and length, short or long, and mostly of
-              one channel; empty if none applies;
-            - if fitted with classes, the ``class`` with the highest share of the code,
-              and ``lift``, the ratio of this share to the mean over classes;
-            - with classes or texts, a name as ``phrase`` (missing if evidence is
-              insufficient) and its ``confidence`` from 0 to 1. For a class, this is the
-              probability that the code is more frequent in a series of the class than
-              in a series of the closest other class, minus 1.64 standard errors; a name
-              requires at least .55. For a text, it is the share of this text in the
-              usage of the code over all texts (:meth:`transform_text`); a name requires
-              twice the mean.
+            - ``shape``, a description such as ``"rise"``; ``usage``, the share of the
+              code in the windows of the training series; and ``channel`` and ``length``
+              (in timepoints), where the code is most frequent;
+            - ``attributes``, such as ``"strong, quick, in acc_z"``: whether the windows
+              of the code are strong or weak compared with other windows of the same
+              channel and length, short or long, and mostly from one channel;
+            - ``class`` and ``lift``, if fitted with classes: the class with the highest
+              share of the code, and the ratio of this share to the mean over classes;
+            - ``phrase`` and ``confidence``, with classes or texts: the name of the
+              code, which is missing if the confidence is too low. The confidence of a
+              class is the probability that the code is more frequent in a series of the
+              class than in a series of the most similar other class, minus 1.64
+              standard errors, and must be at least .55. The confidence of a text is its
+              share in the usage of the code over all texts (see
+              :meth:`transform_text`), and must be at least twice the mean share.
 
         Raises
         ------
@@ -356,7 +353,7 @@ class BaseVQText(BaseEstimator):
         return table
 
     def transform_text(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Predict code shares of series from texts.
+        """Predict code shares from texts.
 
         Parameters
         ----------
@@ -365,8 +362,8 @@ class BaseVQText(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_texts, n_codes)
-            Expected share of each code in series described by the text, comparable to
-            :meth:`transform_codes`; rows sum to 1.
+            Expected share of each code in the series that the text describes, as in
+            :meth:`transform_codes`. Rows sum to 1.
 
         [[raises_texts]]
         """
@@ -384,35 +381,41 @@ class BaseVQText(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_cases, n_texts)
-            Cosines, from -1 to 1.
+            Cosine similarities, from -1 to 1.
 
         [[raises_texts]]
-            Also if X is not a panel with the channels of the training series.
+            The error is also raised if X is not a panel with the channels of the
+            training series.
         """
+        panel, encoder, execution = self.check_X(X), self._encoder(), self._execution()
+        if self.adapter_ is not None:
+            found = self.adapter_.similarity(self, panel, texts, encoder, execution)
+            return np.asarray(found)
         return alignment.similarity(
-            self.check_X(X),
+            panel,
             texts,
             self.features_,
             self.feature_scaler_,
             self.text_alignment_,
-            self._encoder(),
-            self._execution(),
+            encoder,
+            execution,
         )
 
     def reconstruct_text(self, X: Any) -> NDArray[np.float64]:
-        """Reconstruct series through the text branch.
+        """Reconstruct series with the text branch.
 
-        The text branch encodes each channel, written as digits, to matches with codes,
-        and decodes digits from these matches. Requires ``loss_weights={"digits":
-        ...}``.
+        Each channel is written as a string of digits. The text branch predicts matches
+        with the codes from the string, and decodes digits from these matches. The
+        estimator must be trained with ``loss_weights={"digits": ...}``.
 
         [[parameters_X]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
-            Series in the units of X, interpolated linearly between decoded values. NaN
-            after the end of a series, and where digits do not form a number.
+            Series in the units of X, interpolated linearly between decoded values.
+            Values are NaN after the end of a series, and where the decoded digits are
+            not a number.
 
         Raises
         ------

@@ -32,7 +32,6 @@ from sktext_vq.panel import Panel
 
 __all__ = ["VQTextClassifier"]
 
-_N_FOLDS = 4
 Candidates = Sequence[str] | Mapping[str, Any]
 
 
@@ -40,15 +39,15 @@ Candidates = Sequence[str] | Mapping[str, Any]
 class VQTextClassifier(ClassifierMixin, BaseVQText):
     """Classify series by histograms of shape tokens.
 
-    A ridge classifier with cross-validated penalty and calibrated probabilities uses
-    the codes and features of :class:`VQTextTransformer`. Text is used in training
-    only: `predict` needs only series.
+    A ridge classifier with a cross-validated penalty and calibrated probabilities is
+    fitted to the features of :class:`VQTextTransformer`. Text is used only in training:
+    `predict` requires only series.
 
     Parameters
     ----------
     [[text_parameters]]
     class_weight : dict, "balanced" or None, default=None
-        Class weights, as in scikit-learn.
+        Class weights, as in the classifiers of scikit-learn.
     [[other_parameters]]
 
     Attributes
@@ -78,7 +77,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     classes_: NDArray[Any]
     head_: RidgeHead
     zero_shot_: ZeroShotRecognizer
-    enrolment_: Any = None  # class scores of a base model; see `init` of `fit`
+    enrolment_: Any = None  # class scores of a base model; see parameter `init` of fit
 
     def __init__(
         self,
@@ -128,7 +127,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         init: Any = None,
         checkpoint: Any = None,
     ) -> VQTextClassifier:
-        """Fit codes, features and classifier.
+        """Fit the codebook, the features and the classifier.
 
         Parameters
         ----------
@@ -137,9 +136,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             Labels of at least two classes.
         [[text_argument]]
         groups : array-like of shape (n_cases,), optional
-            Group of each case, such as the person or machine it comes from, for
-            cross-validation of penalty and probabilities by groups. In searches of
-            scikit-learn, ``set_fit_request(groups=True)`` routes groups to `fit`.
+            Group of each case, such as the person or machine from which it was
+            recorded. Cross-validation keeps the cases of a group in the same fold. In
+            searches, ``set_fit_request(groups=True)`` routes groups to `fit`.
         [[fit_arguments]]
 
         Returns
@@ -149,16 +148,21 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_fit]]
         """
-        base, init = find_base(init)
+        if self.adapter_ is not None:
+            raise TypeError(
+                "A base model cannot be fitted again. To add labelled windows, call "
+                "VQTextClassifier(...).fit(X, y, init=base)."
+            )
+        enrol, init = find_base(init)
         with torch_defaults():
             settings = self._settings()
             spec, data = self._validate_fit(
                 X, y, text, groups=groups, sample_weight=sample_weight, init=init
             )
             data = check_classes(data, self.class_weight, type(self).__name__)
-            enrolment = None if base is None else base.enrol(data, settings)
+            enrolment = None if enrol is None else enrol(data, settings)
             data = self._open_checkpoint(data, checkpoint)
-            fitted = fit_features(data, settings, n_folds=_N_FOLDS)
+            fitted = fit_features(data, settings, n_folds=4)
             table, labels, groups = fitted.table, data.labels, fitted.data.groups
             assert table is not None and labels is not None
             scaler = FeatureScaler.fit(table.values, fitted.selection.weight)
@@ -171,11 +175,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             trained, network = fitted.train(scaler, table.values, closed)
         assert trained.head is not None
         self._store(spec, data, fitted, network, trained.alignment)
-        self.classes_ = labels
-        self.head_ = trained.head
-        self.feature_scaler_ = scaler
-        self.zero_shot_ = zero_shot
-        self.enrolment_ = enrolment
+        self.classes_, self.head_, self.feature_scaler_ = labels, trained.head, scaler
+        self.zero_shot_, self.enrolment_ = zero_shot, enrolment
         return self
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -186,14 +187,15 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases, n_classes)
-            Rows sum to 1; columns in the order of ``classes_``.
+            Probabilities of the classes, in the order of ``classes_``. Rows sum to 1.
 
         [[raises_X]]
 
         Notes
         -----
-        The same call on the same machine returns identical values. With other batches,
-        threads and BLAS kernels, probabilities agree to 1e-9; see :doc:`/scale`.
+        The same call on the same machine returns identical values. With another batch
+        size, number of threads or BLAS kernel, probabilities differ by less than 1e-9;
+        see :doc:`/scale`.
         """
         return softmax(self._logits(X), axis=1)
 
@@ -205,22 +207,22 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases, n_classes)
-            Columns in the order of ``classes_``.
+            Log-probabilities of the classes, in the order of ``classes_``.
 
         [[raises_X]]
         """
         return log_softmax(self._logits(X), axis=1)
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Return class scores; the class with the highest score is predicted.
+        """Return the score of each class.
 
         [[parameters_X]]
 
         Returns
         -------
         ndarray of shape (n_cases, n_classes), or (n_cases,) if there are two classes
-            Log-probabilities up to a constant per case. With two classes, log-odds of
-            ``classes_[1]``.
+            Log-probabilities up to a constant per case. With two classes, the log-odds
+            of ``classes_[1]``.
 
         [[raises_X]]
         """
@@ -228,7 +230,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the most probable class.
+        """Predict the most probable class of each series.
 
         [[parameters_X]]
 
@@ -239,18 +241,20 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_X]]
         """
-        logits = self._logits(X)
-        return self.classes_[logits.argmax(axis=1)]
+        return self.classes_[self._logits(X).argmax(axis=1)]
 
     def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
-        """Return the classifier to predict with, and checked series."""
-        return self, self.check_X(X)
+        """Return the classifier that is used for prediction, and the checked series."""
+        adapter, panel = self.adapter_, self.check_X(X)
+        return (self, panel) if adapter is None else adapter.choose(self, panel)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         model, panel = self._open(X)
         execution = model._execution()
         predict = partial(predict_logits, model.features_, model.head_, execution)
         logits = map_parts(predict, panel, self.n_jobs)
+        if model is not self:  # a classifier with these classes, and perhaps others
+            logits = logits[:, np.isin(model.classes_, self.classes_)]
         if self.enrolment_ is None:
             return logits
         added = partial(self.enrolment_.logits, execution=execution)
@@ -289,7 +293,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict_proba_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[np.float64]:
-        """Return probabilities of candidate classes, which may be unseen classes.
+        """Return the probabilities of candidate classes, including unseen classes.
 
         [[parameters_candidates]]
         [[unknown_label]]
@@ -297,7 +301,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases, n_candidates) or (n_cases, n_candidates + 1)
-            Rows sum to 1; columns in the order of the candidates, then `unknown_label`.
+            Probabilities of the candidates, in the given order, and of `unknown_label`
+            if it is not None. Rows sum to 1.
 
         [[raises_zero_shot]]
 
@@ -313,7 +318,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[Any]:
-        """Return the most probable candidate class, which may be an unseen class.
+        """Predict the most probable candidate class, including unseen classes.
 
         [[parameters_candidates]]
         [[unknown_label]]
@@ -339,16 +344,16 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         ----------
         [[X]]
         text : str
-            Class name or other description.
+            Name of a class or description of series.
 
         Returns
         -------
         DataFrame
-            A row per series, in descending order of score, with ``case`` and ``score``.
-            The score is the probability of the training class with this name. For any
-            other text, it is the mean of two cosine similarities of series and text: in
-            the embedding space of zero-shot prediction and in that of
-            :meth:`similarity`.
+            One row per series, with the columns ``case`` and ``score``, in descending
+            order of the score. If `text` is the name of a training class, the score is
+            the probability of the class. Otherwise, the score is the mean of two cosine
+            similarities of series and text, in the embedding spaces of zero-shot
+            prediction and of :meth:`similarity`.
 
         [[raises_zero_shot]]
         """
@@ -372,10 +377,10 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str objects
-            Sentence with the highest :meth:`similarity`. By default,
-            sentences of :class:`~sktext_vq.SeriesCaptioner` relative to the
-            training series, and the most probable training class if its probability is
-            above .5 and the series resembles a training class.
+            If `texts` are given, the sentence with the highest :meth:`similarity` to
+            each series. Otherwise, sentences of :class:`~sktext_vq.SeriesCaptioner`,
+            which compare the series with the training series, and the most probable
+            training class if its probability is above .5.
 
         [[raises_zero_shot]]
         """
@@ -390,18 +395,19 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return model.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
-        """Return the most probable candidates with reasons.
+        """Return the most probable candidates and reasons for the predictions.
 
         [[parameters_candidates]]
 
         Returns
         -------
         DataFrame
-            A row per series: ``case``; ``label`` and ``probability``; ``second``, the
-            second most probable candidate, and ``second_probability``; ``like``, the
-            most probable training class; and ``reasons``, in descending order of
-            importance. For an unseen label, reasons are up to three training classes to
-            which series and label texts are both similar, or both dissimilar.
+            One row per series. The columns are ``case``; ``label`` and ``probability``;
+            ``second``, the second most probable candidate, and ``second_probability``;
+            ``like``, the most probable training class; and ``reasons``, in descending
+            order of importance. The reasons for an unseen label are up to three
+            training classes that are similar both to the series and to the texts of the
+            label, or dissimilar to both.
 
         [[raises_zero_shot]]
         """
@@ -418,10 +424,10 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         DataFrame
-            A row per candidate: ``candidate``; ``seen``, whether the candidate is a
-            training class; ``texts``; ``nearest``, the training class with the most
-            similar prompts, and their ``cosine``; ``like``, up to three of the most
-            similar training classes.
+            One row per candidate. The columns are ``candidate``; ``seen``, whether the
+            candidate is a training class; ``texts``; ``nearest``, the training class
+            with the most similar prompts; ``cosine``, the cosine similarity of these
+            prompts; and ``like``, up to three of the most similar training classes.
 
         [[raises_zero_shot]]
         """
@@ -430,21 +436,15 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return self.zero_shot_.describe(candidates, self._encoder())
 
     def _embed_series(self, panel: Panel, alignment: Any = None) -> EmbeddedSeries:
-        return self.zero_shot_.embed_series(
-            panel, self.features_, self.head_, self._execution(), alignment,
-            self.enrolment_,
-        )  # fmt: skip
+        parts = self.features_, self.head_, self._execution()
+        return self.zero_shot_.embed_series(panel, *parts, alignment, self.enrolment_)
 
     def _embed(
         self, X: Any, candidate_labels: Candidates
     ) -> tuple[VQTextClassifier, EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
-        """Return the classifier to predict with, and its inputs.
-
-        The inputs are series embeddings, candidates, and embeddings of candidate texts.
-        """
+        """Return the classifier and the inputs of a zero-shot prediction."""
         model, panel = self._open(X)
-        known = model.zero_shot_
-        candidates = known.read(candidate_labels)
-        views = known.embed_texts(candidates, self._encoder())
-        known.warn(candidates, views)
+        candidates = model.zero_shot_.read(candidate_labels)
+        views = model.zero_shot_.embed_texts(candidates, self._encoder())
+        model.zero_shot_.warn(candidates, views)
         return model, model._embed_series(panel), candidates, views

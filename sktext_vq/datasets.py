@@ -103,18 +103,18 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
     name : str
         Name of the data set; see `available`.
     data : path-like, optional
-        Folder with files ``NAME.npz``, or ``NAME_TRAIN`` and ``NAME_TEST`` with the
-        extension ``.ts``, ``.arff`` or ``.tsv``, which may be in a subfolder ``NAME``;
-        or a folder that contains the unpacked archive of a data set in the Notes, or a
-        part of it. The default is the environment variable ``SKTEXT_VQ_DATA``, if set.
+        Folder with files ``NAME.npz``, or with files ``NAME_TRAIN`` and ``NAME_TEST``
+        with the extension ``.ts``, ``.arff`` or ``.tsv``, which may be in a subfolder
+        ``NAME``. The folder may also contain unpacked archives of the data sets listed
+        in the Notes. The default is the environment variable ``SKTEXT_VQ_DATA``.
         Files in the folder take precedence over data sets of the same name in sktime,
-        and ``.npz`` files over others.
+        and ``.npz`` files take precedence over other files.
 
     Returns
     -------
     Dataset or Recordings
-        Series, labels and metadata. Continuous data sets in the layout of their authors
-        are :class:`~sktext_vq.recordings.Recordings`.
+        Series, labels and metadata. The continuous data sets listed in the Notes are
+        returned as :class:`~sktext_vq.recordings.Recordings`.
 
     Raises
     ------
@@ -130,35 +130,36 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
     -----
     A ``.npz`` file contains arrays ``X_train``, ``y_train``, ``X_test`` and ``y_test``,
     and optionally ``subject_train``, ``subject_test``, ``channel_names``, ``units`` and
-    ``sampling_rate_hz``. Pickled objects raise an error.
+    ``sampling_rate_hz``. Files with pickled objects raise an error.
 
-    ``.tsv`` files are those of the UCR archive (``UCRArchive_2018.zip``), and ``.ts``
-    and ``.arff`` files those of the UEA archive (both at timeseriesclassification.com).
-    Missing values at the end of series in ``.tsv`` and ``.arff`` files result in
-    shorter series.
+    The UCR archive (``UCRArchive_2018.zip``) contains ``.tsv`` files, and the UEA
+    archive contains ``.ts`` and ``.arff`` files. Both archives are available at
+    timeseriesclassification.com. Missing values at the end of series in ``.tsv`` and
+    ``.arff`` files are removed.
 
     Continuous data sets:
 
     - ``"WISDM"``: ``WISDM_ar_latest.tar.gz`` (version 1.1; wisdmproject.com), with
-      acceleration of a phone in m/s^2. If only ``"WISDM-2019"`` is found, it is read;
+      acceleration of a phone in m/s^2. If the folder contains only WISDM-2019, that
+      data set is loaded;
     - ``"WISDM-2019"``: ``wisdm-dataset.zip`` (UCI repository), with a phone and a watch
       per subject as separate recordings;
     - ``"PAMAP2"``: ``PAMAP2_Dataset.zip`` (UCI repository), with three sensor units and
       the heart rate. Invalid orientations are omitted;
     - ``"MHEALTH"``: ``MHEALTHDATASET.zip`` (UCI repository);
     - ``"HHAR"``: ``Activity recognition exp.zip`` (UCI repository, heterogeneity
-      activity recognition), with a recording per user and device. Sensor times are used
-      if they increase at the rate of arrival times;
+      activity recognition), with a recording per user and device. Times of the sensor
+      are used if they are consistent with the times of arrival;
     - ``"MotionSense"``: ``A_DeviceMotion_data.zip`` (mmalekzadeh/motion-sense on
       GitHub).
 
-    ``"UCI-HAR"`` is the data set with the official windows of
-    ``UCI HAR Dataset.zip`` (UCI repository).
+    ``"UCI-HAR"`` (``UCI HAR Dataset.zip``, UCI repository) is returned as a `Dataset`
+    with the windows of its authors.
 
     Labels are words in lower case, such as ``"walking upstairs"``, and timepoints
-    without an activity are unlabelled. Gyroscope data with separate times are
-    interpolated at the times of the accelerometer. Recordings are divided where times
-    decrease, and rows with equal times are spaced evenly up to the next time.
+    without an activity are unlabelled. If the gyroscope has separate times, its data
+    are interpolated at the times of the accelerometer. Recordings are divided where
+    times decrease, and rows with equal times are spaced evenly up to the next time.
 
     Examples
     --------
@@ -176,9 +177,9 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
         names = ", ".join(sources) or "none"
         hint = "" if find_spec("sktime") else ", or install sktime and its data sets"
         raise ValueError(
-            f"Unknown data set {name!r}. Available: {names}. Set the parameter "
-            f"data or the environment variable {_FOLDER_VARIABLE} to a folder of .npz, "
-            f".ts, .arff or .tsv files, or of a public data set{hint}."
+            f"Unknown data set {name!r}. Available data sets: {names}. For other data "
+            f"sets, set data or the environment variable {_FOLDER_VARIABLE} to a "
+            f"folder of .npz, .ts, .arff or .tsv files, or of a public data set{hint}."
         )
     return sources[name]()
 
@@ -218,19 +219,18 @@ def _sources(
                 sources[name] = partial(_load_ts, name, packaged / name)
     folder = _folder(data)
     if folder is not None:
-        for ending in _ENDINGS:
-            end = f"_TRAIN{ending}"
+        for extension in _EXTENSIONS:
+            end = f"_TRAIN{extension}"
             for train in (*folder.glob(f"*{end}"), *folder.glob(f"*/*{end}")):
                 name = train.name.removesuffix(end)
                 if train.parent == folder or train.parent.name == name:
-                    sources[name] = partial(_load_ts, name, train.parent, ending)
+                    sources[name] = partial(_load_ts, name, train.parent, extension)
         for path in folder.glob("*.npz"):
             sources[path.stem] = partial(_load_npz, path)
     return dict(sorted(sources.items()))
 
 
 def _folder(data: str | os.PathLike[str] | None) -> Path | None:
-    """Return the folder of data sets, if given."""
     if data is not None:
         check_path(data)
     data = data or os.environ.get(_FOLDER_VARIABLE)
@@ -243,10 +243,7 @@ def _folder(data: str | os.PathLike[str] | None) -> Path | None:
 
 
 def _layouts(data: str | os.PathLike[str] | None) -> dict[str, Callable[[], Any]]:
-    """Return the loading function of each public data set in the layout of its authors.
-
-    The search uses file names only.
-    """
+    """Return the loading function of each public data set, found by file names."""
     folder = _folder(data)
     if folder is None:
         return {}
@@ -257,7 +254,6 @@ def _layouts(data: str | os.PathLike[str] | None) -> dict[str, Callable[[], Any]
 
 
 def _load_layout(name: str, paths: list[Path]) -> Dataset | Recordings:
-    """Load a public data set."""
     # Imported here, because pandas is not needed by `available`.
     from sktext_vq._io.layouts import READERS, read_windows
 
@@ -268,18 +264,18 @@ def _load_layout(name: str, paths: list[Path]) -> Dataset | Recordings:
 
 
 # Readers of archive files by extension, in ascending order of precedence.
-_ENDINGS: dict[str, Callable[[Path], Any]] = {
+_EXTENSIONS: dict[str, Callable[[Path], Any]] = {
     ".tsv": read_tsv,
     ".arff": read_arff,
     ".ts": read_ts,
 }
 
 
-def _load_ts(name: str, folder: Path, ending: str = ".ts") -> Dataset:
+def _load_ts(name: str, folder: Path, extension: str = ".ts") -> Dataset:
     """Load training and test files in a format of the UCR and UEA archives."""
-    read = _ENDINGS[ending]
-    X_train, y_train = read(folder / f"{name}_TRAIN{ending}")
-    X_test, y_test = read(folder / f"{name}_TEST{ending}")
+    read = _EXTENSIONS[extension]
+    X_train, y_train = read(folder / f"{name}_TRAIN{extension}")
+    X_test, y_test = read(folder / f"{name}_TEST{extension}")
     if y_train is None or y_test is None:
         raise ValueError(f"{name} in {folder} has no class labels.")
     is_ragged = isinstance(X_train, list) or isinstance(X_test, list)
@@ -289,18 +285,17 @@ def _load_ts(name: str, folder: Path, ending: str = ".ts") -> Dataset:
 
 
 def _load_npz(path: Path) -> Dataset:
-    """Load an .npz file."""
     # Imported here, because pandas is not needed by `available`.
     from sktext_vq._io.arrays import about_cases, names_of, rate_of
 
-    # numpy does not close invalid files.
+    # numpy.load does not close invalid files.
     with path.open("rb") as opened:
         try:
             file = np.load(opened, allow_pickle=False)
             arrays = {key: file[key] for key in file.files}
         except Exception as error:  # from zipfile, zlib, struct, numpy, ...
             raise ValueError(
-                f"{path} is damaged, or not an .npz file without pickled objects: "
+                f"{path} is damaged or is not an .npz file without pickled objects: "
                 f"{error}."
             ) from error
     for split in ("train", "test"):

@@ -39,8 +39,9 @@ _OPSET, _IR_VERSION = 15, 8
 def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     """Export a fitted estimator to an ONNX file.
 
-    The file computes predictions from raw series, in the units of the training data.
-    Only an ONNX runtime is required, not Python or this package.
+    The exported model computes predictions from raw series, in the units of the
+    training data. Prediction requires an ONNX runtime, but neither Python nor this
+    package.
 
     Parameters
     ----------
@@ -61,7 +62,8 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     NotFittedError
         If the estimator is not fitted.
     ValueError
-        If the estimator was fitted on series of fewer than 8 timepoints.
+        If the estimator was fitted on series of fewer than 8 timepoints, or with a
+        base model.
     ImportError
         If onnx is not installed.
     OSError
@@ -74,24 +76,24 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Notes
     -----
     The input ``series`` is a float32 tensor of shape (n_cases, n_channels,
-    n_timepoints). The number of cases is variable; channels and timepoints are those of
-    the training data (of the longest series, if lengths differ). Missing values and
-    shorter series are not supported: the output for a series with NaN or infinity is
-    NaN.
+    n_timepoints). The number of cases is variable. Series must have the channels of the
+    training data, and the length of the longest training series. Missing values are not
+    supported: the output for a series with NaN or infinity is NaN.
 
     The output is ``probabilities`` of shape (n_cases, n_classes) for a classifier and
     ``features`` of shape (n_cases, n_features) for a transformer, both float32. They
-    equal `predict_proba` and `transform` up to rounding. Rounding also decides ties,
-    for example if a window has the same distance to two codes. Series with few distinct
-    values, such as states or counts, have many ties: their probabilities differed by up
-    to 0.04 in tests, and those of measurements by less than 0.00001.
+    equal `predict_proba` and `transform` up to rounding. In tests, probabilities of
+    measured series differed by less than 0.00001. Rounding also decides ties, for
+    example if a window has the same distance to two codes. Series with few distinct
+    values, such as states or counts, have many ties, and their probabilities differed
+    by up to 0.04.
 
     The metadata of the file are ``classes``, the labels in the order of the
     probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, if known; and
     ``written_by``.
 
-    Memory is about 8 bytes per case, channel, timepoint and code. Batches of a few
-    dozen cases are as fast as larger batches.
+    Prediction uses about 8 bytes of memory per case, channel, timepoint and code.
+    Batches of a few dozen cases are as fast as larger batches.
 
     Examples
     --------
@@ -114,20 +116,21 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     if not isinstance(estimator, VQTextClassifier | VQTextTransformer):
         raise TypeError(
             "export_onnx expects a VQTextClassifier or VQTextTransformer, got "
-            f"{type(estimator).__name__}. For a Pipeline, export this step only."
+            f"{type(estimator).__name__}. For a Pipeline, pass the fitted step."
         )
     check_is_fitted(estimator)
     if getattr(estimator, "enrolment_", None) is not None:
         raise ValueError(
-            "A classifier with a base model (init) cannot be exported. Fit without "
-            "init."
+            "A classifier that was fitted with a base model (init) cannot be exported. "
+            "Fit the classifier without init."
         )
     path = check_target(path)
     if estimator.n_timepoints_ < N_POINTS:
         raise ValueError(
             f"This {type(estimator).__name__} was fitted on series of "
             f"{estimator.n_timepoints_} timepoints. Export to ONNX requires at least "
-            f"{N_POINTS}: pad the series with their last value and fit again."
+            f"{N_POINTS} timepoints. Pad the series with their last value and fit "
+            "again."
         )
     graph = _Graph()
     with torch_defaults(), torch.no_grad():
@@ -177,11 +180,10 @@ class _Graph:
         return outputs
 
     def cast(self, value: Any, kind: str) -> str:
-        """Cast values to ``"FLOAT"`` or ``"DOUBLE"``."""
         return self.add("Cast", value, to=getattr(self._onnx.TensorProto, kind))
 
     def _constant(self, value: Any) -> str:
-        """Add a constant, float32 for Python numbers, and return its name."""
+        """Add a constant and return its name; Python numbers become float32."""
         if isinstance(value, torch.Tensor):
             value = value.numpy()
         array = np.asarray(value, None if hasattr(value, "dtype") else np.float32)
@@ -214,7 +216,6 @@ class _Graph:
 
 
 def _metadata(estimator: Any) -> dict[str, str]:
-    """Return the metadata of the file."""
     found = {
         "written_by": f"sktext_vq {__version__}",
         "channel_names": json.dumps(estimator.channel_names_),
@@ -227,7 +228,7 @@ def _metadata(estimator: Any) -> dict[str, str]:
 
 
 def _predict(graph: _Graph, estimator: Any) -> None:
-    """Add all nodes from series to probabilities or features."""
+    """Add the nodes that compute probabilities or features from series."""
     extractor = estimator.features_
     tokenizer, selected = extractor.tokenizer, extractor.selected
     shape = (estimator.n_channels_, estimator.n_timepoints_)
@@ -251,7 +252,7 @@ def _predict(graph: _Graph, estimator: Any) -> None:
     else:
         found = graph.add("Mul", found, weight)
         output = graph.end("outputs", "features", "n_cases", len(selected))
-    # Adds 0, or NaN for series with missing values.
+    # Add 0, or NaN for series with missing values.
     gaps = graph.add("Sub", series, series)
     gaps = graph.add("ReduceMean", gaps, axes=[2], keepdims=0)
     gaps = graph.add("ReduceMean", gaps, axes=[1], keepdims=1)
@@ -272,7 +273,7 @@ def _last_step(estimator: Any) -> tuple[FeatureScaler, Any]:
 
 
 def _standardise(graph: _Graph, series: str, scaler: Any) -> str:
-    """Add nodes for `Scaler.batch` without missing values."""
+    """Add the nodes of `Scaler.batch`, for series without missing values."""
     found = graph.add("Sub", graph.cast(series, "DOUBLE"), scaler.mean[:, None])
     found = graph.add("Div", found, scaler.scale[:, None])
     found = graph.add("Clip", found, np.float64(-FARTHEST), np.float64(FARTHEST))
@@ -282,14 +283,15 @@ def _standardise(graph: _Graph, series: str, scaler: Any) -> str:
 def _add_channels(
     graph: _Graph, series: str, frame: GravityFrame, n_timepoints: int
 ) -> str:
-    """Add nodes for `GravityFrame.forward` without missing values."""
+    """Add the nodes of `GravityFrame.forward`, for series without missing values."""
     add = graph.add
     raw = add("Add", add("Mul", series, frame.scale[:, None]), frame.mean[:, None])
     vectors = add("Gather", raw, frame.triads, axis=1)  # case, sensor, axis, timepoint
     up = add("Gather", vectors, np.array([frame.reference]), axis=1)
     up = add("ReduceMean", up, axes=[3])
     up = add("Div", up, add("Max", add("ReduceL2", up, axes=[2]), 1e-12))
-    sums = np.ones((1, 3), np.float32)  # operator sets disagree on ReduceSum
+    # ReduceSum has different parameters in different operator sets.
+    sums = np.ones((1, 3), np.float32)
     vertical = add("MatMul", sums, add("Mul", vectors, up))
     rest = add("Sub", vectors, add("Mul", vertical, up))
     lengths = (add("ReduceL2", each, axes=[2]) for each in (rest, vectors))
@@ -313,9 +315,9 @@ def _add_channels(
 def _count(
     graph: _Graph, series: str, tokenizer: ShapeTokenizer, n_timepoints: int
 ) -> tuple[str, NDArray[np.int64]]:
-    """Add nodes for `ShapeTokenizer.forward`; return features and their indices."""
+    """Add the nodes of `ShapeTokenizer.forward`; return features and their indices."""
     add = graph.add
-    if tokenizer.gains is not None:  # linear in the series
+    if tokenizer.gains is not None:  # a linear map of the series
         series = add("MatMul", series, tokenizer.gains(torch.eye(n_timepoints)))
     ends = [np.array([end]) for end in (0, 1, -1, n_timepoints)]
     later = add("Slice", series, ends[1], ends[3], np.array([2]))
@@ -339,7 +341,7 @@ def _count_length(
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Yield the features of windows of one length, and the indices of the features.
 
-    Windows are the last axis of all tensors, which is fastest in runtimes.
+    Windows are the last axis of all tensors, which is the fastest order in runtimes.
     """
     add, dilation = graph.add, tokenizer.dilations[d]
     n_series = len(VIEWS) * tokenizer.n_channels
@@ -347,7 +349,7 @@ def _count_length(
     means = views
     if dilation > 1:
         means = add("AveragePool", views, kernel_shape=[dilation])
-    # Cuts windows; faster than Gather and equally exact.
+    # Cut windows by a convolution, which is faster than Gather and equally exact.
     cut = np.tile(np.eye(N_POINTS, dtype=np.float32)[:, None], (n_series, 1, 1))
     points = add("Conv", means, cut, dilations=[dilation], group=n_series)
     points = add("Reshape", points, np.array([0, n_series, N_POINTS, n_windows]))
@@ -391,14 +393,14 @@ def _numbers(tokenizer: ShapeTokenizer, d: int) -> Iterator[NDArray[Any]]:
     numbers: NDArray[Any] = np.arange(tokenizer.layout.n_features)
     for kind in tokenizer.layout.split(numbers):
         blocks = kind[:, :, d].swapaxes(0, 1)
-        # Not -1, which is undefined without matches.
+        # Sizes are explicit, because -1 is undefined if there are no matches.
         yield blocks.reshape(len(VIEWS) * tokenizer.n_channels, *blocks.shape[2:])
 
 
 def _distribute(
     graph: _Graph, values: str, tokenizer: ShapeTokenizer, d: int, n_windows: int
 ) -> str:
-    """Add nodes that distribute windows over bins: (case, series, bin, window)."""
+    """Add nodes that compute the share of each window in each bin."""
     add = graph.add
     kinds = (tokenizer.level_knots, tokenizer.scale_knots)
     knots = torch.stack([kind[:, d].flatten(0, 1) for kind in kinds], dim=1)
@@ -406,7 +408,7 @@ def _distribute(
     ramps = add("Sub", add("Unsqueeze", values, np.array([3])), low)
     ramps = add("Clip", add("Div", ramps, width), 0.0, 1.0)
     n_series, n_kinds, n_ramps = low.shape[:3]
-    # No size is -1, so that inputs without cases work.
+    # Sizes are explicit, so that inputs without cases work.
     ramps = add("Reshape", ramps, np.array([0, n_series, n_kinds * n_ramps, n_windows]))
     # A bin is the difference of successive ramps; the first ramp is all ones.
     difference = np.eye(n_ramps + 1, n_ramps, -1) - np.eye(n_ramps + 1, n_ramps)

@@ -1,6 +1,6 @@
 """Conversion of all supported inputs to a `Panel`.
 
-pandas is never imported here: if X is a data frame, pandas is already loaded.
+pandas is not imported here: if X is a data frame, pandas is already loaded.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sktext_vq._utils.numbers import as_numbers, position_phrase
 
 __all__ = ["Panel", "as_panel"]
 FloatArray = NDArray[np.floating[Any]]
-# Number of values to check at a time, which limits temporary arrays to a few MiB.
+# Number of values that are checked at a time, to limit temporary arrays to a few MiB.
 _CHUNK_VALUES = 2**20
 _ACCEPTED = (
     "an (n_cases, n_timepoints) array, an (n_cases, n_channels, n_timepoints) array, "
@@ -53,7 +53,8 @@ class Panel:
     channel_names : tuple of str, optional
         Names of the channels, if the input has named columns.
     cases : ndarray of shape (n_cases,), optional
-        Names of the cases, if the input has an index with cases.
+        Names of the cases, if the input is a data frame with a level of cases in its
+        index.
 
     See Also
     --------
@@ -104,9 +105,9 @@ class Panel:
         return any(np.isnan(chunk).any() for _, chunk in chunks(self.values))
 
 
-def spread_cases(n_cases: int, most: int) -> NDArray[np.int64]:
-    """Return at most `most` evenly spaced case indices in ascending order."""
-    return np.linspace(0, n_cases - 1, min(n_cases, most)).astype(np.int64)
+def spread_cases(n_cases: int, n_max: int) -> NDArray[np.int64]:
+    """Return at most `n_max` evenly spaced case indices in ascending order."""
+    return np.linspace(0, n_cases - 1, min(n_cases, n_max)).astype(np.int64)
 
 
 def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
@@ -117,7 +118,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     Parameters
     ----------
     X : array-like, list, DataFrame or Panel
-        One of
+        One of:
 
         - array of shape (n_cases, n_timepoints) with one channel;
         - array of shape (n_cases, n_channels, n_timepoints);
@@ -146,7 +147,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     ValueError
         If X is empty, has an invalid shape or MultiIndex columns, or contains
         infinity, complex numbers, text, integers beyond 2**53, or a channel with
-        missing values only. The message contains the position.
+        missing values only. The error message contains the position.
     TypeError
         If X is sparse or not numeric.
 
@@ -180,7 +181,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
 
 
 def rows_of_cases(rows: Any, X: Any, transformer: Any) -> Any:
-    """Return the output of a transformer, indexed by case if it is a data frame.
+    """Return the output of a transformer, with cases as the index of a data frame.
 
     scikit-learn would use the index of X, which may have several rows per case.
     """
@@ -193,7 +194,7 @@ def rows_of_cases(rows: Any, X: Any, transformer: Any) -> Any:
 
 
 def _from_array(X: Any, estimator_name: str) -> FloatArray:
-    """Convert an array-like to shape (n_cases, n_channels, n_timepoints)."""
+    """Convert X to an array of shape (n_cases, n_channels, n_timepoints)."""
     dtype: Any = [np.float64, np.float32]
     if is_frame(X):
         check_columns(X)
@@ -243,20 +244,20 @@ def _stack(X: Sequence[Any], estimator_name: str) -> FloatArray:
     for case, array in enumerate(series):
         if array.ndim != first.ndim:
             raise ValueError(
-                f"X mixes arrays of {first.ndim} and {array.ndim} dimensions: case 0 "
+                f"X mixes arrays of {first.ndim} and {array.ndim} dimensions. Case 0 "
                 f"has shape {first.shape} and case {case} has shape {array.shape}. "
                 "Reshape all cases to (n_channels, n_timepoints)."
             )
         if 0 in array.shape:
             raise ValueError(
                 f"X has an empty series: case {case} has shape {array.shape}. "
-                f"{estimator_name} requires at least 1 timepoint: remove the case."
+                f"{estimator_name} requires at least 1 timepoint. Remove the case."
             )
         if array.ndim == 2 and len(array) != len(first):
             raise ValueError(
-                f"X has cases with different channels: case {case} has {len(array)} "
-                f"and case 0 has {len(first)}. All cases need the same channels and "
-                "the shape (n_channels, n_timepoints)."
+                "X has cases with different numbers of channels: case 0 has "
+                f"{len(first)} and case {case} has {len(array)}. All cases must have "
+                "the shape (n_channels, n_timepoints) with the same channels."
             )
     n_channels = 1 if first.ndim == 1 else len(first)
     n_timepoints = max(array.shape[-1] for array in series)
@@ -271,7 +272,7 @@ def _series(item: Any, case: int) -> FloatArray:
     """Convert one element of a list to a float array of one or two dimensions."""
     if issparse(item):
         raise TypeError(
-            f"X has a sparse matrix as case {case}. Convert it with .toarray()."
+            f"Case {case} of X is a sparse matrix. Convert it with .toarray()."
         )
     try:
         array = as_numbers(item, case)
@@ -279,19 +280,19 @@ def _series(item: Any, case: int) -> FloatArray:
         if "inhomogeneous" not in str(error):
             raise
         raise ValueError(
-            f"X has channels of different length in case {case}. Pad them with NaN "
-            "to the same length."
+            f"The channels of case {case} of X have different lengths. Pad them with "
+            "NaN to the same length."
         ) from error
     if array.ndim not in (1, 2):
         raise ValueError(
-            f"X has an array with {array.ndim} dimensions as case {case}. Arrays in a "
+            f"Case {case} of X is an array with {array.ndim} dimensions. Arrays in a "
             "list must have shape (n_channels, n_timepoints) or (n_timepoints,)."
         )
     return array.astype(float_dtype(array.dtype), copy=False)
 
 
 def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
-    """Return the length of each series; raise on infinity and on empty channels."""
+    """Return the length of each series, and check for infinity and empty channels."""
     n_cases, _, n_timepoints = values.shape
     lengths = np.full(n_cases, n_timepoints, dtype=np.int64)
     for start, chunk in chunks(values):
@@ -303,15 +304,15 @@ def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
             case, channel, timepoint = np.argwhere(infinite)[0].tolist()
             place = position_phrase((start + case, channel, timepoint))
             raise ValueError(
-                f"X contains infinity, at {place}. {estimator_name} requires finite "
-                "values, or NaN for missing values: replace infinity by NaN."
+                f"X contains infinity at {place}. {estimator_name} requires finite "
+                "values, or NaN for missing values. Replace infinity by NaN."
             )
         empty = ~finite.any(axis=2)
         if empty.any():
             case, channel = np.argwhere(empty)[0].tolist()
             raise ValueError(
-                f"X has a channel without any value: case {start + case}, channel "
-                f"{channel} is all NaN (counted from 0). Remove the case or the "
+                f"X has a channel without values: all values of case {start + case}, "
+                f"channel {channel} (counted from 0) are NaN. Remove the case or the "
                 "channel, or impute the values."
             )
         backwards = finite[:, :, ::-1].any(axis=1)
@@ -320,14 +321,14 @@ def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
 
 
 def chunks(values: FloatArray) -> Iterator[tuple[int, FloatArray]]:
-    """Yield the first case and the values of consecutive groups of cases."""
+    """Yield the index of the first case and the values of each group of cases."""
     n_cases = max(1, _CHUNK_VALUES // (values.shape[1] * values.shape[2]))
     for start in range(0, values.shape[0], n_cases):
         yield start, values[start : start + n_cases]
 
 
 def _is_list_of_series(X: Any) -> bool:
-    """Return whether X is a sequence of series rather than of numbers."""
+    """Return whether X is a sequence of series, not of numbers."""
     is_list = isinstance(X, list | tuple)
     # Series of unequal length may also be elements of an object array.
     is_packed = isinstance(X, np.ndarray) and X.dtype.kind == "O" and X.ndim == 1

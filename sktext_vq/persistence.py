@@ -1,4 +1,4 @@
-"""Saving and loading of fitted estimators as safetensors and JSON, without pickle."""
+"""Functions to save and load fitted estimators without pickle."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from sktext_vq._formats.estimators import (
     from_state,
     get_state,
     is_available,
+    name_of,
 )
 from sktext_vq._formats.values import ValueReader, ValueWriter
 from sktext_vq._training.settings import FitSettings
@@ -26,6 +27,10 @@ from sktext_vq._utils.validation import find_stack_level
 __all__ = ["FORMAT_VERSION", "load", "save"]
 
 FORMAT_VERSION = 3
+# Models that are part of the package, by name.
+PACKAGED = {
+    path.stem: path for path in (Path(__file__).parent / "data").glob("*.safetensors")
+}
 _FORMAT = FileFormat("model", "sktext_vq", FORMAT_VERSION, "Save the model again.")
 
 
@@ -35,7 +40,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     Parameters
     ----------
     estimator : VQTextClassifier or VQTextTransformer
-        Fitted estimator. For pipelines and other estimators use joblib.
+        Fitted estimator. Use joblib for pipelines and other estimators.
     path : path-like
         File to write, such as ``model.safetensors``. An existing file is replaced
         atomically and keeps its permissions; symbolic links are followed.
@@ -63,8 +68,8 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     -----
     The file format is safetensors: arrays are stored as tensors, other values as JSON
     in the metadata, each with a SHA-256 checksum. Files of equal models are identical.
-    The weights of a text encoder are not saved, only its name. A function as text
-    encoder must be set again after loading. The ``cache`` of a
+    Only the name of the text encoder is saved, not its weights. If the text encoder is
+    a function, it must be set again after loading. The ``cache`` of a
     :class:`~sktext_vq.TextEncoder` is not saved, because it is a local path.
 
     Examples
@@ -78,18 +83,29 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     >>> bool((loaded.transform(X) == transformer.transform(X)).all())
     True
     """
-    name = type(estimator).__name__
-    if ESTIMATORS.get(name) is not type(estimator):
+    if type(estimator) not in ESTIMATORS.values():
         raise TypeError(
-            f"save expects a VQTextClassifier or VQTextTransformer, got a {name}. For "
-            "other estimators, such as a Pipeline, use joblib."
+            "save expects a VQTextClassifier or VQTextTransformer, got a "
+            f"{type(estimator).__name__}. For other estimators, such as a Pipeline, "
+            "use joblib."
         )
     check_is_fitted(estimator)
-    path = check_target(path)
+    path, name = check_target(path), name_of(estimator)
     writer = ValueWriter()
     state = writer.encode(get_state(estimator), name)
     content = {"estimator": name, "state": state}
     return replace_file(path, pack(_FORMAT, content, writer.arrays))
+
+
+def load_packaged(name: str) -> Any:
+    """Load a model that is part of the package; other files are not read."""
+    if name not in PACKAGED:
+        raise ValueError(
+            f"Unknown model in init: {name!r}. Models of the package: {[*PACKAGED]}. "
+            "Pass one of these names, a base model from load_base, or a fitted "
+            "estimator."
+        )
+    return load(PACKAGED[name])
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -105,8 +121,8 @@ def load(path: str | os.PathLike[str]) -> Any:
     Returns
     -------
     VQTextClassifier or VQTextTransformer
-        Fitted estimator with the same predictions as the saved one. If its device is
-        not available, ``device`` is set to ``"auto"``.
+        Fitted estimator with the same predictions as the saved estimator. If its device
+        is not available, ``device`` is set to ``"auto"``.
 
     Raises
     ------
@@ -126,7 +142,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     See Also
     --------
-    save : Save an estimator, with an example.
+    save : Save a fitted estimator.
 
     Notes
     -----
@@ -155,19 +171,19 @@ def load(path: str | os.PathLike[str]) -> Any:
     except (*INVALID_CONTENT, AssertionError, RuntimeError) as error:
         raise _FORMAT.invalid(path, error) from error
     if lacks_text:
-        result = "are those of the closed form"
+        result = "use the text alignment in closed form"
         if estimator.text_alignment_ is None:
             result = "raise an error"
         warnings.warn(
             f"{path} was written by an earlier version, whose trained text branch is "
-            f"no longer supported: similarity and transform_text {result}. Fit again "
-            "to train with text.",
+            f"no longer supported. The methods similarity and transform_text {result}. "
+            "Fit the estimator again to train it with text.",
             stacklevel=find_stack_level(),
         )
     if estimator.device != device:
         warnings.warn(
-            f"The model was saved with device={device!r}, which is not available: "
-            'device is set to "auto".',
+            f"The model was saved with device={device!r}, which is not available. "
+            'The parameter device is set to "auto".',
             stacklevel=find_stack_level(),
         )
     return estimator

@@ -64,11 +64,12 @@ def pretrain(
     selection, prompts, captions, the ridge classifier, and zero-shot prediction. The
     series that `fitted` was trained on are not used again.
 
+    Wen et al. [1]_ also pretrain on single channels of many data sets.
+
     References
     ----------
-    Wen et al., "Abstracted shapes as tokens - a generalizable and interpretable model
-    for time-series classification", NeurIPS 2024, also pretrain on single channels of
-    many data sets.
+    .. [1] Wen et al. (2024). Abstracted shapes as tokens - a generalizable and
+       interpretable model for time-series classification. NeurIPS 2024.
 
     Examples
     --------
@@ -86,7 +87,7 @@ def pretrain(
     """
     if hasattr(panels, "shape") or isinstance(panels, Panel):
         raise TypeError(
-            "panels must be a list of panels, got one panel. Use pretrain([X])."
+            "panels must be a list of panels, got a single panel. Use pretrain([X])."
         )
     given: Any = panels
     if not isinstance(given, Sequence):
@@ -94,7 +95,7 @@ def pretrain(
             f"panels must be a list of panels, got a {type(given).__name__}."
         )
     if len(panels) == 0:
-        raise ValueError("panels is empty: at least 1 panel is required.")
+        raise ValueError("panels is empty, but at least one panel is required.")
     check_count("most_series", most_series, least=1)
     if most_series < len(panels):
         raise ValueError(
@@ -109,7 +110,7 @@ def pretrain(
         try:
             panel = as_panel(each, estimator_name="pretrain")
         except (TypeError, ValueError) as error:
-            error.add_note(f"The error is in panels[{number}].")
+            error.add_note(f"The error occurred in panels[{number}].")
             raise
         series += _draw(panel, most_series // len(panels), random_state)
     return transformer.fit(series)

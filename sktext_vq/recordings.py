@@ -1,4 +1,4 @@
-"""Reading, windowing and segmentation of recordings."""
+"""Functions to read recordings, and to cut or segment them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def cut_windows(
         values = np.asarray(recording)
     except ValueError as error:
         raise ValueError(
-            "recording has channels of different length: pad them with NaN."
+            "The channels of the recording have different lengths. Pad them with NaN."
         ) from error
     if values.ndim == 1:
         values = values[None]
@@ -79,11 +79,14 @@ def cut_windows(
             raise TypeError(f"{name} must be an integer, got {value!r}.")
     step = max(1, length // 2) if step is None else step
     if length < 1 or step < 1:
-        raise ValueError(f"length and step must be at least 1, got {length}, {step}.")
+        raise ValueError(
+            f"length and step must be at least 1, got length={length}, step={step}."
+        )
     if values.shape[1] < length:
         raise ValueError(
-            f"The recording has {values.shape[1]} timepoints, fewer than the window "
-            f"length {length}. Its shape must be (n_channels, n_timepoints)."
+            f"The recording has {values.shape[1]} timepoints, which is less than the "
+            f"window length {length}. The shape of the recording must be (n_channels, "
+            "n_timepoints)."
         )
     windows = np.lib.stride_tricks.sliding_window_view(values, length, axis=1)
     return windows[:, ::step].transpose(1, 0, 2)
@@ -102,10 +105,10 @@ def segment(
     self_transition: float = 0.99,
     min_probability: float = 0.0,
 ) -> pd.DataFrame:
-    """Segment recordings by class.
+    """Divide recordings into segments and predict the class of each segment.
 
-    The classifier predicts overlapping windows, and a hidden Markov model with rare
-    class changes merges the windows into segments.
+    The classifier predicts the classes of overlapping windows, and a hidden Markov
+    model with rare class changes merges the windows into segments.
 
     Parameters
     ----------
@@ -117,8 +120,8 @@ def segment(
         :func:`read_recordings`; or one recording as an array of shape (n_channels,
         n_timepoints) or (n_timepoints,).
     length : float, optional
-        Length of a window. The default is the length of the training windows, the
-        longest if they differ. Required for a pipeline, which does not store it.
+        Length of a window. The default is the maximum length of the training windows.
+        Required for a pipeline, which does not store this length.
     step : float, optional
         Time between the starts of successive windows. The default is half of `length`.
     seconds : bool, default=True
@@ -151,13 +154,13 @@ def segment(
         - ``recording``: name of the recording.
         - ``start`` and ``end`` (exclusive): in the time of the recording; in timepoints
           for arrays.
-        - ``label``: class, or NaN for a part without data.
+        - ``label``: predicted class, or NaN for a part without data.
         - ``probability``: mean probability of the class over the segment, or NaN.
         - ``transition``: True for transitions, whose label has the form ``"a -> b"``.
         - ``note``: ``"no data"`` for gaps, and for times at which all channels are
           missing; ``"too short"`` for a stretch between gaps that is shorter than half
           a window; outages, such as ``"acc_x missing"``, for channels that are missing
-          or constant for at least the length of a window; otherwise empty.
+          or constant for at least the length of a window. Otherwise empty.
 
     Raises
     ------
@@ -167,7 +170,7 @@ def segment(
         window.
     TypeError
         If `classifier` has no method to predict probabilities, or if the recording is
-        an array, and `length` or `step` is not an integer.
+        an array and `length` or `step` is not an integer.
 
     Warns
     -----
@@ -189,18 +192,19 @@ def segment(
     The most probable sequence of classes is found by the Viterbi algorithm [1]_ [2]_,
     for each stretch between gaps separately. Overlapping windows are not independent,
     so the log-probabilities of a window are multiplied by the share of its timepoints
-    that are nearer to its centre than to that of another window. Results therefore
-    hardly depend on `step`. A border between segments is the midpoint between the
-    centres of two windows.
+    that are nearer to its centre than to the centre of another window. Results
+    therefore hardly depend on `step`. A border between segments is the midpoint between
+    the centres of two windows.
 
     A stretch shorter than a window is extended by reflection. If a channel is missing
     for a whole window, its mean in training is used (for pipelines, its mean in the
     recording). A constant channel is treated as missing if the channel was not constant
-    in any training window of a `VQTextClassifier`. Otherwise the constant values are
-    valid: they are noted only from the length of ten windows, and never if at least
-    1 % of the training windows were constant.
+    in any training window of a `VQTextClassifier`. Otherwise, constant values are
+    valid. They are reported in ``note`` only if they last for at least ten windows, and
+    only if fewer than 1 % of the training windows were constant.
 
-    Windows are predicted in batches, so memory usage hardly depends on the duration.
+    Windows are predicted in batches, so memory usage hardly depends on the duration of
+    a recording.
 
     References
     ----------

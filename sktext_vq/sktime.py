@@ -1,7 +1,7 @@
 """sktime estimators that wrap VQTextClassifier and VQTextTransformer.
 
-This module requires sktime. The wrapped estimators are fitted attributes, and provide
-methods for model inspection.
+This module requires sktime. The wrapped estimators are available as fitted attributes,
+and provide the methods for inspection.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
-from typing import Any, ClassVar, Concatenate, ParamSpec, Self, cast
+from typing import Any, ClassVar, Concatenate, ParamSpec, cast
 
 import numpy as np
 import pandas as pd
@@ -65,33 +65,16 @@ def _parameters_of(
     return cast(Callable[Concatenate[Any, P], None], __init__)
 
 
-class _Adapter:
-    """Methods shared by both estimators."""
+def _fit_of(base: Any) -> Callable[..., Any]:
+    """Return a `fit` that leaves the estimator unchanged if it fails."""
 
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters of test instances for the checks of sktime.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored; there is only one set.
-
-        Returns
-        -------
-        list of dict
-            Two small configurations, with and without text.
-        """
-        small = {"n_codes": 16, "max_features": 100, "random_state": 0}
-        return [{**small, "text_encoder": "hashing"}, {**small, "text": None}]
-
-    def fit(self, X: Any, y: Any = None) -> Self:
-        """Fit to training series.
+    def fit(self: Any, X: Any, y: Any = None) -> Any:
+        """Fit the estimator to training series.
 
         Parameters
         ----------
         X : panel
-            Training series of a type listed in the Notes.
+            Training series of a type listed in the Notes of the class.
         y : array-like of shape (n_cases,)
             Class labels. Optional for the transformer.
 
@@ -100,17 +83,36 @@ class _Adapter:
         VQTextSktimeClassifier or VQTextSktimeTransformer
             The estimator itself. It is unchanged if fitting fails.
         """
-        if y is None and isinstance(self, BaseClassifier):
-            raise TypeError("fit of a classifier requires y, the class labels.")
+        if y is None and base is BaseClassifier:
+            raise TypeError("y is required to fit a classifier.")
         fitted = copy.copy(self)
-        super(_Adapter, fitted).fit(X, y)  # type: ignore[misc]  # of sktime
+        base.fit(fitted, X, y)
         self.__dict__ = fitted.__dict__
         return self
 
+    return fit
+
+
+def _get_test_params(cls: type, parameter_set: str = "default") -> list[dict[str, Any]]:
+    """Return parameters of test instances for the checks of sktime.
+
+    Parameters
+    ----------
+    parameter_set : str, default="default"
+        Ignored; there is only one set.
+
+    Returns
+    -------
+    list of dict
+        Two small configurations, with and without text.
+    """
+    small = {"n_codes": 16, "max_features": 100, "random_state": 0}
+    return [{**small, "text_encoder": "hashing"}, {**small, "text": None}]
+
 
 @fill_docs
-class VQTextSktimeClassifier(_Adapter, BaseClassifier):
-    """Classifier on histograms of shape tokens, with the interface of sktime.
+class VQTextSktimeClassifier(BaseClassifier):
+    """Classifier based on histograms of shape tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
 
@@ -124,9 +126,10 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
     Attributes
     ----------
     classifier_ : VQTextClassifier
-        Fitted classifier, with ``tokens``, ``describe_codes``, ``predict_zero_shot``
-        and so on. Not set if y has a single class, which sktime then predicts itself
-        with a warning, or if y has several columns; see ``classifiers_``.
+        Fitted classifier, with methods such as ``tokens``, ``describe_codes`` and
+        ``predict_zero_shot``. Not set if y has a single class, because sktime then
+        predicts this class without fitting, or if y has several columns; sktime then
+        sets ``classifiers_``.
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     n_classes_ : int
@@ -134,13 +137,14 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
 
     See Also
     --------
-    sktext_vq.VQTextClassifier : Version for scikit-learn, with texts of cases.
+    sktext_vq.VQTextClassifier : Classifier with the interface of scikit-learn.
     VQTextSktimeTransformer : Token histograms as features for any classifier.
 
     Notes
     -----
-    sktime's ``fit`` takes X and y only, without texts of cases and without ``init``.
-    The parameter ``text`` works as in scikit-learn's version.
+    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
+    fitted estimator to start from (``init``), are not supported. The parameter ``text``
+    is the same as in scikit-learn's version.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
@@ -173,6 +177,8 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
     }
 
     __init__ = _parameters_of(VQTextClassifier.__init__, BaseClassifier)
+    fit = _fit_of(BaseClassifier)
+    get_test_params: Any = classmethod(_get_test_params)
 
     def _fit(self, X: Any, y: NDArray[Any]) -> VQTextSktimeClassifier:
         self.classifier_ = VQTextClassifier(**self.get_params(deep=False)).fit(X, y)
@@ -186,8 +192,8 @@ class VQTextSktimeClassifier(_Adapter, BaseClassifier):
 
 
 @fill_docs
-class VQTextSktimeTransformer(_Adapter, BaseTransformer):
-    """Transformer to histograms of shape tokens, with the interface of sktime.
+class VQTextSktimeTransformer(BaseTransformer):
+    """Transformer of series to histograms of tokens, with the interface of sktime.
 
     Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
 
@@ -199,17 +205,18 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     Attributes
     ----------
     transformer_ : VQTextTransformer
-        Fitted transformer, with ``tokens``, ``describe_codes`` and so on.
+        Fitted transformer, with methods such as ``tokens`` and ``describe_codes``.
 
     See Also
     --------
-    sktext_vq.VQTextTransformer : Version for scikit-learn, with texts of cases.
+    sktext_vq.VQTextTransformer : Transformer with the interface of scikit-learn.
     VQTextSktimeClassifier : Ridge classifier on the same features.
 
     Notes
     -----
-    sktime's ``fit`` takes X and y only, without texts of cases and without ``init``.
-    The parameter ``text`` works as in scikit-learn's version. Labels y are optional;
+    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
+    fitted estimator to start from (``init``), are not supported. The parameter ``text``
+    is the same as in scikit-learn's version. Labels y are optional;
     they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
@@ -246,6 +253,8 @@ class VQTextSktimeTransformer(_Adapter, BaseTransformer):
     }
 
     __init__ = _parameters_of(VQTextTransformer.__init__, BaseTransformer)
+    fit = _fit_of(BaseTransformer)
+    get_test_params: Any = classmethod(_get_test_params)
 
     def _fit(self, X: Any, y: NDArray[Any] | None = None) -> VQTextSktimeTransformer:
         self.transformer_ = VQTextTransformer(**self.get_params(deep=False)).fit(X, y)

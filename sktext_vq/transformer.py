@@ -1,4 +1,4 @@
-"""Transformation of series to token histograms."""
+"""Transformation of series into token histograms."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from sktext_vq.panel import Panel, rows_of_cases
 
 __all__ = ["VQTextTransformer"]
 
-# Total variance of the features, for penalties of about 1 as usual in linear models.
+# Total variance of the features, such that linear models need penalties of about 1.
 _VARIANCE = 100.0
 
 
 @fill_docs
 class VQTextTransformer(TransformerMixin, BaseVQText):
-    """Transform a panel of series to histograms of shape tokens.
+    """Transform a panel of series into histograms of shape tokens.
 
-    Windows of every dyadic length are matched with a small codebook of shapes, which
-    are windows of the training series. Histograms count, for each channel, how often a
-    shape occurs by level and scale. Series and texts are mapped to joint embedding
-    spaces; see `similarity` and `transform_text`. `transform` needs only series.
+    Windows of dyadic lengths are matched with a codebook of shapes, which are windows
+    of the training series. For each channel, histograms count how often each shape
+    occurs, by level and scale. Series and texts are mapped to joint embedding spaces;
+    see `similarity` and `transform_text`. `transform` does not use text.
 
     Parameters
     ----------
@@ -51,13 +51,14 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
 
     Notes
     -----
-    Channels are standardised. Missing values are NaN: windows in which fewer than half
-    of the values are observed are ignored, unless a series has no other windows, and
-    remaining missing values are interpolated linearly. Series with fewer than eight
-    timepoints are padded with their last value.
+    Channels are standardised. Missing values are represented by NaN and interpolated
+    linearly. Windows in which fewer than half of the values are observed are ignored,
+    unless a series has no other windows. Series with fewer than eight timepoints are
+    padded with their last value.
 
-    Tokens have a code, offset, scale, start and length, as in VQShape (Wen et al.,
-    NeurIPS 2024). Here, offset, scale, start and length are exact.
+    A token consists of a code, offset, scale, start and length, as in VQShape (Wen et
+    al., NeurIPS 2024). Offset, scale, start and length are exact, whereas VQShape
+    predicts them.
 
     Examples
     --------
@@ -116,15 +117,15 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         init: Any = None,
         checkpoint: Any = None,
     ) -> VQTextTransformer:
-        """Fit codes and features.
+        """Fit the codebook and select features.
 
         Parameters
         ----------
         [[X_train]]
         y : array-like of shape (n_cases,), optional
-            Class labels, used to select features and in training; or continuous
-            targets of a regression, used to select features only. Floats that are not
-            all whole numbers are continuous, as in
+            Class labels, used in feature selection and training, or continuous targets
+            of a regression, used only in feature selection. Floats are class labels
+            only if all are whole numbers, as in
             :func:`~sklearn.utils.multiclass.type_of_target`.
         [[text_argument]]
         [[fit_arguments]]
@@ -175,9 +176,10 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         -------
         ndarray of shape (n_cases, n_features), float32
             Square roots of the frequencies of codes, best matches of codes, and
-            summaries of levels and scales. Features are standardised on the training
-            series, clipped at three standard deviations, and weighted so that
-            histograms and summaries have the same total variance.
+            summaries of levels and scales. Features are standardised by the mean and
+            standard deviation of the training series, clipped at three standard
+            deviations, and weighted so that histograms and summaries have the same
+            total variance.
 
         [[raises_X]]
         """

@@ -1,7 +1,7 @@
 """Activity recognition with body-worn sensors, without training data.
 
-A *base* (base model) is a classifier fitted to several public data sets. It assigns
-windows to names chosen by the user, based on texts about these names.
+A *base model* is a classifier that was fitted to several public data sets. It assigns
+windows to class names that the user chooses, based on texts about these names.
 """
 
 from __future__ import annotations
@@ -17,13 +17,11 @@ from sktext_vq._wearables import harmonise as _harmonise
 from sktext_vq._wearables.harmonise import (
     CHANNELS,
     SAMPLING_RATE,
-    HarmonisedRecordings,
     HarmonisedWindows,
 )
-from sktext_vq._wearables.model import ActivityClassifier
 from sktext_vq._wearables.pooling import LabelledSet, fit_base
 from sktext_vq.classifier import VQTextClassifier
-from sktext_vq.persistence import load, save
+from sktext_vq.persistence import PACKAGED, load, save
 
 __all__ = [
     "CHANNELS",
@@ -34,9 +32,6 @@ __all__ = [
     "load_base",
 ]
 
-_FOLDER = Path(__file__).parent / "data"
-_PACKAGED = ("wearables",)
-
 
 @overload
 def harmonise(
@@ -45,7 +40,7 @@ def harmonise(
     channel_names: Sequence[str] | None = None,
     sampling_rate: float | None = None,
     units: str | Mapping[str, str] = "auto",
-) -> HarmonisedRecordings: ...
+) -> Recordings: ...
 @overload
 def harmonise(
     X: Any,
@@ -60,50 +55,53 @@ def harmonise(
     channel_names: Sequence[str] | None = None,
     sampling_rate: float | None = None,
     units: str | Mapping[str, str] = "auto",
-) -> HarmonisedWindows | HarmonisedRecordings:
-    """Convert accelerometer data to the channels, units and sampling rate of a base.
+) -> HarmonisedWindows | Recordings:
+    """Convert sensor data to the channels, units and sampling rate of base models.
 
     Parameters
     ----------
     X : array-like of shape (n_cases, n_channels, n_timepoints), panel or Recordings
         Windows, or recordings from :func:`sktext_vq.recordings.read_recordings`.
     channel_names : sequence of str, optional
-        Names of the channels, such as ``"acc_x"``. Required unless X has names. The
-        accelerometer and the gyroscope are found by name; axes are ``x``, ``y`` and
-        ``z``. Gravity and acceleration without gravity, such as ``gravity.x`` and
-        ``userAcceleration.x``, are added. Other channels are ignored.
+        Names of the channels, such as ``"acc_x"``. This parameter is required unless X
+        contains channel names. The accelerometer and the gyroscope are identified by
+        these names, and their axes by ``x``, ``y`` and ``z``. If gravity and the
+        acceleration without gravity are separate channels, such as ``gravity.x`` and
+        ``userAcceleration.x``, their sum is used. Other channels are ignored.
     sampling_rate : float, optional
-        Sampling rate in Hz, at least 8. Required for windows.
+        Sampling rate in Hz, at least 8. This parameter is required for windows.
     units : str or dict, default="auto"
-        Unit of acceleration, ``"g"``, ``"m/s^2"`` or ``"mg"``; or a dict with the
-        keys ``"acc"`` and ``"gyro"``, whose unit is ``"rad/s"`` or ``"deg/s"``. With
-        ``"auto"``, the norm of the acceleration in the windows with the least movement
-        is assumed to be gravity, and the angular velocity is assumed to be in deg/s if
-        the angular velocity is large relative to the variation of the acceleration.
+        Unit of the acceleration: ``"g"``, ``"m/s^2"`` or ``"mg"``. Alternatively, a
+        dict with this unit as ``"acc"``, and with the unit of the angular velocity,
+        ``"rad/s"`` or ``"deg/s"``, as ``"gyro"``. With ``"auto"``, the unit of the
+        acceleration is the one in which the norm of the acceleration is close to 1 g in
+        the windows with the least movement. The unit of the angular velocity is deg/s
+        if the angular velocity is large relative to the variation of the acceleration,
+        and rad/s otherwise.
 
     Returns
     -------
     ndarray of shape (n_cases, 6, n_timepoints) or Recordings
-        Channels acc_x to acc_z in g and gyro_x to gyro_z in rad/s, as float32. NaN if
-        there is no gyroscope. Windows are resampled to 50 Hz. Of windows longer than
-        2.56 s, the centre is used; shorter windows are padded with NaN. Recordings keep
-        their times; windows are cut and resampled by
-        :meth:`~sktext_vq.recordings.Recordings.windows` or
-        :func:`~sktext_vq.recordings.segment`. The attribute ``notes`` lists the
-        assumptions made.
+        The channels acc_x, acc_y and acc_z in g, and gyro_x, gyro_y and gyro_z in
+        rad/s, as float32. Without a gyroscope, the latter are NaN. Windows are
+        resampled to 50 Hz. Only the central 2.56 s of longer windows are used, and
+        shorter windows are padded with NaN. Recordings keep their times; they are
+        resampled by :meth:`~sktext_vq.recordings.Recordings.windows` and
+        :func:`~sktext_vq.recordings.segment`. The attribute ``notes`` of the result
+        lists the assumptions about the data.
 
     Raises
     ------
     ValueError
-        If there is no accelerometer, the norm of the acceleration at rest is not
-        gravity in any unit, or the sampling rate is unknown or below 8 Hz.
+        If there is no accelerometer, if the norm of the acceleration at rest is not
+        close to 1 g in any unit, or if the sampling rate is unknown or below 8 Hz.
     TypeError
         If `channel_names` is not a list of names.
 
     Warns
     -----
     UserWarning
-        If the acceleration seems to be without gravity.
+        If the acceleration does not seem to include gravity.
 
     Examples
     --------
@@ -123,34 +121,35 @@ def harmonise(
 
 
 def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
-    """Load a base, a classifier fitted to activities of several public data sets.
+    """Load a base model, a classifier of the activities of several data sets.
 
     Parameters
     ----------
     name : str or path-like, default="wearables"
-        Name of the packaged base, or a file written by :func:`build_base`.
+        Name of a packaged base model, or path of a file that was written by
+        :func:`build_base`.
 
     Returns
     -------
     VQTextClassifier
         Fitted classifier for windows from :func:`harmonise`. ``predict_zero_shot`` and
-        :func:`sktext_vq.recordings.segment` with ``candidate_labels`` assign names
-        chosen by the user; ``predict`` assigns the labels of the public data sets.
-        ``card_`` is the model card, with data sets, numbers of people, sensor
+        :func:`sktext_vq.recordings.segment` with ``candidate_labels`` assign names that
+        the user chooses; ``predict`` assigns the labels of the data sets. The attribute
+        ``card_`` is the model card. It lists the data sets, numbers of people, sensor
         positions, results and limitations.
 
     Raises
     ------
     ValueError
-        If the file is not a base, or is damaged.
+        If the file is damaged or does not contain a base model.
     OSError
         If the file does not exist.
 
     Notes
     -----
-    The packaged base is reliable for few, coarse activities, such as sitting, walking
-    and running, and much less reliable for others; see :doc:`/wearables`. It is not a
-    medical device.
+    The packaged base model is reliable for a few coarse activities, such as sitting,
+    walking and running, and much less reliable for other activities; see
+    :doc:`/wearables`. The base model is not a medical device.
 
     Examples
     --------
@@ -169,27 +168,13 @@ def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
     >>> bool((found == data.y_test[moving]).mean() > 0.9)
     True
     """
-    if str(name) in _PACKAGED:
-        return load_packaged(str(name))
-    path = check_path(name)
-    base = load(path)
-    if not isinstance(base, ActivityClassifier):
+    path = check_path(PACKAGED.get(str(name), name))
+    base: VQTextClassifier = load(path)
+    if base.adapter_ is None:
         raise ValueError(
             f"{path} is a model of sktext_vq, but not a base model. Pass a file "
             "written by build_base."
         )
-    return base
-
-
-def load_packaged(name: str) -> ActivityClassifier:
-    """Load a packaged base by name; other files are not read."""
-    if name not in _PACKAGED:
-        raise ValueError(
-            f"Unknown base model in init: {name!r}. The only packaged base model is "
-            f"{_PACKAGED[0]!r}. Pass this name, a base model from load_base, or a "
-            "fitted estimator."
-        )
-    base: ActivityClassifier = load(_FOLDER / f"{name}.safetensors")
     return base
 
 
@@ -200,19 +185,19 @@ def build_base(
     card: Mapping[str, Any] | None = None,
     random_state: int = 0,
 ) -> Path:
-    """Fit a base to labelled data sets, and save it to a file.
+    """Fit a base model to labelled data sets, and save the base model to a file.
 
     Parameters
     ----------
     sets : sequence of LabelledSet
-        Data sets, each with at least two classes.
+        Data sets, each of which has at least two classes.
     path : path-like
         File to write, such as ``base.safetensors``.
     card : dict, optional
-        Entries of the model card, such as licences, results and limitations. Numbers of
-        windows, classes and people of the data sets are added.
+        Entries of the model card, such as licences, results and limitations. The
+        labels and the numbers of windows and people of each data set are added.
     random_state : int, default=0
-        Seed. Fits with the same seed are identical.
+        Seed of the random number generator. Fits with the same seed are identical.
 
     Returns
     -------
@@ -222,17 +207,17 @@ def build_base(
     Raises
     ------
     ValueError
-        If there are no data sets, or a data set cannot be harmonised.
+        If there are no data sets, or if a data set cannot be harmonised.
     OSError
         If the file cannot be written.
 
     Notes
     -----
-    Features do not depend on the orientation of the device about the vertical. They are
-    centred separately for each data set, by the mean over its classes, because
-    differences between data sets are larger than those between activities. Features of
-    new windows are centred by the mean of these means. Classes have equal weight within
-    a data set.
+    The features do not depend on the rotation of the device about the vertical axis.
+    They are centred separately for each data set, because differences between data sets
+    are larger than differences between activities. The centre of a data set is the mean
+    of its class means, so that all classes of a data set have equal weight. Features of
+    new windows are centred by the mean over the data sets.
     """
     target = check_target(path)
     base = fit_base(list(sets), dict(card or {}), random_state)

@@ -1,13 +1,13 @@
 import os
 
-# These variables are read by the imports below. Tests require no downloads.
+# The modules imported below read these variables. Tests do not require downloads.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["COLUMNS"] = "80"  # width of --help
 os.environ.pop("SKTEXT_VQ_DATA", None)
-# Tests run in parallel processes of one thread; `make portable` uses more threads.
-# Child processes inherit these variables. numba, which sets the number of torch threads
-# when it starts, reads them as well.
+# Tests run in parallel processes with one thread each; `make portable` uses more
+# threads. Child processes inherit these variables. numba reads them, too, because it
+# sets the number of torch threads when it starts.
 os.environ.update(
     {
         f"{library}_NUM_THREADS": os.environ.get("SKTEXT_VQ_TEST_THREADS", "1")
@@ -28,25 +28,25 @@ import torch
 from sktext_vq import VQTextClassifier
 from sktext_vq.datasets import Dataset, load
 
-# Show values in failed assertions of this module, as in tests.
+# Show the values in failed assertions of this helper module.
 pytest.register_assert_rewrite("fuzz")
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
-# Deadlines fail at random on a busy machine. With a fixed seed, new failures are caused
-# by changes to the code.
+# Deadlines would fail at random on a busy machine. With a fixed seed, new failures are
+# caused by changes to the code.
 hypothesis.settings.register_profile(
     "tests", deadline=None, derandomize=True, max_examples=60
 )
-# `make fuzz`: many examples, which differ between runs.
+# `make fuzz` uses many examples, which differ between runs.
 hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile("tests")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Block network access in all tests, including docstring examples."""
-    # A fixture would run too late, and not for docstring examples, which are outside of
-    # this folder.
+    # A fixture would run too late, and would not apply to docstring examples, which are
+    # outside this folder.
     patch = pytest.MonkeyPatch()
     for name in ("connect", "connect_ex"):
         patch.setattr(socket.socket, name, _local_only(getattr(socket.socket, name)))
@@ -70,7 +70,7 @@ def _local_only(connect: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_long_run() -> bool:
-    """Return whether tests run with the profile of `make fuzz`."""
+    """Return whether the profile of `make fuzz` is active."""
     return hypothesis.settings.default.max_examples == 1000
 
 
@@ -84,13 +84,13 @@ def _same_threads() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def basic_motions() -> Dataset:
-    """Return a data set of a smart watch: four activities, 40 training cases."""
+    """Return a data set of a smartwatch with four activities and 40 training cases."""
     return load("BasicMotions")
 
 
 @pytest.fixture(scope="session")
 def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
-    """Return a classifier whose network was trained with text. Do not modify it."""
+    """Return a classifier that was trained with text. Tests must not modify it."""
     data = basic_motions
     classifier = VQTextClassifier(
         channel_names=data.channel_names,
@@ -103,13 +103,13 @@ def trained_on_motions(basic_motions: Dataset) -> VQTextClassifier:
 
 @pytest.fixture(scope="session")
 def small_on_motions(basic_motions: Dataset) -> VQTextClassifier:
-    """Return a small classifier, trained with text for 2 epochs. Do not modify it."""
+    """Return a small classifier that was trained for 2 epochs, and must not change."""
     data = basic_motions
     classifier = VQTextClassifier(
         16,
         max_epochs=2,
         max_features=200,
-        loss_weights={"fused": 1.0},  # trained for any number of cases
+        loss_weights={"fused": 1.0},  # is trained without held-out cases
         text_encoder="hashing",
         channel_names=data.channel_names,
         sampling_rate=data.sampling_rate,
@@ -120,13 +120,13 @@ def small_on_motions(basic_motions: Dataset) -> VQTextClassifier:
 
 @pytest.fixture
 def har_like() -> tuple[np.ndarray, np.ndarray]:
-    """Return 24 series of 3 channels and 40 timepoints, and activity labels."""
+    """Return 24 series with 3 channels and 40 timepoints, and activity labels."""
     return rhythms(8)
 
 
 @pytest.fixture(scope="session")
 def many_rhythms() -> tuple[np.ndarray, np.ndarray]:
-    """Return 60 noisy series as in `har_like`, so that some cases are held out."""
+    """Return 60 noisy series as in `har_like`, which are enough to hold cases out."""
     X, y = rhythms(20)
     return X + np.random.default_rng(1).normal(0, 0.5, X.shape), y
 
@@ -134,9 +134,9 @@ def many_rhythms() -> tuple[np.ndarray, np.ndarray]:
 def rhythms(n_of_class: int) -> tuple[np.ndarray, np.ndarray]:
     """Return series and labels.
 
-    Walking has a slow rhythm of moderate amplitude, running a fast rhythm of large
-    amplitude, and standing only noise. Classes alternate, so that the first cases
-    contain all classes.
+    Walking has a slow rhythm with a moderate amplitude, running has a fast rhythm with
+    a large amplitude, and standing has only noise. Classes alternate, so that the first
+    cases contain all classes.
     """
     rng = np.random.default_rng(0)
     period = {"walking": 16.0, "standing": 1.0, "running": 6.0}

@@ -23,7 +23,7 @@ CHECKS = ("sklearn.utils", "sktext_vq", "sktime.", "matplotlib.")
 
 
 def fuzzed(few):
-    """Return settings with `few` examples, or 30 times more in a long run."""
+    """Return settings with `few` examples, or 30 times as many in a long run."""
     return settings(
         max_examples=few * (30 if in_long_run() else 1),
         suppress_health_check=list(HealthCheck),
@@ -50,11 +50,11 @@ def check_refusal(error):
     """Check that an error is raised deliberately and has a message."""
     assert len(str(error)) > 10, repr(error)
     if isinstance(error, OSError) and error.filename is not None:
-        return  # the message of the operating system contains the file name
+        return  # The message of the operating system contains the file name.
     last = error.__traceback__
     while last.tb_next is not None:
         last = last.tb_next
-    # Raised by a `raise` statement, not by a failed operation.
+    # The error must be raised by a `raise` statement, not by a failed operation.
     done = last.tb_frame.f_code.co_code[last.tb_lasti]
     module = last.tb_frame.f_globals["__name__"]
     deliberate = done == dis.opmap["RAISE_VARARGS"] and module.startswith(CHECKS)
@@ -81,7 +81,7 @@ def unchanged(X, before):
         return all(unchanged(*pair) for pair in zip(X, before, strict=True))
     if isinstance(X, pd.DataFrame):
         X, before = X.to_numpy(), before.to_numpy()
-    # Representations are compared, because NaN is not equal to itself.
+    # Compare representations, because NaN is not equal to itself.
     left, right = np.asarray(X), np.asarray(before)
     return left.dtype == right.dtype and repr(left) == repr(right)
 

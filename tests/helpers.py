@@ -1,4 +1,4 @@
-"""What tests of several modules share."""
+"""Helper functions for several test modules."""
 
 import time
 
@@ -6,13 +6,13 @@ import torch
 
 
 def draw(*shape, seed=0):
-    """Return normal values in float64."""
+    """Return normally distributed random values in float64."""
     source = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=source, dtype=torch.float64)
 
 
 def seconds(function, *args):
-    """Return the time that one call takes of the processor, of the best of three."""
+    """Return the shortest processor time of three calls, in seconds."""
     times = []
     for _ in range(3):
         start = time.process_time()

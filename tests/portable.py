@@ -1,7 +1,8 @@
-"""Run numerical tests as on other machines: other kernels, threads, without numba.
+"""Run numerical tests with other kernels and numbers of threads, and without numba.
 
-``make portable`` takes a set of variants in which each pair of settings occurs.
-``--short``, for ``.ci/run``, takes one that differs from this machine in all settings.
+``make portable`` runs a set of variants in which each pair of settings occurs.
+``--short``, as in ``.ci/run``, runs one variant that differs from this machine in all
+settings.
 """
 
 import argparse
@@ -11,12 +12,12 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np  # noqa: F401  (its BLAS is what threadpoolctl reports)
+import numpy as np  # noqa: F401  (loads BLAS for threadpoolctl)
 import torch
 from threadpoolctl import threadpool_info
 
 TESTS = Path(__file__).parent
-# What computes: windows, codes, features, predictions, and what depends on them.
+# Tests of numerical code.
 FILES = (
     *("attributes", "cluster", "codebook", "common", "export", "frames", "fusion"),
     *("inputs", "pipeline", "reference", "segments", "selection", "tokens", "writing"),
@@ -27,10 +28,10 @@ SHORT = (
     "common.py::test_a_case_does_not_depend_on_the_others",
     "common.py::test_refits_are_bitwise_equal",
 )
-# scikit-learn's checks are about its contract, with small data.
+# scikit-learn's checks test the interface, and use small data.
 LEFT_OUT = "not test_scikit_learn_checks and not test_the_page_runs and not test_ray"
-# Kernel of BLAS, vector instructions of torch (None: as found), threads, numba. In nine
-# of 36 variants each setting meets all settings of the others.
+# Kernel of BLAS, vector instructions of torch (None: default), number of threads, and
+# numba. Nine of the 36 possible variants contain all pairs of settings.
 VARIANTS = (
     ("Haswell", "default", 1, True),
     ("Haswell", "avx2", 4, False),
@@ -45,9 +46,9 @@ VARIANTS = (
 
 
 def other_variant():
-    """Return settings that are none of those of this machine."""
+    """Return settings that all differ from the settings of this machine."""
     used = {each.get("architecture") for each in threadpool_info()}
-    # Kernels of Zen are those of Haswell.
+    # Zen uses the kernels of Haswell.
     kernel = "Nehalem" if used & {"Haswell", "Zen"} else "Haswell"
     found = torch.backends.cpu.get_cpu_capability()
     vector = "avx2" if found == "AVX512" else "default"
@@ -55,7 +56,7 @@ def other_variant():
 
 
 def environment(kernel, vector, n_threads, with_numba):
-    """Return variables of the environment that make a variant."""
+    """Return the environment variables of a variant."""
     found = os.environ | {
         "OPENBLAS_CORETYPE": kernel,
         "SKTEXT_VQ_TEST_THREADS": str(n_threads),
@@ -72,7 +73,7 @@ def environment(kernel, vector, n_threads, with_numba):
 
 
 def run(variant, tests, n_processes):
-    """Return whether tests pass in a variant."""
+    """Run tests in a variant; return whether they pass."""
     kernel, vector, n_threads, with_numba = variant
     print(
         f"\n{kernel}, vectors {vector or 'as found'}, {n_threads} threads, "
@@ -99,8 +100,8 @@ def main():
     ]
     variants = [other_variant()] if options.short else VARIANTS
     if torch.backends.cpu.get_cpu_capability() != "AVX512":
-        # Their instructions are not here; those of older processors are everywhere.
-        print("This processor has no AVX-512: Nehalem in place of SkylakeX.")
+        # SkylakeX requires AVX-512; Nehalem runs on all processors.
+        print("This processor has no AVX-512, so Nehalem replaces SkylakeX.")
         variants = [
             ("Nehalem" if kernel == "SkylakeX" else kernel, *rest)
             for kernel, *rest in variants

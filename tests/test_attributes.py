@@ -32,7 +32,7 @@ def walks(n_series, n_timepoints, seed=0):
 
 
 def wild(decoder, factor, seed=0):
-    """Overwrite all weights."""
+    """Set all weights to random values."""
     generator = seeded(seed)
     with torch.no_grad():
         for weight in decoder.parameters():
@@ -79,7 +79,7 @@ def test_drawings_have_exact_gradients():
 
 
 def points_of(codes, code, offset, scale, length):
-    """Points of a token, whose scale is the standard deviation of its line."""
+    """Return the points of a token."""
     line = F.interpolate(codes[None, None, code], size=int(length), mode="linear")
     deviation = line.std(correction=0)
     return codes[code] * (scale / deviation if deviation > 0 else 0) + offset
@@ -96,7 +96,7 @@ def test_drawing_agrees_with_decoding_at_whole_borders():
             points[None], start, size, torch.ones(1, 1, dtype=torch.bool), length + 5
         )
         torch.testing.assert_close(drawn[:, 2 : length + 2], decoded)
-        # Nothing covers the rest: it is like the nearest timepoint.
+        # Timepoints outside of tokens have the value of the nearest covered timepoint.
         assert (drawn[:, :2] == drawn[:, 2:3]).all()
         assert (drawn[:, length + 2 :] == drawn[:, length + 1 : length + 2]).all()
 
@@ -112,7 +112,7 @@ def test_overlaps_are_averaged_by_what_they_cover():
 
 
 def anchors(n_series, n_timepoints):
-    """Tilings by 4, 8, 4, 8, ... timepoints, and padding before them."""
+    """Return alternating segments of 4 and 8 timepoints, and padding."""
     border = [-1, 0]
     while border[-1] + 12 < n_timepoints:
         border.append(border[-1] + (4 if len(border) % 2 else 8))
@@ -151,7 +151,7 @@ def test_bounds_hold_for_any_weights_and_inputs(seed, factor, size, n_timepoints
     decoder = wild(AttributeDecoder(generator=generator), factor, seed)
     series = size * torch.randn(2, n_timepoints, generator=generator)
     ends = torch.tensor([n_timepoints, data.draw(st.integers(1, n_timepoints))])
-    # Anchors anywhere inside, at the borders too.
+    # Anchors may have any position, including the borders.
     share = torch.rand(2, 2, 12, generator=generator)
     share[:, :, :4] = share[:, :, :4].round()
     room = (ends - MIN_LENGTH).unsqueeze(1)
@@ -179,7 +179,7 @@ def test_bounds_hold_for_any_weights_and_inputs(seed, factor, size, n_timepoints
 
 @pytest.mark.parametrize("n_timepoints", [1, 5, 61])
 def test_gradients_are_finite_everywhere(n_timepoints):
-    """Flat windows, single timepoints and the borders of series have no slope 1/0."""
+    """Flat windows, single timepoints and series borders do not cause division by 0."""
     series = walks(2, n_timepoints)
     series[0] = 1.0
     start, length = anchors(2, n_timepoints)
@@ -208,7 +208,7 @@ def test_shapes_are_replaced_by_codes_but_keep_their_gradient():
     assert torch.equal(points, codebook.codes[index])
     distance = torch.cdist(shape.flatten(0, 1), codebook.codes).detach()
     found = distance.gather(1, index.view(-1, 1)).squeeze(1)
-    # Of two that are as near, rounding chooses.
+    # Rounding decides between points at equal distances.
     torch.testing.assert_close(found, distance.amin(1), atol=1e-4, rtol=0)
     torch.testing.assert_close(soft.sum(2), torch.ones(3, 5))
     weight = torch.randn(points.shape, generator=seeded(1))
@@ -218,7 +218,7 @@ def test_shapes_are_replaced_by_codes_but_keep_their_gradient():
 
 
 def test_borders_can_be_learned():
-    """A segment that reaches into its neighbour draws back."""
+    """A segment that extends into the next segment becomes shorter."""
     series = torch.zeros(1, 32)
     series[0, 16:] = 2.0
     start, length = torch.tensor([[0, 18]]), torch.tensor([[18, 14]])
@@ -236,7 +236,7 @@ def test_borders_can_be_learned():
         optimiser.step()
         errors.append(error.item())
     assert errors[-1] < 0.01 * errors[0]
-    # To within a timepoint: a part of one is filled by the segment that covers it.
+    # The tolerance is one timepoint, which may belong to either segment.
     assert 16 <= tokens.start[0, 1].item() < 17
     assert 15 < tokens.length[0, 0].item() <= 16
 
@@ -266,7 +266,7 @@ def test_tokens_at_moved_borders_are_whole_and_inside(har_like, equal):
     values = series[int(row.case)][int(row.channel)]
     part = values[int(row.start) : int(row.start + row.length)]
     assert row.offset == pytest.approx(part.mean(), rel=1e-4, abs=1e-4)
-    # Overlaps and gaps are drawn, up to the end of each series.
+    # Overlaps and gaps are reconstructed up to the end of each series.
     rebuilt = model.reconstruct(series)
     for end, rows in zip(ends, rebuilt, strict=True):
         assert np.isfinite(rows[:, :end]).all()

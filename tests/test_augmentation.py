@@ -17,7 +17,7 @@ def panel():
 def copies(panel, **augment):
     found = add_copies(panel, TRIADS, augment, np.random.RandomState(0))
     assert found.n_cases == 2 * panel.n_cases
-    # Series stay as they are, each before its copy.
+    # Each original series precedes its copy and is unchanged.
     np.testing.assert_array_equal(found.values[::2], panel.values)
     return found.values[1::2]
 
@@ -127,7 +127,7 @@ def test_fit_with_copies_is_repeatable_and_keeps_texts_and_groups_apart(har_like
     ("augment", "error", "message"),
     [
         ("noise", TypeError, "a dict .* got a str"),
-        ({"jitter": 1}, ValueError, r"\['jitter'\].*Available: \['copies'"),
+        ({"jitter": 1}, ValueError, r"\['jitter'\].*Available changes: \['copies'"),
         ({"noise": -1}, ValueError, r"augment\['noise'\].*from 0 to 10, got -1"),
         ({"gap": 1.0}, ValueError, r"augment\['gap'\].*from 0 to 0.9"),
         ({"gain": float("nan")}, ValueError, r"augment\['gain'\]"),

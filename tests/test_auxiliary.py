@@ -1,4 +1,4 @@
-"""Parts of the network that are off by default can be removed one by one."""
+"""Optional parts of the network can be removed independently."""
 
 import pytest
 

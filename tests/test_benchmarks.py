@@ -1,4 +1,4 @@
-"""The runner of the benchmarks, their protocol, and tables of README and docs."""
+"""Runner and protocol of the benchmarks, and tables in README and docs."""
 
 import json
 import re
@@ -85,8 +85,8 @@ def test_cases_are_drawn_by_class_and_seed():
 
 
 def test_calibration_error_is_of_bins():
-    # Bins end at 0.6 and 0.6667: two cases at 0.6, one wrong, and two at 0.65, right.
-    # A case at 1 is in the last bin, and wrong.
+    # Bins end at 0.6 and 0.6667. They contain two cases at 0.6 (one correct), two cases
+    # at 0.65 (both correct) and, in the last bin, an incorrect case at 1.
     first = np.array([0.6, 0.6, 0.65, 0.65, 1.0])
     probabilities = np.stack([first, 1 - first], axis=1)
     y = np.array(["a", "b", "a", "a", "b"])
@@ -111,7 +111,7 @@ def test_models_that_fell_back_raise():
 
 @pytest.mark.parametrize("name", estimators.OF_SKTIME)
 def test_estimators_of_sktime_are_made_with_seed_and_threads(name, monkeypatch):
-    # WEASEL sets it when it is made, and numba may have but one thread here.
+    # WEASEL sets the number of threads of numba, which is limited to one in tests.
     monkeypatch.setattr("numba.set_num_threads", lambda n: None)
     if name in ("minirocket", "minirocket-calibrated", "multirocket"):
         model = estimators.build(name, 7, 2)[1]
@@ -153,7 +153,7 @@ def test_results_do_not_mix_environments_or_columns(tmp_path, some_environment):
     with pytest.raises(SystemExit, match="other columns"):
         Results(path, ("set",), ("seconds",), {"defaults": 1})
     with path.open("a") as file:
-        file.write("A")  # as if it had been stopped here
+        file.write("A")  # an interrupted write
     with pytest.raises(SystemExit, match="an incomplete row"):
         Results(path, ("set",), ("accuracy",), {"defaults": 1})
     some_environment["versions"] = {"numpy": "2"}
@@ -168,7 +168,7 @@ def test_committed_results_have_the_columns_of_the_experiment(experiment):
     assert tuple(pd.read_csv(path, nrows=1).columns) == columns
     facts = json.loads(path.with_suffix(".environment.json").read_text())
     added = set(facts) - set(store.environment())
-    if experiment.name != "suite-aeon":  # needs aeon
+    if experiment.name != "suite-aeon":  # aeon is not installed
         options = Options(settings=experiment.settings)
         assert added == set(experiment.facts(options))
 
@@ -177,7 +177,7 @@ def test_committed_results_have_the_columns_of_the_experiment(experiment):
 
 
 def make_evaluate_one():
-    """Return a function that goes to processes as it is, without this module."""
+    """Return a function that can be sent to other processes without this module."""
 
     def evaluate_one(key, options):
         if key["method"] == "broken":
@@ -237,7 +237,7 @@ def test_rows_of_one_fit_are_computed_together(tmp_path):
     assert (run_toy(tmp_path, experiment)["accuracy"] == 2).all()
     (tmp_path / "toy.csv").write_text("method,seed,accuracy\na,0,5\n")
     frame = run_toy(tmp_path, experiment, seeds=[0])
-    assert frame.to_numpy().tolist() == [["a", 0, 5], ["b", 0, 1]]  # none twice
+    assert frame.to_numpy().tolist() == [["a", 0, 5], ["b", 0, 1]]  # each data set once
 
 
 def test_what_a_process_raises_is_raised_here():
@@ -279,7 +279,7 @@ def test_suite_is_resumed_and_stops_at_a_failure(run_suite, tmp_path):
     ("options", "message"),
     [
         (["suite", "--sets", "GunPoint", "NoSuch"], "Unknown data sets NoSuch"),
-        (["pretrain"], "Unknown data sets MotionSense"),  # not without its folder
+        (["pretrain"], "Unknown data sets MotionSense"),  # requires a data folder
         (["choices", "--set", "color=red"], "Unknown setting color"),
         (["choices", "--sets", "GunPoint", "--only", "colour", "red"], "columns"),
     ],
@@ -308,7 +308,7 @@ def test_experiments_are_listed(capsys):
 
 
 def test_experiments_load_neither_torch_nor_sktime():
-    """A process that measures the memory of one method must not hold another."""
+    """The measured memory of a method must not include other packages."""
     code = (
         "import sys, benchmarks.experiments; "
         "print([name for name in ('torch', 'sktime') if name in sys.modules])"

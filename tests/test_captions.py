@@ -133,7 +133,7 @@ def test_captions_tell_real_activities_apart(basic_motions: Dataset) -> None:
     )
     model = make_pipeline(captioner, TextEncoder(), LogisticRegression(C=100))
     model.fit(np.asarray(basic_motions.X_train), basic_motions.y_train)
-    # Chance is .25.
+    # The accuracy of random predictions is 0.25.
     accuracy = model.score(np.asarray(basic_motions.X_test), basic_motions.y_test)
     assert accuracy > 0.7
 
@@ -175,7 +175,7 @@ def test_other_words(tmp_path: Path) -> None:
     ("params", "message"),
     [
         ({"channel_names": ["a"]}, "1 names for 3 channels"),
-        ({"channel_names": ["a", "", "b"]}, "invalid name"),
+        ({"channel_names": ["a", "", "b"]}, "must be non-empty strings"),
         ({"sampling_rate": 0}, "sampling_rate must be a positive, finite number"),
         ({"sampling_rate": np.nan}, "sampling_rate"),
         ({"n_sentences": 0}, "n_sentences must be at least 1"),

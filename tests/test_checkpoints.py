@@ -1,4 +1,4 @@
-"""Long trainings: whatever ends them, no epoch is lost and nothing else changes."""
+"""Checkpoints: interrupted fits resume without losing epochs, with the same result."""
 
 import errno
 import itertools
@@ -26,7 +26,7 @@ from sktext_vq._utils.container import pack, unpack
 from sktext_vq.nn import DualBranchModel, ShapeTokenizer
 
 SMALL = {"n_codes": 16, "max_features": 100, "max_epochs": 4, "random_state": 0}
-# Codes that are learned and replaced, and all other state that there is.
+# Settings that train the codebook and all other optional parts.
 LEARNED = {
     "text_encoder": "hashing",
     "max_epochs": 2,
@@ -37,7 +37,7 @@ WITH_TEXT = {"text_encoder": "hashing"}
 
 
 class Killed(BaseException):
-    """Nobody catches this, as if the process were gone."""
+    """Exception that simulates a killed process, and is not caught by the package."""
 
 
 def classifier(**parameters):
@@ -64,7 +64,7 @@ def always_due(monkeypatch):
 
 
 def kill_after(monkeypatch, n_writes):
-    """End the fit after so many writes of a checkpoint."""
+    """Interrupt the fit after a number of checkpoint writes."""
     write, count = Checkpoint.write, [0]
 
     def counting(self, state):
@@ -77,7 +77,7 @@ def kill_after(monkeypatch, n_writes):
 
 
 def count_calls(monkeypatch, owner, name):
-    """Return a list of how often a method was called from now on."""
+    """Return a list whose item is the number of later calls of a method."""
     method, count = getattr(owner, name), [0]
 
     def counting(*args, **kwargs):
@@ -88,7 +88,7 @@ def count_calls(monkeypatch, owner, name):
     return count
 
 
-# -- going on ------------------------------------------------------------------------
+# -- Resuming ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_fit_goes_on_bit_for_bit_after_any_epoch(
     monkeypatch.undo()
     monkeypatch.setattr(Checkpoint, "is_due", lambda self: True)
     last = n_writes[0]
-    # The first write is of no epoch, and the last is of the end.
+    # The first write precedes epoch 1, and the last write follows the end of training.
     for number in sorted({1, 2, last // 2, last - 1, last}):
         path = tmp_path / f"{number}.safetensors"
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
@@ -114,12 +114,12 @@ def test_a_fit_goes_on_bit_for_bit_after_any_epoch(
 
 def test_early_stopping_goes_on_where_it_was(tmp_path, always_due):
     rng = np.random.default_rng(0)
-    X, y = rng.normal(size=(80, 1, 30)), np.arange(80) % 2  # nothing to learn
+    X, y = rng.normal(size=(80, 1, 30)), np.arange(80) % 2  # labels do not depend on X
     parameters = {"text": None, "max_epochs": 50}
     expected = classifier(**parameters).fit(X, y)
     n_done = len(expected.history_)
     assert n_done < 50
-    for n_writes in range(n_done - 2, n_done + 1):  # in the epochs without a gain
+    for n_writes in range(n_done - 2, n_done + 1):  # epochs without improvement
         path = tmp_path / f"{n_writes}.safetensors"
         with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
             kill_after(patch, n_writes)
@@ -147,7 +147,7 @@ def test_what_has_ended_is_not_trained_again(many_rhythms, tmp_path, monkeypatch
     path = tmp_path / "state"
     first = classifier(**WITHOUT_TEXT).fit(X, y, checkpoint=path)
     n_steps = count_calls(monkeypatch, DualBranchModel, "forward")
-    # Its features may be rounded otherwise, with another number of threads.
+    # With another number of threads, features may differ by rounding.
     other = classifier(n_jobs=1, **WITHOUT_TEXT).fit(X, y, checkpoint=path)
     expected = first.predict_proba(X)
     np.testing.assert_allclose(other.predict_proba(X), expected, rtol=1e-6, atol=1e-6)
@@ -156,7 +156,7 @@ def test_what_has_ended_is_not_trained_again(many_rhythms, tmp_path, monkeypatch
     same(again, first, X)
     path.unlink()
     same(again.fit(X, y), first, X)
-    assert n_steps[0] >= 4  # in as many epochs
+    assert n_steps[0] >= 4  # one step per epoch
 
 
 def test_a_checkpoint_changes_nothing_about_the_model(many_rhythms, tmp_path):
@@ -167,7 +167,7 @@ def test_a_checkpoint_changes_nothing_about_the_model(many_rhythms, tmp_path):
 
 def test_writing_takes_little_of_the_time(many_rhythms, tmp_path, monkeypatch):
     write, written = Checkpoint.write, []
-    # Each look at the clock takes 100 s: so a write does, and an epoch.
+    # Each call of the clock advances by 100 s, so that writes and epochs seem slow.
     clock = itertools.count(0, 100)
 
     def noting(self, state):
@@ -187,17 +187,17 @@ def test_writing_takes_little_of_the_time(many_rhythms, tmp_path, monkeypatch):
 
 
 def fit_and_keep(path, X, y, delay=None):
-    """Fit and save, or be killed so many seconds after the third write has begun."""
+    """Fit and save, or kill the process some seconds after the third write starts."""
     torch.set_num_threads(1)
     write, n_writes = Checkpoint.write, itertools.count(1)
 
     def write_and_die(self, state):
         if next(n_writes) == 3 and delay is not None:
-            # By a thread of its own: that of the tests may have to wait for its turn.
+            # Kill from a separate thread, since the main thread may be waiting.
             Timer(delay, os.kill, (os.getpid(), signal.SIGKILL)).start()
         write(self, state)
 
-    Checkpoint.write = write_and_die  # in this process alone
+    Checkpoint.write = write_and_die  # only in this process
     parameters = {"max_epochs": 60, "loss_weights": {"series": 1.0}, **WITH_TEXT}
     model = classifier(**parameters).fit(X, y, checkpoint=path)
     save(model, f"{path}.model")
@@ -208,8 +208,8 @@ def test_killed_at_any_moment_a_fit_ends_as_if_it_had_not_been(
     many_rhythms, tmp_path, always_due
 ):
     X, y = many_rhythms
-    classifier(**WITHOUT_TEXT).fit(X, y)  # compiles what the children run
-    # A fork needs no imports, which are most of the time of a short fit.
+    classifier(**WITHOUT_TEXT).fit(X, y)  # compiles functions for child processes
+    # Forked processes do not import packages, which would take most of the time.
     context = multiprocessing.get_context("fork")
     path = tmp_path / "state"
 
@@ -221,12 +221,12 @@ def test_killed_at_any_moment_a_fit_ends_as_if_it_had_not_been(
 
     assert run(tmp_path / "whole") == 0
     epochs = []
-    # While it writes, right after, and in the steps that follow.
+    # Kill during the write, immediately after it, and in later steps.
     for delay in (0, 0.001, 0.003, 0.01):
         assert run(path, delay) == -signal.SIGKILL
-        with safetensors.safe_open(path, "np") as file:  # never half of it
+        with safetensors.safe_open(path, "np") as file:  # the file is never incomplete
             epochs.append(file.metadata()["document"].count('"dur"'))
-    # The first write is of no epoch, and later fits go on from where they were.
+    # The first write precedes epoch 1, and later fits resume from the file.
     assert 0 < epochs[0] <= epochs[1] <= epochs[2] <= epochs[3]
     assert epochs[0] < epochs[3]
     assert run(path) == 0
@@ -236,7 +236,7 @@ def test_killed_at_any_moment_a_fit_ends_as_if_it_had_not_been(
     }
 
 
-# -- other fits ----------------------------------------------------------------------
+# -- Other fits ----------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -282,7 +282,7 @@ def test_a_fit_to_other_data_is_told_which(many_rhythms, done):
         fit(X, y, groups=np.arange(60) % 4)
     with pytest.raises(ValueError, match="fit: init was None, but is now a model"):
         fit(X, y, init=classifier(max_epochs=0).fit(X, y))
-    # Folds are other data, and must not take each other's state for theirs.
+    # Folds have other data, and must not use the checkpoints of other folds.
     with pytest.raises(ValueError, match="another fit: X"):
         cross_val_score(
             classifier(**WITHOUT_TEXT),
@@ -294,7 +294,7 @@ def test_a_fit_to_other_data_is_told_which(many_rhythms, done):
 
 
 def test_a_training_that_starts_otherwise_is_refused(many_rhythms, done, monkeypatch):
-    """As with another version of a package that computes features."""
+    """Another version of a package may compute other features."""
     scale = FeatureScaler.__call__
 
     def otherwise(self, features):
@@ -328,7 +328,7 @@ def test_a_checkpoint_needs_a_seed(many_rhythms, tmp_path):
         model.fit(*many_rhythms, checkpoint=tmp_path / "state")
 
 
-# -- damage, and places that cannot be written ---------------------------------------
+# -- Damaged files and invalid paths -------------------------------------------------
 
 
 def test_damaged_and_foreign_files_are_refused_and_kept(many_rhythms, done, tmp_path):
@@ -422,7 +422,7 @@ def state_of_epoch(many_rhythms, tmp_path, always_due):
 
 
 def fail_to_write(monkeypatch, times):
-    """Let the disk be full from some write on."""
+    """Simulate a full disk from a given write on."""
     fsync, count = os.fsync, [0]
 
     def fail(number):
@@ -443,11 +443,11 @@ def test_a_full_disk_is_told_before_the_first_epoch(
     with monkeypatch.context() as patch, pytest.raises(OSError, match=message):
         fail_to_write(patch, 0)
         fit(*many_rhythms)
-    n_batches = 2  # of held-out cases
+    n_batches = 2  # number of batches of held-out cases
     assert n_steps[0] <= n_batches
     assert not list(tmp_path.iterdir())
     fit(*many_rhythms)
-    assert n_steps[0] >= 4  # in as many epochs
+    assert n_steps[0] >= 4  # one step per epoch
 
 
 def test_a_disk_that_fills_up_costs_one_epoch(
@@ -480,12 +480,12 @@ def test_places_that_cannot_be_written_are_told_at_once(
     with pytest.raises(PermissionError, match=r"denied.*state"):
         classifier().fit(*many_rhythms, checkpoint=tmp_path / "state")
     assert not list(tmp_path.iterdir())
-    assert n_fits == [0]  # before any work
+    assert n_fits == [0]  # the error is raised before fitting
     classifier(max_epochs=0).fit(*many_rhythms)
     assert n_fits == [1]
 
 
-# -- interrupts and divergence -------------------------------------------------------
+# -- Interrupts and divergence -------------------------------------------------------
 
 
 def stop_in_epoch(monkeypatch, epoch, error):
@@ -510,7 +510,7 @@ def not_a_number(loss):
 
 @pytest.fixture
 def patient(monkeypatch):
-    """Do not stop early, and let each epoch be better than the one before."""
+    """Disable early stopping, and let the loss decrease in each epoch."""
     monkeypatch.setattr("sktext_vq._training.callbacks._PATIENCE", 100)
     monkeypatch.setattr(_Net, "held_out_losses", lambda self: {"class": 1e9})
 
@@ -519,7 +519,7 @@ def patient(monkeypatch):
     ("error", "kind", "message"),
     [
         (interrupt, UserWarning, "interrupted after 2 of 4 epochs.*best weights"),
-        (not_a_number, ConvergenceWarning, "became nan in epoch 3.*weights of 2 epoch"),
+        (not_a_number, ConvergenceWarning, "became nan in epoch 3.*after epoch 2, and"),
     ],
 )
 def test_what_ends_training_leaves_the_model_of_the_epochs_before(
@@ -531,7 +531,7 @@ def test_what_ends_training_leaves_the_model_of_the_epochs_before(
     stop_in_epoch(monkeypatch, 3, error)
     with pytest.warns(kind, match=message) as caught:
         model = classifier(**WITHOUT_TEXT).fit(X, y)
-    assert caught[0].filename == __file__  # where fit was called
+    assert caught[0].filename == __file__  # the warning refers to the call of fit
     assert len(model.history_) == 2
     same(model, expected, X)
     assert (model.predict(X) == y).mean() > 0.9

@@ -68,7 +68,7 @@ def test_a_few_easy_cases_get_no_certainty(basic_motions):
 
 
 def test_noise_gets_modest_probabilities():
-    """Where labels are drawn by lot, no prediction may be confident."""
+    """Predictions for random labels must not be confident."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(120, 1, 50)), rng.integers(0, 2, 120)
     classifier = VQTextClassifier(max_epochs=0, random_state=0).fit(X[:80], y[:80])
@@ -77,7 +77,7 @@ def test_noise_gets_modest_probabilities():
 
 
 def test_torch_stays_on_one_thread_and_gives_the_others_back(har_like, monkeypatch):
-    """On a busy machine, small operations shared out over threads stall."""
+    """Small multithreaded operations are slow on a busy machine."""
     X, y = har_like
     seen = set()
     forward = ShapeTokenizer.forward
@@ -116,7 +116,7 @@ def test_class_weight_favours_the_rare_class(har_like):
 
 
 def test_many_cases_take_the_short_cut(monkeypatch, har_like):
-    """Beyond some cases features and penalty are chosen on a part of them."""
+    """With many cases, features and penalty are selected on a subset of the cases."""
     X, y = har_like
     n_folded, n_scored = [], []
     cross_validate, add = ridge._cross_validate, FeatureMoments.add
@@ -214,7 +214,7 @@ def test_missing_text_packages_are_named(har_like, monkeypatch):
 
 
 def people(n_people=5, n_each=8):
-    """Series of people who do the same things in ways of their own."""
+    """Return series of people who perform the same activities differently."""
     rng = np.random.default_rng(0)
     person = np.tile(np.arange(n_people), 2 * n_each)
     y = np.repeat(np.arange(2), n_people * n_each)
@@ -262,7 +262,7 @@ def test_decisions_and_logarithms_agree_with_probabilities(har_like, n_classes):
 
 
 def test_weights_of_cases_shift_the_border():
-    """Where two classes overlap, the heavier one is predicted."""
+    """Where two classes overlap, the class with the larger weight is predicted."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(80, 1, 30)), np.arange(80) % 2
     X += y[:, None, None] * 0.3
@@ -275,7 +275,7 @@ def test_weights_of_cases_shift_the_border():
 
 
 def test_weights_count_in_balanced_classes(har_like):
-    """As many cases, but not as much weight."""
+    """Classes have equal numbers of cases, but different weights."""
     X, y = har_like
     model = VQTextClassifier(n_codes=16, max_epochs=0, random_state=0)
     model.set_params(class_weight="balanced")

@@ -1,4 +1,4 @@
-"""Panels larger than memory, and clusters: the same results as in one piece."""
+"""Memory-mapped panels and clusters give the same results as a single process."""
 
 import re
 import sys
@@ -54,7 +54,7 @@ def test_a_mapped_file_is_not_read_as_a_whole(fitted, tmp_path):
     fitted[1].transform(mapped[:2])
 
     def memory(part):
-        """Return the peak while this is transformed, but for what comes back."""
+        """Return the peak memory of a transformation, without its result."""
         tracemalloc.start()
         try:
             found = fitted[1].transform(part)
@@ -62,7 +62,7 @@ def test_a_mapped_file_is_not_read_as_a_whole(fitted, tmp_path):
         finally:
             tracemalloc.stop()
 
-    # What parts take does not grow with the file, and a copy of the rest would.
+    # The memory of a part does not depend on the size of the file.
     some = mapped[:1_500]
     assert memory(mapped) - memory(some) < (mapped.nbytes - some.nbytes) / 4
 
@@ -70,17 +70,17 @@ def test_a_mapped_file_is_not_read_as_a_whole(fitted, tmp_path):
 def test_a_cluster_predicts_the_same(fitted, client, monkeypatch):
     X = panel(301, seed=1)[0]
     X[3, 0, 5:9] = np.nan
-    monkeypatch.setattr("sktext_vq._features.cluster._MOST", 64)
+    monkeypatch.setattr("sktext_vq._features.cluster._MAX_CASES", 64)
     monkeypatch.setattr(
         "sktext_vq._features.cluster._TASKS_PER_WORKER", 1
-    )  # three rounds
+    )  # three tasks per worker
     for method in (fitted[0].predict_proba, fitted[1].transform):
         with parallel_config(backend="dask"):
             found = method(X)
-        # Parts have other sizes than here. Features are of float32.
+        # Other batch sizes cause rounding differences. Features have dtype float32.
         digits = 1e-9 if found.dtype == np.float64 else 1e-6
         np.testing.assert_allclose(found, method(X), rtol=digits, atol=digits)
-    # They had no reason to know the package before.
+    # Workers import the package only for these calls.
     assert any(client.run(lambda: "sktext_vq" in sys.modules).values())
     X[7] = np.inf
     with parallel_config(backend="dask"), pytest.raises(ValueError, match="case 7"):
@@ -119,7 +119,7 @@ def test_the_page_runs(client, tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     names = {}
     for block in blocks:
-        if "import ray" not in block:  # a test of its own
+        if "import ray" not in block:  # tested separately
             exec(compile(block, str(PAGE), "exec"), names)
     names["client"].close()
     assert names["same"] and len(names["features"]) == 40

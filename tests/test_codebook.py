@@ -20,7 +20,7 @@ def draw(n, seed=0, scale=1.0):
 
 
 class LearnedCodebook(Codebook):
-    """Codebook with the updates of its codes."""
+    """Codebook whose codes are updated."""
 
     def __init__(self, n_codes, code_dim):
         super().__init__(n_codes, code_dim)
@@ -50,7 +50,7 @@ def observe(codebook, branch, vectors):
 
 
 def state(codebook):
-    """All that a codebook knows, between steps."""
+    """Return all state of a codebook."""
     return {name: value.clone() for name, value in codebook.state_dict().items()}
 
 
@@ -77,7 +77,7 @@ def test_observing_changes_nothing_before_the_commit():
     after = state(codebook)
     assert not torch.equal(after["usage"], before["usage"])
     assert not torch.equal(after["shift"], before["shift"])
-    assert torch.equal(after["seeds"], before["seeds"])  # without a quota
+    assert torch.equal(after["seeds"], before["seeds"])  # only changed by quotas
 
 
 def test_commits_without_observations_change_nothing():
@@ -95,18 +95,21 @@ def test_commits_without_observations_change_nothing():
 
 
 def test_commits_are_those_of_numpy():
-    """The arithmetic once more, code by code, from its description."""
+    """Repeat the updates in NumPy, one code at a time."""
     codebook = seeded()
     signal = [(draw(40, 2 * s), torch.rand(40, 32)) for s in range(3)]
     text = [(draw(7, 2 * s + 1), torch.rand(7, 32)) for s in range(3)]
     signal[1][1][:, 4] = 0
-    text[1][1][:, 4] = 0  # nobody uses this code in the second step
+    text[1][1][:, 4] = 0  # this code is unused in the second step
     seeds = codebook.seeds.double().numpy()
     usage = np.zeros((2, 32))
     for s in range(3):
         codes = codebook.codes.detach().double().numpy()
         expected = codes.copy()
-        steps = [signal[s], text[s] if s else None]  # the first step has no text
+        steps = [
+            signal[s],
+            text[s] if s else None,
+        ]  # the first step has no text
         for row, step in enumerate(steps):
             if step is None:
                 continue
@@ -169,7 +172,7 @@ def test_codes_are_windows_of_the_data_and_stay_near_them():
 
 
 def test_seeding_spreads_codes():
-    """Of eight clusters, k-means++ finds nearly all; chance finds five."""
+    """k-means++ finds nearly all of eight clusters; random choice finds about five."""
     centres = 10 * torch.eye(8)
     shapes = centres.repeat(50, 1) + 0.1 * torch.randn(400, 8, generator=generator())
     codebook = Codebook(8, 8)
@@ -182,7 +185,7 @@ def test_seeding_spreads_codes():
 
 
 def test_seeds_are_windows_in_proportion_to_the_root_of_their_distance():
-    # At 0, 1 and 16 on a line: from 0, the second is 1 in one case of five.
+    # For points 0, 1 and 16, the second seed after 0 is 1 with a probability of 1/5.
     line = torch.tensor([0.0, 1.0, 16.0])
     shapes = torch.zeros(3, 8)
     shapes[:, 0] = line
@@ -226,7 +229,7 @@ def test_the_nearest_code_of_each_head_is_chosen():
     chosen = codebook.assign(scores.clone()).unflatten(0, (3, 16))
     assert torch.equal(chosen.argmax(1), nearest)
     assert torch.equal(chosen.sum(1), torch.ones(3, 50))
-    # Few windows are scored as they are among many, to the last digit of float32.
+    # Scores do not depend on the number of windows.
     for n_few in (1, 31, 32, 33):
         few = codebook.score(points[:, :n_few]).detach()
         torch.testing.assert_close(few, scores[:, :n_few], atol=1e-6, rtol=1e-6)
@@ -265,7 +268,7 @@ def test_the_order_of_calls_changes_rounding_at_most():
     for step in range(5):
         calls = [draw(600, 10 * step + i) for i in range(4)]
         for codebook, order in zip(codebooks, (calls, calls[::-1]), strict=True):
-            codebook.usage[:, :8] = 0  # something to replace
+            codebook.usage[:, :8] = 0  # unused codes are replaced
             for vectors in order:
                 observe(codebook, "signal", vectors)
                 observe(codebook, "text", vectors[:9])
@@ -290,7 +293,7 @@ def test_tokens_that_are_not_finite_are_left_out(where):
 
 
 def clusters(order, quotas, seed):
-    """Use one head for 512 signal and 64 text vectors a step, in clusters apart."""
+    """Train a codebook on 512 signal and 64 text vectors per step, from clusters."""
     source = generator(seed)
     centres = draw(64, seed + 1, scale=3)
 
@@ -299,8 +302,8 @@ def clusters(order, quotas, seed):
         noise = torch.randn(n, 8, generator=source)
         return centres[chosen] + 0.3 * (noise - noise.mean(1, keepdim=True))
 
-    codebook = LearnedCodebook(61, 8)  # a prime number: one head
-    codebook.seed(sample(500, 0, 4), source)  # most clusters are still unknown
+    codebook = LearnedCodebook(61, 8)  # a prime number of codes, so one head
+    codebook.seed(sample(500, 0, 4), source)  # seeds contain few of the clusters
     for step in range(80):
         vectors = {"signal": sample(512, 0, 32), "text": sample(64, 32, 64)}
         for branch in order:
@@ -317,7 +320,7 @@ def test_neither_branch_owns_the_codes(seed):
     assert found["signal_used"] >= 0.25
     assert found["text_used"] >= 0.25
     assert_same(state(clusters(BRANCHES[::-1], quotas, seed)), state(codebook))
-    # Replacing is what does it.
+    # Without replacement, fewer codes are used.
     less = clusters(BRANCHES, None, seed).metrics()
     for name in ("signal_perplexity", "text_perplexity", "signal_used"):
         assert found[name] > less[name], name
@@ -346,7 +349,7 @@ def test_text_without_a_weight_moves_nothing(monkeypatch):
 
 def test_codes_stay_near_their_seeds_whatever_text_says():
     codebook = seeded()
-    codebook.seeds[3] = 0  # flat: has nowhere to go
+    codebook.seeds[3] = 0  # a flat seed, which has no direction
     for step in range(50):
         text = draw(64, step, scale=1e4)
         observe(codebook, "text", text)
@@ -360,7 +363,7 @@ def test_codes_stay_near_their_seeds_whatever_text_says():
 
 
 def test_codes_follow_the_signal():
-    """With a small move of all vectors, codes end at the means of theirs."""
+    """If all vectors move slightly, codes converge to the means of their vectors."""
     codebook = seeded(16)
     target = codebook.seeds + 0.05 * draw(16, 7)
     for _ in range(100):
@@ -382,7 +385,7 @@ def test_replaced_codes_are_windows_of_the_signal(branch):
     codebook.commit(0.0, generator(), quotas={branch: 5})
     changed = (codebook.seeds != before["seeds"]).any(1)
     assert not changed[:20].any()
-    # Two texts may be nearest to the same window.
+    # Several texts may have the same nearest window.
     assert 3 <= changed.sum() <= 5
     assert (codebook.shift[changed] == 0).all()
     assert torch.equal(codebook.shift[~changed], before["shift"][~changed])
@@ -405,7 +408,7 @@ def test_replaced_codes_have_time_to_be_found():
         seen.append(codebook.seeds.clone())
     assert not torch.equal(seen[0], seen[1])
     assert torch.equal(seen[1], seen[-1])
-    # Nobody uses them yet, and metrics say so.
+    # New codes are unused at first.
     assert codebook.metrics()["signal_used"] == pytest.approx(20 / 32)
 
 
@@ -493,7 +496,7 @@ def test_metrics_of_known_usage():
     assert found["overlap"] == pytest.approx(0, abs=1e-12)
     codebook.usage[1] = codebook.usage[0]
     assert codebook.metrics()["overlap"] == pytest.approx(1)
-    # P = (1/2, 1/2, 0), Q = (0, 1/2, 1/2): each is 1/2 bit from their mean.
+    # P = (1/2, 1/2, 0), Q = (0, 1/2, 1/2): each diverges from the mean by 1/2 bit.
     codebook.usage.zero_()
     codebook.usage[0, :2] = 0.5
     codebook.usage[1, 1:3] = 0.5

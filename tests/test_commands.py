@@ -1,4 +1,4 @@
-"""Commands that fit and use models: files in, files out."""
+"""Commands that fit and use models."""
 
 import io
 import json
@@ -16,7 +16,7 @@ from sktext_vq.__main__ import main
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, basic_motions):
-    """A folder with series of three classes of four to fit to, and a model of these."""
+    """Return a folder with series of three classes and a model of these classes."""
     folder = tmp_path_factory.mktemp("commands")
     data = basic_motions
     recorded = data.y_train != "walking"
@@ -122,7 +122,9 @@ def test_predict_explains(folder, basic_motions, capsys):
     assert {row["against"] for row in rows if row["case"] == 0} == {"running"}
     assert [row["start"] for row in rows if row["phrase"] == "remainder"] == [None] * 2
     assert all(isinstance(row["code"], int) for row in rows if row["start"] is not None)
-    assert "'sitting' is not a class" in failure(capsys, *words, "--against", "sitting")
+    assert "must be a class of the model, got 'sitting'" in failure(
+        capsys, *words, "--against", "sitting"
+    )
     assert "requires --explain" in failure(capsys, *words[:-1], "--against", "running")
 
 
@@ -160,9 +162,9 @@ def test_columns_of_a_table_may_have_any_names_and_order(
     expected = load(folder / "model").predict_proba(X).max(axis=1)
     found = [row["probability"] for row in json.loads(out)]
     np.testing.assert_allclose(found, expected)
-    assert "channels ignored by the model: mass" in err
+    assert "channels not used by the model: mass" in err
     table.drop(columns="gyro_x").to_csv(tmp_path / "new.csv", index=False)
-    assert "has no channels ['gyro_x'], which the model" in failure(capsys, *words)
+    assert "lacks channels ['gyro_x'], which the model" in failure(capsys, *words)
 
 
 def test_a_training_file_is_read_as_the_other_one_is(
@@ -223,7 +225,7 @@ def test_zero_shot_takes_own_texts(folder, capsys):
     assert "texts about ['gait']" in failure(
         capsys, *words, "--texts", path, "--labels", "running"
     )
-    # A name without an own text has those of the bank.
+    # A name without a user-defined text has the texts of the bank.
     _, err = run(capsys, *words, "--texts", path, "--labels", "gait, jumping rope")
     assert "A person jumps over a rope." in err
     path.write_text("[1]")
@@ -243,7 +245,7 @@ def test_report_is_written(folder, tmp_path, capsys):
     assert "page.html" in out
     page = (folder / "page.html").read_text(encoding="utf-8")
     assert "badminton" in page and "No training series were given" in page
-    # Training series of the same file.
+    # The training series are in the same file.
     words = *words, "--training", few, "--output"
     run(capsys, *words, folder / "page.html")
     page = (folder / "page.html").read_text(encoding="utf-8")
@@ -286,7 +288,7 @@ def test_help_tells_which_files_are_read(capsys):
         assert max(map(len, out.splitlines())) <= 88
 
 
-# Toy series: two channels, of which one tells the classes apart
+# Simulated series with two channels, one of which depends on the class
 
 
 def series(labels, seed=0):
@@ -320,7 +322,7 @@ def fit_toy(folder, labels, **params):
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory):
-    """A folder with a table and a model of two classes."""
+    """Return a folder with a table and a model of two classes."""
     folder = tmp_path_factory.mktemp("toy")
     labels = np.array(["slow", "fast"] * 6)
     write_csv(folder / "toy.csv", labels)
@@ -398,7 +400,7 @@ def test_channels_are_found_by_names_that_differ_in_case(toy, tmp_path, capsys):
         given = words[:2] if command == "report" else words
         output = "--output", tmp_path / "out"
         err = failure(capsys, command, data, *given, *output)
-        assert "no channels ['tone']" in err and "sound" in err
+        assert "lacks channels ['tone']" in err and "sound" in err
     data = write_csv(tmp_path / "c.csv", labels, ("a", "b"))
     _, err = run(capsys, "predict", data, *words)
     assert "a as tone, b as noise" in err
@@ -415,7 +417,7 @@ def ctrl_c():
 @pytest.mark.usefixtures("ctrl_c")
 def test_interrupted_fit_leaves_the_former_model(toy, monkeypatch, capsys):
     def fit(self, *args, **kwargs):
-        try:  # as training does
+        try:  # as in training
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt:
             return self
@@ -461,16 +463,16 @@ def test_warnings_are_lines_of_their_own(toy, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("[" * 100_000 + "]" * 100_000, "too many levels"),
+        ("[" * 100_000 + "]" * 100_000, "too many nested brackets"),
         ('{"slow": "a", "fast": "b", "slow": "c"}', "'slow' occurs more than once"),
     ],
 )
-def test_texts_that_cannot_be_meant(text, said, toy, capsys):
+def test_invalid_json_files(text, message, toy, capsys):
     (toy / "texts.json").write_text(text)
     words = "--model", toy / "new", "--texts", toy / "texts.json"
-    assert said in failure(capsys, "fit", toy / "toy.csv", *words)
+    assert message in failure(capsys, "fit", toy / "toy.csv", *words)
 
 
 @pytest.mark.parametrize(
@@ -495,7 +497,7 @@ def test_labels_that_are_numbers_in_one_file_only(tmp_path, capsys):
     assert "labels that are not in the training data: other" in err
     run(capsys, "report", data, "--model", model, "--output", page)
     text = page.read_text(encoding="utf-8")
-    assert "Not in the training data: classes other." in text
+    assert "Classes without training data: other." in text
     assert "<h3>Case take 0 of class 1</h3>" in text
     run(capsys, "predict", data, "--model", model, "--explain", "--against", "1")
 

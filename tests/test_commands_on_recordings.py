@@ -17,7 +17,7 @@ PERIODS = {"walking": 16, "running": 6}
 
 
 def record(subject, start, n_timepoints=400):
-    """Return a table of one person who walks, rests without label, and runs."""
+    """Return a table of a person who walks, rests (without a label) and runs."""
     rng = np.random.default_rng(subject)
     parts = []
     for label, period in PERIODS.items():
@@ -61,7 +61,7 @@ def test_fit_takes_rate_and_people_from_recordings(folder, capsys):
     assert model.n_timepoints_ == 2 * RATE
     words = ["fit", folder / "data", "--model", folder / "again.safetensors", *WINDOWS]
     assert run(*words, "--pattern", "person_{subject}.csv", "--epochs", 0) == 0
-    # 20 s of each class in windows of 2 s with a step of 1 s.
+    # Each class has 20 s, cut into windows of 2 s with a step of 1 s.
     out = capsys.readouterr().out
     assert "152 series of 1 channels and up to 40 timepoints" in out
     assert "groups: 4" in out
@@ -90,7 +90,7 @@ def test_search_ranks_windows(folder, capsys):
     assert run(*words, "--model", folder / "m.safetensors", *WINDOWS) == 0
     table = pd.read_csv(io.StringIO(capsys.readouterr().out), parse_dates=["start"])
     assert table["score"].is_monotonic_decreasing
-    # Running follows on 20 s of walking and 5 s of rest.
+    # Running starts after 20 s of walking and 5 s of rest.
     first = table["start"].head(19) - pd.Timestamp("2025-05-03 08:00")
     assert (first >= pd.Timedelta("25s")).all()
 
@@ -117,13 +117,16 @@ def test_export_writes_a_file_that_predicts(folder, capsys):
     ("options", "message"),
     [
         (["--window", "2s", "--step", "20"], "must both be in seconds"),
-        (["--step", "1s"], "--step requires --window"),
+        (["--step", "1s"], "--step is for recordings only"),
         (["--window", "1h"], "a whole number of timepoints"),
         (["--window", "2.5"], "a whole number of timepoints"),
         (["--window", "10min"], "a whole number of timepoints"),
         (["--window", "2s"], "recording_column (--label-column, ...)"),
-        ([*WINDOWS[2:], "--window", "100s"], "There are no windows of 2000 timepoints"),
-        (["--window", "2s", "--recording-column", "watch"], "no column 'watch'"),
+        ([*WINDOWS[2:], "--window", "100s"], "no windows of 2000 timepoints"),
+        (
+            ["--window", "2s", "--recording-column", "watch"],
+            "no recording column 'watch'",
+        ),
     ],
 )
 def test_failures_say_what_to_do(folder, options, message, capsys):

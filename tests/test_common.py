@@ -1,4 +1,4 @@
-"""scikit-learn's contract: its own checks on tables, and the same on panels."""
+"""Common checks of scikit-learn, and equivalent checks on panels."""
 
 import copy
 import pickle
@@ -30,14 +30,14 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-# What those checks do with tables of one channel, done with three channels.
+# Equivalent checks on panels with three channels
 
 FAST = SMALL | {"random_state": 0}
 
 
 @pytest.fixture(params=[VQTextTransformer, VQTextClassifier])
 def estimator(request):
-    """Return a transformer in closed form, and a classifier that trains a network."""
+    """Return a transformer in closed form or a classifier that trains a network."""
     epochs = 2 if request.param is VQTextClassifier else 0
     return request.param(max_epochs=epochs, **FAST)
 
@@ -126,7 +126,7 @@ def test_pickle_and_deepcopy_predict_the_same(estimator, har_like):
 
 def test_pickle_is_small(har_like):
     classifier = VQTextClassifier(max_epochs=1, max_features=300).fit(*har_like)
-    # The text encoder alone would be 90 MB.
+    # The text encoder, which has 90 MB, is not part of the pickle.
     assert len(pickle.dumps(classifier)) < 20e6
 
 
@@ -146,12 +146,12 @@ def test_bad_panels_are_refused_in_fit_and_after(estimator, har_like):
     unfitted = clone(estimator)
     estimator.fit(X, y)
     for bad, message in (
-        (np.where(np.arange(40) == 5, np.inf, X), "infinity, at case 0, ch"),
+        (np.where(np.arange(40) == 5, np.inf, X), "infinity at case 0, ch"),
         (X + 1j, "Complex data not supported"),
         (X[..., None], "4 dimensions"),
         (X[:0], "0 sample"),
         (X[:, :, :0], "0 timepoints"),
-        (np.where(np.arange(3)[:, None] == 1, np.nan, X), "channel 1 is all"),
+        (np.where(np.arange(3)[:, None] == 1, np.nan, X), "channel 1 .* are NaN"),
         (X.astype(str), "numeric"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -191,7 +191,7 @@ def test_labels_must_match(estimator, har_like):
 )
 def test_bad_parameters_are_refused_in_fit(estimator, har_like, params, error, message):
     X, y = har_like
-    estimator.set_params(**params)  # not here
+    estimator.set_params(**params)  # set_params does not validate parameters
     with pytest.raises(error, match=message):
         estimator.fit(X, y)
 
@@ -239,7 +239,7 @@ def test_equal_weights_change_nothing_and_others_do(estimator, har_like):
 
 
 def test_a_fit_that_fails_changes_nothing(estimator, har_like, monkeypatch):
-    """Whatever it fails of, and whenever."""
+    """The estimator is unchanged regardless of the cause and time of the error."""
     X, y = har_like
     noise = np.random.default_rng(1).normal(size=(30, 2, 20))
 

@@ -46,8 +46,8 @@ def test_basic_motions(basic_motions):
     assert basic_motions.sampling_rate == 10.0
     assert basic_motions.channel_names[::3] == ("acc_x", "gyro_x")
     assert basic_motions.units is None
-    # What the order of channels was told by: most values of a gyroscope are multiples
-    # of its step, and those of the accelerometer are anything.
+    # Evidence for the order of channels: most values of the gyroscope are multiples of
+    # a step size, and most values of the accelerometer are not.
     steps = basic_motions.X_train / 0.0026631
     on_step = (np.abs(steps - steps.round()) < 0.1).mean(axis=(0, 2))
     assert on_step[:3].max() < 0.25
@@ -92,7 +92,7 @@ def test_npz_errors(tmp_path, arrays):
     objects = arrays | {"y_train": np.array(["still", None], dtype=object)}
     np.savez(tmp_path / "Pickled.npz", **objects)
     for name in ("Foreign", "Cut", "Pickled"):
-        with pytest.raises(ValueError, match=rf"{name}\.npz is damaged, or not"):
+        with pytest.raises(ValueError, match=rf"{name}\.npz is damaged or is not"):
             load(name, tmp_path)
     np.savez(tmp_path / "Uneven.npz", **arrays | {"y_test": np.array(["a", "b"])})
     with pytest.raises(
@@ -115,7 +115,7 @@ def test_ts_files(tmp_path, subfolder):
     nan = np.nan
     expected = [[[1, 2], [3, nan]], [[5, 6], [7, nan]]]
     np.testing.assert_array_equal(dataset.X_train, expected)
-    # The same length inside each split, but not in both: lists, as for any others.
+    # Lengths are equal within a split but differ between splits, so parts are lists.
     assert isinstance(dataset.X_train, list)
     assert dataset.X_test[0].shape == (2, 3)
     assert dataset.y_train.tolist() == ["a", "b"]
@@ -135,9 +135,9 @@ def test_ts_without_labels(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a .ts file"),
-        ("1,2\n3,4\n", "not a .ts file"),
-        (TS_HEADER, "not a .ts file"),
+        ("", "not a valid .ts file"),
+        ("1,2\n3,4\n", "not a valid .ts file"),
+        (TS_HEADER, "not a valid .ts file"),
         ("@timeStamps true\n@data\n(0,1),(1,2)\n", "time stamps"),
         (TS_HEADER + "1,2:3:a\n", "Line 6 of .*Tiny.ts is not a valid series"),
         (TS_HEADER + "1,2:a\n1,two:b\n", "Line 7 of .*Tiny.ts is not a valid series"),
@@ -180,7 +180,7 @@ def test_ts_details(tmp_path):
 
 
 def test_npz_labels_are_alike_in_both_parts(tmp_path, arrays):
-    # Whole numbers as floats in one part, and bytes.
+    # Labels are floats in one part and integers in the other, or bytes.
     numbers = {"y_train": np.array([7.0, 8.0]), "y_test": np.array([7])}
     np.savez(tmp_path / "Tiny.npz", **arrays | numbers)
     dataset = load("Tiny", tmp_path)
@@ -188,8 +188,8 @@ def test_npz_labels_are_alike_in_both_parts(tmp_path, arrays):
     for labels, expected in (
         (np.array(["\xe4".encode(), b"a"]), None),
         (np.array([b"\xe4", b"a"]), "invalid UTF-8"),
-        (np.array([1, np.nan]), "missing y_train for case 1"),
-        (np.array(["a", ""]), "missing y_train for case 1"),
+        (np.array([1, np.nan]), "no y_train for case 1"),
+        (np.array(["a", ""]), "no y_train for case 1"),
     ):
         np.savez(tmp_path / "Tiny.npz", **arrays | {"y_train": labels})
         if expected is None:
@@ -226,7 +226,7 @@ def test_names_that_are_not_there(tmp_path):
 def test_without_sktime(tmp_path, monkeypatch):
     monkeypatch.setattr("sktext_vq.datasets.find_spec", lambda name: None)
     assert available() == []
-    with pytest.raises(ValueError, match=r"Available: none.*install sktime"):
+    with pytest.raises(ValueError, match=r"Available data sets: none.*install sktime"):
         load("BasicMotions")
 
 
@@ -242,10 +242,10 @@ def test_damaged_npz_files_are_refused(tmp_path, change):
     content = path.read_bytes()
     if change == "empty":
         path.write_bytes(b"")
-    elif change == "seek":  # to before the start of the file
+    elif change == "seek":  # a position before the start of the file
         path.write_bytes(content[200:])
     elif change == "array":
         np.save(path.with_suffix(".npy"), np.zeros(3))
         path.with_suffix(".npy").rename(path)
-    with pytest.raises(ValueError, match=r"own\.npz (is damaged|must have one number)"):
+    with pytest.raises(ValueError, match=r"own\.npz (is damaged|must be a number)"):
         load("own", tmp_path)

@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 from matplotlib.text import Text  # noqa: E402
 
 TEXTS = ["a person stands still", "someone runs fast", "somebody walks " * 20]
-# What each takes beside the estimator.
+# Arguments of each display in addition to the estimator.
 ARGUMENTS = {
     CodebookDisplay: lambda data: (data.X_test,),
     TokensDisplay: lambda data: (data.X_test,),
@@ -53,7 +53,7 @@ def fitted(small_on_motions):
 
 @pytest.fixture(scope="module")
 def wide():
-    """Return a model of 26 channels and 27 classes with long names, and its series."""
+    """Return a model with 26 channels and 27 classes with long names, and series."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(54, 26, 30)).cumsum(axis=2)
     y = np.array(
@@ -76,7 +76,7 @@ def wide():
 
 
 def shown_texts(figure):
-    """Texts of a figure that are drawn, and where."""
+    """Return the visible texts of a figure and their bounding boxes."""
     figure.draw_without_rendering()
     renderer = figure.canvas.get_renderer()
     left_out = set()
@@ -94,7 +94,7 @@ def shown_texts(figure):
 
 
 def assert_legible(figure):
-    """All texts are within the figure, and none lies upon another."""
+    """Check that texts are inside the figure and do not overlap."""
     found = shown_texts(figure)
     assert len(found) > 3
     for text, box in found:
@@ -102,7 +102,7 @@ def assert_legible(figure):
         inside &= box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1
         assert inside, (text, box, figure.bbox)
     for (one, box), (other, beside) in itertools.combinations(found, 2):
-        # Boxes are those of the font, which letters seldom fill.
+        # Bounding boxes are larger than the letters.
         width = min(box.x1, beside.x1) - max(box.x0, beside.x0)
         height = min(box.y1, beside.y1) - max(box.y0, beside.y0)
         assert min(width, height) < 1.5, (one, other, width, height)
@@ -148,7 +148,7 @@ def test_windows_of_codes_are_real_and_match(fitted, basic_motions):
             continue
         errors = np.square(windows - shape).mean(axis=1)
         assert (np.diff(errors) >= 0).all()
-        # Nearer than the zero line is.
+        # The error is smaller than the error of a constant line at 0.
         assert errors[0] < np.square(shape).mean()
         for row in own[own["length"] % 8 == 0].to_dict("records"):
             piece = X[row["case"], row["channel"], row["start"] :][: row["length"]]
@@ -213,7 +213,7 @@ def test_tokens_cover_the_series_and_are_its_reconstruction(fitted, basic_motion
         starts = own["start"].to_numpy()
         np.testing.assert_allclose(spans[:, 0], (starts - 0.5) / 10)
         np.testing.assert_allclose(spans[1:, 0], spans[:-1, 1])
-        # All of it is in view.
+        # The complete series is visible.
         low, high = panel.get_ylim()
         assert low < min(X[7, channel].min(), drawn[:, 1].min())
         assert high > max(X[7, channel].max(), drawn[:, 1].max())
@@ -249,7 +249,7 @@ def test_code_numbers_and_colours_are_those_of_tokens(fitted, basic_motions):
     for code, colour in zip(shown["code"], own, strict=True):
         expected = named.get(code, legend.legend_handles[-1].get_color())
         assert matplotlib.colors.same_color(colour, expected)
-    # The commonest have colours.
+    # The most frequent codes have colours.
     counts = shown["code"].value_counts()
     assert counts[list(named)].min() >= counts.drop(list(named)).max()
 
@@ -273,7 +273,7 @@ def test_one_long_channel_with_a_gap_of_unequal_series():
 
 def test_many_channels_and_long_names_are_legible(wide):
     classifier, X, y = wide
-    with plt.rc_context({"figure.dpi": 80}):  # letters are wider with few pixels
+    with plt.rc_context({"figure.dpi": 80}):  # letters are wider at a low resolution
         tokens = TokensDisplay.from_estimator(classifier, X, case=53)
         explanation = ExplanationDisplay.from_estimator(classifier, X, case=53)
         histograms = HistogramsDisplay.from_estimator(classifier, X, y, n_codes=32)
@@ -283,7 +283,7 @@ def test_many_channels_and_long_names_are_legible(wide):
     assert len(tokens.axes_) == 24
     assert "2 more channels are not shown" in tokens.axes_[-1].get_xlabel()
     assert "32 of 40" in histograms.ax_.get_xlabel()
-    # Names are cut, and what is known of each code is not.
+    # Long names are truncated, but not the statistics of a code.
     for panel, lift in zip(codebook.axes_.flat, codebook.codes["lift"], strict=True):
         assert panel.get_title().endswith(f"\N{MULTIPLICATION SIGN}{lift:.1f}")
 
@@ -315,7 +315,8 @@ def test_explanation_draws_contributions_on_the_series(fitted, basic_motions):
         spans = display.spans_[channel]
         starts = [path.vertices[0, 0] for path in spans.get_paths()]
         np.testing.assert_allclose(starts, (own["start"] - 0.5) / 10)
-        # Orange for, blue against, and the stronger the more it counts.
+        # Contributions are orange if positive and blue if negative, with their size as
+        # opacity.
         red, _, blue, opacity = spans.get_facecolor().T
         share = own["contribution"].to_numpy() / most
         np.testing.assert_allclose(opacity, 0.65 * np.abs(share), atol=0.01)
@@ -358,7 +359,7 @@ def test_explanation_of_chosen_classes_and_channels(fitted, basic_motions):
     assert [panel.get_ylabel() for panel in display.axes_] == ["gyro_x"]
     assert len(display.sums_axes_) == 1
     assert_legible(display.figure_)
-    # What is seen sums to what the title says.
+    # The visible contributions sum to the value in the title.
     names = [text.get_text() for text in display.sums_axes_[0].get_yticklabels()]
     below = display.sums_axes_[0].get_xlabel().split("\n")
     assert "in 5 other channels" in below[0]
@@ -381,7 +382,7 @@ def test_explanation_in_a_small_place_shows_what_counts_most(fitted, basic_motio
     assert shown == [basic_motions.channel_names[channel] for channel in best]
     assert display.numbers_
     assert "other channel" in display.sums_axes_[-1].get_xlabel()
-    # Bars have the colours of tokens.
+    # Bars and tokens have the same colours.
     for bars in display.bars_:
         for bar in bars:
             red, _, blue, opacity = bar.get_facecolor()
@@ -411,7 +412,7 @@ def test_histograms_are_lifts_of_classes(fitted, basic_motions):
     expected = np.log2((means / means.mean(axis=0)).clip(1 / 16, 16))
     np.testing.assert_allclose(display.image_.get_array(), expected[:, display.codes])
     assert sorted(display.codes) == list(range(16))
-    # Codes of a class side by side, the clearest first.
+    # Codes of a class are adjacent, in order of decreasing lift.
     best = display.lifts.argmax(axis=0)
     assert (np.diff(best) >= 0).all()
     for index in range(4):
@@ -500,7 +501,7 @@ def test_displays_take_the_place_of_axes(fitted, basic_motions):
         TokensDisplay: {"channels": [0, 5]},
         ExplanationDisplay: {"channels": [0, 5]},
     }
-    # Last first: a colour bar that is there already is no obstacle.
+    # Draw in reverse order, so that a colour bar exists before other displays.
     for ax, display in zip(axes.flat[5::-1], DISPLAYS[::-1], strict=True):
         arguments = ARGUMENTS[display]
         drawn = display.from_estimator(
@@ -512,14 +513,14 @@ def test_displays_take_the_place_of_axes(fitted, basic_motions):
         assert not ax.axison
         assert drawn.figure_ in figure.subfigs
     assert_legible(figure)
-    for ax in (axes[0, 0], axes[1, 2]):  # of codebook and history
+    for ax in (axes[0, 0], axes[1, 2]):  # codebook and history displays
         with pytest.raises(ValueError, match="ax is already used"):
             HistoryDisplay.from_estimator(fitted, ax=ax)
 
 
 def test_layout_of_a_figure_is_kept_where_another_would_not_do(fitted):
     figure, (left, right) = plt.subplots(1, 2)
-    figure.colorbar(left.imshow([[0, 1]]))  # on a grid of its own
+    figure.colorbar(left.imshow([[0, 1]]))  # a colour bar on a nested grid
     HistoryDisplay.from_estimator(fitted, ax=right)
     assert figure.get_layout_engine() is None
     figure.draw_without_rendering()

@@ -1,4 +1,4 @@
-"""Warnings where new series are not of the scale of training, and only there."""
+"""Warnings about drift of new series."""
 
 import re
 import warnings
@@ -29,7 +29,7 @@ def model(basic_motions):
 
 
 def warned(model, X):
-    """Return what is said about drift, if anything is."""
+    """Return the text of the drift warning, or None."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.predict(X)
@@ -50,7 +50,7 @@ def test_ordinary_test_parts_raise_no_alarm(name):
     test = as_panel(data.X_test)
     names = [f"channel {i}" for i in range(test.n_channels)]
     parts = [np.arange(test.n_cases), *np.arange(min(test.n_cases, 300))[:, None]]
-    # A batch may well be of one class.
+    # Batches may contain a single class.
     parts += [np.flatnonzero(data.y_test == label) for label in set(data.y_test)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -134,7 +134,7 @@ def turned(order, signs):
 
 @pytest.fixture(scope="module")
 def worn():
-    """Windows of a device with gravity and a rhythm, and a model of them."""
+    """Return windows of a device with gravity and a rhythm, and a fitted model."""
 
     def draw(n, seed):
         rng = np.random.default_rng(seed)

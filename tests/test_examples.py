@@ -1,6 +1,6 @@
-"""Examples run offline, and print the expected results.
+"""Examples run offline and print the expected results.
 
-Only those that take a few seconds; all of them run when the documentation is built.
+Only fast examples are tested. All examples run when the documentation is built.
 """
 
 import re
@@ -16,14 +16,14 @@ FOLDER = Path(__file__).parents[1] / "examples"
 
 @pytest.fixture
 def run(capsys, monkeypatch):
-    """Return what runs an example, and returns what it has left and printed."""
+    """Return a function that runs an example and returns its variables and output."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
     def run(name, *arguments):
         monkeypatch.setattr(sys, "argv", [name, *arguments])
         left = runpy.run_path(str(FOLDER / f"{name}.py"))
-        assert plt.get_fignums()  # there is something to see
+        assert plt.get_fignums()  # the example shows a figure
         return left, capsys.readouterr().out
 
     yield run
@@ -39,7 +39,7 @@ def test_quick_start(run):
 def test_your_own_files(run):
     left, printed = run("your_own_files")
     assert left["right"].mean() >= 0.9
-    # Command line and Python agree.
+    # The command line and Python give the same result.
     assert "same classes: True" in printed
     assert float(re.search(r"1,029 other days: (\S+)", printed)[1]) > 0.9
 
@@ -76,7 +76,7 @@ def test_unseen_people(run):
 
 def test_why_this_class(run):
     left, printed = run("why_this_class")
-    assert left["chances"]["running"] > 0.5  # or there is nothing to explain
+    assert left["chances"]["running"] > 0.5  # otherwise there is no running part
     total, odds = re.findall(r"(?:contributions|log-odds) (\S+)$", printed, re.M)
     assert float(total) == pytest.approx(float(odds), abs=1.1e-4)  # rounded
     # The running part is evidence for running, and the other parts against it.
@@ -85,12 +85,12 @@ def test_why_this_class(run):
     is_put_in = (middle >= 30) & (middle < 70)
     assert placed["contribution"][is_put_in].sum() > 0
     assert placed["contribution"][~is_put_in].sum() < 0
-    # The summary in words has positions and statistics.
+    # The summary in words contains positions and statistics.
     answer = printed[printed.index("Tokens from 3 to 7 s: +") :]
     places = re.findall(r"^\+\S+  \w+, \S+ to \S+ s: \w", answer, re.M)
     assert len(places) >= 3
     assert re.search(r"^\+\S+  level of acc_y, lower than on average", answer, re.M)
-    # Without it, somebody walks.
+    # Without the running part, the prediction is walking.
     assert float(re.search(r"^3 to  7 s +(\S+)", printed, re.M)[1]) < 0.5
 
 
@@ -108,7 +108,7 @@ def test_global_workspace(run, tmp_path):
     picture = tmp_path / "cuts.png"
     path = FOLDER / "global_workspace.py"
     assert len(path.read_text().splitlines()) < 130
-    # Few steps: the example takes twice as many.
+    # The example uses twice as many steps.
     _, printed = run("global_workspace", "--steps", "50", "--picture", str(picture))
     found = re.findall(
         r"^(\w+): class (\S+), .* (\S+) nats, text (\S+)$", printed, re.M
@@ -116,9 +116,9 @@ def test_global_workspace(run, tmp_path):
     found = {name: tuple(map(float, values)) for name, *values in found}
     assert found.keys() == {"series", "text", "both"}
     for accuracy, nats, cosine in found.values():
-        # Chance is .25. How a machine rounds moves some of these few cases.
+        # The accuracy of random predictions is 0.25. Rounding affects some cases.
         assert accuracy > 0.25
-        assert 0 < nats < 3.46  # less than if all codes were used alike
+        assert 0 < nats < 3.46  # less than for uniform code usage
         assert 0.2 < cosine <= 1
     moved, borders, by, codes = re.search(
         r"moved (\d+) of (\d+) borders by (\S+) timepoints and changed (\d+) codes",

@@ -1,4 +1,4 @@
-"""Experiments of the benchmarks: what they compute, on small cases."""
+"""Experiments of the benchmarks, on small data sets."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def frames_of(folder, name, rows, **environment):
 
 
 class Recorder(BaseEstimator):
-    """Tells classes by whether the mean is above 0, and keeps what it was given."""
+    """Classifier that thresholds the mean of a series, and stores its inputs."""
 
     given: ClassVar[list] = []
     classes_ = np.array(["a", "b"])
@@ -99,7 +99,7 @@ def test_suite_scores_the_test_part(monkeypatch, tmp_path, name):
     assert given[-1].dtype == np.float32
     right = Recorder().predict(X[10:]) == y[10:]
     assert row["accuracy"] == right.mean()
-    if name == "dtw":  # its probabilities are 0 and 1
+    if name == "dtw":  # probabilities are 0 or 1
         assert row["log_loss"] == row["calibration_error"] == ""
         return
     assert row["log_loss"] == pytest.approx(-np.log(np.where(right, 0.9, 0.1)).mean())
@@ -142,14 +142,14 @@ def test_what_the_suite_lacks_is_in_no_mean_and_named(tmp_path):
     frame = pd.DataFrame(suite_rows())
     of_tsf = frame["estimator"] == "tsf"
     page = suite_page(tmp_path, frame[~of_tsf | (frame["set"] != "NATOPS")])
-    assert "Means of the 2 sets with results of all estimators: GunPoint" in page
-    assert "Not in the means, since results are missing: tsf." in page
-    # A seed that lacks a set is in no mean over sets; the set has what it has.
+    assert "the 2 data sets for which all estimators have results: GunPoint" in page
+    assert "some of their results are missing: tsf." in page
+    # A seed without all data sets is excluded from the mean over data sets.
     lacking = of_tsf & (frame["set"] == "GunPoint") & (frame["seed"] == 1)
     page = suite_page(tmp_path, frame[~lacking])
     assert cells(page, "tsf")[1:4] == ["1", "3.00", "0.605"]
     without = suite_page(tmp_path, frame, estimator=["minirocket", "closed-form"])
-    assert "Means of the 2 sets" in without
+    assert "means over the 2 data sets" in without
     assert "tsf" not in without
 
 
@@ -166,7 +166,8 @@ def test_pairs_are_tested_by_signed_ranks_and_holm():
     base = np.linspace(0.5, 0.9, 6)
     better = base + np.linspace(0.01, 0.06, 6)
     p = suite.holm(pd.DataFrame({"a": better, "b": base, "c": base - 1e-9}))
-    # Six of six are 2 / 2**6. Three tests for the least, and no less for the next.
+    # For six wins of six, p = 2 / 2**6, which Holm's method multiplies by three tests.
+    # Adjusted p-values do not decrease in the order of p.
     assert p.loc["a", "b"] == p.loc["b", "a"] == pytest.approx(3 / 32)
     assert p.loc["b", "c"] == 1
     assert np.array_equal(np.diag(p), [1, 1, 1])
@@ -237,7 +238,7 @@ def test_tasks_draw_cases_of_all_classes():
         assert len(set(cases)) == len(cases)
         counts = np.unique(y[cases], return_counts=True)[1].tolist()
         orders.add(tuple(counts))
-        # 400, 40 and 4 in some order, where a class has as many.
+        # Numbers of cases are 400, 40 and 4 in some order, if there are enough cases.
         for count, there in zip(counts, (300, 400, 4), strict=True):
             assert count in {4, 40, there}
     assert len(orders) > 1
@@ -308,7 +309,7 @@ def test_class_splits_are_different_and_repeatable():
     assert splits == zero_shot.class_splits(labels, "UTD-MHAD-inertial")
     assert len({tuple(split) for split in splits}) == 20
     assert {len(split) for split in splits} == {5}
-    # Of six classes there are fifteen pairs: all of them.
+    # There are 15 pairs of six classes, which are all used.
     assert len(zero_shot.class_splits(labels[:6], "UCI-HAR")) == 15
 
 
@@ -317,7 +318,7 @@ def test_methods_find_an_unseen_class(method, tmp_path):
     more = ("--sets", *SET, "--only", "method", method)
     frame, page = run("zero_shot", tmp_path, *more)
     assert sorted(frame["unseen"]) == ["badminton", "running", "standing", "walking"]
-    assert (frame["unseen_only"] == 1).all()  # there is but one
+    assert (frame["unseen_only"] == 1).all()  # there is one unseen class
     assert frame["seen"].mean() > 0.5
     assert frame["unseen_of_all"].max() > 0.5
     assert cells(page, "chance")[1] == "1.000"
@@ -325,7 +326,7 @@ def test_methods_find_an_unseen_class(method, tmp_path):
 
 @pytest.mark.parametrize("kind", ["eszsl", "to text", "to series"])
 def test_baselines_use_texts(kind, monkeypatch):
-    """Classes on a line, with texts on a line too."""
+    """Classes and texts are points on a line."""
     monkeypatch.setattr(
         zero_shot,
         "class_vectors",
@@ -451,7 +452,7 @@ def test_pretraining_reads_no_test_part_of_its_source(tmp_path, monkeypatch):
     np.testing.assert_array_equal(np.concatenate(seen), X)
 
 
-# -- Others on a small set -----------------------------------------------------------
+# -- Other experiments on a small data set -------------------------------------------
 
 
 def test_pretraining_search_and_explanations_of_a_small_set(tmp_path):
@@ -477,7 +478,7 @@ def short(*args, **parameters):
 
 
 def test_names_and_crossmodal_of_a_small_set(monkeypatch):
-    """Digits hardly learn in two epochs; what is measured is what it is called."""
+    """Digits are not learned in two epochs, so only result names are checked."""
     monkeypatch.setattr("sktext_vq.VQTextClassifier", short)
     keys = list(grid(set=SET, kind=naming.KINDS, seed=[0]))
     rows = list(naming.evaluate(keys, options("naming")))
@@ -487,7 +488,7 @@ def test_names_and_crossmodal_of_a_small_set(monkeypatch):
     row = crossmodal.evaluate(key, options("crossmodal"))
     assert set(row) == set(EXPERIMENTS["crossmodal"].values)
     assert row["epochs"] == 2
-    assert row["series_to_caption"] > 0.5  # ten of forty are chance
+    assert row["series_to_caption"] > 0.5  # ten of forty are expected at random
 
 
 def test_closed_form_and_training_are_compared(monkeypatch):
@@ -499,7 +500,7 @@ def test_closed_form_and_training_are_compared(monkeypatch):
         for variant in training.VARIANTS
     }
     assert all(set(row) == set(EXPERIMENTS["training"].values) for row in rows.values())
-    # So few cases keep the closed form.
+    # With few cases, the closed form is kept.
     assert [row["head_epoch"] for row in rows.values()] == [nan, nan, 0, 0, 0]
     closed, control, trained, *_ = rows.values()
     assert trained | {"head_epoch": nan, "text_epoch": nan, "fit_seconds": 0} == (

@@ -1,4 +1,4 @@
-"""Explanations: exact sums, the tokens of the series, and the right places."""
+"""Explanations: exact sums, tokens of the series, and their positions."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,8 @@ PLACE = ["case", "channel", "start", "length", "code"]
 
 
 def log_odds(model, X, table):
-    """What contributions should sum to, by the probabilities of the model."""
-    with np.errstate(divide="ignore"):  # of a class whose weight is 0
+    """Return the log-odds to which contributions should sum."""
+    with np.errstate(divide="ignore"):  # the probability of a class with weight 0 is 0
         logs = np.log(model.predict_proba(X))
     names = table.groupby("case")[["label", "against"]].first()
     columns = {label: i for i, label in enumerate(model.classes_)}
@@ -43,7 +43,7 @@ def log_odds(model, X, table):
 )
 def test_contributions_sum_to_the_logarithm_of_the_odds(parameters, har_like):
     X, y = har_like
-    X = X + np.array([0, 0, 9.0])[:, None]  # gravity, for those who look for it
+    X = X + np.array([0, 0, 9.0])[:, None]  # gravity, for the gravity frame
     X[3, 1, 10:20] = np.nan
     options = {"max_epochs": 0, "text_encoder": "hashing", "random_state": 0}
     model = VQTextClassifier(**{**options, **parameters}).fit(X, y)
@@ -53,7 +53,7 @@ def test_contributions_sum_to_the_logarithm_of_the_odds(parameters, har_like):
     assert table.groupby("case")["label"].first().tolist() == list(model.predict(X[:5]))
     names = np.array([*model.channel_names_, ""])
     assert (table["channel_name"] == names[table["channel"]]).all()
-    # However much it is: no reason, but what reasons are added to.
+    # The intercept is the last row, regardless of its size.
     last = table.groupby("case").tail(1)
     assert (last["phrase"] == "intercept").all()
     assert ((table["channel"] < 0).groupby(table["case"]).sum() == 1).all()
@@ -167,6 +167,6 @@ def test_wrong_classes_are_refused(har_like):
         model.explain(X[:1], "flying")
     with pytest.raises(ValueError, match="both 'walking'"):
         model.explain(X[:1], "walking", "walking")
-    # Asked against the class that is most probable, the next one is explained.
+    # If `against` is the most probable class, the next class is explained.
     table = model.explain(X[:1], against=model.predict(X[:1])[0])
     assert (table["label"] != table["against"]).all()

@@ -1,4 +1,4 @@
-"""ONNX files: the same predictions where neither the package nor torch is."""
+"""ONNX files give the same predictions without the package and without torch."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ TRAINED = {
 
 
 def worn(n_cases=30, seed=0, n_timepoints=50):
-    """Acceleration with gravity, up and down as labels mostly say, and light."""
+    """Return acceleration with gravity, and labels that depend on its movement."""
     rng = np.random.default_rng(seed)
     y = np.arange(n_cases) % 3
     beat = np.sin(np.arange(n_timepoints) / 2 + rng.uniform(0, 6, (n_cases, 1)))
@@ -67,7 +67,7 @@ def test_all_kinds_of_models_give_the_same(parameters, tmp_path):
     classifier = VQTextClassifier(**SMALL | parameters).fit(X, y)
     new = worn(seed=1)[0]
     expected = classifier.predict_proba(new)
-    assert expected.max(axis=1).min() < 0.99  # there is something to see
+    assert expected.max(axis=1).min() < 0.99  # probabilities are not saturated
     found = run(export_onnx(classifier, tmp_path / "model.onnx"), new)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     nothing = run(tmp_path / "model.onnx", new[:0])
@@ -80,7 +80,7 @@ def test_features_are_in_the_order_of_transform(labelled, tmp_path):
     transformer = VQTextTransformer(**SMALL).fit(X, y if labelled else None)
     path = export_onnx(transformer, tmp_path / "model.onnx")
     found, expected = run(path, X), transformer.transform(X)
-    # A window that is as near to two codes may be given to either.
+    # If two codes are equally near to a window, either may be assigned.
     assert np.mean(np.abs(found - expected) < 1e-3) > 0.999
     assert found.shape == expected.shape
 
@@ -120,7 +120,7 @@ def test_what_cannot_be_exported_is_an_error_and_the_file_stays(tmp_path, monkey
     path.write_text("as it was")
     X, y = worn(n_timepoints=7)
     classifier = VQTextClassifier(**SMALL)
-    with pytest.raises(TypeError, match="For a Pipeline, export this step"):
+    with pytest.raises(TypeError, match="For a Pipeline, pass the fitted step"):
         export_onnx(make_pipeline(classifier), path)
     with pytest.raises(NotFittedError):
         export_onnx(classifier, path)

@@ -1,4 +1,4 @@
-"""Sensors of three axes, in a frame that gravity gives."""
+"""Gravity frames of sensors with three axes."""
 
 import numpy as np
 import pytest
@@ -15,18 +15,18 @@ FAST = {"n_codes": 16, "max_epochs": 0, "random_state": 0}
 
 
 def worn(n_cases=24, seed=0, n_timepoints=64):
-    """Acceleration with gravity, and rotation rates, of a device worn in one way."""
+    """Return acceleration with gravity and rotation rates of a device."""
     rng = np.random.default_rng(seed)
     X = 0.3 * rng.normal(size=(n_cases, 6, n_timepoints))
     y = np.arange(n_cases) % 2
     beat = np.sin(np.arange(n_timepoints) / 2)
-    X[:, 2] += 1 + 0.8 * y[:, None] * beat  # up and down
+    X[:, 2] += 1 + 0.8 * y[:, None] * beat  # vertical movement
     X[:, 3] += 0.8 * (1 - y)[:, None] * beat
     return X, np.array(["still", "nodding"])[y]
 
 
 def turned(X, angle=2.0):
-    """Turn both sensors about the vertical, z."""
+    """Rotate both sensors about the vertical, z."""
     turn = np.eye(3)
     turn[:2, :2] = [
         [np.cos(angle), -np.sin(angle)],
@@ -149,7 +149,7 @@ def test_features_tell_what_they_are_of():
     assert set(model.describe_codes()["channel"]) <= {
         c.split(" | ")[0] for c in columns
     }
-    assert model.tokens(X)["channel"].max() == 5  # of the recording itself
+    assert model.tokens(X)["channel"].max() == 5  # only channels of the input
     assert model.reconstruct(X).shape == X.shape
 
 
@@ -194,7 +194,7 @@ def test_new_channels_replace_the_axes():
     assert frame.others == [6]
     assert found.shape[1] == 1 + frame.n_added == 13
     torch.testing.assert_close(found[:, 0], batch.series[:, 6])
-    # Turned in any way, not about the vertical only.
+    # Rotate about any axis, not only about the vertical.
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     other = np.concatenate([turn @ X[:, :3], turn @ X[:, 3:6], X[:, 6:]], axis=1)
     same = frame(standardised(other, frame)).series

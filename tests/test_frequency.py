@@ -35,7 +35,7 @@ def test_gains_are_those_of_the_orthonormal_cosine_transform(n_timepoints):
     gains = module.gains.detach().double().numpy()
     expected = coefficients(series)
     for k in range(1, n_timepoints):
-        # Each band is twice as wide as the one before it.
+        # Each band is twice as wide as the previous band.
         band = 7
         while band > 0 and k * 2 ** (8 - band) < n_timepoints:
             band -= 1
@@ -88,7 +88,7 @@ def test_gradients_reach_gains_and_series():
     series = draw(2, 3, 300).requires_grad_()
     module(series).square().sum().backward()
     assert module.weight.grad.isfinite().all()
-    # More gain is more energy, in every band.
+    # A larger gain increases the energy of every band.
     assert (module.weight.grad > 0).all()
     torch.testing.assert_close(series.grad, 2 * series.detach())
 

@@ -1,4 +1,4 @@
-"""Two traps of cross-attention: a single key, and a text that gives the label away."""
+"""Two errors of cross-attention: a single key, and texts that contain the label."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def fusion():
 
 @pytest.fixture
 def given():
-    """Return tokens of four cases, with padding, whose text is all kept."""
+    """Return tokens of four cases with padding, without text dropout."""
     return {
         "signal": draw(N_CASES, N_SIGNAL, DIM),
         "signal_known": torch.arange(N_SIGNAL) < torch.tensor([[6], [4], [5], [1]]),
@@ -37,7 +37,7 @@ def given():
 
 
 def heard_by_signal(fusion, given):
-    """Return what each token of the signal receives from the text."""
+    """Return the text part of each signal token after attention."""
     heard = []
     hook = fusion.signal_asks.register_forward_hook(
         lambda module, inputs, output: heard.append(output[0].detach())
@@ -53,17 +53,17 @@ def assert_same(found, expected):
 
 
 def moves(found, expected):
-    """Return by how much the logits of each case have changed, least of both heads."""
+    """Return the change of the logits of each case, the smaller of both heads."""
     return torch.stack(
         [(a - b).abs().amax(1) for a, b in zip(found, expected, strict=True)]
     ).amin(0)
 
 
-# -- trap 1: with a single key attention ignores what is asked -----------------------
+# -- A single key: attention does not depend on the query ----------------------------
 
 
 def test_another_signal_receives_another_text(fusion, given):
-    """The same text, asked by two signals; and by two tokens of a signal."""
+    """Attention to the same text depends on the signal and on the token."""
     known = given["signal_known"]
     one = heard_by_signal(fusion, given)
     other = heard_by_signal(fusion, given | {"signal": draw(4, 6, DIM, seed=5)})
@@ -72,7 +72,7 @@ def test_another_signal_receives_another_text(fusion, given):
 
 
 def test_with_a_single_key_all_receive_the_same(fusion, given):
-    """What a pooled text would do: the question has no say in the answer."""
+    """With a pooled text, attention does not depend on the query."""
     given |= {"text": given["text"][:, :1], "text_known": given["text_known"][:, :1]}
     one = heard_by_signal(fusion, given)
     other = heard_by_signal(fusion, given | {"signal": draw(4, 6, DIM, seed=5)})
@@ -88,7 +88,7 @@ def test_without_text_all_receive_the_null_token(fusion, given):
     assert (heard[0] - heard[1]).norm(dim=1).min() > 1e-3
 
 
-# -- padding, order, dropped text ----------------------------------------------------
+# -- Padding, order and text dropout -------------------------------------------------
 
 
 @pytest.mark.parametrize("branch", ["signal", "text"])
@@ -131,7 +131,7 @@ def test_order_of_tokens_changes_nothing(fusion, given, branch):
 
 
 def test_mask_belongs_to_its_keys(fusion, given):
-    """Keys in another order under the old mask are other keys."""
+    """Keys in another order with the same mask are different keys."""
     turned = given | {"text": given["text"][:, [3, 1, 4, 0, 2]]}
     assert moves(fusion(**turned), fusion(**given))[1:].min() > 1e-5
 
@@ -161,13 +161,13 @@ def test_cases_do_not_see_each_other(fusion, given):
         assert_same(fusion(**alone), [logits[case : case + 1] for logits in expected])
 
 
-# -- trap 2: text must not give the label away ---------------------------------------
+# -- Texts that contain the label ----------------------------------------------------
 
 FUSED = {"fused": 1.0, "distillation": 1.0}
 
 
 class Spy:
-    """Keep what passes through fits: cases, batches, and tokens of the fused head."""
+    """Record the inputs of fits: cases, batches, and tokens of the fused head."""
 
     def __init__(self, monkeypatch):
         self.seen = []
@@ -204,15 +204,15 @@ def test_with_class_prompts_all_cases_are_given_the_same_text(spy, many_rhythms)
     assert spy.seen
     for seen in spy.seen:
         text = seen["text"]
-        assert text.shape[1] == 3  # one sentence of each of three classes
+        assert text.shape[1] == 3  # one sentence for each of three classes
         assert torch.equal(text, text[:1].expand_as(text))
         assert seen["known"].all()
-        # They differ from each other: there is something to attend to.
+        # The sentences differ, so that attention can distinguish them.
         assert torch.cdist(text[0], text[0]).fill_diagonal_(1).min() > 1e-3
 
 
 def test_labels_reach_the_fused_heads_by_the_loss_alone(many_rhythms, monkeypatch):
-    """With other labels in the same step, what the heads say is bitwise the same."""
+    """With other labels in the same step, outputs of the heads are bitwise equal."""
     outputs, compared = [], []
     fuse, forward = Fusion.forward, DualBranchModel.forward
 
@@ -230,12 +230,12 @@ def test_labels_reach_the_fused_heads_by_the_loss_alone(many_rhythms, monkeypatc
 
     monkeypatch.setattr(Fusion, "forward", watched_fuse)
     monkeypatch.setattr(DualBranchModel, "forward", twice)
-    classifier(text="auto").fit(*many_rhythms)  # prompts of classes, and captions
+    classifier(text="auto").fit(*many_rhythms)  # prompts and captions
     assert compared and all(compared)
 
 
 def test_captions_are_each_case_s_own(spy, many_rhythms):
-    """Texts have as many sentences as their case says, and words of its own."""
+    """The number of sentences and the words depend on the caption of the case."""
     X, y = many_rhythms
     n_sentences = 1 + np.arange(60) % 5
     words = "alpha beta gamma delta epsilon".split()

@@ -1,6 +1,6 @@
-"""Anything as input: a sound result, or an error that was meant for people.
+"""Arbitrary input gives a valid result or an error message for users.
 
-The normal suite draws some two hundred cases. ``make fuzz`` draws thousands.
+The tests draw about two hundred cases. ``make fuzz`` draws thousands.
 """
 
 import gzip
@@ -324,7 +324,7 @@ def test_vectors_of_any_text(texts):
 
 
 def written(kind):
-    """Return what a sound file of a kind holds."""
+    """Return the content of a valid file of a given kind."""
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(4, 2, 9)).round(2), np.array(["a", "b"] * 2)
     buffer = io.BytesIO()
@@ -377,13 +377,13 @@ HEADINGS = st.one_of(
             *(None, ("a", "b"), "", " u ", "\0", "x" * 999, "\N{GRINNING FACE}"),
         ]
     ),
-    st.text(max_size=9),  # pandas' own names have no half of a surrogate pair
+    st.text(max_size=9),  # column names of pandas must not contain surrogates
 )
 
 
 @st.composite
 def tables(draw):
-    """Draw a data frame of columns of any kind, which may be a panel."""
+    """Draw a data frame with columns of any kind, which may be a panel."""
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     n_rows = draw(st.sampled_from([6, 12, 6, 12, 6, 12, 1, 0]))
     places = np.arange(n_rows)

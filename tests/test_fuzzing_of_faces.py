@@ -1,4 +1,4 @@
-"""Pages and figures: whatever they get, they show or refuse it."""
+"""Reports and figures of arbitrary input."""
 
 import io
 from html.parser import HTMLParser
@@ -47,7 +47,7 @@ WORDS = st.one_of(st.sampled_from(MARKUP), ANY_TEXT)
 
 @st.composite
 def named(draw):
-    """Draw a model whose channels and classes have any names, and its series."""
+    """Draw a model with arbitrary channel names and class names, and its series."""
     rng = np.random.default_rng(draw(st.integers(0, 99)))
     n_channels = draw(st.integers(1, 3))
     X = rng.normal(size=(8, n_channels, draw(st.integers(1, 40))))
@@ -77,7 +77,7 @@ ARGUMENTS = st.one_of(st.integers(0, 9), PARAMETERS, WORDS)
 
 
 def draw_some(data, choices, most=2):
-    """Draw a few arguments, as an odd one hides what others do."""
+    """Draw few arguments, since an invalid argument hides errors of others."""
     few = st.lists(st.sampled_from(sorted(choices)), max_size=most, unique=True)
     return {name: data.draw(choices[name], name) for name in data.draw(few, "given")}
 
@@ -86,7 +86,7 @@ def draw_some(data, choices, most=2):
 
 
 class Page(HTMLParser):
-    """What a browser would make of a page."""
+    """Parser that checks a page as a browser reads it."""
 
     def __init__(self, text):
         super().__init__()
@@ -99,7 +99,7 @@ class Page(HTMLParser):
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
         for name, value in attrs:
-            # A browser reads "java\nscript:" as it does "javascript:".
+            # Browsers interpret "java\nscript:" as "javascript:".
             assert name != "href" or value.startswith("#"), value
 
     def handle_endtag(self, tag):
@@ -146,7 +146,7 @@ def test_pages_about_anything(tmp_path_factory, data, model):
 
 
 def drawn(function, *args, **kwargs):
-    """Draw and render; a refusal must not leave a figure behind."""
+    """Create and render a display; an error must not leave a figure open."""
     try:
         display = tried(function, *args, **kwargs)
         if display is None:
@@ -165,7 +165,7 @@ def test_figures_of_anything(data, model):
     if estimator is None:
         return
     name = data.draw(st.sampled_from(FIGURES), "display")
-    # What it needs, and what it may be given beside or in place of that.
+    # Required arguments, and optional arguments that replace or complement them.
     texts = st.one_of(ANY_TEXTS, st.lists(WORDS, min_size=2, max_size=3))
     series = {"X": st.one_of(panels(estimator.n_channels_), ODD)}
     channels = st.one_of(st.lists(ARGUMENTS, max_size=3), ARGUMENTS)

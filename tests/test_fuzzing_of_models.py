@@ -1,4 +1,4 @@
-"""Models that are gone on with, reused, saved and exported: as before, or refused."""
+"""Models that are resumed, reused, saved and exported."""
 
 import json
 from functools import cache, partial
@@ -58,7 +58,7 @@ def walks(n_cases=6, n_channels=1, seed=0):
 
 @cache
 def states():
-    """Return all that a fit writes, and what it predicts in the end."""
+    """Return all checkpoints of a fit, the model file and the predictions."""
     found = []
     with pytest.MonkeyPatch.context() as patch, in_folder(None) as folder:
         path = folder / "state"
@@ -99,7 +99,7 @@ def test_checkpoints_of_any_name(tmp_path_factory, path, seed, epochs):
 
 @st.composite
 def checkpoints(draw):
-    """Content of a checkpoint: a state that was changed, or something else."""
+    """Draw the content of a checkpoint: a modified state, or other content."""
     kind = draw(st.sampled_from([*["changed"] * 4, "JSON", "sealed", "part"]))
     found, _ = states()
     if kind == "changed":
@@ -110,7 +110,7 @@ def checkpoints(draw):
     if kind == "sealed":
         parts = other if isinstance(other, dict) else {"facts": other}
         return pack(_FORMAT, parts, {"x": np.zeros(2)})
-    # All checksums are right, and it is of another fit.
+    # Valid checksums, but the state of another fit.
     parts, arrays, _ = unpack(_FORMAT, draw(st.sampled_from(found[:-1])), Path("state"))
     parts[draw(st.sampled_from(["facts", "start"]))] = other
     return pack(_FORMAT, parts, arrays)
@@ -133,11 +133,11 @@ def test_a_damaged_checkpoint_changes_no_model(tmp_path_factory, content):
 
 @cache
 def learned():
-    """Return estimators of all kinds, by name."""
+    """Return fitted estimators of all kinds, by name."""
     X, y = walks()
     three, names = walks(8, 3, seed=1)[0], ["acc_x", "acc_y", "acc_z"]
     make = partial(VQTextClassifier, **TINY | {"text_encoder": "hashing"})
-    three[:, 1] += 20  # up, of a sensor that was not turned
+    three[:, 1] += 20  # vertical axis of a sensor that is not rotated
     digits = {"digits": 1.0, "frequency": 0.1, "codebook": 0.1, "usage": 0.1}
     found = {
         "unfitted": make(),
@@ -227,7 +227,7 @@ def test_files_of_any_name(tmp_path_factory, path, other, kind):
             loaded = tried(load, path)
             same(tried(getattr(loaded, predict.__name__), X), tried(predict, X))
             assert tried(export_onnx, model, path) == written
-            assert tried(load, path) is None  # it was replaced
+            assert tried(load, path) is None  # the file was replaced
         tried(load, other, allowed=(OSError,))
 
 
@@ -252,12 +252,12 @@ def test_exported_models_predict_the_same(tmp_path_factory, data):
             continue
         with np.errstate(over="ignore"):
             values = as_panel(series).values.astype(np.float32)
-        # What has gaps, another length or no place in single precision is not for it.
+        # The model does not support gaps, other lengths, or values beyond float32.
         if values.shape[2] != model.n_timepoints_ or not np.isfinite(values).all():
             continue
         (found,) = session.run(None, {"series": values})
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
-        # Where values are few, windows match two codes equally, and rounding decides.
+        # With few distinct values, rounding decides between equally near codes.
         size = values.std(axis=(0, 2), keepdims=True, dtype=np.float64)
         if (size < 1e-3 * np.abs(values).max(axis=(0, 2), keepdims=True)).any():
             continue

@@ -1,4 +1,4 @@
-"""Unusual data through whole estimators; kinds of panels are in test_panel.py."""
+"""Estimators with unusual data; types of panels are tested in test_panel.py."""
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +20,7 @@ def classifier(**params):
     return VQTextClassifier(max_epochs=0, random_state=0, **params)
 
 
-def test_all_kinds_of_panels_are_the_same_to_an_estimator(har_like):
+def test_all_types_of_panels_give_equal_predictions(har_like):
     convert = pytest.importorskip("sktime.datatypes").convert_to
     X, y = har_like
     model = classifier().fit(X, y)
@@ -41,7 +41,7 @@ def test_all_kinds_of_panels_are_the_same_to_an_estimator(har_like):
         )
 
 
-def test_one_channel_may_come_with_or_without_its_axis(har_like):
+def test_one_channel_with_or_without_its_axis(har_like):
     X, y = har_like
     flat = X[:, 0]
     model = classifier().fit(flat, y)
@@ -58,7 +58,7 @@ def as_frame(X, names):
     return pd.DataFrame(X.transpose(0, 2, 1).reshape(-1, 3), index, names)
 
 
-def test_columns_of_frames_name_channels_and_are_held(har_like):
+def test_columns_of_frames_are_channel_names_and_are_checked(har_like):
     X, y = har_like
     X = X + np.array([0.0, 0.0, 9.8])[:, None]  # gravity
     names = ["acc_x", "acc_y", "acc_z"]
@@ -86,13 +86,13 @@ def test_columns_of_frames_name_channels_and_are_held(har_like):
     with pytest.raises(ValueError, match="has the columns of X in another order"):
         classifier(channel_names=names[::-1]).fit(frame, y)
     model.fit(X, y)
-    model.predict(frame[names[::-1]])  # there is nothing to compare
+    model.predict(frame[names[::-1]])  # the model has no channel names
 
 
-def test_labels_in_another_order_than_cases_are_refused(har_like):
+def test_labels_in_another_order_than_cases_raise_an_error(har_like):
     X, y = har_like
     frame = as_frame(X, ["a", "b", "c"])
-    cases = [f"run {i}" for i in range(len(X))]  # sorted, "run 10" is before "run 2"
+    cases = [f"run {i}" for i in range(len(X))]  # "run 10" is sorted before "run 2"
     frame = frame.rename(index=dict(enumerate(cases)), level=0)
     labels = pd.Series(y, cases)
     assert classifier().fit(frame, labels).score(frame, y) > 0.9
@@ -102,7 +102,7 @@ def test_labels_in_another_order_than_cases_are_refused(har_like):
         classifier().fit(frame, y, groups=labels.sort_index())
 
 
-def test_axes_that_are_likely_to_be_swapped_are_told(har_like):
+def test_swapped_axes_give_a_warning(har_like):
     X, y = har_like
     for swapped in (X.transpose(0, 2, 1), list(X.transpose(0, 2, 1))):
         with pytest.warns(UserWarning, match="40 channels of 3 timepoints"):
@@ -111,19 +111,19 @@ def test_axes_that_are_likely_to_be_swapped_are_told(har_like):
         classifier(channel_names=["x", "y", "z"]).fit(X.transpose(0, 2, 1), y)
 
 
-def test_a_table_of_channels_is_told_from_one_of_timepoints(har_like):
+def test_a_table_with_a_row_per_timepoint_gives_a_warning(har_like):
     table = as_frame(har_like[0], ["acc_x", "acc_y", "acc_z"]).reset_index(drop=True)
     with pytest.warns(UserWarning, match="a panel with .*read_panel"):
         transformer().fit(table)
 
 
-def test_one_series_is_told_from_a_panel(har_like):
+def test_a_single_series_raises_an_error(har_like):
     X, y = har_like
     with pytest.raises(ValueError, match=r"a single series, pass X\[None\]"):
         classifier().fit(X, y).predict(X[0])
 
 
-def test_names_of_columns_are_held(har_like):
+def test_column_names_are_checked(har_like):
     X, y = har_like
     table = pd.DataFrame(X[:, 0], columns=[f"t{i}" for i in range(40)])
     model = classifier().fit(table, y)
@@ -141,14 +141,14 @@ def test_unequal_lengths_on_real_recordings():
     assert model.score(data.X_test, data.y_test) >= 0.93
 
 
-def test_missing_values_cost_little(basic_motions):
+def test_missing_values_hardly_affect_scores(basic_motions):
     data = basic_motions
     rng = np.random.default_rng(0)
 
     def with_gaps(X):
         X = X.copy()
         X[rng.random(X.shape) < 0.1] = np.nan
-        for case in X:  # and a tenth of each series at once
+        for case in X:  # and a gap of a tenth of each series
             start = rng.integers(90)
             case[:, start : start + 10] = np.nan
         return X
@@ -162,7 +162,7 @@ def test_missing_values_cost_little(basic_motions):
 
 
 def test_a_window_that_is_mostly_missing_is_not_counted():
-    """A gap in one case looks like nothing, not like a straight line."""
+    """A gap does not have the features of a straight line."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(30, 1, 64))
     model = transformer().fit(X)
@@ -213,7 +213,7 @@ def test_constant_channels_are_harmless(har_like):
 
 
 @pytest.mark.parametrize("factor", [1e-200, 1e-30, 1e30, 1e200])
-def test_magnitudes_do_not_matter(har_like, factor):
+def test_features_do_not_depend_on_magnitude(har_like, factor):
     X, y = har_like
     expected = transformer().fit(X, y).transform(X)
     found = transformer().fit(X * factor, y).transform(X * factor)
@@ -227,7 +227,7 @@ def test_series_far_outside_of_training_are_finite(har_like):
         assert np.isfinite(model.predict_proba(far)).all()
 
 
-def test_one_case_makes_a_vocabulary_but_no_classifier(har_like):
+def test_one_case_suffices_for_a_transformer_only(har_like):
     X, _ = har_like
     assert transformer().fit(X[:1]).transform(X).shape[0] == 24
     with pytest.raises(ValueError, match="1 class"):
@@ -263,7 +263,7 @@ def test_features_are_bounded_by_max_features(har_like):
     assert model.predict_proba(X).shape == (24, 3)
 
 
-def test_matches_are_features_where_nothing_else_has_to_give_way(har_like):
+def test_matches_are_features_only_if_histograms_fit(har_like):
     X, y = har_like
     with_room, without = (
         transformer(max_features=most).fit(X, y).get_feature_names_out()
@@ -289,16 +289,16 @@ def test_most_of_all_series_may_be_missing(basic_motions):
 
     X_train, X_test = map(nine_tenths_missing, (data.X_train, data.X_test))
     model = classifier(n_codes=32).fit(X_train, data.y_train)
-    assert model.score(X_test, data.y_test) >= 0.8  # 0.47 without any window
+    assert model.score(X_test, data.y_test) >= 0.8  # 0.47 if no window is counted
     np.testing.assert_allclose(model.transform_codes(X_test).sum(axis=1), 1)
 
 
-def test_series_without_movement_have_codes_that_are_described(har_like, recwarn):
+def test_codes_of_constant_series_are_described(har_like, recwarn):
     X, y = har_like
     for still in (np.zeros((6, 1, 13)), X[:6, :, :1]):
         model = classifier(n_codes=16).fit(still, y[:6])
         table = model.describe_codes()
-        # All codes match equally well, so that rounding decides which are used.
+        # All codes match equally well, so rounding decides which codes are used.
         assert table.usage.sum() == pytest.approx(1)
         unused = table[table.usage < 1e-9]
         assert (unused.attributes == "").all()
@@ -318,14 +318,14 @@ def test_series_without_movement_have_codes_that_are_described(har_like, recwarn
     ],
     ids="mixed None NaN missing ragged table short".split(),
 )
-def test_labels_that_are_none_are_refused_in_words(har_like, y, error, message):
+def test_invalid_labels_raise_an_error(har_like, y, error, message):
     with pytest.raises(error, match=message):
         classifier().fit(har_like[0], y)
     with pytest.raises(error, match=message):
         classifier().fit(*har_like, groups=y)
 
 
-def test_a_number_that_is_none_is_refused_with_its_place(har_like):
+def test_errors_contain_the_position_of_invalid_values(har_like):
     X, y = har_like
     for odd in ({}, pd.NA, 10**400):
         strange = X.astype(object)
@@ -334,7 +334,7 @@ def test_a_number_that_is_none_is_refused_with_its_place(har_like):
             classifier().fit(strange, y)
 
 
-def test_a_device_that_is_not_here_is_refused(har_like):
+def test_unavailable_devices_raise_an_error(har_like):
     for device in ("gpu", "cuda:99", "1", None):
         with pytest.raises(ValueError, match='device must be "auto"'):
             classifier(device=device).fit(*har_like)
@@ -393,11 +393,11 @@ def test_threads_do_not_disturb_each_other(har_like):
 
 @pytest.mark.parametrize("axes", [3, None, "xyz", [[0], 1, 2], [0, 0, 1], [0, 1, 9]])
 def test_axes_of_a_sensor_must_be_three_channels(har_like, axes):
-    with pytest.raises(ValueError, match=r"gravity\['acc'\] must be three"):
+    with pytest.raises(ValueError, match=r"gravity\['acc'\] must contain three"):
         classifier(gravity={"acc": axes}).fit(*har_like)
 
 
-def test_names_that_no_table_can_hold_are_refused(har_like):
+def test_names_with_invalid_characters_raise_an_error(har_like):
     X, y = har_like
     odd = np.where(y == "walking", "\ud800", y)
     with pytest.raises(ValueError, match=r"y contains .* not valid text"):
@@ -413,14 +413,14 @@ def test_names_that_no_table_can_hold_are_refused(har_like):
 
 
 @pytest.mark.parametrize("name", ["channel_names", "n_jobs"])
-def test_parameters_of_other_kinds_are_refused(har_like, name):
+def test_parameters_of_other_types_raise_an_error(har_like, name):
     for value in (0, 1.5, "abc"):
         with pytest.raises((TypeError, ValueError), match=f"{name} must be"):
             classifier(**{name: value}).fit(*har_like)
 
 
-def test_nothing_comes_after_the_longest_series():
-    """A list of series and the same padded with NaN, however far, are the same."""
+def test_padding_after_the_longest_series_is_ignored():
+    """Padding series with NaN to any length does not change predictions."""
     rng = np.random.default_rng(0)
     y = np.arange(20) % 2
     lengths = rng.integers(25, 50, 20)
@@ -442,7 +442,7 @@ def test_nothing_comes_after_the_longest_series():
         model.predict(table[:, :-1])
 
 
-def test_nullable_columns_are_taken_in_every_form(har_like):
+def test_nullable_columns(har_like):
     X, y = har_like
     X = np.round(X, 3)
     X[7, 1, 3] = np.nan
@@ -464,7 +464,7 @@ def test_nullable_columns_are_taken_in_every_form(har_like):
     np.testing.assert_allclose(found, flat, atol=1e-9)
 
 
-def test_series_far_shorter_than_all_of_training_are_told(har_like):
+def test_series_shorter_than_the_training_series_give_a_warning(har_like):
     X, y = har_like
     model = classifier().fit([x[:, : 30 + i % 10] for i, x in enumerate(X)], y)
     short = [X[0], X[1, :, :8], X[2, :, :14]]

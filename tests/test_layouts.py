@@ -1,4 +1,4 @@
-"""Public data sets in the layouts of their authors, written by each test."""
+"""Public data sets in the formats of their authors, written by the tests."""
 
 import io
 import warnings
@@ -97,7 +97,7 @@ def test_wisdm_quirks(wisdm):
         recordings = load("WISDM", folder)
     messages = [str(each.message) for each in found]
     assert len(messages) == 2
-    assert "2 incomplete or invalid records, first in line 31" in messages[0]
+    assert "2 incomplete or invalid records, the first in line 31" in messages[0]
     assert "1 records with time 0" in messages[1]
     kept = np.delete(np.arange(200), [31, 41, 51])  # a line was appended to another
     np.testing.assert_array_equal(recordings.values[0], values[kept].T)
@@ -107,7 +107,9 @@ def test_wisdm_without_records(tmp_path):
     path = write(tmp_path / "WISDM_ar_v1.1_raw.txt", "\nuser,activity\nsomething\n")
     with (
         pytest.warns(UserWarning, match="2 incomplete"),
-        pytest.raises(ValueError, match=r"raw\.txt has no records .* others in line 2"),
+        pytest.raises(
+            ValueError, match=r"raw\.txt has no records .* invalid record is in line 2"
+        ),
     ):
         load("WISDM", path.parent)
 
@@ -117,7 +119,7 @@ def test_gaps_repeated_times_and_clocks_set_back_are_not_joined(tmp_path):
     lines = [
         *wisdm_lines(values[:100], 1, "Walking", 10**12),
         *wisdm_lines(values[100:200], 1, "Walking", 10**12 + 60 * 10**9),  # gap
-        *wisdm_lines(values[200:300], 1, "Walking", 10**12),  # back
+        *wisdm_lines(values[200:300], 1, "Walking", 10**12),  # times decrease
         *wisdm_lines(values[300:], 1, "Walking", 2 * 10**12, step=0),
     ]
     path = write(tmp_path / "WISDM_ar_v1.1_raw.txt", "\n".join(lines))
@@ -205,7 +207,7 @@ def test_wisdm_2019_joins_sensors_of_a_device_only(tmp_path):
     for values, shift in zip(recordings.values, (0, 1000), strict=False):
         np.testing.assert_array_equal(values[0], np.r_[:100, :100] + shift)
         gyro = values[3]
-        # A time 10 ms before a row is 0.2 of a step before; the ends are held.
+        # 10 ms are 0.2 of a step. The first and the last value are extrapolated.
         np.testing.assert_allclose(gyro[1:40], (np.arange(1, 40) - 0.2) * 2 + shift)
         np.testing.assert_allclose(gyro[61:100], (np.arange(61, 100) - 0.2) * 2 + shift)
         assert np.isnan(gyro[42:59]).all()
@@ -225,7 +227,7 @@ def test_sessions_of_two_sensors_at_the_same_times_are_not_mixed(tmp_path):
         gyro = np.stack([values[3] for values in recordings.values])
         if sessions == 2:
             np.testing.assert_array_equal(gyro, np.repeat([[1.0], [2.0]], 100, axis=1))
-        else:  # of which session it is is unknown
+        else:  # the session is unknown
             assert np.isnan(gyro).all()
 
 
@@ -280,7 +282,7 @@ def test_pamap2(tmp_path):
     assert windows.y.tolist() == [
         *("watching tv", "walking", "ascending stairs", "watching tv")
     ]
-    # The folder of a part of the data set.
+    # The folder may contain only a part of the data set.
     assert len(load_quietly("PAMAP2", folder / "Protocol")) == 2
 
 
@@ -357,7 +359,7 @@ def test_hhar(tmp_path):
         np.testing.assert_array_equal(recordings.values[i].T, frame[["x", "y", "z"]])
         np.testing.assert_array_equal(recordings.times[i], frame["Creation_Time"])
         assert recordings.labels[i].isna().tolist() == (frame["gt"] == "null").tolist()
-    # With a gyroscope of one device, and a watch whose clock is not plausible.
+    # Add a gyroscope of one device, and a watch whose times are not plausible.
     gyro = frames[1].assign(x=np.arange(200.0))
     gyro["Creation_Time"] += 5 * 10**6
     gyro.to_csv(folder / "Phones_gyroscope.csv", index=False)
@@ -548,7 +550,7 @@ def test_search_is_bounded(tmp_path):
     write(deep / "mHealth_subject1.log", "1\n")
     assert "MHEALTH" not in available(tmp_path)
     assert "MHEALTH" in available(tmp_path / Path(*"abcdef"))
-    # Of several copies, one is read.
+    # Only one of several copies is read.
     rows = numbers(11, 100, 24).round()
     for copy in ("one", "two"):
         save_rows(tmp_path / copy / "mHealth_subject1.log", rows, "\t")

@@ -20,7 +20,7 @@ from sktext_vq.nn.losses import code_loss, reconstruction_loss, text_loss
 
 
 def gradient(loss, *inputs):
-    """Gradients towards some leaves, all finite."""
+    """Return the gradients of a loss, and check that they are finite."""
     assert loss.shape == ()
     assert loss.isfinite()
     gradients = torch.autograd.grad(loss, inputs)
@@ -29,7 +29,7 @@ def gradient(loss, *inputs):
 
 
 def assert_nothing(loss, *inputs):
-    """A loss of 0 that can be summed with others and minimised."""
+    """Check that a loss and its gradients are 0."""
     assert loss == 0
     assert all((part == 0).all() for part in gradient(loss, *inputs))
 
@@ -38,7 +38,7 @@ def leaf(values):
     return values.clone().requires_grad_()
 
 
-def test_supervised_contrastive_is_that_of_loops():
+def test_supervised_contrastive_is_equal_to_loops():
     embeddings = leaf(F.normalize(draw(9, 4), dim=1))
     classes = torch.tensor([0, 1, 0, 2, 1, 0, 3, 1, 0])  # 2 and 3 have one case
     cosines = cosine_similarity(embeddings.detach().numpy()) / 0.2
@@ -86,13 +86,13 @@ def test_code_loss_leaves_out_groups_without_a_target():
     assert torch.equal((found != 0).any(-1), known)
 
 
-def test_code_loss_takes_no_gradient_to_its_target():
+def test_code_loss_has_no_gradient_of_its_target():
     logits, target = leaf(draw(3, 4)), leaf(draw(3, 4, seed=1).softmax(-1))
     code_loss(logits.log_softmax(-1), target).backward()
     assert target.grad is None
 
 
-def test_code_loss_of_impossible_symbols_that_are_not_asked_for():
+def test_code_loss_ignores_impossible_symbols_without_weight():
     logits = draw(2, 3)
     logits[:, 2] = -torch.inf
     logits.requires_grad_()
@@ -100,14 +100,14 @@ def test_code_loss_of_impossible_symbols_that_are_not_asked_for():
     gradient(code_loss(logits.log_softmax(-1), target), logits)
 
 
-def test_code_loss_of_nothing():
+def test_code_loss_without_targets():
     logits = leaf(draw(2, 3))
     assert_nothing(code_loss(logits.log_softmax(-1), torch.zeros(2, 3)), logits)
     logits = leaf(draw(0, 3))
     assert_nothing(code_loss(logits.log_softmax(-1), torch.zeros(0, 3)), logits)
 
 
-def test_reconstruction_is_judged_where_there_is_something():
+def test_reconstruction_loss_ignores_missing_values():
     rebuilt, series = leaf(draw(3, 2, 10)), draw(3, 2, 10, seed=1)
     whole = np.square(rebuilt.detach().numpy() - series.numpy())
     loss = reconstruction_loss(rebuilt, series)
@@ -123,7 +123,7 @@ def test_reconstruction_is_judged_where_there_is_something():
         assert np.array_equal(found.numpy() != 0, seen)
 
 
-def test_reconstruction_of_nothing():
+def test_reconstruction_loss_without_values():
     rebuilt = leaf(draw(2, 1, 5))
     nothing = torch.zeros(2, 1, 5)
     assert_nothing(reconstruction_loss(rebuilt, draw(2, 1, 5), nothing), rebuilt)
@@ -141,7 +141,7 @@ def test_cosine_loss():
     assert cosine_loss(target, -target).item() == pytest.approx(2)
 
 
-def test_cosine_loss_of_zeros_and_of_nothing():
+def test_cosine_loss_of_zeros_and_of_empty_input():
     zeros = leaf(torch.zeros(2, 4))
     loss = cosine_loss(zeros, torch.ones(2, 4))
     assert loss == 1
@@ -176,7 +176,7 @@ def test_distillation_is_a_divergence_times_squared_temperature():
     assert distillation_loss(teacher, teacher).item() == pytest.approx(0)
 
 
-def test_distillation_of_a_sure_teacher_and_of_nothing():
+def test_distillation_of_certain_and_of_empty_predictions():
     student = leaf(torch.zeros(1, 3))
     teacher = torch.tensor([[1e4, 0.0, -1e4]])
     loss = distillation_loss(student, teacher)
@@ -186,7 +186,7 @@ def test_distillation_of_a_sure_teacher_and_of_nothing():
     assert_nothing(distillation_loss(nothing, torch.zeros(0, 3)), nothing)
 
 
-def test_usage_is_best_where_tokens_are_sure_and_codes_all_used():
+def test_usage_loss_is_lowest_for_certain_tokens_and_used_codes():
     sure = torch.eye(4).repeat(3, 1).unsqueeze(1)
     assert usage_loss(sure).item() == pytest.approx(-math.log(4))
     collapsed = torch.eye(4)[:1].repeat(9, 1).unsqueeze(1)
@@ -196,7 +196,7 @@ def test_usage_is_best_where_tokens_are_sure_and_codes_all_used():
     gradient(usage_loss(sure.requires_grad_()), sure)
 
 
-def test_usage_is_that_of_numpy_without_tokens_that_are_not_finite():
+def test_usage_loss_is_equal_to_numpy_and_ignores_nan():
     soft = draw(20, 3, 5).softmax(-1)
     mask = torch.arange(20) % 5 > 0
     kept = soft[mask].numpy()
@@ -213,7 +213,7 @@ def test_usage_is_that_of_numpy_without_tokens_that_are_not_finite():
         assert (found[~mask] == 0).all()
 
 
-def test_usage_of_nothing():
+def test_usage_loss_without_tokens():
     soft = leaf(draw(4, 2, 3).softmax(-1))
     assert_nothing(usage_loss(soft[:0]), soft)
     assert usage_loss(soft[:1]).item() == pytest.approx(0)
@@ -225,7 +225,7 @@ def everywhere(values):
     return torch.ones(values.shape, dtype=torch.bool)
 
 
-def test_a_tiling_is_separate():
+def test_separation_loss_of_a_tiling_is_zero():
     length = torch.tensor([[0.25, 0.4, 0.35], [0.1, 0.1, 0.8]])
     start = F.pad(length.cumsum(1)[:, :-1], (1, 0))
     loss = separation_loss(start, length, everywhere(start))
@@ -233,27 +233,27 @@ def test_a_tiling_is_separate():
 
 
 def test_separation_counts_gaps_and_overlaps():
-    # The second half of the series twice, and the first half not at all.
+    # The second half of the series is covered twice, and the first half is not covered.
     start, length = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.5, 0.5]])
     assert separation_loss(start, length, everywhere(start)) == 1
-    # Thrice and once.
+    # The second half is covered three times, and the first half is covered once.
     start, length = torch.tensor([[0.5, 0.5, 0.0]]), torch.tensor([[0.5, 0.5, 1.0]])
     assert separation_loss(start, length, everywhere(start)) == 2
-    # A cell half covered: (1 / 2)^2 in one cell of four.
+    # Half of one of four cells is covered, which contributes (1 / 2)^2.
     start, length = torch.tensor([[0.125]]), torch.tensor([[0.875]])
     loss = separation_loss(start, length, everywhere(start), grid=4)
     assert loss.item() == pytest.approx(0.25 / 4)
 
 
-def test_separation_moves_borders_to_where_they_belong():
+def test_separation_closes_gaps():
     start = leaf(torch.tensor([[0.0, 0.33]]))
     length = leaf(torch.tensor([[0.29, 0.67]]))  # a gap from .29 to .33
 
     def loss():
-        # A grid that has the gap in one cell: whole cells have no slope.
+        # The gap is within a cell, since the gradient of whole cells is 0.
         return separation_loss(start, length, everywhere(start), grid=8)
 
-    assert gradient(loss(), length)[0][0, 0] < 0  # longer is better
+    assert gradient(loss(), length)[0][0, 0] < 0  # a longer segment decreases the loss
     for _ in range(100):
         by_start, by_length = gradient(loss(), start, length)
         with torch.no_grad():
@@ -276,7 +276,7 @@ def test_separation_ignores_padding():
     assert_nothing(separation_loss(*padded, torch.zeros_like(mask)), *padded)
 
 
-def test_digit_loss_is_a_cross_entropy_of_what_is_written():
+def test_digit_loss_is_a_cross_entropy():
     logits = draw(3, 6, 11)
     symbols = torch.arange(18).view(3, 6) % 11
     mask = torch.arange(6) < torch.tensor([[6], [2], [0]])

@@ -17,15 +17,15 @@ from sktext_vq._cli import demo as _demo
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Run the demo in a fast setting; return what it says, and its report."""
-    said = []
+    """Run the demo in a fast setting; return its output and its report."""
+    lines = []
     path = tmp_path_factory.mktemp("demo") / "report.html"
-    written = _demo.run_demo(path, say=said.append, text_encoder="hashing")
+    written = _demo.run_demo(path, echo=lines.append, text_encoder="hashing")
     assert written == path
-    return "\n".join(said), path.read_text(encoding="utf-8")
+    return "\n".join(lines), path.read_text(encoding="utf-8")
 
 
-def test_demo_shows_what_it_found(demo):
+def test_demo_shows_results(demo):
     text, report = demo
     for name in ("VQTextClassifier", "MiniRocket and ridge"):
         row = re.search(rf"  {name}, all labels +(\d\.\d+) +[\d.]+ s +[\d.]+ s\n", text)
@@ -35,14 +35,14 @@ def test_demo_shows_what_it_found(demo):
     assert "of 40 series" in report and "gyro_z" in report
 
 
-def test_demo_reads_well_in_a_terminal(demo):
+def test_demo_output_fits_a_terminal(demo):
     text, _ = demo
     lines = [line for line in text.splitlines() if "report.html" not in line]
     assert max(map(len, lines)) <= 80
     assert text.isascii()
 
 
-def test_demo_says_what_is_missing(monkeypatch, tmp_path, capsys):
+def test_demo_names_missing_packages(monkeypatch, tmp_path, capsys):
     def find(name):
         return None if name in ("sktime", "numba") else find_spec(name)
 
@@ -51,12 +51,12 @@ def test_demo_says_what_is_missing(monkeypatch, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert not out
     assert err == (
-        "sktext_vq demo: The demo needs sktime and numba for its data and the "
-        "comparison: pip install 'sktext_vq[sktime]'\n"
+        "sktext_vq demo: The demo requires sktime and numba. Install with pip install "
+        "'sktext_vq[sktime]'.\n"
     )
 
 
-def test_demo_fails_before_the_work_if_it_cannot_write(tmp_path, capsys):
+def test_demo_fails_early_if_the_report_cannot_be_written(tmp_path, capsys):
     for path, reason in ((tmp_path / "no" / "file", "folder"), (tmp_path, "a folder")):
         assert main(["demo", "--report", str(path)]) == 1
         out, err = capsys.readouterr()
@@ -66,7 +66,7 @@ def test_demo_fails_before_the_work_if_it_cannot_write(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "is_terminal", "said", "progress"),
+    ("options", "is_terminal", "output", "progress"),
     [
         ([], True, "working", True),
         (["--quiet"], True, "", False),
@@ -74,19 +74,19 @@ def test_demo_fails_before_the_work_if_it_cannot_write(tmp_path, capsys):
     ],
 )
 def test_options_reach_the_demo(
-    options, is_terminal, said, progress, monkeypatch, capsys
+    options, is_terminal, output, progress, monkeypatch, capsys
 ):
     found = {}
 
-    def run_demo(report, *, say, **kwargs):
+    def run_demo(report, *, echo, **kwargs):
         found.update(kwargs, report=report)
-        say("working")
+        echo("working")
 
     monkeypatch.setattr(_demo, "run_demo", run_demo)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal, raising=False)
     assert main(["demo", *options]) == 0
     assert found == {"report": "sktext_vq_demo.html", "progress": progress}
-    assert capsys.readouterr().out.strip() == said
+    assert capsys.readouterr().out.strip() == output
 
 
 def test_interrupt(monkeypatch, capsys):
@@ -124,7 +124,7 @@ def test_wrong_usage(arguments, capsys):
 
 
 def run(code, **kwargs):
-    """Run Python in a process of its own, with this checkout."""
+    """Run Python in a subprocess, with this checkout."""
     path = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, sys.path)])
     return subprocess.Popen(
         [sys.executable, *code],
@@ -144,12 +144,12 @@ def test_as_a_module():
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
-def test_closed_pipe_is_no_traceback():
+def test_closed_pipe_prints_no_traceback():
     code = (
         "import sys\n"
         "from sktext_vq import __main__\nfrom sktext_vq._cli import demo as _demo\n"
-        "def run_demo(*args, say, **kwargs):\n"
-        "    for _ in range(100_000): say('line')\n"
+        "def run_demo(*args, echo, **kwargs):\n"
+        "    for _ in range(100_000): echo('line')\n"
         "_demo.run_demo = run_demo\n"
         "sys.exit(__main__.main(['demo']))\n"
     )
@@ -170,7 +170,7 @@ def test_closed_pipe_is_no_traceback():
         "from sktext_vq._cli.parser import make_parser; make_parser().format_help()",
     ],
 )
-def test_what_needs_no_torch_does_not_import_it(code):
+def test_torch_is_imported_only_if_needed(code):
     heavy = ["torch", "sklearn", "pandas", "scipy", "transformers"]
     block = f"import sys; sys.modules |= dict.fromkeys({heavy}); "
     process = run(["-c", block + code])
@@ -192,7 +192,7 @@ def test_public_names_are_imported_when_used():
     assert (process.returncode, err) == (0, "")
 
 
-def test_type_checkers_see_the_names_that_there_are():
+def test_type_checkers_see_all_public_names():
     (block,) = (
         node
         for node in ast.parse(Path(sktext_vq.__file__).read_text()).body
@@ -201,12 +201,12 @@ def test_type_checkers_see_the_names_that_there_are():
     seen = {alias.name: each.module for each in block.body for alias in each.names}
     assert seen.keys() == {*sktext_vq.__all__} - {"__version__"}
     for name, module in seen.items():
-        assert sktext_vq._HOMES[name] == module.removeprefix("sktext_vq.")
+        assert sktext_vq._MODULE_OF[name] == module.removeprefix("sktext_vq.")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such shell")
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
-def test_streams_that_are_closed_from_the_start(closed):
+def test_closed_standard_streams(closed):
     for words, code in (("--version", 0), ("dance", 2)):
         command = f"{shlex.quote(sys.executable)} -m sktext_vq {words} {closed}"
         found = subprocess.run(command, shell=True, capture_output=True, text=True)

@@ -11,7 +11,7 @@ WORDS = ["saw teeth", "square waves", "noise"]
 
 
 def make_panel(seed, n_cases=30):
-    """Three kinds of series in channel a, the first of them strong; b is noise."""
+    """Return three kinds of series in channel a, and noise in channel b."""
     rng = np.random.default_rng(seed)
     X = 0.1 * rng.normal(size=(n_cases, 2, 96))
     kinds = np.arange(n_cases) % 3
@@ -28,9 +28,9 @@ def model():
     ).fit(*make_panel(0))
 
 
-def test_separation_is_the_least_area_under_the_curve_less_its_error():
+def test_separation_is_a_lower_bound_of_the_area_under_the_curve():
     rng = np.random.default_rng(0)
-    classes = rng.choice([0, 1, 3], size=90)  # there is no case of 2
+    classes = rng.choice([0, 1, 3], size=90)  # class 2 has no cases
     best = rng.choice([0, 1, 3], size=8)
     shares = (rng.normal(size=(90, 8)) + (classes[:, None] == best)).round(1)
     found = separate(shares, classes, best)
@@ -62,7 +62,7 @@ def test_named_codes_belong_to_their_class_in_new_series_too(model):
         assert shares[own, code].mean() > shares[~own, code].mean()
 
 
-def test_labels_that_say_nothing_give_codes_no_name():
+def test_codes_have_no_names_if_labels_are_random():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(400, 1, 60)), np.tile(["one", "other"], 200)
     small = {"max_epochs": 0, "max_features": 300}
@@ -70,7 +70,7 @@ def test_labels_that_say_nothing_give_codes_no_name():
     assert table.describe_codes()["phrase"].isna().all()
 
 
-def test_attributes_say_where_windows_are_strong_and_in_which_channel(model):
+def test_attributes_describe_strength_and_channel(model):
     table = model.describe_codes()
     teeth = table[table["phrase"] == "saw teeth"]
     clear = teeth[teeth["confidence"] == teeth["confidence"].max()]
@@ -80,10 +80,11 @@ def test_attributes_say_where_windows_are_strong_and_in_which_channel(model):
     assert not table["attributes"].str.contains("weak.*strong|quick.*slow").any()
 
 
-def test_attributes_follow_use():
-    """Three codes, of one channel each, two lengths: built by hand."""
+def test_attributes_describe_usage():
+    """Attributes of three codes follow from the channels and lengths they occur in."""
     squares = np.zeros((1, 3, 1, 2, N_ROWS, 3))
-    # Code 0: channel 0, short, weakest scale; 1: channel 1, long, strongest; 2: even.
+    # Code 0 is short and weak in channel 0, code 1 is long and strong in channel 1, and
+    # code 2 occurs everywhere.
     for code, channel, length, scale in ((0, 0, 0, 4), (1, 1, 1, 7)):
         squares[0, channel, 0, length, [0, scale], code] = 1
     squares[0, :, 0, :, 0, 2] = 1
@@ -114,7 +115,7 @@ def test_names_from_texts():
         VQTextTransformer(24, text=None).fit(X).describe_codes(WORDS)
 
 
-def test_a_code_that_no_window_has_is_neither_quick_nor_slow():
+def test_unused_codes_have_no_attributes():
     windows = np.full((2, 1, 4, 3), 0.5)
     windows[..., 2] = 0
     windows[:, :, :2, 1] = 0.01

@@ -41,7 +41,7 @@ def non_contiguous(X):
 
 
 class NotAnArray:
-    """What only knows how to become an array."""
+    """Object that can only be converted to an array."""
 
     def __init__(self, X):
         self.X = X
@@ -192,7 +192,7 @@ def test_checks_need_little_memory(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", KINDS | ONE_CHANNEL_KINDS | UNEQUAL_KINDS)
-def test_input_is_not_written_to(kind):
+def test_input_is_not_changed(kind):
     if kind in KINDS | ONE_CHANNEL_KINDS:
         X = (KINDS | ONE_CHANNEL_KINDS)[kind](cube())
     else:
@@ -218,7 +218,7 @@ def test_panel_is_frozen_and_pickles():
 @given(
     stnp.arrays(np.float32, stnp.array_shapes(min_dims=3, max_dims=3), elements=FINITE)
 )
-def test_finite_arrays_come_back(X):
+def test_finite_arrays_are_not_changed(X):
     panel = as_panel(X)
     np.testing.assert_array_equal(panel.values, X)
     assert (panel.n_cases, panel.n_channels, panel.n_timepoints) == X.shape
@@ -231,7 +231,7 @@ def panels_with_gaps(draw):
     shape = draw(stnp.array_shapes(min_dims=3, max_dims=3, max_side=6))
     X = draw(stnp.arrays(np.float64, shape, elements=FINITE))
     X[draw(stnp.arrays(bool, shape))] = np.nan
-    # Each channel keeps one value, wherever it is.
+    # Each channel has at least one value.
     kept = draw(stnp.arrays(np.intp, shape[:2], elements=st.integers(0, shape[2] - 1)))
     np.put_along_axis(X, kept[:, :, np.newaxis], 1.0, axis=2)
     return X
@@ -243,7 +243,7 @@ def test_ends_and_gaps(X, chunk_values):
         patch.setattr(sktext_vq.panel, "_CHUNK_VALUES", chunk_values)
         panel = as_panel(X)
         has_gaps = panel.has_gaps
-    # Nothing is beyond the longest series.
+    # The panel ends with the longest series.
     assert panel.n_timepoints == panel.lengths.max()
     assert has_gaps == np.isnan(X[:, :, : panel.n_timepoints]).any()
     for case, length in enumerate(panel.lengths):
@@ -265,7 +265,7 @@ def test_infinity_is_found(X, data):
     index = tuple(data.draw(st.integers(0, size - 1)) for size in X.shape)
     X[index] = data.draw(st.sampled_from([np.inf, -np.inf]))
     where = "case {}, channel {}, timepoint {} ".format(*index)
-    with pytest.raises(ValueError, match=f"infinity, at {where}"):
+    with pytest.raises(ValueError, match=f"infinity at {where}"):
         as_panel(X)
 
 
@@ -273,7 +273,8 @@ def test_infinity_is_found(X, data):
 def test_empty_channel_is_found(X, data):
     case, channel = (data.draw(st.integers(0, size - 1)) for size in X.shape[:2])
     X[case, channel] = np.nan
-    with pytest.raises(ValueError, match=f"case {case}, channel {channel} is all NaN"):
+    place = f"case {case}, channel {channel}"
+    with pytest.raises(ValueError, match=rf"{place} \(counted from 0\) are NaN"):
         as_panel(X)
 
 
@@ -290,7 +291,7 @@ def frame(**columns):
 @pytest.mark.parametrize(
     ("X", "error", "message"),
     [
-        # sizes, in scikit-learn's words where it has some
+        # sizes, with messages of scikit-learn if possible
         (np.ones(3), ValueError, "Reshape your data"),
         ([1.0, 2.0], ValueError, "Reshape your data"),
         (pd.Series([1.0]), ValueError, "Reshape your data"),
@@ -309,7 +310,7 @@ def frame(**columns):
         (
             [np.ones((2, 3)), np.ones((2, 4)), np.ones((3, 4))],
             ValueError,
-            "case 2 has 3 and case 0 has 2",
+            "case 0 has 2 and case 2 has 3",
         ),
         (
             [np.ones((2, 3)), np.ones(3)],
@@ -318,9 +319,9 @@ def frame(**columns):
             r"\(n_channels, n_timepoints\)\.$",
         ),
         ([np.ones(3), np.ones((1, 3))], ValueError, "mixes arrays of 1 and 2 dim"),
-        ([np.ones((1, 2, 3))], ValueError, "3 dimensions as case 0"),
-        ([np.ones(3), 1.0], ValueError, "0 dimensions as case 1"),
-        ([[1.0, 2.0], [[1.0, 2.0], [1.0]]], ValueError, "different length in case 1"),
+        ([np.ones((1, 2, 3))], ValueError, "Case 0 of X .* 3 dimensions"),
+        ([np.ones(3), 1.0], ValueError, "Case 1 of X .* 0 dimensions"),
+        ([[1.0, 2.0], [[1.0, 2.0], [1.0]]], ValueError, "case 1 .* different lengths"),
         ([np.ones(3), "text"], ValueError, "X in case 1 has dtype <U4"),
         ([np.ones(3), np.ones(3) * 1j], ValueError, "X in case 1 has dtype complex"),
         ([["1", "2"], ["3"]], ValueError, "X in case 0 has dtype <U1"),
@@ -330,8 +331,8 @@ def frame(**columns):
             "text: '2' at case 1, channel 0, timepoint 1 ",
         ),
         ([np.ones(2), np.array([1, np.inf])], ValueError, "case 1, channel 0, time"),
-        ([np.ones(2), np.full(4, np.nan)], ValueError, "case 1, channel 0 is all NaN"),
-        # what is not a real number
+        ([np.ones(2), np.full(4, np.nan)], ValueError, "case 1, channel 0 .* are NaN"),
+        # invalid numbers
         (
             with_value("2.5"),
             ValueError,
@@ -347,7 +348,7 @@ def frame(**columns):
         (
             with_value({}),
             TypeError,
-            r"^X has a dict at case 2, channel 1, timepoint 3 \(counted from 0\): "
+            r"^X contains a dict at case 2, channel 1, timepoint 3 \(counted from 0\): "
             r".*argument must be .*\. Use a number, or NaN for a missing value\.$",
         ),
         (cube().astype(str), ValueError, "^X has dtype <U.*not numeric"),
@@ -359,8 +360,8 @@ def frame(**columns):
         (
             frame(b=pd.to_datetime(["2020", "2021"])),
             ValueError,
-            r"column 'b', which is not numeric\. Convert the column to numbers or "
-            r"remove it\.$",
+            r"^Column 'b' of X has .*, which is not numeric\. Convert the column to "
+            r"numbers or remove it\.$",
         ),
         (frame(b=[1.0, np.inf]), ValueError, "case 1, channel 0, timepoint 1"),
         (frame(b=[1j, 2.0]), ValueError, "Complex data not supported"),
@@ -370,8 +371,8 @@ def frame(**columns):
         ({"X": 1}, TypeError, "got dict"),
         ((x for x in "ab"), TypeError, "got generator"),
         (csr_array(np.eye(3)), TypeError, "[Ss]parse"),
-        ([np.ones((3, 3)), csr_array(np.eye(3))], TypeError, "sparse matrix as case 1"),
-        ([csr_array(np.eye(3))], TypeError, "sparse matrix as case 0"),
+        ([np.ones((3, 3)), csr_array(np.eye(3))], TypeError, "Case 1 .* sparse matrix"),
+        ([csr_array(np.eye(3))], TypeError, "Case 0 of X is a sparse matrix"),
         (
             np.ma.masked_equal(np.eye(3), 0),
             TypeError,
@@ -412,7 +413,7 @@ def test_cases_of_a_frame_are_in_the_order_of_their_first_rows():
     np.testing.assert_array_equal(panel.values, cube()[order])
 
 
-def test_some_cases_keep_their_names():
+def test_selected_cases_keep_their_names():
     panel = as_panel(to_sktime("pd-multiindex")(cube()))
     part = panel.take([2, 0])
     np.testing.assert_array_equal(part.values, cube()[[2, 0]])
@@ -422,22 +423,22 @@ def test_some_cases_keep_their_names():
     assert (unnamed.lengths.tolist(), unnamed.cases) == ([4, 3], None)
 
 
-def test_frames_that_could_be_misread_are_refused():
+def test_ambiguous_frames_raise_an_error():
     X = to_sktime("pd-multiindex")(cube())
     with pytest.raises(
         ValueError,
-        match=r"case 1 at time 2 more than once\. Use a separate case for each "
+        match=r"several rows for case 1 at time 2\. Use a separate case for each "
         r"recording\.$",
     ):
         as_panel(pd.concat([X.loc[[(1, 2)]], X]))
     with pytest.raises(
-        ValueError, match=r"index of 3 levels\. A data frame of series requires"
+        ValueError, match=r"index of X has 3 levels\. A data frame of series must"
     ):
         as_panel(X.set_index(X.columns[0], append=True))
     for level in (0, 1):
         keys = [X.index.get_level_values(each).astype(float) for each in (0, 1)]
         keys[level] = keys[level].where(np.arange(len(X)) != 3)
-        with pytest.raises(ValueError, match=r"^X has missing cases or times in its"):
+        with pytest.raises(ValueError, match=r"^The index of X has missing cases or "):
             as_panel(X.set_axis(pd.MultiIndex.from_arrays(keys)))
 
 
@@ -457,13 +458,13 @@ def test_names_of_channels_are_those_of_columns_if_all_have_one(columns, names):
 
 
 @pytest.mark.parametrize("cell", ["text", 3.0, None, np.ones((2, 2))])
-def test_cells_of_nested_frames_that_are_no_series(cell):
+def test_invalid_cells_of_nested_frames(cell):
     nested = to_sktime("nested_univ")(cube())
     nested.iat[2, 1] = cell
     with pytest.raises(
         TypeError,
-        match=rf"^X is a nested data frame \(sktime's 'nested_univ'\), but has a "
-        rf"{type(cell).__name__} as case 2, channel 1 \(counted from 0\)\. All cells "
+        match=r"^X is a nested data frame \(sktime's 'nested_univ'\), but the cell of "
+        rf"case 2, channel 1 \(counted from 0\) is a {type(cell).__name__}\. All cells "
         r"must be one-dimensional series\.$",
     ):
         as_panel(nested)
@@ -482,7 +483,7 @@ def test_nested_frames_of_other_kinds():
 
 
 def test_one_case_among_objects():
-    # What is no float is looked at one by one.
+    # Values that are not floats are checked one by one.
     X = np.array([[[1, None, np.float32(3)], [4, np.int8(5), True]]], dtype=object)
     np.testing.assert_array_equal(as_panel(X).values, [[[1, np.nan, 3], [4, 5, 1]]])
     ragged = np.empty((1, 2), dtype=object)
@@ -497,12 +498,12 @@ def test_sktime_columns_out_of_order():
     with pytest.raises(
         ValueError,
         match=r"case 2 has columns \['y', 'x', 'z'\] and case 0 has \['x', 'y', 'z'\]"
-        r"\. All cases need the same columns in the same order\.$",
+        r"\. All cases must have the same columns in the same order\.$",
     ):
         as_panel(X)
 
 
-def test_no_kind_needs_sktime(monkeypatch):
+def test_panels_do_not_require_sktime(monkeypatch):
     kinds = "pd-multiindex", "df-list", "nested_univ"
     frames = [to_sktime(kind)(cube()) for kind in kinds]
     monkeypatch.setitem(__import__("sys").modules, "sktime.datatypes", None)
@@ -510,7 +511,7 @@ def test_no_kind_needs_sktime(monkeypatch):
         np.testing.assert_array_equal(as_panel(X).values, cube())
 
 
-def test_columns_with_levels_are_told():
+def test_columns_with_levels_raise_an_error():
     """A table of channels by times would be read as one long channel."""
     columns = pd.MultiIndex.from_product([["x", "y"], range(4)], names=["axis", "time"])
     wide = pd.DataFrame(np.arange(24.0).reshape(3, 8), columns=columns)
@@ -538,7 +539,7 @@ def test_columns_with_levels_are_told():
         ),
     ],
 )
-def test_integers_that_would_be_rounded_are_told(X, place):
+def test_integers_that_would_be_rounded(X, place):
     with pytest.raises(ValueError, match=rf"integer -?\d+ at {place}.*2\*\*53"):
         as_panel(X)
     assert as_panel(np.array([[2**53, -(2**53)]])).values.dtype == np.float64

@@ -1,4 +1,4 @@
-"""Saved models: the same predictions, and never a silent wrong one."""
+"""Saved models predict the same, and damaged files raise errors."""
 
 import contextlib
 import copy
@@ -78,7 +78,7 @@ ALL_LOSSES = {
 TEXTS = {"walking": ["to walk", "a slow gait"], "running": "to run"}
 
 
-@pytest.mark.filterwarnings("ignore:The text of")  # so few and so short
+@pytest.mark.filterwarnings("ignore:The text of")  # texts of few short series
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -91,7 +91,7 @@ TEXTS = {"walking": ["to walk", "a slow gait"], "running": "to run"}
     ],
     ids=["closed", "named", "gravity", "replaced", "trained", "all parts"],
 )
-def test_loaded_classifier_predicts_bit_for_bit_the_same(parameters, tmp_path):
+def test_loaded_classifier_predicts_exactly_the_same(parameters, tmp_path):
     X = panel()
     model = small(**parameters).fit(X, labels())
     loaded = load(save(model, tmp_path / "model.safetensors"))
@@ -132,7 +132,7 @@ def test_loaded_transformer_transforms_the_same(tmp_path):
     ],
     ids=["int", "bool", "float", "object", "date"],
 )
-def test_labels_of_any_kind_come_back_as_they_were(y, tmp_path):
+def test_labels_of_any_type_are_saved(y, tmp_path):
     y = np.tile(y, 12)
     model = small().fit(panel(), y)
     loaded = load(save(model, tmp_path / "model.safetensors"))
@@ -140,7 +140,7 @@ def test_labels_of_any_kind_come_back_as_they_were(y, tmp_path):
     assert loaded.predict(panel()).tolist() == model.predict(panel()).tolist()
 
 
-def test_names_of_columns_come_back(tmp_path):
+def test_column_names_are_saved(tmp_path):
     frame = pd.DataFrame(panel()[:, 0], columns=[f"t{i}" for i in range(48)])
     loaded = load(save(small().fit(frame, labels()), tmp_path / "m.safetensors"))
     assert loaded.predict(frame).shape == (24,)
@@ -148,7 +148,7 @@ def test_names_of_columns_come_back(tmp_path):
         loaded.predict(frame.rename(columns={"t0": "other"}))
 
 
-def test_a_function_as_text_encoder_has_to_be_given_again(tmp_path):
+def test_a_function_as_text_encoder_must_be_set_again(tmp_path):
     def embed(texts):
         return np.array([[len(t), t.count("w"), 1.0] for t in texts])
 
@@ -190,8 +190,8 @@ def test_a_model_of_a_gpu_loads_where_there_is_none(tmp_path, monkeypatch):
     path = save(model, tmp_path / "model.safetensors")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     message = (
-        r"^The model was saved with device='cuda', which is not available: device is "
-        r'set to "auto"\.$'
+        r"^The model was saved with device='cuda', which is not available\. The "
+        r'parameter device is set to "auto"\.$'
     )
     with pytest.warns(UserWarning, match=message):
         loaded = load(path)
@@ -200,7 +200,7 @@ def test_a_model_of_a_gpu_loads_where_there_is_none(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_what_a_gpu_trained_predicts_the_same_on_the_cpu(tmp_path):
+def test_a_model_trained_on_a_gpu_predicts_the_same_on_the_cpu(tmp_path):
     model = small(max_epochs=2, device="cuda").fit(panel(), labels())
     loaded = load(save(model, tmp_path / "model.safetensors"))
     loaded.device = "cpu"
@@ -211,7 +211,7 @@ def test_what_a_gpu_trained_predicts_the_same_on_the_cpu(tmp_path):
 
 @pytest.mark.filterwarnings("ignore")
 def test_another_process_reads_and_writes_the_same(saved, trained, tmp_path):
-    """Without transformers and sktime, and damaged files without much memory."""
+    """The process has neither transformers nor sktime, and little memory."""
     paths, X = (saved, trained), panel(seed=1)
     damaged = list(of_declared_sizes(trained, tmp_path))
     np.save(tmp_path / "X.npy", X)
@@ -259,10 +259,10 @@ def of_declared_sizes(path, folder):
     for number, (entry, value) in enumerate(sizes):
         document, arrays = taken_apart(path)
         put(document, value, *entry)
-        yield sealed_again(folder / f"damaged {number}", document, arrays)
+        yield with_valid_checksums(folder / f"damaged {number}", document, arrays)
 
 
-def test_the_file_of_format_version_1_still_predicts_what_it_did():
+def test_format_version_1_predicts_the_same():
     with np.load(DATA / "model_v1.npz") as expected:
         with pytest.warns(UserWarning, match="trained text branch is no longer"):
             model = load(DATA / "model_v1.safetensors")
@@ -276,7 +276,7 @@ def test_the_file_of_format_version_1_still_predicts_what_it_did():
         model.describe_codes()
 
 
-def test_the_file_of_format_version_2_still_predicts_what_it_did():
+def test_format_version_2_predicts_the_same():
     texts = ["somebody runs", "a calm person"]
     model = load(DATA / "model_v2.safetensors")
     with np.load(DATA / "model_v2.npz") as expected:
@@ -291,14 +291,14 @@ def test_the_file_of_format_version_2_still_predicts_what_it_did():
             np.testing.assert_allclose(values, expected[name], atol=1e-4)
 
 
-def test_no_changed_byte_goes_unnoticed(saved, tmp_path):
+def test_changed_bytes_are_detected(saved, tmp_path):
     data = saved.read_bytes()
     expected = load(saved).predict_proba(panel())
     path = tmp_path / "changed.safetensors"
-    # Other places at each long run; an error names its own.
+    # Long runs change random bytes; errors contain the position.
     rng = np.random.default_rng(None if in_long_run() else 0)
     head = 8 + int.from_bytes(data[:8], "little")
-    # Half in the head, which is the smaller part.
+    # Half of the changes are in the header, which is small.
     few = 500 if in_long_run() else 100
     places = np.r_[rng.integers(0, head, few), rng.integers(0, len(data), few)]
     for place in places:
@@ -310,13 +310,13 @@ def test_no_changed_byte_goes_unnoticed(saved, tmp_path):
         except ValueError as error:
             assert str(path) in str(error)
         else:
-            # Only a blank that became another blank is harmless.
+            # Only changes of whitespace do not raise an error.
             was, now = data[place : place + 1], changed[place : place + 1]
             assert was.isspace(), (place, was, now)
             np.testing.assert_array_equal(loaded.predict_proba(panel()), expected)
 
 
-def test_no_missing_end_goes_unnoticed(saved, tmp_path):
+def test_truncated_files_are_detected(saved, tmp_path):
     data = saved.read_bytes()
     path = tmp_path / "cut.safetensors"
     n_sizes = 100 if in_long_run() else 50
@@ -387,7 +387,7 @@ CUT = "is damaged: it is truncated. Save the model again."
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(make, message, saved, tmp_path):
+def test_errors_describe_damaged_files(make, message, saved, tmp_path):
     path = tmp_path / "model"
     path.write_bytes(make(saved.read_bytes()))
     with pytest.raises(ValueError) as raised:
@@ -396,7 +396,7 @@ def test_what_is_wrong_with_a_file_is_said(make, message, saved, tmp_path):
 
 
 def rewritten(saved, path, change):
-    """Write a file anew with another description, all checksums right."""
+    """Write a file with changed metadata and valid checksums."""
     arrays = safetensors.numpy.load(saved.read_bytes())
     with safetensors.safe_open(saved, "np") as file:
         metadata = file.metadata()
@@ -470,14 +470,14 @@ INVALID = "content is invalid: "
         *((without_part(name), INVALID) for name in ("sha256", "state", "estimator")),
     ],
 )
-def test_what_is_wrong_with_a_description_is_said(change, why, saved, tmp_path):
+def test_errors_describe_invalid_metadata(change, why, saved, tmp_path):
     path = rewritten(saved, tmp_path / "other.safetensors", change)
     with pytest.raises(ValueError, match=f"^{re.escape(str(path))} .*{why}"):
         load(path)
 
 
 def entries(document, *names):
-    """Return the pairs of an entry of a state."""
+    """Return the key-value pairs of an entry of a state."""
     pairs = document["state"]["dict"]
     for name in names:
         pairs = dict(pairs)[name]["dict"]
@@ -506,13 +506,13 @@ def test_a_file_that_is_missing_is_an_error(tmp_path):
 
 
 def round_trip(value):
-    """Write a value as a file does, and read it back."""
+    """Encode a value as in a file, and decode it."""
     writer = ValueWriter()
     node = json.loads(json.dumps(writer.encode(value, "value")))
     return ValueReader(writer.arrays).decode(node)
 
 
-def test_values_of_every_kind_come_back_as_they_were():
+def test_values_of_all_types_are_saved():
     square = np.random.default_rng(0).normal(size=(3, 4))
     arrays = [
         *(square, np.asfortranarray(square), square[:, ::2], square.T, square > 0),
@@ -535,7 +535,7 @@ def test_values_of_every_kind_come_back_as_they_were():
         assert array.dtype == expected.dtype.newbyteorder("=")
         np.testing.assert_array_equal(array, expected)
         assert array.flags.writeable
-    # Rounding of products depends on the order in memory.
+    # The order in memory is kept, since rounding of products depends on it.
     assert loaded[1].flags.f_contiguous
     assert loaded[0].flags.c_contiguous
 
@@ -569,9 +569,9 @@ def test_parameters_of_a_loaded_model_can_be_used(tmp_path):
     assert len(loaded.codebook_) == 32
 
 
-def test_a_random_state_goes_on_after_loading(tmp_path):
+def test_a_random_state_continues_after_loading(tmp_path):
     random_state = np.random.RandomState(3)
-    random_state.normal()  # one more is kept for the next call
+    random_state.normal()  # a second number is stored for the next call
     model = small(random_state=random_state).fit(panel(), labels())
     loaded = load(save(model, tmp_path / "model"))
     assert loaded.random_state.normal() == random_state.normal()
@@ -591,7 +591,7 @@ def test_a_random_state_goes_on_after_loading(tmp_path):
         (len, r"\.verbose cannot be saved: it is a builtin.*, or use pickle\.$"),
     ],
 )
-def test_values_that_no_file_holds_are_named(value, message, saved, tmp_path):
+def test_values_that_cannot_be_saved_are_named(value, message, saved, tmp_path):
     model = load(saved)
     model.verbose = value
     with pytest.raises(TypeError, match=r"^VQTextClassifier\.parameters" + message):
@@ -614,7 +614,7 @@ def test_a_failed_write_leaves_the_old_file(saved, tmp_path, monkeypatch):
     assert [each.name for each in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_what_cannot_be_saved_is_refused(saved, tmp_path):
+def test_other_estimators_raise_an_error(saved, tmp_path):
     path, model = tmp_path / "model.safetensors", load(saved)
     with pytest.raises(TypeError, match=r"LogisticRegression.*joblib"):
         save(LogisticRegression(), path)
@@ -627,9 +627,9 @@ def test_what_cannot_be_saved_is_refused(saved, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# -- files that were changed and sealed again ----------------------------------------
+# -- changed files with valid checksums ----------------------------------------------
 
-WATCHED = []  # events of this process, while it is a list of a list
+WATCHED = []  # contains a list of events while `watched` is active
 _EVENTS = {"open", "exec", "import", "pickle.find_class", "ctypes.dlopen"}
 
 
@@ -644,7 +644,7 @@ sys.addaudithook(_watch)
 
 @contextlib.contextmanager
 def watched():
-    """Gather what is done to the file system, or run."""
+    """Record access to files, and execution of code."""
     WATCHED.append([])
     try:
         yield WATCHED[0]
@@ -659,15 +659,15 @@ def taken_apart(path):
     return document, {name: array.copy() for name, array in arrays.items()}
 
 
-def sealed_again(path, document, arrays):
-    """Write a file whose checksums are right, whatever it says."""
+def with_valid_checksums(path, document, arrays):
+    """Write a file with any content and valid checksums."""
     content = {k: v for k, v in document.items() if k not in ("sha256", "written_by")}
     path.write_bytes(pack(_FORMAT, content, arrays))
     return path
 
 
 def nodes(value, where=()):
-    """Yield the place of each entry of a description."""
+    """Yield the path of each entry of the metadata."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value)
     for key, each in pairs:
         yield (*where, key)
@@ -682,7 +682,7 @@ def at(value, where):
 
 
 def other_values(value):
-    """What an entry may be changed to."""
+    """Yield other values for an entry."""
     yield from (None, True, -1, 0, 3, 10**9, 10**400, 0.5, {"float": "nan"}, "", "x")
     yield from ([], [1], {}, {"tuple": []}, {"dict": []}, {"set": []}, {"object": 0})
     yield from ({"dict": [["x", 1]]}, {"items": [["a"], "<U300000000", [1]]})
@@ -722,7 +722,7 @@ def changed(document, where, change):
 
 
 def changes(document, arrays):
-    """Yield what is changed, and a function that changes it."""
+    """Yield the name of each change, and a function that makes the change."""
 
     def with_value(where, value):
         def put(parent, key):
@@ -763,16 +763,16 @@ def trained(tmp_path_factory):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["saved", "trained"])
-def test_any_changed_entry_is_found_or_harmless(kind, request, tmp_path):
+def test_changed_entries_raise_an_error_or_are_valid(kind, request, tmp_path):
     document, arrays = taken_apart(request.getfixturevalue(kind))
     path, X = tmp_path / "changed.safetensors", panel(3)
     every = list(changes(document, arrays))
     if not in_long_run():
         chosen = np.random.default_rng(0).permutation(len(every))[:40]
         every = [every[i] for i in chosen]
-    load(request.getfixturevalue(kind)).predict_proba(X)  # imports what it needs
+    load(request.getfixturevalue(kind)).predict_proba(X)  # so that modules are imported
     for what, change in every:
-        sealed_again(path, *change())
+        with_valid_checksums(path, *change())
         with watched() as events:
             try:
                 model = load(path)
@@ -782,7 +782,7 @@ def test_any_changed_entry_is_found_or_harmless(kind, request, tmp_path):
             else:
                 assert np.isfinite(found).all(), what
                 assert found.shape == (3, len(model.classes_)), what
-        # threadpoolctl looks up libraries that are loaded.
+        # threadpoolctl reads the list of loaded libraries.
         touched = {name for _, name in events} - {str(path), "/proc/self/maps"}
         assert not touched, what
 
@@ -799,12 +799,12 @@ def test_the_same_model_is_the_same_file(kind, request, tmp_path):
         same(model.fit(panel(), labels()), load(path), panel(seed=1))
 
 
-def test_a_file_does_not_choose_paths(tmp_path):
+def test_files_cannot_set_local_paths(tmp_path):
     encoder = TextEncoder("hashing", cache=str(tmp_path / "cache"))
     model = small(text_encoder=encoder).fit(panel(), labels())
     path = save(model, tmp_path / "model")
     assert str(tmp_path).encode() not in path.read_bytes()
-    assert encoder.cache  # which stays as it is
+    assert encoder.cache  # not changed by save
 
     def change(document, metadata):
         (node,) = (
@@ -837,7 +837,7 @@ def test_a_file_does_not_choose_paths(tmp_path):
     assert loaded.text_encoder.cache is None
     touched = [name for _, name in events if str(tmp_path) in name]
     assert touched == [str(path)]
-    # What is named is read only where somebody asks for texts.
+    # The text encoder is loaded only when texts are encoded.
     with pytest.raises(OSError, match=r"Text encoder .* cannot be loaded"):
         loaded.predict_zero_shot(panel(2), ["running", "jumping"])
     assert sorted(tmp_path.rglob("*")) == before

@@ -1,4 +1,4 @@
-"""Estimators inside scikit-learn's tools, on real recordings."""
+"""Estimators in pipelines and grid searches of scikit-learn, with real data."""
 
 import joblib
 import numpy as np
@@ -40,7 +40,7 @@ def test_pipeline_classifies_motions(basic_motions):
 def test_grid_search_in_two_processes(basic_motions, tmp_path):
     data = basic_motions
     model = pipeline(text_encoder="hashing", max_features=300)
-    model.set_params(memory=str(tmp_path))  # other C, the same tokens
+    model.set_params(memory=str(tmp_path))  # tokens are cached for all values of C
     grid = {
         "tokens__n_codes": [16, 32],
         "tokens__text": [None, "labels"],
@@ -52,7 +52,7 @@ def test_grid_search_in_two_processes(basic_motions, tmp_path):
     assert len(search.cv_results_["params"]) == 16
     assert search.best_score_ >= 0.9
     assert search.score(data.X_test, data.y_test) >= 0.9
-    # The last of the candidates has the same scores in this process.
+    # Scores in this process are equal to scores in other processes.
     model.set_params(**search.cv_results_["params"][-1])
     here = cross_val_score(model, data.X_train, data.y_train, cv=2)
     assert here.mean() == pytest.approx(search.cv_results_["mean_test_score"][-1])
@@ -68,7 +68,7 @@ def test_threads_give_the_same(basic_motions):
     found = pd.DataFrame(
         two.transform(data.X_test), columns=two.get_feature_names_out()
     )
-    # Of features that are as good, rounding may keep others.
+    # Rounding may decide between equally good features.
     both = expected.columns.intersection(found.columns)
     assert len(both) >= 0.99 * len(expected.columns)
     np.testing.assert_allclose(found[both], expected[both], rtol=1e-6, atol=1e-6)
@@ -121,8 +121,8 @@ def test_pandas_output_has_readable_names(basic_motions):
     }
 
 
-def test_named_feature_is_what_its_name_says():
-    """A channel of level 0 and one of level 5: only levels tell them apart."""
+def test_names_of_features_describe_features():
+    """Only the level differs between classes, so names contain the level."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20, 1, 40))
     X[::2] += 5
@@ -159,7 +159,7 @@ def test_texts_of_cases_are_routed_through_a_pipeline(basic_motions):
 
 
 def test_names_of_features_suit_other_libraries(har_like):
-    """LightGBM rejects characters of JSON, and XGBoost brackets and "<"."""
+    """LightGBM does not accept characters of JSON, and XGBoost brackets and "<"."""
     X, y = har_like
     names = ['a:b, "c"', "a[b]{c}<", "a b c"]
     model = VQTextTransformer(max_epochs=0, random_state=0, channel_names=names)
@@ -174,7 +174,7 @@ def test_names_of_features_suit_other_libraries(har_like):
         "a b c change 3",
     }
     assert model.channel_names_ == names
-    # The longest window is hardly longer than the one before.
+    # The lengths of the two longest windows are almost equal.
     model.set_params(sampling_rate=1e-3, channel_names=None).fit(X[:, :, :17], y)
     assert len(set(model.get_feature_names_out())) == 400
 
@@ -194,7 +194,7 @@ def test_pandas_output_has_a_row_per_case(har_like, kind):
         assert table.columns.tolist() == model.get_feature_names_out().tolist()
 
 
-def test_pandas_output_of_everything_reaches_no_inner_part(har_like):
+def test_global_pandas_output_does_not_affect_inner_estimators(har_like):
     X, y = har_like
     small = {"n_codes": 16, "max_features": 50, "text_encoder": "hashing"}
     model = VQTextClassifier(max_epochs=1, random_state=0, **small)

@@ -1,4 +1,4 @@
-"""Vocabularies of other series: what is taken over, and what is not."""
+"""Pretraining, and estimators that start from a fitted estimator."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def waves(n_cases=24, n_channels=3, n_timepoints=40, seed=0):
 
 @pytest.fixture(scope="module")
 def fitted():
-    """Return a model of three channels, trained with classes and all that there is."""
+    """Return a model that was trained with all modules on three channels."""
     weights = {"series": 1.0, "digits": 1.0}
     return VQTextClassifier(loss_weights=weights, **SMALL).fit(*waves())
 
@@ -46,7 +46,7 @@ def pretrained():
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """Leave models as they are when training starts."""
+    """Skip training, so that models keep their initial weights."""
 
     def skip(model, batches, parts, **kwargs):
         return [], dict.fromkeys(parts, 0)
@@ -58,7 +58,7 @@ def untrained(monkeypatch):
 
 
 @pytest.mark.parametrize("max_epochs", [0, 1])
-def test_codes_are_those_of_init_whatever_the_channels(fitted, max_epochs):
+def test_codes_of_init_are_used_for_other_channels(fitted, max_epochs):
     X, y = waves(n_channels=5, n_timepoints=70, seed=1)
     parameters = SMALL | {"max_epochs": max_epochs}
     for init in (fitted, VQTextTransformer(**CLOSED).fit(X[:, :1])):
@@ -69,7 +69,7 @@ def test_codes_are_those_of_init_whatever_the_channels(fitted, max_epochs):
     assert not np.isin(own.codebook_, fitted.codebook_).all()
 
 
-def test_codes_that_were_moved_come_as_they_are_shown():
+def test_learned_codes_are_used():
     X, y = waves()
     parameters = SMALL | {"loss_weights": {"codebook": 1.0}}
     moved = VQTextClassifier(**parameters).fit(X, y)
@@ -78,7 +78,7 @@ def test_codes_that_were_moved_come_as_they_are_shown():
     np.testing.assert_array_equal(model.codebook_, moved.codebook_)
 
 
-def test_modules_without_channels_and_classes_come_along(fitted, untrained):
+def test_modules_independent_of_channels_and_classes_are_used(fitted, untrained):
     X, y = waves(n_channels=2)
     weights = {"series": 1.0, "digits": 1.0}
     parameters = SMALL | {"loss_weights": weights}
@@ -102,7 +102,7 @@ def test_an_estimator_can_start_from_itself():
     np.testing.assert_array_equal(first.predict_proba(X), other.predict_proba(X))
 
 
-def test_a_saved_model_is_as_good_a_start(fitted, tmp_path):
+def test_init_may_be_a_loaded_model(fitted, tmp_path):
     X, y = waves(seed=6)
     loaded = load(save(fitted, tmp_path / "model.safetensors"))
     first, second = (
@@ -124,7 +124,7 @@ def test_init_goes_through_a_pipeline(fitted):
     np.testing.assert_array_equal(pipeline[0].codebook_, fitted.codebook_)
 
 
-def test_what_is_no_start_is_refused(fitted):
+def test_invalid_init(fitted):
     X, y = waves()
     with pytest.raises(ValueError, match=r"init has 16 codes.*Set n_codes=16"):
         VQTextClassifier(**CLOSED | {"n_codes": 32}).fit(X, y, init=fitted)
@@ -137,7 +137,7 @@ def test_what_is_no_start_is_refused(fitted):
 # -- pretrain ------------------------------------------------------------------------
 
 
-def test_one_vocabulary_from_panels_of_other_shapes(pretrained):
+def test_one_codebook_from_panels_of_different_shapes(pretrained):
     assert pretrained.n_channels_ == 1
     assert pretrained.training_stage_ == "trained with text"
     X, y = waves(n_channels=4, n_timepoints=33, seed=7)
@@ -148,7 +148,7 @@ def test_one_vocabulary_from_panels_of_other_shapes(pretrained):
     assert np.isfinite(alone.similarity(X, ["a slow rhythm"])).all()
 
 
-def test_panels_count_alike_whatever_their_units_and_sizes(monkeypatch):
+def test_panels_have_equal_weight(monkeypatch):
     small, _ = waves(6, 1, 30)
     large, _ = waves(50, 2, 30, seed=1)
     seen = []
@@ -166,7 +166,7 @@ def test_panels_count_alike_whatever_their_units_and_sizes(monkeypatch):
     np.testing.assert_allclose(first.codebook_, second.codebook_, atol=1e-4)
 
 
-def test_panels_that_are_none_are_named():
+def test_errors_name_invalid_panels():
     X, _ = waves()
     with pytest.raises(TypeError, match=r"pretrain\(\[X\]\)"):
         pretrain(X)
@@ -176,6 +176,6 @@ def test_panels_that_are_none_are_named():
         pretrain([X, X], most_series=1)
     broken = X.copy()
     broken[3, 1, 5] = np.inf
-    with pytest.raises(ValueError, match="infinity, at case 3") as told:
+    with pytest.raises(ValueError, match="infinity, at case 3") as error:
         pretrain([X, broken], **CLOSED)
-    assert "panels[1]" in told.value.__notes__[0]
+    assert "panels[1]" in error.value.__notes__[0]

@@ -16,7 +16,7 @@ from sktext_vq.text import FORMS, PromptBank, TextEncoder, are_words
 from sktext_vq.text._bank import packaged_bank
 from sktext_vq.text._labels import as_phrase, stems
 
-# Names as data sets spell them, and what they mean.
+# Spellings of labels in data sets, by label.
 SPELLINGS = {
     "walking upstairs": [
         "WALKING_UPSTAIRS",
@@ -45,10 +45,10 @@ SPELLINGS = {
 
 
 def tiny_writer(folder: Path) -> Path:
-    """Write a small random GPT-2 with a tokenizer of words."""
+    """Save a small random GPT-2 with a tokenizer of words."""
     import transformers
 
-    hf: Any = transformers  # partly without types
+    hf: Any = transformers  # has incomplete types
     words = ["<end>", "a", "slow", "fast", "arm", "swing", "of", "the", "leg", "and"]
     vocabulary = {word: i for i, word in enumerate(words)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="the"))
@@ -80,12 +80,12 @@ def test_spellings_of_a_label_find_its_entry(name: str) -> None:
         assert PromptBank().knows(label)
 
 
-def test_order_counts_where_it_means_something() -> None:
+def test_order_of_words_is_used() -> None:
     found = PromptBank().prompts(["sit to stand", "stand to sit"])
     assert found["sit to stand"]["sentence"] != found["stand to sit"]["sentence"]
 
 
-def test_words_of_many_fields_go_with_their_company() -> None:
+def test_ambiguous_words_depend_on_their_context() -> None:
     bank = PromptBank()
     heart = bank.prompts(["normal", "myocardial infarction"])["normal"]["sentence"]
     shape = bank.prompts(["normal", "cyclic", "upward shift"])["normal"]["sentence"]
@@ -99,7 +99,7 @@ def test_words_of_many_fields_go_with_their_company() -> None:
     assert "A vacuum cleaner is running." in appliances["sentence"]
 
 
-def test_packaged_bank_is_well_made() -> None:
+def test_packaged_bank_is_valid() -> None:
     entries = packaged_bank()
     assert len(entries) >= 150
     seen: dict[tuple[str, tuple[str, ...]], str] = {}
@@ -150,7 +150,7 @@ def test_every_label_gets_every_form(labels: list[str]) -> None:
         assert all(text.strip() for texts in by_form.values() for text in texts)
 
 
-def test_templates_read_well_and_guess_attributes() -> None:
+def test_templates_are_grammatical_and_describe_attributes() -> None:
     found = PromptBank().prompts(["kick a door", "GaugeDrift", "slow walking"])
     assert found["kick a door"]["sentence"] == ["A person is kicking a door."]
     assert "distinct impacts and peaks" in found["kick a door"]["attributes"]
@@ -193,28 +193,28 @@ def test_a_text_that_names_an_activity_has_its_attributes(text: str, name: str) 
         "This is not walking.",
     ],
 )
-def test_a_text_that_names_no_activity_has_none(text: str) -> None:
+def test_a_text_without_an_activity_has_no_attributes(text: str) -> None:
     found = PromptBank({"activity 6": text}).clauses(["activity 6"])["activity 6"]
     assert len(found) < 6
 
 
-def test_a_text_goes_before_the_name() -> None:
+def test_a_text_takes_precedence_over_the_name() -> None:
     def clauses(name: str, text: Any) -> dict[str, str]:
         return PromptBank({name: text}).clauses([name])[name]
 
     bank = PromptBank().clauses(["jogging", "sitting", "running"])
     assert clauses("jogging", "A person sits on a chair.") == bank["sitting"]
-    # Where texts name no activity, the bank fills what they are silent about.
+    # Attributes that a text does not describe are taken from the prompt bank.
     assert clauses("jogging", "As one does before work.") == bank["jogging"]
     assert clauses("jogging", "Very gentle.") == bank["jogging"] | {
         "strength": "gentle movement of small size"
     }
-    # Slow and fast are relative to an activity.
+    # "Slow" is relative to the activity.
     slow = clauses("activity 6", "A person runs at a slow steady pace.")
     assert slow == bank["running"] | {
         "rhythm": "regular rhythm of about 2.2 cycles per second"
     }
-    # What texts deny does not count, and what was given as attributes is taken as is.
+    # Negated words are ignored, and given attributes are not changed.
     assert "hand" not in str(clauses("jogging", "Felt nowhere, not at the hand."))
     own = {"attributes": ["odd"], "sentence": ["A person sits."]}
     assert clauses("jogging", own) == {"own": "odd"}
@@ -272,7 +272,7 @@ def test_own_texts_come_first_and_the_rest_is_kept() -> None:
     assert bank.knows("c1") and not bank.knows("c2")
 
 
-def test_own_texts_of_labels_that_signs_tell_apart() -> None:
+def test_own_texts_of_labels_that_differ_in_punctuation() -> None:
     own = {"C++": "one", "C#": "two", "x>0": "above", "x<0": "below", "🏃": "run"}
     found = PromptBank(own).prompts([*own, "C", "x"])
     for label, text in own.items():
@@ -280,7 +280,7 @@ def test_own_texts_of_labels_that_signs_tell_apart() -> None:
     assert not {*own.values()} & {*found["C"]["affirmative"], *found["x"]["sentence"]}
     assert as_phrase("C++") == "C++"
     assert as_phrase("walking (fast)") == "walking fast"
-    # Signs that separate words make no other label.
+    # Labels do not differ by characters that separate words.
     assert PromptBank({"on/off": "x"}).knows("ON_OFF")
     assert PromptBank({"cafe\u0301": "x"}).knows("caf\u00e9")
 
@@ -293,7 +293,7 @@ def test_labels_with_the_same_prompts_give_one_warning() -> None:
     assert "'walk' and 'WALKING'; 'run', 'running' and 'Run'" in str(caught[0].message)
 
 
-def test_prompts_belong_to_the_caller() -> None:
+def test_changing_returned_prompts_does_not_change_the_bank() -> None:
     bank = PromptBank()
     bank.prompts(["walking"])["walking"]["sentence"].append("changed")
     assert "changed" not in bank.prompts(["walking"])["walking"]["sentence"]
@@ -312,7 +312,7 @@ def test_flat_has_owners_and_no_repeats() -> None:
         bank.flat(["a1"], [])
 
 
-def test_files_bring_texts_back(tmp_path: Path) -> None:
+def test_texts_are_saved_to_files(tmp_path: Path) -> None:
     own = {"走路": "A person walks.", "sit": {"negative": ["No steps."]}}
     file = PromptBank(own).to_json(tmp_path / "bank.json")
     assert "走路" in file.read_text("utf-8")
@@ -333,12 +333,15 @@ def test_files_bring_texts_back(tmp_path: Path) -> None:
     [
         ("not json", "not a JSON file"),
         ("[1]", "does not contain texts by label"),
-        ('{"a": "x", "a": "y"}', "'a' is repeated"),
-        ('{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}', "newer"),
-        ('{"a": []}', "No texts for label 'a'"),
+        ('{"a": "x", "a": "y"}', "contains 'a' more than once"),
+        (
+            '{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}',
+            "Upgrade",
+        ),
+        ('{"a": []}', "no texts for label 'a'"),
     ],
 )
-def test_bad_files_are_said(content: str, message: str, tmp_path: Path) -> None:
+def test_invalid_files(content: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "bank.json"
     file.write_text(content, "utf-8")
     with pytest.raises(ValueError, match=message):
@@ -351,11 +354,11 @@ def test_bad_files_are_said(content: str, message: str, tmp_path: Path) -> None:
         ("walking", TypeError, "sequence of strings"),
         ([1], TypeError, "Provide texts"),
         (["a", " "], ValueError, "empty"),
-        (["a", "a"], ValueError, "repeated"),
+        (["a", "a"], ValueError, "contains 'a' more than once"),
         ([], ValueError, "labels is empty"),
     ],
 )
-def test_bad_labels_are_said(labels: Any, error: type[Exception], message: str) -> None:
+def test_invalid_labels(labels: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         PromptBank().prompts(labels)
 
@@ -367,13 +370,13 @@ def test_bad_labels_are_said(labels: Any, error: type[Exception], message: str) 
         ({"a": 3}, TypeError, "Texts of label 'a' must be strings"),
         ({"a": ["x", None]}, TypeError, "must be strings"),
         ({"a": ""}, ValueError, "empty"),
-        ({"a": ["x", "x"]}, ValueError, "repeated: 'x'"),
+        ({"a": ["x", "x"]}, ValueError, "contain 'x' more than once"),
         ({"a": {"poem": "x"}}, ValueError, "Unknown form"),
-        ({"a": {}}, ValueError, "No texts"),
-        ({"walk": "x", "Walking": "y"}, ValueError, "in another spelling"),
+        ({"a": {}}, ValueError, "no texts"),
+        ({"walk": "x", "Walking": "y"}, ValueError, "in different spellings"),
     ],
 )
-def test_bad_texts_are_said(texts: Any, error: type[Exception], message: str) -> None:
+def test_invalid_texts(texts: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         PromptBank.from_texts(texts)
     with pytest.raises(error, match=message):
@@ -429,7 +432,7 @@ def test_a_local_model_can_write_prompts(
     assert other.prompts(["paddling"]) == bank.prompts(["paddling"])
 
 
-def test_a_missing_model_is_said(tmp_path: Path) -> None:
+def test_missing_model(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no/such/model"):
         PromptBank.from_llm("no/such/model", ["a"], cache=tmp_path / "a.json")
     with pytest.raises(TypeError, match="language model must be"):
@@ -443,14 +446,14 @@ def test_is_a_scikit_learn_estimator() -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b'{"format": "x"', b"[" * 10**5])
-def test_files_that_are_no_json_are_refused_by_name(tmp_path, content):
+def test_errors_name_invalid_json_files(tmp_path, content):
     path = tmp_path / "bank.json"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"bank\.json is not a JSON file"):
         PromptBank.from_json(path)
 
 
-def test_a_version_that_is_no_number_is_refused(tmp_path):
+def test_invalid_version(tmp_path):
     path = tmp_path / "bank.json"
     head = {"format": "sktext_vq prompt bank", "version": "two", "entries": {}}
     path.write_text(json.dumps(head))
@@ -458,13 +461,13 @@ def test_a_version_that_is_no_number_is_refused(tmp_path):
         PromptBank.from_json(path)
 
 
-def test_half_a_surrogate_pair_comes_back_from_a_file(tmp_path):
+def test_unpaired_surrogates_are_saved(tmp_path):
     bank = PromptBank({"odd \ud800": "a text", "\N{GRINNING FACE}": "another"})
     again = PromptBank.from_json(bank.to_json(tmp_path / "bank.json"))
     assert again.prompts(["odd \ud800"]) == bank.prompts(["odd \ud800"])
 
 
-def test_a_label_of_a_thousand_words_takes_no_longer_than_to_read_it():
+def test_long_labels_are_parsed_in_linear_time():
     label = "walk or run " * 1000
     prompts = PromptBank().prompts([label, "a" * 10_000])
     assert len(prompts) == 2

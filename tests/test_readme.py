@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, in order, as one program."""
+"""All Python code of the README runs in order, as one program."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ README = Path(__file__).parents[1] / "README.md"
 def test_snippets_run(tmp_path, monkeypatch, capsys):
     (tmp_path / "examples").symlink_to(README.parent / "examples")
     monkeypatch.chdir(tmp_path)
-    # Three folds, in a third of the time.
+    # Use three folds to save time.
     folds = "sklearn.model_selection.LeaveOneGroupOut"
     monkeypatch.setattr(folds, lambda: GroupKFold(3))
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
@@ -31,7 +31,7 @@ def test_snippets_run(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
-def test_links_lead_somewhere():
+def test_links_are_valid():
     links = re.findall(r"\]\((?!http)([^)#]+)\)", README.read_text())
     assert links
     for link in links:

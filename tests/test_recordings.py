@@ -17,7 +17,7 @@ def test_windows_are_views_at_regular_starts():
 @pytest.mark.parametrize(
     ("shape", "length", "step", "message"),
     [
-        ((2, 9), 10, None, "has 9 timepoints, fewer than the window length 10"),
+        ((2, 9), 10, None, "has 9 timepoints, .* window length 10"),
         ((2, 3, 9), 2, None, r"got \(2, 3, 9\)"),
         ((2, 9), 2, 0, "at least 1"),
     ],
@@ -33,5 +33,5 @@ def test_lengths_are_whole_numbers(step):
         cut_windows(np.zeros((1, 60)), 20, step)
     with pytest.raises(TypeError, match="length must be"):
         cut_windows(np.zeros((1, 60)), None)
-    with pytest.raises(ValueError, match="different length"):
+    with pytest.raises(ValueError, match="different lengths"):
         cut_windows([[1.0, 2.0], [3.0]], 1)

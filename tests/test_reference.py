@@ -1,7 +1,7 @@
-"""Predictions that a change of the code's structure must not change.
+"""Predictions that refactoring must not change.
 
-``python tests/test_reference.py`` computes them anew, after a change that is meant to
-alter predictions, and writes ``tests/data/reference.npz``.
+After an intended change of predictions, ``python tests/test_reference.py`` computes the
+reference and writes ``tests/data/reference.npz``.
 """
 
 import sys
@@ -15,8 +15,8 @@ from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq.datasets import load
 
 DATA = Path(__file__).parent / "data"
-# Histograms are computed in single precision, and training multiplies differences of
-# rounding between processors. On one machine, refits are equal to the last bit.
+# Histograms are computed in single precision, and training amplifies differences of
+# rounding between processors. On the same machine, refits are bitwise equal.
 CLOSED_FORM, TRAINED = 1e-4, 0.05
 
 
@@ -27,8 +27,8 @@ def small(estimator=VQTextClassifier, **parameters):
 def shares(explained):
     """Return contributions relative to their sum of absolute values.
 
-    The temperature, by which all are multiplied, depends on rounding where classes are
-    separated perfectly.
+    All contributions are multiplied by the temperature, which depends on rounding if
+    classes are perfectly separated.
     """
     contribution = explained["contribution"].to_numpy()
     return contribution / np.abs(contribution).sum()
@@ -110,7 +110,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
-def test_predictions_are_those_on_record(case):
+def test_predictions_are_equal_to_the_reference(case):
     with np.load(DATA / "reference.npz") as reference:
         for name, values in case():
             expected = reference[f"{case.__name__} {name}"]

@@ -1,4 +1,4 @@
-"""Continuous targets: features chosen for regression, and nothing of classes."""
+"""Transformers fitted to continuous targets."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def r2(transformer, X, y, y_fit):
     return model.score(transformer.transform(X[test]), y[test])
 
 
-def test_scores_are_those_of_scikit_learn():
+def test_scores_are_equal_to_scikit_learn():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, 8)).astype(np.float32) + 3
     features[:, 3] = 2
@@ -71,7 +71,7 @@ def test_unit_and_offset_of_targets_do_not_matter(waves):
     names = model.fit(X, y).get_feature_names_out().tolist()
     for other in (-1e12 * y, 1e300 * y, 1e6 + y, y.astype(np.float32)):
         found = model.fit(X, other).get_feature_names_out().tolist()
-        assert len(set(names) & set(found)) >= 97  # of ties, rounding may select others
+        assert len(set(names) & set(found)) >= 97  # rounding decides ties
 
 
 def test_pipeline_and_cross_validation(waves):
@@ -82,7 +82,7 @@ def test_pipeline_and_cross_validation(waves):
 
 def test_whole_numbers_are_continuous_once_they_are_scaled(waves):
     X, y = waves
-    counts = np.round(20 * y)  # floats, but classes as in scikit-learn
+    counts = np.round(20 * y)  # whole floats are classes, as in scikit-learn
     model = make_pipeline(VQTextTransformer(max_features=40, **FAST), RidgeCV(ALPHAS))
     scaled = TransformedTargetRegressor(model, transformer=StandardScaler())
     scaled.fit(X[:60], counts[:60])
@@ -113,7 +113,7 @@ def test_weights_count_in_the_selection(waves):
     assert sum(name.startswith("channel 1") for name in names) > 35
 
 
-def test_constant_target_is_as_none(waves):
+def test_constant_target_is_ignored(waves):
     X = waves[0][:20]
     expected = VQTextTransformer(max_features=50, **FAST).fit(X)
     found = VQTextTransformer(max_features=50, **FAST).fit(X, np.full(20, 0.5))

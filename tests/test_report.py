@@ -21,7 +21,7 @@ VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 
 class Page(html.parser.HTMLParser):
-    """Elements of a page; refuses what is not nested as it should be."""
+    """Parser of a page that checks that elements are nested correctly."""
 
     def __init__(self, text):
         super().__init__()
@@ -49,7 +49,7 @@ def write(classifier, X, y, folder, **kwargs):
     text = path.read_text(encoding="utf-8")
     assert [file.name for file in folder.iterdir()] == ["report.html"]
     page = Page(text)
-    # Self-contained, and no other script than ours, whatever is in it.
+    # The page is self-contained, and contains only the script of the package.
     assert not re.search(r"https?:|@import|url\(", text)
     assert page.tags["script"] == 1 and not page.tags["link"]
     script = (files("sktext_vq.inspection") / "report.js").read_text(encoding="utf-8")
@@ -81,9 +81,9 @@ def fitted(small_on_motions):
     return small_on_motions
 
 
-def test_page_has_what_the_model_says(fitted, basic_motions, tmp_path):
+def test_page_contains_predictions_and_codes(fitted, basic_motions, tmp_path):
     X, y = basic_motions.X_test, basic_motions.y_test.copy()
-    y[:3] = "running"  # they stand, so they count as wrong
+    y[:3] = "running"  # standing, so these predictions are wrong
     text, page = write(fitted, X, y, tmp_path, title="Watch & learn")
     assert write(fitted, X, y, tmp_path, title="Watch & learn")[0] == text
     assert "<title>Watch &amp; learn</title>" in text
@@ -100,7 +100,7 @@ def test_page_has_what_the_model_says(fitted, basic_motions, tmp_path):
     for name in basic_motions.channel_names:
         assert name in text
     assert f"{X[:, 0].min():.4g}" in text
-    # One drawing of each code, by the words for it, and its name or that it has none.
+    # Each code has a drawing, a description, and a name if the evidence is sufficient.
     codes = fitted.describe_codes()
     assert text.count('<li class="card"') == len(codes) == 16
     for code, row in codes.iterrows():
@@ -109,10 +109,10 @@ def test_page_has_what_the_model_says(fitted, basic_motions, tmp_path):
         if isinstance(row["phrase"], str):
             assert f"“{row['phrase']}”, confidence {row['confidence']:.2f}" in card
         else:
-            assert "no name: insufficient evidence" in card
-        assert f"{row['lift']:.2g} times the average in {row['class']}" in card
+            assert "no name, due to insufficient evidence" in card
+        assert f"{row['lift']:.2g} times the average usage in {row['class']}" in card
     assert 0 < codes["phrase"].isna().sum() < 16
-    # Six channels of all cases, and the losses.
+    # Codes, six channels of each case, and losses.
     drawings = [a for _, a in page.attributes if a.get("role") == "img"]
     assert len(drawings) == 16 + 40 * 6 + 1
     assert text.count("<strong>Wrong:</strong>") == 3
@@ -126,9 +126,9 @@ def test_page_has_what_the_model_says(fitted, basic_motions, tmp_path):
     assert "random_state=0" in text
 
 
-def test_cases_say_which_tokens_decided(fitted, basic_motions, tmp_path):
+def test_cases_have_contributions_of_tokens(fitted, basic_motions, tmp_path):
     X, y = basic_motions.X_test[:8], basic_motions.y_test[:8].copy()
-    y[2] = "running"  # it stands
+    y[2] = "running"  # the true class is standing
     text, _ = write(fitted, X, y, tmp_path)
     for case, against in ((2, "running"), (0, None)):
         article = text[text.index(f'id="case-{case}"') :].partition("</article>")[0]
@@ -145,11 +145,11 @@ def test_cases_say_which_tokens_decided(fitted, basic_motions, tmp_path):
             for row in top[:8].to_dict("records")
         ]
         total = signed(table["contribution"].sum())
-        assert f"log-odds {total}, so “{label}” is " in article
-        # Each token has its contribution where it is drawn.
+        assert f"the log-odds {total}, so “{label}” is " in article
+        # Each drawn token has its contribution.
         drawn = re.findall(r"<title>[^<]*: (.\d+\.\d\d)</title>", article)
         assert len(drawn) == len(tokens)
-        # Channels that count most come first.
+        # Channels with the largest contributions come first.
         sums = tokens["contribution"].abs().groupby(tokens["channel"]).sum()
         first = re.search(r"<figcaption>(\w+)<", article)[1]
         assert first == basic_motions.channel_names[sums.idxmax()]
@@ -160,9 +160,9 @@ def test_texts_are_compared_with_series(fitted, basic_motions, tmp_path):
     text, _ = write(fitted, X, y, tmp_path, n_examples=0)
     cosines = fitted.similarity(X, fitted.prompts_)
     found = (fitted.classes_[cosines.argmax(axis=1)] == y).mean()
-    assert f"that of the true class for {100 * found:.3g} % of the series" in text
+    assert f"is the most similar text for {100 * found:.3g} % of the series" in text
     mean = cosines[y == "walking"].mean(axis=0)
-    part = text[text.index("<caption>Series by class in rows, texts") :]
+    part = text[text.index("<caption>Mean cosine similarity of series") :]
     rows = part[part.index("<tbody>") :]
     row = rows[rows.index(">walking</th>") :].partition("</tr>")[0]
     cells = re.findall(r">(.?\d\.\d\d)</td>", row)
@@ -194,11 +194,11 @@ def test_one_channel_of_30_points_and_numbers_as_classes(tmp_path):
     y = np.arange(20) % 2
     classifier = VQTextClassifier(text=None, random_state=0).fit(X[:10], y[:10])
     text, _ = write(classifier, X[10:], y[10:], tmp_path, n_examples=2)
-    assert text.count('<article class="case told"') == 2
+    assert text.count('<article class="case explained"') == 2
     assert "fitted without text" in text
-    assert "None: closed form." in text
+    assert "not trained by gradient descent (closed form)" in text
     assert "of class 0</h3>" in text
-    # Timepoints, as nothing says how long one takes.
+    # Durations are in timepoints, since the sampling rate is unknown.
     assert "From left to right: 30 timepoints" in text
 
 
@@ -223,7 +223,7 @@ def test_many_long_and_unequal_series_with_gaps(tmp_path):
     assert len(drawings) == 16 + 4 * 8
     assert text.count("5 more channels") == 4
     assert "250 to 700" in text and "2.5 s to 7 s" in text
-    # Captions of single series, as given to the encoder.
+    # Texts are captions of single series.
     assert "different texts about single series" in text
     assert str(classifier.prompts_[0]).split(".")[0] in text
     assert len(text) < 2_500_000
@@ -233,7 +233,7 @@ def test_classes_that_the_model_does_not_know(fitted, basic_motions, tmp_path):
     y = basic_motions.y_test.astype(object)
     y[:5] = "swimming"
     text, _ = write(fitted, basic_motions.X_test, y, tmp_path, n_examples=1)
-    assert "Not in the training data: classes swimming." in text
+    assert "Classes without training data: swimming." in text
     assert "<dd>0.875</dd>" in text or "<dd>0.850</dd>" in text
 
 
@@ -251,7 +251,7 @@ def test_transformers_have_no_scores(labels, basic_motions, tmp_path):
     assert ("of class walking</h3>" in text) == labels
     assert ("Series by class" in text) == labels
     assert (
-        "no name: insufficient evidence" in text or "confidence 0." in text
+        "no name, due to insufficient evidence" in text or "confidence 0." in text
     ) == labels
     drawings = [a for _, a in page.attributes if a.get("role") == "img"]
     assert len(drawings) == 16 + 10 * 6
@@ -259,7 +259,7 @@ def test_transformers_have_no_scores(labels, basic_motions, tmp_path):
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """Return what writes a page about so many classes, in series of two groups."""
+    """Return a function that writes a page about many classes and two groups."""
 
     def write_many(n_classes, **kwargs):
         rng = np.random.default_rng(0)
@@ -278,7 +278,7 @@ def many(tmp_path_factory):
     return write_many
 
 
-def test_mistakes_among_many_classes_are_listed(many):
+def test_errors_between_many_classes_are_listed(many):
     text, predicted, y = many(60)
     assert len(text) < 500_000 and "Confusion matrix" not in text
     pairs = Counter(zip(y[predicted != y], predicted[predicted != y], strict=True))
@@ -294,7 +294,7 @@ def test_mistakes_among_many_classes_are_listed(many):
     for true, count, instead in rows:
         assert pairs[true, instead] == int(count)
     assert [int(count) for _, count, _ in rows] == sorted(pairs.values())[::-1][:20]
-    # Scores of all, of which the first are in sight.
+    # Scores of all classes; the first ones are visible.
     scores = text[text.index("<caption>Scores by class") : text.index('id="cases"')]
     assert scores.count('<th scope="row"') == 60 + 2
     assert "30 more: scores by class" in scores
@@ -330,11 +330,11 @@ def test_names_of_cases_come_from_the_index_of_a_frame(tmp_path):
     X = pd.DataFrame(rng.normal(size=(240, 1)), index=index, columns=["x"])
     y = pd.Series([1, 2] * 4, index=names)
     classifier = VQTextClassifier(16, text=None, random_state=0).fit(X, y)
-    # Numbers that are text elsewhere are the same labels.
+    # Labels may be numbers in training and strings in the report.
     text, _ = write(classifier, X, y.astype(str), tmp_path, X_train=X.loc[names[:2]])
     assert "<h3>Case walk 3 of class 2</h3>" in text
     assert "used in training: cases walk 0, walk 1." in text
-    assert "Not in the training data" not in text
+    assert "Classes without training data" not in text
     with pytest.raises(ValueError, match="groups"):
         write_report(classifier, X, y, tmp_path / "report.html", groups=[1])
 
@@ -358,29 +358,29 @@ def test_warnings_about_series():
         y,
         [*map(str, range(20))],
     )
-    for said, expected in zip(
+    for warning, expected in zip(
         found,
         [
-            "No series of class c3.",
-            "unbalanced: 14 series of c0, 1 of c2",
-            "Fewer than 5 series of c2",
+            "There are no series of class c3.",
+            "imbalanced: there are 14 series of c0 and 1 of c2",
+            "There are fewer than 5 series of c2",
             "2 of 20 series are duplicates: cases 2 and 7 and 11.",
             "Equal series have different labels: cases 2 and 7 and 11.",
             "2 of 20 series were used in training: cases 8, 9.",
-            "Constant in every series: dead.",
-            "Constant in some series: b (1 of 20).",
-            "0.56 % of all values are missing, most in c (1.7 %)",
+            "Channels that are constant in every series: dead.",
+            "Channels that are constant in some series: b (1 of 20).",
+            "0.56 % of all values are missing, most of them in channel c (1.7 %)",
         ],
         strict=True,
     ):
-        assert expected in said
+        assert expected in warning
 
 
 def test_absence_of_warnings_is_reported(fitted, basic_motions, tmp_path):
     X, y = basic_motions.X_test, basic_motions.y_test
     text, _ = write(fitted, X, y, tmp_path, n_examples=0)
     assert (
-        "None: classes are balanced, there are no duplicate series, no constant" in text
+        "Classes are balanced, and there are no duplicate series, no constant" in text
     )
     assert "No training series were given" in text
     X_train = basic_motions.X_train
@@ -388,18 +388,18 @@ def test_absence_of_warnings_is_reported(fitted, basic_motions, tmp_path):
     assert "no duplicate series, no training series, no constant" in text
     text, _ = write(fitted, X, y, tmp_path, n_examples=0, X_train=X[:3])
     assert "3 of 40 series were used in training: cases 0, 1, 2." in text
-    with pytest.raises(ValueError, match="X_train has 1 channels, X has 6"):
+    with pytest.raises(ValueError, match="X_train has 1 channels, but X has 6"):
         write_report(fitted, X, y, tmp_path / "report.html", X_train=X[:, 0])
 
 
-def test_drift_is_said_once_and_on_the_page(fitted, basic_motions, tmp_path, recwarn):
+def test_drift_warning_is_on_the_page(fitted, basic_motions, tmp_path, recwarn):
     X, y = 50 * basic_motions.X_test[:12], basic_motions.y_test[:12]
     text, _ = write(fitted, X, y, tmp_path, n_examples=2)
     assert text.count("from training in scale or offset") == 1
     assert not [each for each in recwarn if each.category is DriftWarning]
 
 
-def test_examples_are_mistakes_first_and_then_of_each_class():
+def test_errors_are_chosen_first_and_then_each_class():
     true = np.array([0, 0, 0, 1, 1, 1, 1, 1])
     sure = np.array([0.9, 0.8, 0.7, 0.9, 0.8, 0.6, 0.7, 0.9])
     predicted = np.array([0, 0, 0, 1, 1, 1, 0, 0])
@@ -410,14 +410,14 @@ def test_examples_are_mistakes_first_and_then_of_each_class():
     assert _cases.choose_cases(answers, 8, 4) == [7, 6, 0, 3]
     assert _cases.choose_cases(answers, 8, 2) == [7, 0]
     assert _cases.choose_cases(answers, 8, 99) == [7, 6, 0, 3, 1, 4, 2, 5]
-    # Only mistakes: as many as asked for.
+    # If all predictions are wrong, the given number of cases is chosen.
     answers = _content.Answers([0, 1], 1 - predicted, probabilities)
     assert len(_cases.choose_cases(answers, 8, 4)) == 4
-    # A pair that is confused once is not lost among one that often is.
+    # Pairs of classes alternate, so rare confusions are shown as well.
     confused = np.array([[0.1, 0.9]] * 4 + [[0.6, 0.4]])
     answers = _content.Answers([0, 1], np.array([0, 0, 0, 0, 1]), confused)
     assert _cases.choose_cases(answers, 5, 2) == [0, 4]
-    # Without predictions classes take turns, and without classes the first are taken.
+    # Without predictions, classes alternate; without classes, the first cases are used.
     assert _cases.choose_cases(_content.Answers([0, 1], true), 8, 4) == [0, 3, 1, 4]
     assert _cases.choose_cases(_content.Answers([]), 8, 4) == [0, 1, 2, 3]
 
@@ -435,7 +435,7 @@ def test_long_series_keep_their_extremes():
     assert not [time for time in times if 401 < time < 519]
 
 
-def test_errors_name_what_is_wrong(fitted, basic_motions, tmp_path):
+def test_invalid_arguments(fitted, basic_motions, tmp_path):
     X, y, path = basic_motions.X_test, basic_motions.y_test, tmp_path / "report.html"
     with pytest.raises(NotFittedError):
         write_report(VQTextClassifier(), X, y, path)
@@ -446,7 +446,7 @@ def test_errors_name_what_is_wrong(fitted, basic_motions, tmp_path):
         write_report(fitted, X, None, path)
     with pytest.raises(ValueError, match="X has 40 cases, y has 39"):
         write_report(fitted, X, y[1:], path)
-    with pytest.raises(ValueError, match=r"none of the classes .*'badminton'.*has 0"):
+    with pytest.raises(ValueError, match=r"none of the classes .*'badminton'.*of y: 0"):
         write_report(fitted, X, np.zeros(40, int), path)
     with pytest.raises(ValueError, match="2 channels"):
         write_report(fitted, X[:, :2], y, path)

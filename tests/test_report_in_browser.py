@@ -1,4 +1,4 @@
-"""What a report does in a browser: Chromium, driven as a reader would."""
+"""Reports in a browser (Chromium)."""
 
 import shutil
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 )
 PHONE, DESK = 400, 1600
 
-# Contrast of numbers on the colours behind them, which axe does not look at in SVG.
+# Contrast of numbers and the colours behind them, which axe does not check in SVG.
 CONTRASTS = """() => {
   const parse = (colour) => colour.match(/[\\d.]+/g).map(Number).slice(0, 3);
   const light = (colour) => {
@@ -47,7 +47,7 @@ CONTRASTS = """() => {
     return (Math.max(...lights) + 0.05) / (Math.min(...lights) + 0.05);
   });
 }"""
-# Numbers that run into their neighbours, or out of the drawing.
+# Numbers that overlap with each other, or exceed the drawing.
 COLLISIONS = """() => {
   const found = [];
   for (const svg of document.querySelectorAll(".tokens")) {
@@ -69,10 +69,10 @@ COLLISIONS = """() => {
 
 @pytest.fixture(scope="module")
 def report(basic_motions, small_on_motions, tmp_path_factory):
-    """A page with three mistakes among twelve cases, and the estimator."""
+    """Return a page with three errors in twelve cases, and the estimator."""
     data = basic_motions
     y = data.y_test.copy()
-    y[:3] = "running"  # they stand
+    y[:3] = "running"  # the true class is standing
     path = tmp_path_factory.mktemp("report") / "report.html"
     write_report(small_on_motions, data.X_test, y, path, n_examples=12)
     return path, small_on_motions
@@ -88,7 +88,7 @@ def browser():
 
 @pytest.fixture
 def open_page(report, browser):
-    """Open the page in a window; fail if it complains or asks for anything."""
+    """Open the page; fail if it logs errors or requests other files."""
     contexts, complaints, asked = [], [], []
 
     def open_(width=DESK, scheme="light", scripts=True, hash=""):
@@ -97,7 +97,7 @@ def open_page(report, browser):
             color_scheme=scheme,
             java_script_enabled=scripts,
         )
-        context.set_default_timeout(120_000)  # for busy machines
+        context.set_default_timeout(120_000)  # for slow machines
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
@@ -114,7 +114,7 @@ def open_page(report, browser):
 
 
 def visible(page, selector):
-    """Ids of what can be seen, in order."""
+    """Return the ids of visible elements, in order."""
     return page.evaluate(
         "(selector) => [...document.querySelectorAll(selector)]"
         ".filter((each) => each.checkVisibility()).map((each) => each.id)",
@@ -139,7 +139,7 @@ def status(page, where):
     return page.locator(f"{where} output").inner_text()
 
 
-def test_codes_are_searched_by_all_that_cards_say(open_page, report):
+def test_codes_are_searched_by_all_texts_of_cards(open_page, report):
     page, table = open_page(), report[1].describe_codes()
     assert status(page, ".vocabulary") == "16 of 16 codes shown"
     page.get_by_label("Search").fill("GYRO peak")
@@ -193,7 +193,7 @@ def test_cases_are_shown_one_at_a_time(open_page):
         page.get_by_role("button", name="Next case").click()
 
 
-def test_keys_lead_through_cases(open_page):
+def test_arrow_keys_change_the_case(open_page):
     page = open_page()
     ids = all_cases(page)
     page.get_by_role("button", name="Previous case").focus()
@@ -205,11 +205,11 @@ def test_keys_lead_through_cases(open_page):
     assert shown_case(page) == ids[0]
     page.keyboard.press("ArrowLeft")
     assert shown_case(page) == ids[-1]
-    # In a list of choices they choose.
+    # In a list, arrow keys change the choice.
     page.get_by_label("Show").focus()
     page.keyboard.press("ArrowDown")
     assert status(page, ".browser").startswith("1 of 3")
-    # A click into a case is enough, and elsewhere they do nothing.
+    # Arrow keys work after a click on a case, and do nothing in other elements.
     page.locator(".case h3:visible").click()
     page.keyboard.press("ArrowRight")
     assert status(page, ".browser").startswith("2 of 3")
@@ -218,7 +218,7 @@ def test_keys_lead_through_cases(open_page):
     assert status(page, ".browser").startswith("2 of 3")
 
 
-def test_tab_reaches_all_controls_and_focus_is_seen(open_page):
+def test_tab_reaches_all_controls_and_focus_is_visible(open_page):
     page = open_page()
     reached = set()
     page.keyboard.press("Tab")
@@ -233,24 +233,24 @@ def test_tab_reaches_all_controls_and_focus_is_seen(open_page):
     assert {"skip", "previous", "next", "which", "search", "order"} <= reached
 
 
-def test_links_lead_to_what_is_hidden(open_page):
+def test_links_show_hidden_elements(open_page):
     page = open_page()
     page.get_by_label("Search").fill("xyzzy")
     page.locator(".deciding a:visible").first.click()
     code = page.evaluate("location.hash").removeprefix("#code-")
     assert page.locator(f"#code-{code}").is_visible()
     assert page.locator(f"#code-{code}").bounding_box()["y"] < 900
-    # From a number of the confusion matrix to such a case, whatever the filter.
+    # A number of the confusion matrix is a link to a case, for any filter.
     page.get_by_label("Show").select_option("right")
     page.get_by_role("link", name="3 series of running predicted standing").click()
     case = page.evaluate("location.hash").removeprefix("#")
     assert shown_case(page) == case
     assert "predicted standing" in status(page, ".browser")
-    # And from elsewhere to a case.
+    # A link from another page shows the case.
     assert shown_case(open_page(hash=f"#{case}")) == case
 
 
-def test_all_can_be_read_without_scripts(open_page):
+def test_page_is_complete_without_scripts(open_page):
     page = open_page(scripts=False)
     assert len(visible(page, ".case")) == 12
     assert len(visible(page, ".card")) == 16
@@ -258,13 +258,13 @@ def test_all_can_be_read_without_scripts(open_page):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(PHONE, "light"), (DESK, "dark")])
-def test_page_can_be_read_by_all(width, scheme, open_page):
+def test_page_is_accessible(width, scheme, open_page):
     page = open_page(width, scheme)
     page.evaluate("for (const e of document.querySelectorAll('details')) e.open = true")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     results = axe.Axe().run(page)
     assert not results.violations_count, results.generate_report()
-    # Numbers of all cases, not of the first one only.
+    # Check the numbers of all cases, not only of the first one.
     page.evaluate(
         "for (const e of document.querySelectorAll('.case')) e.hidden = false"
     )

@@ -1,4 +1,4 @@
-"""Groups, weights and scores of cases inside scikit-learn's tools."""
+"""Groups, weights and scores in tools of scikit-learn."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ SMALL = {"n_codes": 16, "max_features": 60, "max_epochs": 0, "random_state": 0}
 
 @pytest.fixture(scope="module")
 def people():
-    """Return series, labels and people; classes of different people overlap."""
+    """Return series, labels and people. Classes of different people overlap."""
     rng = np.random.default_rng(0)
     people = np.repeat(np.arange(6), 12)
     y = np.tile(["slow", "fast"], 36)
@@ -37,13 +37,13 @@ def people():
     X = np.sin(2 * np.pi * np.arange(40) / period[:, None] + phase[:, None])
     X = np.stack([X, rng.normal(size=(72, 40))], axis=1)
     X += rng.normal(scale=0.6, size=X.shape) + rng.normal(size=6)[people, None, None]
-    order = rng.permutation(72)  # so that neighbours are of different people
+    order = rng.permutation(72)  # neighbours are from different people
     return X[order], y[order], people[order]
 
 
 @pytest.fixture
 def folds(monkeypatch):
-    """Return a list to which each fit adds its groups and folds."""
+    """Return a list to which each fit appends its groups and folds."""
     seen = []
 
     def spy(classes, n_folds, groups=None):
@@ -57,7 +57,7 @@ def folds(monkeypatch):
 
 
 def check_folds(folds, n_fits, n_groups):
-    """Check that each fit held out whole groups of its own training cases."""
+    """Check that each fit held out whole groups of its training cases."""
     assert len(folds) == n_fits
     for groups, found in folds:
         assert len(np.unique(groups)) in n_groups
@@ -101,7 +101,7 @@ def test_groups_reach_fit_in_grid_search(people, folds, in_pipeline):
         search = GridSearchCV(model, grid, cv=GroupKFold(3), error_score="raise")
         search.fit(X, y, groups=groups)
     check_folds(folds[:-1], 6, {4})
-    check_folds(folds[-1:], 1, {6})  # the refit with all people
+    check_folds(folds[-1:], 1, {6})  # the final fit to all people
     best = search.best_estimator_[-1] if in_pipeline else search.best_estimator_
     alone = VQTextClassifier(**SMALL | {"max_features": best.max_features})
     alone.fit(-X if in_pipeline else X, y, groups=groups)
@@ -139,7 +139,7 @@ def test_boosting(people):
     model.fit(X[:48], y_noisy[:48])
     assert len(model.estimators_) == 3
     assert model.score(X[48:], y[48:]) > 0.6
-    # Later stages have the weights of cases that earlier ones predict wrongly.
+    # Cases with wrong predictions have a larger weight in the next stage.
     first, second, _ = (each.predict(X[:48]) for each in model.estimators_)
     is_wrong = first != y_noisy[:48]
     assert is_wrong.any()
@@ -174,14 +174,14 @@ def test_weights_reach_transformer_and_classifier_of_a_pipeline(people):
         )
         weighted = model.fit(X, y, sample_weight=weight).predict_proba(X)
         expected = model.fit(X[:40], y[:40]).predict_proba(X)
-        # LogisticRegression alone sees no difference in the features of all cases.
+        # The solver of LogisticRegression is accurate up to this tolerance.
         np.testing.assert_allclose(weighted, expected, atol=1e-4)
         search = GridSearchCV(model, {"logisticregression__C": [0.1, 1]}, cv=2)
         search.fit(X, y, sample_weight=1 + weight)
     assert search.best_score_ > 0.7
 
 
-def test_one_weight_for_all_cases_is_as_none(people):
+def test_equal_weights_have_no_effect(people):
     X, y, _ = people
     plain, scalar = (
         VQTextClassifier(**SMALL).fit(X, y, sample_weight=each).decision_function(X)
@@ -214,7 +214,7 @@ def test_scores_probabilities_and_predictions_agree(people, n_classes):
     np.testing.assert_array_equal(model.classes_[proba.argmax(axis=1)], found)
 
 
-def test_areas_from_scores_and_from_probabilities_are_equal(people):
+def test_areas_under_curves_of_scores_and_probabilities_are_equal(people):
     X, y, _ = people
     model = VQTextClassifier(**SMALL).fit(X[::2], y[::2])
     by_score = roc_auc_score(y, model.decision_function(X))
@@ -254,7 +254,7 @@ def test_stacking(people):
 
 @pytest.fixture(scope="module")
 def sensors():
-    """Return cases whose class is in gyro_x, and twice in temperatures 1 and 2."""
+    """Return cases whose class depends on gyro_x and on two equal temperatures."""
     rng = np.random.default_rng(0)
     y = np.tile(["b", "a", "c"], 30)
     X = rng.normal(size=(90, 5, 32))
@@ -284,14 +284,14 @@ def test_importances_name_channels_and_sensors(sensors):
     ]
     found = table.set_index(table["channel"].replace("", "gyro"))["importance"]
     assert found["gyro_x"] > 0.2 and found["gyro"] > 0.2
-    # Each of two channels with the same information can be spared.
+    # A channel is not important if another channel has the same information.
     assert found[["gyro_y", "gyro_z", "temperature 1"]].abs().max() < 0.1
     assert (table["std"] >= 0).all()
     again = model.channel_importances(X[60:], y[60:], random_state=0)
     assert again.equals(table)
 
 
-def test_importance_is_that_of_permuted_series(sensors):
+def test_importance_equals_the_loss_by_permutation(sensors):
     X, y, _ = sensors
     model = fit(sensors, gravity=None)
     table = model.channel_importances(X, y, n_repeats=1, random_state=3)

@@ -1,4 +1,4 @@
-"""Segments of recordings: the best path, times, gaps, outages and channels."""
+"""Segments of recordings: best path, times, gaps, outages and channels."""
 
 import itertools
 import tracemalloc
@@ -22,14 +22,14 @@ COLUMNS = [
 ]
 
 
-def classifier_that_says(probabilities, classes=("a", "b")):
+def classifier_with(probabilities, classes=("a", "b")):
     return SimpleNamespace(
         classes_=np.array(classes), predict_proba=lambda X: np.array(probabilities)
     )
 
 
 def by_mean(X):
-    """Probabilities of "low" and "high" from the mean of the first channel."""
+    """Return probabilities of "low" and "high" from the mean of the first channel."""
     high = 1 / (1 + np.exp(-10 * np.nanmean(X[:, 0], axis=1)))
     return np.stack([1 - high, high], axis=1)
 
@@ -59,7 +59,7 @@ def covers(table):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_path_is_the_best_of_all(seed):
+def test_path_has_the_highest_score(seed):
     rng = np.random.default_rng(seed)
     n_classes = 2 + seed % 2
     scores = np.log(rng.dirichlet(np.ones(n_classes), 5))
@@ -78,20 +78,20 @@ def test_path_is_the_best_of_all(seed):
 # -- Arrays --------------------------------------------------------------------------
 
 
-def test_a_single_doubtful_window_changes_nothing():
+def test_a_single_doubtful_window_has_no_effect():
     sure, doubtful = [0.9, 0.1], [0.4, 0.6]
-    model = classifier_that_says([sure, sure, doubtful, sure, sure])
+    model = classifier_with([sure, sure, doubtful, sure, sure])
     table = segment(model, np.zeros((1, 60)), 20, 10)
     assert list(table) == COLUMNS
     assert table["label"].tolist() == ["a"]
     assert table.loc[0, ["recording", "start", "end"]].tolist() == ["recording", 0, 60]
-    # Timepoints weigh the same: 15 are of the first window, 10 of those in the middle.
+    # The mean is over timepoints: 50 from certain windows, 10 from doubtful windows.
     assert table["probability"][0] == pytest.approx((50 * 0.9 + 10 * 0.4) / 60)
 
 
 def test_doubtful_windows_at_a_change_are_a_transition_on_request():
     a, between, b = [0.99, 0.01], [0.5, 0.5], [0.01, 0.99]
-    model = classifier_that_says([a, a, between, b, b])
+    model = classifier_with([a, a, between, b, b])
     recording, quick = np.zeros((1, 60)), {"self_transition": 0.5}
     table = segment(model, recording, 20, 10, min_probability=0.6, **quick)
     assert table["label"].tolist() == ["a", "a -> b", "b"]
@@ -101,8 +101,8 @@ def test_doubtful_windows_at_a_change_are_a_transition_on_request():
     assert len(segment(model, recording, 20, 10, **quick)) == 2
 
 
-def test_labels_are_those_of_the_classifier():
-    model = classifier_that_says([[1, 0], [1, 0]], classes=(7, 9))
+def test_labels_have_the_type_of_the_classifier():
+    model = classifier_with([[1, 0], [1, 0]], classes=(7, 9))
     found = segment(model, np.zeros(40), 20, 20)["label"]
     assert found.tolist() == [7] and found.dtype.kind == "i"
 
@@ -130,7 +130,7 @@ def test_segments_of_real_activities_are_found(model, basic_motions, candidates)
     assert right.mean() > 0.8
 
 
-def test_segments_like_no_class_have_the_unknown_label(model, basic_motions):
+def test_segments_unlike_any_class_have_the_unknown_label(model, basic_motions):
     data = basic_motions
     standing = np.concatenate([*data.X_test[data.y_test == "standing"][:3]], axis=1)
     noise = 50 * np.random.default_rng(0).normal(size=standing.shape)
@@ -157,7 +157,7 @@ def test_segments_like_no_class_have_the_unknown_label(model, basic_motions):
     ],
     ids=["dates", "durations", "epoch", "seconds"],
 )
-def test_segments_are_in_the_time_of_the_recording(times, end):
+def test_times_of_segments_are_times_of_the_recording(times, end):
     table = pd.DataFrame({"time_s" if end == 11.0 else "time": times})
     if end == 11.0:
         options = {"time_column": "time_s"}
@@ -175,7 +175,7 @@ def test_segments_are_in_the_time_of_the_recording(times, end):
     assert abs(seconds) <= (200 if isinstance(end, int) else 0.2)
 
 
-def test_timepoints_are_times_if_there_are_no_others():
+def test_timepoints_are_used_without_times():
     table = pd.DataFrame({"acc_x": two_states()[0]})
     found = segment(BY_MEAN, table, 20, seconds=False)
     assert found["end"].tolist()[1] == 400
@@ -183,7 +183,7 @@ def test_timepoints_are_times_if_there_are_no_others():
         segment(BY_MEAN, table, 0.4)
 
 
-def test_several_recordings_have_rows_of_their_own():
+def test_recordings_have_separate_rows():
     table = pd.concat(
         [as_table(two_states()).assign(device=name) for name in ("left", "right")]
     )
@@ -195,7 +195,7 @@ def test_several_recordings_have_rows_of_their_own():
 # -- Gaps and outages ----------------------------------------------------------------
 
 
-def test_gaps_are_rows_without_label_and_change_nothing_else():
+def test_gaps_are_rows_without_label_and_have_no_other_effect():
     table = as_table(two_states())
     whole = segment(BY_MEAN, table, 0.4)
     hour = pd.Timedelta(1, "h")
@@ -219,7 +219,7 @@ def test_short_stretches_are_labelled_from_half_a_window():
     notes = ["", "", "no data", "too short", "no data", "", "no data", ""]
     assert found["note"].tolist() == notes
     assert found["label"].isna().tolist() == [bool(note) for note in notes]
-    with pytest.raises(ValueError, match="no stretch of at least half a window of 900"):
+    with pytest.raises(ValueError, match="shorter than half a window of 900"):
         segment(BY_MEAN, table, 18)
 
 
@@ -252,14 +252,14 @@ def model(basic_motions):
 
 @pytest.fixture(scope="module")
 def motions(basic_motions):
-    """Running, standing and walking, 50 s each, at 10 Hz."""
+    """Return a recording of running, standing and walking, 50 s each, at 10 Hz."""
     data = basic_motions
     parts = [data.X_test[data.y_test == c][:5] for c in ("running", "standing")]
     return np.concatenate([*parts[0], *parts[1]], axis=1)
 
 
 @pytest.mark.parametrize("value", [np.nan, 0.5])
-def test_a_dead_channel_is_noted_and_changes_nothing_else(model, motions, value):
+def test_a_dead_channel_is_noted_and_has_no_other_effect(model, motions, value):
     whole = segment(model, as_table(motions, 10))
     assert whole["label"].tolist() == ["running", "standing"]
     values = motions.copy()
@@ -299,7 +299,7 @@ def test_constant_channels_are_valid_if_the_classifier_does_not_know():
     found = segment(BY_MEAN, as_table(values), 0.4)
     assert found["label"].tolist() == ["low", "high"]
     assert set(found["note"]) == {"acc_y constant"}
-    values[1, 195:] = values[0, 195:]  # equal for less than ten windows
+    values[1, 195:] = values[0, 195:]  # constant for less than ten windows
     assert set(segment(BY_MEAN, as_table(values), 0.4)["note"]) == {""}
 
 
@@ -313,7 +313,7 @@ def test_channels_are_matched_by_name(model, motions):
     with pytest.warns(UserWarning, match="Channels 'heart_rate' of the recordings are"):
         found = segment(model, other)
     pd.testing.assert_frame_equal(found, whole)
-    with pytest.raises(ValueError, match="have no channels 'acc_y', which"):
+    with pytest.raises(ValueError, match="lack channels 'acc_y' of the training"):
         segment(model, table.drop(columns="acc_y"))
 
 
@@ -349,7 +349,9 @@ def test_pipelines_need_the_length_of_windows(motions):
     pipeline = make_pipeline(features, LogisticRegression())
     windows = motions.reshape(6, 10, 100).transpose(1, 0, 2)
     pipeline.fit(windows, np.repeat(["running", "standing"], 5))
-    with pytest.raises(ValueError, match="length is required: the classifier has no"):
+    with pytest.raises(
+        ValueError, match="length is required, because the classifier has no"
+    ):
         segment(pipeline, as_table(motions, 10))
     found = segment(pipeline, as_table(motions, 10), 10, 2.5)
     assert found["label"].tolist() == ["running", "standing"]
@@ -374,8 +376,8 @@ def test_progress_is_shown_if_the_classifier_is_verbose(model, motions, capsys):
         ({"length": 0}, ValueError, "length must be a positive number"),
         ({"step": 1.5}, TypeError, "step must be an integer, got 1.5"),
         ({"recordings": np.zeros((2, 3, 4))}, ValueError, r"got \(2, 3, 4\)"),
-        ({"recordings": [[1.0, 2.0], [3.0]]}, ValueError, "different length"),
-        ({"recordings": np.zeros((1, 5))}, ValueError, "no stretch of at least half"),
+        ({"recordings": [[1.0, 2.0], [3.0]]}, ValueError, "different lengths"),
+        ({"recordings": np.zeros((1, 5))}, ValueError, "shorter than half a window"),
         ({"classifier": VQTextClassifier}, TypeError, "must be a fitted estimator"),
     ],
 )
@@ -398,5 +400,5 @@ def test_memory_does_not_grow_with_the_number_of_windows():
     segment(BY_MEAN, recordings, 2.56, 0.64)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    # All windows would take four times the values, and a copy as much again.
+    # All windows at once would take four times the memory of the values.
     assert peak < 4 * values.nbytes

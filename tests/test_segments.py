@@ -45,7 +45,7 @@ def test_tokens_cover_every_series_and_stay_inside(X):
     np.testing.assert_allclose(again / unit, rebuilt / unit, rtol=1e-4, atol=1e-4)
 
 
-def test_tokens_of_unequal_series_end_where_these_end(har_like):
+def test_tokens_end_with_their_series(har_like):
     X, _ = har_like
     series = [x[:, : 40 - i % 35] for i, x in enumerate(X)]
     model = fitted(series)
@@ -61,8 +61,8 @@ def test_tokens_of_unequal_series_end_where_these_end(har_like):
     )
 
 
-def test_series_made_of_codes_is_found_again():
-    """A series drawn from tokens is cut at their borders into the same codes."""
+def test_tokens_of_a_reconstructed_series_are_recovered():
+    """A series that is reconstructed from tokens has the same tokens."""
     codes = torch.linalg.qr(torch.randn(8, 8, generator=torch.Generator()))[0][:, :4].T
     codes = codes - codes.mean(1, keepdim=True)
     codes = 8**0.5 * codes / codes.norm(dim=1, keepdim=True)
@@ -104,7 +104,7 @@ def squared_error(series, start, length, code, offset, scale, codes):
     return (series[start : start + length] - piece[0]).square().sum().item()
 
 
-def test_code_and_scale_are_those_of_least_error():
+def test_code_and_scale_minimise_the_error():
     generator = torch.Generator().manual_seed(3)
     series = torch.randn(1, 60, generator=generator)
     codes = torch.randn(6, 8, generator=generator)
@@ -120,11 +120,11 @@ def test_code_and_scale_are_those_of_least_error():
         for other in range(6):
             for factor in np.linspace(0, 2, 21):
                 error = squared_error(series[0], at, size, other, offset, factor, codes)
-                # The flattest code goes first where nothing else matters.
+                # Flat codes are preferred if errors are similar.
                 assert least <= error + 0.0025 * size * codes.square().sum(1).max()
 
 
-def test_a_flat_series_is_made_of_its_flattest_code():
+def test_a_flat_series_has_the_flattest_code():
     codes = torch.randn(5, 8, generator=torch.Generator().manual_seed(1))
     codes -= codes.mean(1, keepdim=True)
     codes[3] *= 0.1
@@ -148,7 +148,7 @@ def test_scales_are_standard_deviations_of_tokens(basic_motions):
 
 
 def test_only_flat_segments_have_flat_codes():
-    """Not long segments that tremble, nor spikes, however little codes explain."""
+    """Noisy segments and spikes do not have flat codes, even if codes fit badly."""
     rng = np.random.default_rng(0)
     X = 0.001 * rng.normal(size=(12, 1, 400))
     X[::2] += rng.normal(size=(6, 1, 400))
@@ -173,7 +173,7 @@ def test_long_series_are_cut_in_linear_time():
 
 
 @pytest.mark.parametrize("end", [8, 9, 11, 13, 14])
-def test_tiling_is_the_best_of_all(end):
+def test_segmentation_has_the_lowest_cost(end):
     generator = torch.Generator().manual_seed(end)
     series = 3 * torch.randn(1, 14, generator=generator)
     codes = torch.randn(3, 8, generator=generator)
@@ -197,7 +197,7 @@ def test_tiling_is_the_best_of_all(end):
         tilings = [t for t in tilings if t[-1] - t[-2] >= 5]
     used = found.start[0] >= 0
     cut = [*found.start[0][used].tolist(), end]
-    assert cost(cut) <= min(map(cost, tilings)) + 0.3  # flat codes go first
+    assert cost(cut) <= min(map(cost, tilings)) + 0.3  # flat codes are preferred
     assert cut[-2] + found.length[0, -1] == end
 
 
@@ -220,7 +220,7 @@ def test_tokens_of_a_case_do_not_depend_on_others(har_like):
     np.testing.assert_allclose(alone.iloc[:, 1:], among.iloc[:, 1:], atol=1e-5)
 
 
-def test_long_series_are_cut_too():
+def test_long_series_are_segmented():
     X = np.random.default_rng(0).normal(size=(4, 1, 3001)).cumsum(axis=2)
     model = fitted(X)
     tokens = model.tokens(X)
@@ -237,7 +237,7 @@ def test_series_are_rebuilt_from_a_table(basic_motions):
     np.testing.assert_allclose(model.reconstruct(table), rebuilt, atol=1e-4)
     shuffled = table.sample(frac=1, random_state=0).assign(note="anything")
     np.testing.assert_allclose(model.reconstruct(shuffled), rebuilt, atol=1e-4)
-    # Up to the last case and token; nothing where a series has none.
+    # Timepoints and channels without tokens are missing.
     part = table[(table.case == 2) & (table.channel != 1) & (table.start < 40)]
     found = model.reconstruct(part)
     end = (part.start + part.length).max()
@@ -271,7 +271,7 @@ def test_series_are_rebuilt_from_a_table(basic_motions):
         ([0, 2, 3, 0, 0, 3, 4, 5], "up, down, up"),
     ],
 )
-def test_words_for_shapes(shape, words):
+def test_names_of_shapes(shape, words):
     assert shape_words(np.array(shape, dtype=float)) == words
 
 
@@ -282,19 +282,19 @@ def test_codes_are_counted_over_channels_and_lengths(har_like):
     assert shares.shape == (24, 64)
     assert (shares >= 0).all()
     np.testing.assert_allclose(shares.sum(axis=1), 1)
-    # Every window counts once in each of the four heads.
+    # Every window is counted once in each of the four heads.
     heads = shares.reshape(24, 4, 16).sum(axis=2)
     np.testing.assert_allclose(heads, 0.25, atol=0.01)
-    # Series of a class use the same codes: their nearest neighbours are of it.
+    # Series of a class use the same codes, so nearest neighbours have the same class.
     affinity = np.sqrt(shares) @ np.sqrt(shares).T
     np.fill_diagonal(affinity, 0)
     assert (y[affinity.argmax(axis=1)] == y).mean() >= 0.9
 
 
-def test_codes_are_described_by_where_they_occur():
+def test_code_table_describes_where_codes_occur():
     rng = np.random.default_rng(0)
     X = 0.01 * rng.normal(size=(40, 2, 64))
-    X[::2, 0] += np.tile(np.linspace(0, 3, 16), 4)  # saw teeth in one channel
+    X[::2, 0] += np.tile(np.linspace(0, 3, 16), 4)  # sawtooth wave in one channel
     y = np.array(["saw", "noise"] * 20)
     model = VQTextTransformer(
         max_epochs=0, channel_names=["a", "b"], random_state=0

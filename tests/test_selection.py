@@ -20,7 +20,7 @@ def gathered(features, classes, folds, n_folds=3, size=7):
 
 
 @pytest.mark.parametrize("waiting", [0, 10**9])
-def test_scores_are_those_of_scikit_learn(monkeypatch, waiting):
+def test_scores_equal_those_of_scikit_learn(monkeypatch, waiting):
     monkeypatch.setattr("sktext_vq._features.selection._WAITING_VALUES", waiting)
     sizes, flush = [], FeatureMoments.flush
 
@@ -62,7 +62,7 @@ def test_features_that_do_not_vary_come_last():
 
 
 @pytest.mark.parametrize("n_kept", [0, 1, 7, 19, 20, 30])
-def test_of_equal_scores_the_first_are_kept(n_kept):
+def test_ties_prefer_the_first_features(n_kept):
     scores = np.random.default_rng(0).integers(4, size=20).astype(float)
     best = np.argsort(-scores, kind="stable")[:n_kept]
     kept = keep_best(scores, n_kept)
@@ -78,7 +78,7 @@ def test_one_class_is_scored_by_variance():
     assert scores[0] == 0
 
 
-def test_folds_share_out_every_class():
+def test_folds_are_stratified():
     classes = np.repeat([0, 1, 2], [40, 9, 1])
     folds = assign_folds(classes, 4)
     for label, least, most in [(0, 10, 10), (1, 2, 3), (2, 0, 1)]:
@@ -90,7 +90,7 @@ def test_folds_keep_neighbours_and_groups_together():
     classes = np.tile([0, 1], 20)
     folds = assign_folds(classes, 4)
     assert (np.diff(folds[classes == 0]) != 0).sum() == 3
-    groups = np.tile(np.repeat(np.arange(5), 2), 4)  # of no order
+    groups = np.tile(np.repeat(np.arange(5), 2), 4)  # not sorted
     folds = assign_folds(classes, 4, groups)
     assert set(folds) == {0, 1, 2, 3}
     for group in range(5):

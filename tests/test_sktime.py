@@ -1,4 +1,4 @@
-"""sktime's faces: its own checks, and the same answers as the estimators inside."""
+"""sktime adapters: checks of sktime, and equality with the wrapped estimators."""
 
 import copy
 import importlib
@@ -49,14 +49,14 @@ MTYPES = ["numpy3D", "pd-multiindex", "nested_univ", "df-list"]
 
 
 class WithoutLabels(VQTextSktimeTransformer):
-    # sktime checks what takes labels with labels only. This one meets the rest, such
-    # as single series and hierarchies of panels.
+    # sktime checks estimators that accept labels only with labels. This class is also
+    # checked without labels, with single series and hierarchies of panels.
     __doc__ = VQTextSktimeTransformer.__doc__
     _tags = {"y_inner_mtype": "None"}  # noqa: RUF012
 
 
 def output(estimator, X):
-    """Probabilities or features, as array."""
+    """Return probabilities or features as an array."""
     if hasattr(estimator, "predict_proba"):
         return estimator.predict_proba(X)
     return np.asarray(estimator.transform(X))
@@ -70,28 +70,28 @@ def inside_of(estimator):
 
 @pytest.fixture
 def gappy(har_like):
-    """Every case has missing values, in one channel or in all."""
+    """Return series with missing values in one channel or in all channels."""
     X, y = har_like
     X[:, 1, 5:9] = np.nan
     X[::3, :, 20] = np.nan
     return X, y
 
 
-# sktime's contract.
+# Checks of sktime.
 
 
 @pytest.mark.parametrize(
     "estimator", [VQTextSktimeClassifier, VQTextSktimeTransformer, WithoutLabels]
 )
 def test_sktime_checks(estimator, monkeypatch):
-    # One instance takes half the time of both.
+    # One instance is checked, to save time.
     made = estimator.create_test_instances_and_names()
     one = tuple(each[:1] for each in made)
     name = "create_test_instances_and_names"
     monkeypatch.setattr(estimator, name, lambda *args, **kwargs: one)
     results = check_estimator(estimator, raise_exceptions=True, verbose=False)
     assert set(results.values()) == {"PASSED"}
-    # Checks can be left out by tags or for lack of data, without a word.
+    # Checks may be silently skipped because of tags or missing data.
     suites = get_test_classes_for_obj(estimator)
     checks = {name for suite in suites for name in dir(suite) if name[:5] == "test_"}
     assert len(suites) == 3
@@ -99,7 +99,7 @@ def test_sktime_checks(estimator, monkeypatch):
 
 
 @pairs
-def test_parameters_are_those_of_the_wrapped_estimator(adapter, wrapped):
+def test_parameters_equal_those_of_the_wrapped_estimator(adapter, wrapped):
     assert inspect.signature(adapter) == inspect.signature(wrapped)
     assert adapter().get_params() == wrapped().get_params()
     assert adapter(8).n_codes == 8
@@ -128,8 +128,8 @@ def test_parameters_reach_the_wrapped_estimator(adapter, wrapped, har_like):
 
 
 @both
-def test_bad_parameters_are_refused_in_fit(adapter, har_like):
-    estimator = adapter(n_codes=1)  # not here
+def test_invalid_parameters_are_errors_in_fit(adapter, har_like):
+    estimator = adapter(n_codes=1)  # does not raise an error
     with pytest.raises(ValueError, match="n_codes must be at least 2"):
         estimator.fit(*har_like)
 
@@ -147,7 +147,7 @@ def test_clone_and_set_params(adapter, har_like):
     np.testing.assert_array_equal(output(twin.fit(X, y), X), expected)
     estimator.set_params(text_encoder__model="minilm", n_codes=16)
     assert estimator.text_encoder.model == "minilm"
-    with pytest.raises(NotFittedError):  # parameters are new, and so is the estimator
+    with pytest.raises(NotFittedError):  # set_params resets the estimator
         output(estimator, X)
 
 
@@ -162,12 +162,14 @@ def test_pickle_save_and_deepcopy(adapter, har_like, tmp_path):
         np.testing.assert_array_equal(output(twin, X), expected)
 
 
-# The same answers as the wrapped estimators give.
+# Equality with the wrapped estimators.
 
 
 @pairs
 @pytest.mark.parametrize("params", [FAST, TRAINED], ids=["closed form", "trained"])
-def test_output_is_that_of_the_wrapped_estimator(adapter, wrapped, params, har_like):
+def test_output_equals_that_of_the_wrapped_estimator(
+    adapter, wrapped, params, har_like
+):
     X, y = har_like
     estimator, expected = adapter(**params).fit(X, y), wrapped(**params).fit(X, y)
     np.testing.assert_array_equal(output(estimator, X), output(expected, X))
@@ -214,7 +216,7 @@ def test_unequal_length(adapter, wrapped):
     ],
     ids=["object", "int", "float", "bool", "series", "category", "frame"],
 )
-def test_labels_come_back(har_like, convert):
+def test_labels_are_returned(har_like, convert):
     X, y = har_like
     y = convert(y)
     found = VQTextSktimeClassifier(**FAST).fit(X, y).predict(X)
@@ -224,7 +226,7 @@ def test_labels_come_back(har_like, convert):
     assert found.tolist() == expected.tolist()
 
 
-def test_labels_choose_features(har_like):
+def test_labels_affect_feature_selection(har_like):
     X, y = har_like
     without = VQTextSktimeTransformer(**FAST).fit(X)
     with_labels = VQTextSktimeTransformer(**FAST).fit(X, pd.Series(y))
@@ -234,13 +236,13 @@ def test_labels_choose_features(har_like):
 
 
 @both
-def test_bad_panels_are_refused(adapter, har_like):
+def test_invalid_panels_are_errors(adapter, har_like):
     X, y = har_like
     estimator = adapter(**FAST).fit(X, y)
     expected = output(estimator, X)
     for bad, message in (
-        (np.where(np.arange(40) == 5, np.inf, X), "infinity, at case 0, ch"),
-        (np.where(np.arange(3)[:, None] == 1, np.nan, X), "channel 1 is all"),
+        (np.where(np.arange(40) == 5, np.inf, X), "infinity at case 0, ch"),
+        (np.where(np.arange(3)[:, None] == 1, np.nan, X), "channel 1 .* are NaN"),
         (X.astype(str), "numeric"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -249,16 +251,16 @@ def test_bad_panels_are_refused(adapter, har_like):
             output(estimator, bad)
     with pytest.raises(ValueError, match=r"2 channels.*fitted with 3"):
         output(estimator, X[:, :2])
-    # A fit that fails leaves the former model.
+    # A fit that fails does not change the fitted model.
     np.testing.assert_array_equal(output(estimator, X), expected)
 
 
 def test_a_classifier_requires_labels(har_like):
-    with pytest.raises(TypeError, match="requires y"):
+    with pytest.raises(TypeError, match="y is required"):
         VQTextSktimeClassifier(**FAST).fit(har_like[0])
 
 
-# Data frames that the transformer returns.
+# Data frames returned by the transformer.
 
 
 def test_table_has_readable_names(har_like):
@@ -285,7 +287,7 @@ def test_rows_of_the_table_are_named_like_cases(har_like):
         table = transformer.transform(X)
     assert table.index.tolist() == names
     assert not table.isna().any(axis=None)
-    # Other features are joined by these names.
+    # Features of other transformers are joined by case names.
     union = (SummaryTransformer() + transformer).fit_transform(X, y)
     assert union.index.tolist() == names
     assert not union.isna().any(axis=None)
@@ -294,11 +296,11 @@ def test_rows_of_the_table_are_named_like_cases(har_like):
 def test_one_series_is_one_row(har_like):
     X = har_like[0]
     transformer = VQTextSktimeTransformer(**FAST).fit(X)
-    row = transformer.transform(X[3].T)  # to sktime a series is (time, channel)
+    row = transformer.transform(X[3].T)  # sktime has (time, channel)
     np.testing.assert_array_equal(row, transformer.transform(X[3:4]))
 
 
-# Inside sktime.
+# Use in sktime.
 
 
 @pytest.mark.parametrize(
@@ -340,13 +342,13 @@ def test_benchmark(basic_motions):
         [accuracy_score],
     )
     results = benchmark.run()
-    # Errors would be here, and nowhere else.
+    # Errors are only recorded in this attribute.
     assert not benchmark.failed_experiments
     assert results["model_id"].tolist() == ["closed form", "trained"]
     assert (results["accuracy_score_mean"] >= 0.9).all()
 
 
-# Without sktime.
+# Missing sktime.
 
 
 def test_sktime_is_not_installed(monkeypatch):

@@ -1,4 +1,4 @@
-"""Series and texts in a joint embedding space without training."""
+"""Joint embedding space of series and texts, without training."""
 
 import pickle
 
@@ -10,7 +10,7 @@ from sktext_vq import VQTextClassifier, VQTextTransformer, load, save
 from sktext_vq._heads.align_texts import ChosenTexts, align_texts
 from sktext_vq.text import SeriesCaptioner, TextEncoder
 
-# No sentence is among the prompts.
+# None of these sentences is a prompt.
 SENTENCES = {
     "badminton": "a person hits a shuttlecock",
     "running": "a person jogs in a hurry",
@@ -44,7 +44,7 @@ def test_sentences_find_series_without_training(fitted, basic_motions):
     scores = fitted.similarity(data.X_test, list(SENTENCES.values()))
     assert scores.shape == (40, 4) and np.abs(scores).max() <= 1
     assert share_right(scores, data.y_test) >= 0.9
-    # Embeddings of texts depend on other texts of the batch by rounding only.
+    # Other texts of a batch affect embeddings by rounding only.
     alone = fitted.similarity(data.X_test, [SENTENCES["running"]])
     np.testing.assert_allclose(alone[:, 0], scores[:, 1], atol=1e-4)
 
@@ -57,11 +57,11 @@ def test_captions_find_their_series(fitted, basic_motions):
     scores = fitted.similarity(data.X_test, captioner.transform(data.X_test))
     own = np.diag(scores)
     ranks = (scores >= own[:, None]).sum(axis=1)
-    # Of 40 captions, 10 are of a series of the same class.
+    # There are 40 captions, 10 of them about series of the same class.
     assert np.median(ranks) <= 5
 
 
-def test_codes_expected_for_a_class_are_those_of_its_series(fitted, basic_motions):
+def test_expected_codes_of_a_class_match_its_series(fitted, basic_motions):
     data = basic_motions
     expected = fitted.transform_text(LABELS.tolist())
     np.testing.assert_allclose(expected.sum(axis=1), 1)
@@ -73,7 +73,7 @@ def test_codes_expected_for_a_class_are_those_of_its_series(fitted, basic_motion
 
 
 def test_meaning_of_texts_is_used(basic_motions):
-    """With random vectors as embeddings, unknown sentences are at chance."""
+    """With random vectors as embeddings, accuracy is at chance level."""
     data = basic_motions
 
     def random_vectors(texts):
@@ -132,7 +132,7 @@ def test_own_texts_of_cases(har_like):
 
 
 @pytest.mark.parametrize("text", [None, "labels"])
-def test_models_without_text_raise(har_like, text):
+def test_models_without_text_raise_an_error(har_like, text):
     X, y = har_like
     model = VQTextTransformer(max_epochs=0, text=text, random_state=0)
     if text == "labels":
@@ -149,7 +149,7 @@ def test_models_without_text_raise(har_like, text):
             method()
 
 
-def test_saved_and_pickled_models_give_the_same(fitted, basic_motions, tmp_path):
+def test_saved_and_pickled_models_have_equal_outputs(fitted, basic_motions, tmp_path):
     X, texts = basic_motions.X_test, ["a person jogs", "level: high"]
     scores = fitted.similarity(X, texts)
     path = save(fitted, tmp_path / "model.safetensors")
@@ -158,7 +158,7 @@ def test_saved_and_pickled_models_give_the_same(fitted, basic_motions, tmp_path)
     assert save(load(path), tmp_path / "again").read_bytes() == path.read_bytes()
 
 
-# The closed form
+# -- Closed form ---------------------------------------------------------------------
 
 
 def random_problem(n_cases=60, n_features=30, seed=0):
@@ -172,7 +172,7 @@ def random_problem(n_cases=60, n_features=30, seed=0):
 
 
 class Table:
-    """Encoder with given vectors of sentences."""
+    """Encoder that returns given vectors."""
 
     model = None
 
@@ -186,7 +186,7 @@ class Table:
         return {}
 
 
-def test_cosines_are_those_of_a_canonical_correlation_analysis():
+def test_cosines_equal_a_canonical_correlation_analysis():
     features, texts, vectors = random_problem()
     encoder = Table(vectors)
     shares = np.full((60, 4), 0.25)
@@ -228,7 +228,7 @@ def test_many_different_texts_are_bounded():
     assert alignment.cases.coef.shape[1] <= 64
 
 
-def test_equal_texts_align_nothing():
+def test_equal_texts_are_not_aligned():
     features, _, _ = random_problem()
     chosen = ChosenTexts([], np.zeros(0, np.intp), ["the same"] * 60)
     encoder = TextEncoder("hashing")

@@ -1,4 +1,4 @@
-"""Texts in the joint space, the codes that they expect, and digits."""
+"""Text branch: joint embedding space, shares of codes, and digits."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ TEXT_DIM, DIM, N_CODES = 12, 5, 32
 
 
 def build(module, *args, **kwargs):
-    """Make a module whose weights are the same in every run."""
+    """Return a module with reproducible initial weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return module(*args, **kwargs).double()
@@ -59,7 +59,7 @@ def test_shares_of_codes_start_as_in_closed_form(decoder, codebook, texts):
     torch.testing.assert_close(decoder(texts, codebook).exp(), texts.usage)
 
 
-def test_token_like_a_code_makes_this_code_likely(decoder, codebook, texts):
+def test_a_token_similar_to_a_code_increases_its_share(decoder, codebook, texts):
     head, code = 1, 5
     with torch.no_grad():
         z = decoder.to_z[-1].view(2, -1)
@@ -76,8 +76,8 @@ def test_codes_get_no_gradient_from_text(decoder, codebook, texts):
     assert (decoder.to_z.grad != 0).any()
 
 
-def test_training_texts_are_those_of_the_alignment():
-    """Each sentence is encoded once, and texts are means over their sentences."""
+def test_training_texts_equal_texts_of_the_alignment():
+    """Each sentence is encoded once, and a text vector is the mean of its sentences."""
     encoded = []
 
     class Counting(TextEncoder):
@@ -105,7 +105,7 @@ def test_training_texts_are_those_of_the_alignment():
 
 
 def test_texts_spread_over_many_codes(many_rhythms):
-    """A text that named one code would have 1 of 64 codes."""
+    """The predicted shares of a text are spread over many of 64 codes."""
     X, y = many_rhythms
     classifier = VQTextClassifier(
         text_encoder="hashing", max_epochs=10, random_state=0
@@ -132,7 +132,7 @@ def digit_branch(n_digits=2, base=10):
 
 
 def every_number(n_digits, base=10):
-    """All numbers as digits, in patches."""
+    """Return the digits of all numbers, in patches."""
     codes = torch.arange(base**n_digits)
     codes = F.pad(codes, (0, -len(codes) % PATCH))
     places = base ** torch.arange(n_digits - 1, -1, -1)
@@ -140,7 +140,7 @@ def every_number(n_digits, base=10):
 
 
 @pytest.mark.parametrize(("n_digits", "base"), [(1, 10), (2, 10), (3, 10), (1, 8)])
-def test_right_numbers_are_written_digit_by_digit(n_digits, base):
+def test_numbers_are_written_digit_by_digit(n_digits, base):
     branch = digit_branch(n_digits, base)
     digits = every_number(n_digits, base)
     numbers = branch.value(digits).double()
@@ -159,7 +159,7 @@ def test_numbers_within_a_bin_are_written_as_this_bin(off):
 
 
 @pytest.mark.parametrize("number", [-3.0, -0.01, 1.01, 40.0])
-def test_numbers_out_of_range_are_written_as_the_outermost(number):
+def test_numbers_out_of_range_are_clipped(number):
     numbers = torch.full((1, PATCH), number, dtype=torch.float64)
     _, written = digit_branch().write(numbers, torch.full_like(numbers, -1e9))
     assert (written == (0 if number < 0 else 9)).all()
@@ -175,8 +175,8 @@ def test_missing_numbers_are_written_as_missing():
     assert torch.equal(written[:, 1::2], digits[:, 1::2])
 
 
-def test_right_digits_are_given_to_the_next():
-    """A first digit that is off by one shows in what is left for the second."""
+def test_true_digits_are_used_for_the_next_digit():
+    """If the first digit is too small, the remainder for the second digit is large."""
     branch = digit_branch()
     numbers = torch.full((1, PATCH), 0.305, dtype=torch.float64)
     right = torch.tensor([2, 9]).expand(1, PATCH, 2)
@@ -184,19 +184,19 @@ def test_right_digits_are_given_to_the_next():
     logits, written = branch.write(numbers, present, right)
     assert torch.equal(written, right)
     assert (logits[:, :, 0].argmax(2) == 3).all()
-    assert (logits[:, :, 1].argmax(2) == 9).all()  # .305 is far above .2
+    assert (logits[:, :, 1].argmax(2) == 9).all()  # .305 exceeds .2
     free, _ = branch.write(numbers, present)
     assert (free[:, :, 1].argmax(2) == 0).all()
 
 
-def test_values_are_middles_of_bins():
+def test_values_are_centres_of_bins():
     branch = digit_branch()
     found = branch.value(every_number(2)).flatten()[:100]
     np.testing.assert_allclose(found, (np.arange(100) + 0.5) / 100, rtol=1e-6)
 
 
-def test_digits_see_their_codes_alone(codebook):
-    """What is written is made of keys: without any, all patches are written alike."""
+def test_digits_depend_on_codes_only(codebook):
+    """Digits depend on keys only, so without keys all patches have the same digits."""
     digits = digit_branch()
     words = every_number(2)[:6].flatten(1)
     keys = digits.keys(codebook)
@@ -208,8 +208,8 @@ def test_digits_see_their_codes_alone(codebook):
     torch.testing.assert_close(blind, blind[:1].expand(6, -1), rtol=1e-12, atol=0)
 
 
-def test_order_of_digits_makes_a_difference(codebook):
-    """Words of a patch have places, unlike those of a sentence."""
+def test_order_of_digits_matters(codebook):
+    """Reversed words of a patch have different digits."""
     digits = digit_branch()
     words = torch.arange(2 * PATCH)[None] % 10
     keys = digits.keys(codebook)

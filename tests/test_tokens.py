@@ -36,7 +36,7 @@ def fitted(series, n_codes=32, **options):
 
 
 @given(st.integers(1, 5000))
-def test_window_lengths_are_dyadic_and_reach_the_whole(n_timepoints):
+def test_window_lengths_are_dyadic_and_cover_the_series(n_timepoints):
     found = dilations(n_timepoints)
     assert found[0] == 1
     assert all(b == 2 * a for a, b in pairwise(found[:-1]))
@@ -62,7 +62,7 @@ def test_attributes_of_windows_are_exact():
 def test_windows_need_to_be_observed_and_within_the_series():
     observed = torch.ones(1, 40)
     observed[0, 10:15] = 0  # a gap
-    observed[0, 30:] = 0  # past the end
+    observed[0, 30:] = 0  # after the end
     windows = cut_windows(torch.zeros(1, 40), 1, observed, torch.tensor([30]))
     valid = windows.valid[0].bool()
     for start in range(33):
@@ -71,7 +71,7 @@ def test_windows_need_to_be_observed_and_within_the_series():
         assert valid[start] == (inside and bool(enough)), start
 
 
-def test_scores_are_those_of_one_dilated_convolution():
+def test_scores_equal_a_dilated_convolution():
     series = walk(3, 1)[:, 0]
     codes = F.normalize(torch.randn(5, 8, generator=generator()), dim=1)
     codes = codes - codes.mean(1, keepdim=True)
@@ -84,7 +84,7 @@ def test_scores_are_those_of_one_dilated_convolution():
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_codes_assigned_are_the_nearest_of_each_head():
+def test_assigned_codes_are_the_nearest_of_each_head():
     series = walk()
     tokenizer = fitted(series)
     codes = tokenizer.codebook.codes.detach()
@@ -95,7 +95,7 @@ def test_codes_assigned_are_the_nearest_of_each_head():
     for head in range(2):
         distance = torch.cdist(scaled, codes[16 * head : 16 * head + 16])
         found = distance.gather(2, chosen[head].argmax(0).unsqueeze(2)).squeeze(2)
-        # Of two that are as near, rounding chooses.
+        # If two codes are equally near, the choice depends on rounding.
         torch.testing.assert_close(found, distance.amin(2), atol=1e-4, rtol=0)
 
 
@@ -107,11 +107,11 @@ def test_histograms_count_every_window_once():
     assert features.shape == (6, tokenizer.layout.n_features)
     counts = (tokenizer.layout.split(features)[0][..., :8, :] + 1e-3).square() - 1e-6
     for bins in (counts[..., :4, :], counts[..., 4:, :]):
-        # Once in each of the two heads.
+        # Each window is counted once in each of the two heads.
         torch.testing.assert_close(bins.sum((-1, -2)), torch.full((6, 2, 2, 4), 2.0))
 
 
-def test_padding_changes_nothing():
+def test_padding_has_no_effect():
     series = walk()
     tokenizer = fitted(series)
     padded = F.pad(series, (0, 13), value=99.0)
@@ -120,8 +120,8 @@ def test_padding_changes_nothing():
     with torch.inference_mode():
         expected = tokenizer(Batch(series))
         found = tokenizer(Batch(padded, observed, torch.full((6,), 50)))
-    # Means are rounded differently in arrays of another width; frequencies show it
-    # where they are not under a root, whose slope at 0 is steep.
+    # Rounding of means depends on the width of arrays. Frequencies are compared before
+    # the square root, which is steep near 0.
     found, expected = found.clone(), expected.clone()
     for features in (found, expected):
         counts = tokenizer.layout.split(features)[0][..., :8, :]
@@ -133,7 +133,7 @@ def test_padding_changes_nothing():
 @pytest.mark.parametrize("n_codes", [17, 32])
 @pytest.mark.parametrize("with_gaps", [False, True])
 @pytest.mark.parametrize("with_matches", [False, True])
-def test_compiled_code_counts_as_torch_does(
+def test_compiled_features_equal_features_of_torch(
     monkeypatch, n_timepoints, n_codes, with_gaps, with_matches
 ):
     pytest.importorskip("numba")
@@ -153,19 +153,19 @@ def test_compiled_code_counts_as_torch_does(
         monkeypatch.setattr(tokens, "load_kernels", lambda: None)
         expected = tokenizer(batch)
     assert found.shape == expected.shape == (20, tokenizer.layout.n_features)
-    # A window as near to one code as to another may go to either.
+    # If two codes are equally near, the choice depends on rounding.
     unlike = (found - expected).abs() > 1e-4
     assert unlike.double().mean() < 1e-3
     assert found.std(0).max() > 0.1
 
 
-def test_matches_are_as_frequent_in_training_as_their_quantiles_say():
+def test_frequencies_of_matches_agree_with_their_quantiles():
     series = walk(40, 2, 100)
     tokenizer = fitted(series)
     with torch.inference_mode():
         features = tokenizer(Batch(series))
     start, size = tokenizer.layout.sizes[:2]
-    # Of a length; the longest one has few windows.
+    # The longest windows are omitted, because there are few of them.
     layout = (40, 2, 2, len(tokenizer.dilations), tokens.N_MATCHES, 32)
     matches = features[:, start : start + size].view(layout)[:, :, :, 0]
     expected = 1 - torch.tensor(tokens.MATCH_QUANTILES)
@@ -181,7 +181,7 @@ def test_long_windows_take_no_longer_than_short_ones():
 
 
 @pytest.mark.parametrize("length", [1, 2, 64, 65, 300, 1000])
-def test_means_are_those_of_each_stretch(length):
+def test_moving_means_are_exact(length):
     series = walk(3, 1, 1000)[:, 0] + 5
     expected = series.double().unfold(1, length, 1).mean(2)
     found = moving_mean(series, length)
@@ -190,7 +190,7 @@ def test_means_are_those_of_each_stretch(length):
 
 
 def test_knots_are_quantiles_of_windows_that_count():
-    """Of 20,000 windows drawn at random, which are most of those that there are."""
+    """Knots are computed from 20,000 random windows, which are most windows."""
     series = walk(4, 2, 300)
     observed = torch.ones_like(series)
     observed[0, 1, 50:] = 0
@@ -228,7 +228,7 @@ def test_kernels_that_numba_does_not_compile_are_not_used(with_jit):
     assert done.stdout.strip() == str(with_jit)
 
 
-def test_series_count_the_same_in_a_batch_and_alone():
+def test_histograms_do_not_depend_on_the_batch():
     series = walk(9, 2, 100)
     tokenizer = fitted(series)
     with torch.inference_mode():
@@ -237,8 +237,8 @@ def test_series_count_the_same_in_a_batch_and_alone():
     torch.testing.assert_close(together, alone, atol=1e-6, rtol=1e-6)
 
 
-def test_bins_share_a_value_between_its_neighbours():
-    """Windows of one level, between two knots, are counted in these two bins."""
+def test_values_are_divided_between_neighbouring_bins():
+    """Windows with a level between two knots are counted in two bins."""
     tokenizer = fitted(walk(1, 1))
     knots = tokenizer.level_knots[0, 0, 0]
     for bins, share in [((1, 2), 0.25), ((2, 3), 0.6)]:
@@ -263,7 +263,7 @@ def test_values_outside_of_the_knots_are_in_the_last_bins(level, bin):
     torch.testing.assert_close(counts[bin], torch.tensor(2.0), atol=1e-3, rtol=0)
 
 
-def test_training_features_are_those_of_prediction_and_have_gradients(monkeypatch):
+def test_training_features_equal_features_and_have_gradients(monkeypatch):
     series = walk()
     tokenizer = fitted(series)
     found, error = tokenizer.train_forward(Batch(series), 0.5, first=0, step=1)
@@ -272,7 +272,7 @@ def test_training_features_are_those_of_prediction_and_have_gradients(monkeypatc
         monkeypatch.setattr(tokens, "load_kernels", lambda: None)
         expected = tokenizer(Batch(series))
     torch.testing.assert_close(found.detach(), expected.clone(), atol=1e-4, rtol=0)
-    # Compiled code sums in another order, which shows under a root that is steep at 0.
+    # Frequencies are compared before the square root, which is steep near 0.
     pairs = [(features + 1e-3).square() for features in (found.detach(), compiled)]
     torch.testing.assert_close(*pairs, atol=1e-4, rtol=0)
     (found.sum() + error).backward()
@@ -282,8 +282,8 @@ def test_training_features_are_those_of_prediction_and_have_gradients(monkeypatc
 
 
 @pytest.mark.parametrize("n_timepoints", [8, 9, 16, 20, 50, 64])
-def test_a_case_is_the_same_in_any_batch(n_timepoints):
-    """As near as scikit-learn's checks want it, also for lengths of one window."""
+def test_features_do_not_depend_on_the_batch(n_timepoints):
+    """Differences are below the tolerance of scikit-learn, even for single windows."""
     series = walk(9, 1, n_timepoints)
     tokenizer = fitted(series)
     with torch.inference_mode():
@@ -295,7 +295,7 @@ def test_a_case_is_the_same_in_any_batch(n_timepoints):
 
 
 @pytest.mark.parametrize("n_needed", [3, 200])
-def test_features_that_are_needed_are_those_of_all(n_needed):
+def test_needed_features_equal_those_of_all_features(n_needed):
     series = walk(6, 2, 130)
     tokenizer = fitted(series, n_codes=64)
     needed = np.zeros(tokenizer.layout.n_features, bool)
@@ -323,7 +323,7 @@ def test_constant_series_have_finite_features():
         assert torch.isfinite(tokenizer(Batch(series))).all()
 
 
-def test_nothing_is_read_from_the_global_generator():
+def test_the_global_generator_is_not_used():
     torch.manual_seed(3)
     expected = torch.get_rng_state()
     fitted(walk())
@@ -343,7 +343,7 @@ def test_summaries_are_mean_deviation_and_quantiles(n_windows):
     assert learned.requires_grad
 
 
-def test_summaries_leave_out_windows_that_do_not_count():
+def test_summaries_exclude_invalid_windows():
     values = torch.randn(3, 20, generator=generator())
     valid = torch.ones(3, 20)
     valid[1, 5:] = 0

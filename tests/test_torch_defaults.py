@@ -1,4 +1,4 @@
-"""Settings of torch that a caller has changed, and what estimators do then."""
+"""Estimators do not depend on changed defaults of torch."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -65,7 +65,7 @@ SETTINGS = {
 
 
 def everything(X, y, folder):
-    """Fit, save and load estimators, and return all that they say of series."""
+    """Fit, save and load estimators, and return all their outputs."""
     small = {"n_codes": 16, "max_features": 200, "random_state": 0}
     small |= {"text_encoder": "hashing", "max_epochs": 1}
     weights = {"digits": 1.0, "codebook": 0.1, "fused": 1.0, "series": 1.0}
@@ -111,7 +111,7 @@ def expected(data, tmp_path_factory):
 
 @pytest.mark.filterwarnings("ignore:.*is treated as an unseen", "ignore:The text of")
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_settings_of_the_caller_change_nothing(setting, data, expected, tmp_path):
+def test_settings_of_the_caller_have_no_effect(setting, data, expected, tmp_path):
     with SETTINGS[setting]():
         here = torch.tensor([0.5]).dtype, torch.is_grad_enabled()
         found = everything(*data, tmp_path)
@@ -120,7 +120,7 @@ def test_settings_of_the_caller_change_nothing(setting, data, expected, tmp_path
         if isinstance(one, list):
             assert one == other
         else:
-            # Training rounds to float32, and threads may differ between tests.
+            # Training is in float32, and the number of threads may differ.
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
@@ -133,7 +133,7 @@ def test_encoders_of_texts_do_not_depend_on_settings_either():
 
 
 def test_threads_share_the_default_dtype():
-    """The setting of the caller is back once the last of them has ended."""
+    """The default of the caller is restored after the last thread."""
 
     def work(_):
         with torch_defaults():

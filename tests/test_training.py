@@ -1,4 +1,4 @@
-"""A model that is trained starts from the closed form, and is kept if it is better."""
+"""Training starts from the closed form, which is kept if no epoch is better."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def outputs(model, X):
     return found
 
 
-def test_the_network_starts_where_the_closed_form_ends(many_rhythms, monkeypatch):
+def test_the_network_starts_from_the_closed_form(many_rhythms, monkeypatch):
     X, y = many_rhythms
     prepare, n_prepared = NetworkTrainer._prepare, [0]
 
@@ -55,7 +55,7 @@ def test_the_network_starts_where_the_closed_form_ends(many_rhythms, monkeypatch
 
     monkeypatch.setattr(NetworkTrainer, "_prepare", checked)
     small(max_epochs=1, class_weight="balanced").fit(X, y)
-    assert n_prepared == [2]  # of the training part, and of all cases
+    assert n_prepared == [2]  # first run and second run
 
 
 def assert_close(found, expected):
@@ -87,7 +87,7 @@ def test_all_predictions_use_trained_values(
     closed = small(estimator, max_epochs=0).fit(X, y)
     for found, expected in zip(outputs(trained, X), outputs(closed, X), strict=True):
         assert not np.array_equal(found, expected)
-        np.testing.assert_allclose(found, expected, 0.2, 0.5)  # not far from the start
+        np.testing.assert_allclose(found, expected, 0.2, 0.5)  # small change
 
 
 def test_each_part_is_trained_on_all_cases_for_its_best_epoch(
@@ -105,7 +105,7 @@ def test_each_part_is_trained_on_all_cases_for_its_best_epoch(
     monkeypatch.setattr(BatchBuilder, "build", watched)
     fitted = small(max_epochs=3).fit(X, y)
     history, kept = fitted.history_, fitted.network_.kept
-    n_steps = 6  # with 8 of 48 cases each
+    n_steps = 6  # six batches of 8 cases
     in_choice = set().union(*seen[: n_steps * len(history)])
     assert len(in_choice) == 48
     assert set().union(*seen[n_steps * len(history) :]) in (set(range(60)), set())
@@ -120,7 +120,7 @@ def test_whole_groups_are_held_out():
     assert 10 <= len(held_out) <= 30
     cases, held_out = split_cases(classes, None)
     assert len(cases) == 80 and np.bincount(classes[held_out]).tolist() == [10, 10]
-    # A class cannot be predicted without training cases.
+    # A class without training cases cannot be predicted.
     rare = np.where(np.arange(100) == 0, 2, classes)
     assert 2 not in rare[split_cases(rare, None)[1]]
     assert len(split_cases(classes[:49], None)[1]) == 0
@@ -135,7 +135,7 @@ def test_few_cases_keep_the_closed_form(har_like):
 
 
 def test_epochs_are_fast(many_rhythms):
-    """An epoch costs less than computing the features."""
+    """An epoch takes less time than the computation of the features."""
     X, y = many_rhythms
     model = small(max_epochs=3, max_features=10_000).fit(X, y)
     assert np.median([row["dur"] for row in model.history_]) < 1

@@ -21,7 +21,7 @@ TEXTS = [
     "the banana was - not quite - ready: jogging, walking, 24 steps",
     " ".join("0123456789abcdefghijklmnopqrstuvwxyz-,"),
     "3 7, 6 8, nan nan, 1 2 - 5 , 4 Nan ,",
-    # A WordPiece vocabulary has no inner digits unless it has seen some.
+    # WordPiece learns digits inside words only from examples.
     " ".join(str(number) for number in range(10, 200)),
     "abcdefghij klmnopqrst uvwxyzabcd zzzz hgfedcba",
 ]
@@ -100,7 +100,7 @@ def tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
 
 @pytest.mark.parametrize("separator", SEPARATORS)
 @pytest.mark.parametrize("style", STYLES)
-def test_a_tokenizer_between_writing_and_reading_changes_nothing(
+def test_tokenizers_preserve_strings(
     tokenizer: Tokenizer, style: str, separator: str
 ) -> None:
     for name, X in panels().items():
@@ -132,12 +132,12 @@ def test_error_is_at_most_half_a_bin(style: str, name: str) -> None:
 
 
 def _slow_means(series: np.ndarray, n: int) -> np.ndarray:
-    """Return piecewise means the long way: every step cut in n parts."""
+    """Return piecewise means, computed by dividing every timepoint into n parts."""
     while np.isnan(series[:, -1]).all():
         series = series[:, :-1]
     fine = np.repeat(series, n, axis=1).reshape(len(series), n, -1)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # pieces without a value
+        warnings.simplefilter("ignore", RuntimeWarning)  # parts without values
         return np.nanmean(fine, axis=2)
 
 
@@ -148,9 +148,7 @@ def _slow_means(series: np.ndarray, n: int) -> np.ndarray:
     n_digits=st.integers(1, 4),
     style=st.sampled_from(STYLES),
 )
-def test_strings_read_back_what_was_rendered(
-    values: list[float], n_digits: int, style: str
-) -> None:
+def test_strings_are_read_back(values: list[float], n_digits: int, style: str) -> None:
     X = np.array([values])
     verbalizer = SeriesVerbalizer(style=style, n_timepoints=7, n_digits=n_digits)
     back = verbalizer.fit(X).inverse_transform(verbalizer.transform(X))
@@ -158,7 +156,7 @@ def test_strings_read_back_what_was_rendered(
     assert np.isfinite(back).all()
 
 
-def test_one_channel_gives_one_string_per_case() -> None:
+def test_one_channel_has_one_string_per_case() -> None:
     X = np.random.default_rng(0).normal(size=(5, 30))
     strings = SeriesVerbalizer(n_timepoints=8).fit_transform(X)
     assert strings.shape == (5,) and strings.dtype == object
@@ -205,7 +203,7 @@ def test_letters_without_separator_are_in_words_of_eight() -> None:
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
-def test_channels_have_bins_of_their_own(style: str, unit: float) -> None:
+def test_channels_have_separate_bins(style: str, unit: float) -> None:
     rng = np.random.default_rng(0)
     alone = rng.normal(3, 2, size=(5, 1, 12))
     X = np.concatenate([alone, 1000 + unit * rng.normal(size=(5, 1, 12))], axis=1)
@@ -214,17 +212,17 @@ def test_channels_have_bins_of_their_own(style: str, unit: float) -> None:
     assert_allclose(verbalizer.fit(X).render(X)[:, :1], first)
 
 
-def test_letters_follow_a_normal_law_within_the_range() -> None:
+def test_letters_follow_a_normal_distribution_within_the_range() -> None:
     X = np.random.default_rng(0).normal(50, 4, size=(20, 1, 30))
     X[0, 0, 0] = np.nan
     verbalizer = SeriesVerbalizer(style="sax", n_symbols=4, n_timepoints=30)
     low, *inner, high = verbalizer.fit(X).edges_[0]
-    quarter = 0.6744897501960817  # of a standard normal law
+    quarter = 0.6744897501960817  # 75 % quantile of the standard normal distribution
     mean, spread = np.nanmean(X), np.nanstd(X)
     assert_allclose(inner, mean + spread * np.array([-quarter, 0, quarter]))
     room = 0.05 * (np.nanmax(X) - np.nanmin(X))
     assert_allclose([low, high], [np.nanmin(X) - room, np.nanmax(X) + room])
-    # Two values at the ends: outer letters would begin beyond the range.
+    # Quantiles of a normal distribution would be outside this range.
     two = np.repeat([[0.0, 1.0]], 8, axis=1)
     verbalizer = SeriesVerbalizer(style="sax", n_symbols=25, margin=0.0)
     edges = verbalizer.fit(two).edges_[0]
@@ -233,14 +231,16 @@ def test_letters_follow_a_normal_law_within_the_range() -> None:
 
 
 @pytest.mark.parametrize(("value", "step"), [(0.0, 0.01), (250.0, 2.5), (-0.5, 0.005)])
-def test_a_constant_is_written_in_shares_of_its_size(value: float, step: float) -> None:
+def test_constants_are_written_relative_to_their_size(
+    value: float, step: float
+) -> None:
     X = np.array([[[value] * 6, [0.0, 10.0, 5.0, 0.0, 10.0, 5.0]]])
     verbalizer = SeriesVerbalizer(style="llmtime", n_timepoints=6).fit(X)
     assert_allclose(verbalizer.offset_, [value, -3])
     assert_allclose(verbalizer.step_, [step, 0.13])
 
 
-def test_llmtime_writes_its_own_words() -> None:
+def test_llmtime_strings() -> None:
     X = np.array([[0.0, 1.0, 2.0, 3.0]])
     m = 0 - 0.3 * 3
     q = np.quantile(X - m, 0.95)
@@ -272,7 +272,7 @@ def _pairs(text: str) -> list[str]:
 @pytest.mark.parametrize(
     "damaged", ["1 2 3", "1 2 3 4 5 6 7 8 9 0", "1 2 3 4 5 x", "[UNK] 2 3 4 5 6", ""]
 )
-def test_damaged_strings_are_errors_unless_asked(damaged: str) -> None:
+def test_damaged_strings_are_errors_by_default(damaged: str) -> None:
     verbalizer = SeriesVerbalizer(n_timepoints=3).fit([[0.0, 1.0, 2.0]])
     with pytest.raises(ValueError, match="case 1, channel 0"):
         verbalizer.inverse_transform(["1 2 3 4 5 6", damaged])
@@ -315,7 +315,7 @@ def test_damaged_strings_are_errors_unless_asked(damaged: str) -> None:
         ("sax", "blank", "a y b h", [0, 1, 7], "it contains 'y'"),
     ],
 )
-def test_what_is_whole_of_a_string_is_read(
+def test_complete_parts_of_a_string_are_read(
     style: str, separator: str, text: str, codes: list[int | None], fault: str
 ) -> None:
     verbalizer = SeriesVerbalizer(style=style, separator=separator, n_timepoints=3)
@@ -347,24 +347,26 @@ def test_what_is_whole_of_a_string_is_read(
         ({"margin": -1.0}, "margin must be at least 0"),
     ],
 )
-def test_bad_parameters_are_said_in_fit(params: dict[str, Any], message: str) -> None:
+def test_invalid_parameters_are_errors_in_fit(
+    params: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         SeriesVerbalizer(**params).fit([[0.0, 1.0]])
 
 
 @pytest.mark.parametrize("name", ["n_timepoints", "n_digits", "n_symbols"])
-def test_numbers_have_to_be_whole(name: str) -> None:
+def test_counts_must_be_integers(name: str) -> None:
     for value in (True, 2.0, "3", None):
         with pytest.raises(TypeError, match=f"^{name} must be an int, got {value!r}"):
             SeriesVerbalizer(**{name: value}).fit([[0.0, 1.0]])
 
 
-def test_wrong_input_is_said() -> None:
+def test_invalid_input_is_an_error() -> None:
     X = panels()["negative"]
     verbalizer = SeriesVerbalizer(n_timepoints=4).fit(X)
     with pytest.raises(
         ValueError,
-        match=r"^X has 3 channels, but SeriesVerbalizer was fitted with 2\.$",
+        match=r"^X has 3 channels, but SeriesVerbalizer was fitted with 2 channels\.$",
     ):
         verbalizer.transform(np.zeros((2, 3, 10)))
     for call in (verbalizer.fit, verbalizer.transform):
@@ -383,7 +385,7 @@ def test_wrong_input_is_said() -> None:
     ):
         flat.transform(np.zeros((3, 9)))
     assert (flat.n_features_in_, verbalizer.n_features_in_) == (8, 2)
-    assert len(flat.transform([np.zeros(9)])) == 1  # which says what its lengths are
+    assert len(flat.transform([np.zeros(9)])) == 1  # shorter series are valid
 
 
 def test_is_a_scikit_learn_estimator() -> None:
@@ -402,7 +404,7 @@ def test_is_a_scikit_learn_estimator() -> None:
     assert tags.transformer_tags.preserves_dtype == []
 
 
-def test_what_is_far_beyond_training_is_written_without_a_warning(recwarn):
+def test_huge_values_are_written_without_a_warning(recwarn):
     verbalizer = SeriesVerbalizer(style="llmtime", n_timepoints=1).fit([[1e-301]])
     strings = verbalizer.transform([[1e9]])
     assert np.isfinite(verbalizer.inverse_transform(strings)).all()

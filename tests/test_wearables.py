@@ -1,4 +1,4 @@
-"""Names of activities without training data."""
+"""Recognition of activities by name, without training data."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from sktext_vq import VQTextClassifier, save, wearables
 from sktext_vq import load as load_model
 from sktext_vq.__main__ import main
 from sktext_vq._formats.estimators import from_state, get_state
+from sktext_vq._wearables.bridge import BridgeScorer
 from sktext_vq.datasets import load
 from sktext_vq.export import export_onnx
 from sktext_vq.recordings import read_recordings, segment
@@ -205,22 +206,22 @@ def test_windows_without_gyroscope_use_another_classifier(base):
         names[i] for i in without.argmax(axis=1)
     ]
     assert len(base.search(lost, "jumping")) == 6
-    without = base.accelerometer_.caption(lost[:, :3]).tolist()
+    without = base.adapter_.accelerometer.caption(lost[:, :3]).tolist()
     assert base.caption(lost).tolist() == without != base.caption(X).tolist()
     cosines = base.similarity(lost, names)
     assert cosines.shape == (6, 2) and (np.abs(cosines) <= 1).all()
 
 
-def test_windows_like_no_activity_are_unknown(base, monkeypatch):
+def test_windows_unlike_any_activity_are_unknown(base, monkeypatch):
     names = ["walking", "sitting"]
     known = base.predict_zero_shot(motionsense()[0], names, unknown_label="none")
     assert (known == "none").mean() < 0.2
-    blows = np.zeros((1, 6, 128))  # a device at rest, hit once
+    blows = np.zeros((1, 6, 128))  # a device at rest that is hit once
     blows[:, 1] = 1
     blows[:, :, 60] = 8
     assert base.predict_zero_shot(blows, names, unknown_label="none") == ["none"]
     assert set(base.predict_zero_shot(blows, names)) <= set(names)
-    early = replace(base.zero_shot_, highest_novelty=np.inf)
+    early = replace(base.zero_shot_, scorer=BridgeScorer())
     monkeypatch.setattr(base, "zero_shot_", early)
     with pytest.raises(ValueError, match="Build the base model again"):
         base.predict_zero_shot(blows, names, unknown_label="none")
@@ -252,7 +253,7 @@ def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
     with pytest.raises(ValueError, match="cannot be exported"):
         export_onnx(helped, tmp_path / "model.onnx")
     assert helped.fit(X[few], y[few]).enrolment_ is None
-    # Acceleration in another unit, and without gyroscope.
+    # Acceleration is in another unit, and there is no gyroscope.
     params["channel_names"] = CHANNELS[:3]
     X = GRAVITY * X[:, :3]
     helped = VQTextClassifier(**params).fit(X[few], y[few], init="wearables")
@@ -267,7 +268,7 @@ def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
         (
             {"channel_names": CHANNELS, "sampling_rate": 50},
             "model.safetensors",
-            "The only packaged base model is 'wearables'",
+            r"Models of the package: \['wearables'\]",
         ),
         (
             {"channel_names": [f"mag_{i}" for i in range(6)], "sampling_rate": 50},
@@ -323,13 +324,13 @@ def test_scores_do_not_depend_on_other_windows(base):
 
 
 def motionsense():
-    """Return windows of a phone in a pocket, and their labels."""
+    """Return windows of a phone in a pocket, with labels."""
     with np.load(Path(__file__).parent / "data" / "motionsense.npz") as file:
         return file["X"].astype(np.float64), file["y"]
 
 
 def recording():
-    """Return windows of a phone, first sitting, then jogging, in m/s^2."""
+    """Return a recording of sitting followed by jogging, in m/s^2."""
     X, y = motionsense()
     values = np.concatenate([*X[y == "sitting"][:6], *X[y == "jogging"][:6]], axis=1)
     values[:3] *= GRAVITY
@@ -349,7 +350,7 @@ def test_recordings_are_segmented_by_names(base, sensors):
     assert segments["label"].iloc[-1] == "running"
 
 
-def test_the_command_writes_segments_and_a_page(tmp_path, capsys):
+def test_the_command_writes_segments_and_a_report(tmp_path, capsys):
     source, target = tmp_path / "day.csv", tmp_path / "segments.csv"
     recording().to_csv(source, index=False)
     names, page = "sitting, <b>running</b>", tmp_path / "page.html"
@@ -411,6 +412,22 @@ def test_a_base_from_own_data_sets(tmp_path):
         np.testing.assert_array_equal(base.predict_proba(X), saved.predict_proba(X))
 
 
+def test_classes_that_were_recorded_without_gyroscope(tmp_path):
+    X, y = motionsense()
+    rows = np.isin(y, np.unique(y)[:3])
+    X, y = X[rows], y[rows]
+    is_first = y == np.unique(y)[0]
+    sets = [
+        LabelledSet("both", X[~is_first], y[~is_first], CHANNELS, 50),
+        LabelledSet("acceleration", X[:, :3], y, CHANNELS[:3], 50),
+    ]
+    base = load_base(build_base(sets, tmp_path / "base.safetensors"))
+    without = X[~is_first].copy()
+    without[:, 3:] = np.nan
+    assert base.predict_proba(without).shape[1] == len(base.classes_) == 2
+    assert (base.predict(without) == y[~is_first]).mean() > 0.8
+
+
 def test_other_files_are_not_a_base(tmp_path):
     X = np.random.default_rng(0).normal(size=(8, 1, 40)).cumsum(axis=2)
     model = VQTextClassifier(text=None, random_state=0).fit(X, ["a", "b"] * 4)
@@ -432,5 +449,5 @@ def test_no_data_sets():
 
 @pytest.mark.parametrize("state", [None, {}, {"card": []}, {"card": {}}])
 def test_incomplete_states_of_a_base_are_errors(state):
-    with pytest.raises(ValueError, match="the base has no"):
+    with pytest.raises(ValueError, match="the base model has no"):
         from_state("ActivityClassifier", state)

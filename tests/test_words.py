@@ -1,4 +1,4 @@
-"""Words that the package and its pages do not use."""
+"""The package and its pages do not use the words of docs/words.txt."""
 
 import io
 import re
@@ -18,7 +18,7 @@ SOURCES = [
     path
     for folder in ("sktext_vq", "examples")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if path.name != "version_1.py"  # with names in files of former versions
+    if path.name != "version_1.py"  # contains names from earlier file formats
 ]
 
 
@@ -30,7 +30,7 @@ def words_not_to_use():
 
 
 def prose_of(source):
-    """Return strings and comments of a source file, each with its line."""
+    """Return the strings and comments of a source file, with line numbers."""
     kinds = {"STRING", "COMMENT", "FSTRING_MIDDLE"}  # the last since Python 3.12
     return [
         (token.start[0], token.string)
@@ -53,7 +53,7 @@ def found(path):
 
 
 @pytest.mark.parametrize("path", [*PAGES, *SOURCES], ids=lambda path: path.stem)
-def test_words_are_those_of_the_field(path):
+def test_words_are_allowed(path):
     assert not list(found(path))
 
 

@@ -1,4 +1,4 @@
-"""Series and texts in one workspace, on real recordings and with real sentences."""
+"""Joint embedding space of real recordings and sentences."""
 
 import pickle
 import sys
@@ -16,7 +16,7 @@ from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq.nn.losses import WEIGHTS
 from sktext_vq.text import PromptBank, SeriesCaptioner
 
-# None of these is among the prompts, and no word but "a person" is.
+# None of these sentences is a prompt, and their words differ from the prompts.
 UNSEEN = {
     "badminton": "a person hits a shuttlecock",
     "running": "a person jogs in a hurry",
@@ -54,21 +54,21 @@ def accuracy(scores, data):
 
 
 def affinity(classifier, X, texts):
-    """Hellinger affinity of codes: 1 for equal use, 0 for none in common."""
+    """Return the Hellinger affinity of code usage, from 0 to 1 for equal usage."""
     series, spoken = classifier.transform_codes(X), classifier.transform_text(texts)
     return np.sqrt(series) @ np.sqrt(spoken).T
 
 
 def ranks(scores):
-    """Return which place each series gives to its own text, 1 for the first."""
+    """Return the rank of the matching text of each series, starting at 1."""
     return (scores >= np.diag(scores)[:, None]).sum(axis=1)
 
 
-# -- what it is good for -------------------------------------------------------------
+# -- Usefulness ----------------------------------------------------------------------
 
 
-def test_texts_speak_of_different_codes(trained, basic_motions):
-    """Each nearer to the mean of its class than any other text, or nearly."""
+def test_texts_have_different_codes(trained, basic_motions):
+    """The shares of each text are most similar to the mean shares of its class."""
     data = basic_motions
     shares = trained.transform_text(SENTENCES)
     codes = trained.transform_codes(data.X_train)
@@ -78,8 +78,8 @@ def test_texts_speak_of_different_codes(trained, basic_motions):
     assert (away.argmin(axis=1) == np.arange(4)).sum() >= 3
 
 
-def test_captions_tell_series_of_a_class_apart(basic_motions, captions):
-    """Those of training, where text is all that it learns from."""
+def test_captions_distinguish_series_of_a_class(basic_motions, captions):
+    """Captions of training series have a low rank after training with text."""
     data = basic_motions
     transformer = VQTextTransformer(
         text="captions",
@@ -92,15 +92,15 @@ def test_captions_tell_series_of_a_class_apart(basic_motions, captions):
         ranks(scores[np.ix_(own, own)])
         for own in (data.y_train == label for label in LABELS)
     ]
-    assert np.mean(found) < 3  # by chance 5.5
+    assert np.mean(found) < 3  # chance level is 5.5
     assert np.mean(found, axis=1).max() < 4.5
 
 
-# -- trap 3: text that is not read would do no harm when it is wrong -----------------
+# -- Wrong texts ---------------------------------------------------------------------
 
 
 def fit_with_prompts(X, y, turn):
-    """Fit with the prompts of each class, or of the class so many further on."""
+    """Fit with prompts whose classes are shifted by `turn` positions."""
     names = np.unique(y).tolist()
     prompts = PromptBank().prompts(names)
     texts = {
@@ -111,7 +111,7 @@ def fit_with_prompts(X, y, turn):
 
 @pytest.fixture(scope="module")
 def taught(basic_motions):
-    """Return classifiers by how far prompts were moved: 0 for those of the class."""
+    """Return classifiers by the shift of the classes of their prompts."""
     data = basic_motions
     part = data.X_train, data.y_train
     return [fit_with_prompts(*part, turn) for turn in range(4)]
@@ -123,7 +123,7 @@ def test_texts_of_other_classes_mislead_similarity(taught, basic_motions, turn):
     right, wrong = (taught[t].similarity(data.X_test, SENTENCES) for t in (0, turn))
     assert accuracy(right, data) >= 0.8
     assert accuracy(wrong, data) < 0.5
-    # They lead to the class whose series they were about in training.
+    # A prompt is most similar to the class with which it was trained.
     assert accuracy(np.roll(wrong, -turn, axis=1), data) >= 0.5
 
 
@@ -147,7 +147,7 @@ def test_texts_of_other_classes_do_not_mislead_prediction(taught, basic_motions,
 
 @pytest.mark.parametrize("turn", [1, 2])
 def test_texts_of_other_classes_mislead_zero_shot(basic_motions, turn):
-    """No candidate has a name of training, and one class had no recordings."""
+    """Names of candidates are new, and one class has no training series."""
     data = basic_motions
     seen = data.y_train != "walking"
     part = data.X_train[seen], data.y_train[seen]
@@ -160,7 +160,7 @@ def test_texts_of_other_classes_mislead_zero_shot(basic_motions, turn):
     assert found[1] < 0.4
 
 
-# -- what comes back -----------------------------------------------------------------
+# -- Outputs -------------------------------------------------------------------------
 
 
 def test_shapes_and_types(trained, basic_motions):
@@ -177,12 +177,12 @@ def test_shapes_and_types(trained, basic_motions):
 
 
 @pytest.mark.parametrize("kind", [list, tuple, np.array])
-def test_texts_come_in_any_sequence(trained, kind):
+def test_texts_may_be_any_sequence(trained, kind):
     expected = trained.transform_text(SENTENCES)
     np.testing.assert_array_equal(trained.transform_text(kind(SENTENCES)), expected)
 
 
-def test_a_text_does_not_depend_on_texts_beside_it(trained, basic_motions):
+def test_a_text_does_not_depend_on_other_texts(trained, basic_motions):
     X = basic_motions.X_test[:5]
     beside = [*SENTENCES, "A long one. " * 9 + "And its end, with many words.", "short"]
     together = trained.transform_text(beside)
@@ -196,7 +196,7 @@ def test_a_text_does_not_depend_on_texts_beside_it(trained, basic_motions):
         )
 
 
-def test_a_series_does_not_depend_on_series_beside_it(trained, basic_motions):
+def test_a_series_does_not_depend_on_other_series(trained, basic_motions):
     X = basic_motions.X_test
     closed = clone(trained).set_params(max_epochs=0)
     closed.fit(X, basic_motions.y_test)
@@ -207,7 +207,7 @@ def test_a_series_does_not_depend_on_series_beside_it(trained, basic_motions):
         )
 
 
-def test_branches_use_the_codebook_alike(trained):
+def test_branches_use_the_codebook_similarly(trained):
     use = trained.codebook_use_
     for branch in ("signal", "text"):
         assert use[f"{branch}_used"] > 0.9
@@ -215,7 +215,7 @@ def test_branches_use_the_codebook_alike(trained):
     assert use["overlap"] > 0.9
 
 
-# -- prediction without text ---------------------------------------------------------
+# -- Prediction without text ---------------------------------------------------------
 
 FREE_OF_TEXT = [
     "predict",
@@ -239,7 +239,7 @@ def no_text_encoder(monkeypatch):
 
 
 @pytest.mark.parametrize("method", FREE_OF_TEXT)
-def test_without_transformers_all_but_text_works(
+def test_without_transformers_only_text_fails(
     trained, basic_motions, no_text_encoder, method
 ):
     data = basic_motions
@@ -258,7 +258,7 @@ def test_without_transformers_the_transformer_works(har_like, monkeypatch, reque
     np.testing.assert_array_equal(transformer.transform(X), expected)
 
 
-# -- errors --------------------------------------------------------------------------
+# -- Errors --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -266,14 +266,14 @@ def test_without_transformers_the_transformer_works(har_like, monkeypatch, reque
     [
         ([""], ValueError, r"texts\[0\] is empty"),
         (["fine", " \n"], ValueError, r"texts\[1\] is empty"),
-        ([], ValueError, "at least 1 text"),
+        ([], ValueError, "at least one text"),
         (["fine", 3], TypeError, r"texts\[1\] must be a string, got int"),
         ([None], TypeError, r"texts\[0\] must be a string"),
         ("a person walks", TypeError, "sequence of strings, got a single string"),
         ([["a", "b"]], TypeError, "must be a string"),
     ],
 )
-def test_bad_texts(trained, basic_motions, texts, error, message):
+def test_invalid_texts(trained, basic_motions, texts, error, message):
     with pytest.raises(error, match=message):
         trained.transform_text(texts)
     with pytest.raises(error, match=message):
@@ -292,17 +292,17 @@ def test_not_fitted(har_like, estimator):
 
 
 @pytest.mark.parametrize("max_epochs", [0, 1])
-def test_without_text_it_says_what_to_do(har_like, max_epochs):
+def test_errors_without_text_give_advice(har_like, max_epochs):
     X, y = har_like
     classifier = small(text=None, max_epochs=max_epochs).fit(X, y)
-    message = "fitted without text: fit it with text other than None"
+    message = r"fitted without text\. Fit the model with text other than None"
     with pytest.raises(ValueError, match=message):
         classifier.transform_text(SENTENCES)
     with pytest.raises(ValueError, match=message):
         classifier.similarity(X, SENTENCES)
 
 
-def test_series_of_other_channels_are_refused(trained, basic_motions):
+def test_series_with_other_channels_are_errors(trained, basic_motions):
     with pytest.raises(ValueError, match="5 channels, but VQTextClassifier"):
         trained.similarity(basic_motions.X_test[:, :5], SENTENCES)
 
@@ -317,34 +317,34 @@ def test_series_of_other_channels_are_refused(trained, basic_motions):
         ({"text": "1"}, "got '1'"),
     ],
 )
-def test_bad_loss_weights(har_like, weights, message):
+def test_invalid_loss_weights(har_like, weights, message):
     with pytest.raises(ValueError, match=message):
         small(loss_weights=weights).fit(*har_like)
 
 
 @pytest.mark.parametrize("text", [["one"], "all of them", [["a"] * 24]])
-def test_texts_of_cases_have_to_match_them(har_like, text):
+def test_number_of_texts_must_match_cases(har_like, text):
     with pytest.raises(ValueError, match="one string per case: X has 24 cases"):
         small().fit(*har_like, text=text)
 
 
-def test_an_empty_text_of_a_case_is_refused(har_like):
+def test_an_empty_text_of_a_case_is_an_error(har_like):
     with pytest.raises(ValueError, match="is empty"):
         small().fit(*har_like, text=["a"] * 23 + [""])
 
 
 @pytest.mark.parametrize("text", [3, None])
-def test_a_text_of_a_case_that_is_no_string_is_refused(har_like, text):
+def test_a_text_of_a_case_must_be_a_string(har_like, text):
     with pytest.raises(TypeError, match="must be a string"):
         small().fit(*har_like, text=["a"] * 23 + [text])
 
 
-# -- repeatable ----------------------------------------------------------------------
+# -- Reproducibility -----------------------------------------------------------------
 
 ALL = dict.fromkeys(WEIGHTS, 1.0)
 
 
-def test_a_pickle_says_the_same(trained, basic_motions):
+def test_a_pickled_model_has_equal_outputs(trained, basic_motions):
     X = basic_motions.X_test
     restored = pickle.loads(pickle.dumps(trained))
     np.testing.assert_array_equal(
@@ -357,11 +357,11 @@ def test_a_pickle_says_the_same(trained, basic_motions):
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 @pytest.mark.parametrize("weights", [None, ALL], ids=["default", "all"])
-def test_the_same_seed_gives_the_same(har_like, weights, n_threads):
+def test_the_same_seed_gives_equal_models(har_like, weights, n_threads):
     torch.set_num_threads(n_threads)
     X, y = har_like
     first = small(max_epochs=2, loss_weights=weights).fit(X, y)
-    torch.rand(3)  # whatever the state of others
+    torch.rand(3)  # the global state must have no effect
     second = clone(first).fit(X, y)
     np.testing.assert_array_equal(
         first.similarity(X, SENTENCES), second.similarity(X, SENTENCES)
@@ -371,7 +371,7 @@ def test_the_same_seed_gives_the_same(har_like, weights, n_threads):
     assert other.codebook_use_ != first.codebook_use_
 
 
-def test_global_random_states_are_left_alone(har_like):
+def test_global_random_states_are_not_changed(har_like):
     X, y = har_like
     torch_state = torch.get_rng_state()
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002
@@ -383,7 +383,7 @@ def test_global_random_states_are_left_alone(har_like):
     np.testing.assert_equal(after, numpy_state)
 
 
-# -- texts of single cases -----------------------------------------------------------
+# -- Texts of single cases -----------------------------------------------------------
 
 
 def test_texts_of_cases_are_routed_and_found_again(basic_motions, captions):
@@ -396,19 +396,19 @@ def test_texts_of_cases_are_routed_and_found_again(basic_motions, captions):
     scores = model[-1].similarity(data.X_train, captions["train"])
     found = ranks(scores)
     assert (found <= 5).mean() >= 0.6
-    assert found.mean() < 8  # by chance 20
+    assert found.mean() < 8  # chance level is 20
     sentences = {each for text in captions["train"] for each in text.split(". ")}
     assert {each.rstrip(".") for each in model[-1].prompts_} == {
         each.rstrip(".") for each in sentences
     }
 
 
-# -- all kinds of series, with every loss --------------------------------------------
+# -- All losses, and many kinds of series --------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def ragged(many_rhythms):
-    """Return series that end anywhere from 12 timepoints on, a tenth missing."""
+    """Return series of at least 12 timepoints, a tenth of which are missing."""
     X, y = many_rhythms
     rng = np.random.default_rng(1)
     series = [x[:, : rng.integers(12, 41)].copy() for x in X]
@@ -417,7 +417,7 @@ def ragged(many_rhythms):
     return series, y
 
 
-# What a loss needs beside itself.
+# Other weights that a loss requires.
 NEEDED = {"shape": {"codebook": 1.0}, "usage": {"codebook": 1.0, "series": 1.0}}
 
 
@@ -427,7 +427,7 @@ def test_every_loss_learns_from_gaps_and_unequal_lengths(ragged, name):
     classifier = small(loss_weights={name: 1.0, **NEEDED.get(name, {})}).fit(X, y)
     for row in classifier.history_:
         assert np.isfinite(list(row.values())).all()
-        # "codebook" says how far codes move; its losses are "shape" and "usage".
+        # "codebook" is a rate and not a loss.
         assert (f"train_{name}" in row) == (name != "codebook")
     assert classifier.training_stage_ == "trained with text"
     assert np.isfinite(classifier.similarity(X, SENTENCES)).all()
@@ -436,18 +436,18 @@ def test_every_loss_learns_from_gaps_and_unequal_lengths(ragged, name):
 
 
 @pytest.mark.parametrize("name", sorted(set(WEIGHTS) - {"codebook"} - set(NEEDED)))
-def test_every_loss_can_be_switched_off(many_rhythms, name):
+def test_every_loss_can_be_disabled(many_rhythms, name):
     classifier = small(loss_weights=ALL | {name: 0.0}).fit(*many_rhythms)
     assert f"train_{name}" not in classifier.history_[0]
 
 
-def test_usage_is_a_loss_wherever_codes_are_learned(many_rhythms):
+def test_usage_requires_learned_codes(many_rhythms):
     classifier = small(loss_weights={"codebook": 1.0, "usage": 1.0})
     classifier.fit(*many_rhythms)
     assert "train_usage" in classifier.history_[0]
 
 
-def test_codes_move_only_where_they_are_learned(har_like):
+def test_codes_change_only_if_they_are_learned(har_like):
     X, y = har_like
     still, moved = (
         small(loss_weights={"codebook": weight}).fit(X, y) for weight in (0.0, 1.0)
@@ -471,7 +471,7 @@ def test_all_losses_at_once_on_ragged_series(ragged):
 
 
 @pytest.mark.parametrize(("weights", "n_epochs"), [(None, 5), (ALL, 2)])
-def test_more_channels_than_text_speaks_of_one_by_one(weights, n_epochs):
+def test_many_channels(weights, n_epochs):
     rng = np.random.default_rng(0)
     y = np.array(["still", "shaking"] * 8)
     X = rng.normal(size=(16, 40, 24)) * np.where(y == "still", 0.1, 2)[:, None, None]
@@ -482,14 +482,14 @@ def test_more_channels_than_text_speaks_of_one_by_one(weights, n_epochs):
     assert (classifier.classes_[scores.argmax(axis=1)] == y).mean() >= 0.9
 
 
-def test_batches_without_anything_to_learn_from_pass(har_like):
+def test_batches_without_losses_are_valid(har_like):
     X, _ = har_like
     weights = {"codebook": 1.0, "shape": 0.0}
     model = VQTextTransformer(text=None, max_epochs=1, loss_weights=weights)
     assert model.fit(X).transform(X).shape[0] == 24
 
 
-def test_parts_without_losses_are_those_of_the_closed_form(many_rhythms):
+def test_parts_without_losses_equal_the_closed_form(many_rhythms):
     X, y = many_rhythms
     weights = {"text": 0.0, "class": 0.0}
     classifier = small(loss_weights=weights, max_epochs=2).fit(X, y)

@@ -27,7 +27,7 @@ STYLES = [
 
 @pytest.fixture
 def gappy():
-    """Return five series of two channels and of 9 to 50 timepoints, with gaps."""
+    """Return five series with gaps, two channels, and 9 to 50 timepoints."""
     rng = np.random.default_rng(0)
     series = [rng.normal(size=(2, n)).cumsum(axis=1) for n in (50, 9, 30, 41, 50)]
     series[0][0, 10:30] = np.nan
@@ -41,22 +41,22 @@ def writer_of(panel, **params):
 
 
 def symbols_of(writer):
-    """Return words in the order of their vectors."""
+    """Return the symbols in the order of their vectors."""
     letters = writer.verbalizer.style == "sax"
     digits = "abcdefghijklmnopqrstuvwxy" if letters else "0123456789"
     return [*digits[: writer.base], "nan", ","]
 
 
-# -- series to words -----------------------------------------------------------------
+# -- Conversion of series to digits --------------------------------------------------
 
 
 @pytest.mark.parametrize("params", STYLES, ids=str)
-def test_digits_are_the_numbers_of_the_verbalizer(gappy, params):
+def test_digits_are_numbers_of_the_verbalizer(gappy, params):
     writer = writer_of(gappy, **params)
     _, digits, known = writer.write(gappy)
     found = digits.flatten(1, 2)[:, known.flatten()].numpy()
     missing = (found == writer.base).any(2)
-    assert (found[missing] == writer.base).all()  # all digits of a number, or none
+    assert (found[missing] == writer.base).all()  # all digits are missing
     codes = (found * writer.base ** np.arange(writer.n_digits)[::-1]).sum(2)
     expected = writer.verbalizer.codes(gappy).reshape(10, -1)
     np.testing.assert_array_equal(missing, expected < 0)
@@ -65,8 +65,8 @@ def test_digits_are_the_numbers_of_the_verbalizer(gappy, params):
 
 
 @pytest.mark.parametrize("params", STYLES, ids=str)
-def test_words_are_those_of_the_string(gappy, params):
-    """Word by word; where a string has words together, character by character."""
+def test_words_equal_the_words_of_the_string(gappy, params):
+    """Strings are compared by word or, without separator, by character."""
     writer = writer_of(gappy, **params)
     words, _, known = writer.write(gappy)
     assert words.shape == (10, len(known), writer.n_words)
@@ -82,16 +82,16 @@ def test_words_are_those_of_the_string(gappy, params):
         assert read.removesuffix(",") == string
 
 
-def test_numbers_of_any_width_are_refused(gappy):
+def test_numbers_of_variable_width_are_errors(gappy):
     with pytest.raises(ValueError, match=r'style="digits" or style="sax"'):
         writer_of(gappy, style="llmtime")
 
 
-# -- words to series -----------------------------------------------------------------
+# -- Conversion of digits to series --------------------------------------------------
 
 
 class Perfect(DigitBranch):
-    """Says what it reads."""
+    """Branch that returns its input digits."""
 
     def forward(self, words, keys):
         digits = words.view(len(words), PATCH, -1)[..., : self.n_digits]
@@ -105,14 +105,14 @@ def perfect(writer):
 
 
 @pytest.mark.parametrize("params", STYLES, ids=str)
-def test_what_is_read_right_is_written_without_loss(gappy, params):
+def test_correct_digits_are_written_without_loss(gappy, params):
     writer = writer_of(gappy, **params)
     np.testing.assert_array_equal(
         perfect(writer).rewrite(gappy, Codebook(16, 8)), writer.verbalizer.render(gappy)
     )
 
 
-def test_a_number_with_a_digit_missing_is_missing(gappy, monkeypatch):
+def test_a_number_with_a_missing_digit_is_missing(gappy, monkeypatch):
     writer = writer_of(gappy)
     write = Perfect.write
 
@@ -129,13 +129,13 @@ def test_a_number_with_a_digit_missing_is_missing(gappy, monkeypatch):
     np.testing.assert_array_equal(found[:, :, rest], expected[:, :, rest])
 
 
-# -- the whole way, trained ----------------------------------------------------------
+# -- Trained branch ------------------------------------------------------------------
 
 N_TIMEPOINTS = 40
 
 
 def smooth(n, seed):
-    """Return waves of any phase, 2 to 4 in 40 timepoints, up to 2 high."""
+    """Return sine waves with random phases and amplitudes, and 2 to 4 periods."""
     rng = np.random.default_rng(seed)
     period = rng.uniform(10, 20, (n, 1, 1))
     phase = rng.uniform(0, 2 * np.pi, (n, 1, 1))
@@ -164,8 +164,8 @@ def r2(found, series):
     return 1 - np.square(found - series).mean() / series.var()
 
 
-def test_series_are_rebuilt_by_way_of_text(trained):
-    """New series, far better than by their mean, and not better than the words."""
+def test_series_are_reconstructed_from_text(trained):
+    """The error of new series is small, but not below the error of rounded digits."""
     X = smooth(20, 1)
     found = trained.reconstruct_text(X)
     assert found.shape == X.shape
@@ -175,7 +175,7 @@ def test_series_are_rebuilt_by_way_of_text(trained):
     assert 0.7 < r2(found, X) < r2(words, X)
 
 
-def test_each_series_is_rebuilt_from_its_own_words(trained):
+def test_series_are_reconstructed_from_their_own_words(trained):
     X = smooth(20, 1)
     found = trained.reconstruct_text(X)
     alone = trained.reconstruct_text(X[3:4])
@@ -189,10 +189,10 @@ def test_writing_is_learned(trained):
     assert last["train_digits"] < 0.3 * first["train_digits"]
 
 
-def test_units_of_the_series_come_back(trained):
-    """Values between the words lie on straight lines between them."""
+def test_reconstructions_have_the_units_of_the_series(trained):
+    """Between the written values, series are interpolated linearly."""
     X = smooth(3, 1)
-    wide = np.repeat(X, 2, axis=2)  # the same pieces, twice as long
+    wide = np.repeat(X, 2, axis=2)  # the same series with twice the length
     expected = trained.reconstruct_text(X)
     assert r2(expected, X) > 0.7
     found = trained.reconstruct_text(wide)
@@ -201,7 +201,7 @@ def test_units_of_the_series_come_back(trained):
     np.testing.assert_allclose(found[..., 1:-1:2], between)
 
 
-def test_series_end_where_they_ended(trained):
+def test_reconstructions_have_the_length_of_the_series(trained):
     series = [x[:, :n] for x, n in zip(smooth(4, 1), (40, 12, 25, 33), strict=True)]
     found = trained.reconstruct_text(series)
     assert found.shape == (4, 1, 40)
@@ -214,10 +214,10 @@ def test_series_end_where_they_ended(trained):
     [{}, {"loss_weights": {"digits": 0.0}}, {"text": None}, {"max_epochs": 0}],
     ids=str,
 )
-def test_without_training_for_it_nothing_is_written(har_like, params):
+def test_reconstruction_requires_training(har_like, params):
     X, y = har_like
     params = {"max_epochs": 1, "text_encoder": "hashing", "random_state": 0} | params
-    if "text" in params:  # no text, no digits, whatever their weight
+    if "text" in params:  # digits require text
         params["loss_weights"] = {"digits": 1.0}
     classifier = VQTextClassifier(**params).fit(X, y)
     with pytest.raises(
@@ -226,7 +226,7 @@ def test_without_training_for_it_nothing_is_written(har_like, params):
         classifier.reconstruct_text(X)
 
 
-def test_series_with_gaps_are_learned_from_and_read(gappy):
+def test_series_with_gaps_are_trained_on_and_reconstructed(gappy):
     transformer = VQTextTransformer(
         text="captions",
         text_encoder="hashing",

@@ -1,4 +1,4 @@
-"""Files that the package writes: whole or not at all, and only in place of files."""
+"""Files are written atomically, and replace regular files only."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ from sktext_vq.inspection import write_report
 posix = pytest.mark.skipif(os.name == "nt", reason="other kinds of files")
 
 
-def toy():
+def small_data():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(12, 1, 40)).cumsum(axis=2)
     X[::2] = rng.normal(size=(6, 1, 40))
@@ -30,18 +30,18 @@ def toy():
 @pytest.fixture(scope="module")
 def model():
     options = {"max_epochs": 0, "text_encoder": "hashing", "random_state": 0}
-    return VQTextClassifier(16, max_features=60, **options).fit(*toy())
+    return VQTextClassifier(16, max_features=60, **options).fit(*small_data())
 
 
 def train(model, path):
     parameters = model.get_params() | {"max_epochs": 1, "text": None}
-    VQTextClassifier(**parameters).fit(*toy(), checkpoint=path)
+    VQTextClassifier(**parameters).fit(*small_data(), checkpoint=path)
 
 
 WRITERS = {
     "model": save,
     "ONNX": export_onnx,
-    "report": lambda model, path: write_report(model, *toy(), path),
+    "report": lambda model, path: write_report(model, *small_data(), path),
     "table": lambda model, path: write_table(pd.DataFrame({"a": [1]}), path),
     "bank": lambda model, path: PromptBank().to_json(path, ["walking"]),
     "written bank": lambda model, path: PromptBank.from_llm(
@@ -52,7 +52,7 @@ WRITERS = {
 
 
 def special(kind, path):
-    """Make something that is not a regular file; return what closes it."""
+    """Create a special file, and return a function that closes it."""
     if kind == "folder":
         path.mkdir()
     elif kind == "FIFO":
@@ -75,7 +75,7 @@ def special(kind, path):
 def test_no_writer_replaces_a_fifo(writer, model, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "sktext_vq._features.scaling.Scaler.fit", None
-    )  # told before any work
+    )  # the error must be raised before any computation
     path = tmp_path / "out.csv"
     os.mkfifo(path)
     with pytest.raises(OSError, match=r"out\.csv is a FIFO.*Use another path"):
@@ -92,11 +92,11 @@ def test_no_writer_replaces_a_fifo(writer, model, tmp_path, monkeypatch):
         *("link to a device", "link to nowhere", "link in a circle"),
     ],
 )
-def test_special_files_stay_what_they_are(kind, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # names of sockets are short
+def test_special_files_are_not_replaced(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # names of sockets must be short
     path = tmp_path / "out.csv"
     close = special(kind, path.relative_to(tmp_path) if kind == "socket" else path)
-    before = path.lstat()[:7]  # without times of access, which following a link changes
+    before = path.lstat()[:7]  # without the access time
     for write in (lambda: replace_file(path, b"new"), lambda: check_writable(path)):
         with pytest.raises(OSError, match=r"out\.csv"):
             write()
@@ -112,7 +112,7 @@ def test_links_are_followed(writer, model, tmp_path):
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     link, second = tmp_path / "link.csv", tmp_path / "second.csv"
-    link.symlink_to("elsewhere/target.csv")  # which is not there yet
+    link.symlink_to("elsewhere/target.csv")  # the target does not exist yet
     second.symlink_to(link)
     WRITERS[writer](model, second)
     assert link.is_symlink() and second.is_symlink()
@@ -218,7 +218,7 @@ def test_processes_that_write_to_one_path_do_not_disturb_each_other(tmp_path):
 
 
 @posix
-def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+def test_files_of_killed_processes_are_removed(tmp_path):
     path = tmp_path / "out"
     code = """
 import os, sys
@@ -230,7 +230,7 @@ files.replace_file(Path(sys.argv[1]), b"half")
     subprocess.run([sys.executable, "-c", code, path], check=False)
     (left,) = os.listdir(tmp_path)
     assert left != "out"
-    # Of a process that is still writing, or of another machine.
+    # Files of a running process, and of a process on another machine, are kept.
     parent, elsewhere = left.split("."), left.split(".")
     parent[-4] = str(os.getppid())
     elsewhere[-5] += "-other"

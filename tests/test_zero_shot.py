@@ -4,7 +4,7 @@ import warnings
 import numpy as np
 import pytest
 
-from sktext_vq import VQTextClassifier
+from sktext_vq import DriftWarning, VQTextClassifier
 from sktext_vq._utils.state import Sizes
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.text import TextEncoder
@@ -22,7 +22,7 @@ def without_walking(basic_motions):
 
 
 def test_a_class_is_recognised_from_its_name_alone(without_walking, basic_motions):
-    """An unseen candidate takes few series from the recorded classes."""
+    """Few series of the training classes are assigned to an unseen candidate."""
     data = basic_motions
     right = without_walking.predict_zero_shot(data.X_test, ALL) == data.y_test
     new = data.y_test == "walking"
@@ -39,13 +39,13 @@ def test_series_of_no_known_class_are_unknown(without_walking, basic_motions):
     proba = without_walking.predict_proba_zero_shot(data.X_test, ALL[:3], "new")
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     np.testing.assert_array_equal(proba[:, -1] > 0.5, found == "none of these")
-    # The others keep their order, also with an unseen candidate.
+    # The order of the other candidates does not change.
     plain = without_walking.predict_proba_zero_shot(data.X_test, ALL)
     proba = without_walking.predict_proba_zero_shot(data.X_test, ALL, "new")
     np.testing.assert_allclose(proba[:, :4], plain * (1 - proba[:, 4:]))
 
 
-def test_bad_unknown_labels(without_walking, basic_motions):
+def test_invalid_unknown_labels(without_walking, basic_motions):
     X = basic_motions.X_test[:2]
     with pytest.raises(ValueError, match="'walking' is also a candidate"):
         without_walking.predict_zero_shot(X, ALL, "walking")
@@ -59,7 +59,7 @@ def test_bad_unknown_labels(without_walking, basic_motions):
 
 
 def test_groups_are_held_out_for_the_threshold():
-    """New groups are farther away than new series of known groups."""
+    """Series of new groups are farther away than new series of known groups."""
     rng = np.random.default_rng(0)
     classes, groups = np.tile(np.arange(4), 60), np.repeat(np.arange(8), 30)
     shifts = rng.normal(size=(8, 20))
@@ -77,15 +77,39 @@ def test_groups_are_held_out_for_the_threshold():
     assert spaces[1].shift > 0 and refused[1] <= refused[0]
 
 
-def test_models_of_early_versions_have_no_shift(line):
+def test_features_outside_the_space_are_unknown(line):
+    space, _ = line
+    points = space.centres[:1].repeat(2, axis=0)
+    usual = space.residual_limits[0] - 3 * space.residual_spread
+    residuals = np.array([usual, space.residual_limits[0] + 1])
+    found = space.unknown_probability(points, residuals)
+    assert found[0] < 0.5 < found[1]
+
+
+def test_models_of_early_versions_have_neither_shift_nor_limits(line):
     space, rng = line
     state = space.get_state()
-    del state["shift"]
-    again = ZeroShotSpace.from_state(state, Sizes())
+    for name in ("shift", "residual_limits", "residual_spread"):
+        del state[name]
+    again = ZeroShotSpace.from_state(state, Sizes(n_classes=len(space.centres)))
     points = rng.normal(size=(5, len(space.centre)))
     np.testing.assert_array_equal(
-        again.unknown_probability(points), space.unknown_probability(points)
+        again.unknown_probability(points, np.full(5, 1e9)),
+        space.unknown_probability(points),
     )
+
+
+def test_captions_of_noise_name_no_class(basic_motions):
+    """The classifier has high probabilities for noise in all channels."""
+    model = VQTextClassifier(random_state=0, sampling_rate=10)
+    model.fit(basic_motions.X_train, basic_motions.y_train)
+    noise = 5 * np.random.default_rng(0).normal(size=(20, 6, 100))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DriftWarning)
+        captions = model.caption(noise)
+    assert not any("Probably" in caption for caption in captions)
+    captions = model.caption(basic_motions.X_test)
+    assert sum("Probably" in caption for caption in captions) > 30
 
 
 def test_candidates_may_change_without_a_fit(without_walking, basic_motions):
@@ -96,7 +120,7 @@ def test_candidates_may_change_without_a_fit(without_walking, basic_motions):
     np.testing.assert_allclose(found.sum(axis=1), 1)
     names = without_walking.predict_zero_shot(X, pair)
     np.testing.assert_array_equal(names, np.array(list(pair))[found.argmax(axis=1)])
-    # The order of candidates is that of the columns.
+    # Columns are in the order of the candidates.
     swapped = dict(reversed(pair.items()))
     np.testing.assert_allclose(
         without_walking.predict_proba_zero_shot(X, swapped)[:, ::-1], found
@@ -115,20 +139,20 @@ def test_candidates_may_change_without_a_fit(without_walking, basic_motions):
         ({"walking": ""}, ValueError, "walking"),
     ],
 )
-def test_bad_candidates(without_walking, basic_motions, candidates, error, message):
+def test_invalid_candidates(without_walking, basic_motions, candidates, error, message):
     with pytest.raises(error, match=message):
         without_walking.predict_zero_shot(basic_motions.X_test, candidates)
 
 
 def on_a_line(positions, n_cases, rng):
-    """Series of classes that lie on a line in 20 dimensions."""
+    """Return series of classes that lie on a line in 20 dimensions."""
     direction = np.full(20, 1.0)
     places = 4 * np.repeat(positions, n_cases)[:, None] * direction
     return places + rng.normal(size=places.shape)
 
 
 def views_of(positions):
-    """Texts that say where on the line a class is, in one view of 3 dimensions."""
+    """Return text vectors with the position of a class on the line, in one view."""
     positions = np.asarray(positions, np.float64)
     return np.stack([positions, 1 + 0 * positions, 0 * positions], axis=1)[None]
 
@@ -142,8 +166,8 @@ def line():
     return ZeroShotSpace().fit(features, classes, np.random.RandomState(0)), rng
 
 
-def test_texts_lead_to_places_between_those_known(line):
-    """Classes on a line, texts on a line: the class between is found."""
+def test_classes_between_training_classes_are_recognised(line):
+    """An unseen class between two training classes is recognised."""
     space, rng = line
     features = on_a_line([2.0, 0.0, 1.0, 3.0, 4.0], 50, rng)
     true = np.repeat([4, 0, 1, 2, 3], 50)
@@ -164,8 +188,8 @@ def scores_of_two_unseen(space, features, views):
 
 
 @pytest.mark.parametrize("more", ["none", "noise", "silent"])
-def test_unseen_candidates_are_told_apart_by_their_texts(line, more):
-    """Views that contradict the series, or lack texts of classes, hardly count."""
+def test_unseen_candidates_are_distinguished_by_their_texts(line, more):
+    """Views that contradict the series, or lack texts, have a small weight."""
     space, rng = line
     features = on_a_line([2.0, 5.0], 50, rng)
     view = views_of([0, 1, 3, 4, 2, 5])
@@ -182,16 +206,18 @@ def test_unseen_candidates_are_told_apart_by_their_texts(line, more):
     assert (scores.argmax(axis=1) == np.repeat([0, 1], 50)).mean() >= 0.9
 
 
-def test_a_stranger_is_warned_of_with_a_figure(without_walking, basic_motions):
+def test_unlikely_candidates_cause_a_warning_with_a_figure(
+    without_walking, basic_motions
+):
     X = basic_motions.X_test[:2]
-    with pytest.warns(UserWarning, match=r"'quarterly tax return'.* cosine of 0\.\d\d"):
+    with pytest.warns(UserWarning, match=r"'quarterly tax return'.* is 0\.\d\d"):
         without_walking.predict_zero_shot(X, ["quarterly tax return", "walking"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         without_walking.predict_zero_shot(X, ALL)
 
 
-def test_two_seen_classes_are_enough(basic_motions):
+def test_two_training_classes_are_sufficient(basic_motions):
     data = basic_motions
     seen = np.isin(data.y_train, ["standing", "running"])
     model = VQTextClassifier(max_epochs=0, random_state=0)
@@ -203,7 +229,7 @@ def test_two_seen_classes_are_enough(basic_motions):
     assert (names[known] == data.y_test[known]).mean() >= 0.7
 
 
-def test_labels_that_are_no_words_need_texts(basic_motions):
+def test_labels_without_words_need_texts(basic_motions):
     data = basic_motions
     y = np.unique(data.y_train, return_inverse=True)[1]
     model = VQTextClassifier(max_epochs=0, random_state=0).fit(data.X_train, y)
@@ -240,7 +266,7 @@ def test_seen_candidates_have_the_probabilities_of_the_classifier(
     )
 
 
-def test_batches_do_not_matter(without_walking, basic_motions):
+def test_results_do_not_depend_on_batches(without_walking, basic_motions):
     X = basic_motions.X_test
     every = without_walking.predict_proba_zero_shot(X, ALL)
     some = without_walking.predict_proba_zero_shot(X[3:5], ALL)
@@ -261,7 +287,7 @@ def test_search_ranks_series_by_a_sentence(without_walking, basic_motions):
         assert (top == wanted).mean() >= 0.8, text
 
 
-def test_search_says_what_is_wrong_with_a_text(without_walking, basic_motions):
+def test_search_raises_errors_for_invalid_texts(without_walking, basic_motions):
     with pytest.raises(TypeError, match="a string, got 3"):
         without_walking.search(basic_motions.X_test, 3)
     with pytest.raises(ValueError, match="empty"):
@@ -269,7 +295,7 @@ def test_search_says_what_is_wrong_with_a_text(without_walking, basic_motions):
 
 
 def test_captions_describe_the_series(without_walking, basic_motions):
-    """The class is named with its probability, and only if it is likely."""
+    """Captions contain the class and its probability, if the class is likely."""
     data = basic_motions
     captions = without_walking.caption(data.X_test)
     assert captions.shape == (40,)
@@ -295,8 +321,8 @@ def test_captions_can_be_chosen_from_sentences(without_walking, basic_motions):
         without_walking.caption(data.X_test, "somebody runs")
 
 
-def test_a_text_decides_and_not_the_name(without_walking, basic_motions):
-    """A sentence that names an activity finds it under any name, and only that."""
+def test_texts_take_precedence_over_names(without_walking, basic_motions):
+    """Only the text of a candidate is used, whatever its name."""
     data = basic_motions
     is_walking = data.y_test == "walking"
     seen = dict.fromkeys(ALL[:3])
@@ -324,7 +350,7 @@ def test_a_text_decides_and_not_the_name(without_walking, basic_motions):
         (["standing"], "'standing' is the only candidate"),
     ],
 )
-def test_doubtful_candidates_are_warned_of(
+def test_doubtful_candidates_cause_a_warning(
     without_walking, basic_motions, candidates, message
 ):
     with pytest.warns(UserWarning, match=message) as caught:
@@ -333,17 +359,17 @@ def test_doubtful_candidates_are_warned_of(
     assert warning.filename == __file__
 
 
-def test_names_that_are_meant_are_not_warned_of(without_walking, basic_motions):
+def test_valid_names_do_not_cause_a_warning(without_walking, basic_motions):
     names = [*ALL, "walking upstairs", "walking downstairs", "rope jumping"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         without_walking.predict_zero_shot(basic_motions.X_test[:2], names)
-        # What a text says is not held against its name.
+        # A candidate with a text does not cause a warning about its name.
         about = {**dict.fromkeys(ALL), "walkin": "A person walks."}
         without_walking.predict_zero_shot(basic_motions.X_test[:2], about)
 
 
-def test_choices_are_explained(without_walking, basic_motions):
+def test_zero_shot_predictions_are_explained(without_walking, basic_motions):
     X = basic_motions.X_test
     table = without_walking.explain_zero_shot(X, ALL)
     found = without_walking.predict_proba_zero_shot(X, ALL)
@@ -360,7 +386,7 @@ def test_choices_are_explained(without_walking, basic_motions):
 
 
 def doubts(model, X, candidates):
-    """Return the one warning of a call, or None."""
+    """Return the message of the only warning of a call, or None."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model.predict_proba_zero_shot(X, candidates)
@@ -384,7 +410,7 @@ def test_a_thousand_candidates_give_one_warning_and_encode_few_texts(basic_motio
     assert re.search(r"\d\d\d candidates have dissimilar texts", message)
     assert len(message) < 2000
     assert len(names) < len(encoded) < 1.2 * len(names)
-    # Few of them have all prompts.
+    # All prompts are encoded for few candidates only.
     encoded.clear()
     doubts(model, data.X_test[:2], names[:50])
     assert len(encoded) > 200
@@ -399,13 +425,13 @@ def test_a_thousand_candidates_give_one_warning_and_encode_few_texts(basic_motio
         (["jog", "jogging", "walking"], "'jog' and 'jogging' have the same"),
     ],
 )
-def test_candidates_with_the_same_texts_are_told(
+def test_candidates_with_the_same_texts_cause_a_warning(
     without_walking, basic_motions, candidates, tied
 ):
     assert tied in doubts(without_walking, basic_motions.X_test[:2], candidates)
 
 
-def test_composed_and_decomposed_letters_are_one_text(basic_motions):
+def test_composed_and_decomposed_letters_are_equal(basic_motions):
     data = basic_motions
     names = {"standing": "caf\u00e9", "running": "na\u00efvet\u00e9"}
     y = [names.get(label, label) for label in data.y_train]
@@ -428,7 +454,7 @@ def test_composed_and_decomposed_letters_are_one_text(basic_motions):
         model.predict_zero_shot(X, ["cafe\u0301", "caf\u00e9"])
 
 
-def test_own_texts_of_names_that_are_signs_are_taken(without_walking, basic_motions):
+def test_texts_of_names_without_letters_are_used(without_walking, basic_motions):
     about = {
         "C++": "a person walks",
         "C#": "a person sits",

@@ -1,4 +1,4 @@
-"""One file for each experiment, with the code of its measurements and of its tables."""
+"""Experiments, one module each, with their measurements and tables."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _CODE_RATE = 0.01  # of codes that are learned
 
 
 def random_vectors(texts: Sequence[str]) -> NDArray[np.float64]:
-    """Replace an encoder: each text has a fixed random vector."""
+    """Return a fixed random vector for each text, in place of an encoder."""
     seeds = [hashlib.sha256(text.encode()).digest()[:8] for text in texts]
     rows = [
         np.random.default_rng(int.from_bytes(seed, "big")).normal(size=_TEXT_DIM)
@@ -83,7 +83,7 @@ _OFF_BY_DEFAULT = [
         *("codebook", "codebook, usage", "frequency"),
     )
 ]
-# With "keyword", texts have little more than the words of the label.
+# With "keyword", texts consist of little more than the words of the label.
 _FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
 BASE = "default"
 # Parameters of VQTextClassifier. A function as `text` gets class labels and the seed.
@@ -107,7 +107,7 @@ CONTROLS = (
     *("no text", "closed form", "keyword", "captions"),
     *("random vectors", "shuffled classes", "shuffled captions"),
 )
-# Variants that are compared with another one than the default as well.
+# Variants that are also compared with a variant other than the default.
 PAIRS = (
     ("+ fused, distillation", "+ fused"),
     ("+ codebook, usage", "+ codebook"),
@@ -135,7 +135,7 @@ def draw_cases(y: NDArray[Any], task: str, seed: int) -> NDArray[np.intp]:
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield rows of named variants; if none is named, of `SCARCE` on scarce tasks."""
+    """Yield the rows of selected variants, or by default omit some scarce tasks."""
     for row in grid(seed=options.seeds, task=TASKS, variant=VARIANTS, set=options.sets):
         is_scarce = row["variant"] in SCARCE and row["set"] in SCARCE_SETS
         if "variant" in options.only or row["task"] == "full" or is_scarce:
@@ -174,7 +174,7 @@ def build(variant: str, seed: int, labels: Sequence[str], known: dict[str, Any])
 
 
 def check_variant(variant: str, model: Any) -> None:
-    """Raise if a model did not use text, or the loss of the variant."""
+    """Raise an error if a fit did not use the text or the loss of its variant."""
     stage = "trained with text" if model.text is not None else "trained"
     if model.max_epochs == 0:
         stage = "closed form"
@@ -189,7 +189,7 @@ def check_variant(variant: str, model: Any) -> None:
 
 
 def measure(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
-    """Score both heads, text and codes."""
+    """Compute the scores of both classifiers, of texts and of codes."""
     found: dict[str, float] = {"epochs": len(model.history_)}
     head = "network" if has_loss(model, "class") else "ridge"
     score = scores(y, model.predict(X))
@@ -291,17 +291,20 @@ EXPERIMENT = Experiment(
     facts=lambda options: {"most_cases": options.settings["most_cases"]},
     tables={"ablation": table, "ablation_tables": all_tables},
     page="# Ablation\n\n"
-    "Ridge is the classifier in closed form, network the trained classifier; in "
-    "results of earlier versions, each fit computed both. Similarity and affinity are "
-    'accuracies of classification by the sentences "a person CLASS", a wording that is '
-    "not used in training, by cosines in the embedding space and by use of the codes. "
-    "Explained is the share of the variance of test series that is reconstructed from "
-    "tokens. Perplexities are shares of the codes. If codes are fixed, only the losses "
-    "class and distillation change the classifier.\n\n"
-    f"The row {BASE} has means over sets, other rows differences to it: ± is the "
-    "standard error over sets, of means over seeds, and in brackets are the numbers of "
-    "sets that are better / worse. Rows with / are differences to the variant after "
-    "the slash.\n"
-    "{ablation_tables}\n"
-    "In tables of a set, ± is the standard deviation over seeds.\n",
+    "This page shows the effect of each loss, of each part of the model, and "
+    "of the texts. The row *default* contains means over data sets. All other "
+    "rows contain differences from the default, or from the variant after the "
+    "slash. For these rows, ± is the standard error over data sets, and the "
+    "numbers in brackets count the data sets with a better and with "
+    "a worse score.\n\n"
+    "*Ridge* is the classifier in closed form, and *network* is the trained "
+    "classifier. For *similarity* and *affinity*, each series is assigned to the "
+    'class whose sentence "a person CLASS" is most similar to the series: by '
+    "cosines in the embedding space, and by the use of codes, respectively. "
+    "*Explained* is the share of the variance of test series that is reconstructed "
+    "from tokens. *Perplexity* is the perplexity of the codes, divided by the "
+    "number of codes. If the codes are not learned, only the losses `class` and "
+    "`distillation` change the classifier.\n\n"
+    "{ablation_tables}\n\n"
+    "In the tables of single data sets, ± is the standard deviation over seeds.\n",
 )

@@ -97,9 +97,10 @@ def table(frames: Frames) -> str:
             )
     columns = ["option", "sets", "accuracy", "difference to default"]
     return (
-        "Accuracy in cross-validation inside the training parts, mean over sets and "
-        f"seeds {sorted(frame['seed'].unique().tolist())}. ± is the standard error of "
-        "the difference over sets. One option is changed at a time.\n\n"
+        "The table shows the accuracy in cross-validation on the training parts, as "
+        "mean over data sets and seeds "
+        f"{sorted(frame['seed'].unique().tolist())}. In each row, one option is "
+        "changed. ± is the standard error of the difference over data sets.\n\n"
         f"{markdown([*columns, 'wins / ties / losses', 'features'], rows)}"
     )
 

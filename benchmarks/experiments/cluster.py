@@ -65,7 +65,7 @@ def search(n_codes: tuple[int, ...], X: Any, y: Any) -> NDArray[np.float64]:
 
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Time each task in one process first, which others are compared with."""
+    """Time each task, first in a single process as the reference."""
     from sktext_vq import VQTextTransformer
 
     transformer = VQTextTransformer(max_features=500, max_epochs=0, random_state=0)
@@ -85,7 +85,7 @@ def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
         if backend != ALONE and backend not in wanted:
             continue
         if backend == "ray" and find_spec("ray") is None:
-            log(f"{backend} is not installed, and left out.")
+            log(f"{backend} is not installed and is skipped.")
             continue
         with cluster(backend, n_workers) as context, context:
             search(N_CODES[:1], few, y)
@@ -130,9 +130,10 @@ EXPERIMENT = Experiment(
     settings={"windows": 100_000, "workers": 2},
     tables={"cluster": table},
     page="# Clusters\n\n"
-    "A grid search of 24 fits (six values of `n_codes`, four folds) and "
-    "`transform` to 500 features, of series of 6 x 100 (those of BasicMotions, "
-    "repeated, shifted and jittered), in one process and by joblib on a local "
-    "cluster of workers with one thread each. Before the measurement, workers are "
-    "started and run the same task on a few cases.\n\n{cluster}\n",
+    "This page compares a single process with a local cluster of workers with one "
+    "thread each. The tasks are a grid search with 24 fits (six values of "
+    "`n_codes` in four folds) and `transform` to 500 features. The series have 6 "
+    "channels and 100 timepoints; they are changed copies of the series of "
+    "BasicMotions. The workers are started before the measurement.\n\n"
+    "{cluster}\n",
 )

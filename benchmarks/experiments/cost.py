@@ -34,12 +34,12 @@ _PREDICTIONS = 5  # whose median counts: they are short beside what a machine do
 
 
 def threads() -> list[int]:
-    """Return numbers of threads that are compared."""
+    """Return the numbers of threads to compare."""
     return sorted({1, os.cpu_count() or 1})
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield estimators in turn, several times; each repeat has another seed."""
+    """Yield the estimators alternately; each repeat has a different seed."""
     repeats = range(options.settings["repeats"])
     for row in grid(
         set=options.sets, repeat=repeats, threads=threads(), estimator=COMPARED
@@ -91,7 +91,7 @@ def memory(key: Row, options: Options) -> Row:
 
 
 def peaks_of(estimator: str, folder: str) -> Iterator[Row]:
-    """Yield peaks after imports, a warm-up with the data loaded, fit and predict."""
+    """Yield the peak memory after imports, a warm-up, fit and predict."""
     n_threads = os.cpu_count() or 1
     model = build(estimator, 0, n_threads)
     peaks = {"imports_mib": peak_mib()}
@@ -138,9 +138,10 @@ def speed_table(frames: Frames) -> str:
     columns = ["set, estimator", "threads", "repeats", "fit seconds", f"/ {BASELINE}"]
     columns += ["predict seconds", f"/ {BASELINE}", "accuracy"]
     return (
-        f"{markdown(columns, rows)}\n\nMedians over repeats, in which estimators run "
-        "alternately after a warm-up. Each repeat has another seed. Sizes are cases x "
-        "channels x timepoints; test and training part are the same."
+        f"{markdown(columns, rows)}\n\nThe values are medians over repeats with "
+        "different seeds. In each repeat, the estimators are run alternately after a "
+        "warm-up. Sizes are given as cases x channels x timepoints; the test part is "
+        "equal to the training part."
     )
 
 
@@ -176,7 +177,7 @@ def summary(frames: Frames) -> str:
     of = " / ".join(map(str, sorted(frame["threads"].unique())))
     columns = [f"UCI-HAR, {of} threads"]
     for part in ("fit", "predict"):
-        columns += [f"{part} seconds", "of MiniRocket's"]
+        columns += [f"{part} seconds", "ratio to MiniRocket"]
     return markdown([*columns, "memory"], rows)
 
 

@@ -92,10 +92,14 @@ EXPERIMENT = Experiment(
     isolated=True,  # to measure peak memory
     tables={"crossmodal": table},
     page="# Series and texts\n\n"
-    "Mean ± standard deviation over seeds. *Class*: accuracy of classification by the "
-    'sentences "a person CLASS", a wording that is not used in training, by cosines in '
-    "the embedding space and by the Hellinger affinity of codes. *Series to caption*, "
-    "*text to series*: recall@10 among 800 test series and their captions; chance "
-    "level is .0125. *Explained*: share of the variance of test series that is "
-    "reconstructed from tokens, or from digits.\n\n{crossmodal}\n",
+    "The values are means ± standard deviations over seeds.\n\n"
+    "For *class by similarity* and *class by codes*, each series is assigned to "
+    'the class whose sentence "a person CLASS" is most similar to the series: by '
+    "cosines in the embedding space, and by the use of codes, respectively. "
+    "*Series to caption* and *text to series* are the recall@10 among 800 test "
+    "series and their captions; chance level is 0.0125. *Perplexity* is the "
+    "perplexity of the codes, divided by the number of codes. *Explained* is the "
+    "share of the variance of test series that is reconstructed from tokens, or "
+    "from digits.\n\n"
+    "{crossmodal}\n",
 )

@@ -64,7 +64,7 @@ def milli(X: Array, acc: Array, gyro: Array) -> Array:
 
 
 def doubled(X: Array, acc: Array, gyro: Array) -> Array:
-    """Sample twice as often: half the time in a window of the same length."""
+    """Double the sampling rate: windows of the same length cover half the time."""
     place = np.arange(X.shape[2]) / 2
     first = place.astype(int)
     share = place - first
@@ -72,7 +72,7 @@ def doubled(X: Array, acc: Array, gyro: Array) -> Array:
 
 
 def halved(X: Array, acc: Array, gyro: Array) -> Array:
-    """Sample half as often, through a window and the next one."""
+    """Halve the sampling rate, with the values of a window and of the next window."""
     return np.concatenate([X, np.roll(X, -1, axis=0)], axis=2)[:, :, ::2]
 
 
@@ -116,7 +116,7 @@ FAULTS: dict[str, Fault] = {
 def draws(
     y: NDArray[Any], people: NDArray[Any], size: int, of: str, n_draws: int
 ) -> Iterator[NDArray[np.intp]]:
-    """Yield consecutive windows of one person and class, or windows of anyone."""
+    """Yield consecutive windows of one person and class, or windows of all."""
     rng = np.random.default_rng(size)
     if of == "mixed":
         for _ in range(n_draws):
@@ -212,7 +212,8 @@ EXPERIMENT = Experiment(
     settings={"people": "test", "names": "known"},
     tables={"drift": table},
     page="# Drift\n\n"
-    "Share of draws for which a `DriftWarning` is issued. A draw consists of "
-    "consecutive windows of one person and class or, in brackets, of windows of all "
-    "people and classes.\n\n{drift}\n",
+    "The table shows the share of draws for which a `DriftWarning` is issued. A "
+    "draw consists of consecutive windows of one person and one class or, in "
+    "brackets, of windows of all people and classes.\n\n"
+    "{drift}\n",
 )

@@ -84,14 +84,14 @@ def evaluate_unknown(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def enrolment_table(frames: Frames) -> str:
-    """Accuracy by number of windows a class."""
+    """Accuracy by number of windows per class."""
     frame = frames["enrolment"]
     rows = [
         [f"{target}, {method}", *(spread_of(cell, 3) for cell in cells)]
         for (target, method), own in frame.groupby(["target", "method"], sort=False)
         for cells in [[own.loc[own["windows"] == k, "accuracy"] for k in COUNTS]]
     ]
-    return markdown(["accuracy, windows a class", *map(str, COUNTS)], rows)
+    return markdown(["accuracy, windows per class", *map(str, COUNTS)], rows)
 
 
 def unknown_table(frames: Frames) -> str:
@@ -124,11 +124,13 @@ ENROLMENT = Experiment(
     seeds=(0, 1, 2),
     tables={"enrolment": enrolment_table},
     page="# Classifiers fitted to few labelled windows\n\n"
-    "`VQTextClassifier.fit(X, y, init=base)` with some windows of each class, "
-    "drawn from the training part, and a base of the other data sets among "
-    "MotionSense, UCI-HAR, WISDM-2019-watch and seglearn-watch (at most 600 windows "
-    "of each). Accuracy on at most 600 windows of the test part, mean ± standard "
-    "deviation over seeds, which draw the windows.\n\n{enrolment}\n",
+    "A classifier is fitted to some windows of each class, which are drawn from "
+    "the training part: `VQTextClassifier.fit(X, y, init=base)`. The base model is "
+    "fitted to the other data sets among MotionSense, UCI-HAR, WISDM-2019-watch "
+    "and seglearn-watch, with at most 600 windows of each. The table shows the "
+    "accuracy on at most 600 windows of the test part, as mean ± standard "
+    "deviation over draws.\n\n"
+    "{enrolment}\n",
 )
 UNKNOWN = Experiment(
     name="unknown",
@@ -141,11 +143,13 @@ UNKNOWN = Experiment(
     sets=SOURCES,
     seeds=(0, 1, 2),
     tables={"unknown": unknown_table},
-    page="# Activities outside the training data of a base\n\nHalf of the classes of a "
-    "data set are left out of the base, which is fitted to the other half and to the "
-    "other three data sets; candidates are the known half. AUROC of the novelty score, "
-    "and shares of windows that are assigned `unknown_label`, on other people, mean ± "
-    "standard deviation over seeds, which draw the known half. The score was chosen on "
-    "training subjects of MotionSense, UCI-HAR and seglearn-watch, without "
-    "WISDM-2019-watch.\n\n{unknown}\n",
+    page="# Detection of unknown activities\n\n"
+    "Half of the classes of a data set are unknown. The base model is fitted to "
+    "the other half and to the other three data sets, and only the known classes "
+    "are candidates. The table shows the AUROC of the novelty score, and the "
+    "shares of windows that are assigned the `unknown_label`. The windows are from "
+    "people who are not in the training data. The values are means ± standard "
+    "deviations over draws of the known classes. The novelty score was chosen on "
+    "training subjects of MotionSense, UCI-HAR and seglearn-watch.\n\n"
+    "{unknown}\n",
 )

@@ -94,7 +94,7 @@ def table(frames: Frames) -> str:
         ]
         rows.append([*key, f"{own['probability']:.3f}", f"{own['drop']:.3f}", *times])
     columns = ["set", "tokens", "probability", "drop"]
-    columns += ["random tokens (times)", "random stretches (times)"]
+    columns += ["random tokens (ratio)", "random intervals (ratio)"]
     return markdown(columns, rows)
 
 
@@ -111,8 +111,9 @@ EXPERIMENT = Experiment(
     processes=0,
     tables={"faithfulness": table},
     page="# Explanations\n\n"
-    "Decrease in the probability of the predicted class if the tokens with the largest "
-    "contributions are set to missing, if the same number of random tokens is set to "
-    "missing, and if random intervals of the same length are set to missing. Mean over "
-    "test series and seeds.\n\n{faithfulness}\n",
+    "The table shows the decrease in the probability of the predicted class after "
+    "values have been set to missing: the values of the tokens with the largest "
+    "contributions, of the same number of random tokens, and of random intervals "
+    "of the same length. The values are means over test series and seeds.\n\n"
+    "{faithfulness}\n",
 )

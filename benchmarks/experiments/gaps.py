@@ -45,7 +45,7 @@ METHODS: dict[str, Callable[[int], Any]] = {
 
 
 def with_gaps(method: str, gaps: str, X: Series, seed: int, part: int) -> Any:
-    """Remove values, the same for all methods; fill gaps for methods that need it."""
+    """Remove the same values for all methods, and fill gaps if a method requires it."""
     rng = np.random.default_rng([seed, part, list(GAPS).index(gaps)])
     found = GAPS[gaps](X, rng, None)
     if method == "ours" or isinstance(found, list):
@@ -113,8 +113,10 @@ EXPERIMENT = Experiment(
     seeds=(0, 1),
     tables={"gaps": table},
     page="# Gaps\n\n"
-    "Accuracy, mean ± standard deviation over seeds, which draw the gaps. At most "
-    "1,000 training and 1,000 test cases, evenly spaced. First numbers: test "
-    "series with gaps, after training on complete series; second numbers: after "
-    "training on series with gaps of the same kind.\n\n{gaps}\n",
+    "The table shows the accuracy on test series with missing values, as mean ± "
+    "standard deviation over draws of the missing values. The first number of a "
+    "cell is the accuracy after training on complete series. The second number is "
+    "the accuracy after training on series with missing values of the same kind. "
+    "At most 1,000 training cases and 1,000 test cases are used.\n\n"
+    "{gaps}\n",
 )

@@ -72,9 +72,11 @@ EXPERIMENT = Experiment(
     seeds=(0, 1, 2),
     tables={"groups": table},
     page="# Groups in cross-validation\n\n"
-    "`cross_val_predict` with `GroupKFold(5)` over people, with at most 500 cases of "
-    "all people, or 240 of six people drawn by the seed, evenly spaced over both parts "
-    "of a set. `groups=people` is passed to the splitter in all rows, and to "
-    "`VQTextClassifier().fit` in rows *with groups*. Mean ± "
-    "standard deviation over seeds, which also draw the folds of people.\n\n{groups}\n",
+    "The scores are computed by `cross_val_predict` with `GroupKFold(5)` over "
+    "people. At most 500 cases of all people are used, or 240 cases of six "
+    "people, who are drawn at random. In all rows, `groups=people` is passed "
+    "to the splitter. In the rows *with groups*, it is also passed to `fit`. "
+    "The values are means ± standard deviations over seeds, which also "
+    "determine the folds.\n\n"
+    "{groups}\n",
 )

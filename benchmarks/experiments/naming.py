@@ -75,7 +75,7 @@ def table(frames: Frames) -> str:
         ]
         for key, own in frames["naming"].groupby(["set", "kind"], sort=False)
     ]
-    return markdown(["set", "name", "named", "right", "by chance"], rows)
+    return markdown(["set", "name", "named codes", "correct", "by chance"], rows)
 
 
 EXPERIMENT = Experiment(
@@ -91,9 +91,11 @@ EXPERIMENT = Experiment(
     processes=0,
     tables={"naming": table},
     page="# Names of codes\n\n"
-    "Share of names from the training part that agree with the test part, and share if "
-    "the same names are assigned to random codes; mean over seeds. *Class* is the "
-    "class with the highest lift, if its confidence is sufficient, and *sentence* the "
-    'sentence among all "a person CLASS" with the largest share of the code.'
-    "\n\n{naming}\n",
+    "The codes are named on the training part. The column *correct* is the share "
+    "of names that agree with the test part. The column *by chance* is this share "
+    "if the same names are assigned to other codes. The values are means over "
+    "seeds. *Class* is the class with the highest lift, if its confidence is "
+    'sufficient. *Sentence* is the sentence "a person CLASS" with the largest '
+    "share of the code.\n\n"
+    "{naming}\n",
 )

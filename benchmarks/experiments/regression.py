@@ -1,4 +1,4 @@
-"""Regression: features chosen for a continuous target, compared with MiniRocket."""
+"""Regression on token features, compared with MiniRocket."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Tokens(TransformerMixin, BaseEstimator):
 
 
 def ridge() -> RidgeCV:
-    """Return the same head for all."""
+    """Return the ridge regression that is used by all methods."""
     return RidgeCV(np.logspace(-3, 5, 17))
 
 
 def tokens(seed: int) -> GridSearchCV:
-    """Return tokens and ridge, with features selected in each fold."""
+    """Return a search over a pipeline, with features selected in each fold."""
     grid = {"ridge__alpha": np.logspace(-3, 5, 9)}
     return GridSearchCV(make_pipeline(Tokens(seed), Ridge()), grid)
 
@@ -160,11 +160,15 @@ EXPERIMENT = Experiment(
     seeds=(0, 1, 2),
     tables={"regression": table},
     page="# Regression\n\n"
-    "`VQTextTransformer()` fitted with targets, and `Ridge` whose penalty "
-    "is chosen by `GridSearchCV` of the pipeline; the same with "
-    "`RidgeCV(np.logspace(-3, 5, 17))`, which does not select features in each fold; "
-    "the transformer fitted without targets; standardised features of MiniRocket; and "
-    "standardised values of all timepoints. First columns: official split, mean ± "
-    "standard deviation over three seeds. Last columns: three random splits of the "
-    "same sizes.\n\n{regression}\n",
+    "The first columns show the official split, as mean ± standard deviation over "
+    "three seeds. The last columns show three random splits of the same sizes. The "
+    "methods are:\n\n"
+    "- *tokens*: `VQTextTransformer` and `Ridge`, whose penalty is chosen by a "
+    "grid search over the whole pipeline;\n"
+    "- *tokens, RidgeCV*: `VQTextTransformer` and `RidgeCV(np.logspace(-3, 5, "
+    "17))`, so that features are not selected separately in each fold;\n"
+    "- *tokens without y, RidgeCV*: the transformer is fitted without targets;\n"
+    "- *MiniRocket, RidgeCV*: standardised features of MiniRocket;\n"
+    "- *timepoints, RidgeCV*: standardised values of all timepoints.\n\n"
+    "{regression}\n",
 )

@@ -86,9 +86,7 @@ def table(frames: Frames) -> str:
             for each in (True, False)
         ]
         rows.append([*key, f"{own['chance'].iloc[0]:.3f}", *cells])
-    return markdown(
-        ["set", "class", "chance", "with recordings", "without recordings"], rows
-    )
+    return markdown(["set", "class", "chance", "training class", "unseen class"], rows)
 
 
 EXPERIMENT = Experiment(
@@ -102,6 +100,7 @@ EXPERIMENT = Experiment(
     processes=0,
     tables={"search": table},
     page="# Search of recordings by names of classes\n\n"
-    "Average precision, as a mean over people, and in brackets for the worst person."
-    "\n\n{search}\n",
+    "The table shows the average precision as a mean over people and, in brackets, "
+    "for the person with the lowest value.\n\n"
+    "{search}\n",
 )

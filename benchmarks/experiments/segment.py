@@ -330,13 +330,18 @@ EXPERIMENT = Experiment(
     reads=("segment", "duration"),
     tables={"segment": table, "segment_choices": choices, "durations": durations},
     page="# Segmentation of recordings\n\n"
-    "On people who are not in the training data:\n\n{segment}\n\n"
-    "Cross-validation over training subjects, means over sets. `step` is in window "
-    "lengths. `smoothing` is the number of windows of a majority, `self_transition` of "
-    "`segment`, or `min_probability`, for which windows at a change may be labelled as "
-    "transitions, which count as errors:\n\n{segment_choices}\n\n"
-    "Memory and time of `segment` on a recording with six channels at 50 Hz, one "
-    "thread:\n\n{durations}\n",
+    "The table shows scores on people who are not in the training data.\n\n"
+    "{segment}\n\n"
+    "The next table shows means over data sets in a cross-validation over training "
+    "subjects. The column *step* is the distance between windows, in window "
+    "lengths. The column *smoothing* is the number of windows for *majority*, the "
+    "parameter `self_transition` for *segment*, and the parameter "
+    "`min_probability` for *transitions*. With `min_probability`, uncertain "
+    "windows may be labelled as transitions, which count as errors.\n\n"
+    "{segment_choices}\n\n"
+    "The next table shows the memory and the time of `segment` for recordings with "
+    "six channels at 50 Hz, with one thread.\n\n"
+    "{durations}\n",
 )
 DURATION = Experiment(
     name="duration",

@@ -69,7 +69,7 @@ def noise(size: float) -> Change:
 
 
 def loss(*sensors: str) -> Change:
-    """Make a function after which sensors read 0."""
+    """Make a function that sets sensors to 0."""
 
     def lose(X: Series, rng: np.random.Generator, found: Any) -> Series:
         X = X.copy()
@@ -81,7 +81,7 @@ def loss(*sensors: str) -> Change:
 
 
 def rotation(degrees: float) -> Change:
-    """Make a function that turns devices about an axis that each case draws."""
+    """Make a function that rotates devices about a random axis for each case."""
 
     def turn(X: Series, rng: np.random.Generator, found: Any) -> Series:
         axes = rng.normal(size=(len(X), 3))
@@ -146,7 +146,7 @@ METHODS = {
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield all tasks; more seeds where they draw few cases."""
+    """Yield all tasks, with more seeds if few cases are drawn."""
     groups = {"cross-data": CROSS_DATA, "few": FEW, "corruptions": CORRUPTIONS}
     for group, names in groups.items():
         seeds = options.seeds or range(6 if group == "few" else 2)
@@ -220,9 +220,9 @@ def test(key: Row, data: str | None) -> Part:
 
 
 def vertical_and_horizontal(X: Series) -> Series:
-    """Return views of sensors that rotations of the device do not change.
+    """Return channels that do not depend on rotations of the device.
 
-    Of acceleration and of rotation rate: the part along the mean acceleration, the norm
+    For acceleration and rotation rate: the part along the mean acceleration, the norm
     of the rest, and the norm.
     """
     up = X[:, :3].mean(axis=2)
@@ -265,7 +265,7 @@ def with_copies(part: Part, method: str, seed: int) -> Part:
 
 
 def evaluate(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Fit once, and score on each task; seconds are those of the fit and of a test."""
+    """Fit once, and score on each task. Seconds are the time of the fit and a test."""
     method, seed = keys[0]["method"], keys[0]["seed"]
     part = train(keys[0], options.data)
     start = time.perf_counter()
@@ -292,7 +292,7 @@ def _by_method(frame: pd.DataFrame, tasks: list[str]) -> str:
 
 
 def shift_table(frames: Frames) -> str:
-    """Macro-F1 of each method from one set to another, and after few cases."""
+    """Macro-F1 of each method on another set, and after training on few cases."""
     frame = frames["shift"]
     tasks = [task for task in (*CROSS_DATA, *FEW) if task in set(frame["task"])]
     return _by_method(frame[frame["task"].isin(tasks)], tasks)
@@ -322,13 +322,18 @@ EXPERIMENT = Experiment(
     processes=0,
     tables={"shift": shift_table, "damage": damage_table},
     page="# Shift\n\n"
-    "Macro-F1 on test parts, mean ± standard deviation over seeds, which draw the "
-    "training cases.\n\n## Other data sets, and few cases\n\n{shift}\n\n"
-    "From one set to the other: with the five classes, and total acceleration and "
-    "rotation rate, that both sets contain; models are not fitted to the target. The "
-    "other columns are for MotionSense. In the long tail, classes have 200 to 2 "
-    "training cases, and all methods use balanced class weights.\n"
-    "\n## Test series with faults\n\n{damage}\n\n"
-    "MotionSense, with 200 training cases of each class without faults. All columns "
-    "are scores of the same fit; the mean is over all columns except the first.\n",
+    "The tables show the macro-F1 on test parts, as mean ± standard deviation over "
+    "seeds, which determine the training cases.\n\n"
+    "## Other data sets, and few cases\n\n"
+    "{shift}\n\n"
+    "In the first two columns, models are trained on one data set and tested "
+    "on the other one. Both data sets are reduced to their five common "
+    "classes, and to total acceleration and rotation rate. The other columns "
+    "show the scores on MotionSense after training on few cases. In the long "
+    "tail, classes have between 200 and 2 training cases, and all methods use "
+    "balanced class weights.\n\n"
+    "## Test series with faults\n\n"
+    "{damage}\n\n"
+    "The models are trained on 200 cases per class of MotionSense without faults. "
+    "The last column is the mean over all columns except the first.\n",
 )

@@ -111,11 +111,15 @@ def report(frames: Frames) -> str:
     by_set = by_set[by_set.rank(axis=1, ascending=False).mean().sort_values().index]
     rows = frame[frame["set"].isin(by_set.index) & frame["estimator"].isin(by_set)]
     text = (
-        f"\nMeans of the {len(by_set)} sets with results of all estimators: "
-        f"{', '.join(by_set.index)}.\n\n{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
+        f"\nThe table shows means over the {len(by_set)} data sets for which all "
+        f"estimators have results: {', '.join(by_set.index)}.\n\n"
+        f"{_overall(rows, by_set)}\n\n{_OVERALL_NOTE}\n\n"
     )
     if others:
-        text += f"Not in the means, since results are missing: {', '.join(others)}.\n\n"
+        text += (
+            "The following estimators are omitted, because some of their results are "
+            f"missing: {', '.join(others)}.\n\n"
+        )
     if min(by_set.shape) > 1:
         p = holm(by_set)
         text += _tests(by_set, p)
@@ -129,8 +133,9 @@ def report(frames: Frames) -> str:
         fill_value="",
     )
     text += (
-        f"## Each set\n\n{frame_markdown(each.rename_axis('accuracy'))}\n\n"
-        "Mean ± standard deviation over seeds.\n\n## Versions\n"
+        "## Results for each data set\n\n"
+        f"{frame_markdown(each.rename_axis('accuracy'))}\n\n"
+        "The values are means ± standard deviations over seeds.\n\n## Versions\n"
     )
     for name in _files(frames):
         facts = frames.environment(name)
@@ -153,11 +158,12 @@ _SCORES = {
     "calibration_error": "calibration error",
 }
 _OVERALL_NOTE = (
-    "± after an accuracy is the standard deviation over seeds, and after a difference "
-    "the standard error over sets. Rank 1 is the best on all sets. Wins, ties and "
-    f"losses are numbers of sets, compared with {BASELINE}. Seconds are sums over "
-    "sets, and approximate; cost.md has exact measurements. MiB are the memory of fit "
-    "and prediction in addition to the data, as the maximum over sets."
+    "For an accuracy, ± is the standard deviation over seeds; for a difference, it is "
+    "the standard error over data sets. The rank is the average rank over data sets, "
+    "where 1 is best. Wins, ties and losses are numbers of data sets, compared with "
+    f"{BASELINE}. The times are sums over data sets and approximate; cost.md contains "
+    "exact measurements. The memory is the maximum over data sets of the memory that "
+    "is used in addition to the data."
 )
 
 
@@ -203,8 +209,9 @@ def _tests(by_set: pd.DataFrame, p: pd.DataFrame) -> str:
     """Write tests of differences between estimators."""
     shown = p.map(_p_value).where(np.tri(len(p), k=-1, dtype=bool), "")
     text = (
-        "Wilcoxon's signed-rank tests of all pairs over sets, with the correction of "
-        f"Holm:\n\n{frame_markdown(shown.rename_axis('p'))}\n\n"
+        "The next table shows the p values of Wilcoxon's signed-rank tests of all "
+        "pairs of estimators with Holm's correction.\n\n"
+        f"{frame_markdown(shown.rename_axis('p'))}\n\n"
     )
     if by_set.shape[1] > 2:
         friedman = friedmanchisquare(*by_set.to_numpy().T).pvalue

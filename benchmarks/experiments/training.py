@@ -146,15 +146,19 @@ EXPERIMENT = Experiment(
     threads=0,
     tables={"training": table},
     page="# Training\n\n"
-    "Mean ± standard deviation over seeds. *Class by similarity* is that of the "
-    'sentences "a person CLASS", a wording that is not trained on. *Search*: mean '
-    "average precision of `search` for four sentences that name an activity, whose "
-    "prompts `search` then uses, and, *without names*, for twelve sentences that name "
-    "no activity of the bank. *Series to caption*, *caption to series*: recall@10 of "
-    "own captions. These four columns use at most 800 test series. *Epoch*: the epoch "
-    "that was best for held-out cases; 0 is the closed form. With random vectors in "
-    "place of embeddings, sentences that are not among the training texts have no "
-    "meaning; with shuffled captions, each series was fitted with the caption of a "
-    "random one, and without class prompts. Fit seconds are those of one core.\n\n"
+    "The values are means ± standard deviations over seeds.\n\n"
+    "For *class by similarity*, each series is assigned to the class whose "
+    'sentence "a person CLASS" is most similar to the series. *Search* is the mean '
+    "average precision of `search` for four sentences that name an activity. "
+    "`search` looks up the prompts of this activity. *Search without names* is the "
+    "mean average precision for twelve sentences that do not name an activity. "
+    "*Series to caption* and *caption to series* are the recall@10 of the own "
+    "caption and of the own series, respectively. These columns use at most 800 "
+    "test series. The epochs of the classifier and of captions are the best epochs "
+    "on held-out cases; epoch 0 is the closed form. The fit time is measured on "
+    "one core.\n\n"
+    "With random vectors in place of embeddings, sentences that are not among the "
+    "training texts have no meaning. With shuffled captions, each series is fitted "
+    "with the caption of a random series, and without class prompts.\n\n"
     "{training}\n",
 )

@@ -217,7 +217,7 @@ METHODS: dict[str, Callable[..., Fitted]] = {
 
 
 def tasks(options: Options) -> Iterator[Row]:
-    """Yield all methods for each split of the classes, and two more tests of ours.
+    """Yield all methods for each split of the classes, and two tests of our method.
 
     One class is unseen, or half of the classes are unknown.
     """
@@ -305,8 +305,8 @@ def table_of_others(frames: Frames) -> str:
         values = one[["seen_alone", "seen", "unseen_of_all"]].mean().tolist()
         values += half[["auroc", "refused", "refused_of_unknown"]].mean().tolist()
         rows.append([name, *("" if each != each else f"{each:.2f}" for each in values)])
-    columns = ["set", "recorded classes", "with one unseen", "the unseen one"]
-    columns += ["AUROC of unknown", "called unknown: recorded", "withheld"]
+    columns = ["set", "training classes", "with an unseen class", "unseen class"]
+    columns += ["AUROC", "labelled unknown: training classes", "withheld classes"]
     return markdown(columns, rows)
 
 
@@ -321,14 +321,17 @@ EXPERIMENT = Experiment(
     processes=0,
     tables={"zero_shot": table, "zero_shot_others": table_of_others},
     page="# Unseen classes\n\n"
-    "Accuracy among the unseen classes alone, and the harmonic mean H of "
-    "accuracies on test series of seen and of unseen classes if all classes "
-    "are candidates. Mean ± standard deviation over splits of the classes.\n\n"
+    "The table shows the accuracy among the unseen classes only, and the harmonic "
+    "mean H of the accuracies on test series of seen and of unseen classes if all "
+    "classes are candidates. The values are means ± standard deviations over "
+    "splits of the classes.\n\n"
     "{zero_shot}\n\n"
-    "Accuracy of our method on training classes (*recorded classes*), with and without "
-    "one unseen class among the candidates. With half of the classes withheld and "
-    "`unknown_label`: area under the ROC curve of the probability that a series is "
-    "unknown, and shares of series of training and withheld classes that are labelled "
-    "unknown.\n\n"
+    "The next table shows two more tests of our method. In the first test, one "
+    "class is unseen, and the table shows the accuracy on the training classes "
+    "without and with the unseen class among the candidates, and the accuracy on "
+    "the unseen class. In the second test, half of the classes are withheld, and "
+    "`unknown_label` is used. The table shows the area under the ROC curve of the "
+    "probability that a series is unknown, and the shares of the series of "
+    "training classes and of withheld classes that are labelled unknown.\n\n"
     "{zero_shot_others}\n",
 )

@@ -1,4 +1,4 @@
-"""Commands of ``python -m sktext_vq``, one function each."""
+"""Functions that run the commands of ``python -m sktext_vq``."""
 
 from __future__ import annotations
 
@@ -39,13 +39,12 @@ from sktext_vq.recordings import LabelledPanel
 
 
 def demo(options: argparse.Namespace) -> None:
-    """Name activities, classify, compare and report on a small data set."""
     # Imported here, because only this command needs the module.
     from sktext_vq._cli.demo import run_demo
 
     run_demo(
         options.report,
-        say=lambda text: print_result(options, *text.split("\n")),
+        echo=lambda text: print_result(options, *text.split("\n")),
         progress=bool(choose_verbosity(options)),
     )
 
@@ -84,13 +83,13 @@ def fit(options: argparse.Namespace) -> None:
         f"sampling rate: {'unknown' if rate is None else f'{rate:g} Hz'}",
         f"classes: {classes}",
         *([f"groups: {groups}"] if groups else []),
-        f"fitted in {seconds:.0f} s: {classifier.training_stage_}",
+        f"fitted in {seconds:.0f} s ({classifier.training_stage_})",
         f"saved as {options.model}",
     )
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Write the class of every series with probabilities, or contributions."""
+    """Write the class and probabilities of each series, or contributions of tokens."""
     if options.against is not None and not options.explain:
         raise ValueError("--against requires --explain.")
     model = open_model(options)
@@ -165,17 +164,19 @@ def _explain(
 
 
 def _class_of(model: VQTextClassifier, name: str | None) -> Any:
-    """Return the class that has a name; classes may be numbers."""
+    """Return the class with a given name; classes may be numbers."""
     if name is None:
         return None
     named = {label_text(label): label for label in model.classes_.tolist()}
     if name not in named:
-        raise ValueError(f"--against {name!r} is not a class of the model: {[*named]}.")
+        raise ValueError(
+            f"--against must be a class of the model, got {name!r}. Classes: "
+            f"{[*named]}."
+        )
     return named[name]
 
 
 def segment(options: argparse.Namespace) -> None:
-    """Divide recordings into segments of one class."""
     from sktext_vq.recordings import segment as segment_recordings
 
     length, step, seconds = window_of(options)
@@ -191,21 +192,18 @@ def segment(options: argparse.Namespace) -> None:
 
 
 def label(options: argparse.Namespace) -> None:
-    """Name activities in recordings, without a model."""
     from sktext_vq._cli.labels import label_recordings
 
     label_recordings(options)
 
 
 def build_base(options: argparse.Namespace) -> None:
-    """Fit a base to labelled data sets."""
     from sktext_vq._cli.labels import build_base as build
 
     build(options)
 
 
 def search(options: argparse.Namespace) -> None:
-    """Rank series by similarity to a text."""
     model, data = open_model_and_data(options)
     found = model.search(data.X, options.text)
     cases = name_cases(data).iloc[found["case"]].reset_index(drop=True)
@@ -213,7 +211,6 @@ def search(options: argparse.Namespace) -> None:
 
 
 def export(options: argparse.Namespace) -> None:
-    """Export a model to an ONNX file."""
     from sktext_vq.export import export_onnx
 
     model = open_model(options)
@@ -222,7 +219,6 @@ def export(options: argparse.Namespace) -> None:
 
 
 def report(options: argparse.Namespace) -> None:
-    """Write an HTML report about a model and the series of a file."""
     from sktext_vq.inspection import write_report
 
     model, data = open_model_and_data(options)
@@ -249,7 +245,7 @@ def report(options: argparse.Namespace) -> None:
 
 
 def zero_shot(options: argparse.Namespace) -> None:
-    """Classify among candidates, which may be unseen, and write reasons."""
+    """Classify series into candidates, which may be unseen, and write reasons."""
     model, data = open_model_and_data(options)
     texts = read_texts(options.texts) or {}
     names = [each.strip() for each in (options.labels or "").split(",")]
@@ -291,7 +287,7 @@ def _note_found(
     options: argparse.Namespace,
     unseen: pd.DataFrame | None = None,
 ) -> None:
-    """Print the accuracy, if the file has labels, and that of each unseen class."""
+    """Print the accuracy on all series and on each unseen class, if labels exist."""
     if data.y is None:
         return
     labels = _texts_of(data.y)
@@ -324,7 +320,7 @@ def _note_unknown(
 
 
 def _texts_of(labels: Iterable[Any]) -> NDArray[np.str_]:
-    """Return labels as text, to compare those of different files."""
+    """Convert labels to text, to compare labels of different files."""
     return np.array([label_text(label) for label in labels], dtype=np.str_)
 
 
@@ -333,8 +329,8 @@ def _describe(row: dict[Any, Any]) -> list[str]:
     if row["seen"]:
         return [f"{row['candidate']}: training class"]
     like = ", ".join(row["like"]) or "none of the training classes"
-    said = "; ".join(row["texts"][:4])
+    texts = "; ".join(row["texts"][:4])
     return [
         f"{row['candidate']}: unseen class, similar to {like}",
-        f"    texts: {said}{' ...' if len(row['texts']) > 4 else ''}",
+        f"    texts: {texts}{' ...' if len(row['texts']) > 4 else ''}",
     ]

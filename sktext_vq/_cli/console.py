@@ -22,7 +22,7 @@ _BIDIRECTIONAL = (
 
 
 class Interrupted(BaseException):
-    """Ctrl-C; unlike KeyboardInterrupt, does not result in a partly trained model."""
+    """Interruption by Ctrl-C, which stops training without returning a model."""
 
 
 def escape(text: Any) -> str:
@@ -49,30 +49,23 @@ def note(*lines: Any) -> None:
     try:
         for line in lines:
             print(escape(line), file=sys.stderr)
-    except OSError:  # closed by its reader; results do not depend on it
+    except OSError:  # standard error is closed; results do not depend on it
         discard(sys.stderr)
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Return whether a stream is a terminal."""
     return stream is not None and stream.isatty()
 
 
 def output() -> TextIO:
-    """Return standard output, for results.
-
-    Raises
-    ------
-    OSError
-        If it is closed.
-    """
+    """Return standard output; raise an OSError if it is closed."""
     if sys.stdout is None:
         raise OSError("Standard output is closed. Set --output to a file.")
     return sys.stdout
 
 
 def discard(stream: TextIO | None) -> None:
-    """Discard unwritten output of a broken stream, which Python reports at exit."""
+    """Discard unwritten output of a broken stream, to avoid an error at exit."""
     if stream is not None:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -80,10 +73,10 @@ def discard(stream: TextIO | None) -> None:
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Escape characters that the encoding of a stream lacks, and reopen closed streams.
+    """Escape characters that a stream cannot encode, and reopen closed streams.
 
-    Closed streams are opened on the null device. Otherwise the next file to be opened
-    would get the descriptor of standard error, and the output of libraries.
+    Closed streams are redirected to the null device. Otherwise, the next file to be
+    opened could get the descriptor of standard error, to which libraries write.
     """
     for number in range(3):
         try:
@@ -108,7 +101,7 @@ def standard_streams() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[None]:
-    """Raise `Interrupted` at Ctrl-C in place of KeyboardInterrupt."""
+    """Raise `Interrupted` instead of KeyboardInterrupt at Ctrl-C."""
 
     def stop(number: int, frame: Any) -> None:
         raise Interrupted
@@ -125,11 +118,11 @@ def interrupts() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def warnings_as_notes(say: Callable[[str], None]) -> Iterator[None]:
-    """Print messages of warnings without lines of code."""
+def warnings_as_notes(echo: Callable[[str], None]) -> Iterator[None]:
+    """Print the messages of warnings, without source lines."""
 
     def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-        say(f"warning: {' '.join(str(message).split())}")
+        echo(f"warning: {' '.join(str(message).split())}")
 
     with warnings.catch_warnings():
         warnings.showwarning = show_warning

@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from sktext_vq._cli.outputs import choose_verbosity, print_note
-from sktext_vq._io.read import check_ending
+from sktext_vq._io.read import check_extension
 from sktext_vq._utils.files import check_target, check_writable
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.persistence import load
@@ -27,10 +27,12 @@ from sktext_vq.recordings import (
 
 
 def open_model(options: argparse.Namespace) -> VQTextClassifier:
-    check_results(options)  # before the work
+    check_results(options)  # before prediction, which may take minutes
     model = load(options.model)
     if not isinstance(model, VQTextClassifier):
-        raise ValueError(f"{options.model} is a transformer, not a classifier.")
+        raise ValueError(
+            f"{options.model} contains a transformer, but a classifier is required."
+        )
     model.verbose = choose_verbosity(options)
     return model
 
@@ -41,7 +43,7 @@ def check_results(options: argparse.Namespace) -> None:
         return
     check_output(options.output, options)
     if options.command not in ("report", "export") and not options.json:
-        check_ending(options.output)
+        check_extension(options.output)
 
 
 def open_model_and_data(
@@ -77,7 +79,7 @@ def check_output(output: Path, options: argparse.Namespace) -> None:
         paths.append(Path(options.text_encoder))
     for path in paths:
         if path is not None and _is_part(output, path):
-            what = "the same file as" if path.is_file() else "a file of"
+            what = "the same file as" if path.is_file() else "in the folder"
             raise ValueError(
                 f"{output} is {what} {path}, which this command reads. Use another "
                 "output file."
@@ -86,12 +88,12 @@ def check_output(output: Path, options: argparse.Namespace) -> None:
 
 
 def _is_part(file: Path, path: Path) -> bool:
-    """Return whether a file is the same as another one, or in a folder."""
+    """Return whether `file` is the same file as `path`, or is in the folder `path`."""
     try:
         if path.is_dir():
             return file.exists() and file.resolve().is_relative_to(path.resolve())
         return file.samefile(path)
-    except (OSError, ValueError):  # one of them is not there
+    except (OSError, ValueError):  # one of the paths does not exist
         return False
 
 
@@ -118,7 +120,9 @@ def read_part(
     for name in ("step", "time_unit", "recording_column", "pattern"):
         if getattr(options, name) is not None:
             option = name.replace("_", "-")
-            raise ValueError(f"--{option} requires --window, for recordings.")
+            raise ValueError(
+                f"--{option} is for recordings only, and requires --window."
+            )
     return read_panel(
         path,
         part=part,
@@ -164,7 +168,7 @@ def window_of(
 def read_matching(
     model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
 ) -> LabelledPanel:
-    """Read series, with channels in the order of training if both have names."""
+    """Read series, and match channels by name to the channels of a model."""
     data = read_part(path, part, options, model.sampling_rate)
     names = model.channel_names_
     own = list(data.channel_names or ())
@@ -173,23 +177,23 @@ def read_matching(
         return data
     order = _match_names(names, own)
     if max(order) < 0 and len(own) == len(names):
-        # The names of the model may be those passed to `fit`, not those of the file.
+        # The channel names of the model may have been set by --channel-names.
         print_note(
             options,
-            f"warning: channel names of {path} are not those of the model. Channels "
-            "are matched by position: "
+            f"warning: the channel names of {path} differ from the names in the model. "
+            "Channels are matched by position: "
             + ", ".join(f"{a} as {b}" for a, b in zip(own, names, strict=True)),
         )
         return data
     lacking = [name for name, at in zip(names, order, strict=True) if at < 0]
     if lacking:
         raise ValueError(
-            f"{path} has no channels {lacking}, which the model was trained with. "
-            f"Its channels are {own}."
+            f"{path} lacks channels {lacking}, which the model requires. Channels of "
+            f"the file: {own}."
         )
     left_out = [name for i, name in enumerate(own) if i not in order]
     if left_out:
-        print_note(options, f"channels ignored by the model: {', '.join(left_out)}")
+        print_note(options, f"channels not used by the model: {', '.join(left_out)}")
     X = (
         [series[order] for series in data.X]
         if isinstance(data.X, list)
@@ -219,15 +223,14 @@ def read_labels(
 ) -> NDArray[Any]:
     if data.y is None:
         raise ValueError(
-            f"{path or options.data} has no labels. In a table they are read from "
-            f"column {options.label_column or 'label'!r}; use --label-column to change "
-            "it."
+            f"{path or options.data} has no labels. In a table, labels are read from "
+            f"column {options.label_column or 'label'!r}. Use --label-column to set "
+            "another column."
         )
     return data.y
 
 
 def read_texts(path: Path | None) -> dict[str, Any] | None:
-    """Read texts about classes."""
     if path is None:
         return None
     try:
@@ -235,16 +238,16 @@ def read_texts(path: Path | None) -> dict[str, Any] | None:
             path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats
         )
     except RecursionError:
-        raise ValueError(f"{path} has too many levels of brackets.") from None
+        raise ValueError(f"{path} has too many nested brackets.") from None
     except ValueError as error:
         raise ValueError(f"{path} is not a valid JSON file: {error}") from error
     if not isinstance(texts, dict) or not texts:
-        raise ValueError(f"{path} must be a JSON object from labels to texts.")
+        raise ValueError(f"{path} must be a JSON object that maps labels to texts.")
     return texts
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a dict of the pairs of a JSON object, and check that keys are unique."""
+    """Convert the pairs of a JSON object to a dict, and check that keys are unique."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]

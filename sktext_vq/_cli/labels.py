@@ -1,4 +1,4 @@
-"""The commands ``label`` and ``build-base``, for bases of wearables."""
+"""The commands ``label`` and ``build-base``, for base models of wearables."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ from sktext_vq.recordings import segment
 
 
 def label_recordings(options: argparse.Namespace) -> None:
-    """Divide recordings of a body-worn accelerometer into segments by activity name."""
+    """Label recordings of a body-worn accelerometer with names of activities."""
     # Imported here, because only this command needs the page template.
     from sktext_vq.inspection._label_page import describe_recordings, write_label_page
 
     names = [each.strip() for each in options.names.split(",") if each.strip()]
     if len(names) < 2:
         raise ValueError(
-            f"--names must be at least two names, separated by commas: {options.names}"
+            "--names must contain at least two names, separated by commas, got "
+            f"{options.names!r}."
         )
     check_results(options)
     if options.report is not None:
@@ -69,7 +70,7 @@ def label_recordings(options: argparse.Namespace) -> None:
 
 
 def build_base(options: argparse.Namespace) -> None:
-    """Fit a base to files of labelled series, one data set each."""
+    """Fit a base model to files of labelled series, with one data set per file."""
     check_output(options.output, options)
     sets = [_read_set(path, options) for path in list_files(options.data)]
     wearables.build_base(sets, options.output, random_state=options.seed)
@@ -85,8 +86,8 @@ def _read_set(path: Path, options: argparse.Namespace) -> wearables.LabelledSet:
     rate = options.sampling_rate or data.sampling_rate  # a rate of 0 is invalid
     if data.channel_names is None or rate is None:
         raise ValueError(
-            f"{path} has no channel names or no sampling rate. Name the channels in "
-            "the file, such as acc_x, and set --sampling-rate."
+            f"The channel names or the sampling rate of {path} are unknown. Use "
+            "channel names such as acc_x in the file, and set --sampling-rate."
         )
     return wearables.LabelledSet(
         path.stem,

@@ -22,7 +22,7 @@ _SHOWN = 20  # rows of a table on a terminal
 
 
 def name_cases(data: LabelledPanel) -> pd.DataFrame:
-    """Return the name of each case, or the origin of each window."""
+    """Return a table with the name of each case, or the times of each window."""
     if data.table is not None:
         return data.table
     cases = range(len(data.X)) if data.cases is None else data.cases
@@ -46,7 +46,10 @@ def print_note(options: argparse.Namespace, *lines: str) -> None:
 
 
 def show_tables(tables: Iterable[pd.DataFrame], options: argparse.Namespace) -> None:
-    """Write tables of several files as one table; to a pipe, one after another."""
+    """Write the tables of several files as one table.
+
+    If the output is a pipe, each table is written as soon as it is available.
+    """
     is_file = options.json or options.output is not None
     if is_file or console.is_terminal(sys.stdout):
         return show_table(pd.concat(tables, ignore_index=True), options)
@@ -79,7 +82,8 @@ def show_table(table: pd.DataFrame, options: argparse.Namespace) -> None:
             print(shown.to_string(index=False))
         if len(table) > _SHOWN:
             print(
-                f"... {len(table) - _SHOWN} more rows; use --output FILE to write all"
+                f"... {len(table) - _SHOWN} more rows; use --output FILE to write all "
+                "rows"
             )
     else:
         table.to_csv(console.output(), index=False, lineterminator="\n")
@@ -87,7 +91,7 @@ def show_table(table: pd.DataFrame, options: argparse.Namespace) -> None:
 
 def write_json(content: Any, options: argparse.Namespace) -> None:
     text = json.dumps(_plain(content), indent=1, ensure_ascii=False, allow_nan=False)
-    # Line ends are between strings only, and JSON escapes those within.
+    # Newlines occur only between strings; within strings, JSON escapes them.
     text = re.sub(r"[^\n -~]", _escape_for_json, text)
     if options.output is not None:
         replace_file(options.output, (text + "\n").encode())
@@ -102,7 +106,7 @@ def write_json(content: Any, options: argparse.Namespace) -> None:
 
 
 def _escape_for_json(found: re.Match[str]) -> str:
-    """Escape a character that a terminal may interpret or UTF-8 cannot encode."""
+    """Escape a character that terminals may interpret, or UTF-8 cannot encode."""
     character = found[0]
     is_shown = console.escape(character) == character
     return character if is_shown else f"\\u{ord(character):04x}"

@@ -15,26 +15,26 @@ from sktext_vq._version import __version__
 _MOST_CODES = 65_536
 
 _DESCRIPTION = """\
-Classify sensor series by interpretable shape tokens, with zero-shot classification by
-text.
+Interpretable classification of sensor series by shape tokens, and zero-shot
+classification by text.
 
 Start with the demo, which takes about a minute and downloads nothing. Then fit a
 model to a file of labelled recordings or series, and use it on other files.
 """
 _DEMO = """\
-Name activities in a small data set that is included in sktime: four activities recorded
-with a smart watch. The demo
+Classify activities in a small data set that is included in sktime: four activities
+recorded with a smart watch. The demo
 
-  - names activities without labels, with a base model fitted to other data sets;
-  - fits a classifier to labels, and to few labels with and without the base model;
+  - predicts activities without labels, with a base model fitted to other data sets;
+  - fits a classifier to all labels and to few labels;
   - compares accuracy and time with MiniRocket on the same series;
   - writes a report, one HTML page that can be read offline.
 """
 _FIT = """\
 Fit a classifier to labelled series and save it to one file, which contains no code.
 Channel names such as acc_x, acc_y, acc_z and the sampling rate are read from the file
-if it has them. Labels that are words are used as text in training. If the file has
-groups or subjects, penalty and temperature are cross-validated by group.
+if it contains them. Labels that are words are used as text in training. If the file
+contains groups or subjects, hyperparameters are cross-validated by group.
 """
 _PREDICT = """\
 Write the class of every series with probabilities, as CSV, to standard output or to a
@@ -44,29 +44,30 @@ another; "-" reads the names of files from standard input, one per line.
 With --explain, write the tokens of each series that contribute most. A row contains the
 contribution of a token to the log-odds of the class "label" over the class "against"
 (by default the most probable other class), its shape in words, channel, start and
-length in timepoints, and code. Statistics of a channel and the row "remainder" have no
-start. Contributions of a series sum to the log-odds.
+length in timepoints, and code. The row "remainder" is the sum of all other
+contributions, so the contributions of a series sum to the log-odds. This row, and rows
+for statistics of a channel, have no start.
 """
 _REPORT = """\
 Write an HTML page about a model: scores on the series of a file, warnings, series with
 the contributions of their tokens, the codebook, and the texts used in training.
 """
 _SEGMENT = """\
-Divide continuous recordings into segments of one class. Writes the recording, start,
+Divide continuous recordings into segments of one class. Write the recording, start,
 end, label and probability of each segment, in the time of the recording.
 """
 _LABEL = """\
-Divide recordings of a body-worn accelerometer into segments by names of activities,
-without a model or labels: texts about the names are compared with activities of public
-data sets. Channels are found by name, such as acc_x; units and sampling rate are
-inferred from the data. Reliable for few, coarse activities only; see docs/wearables.md.
-With --report, write an HTML page with the recordings, their labels and similar
-activities.
+Divide recordings of a body-worn accelerometer into segments, and label the segments
+with given names of activities. Neither a model nor labels are required: texts about the
+names are compared with activities of public data sets. Channels are found by name, such
+as acc_x; units and sampling rate are inferred from the data. Labels are reliable only
+for a few coarse activities; see docs/wearables.md. With --report, write an HTML page
+with the recordings, their labels and similar activities.
 """
 _BUILD_BASE = """\
-Fit a base model for the command label to files of labelled series of a body-worn
-accelerometer, one data set per file. Labels must be words; channels must have names,
-such as acc_x.
+Fit a base model for the command "label" to files of labelled series of a body-worn
+accelerometer, with one data set per file. Labels must be words, and channels must have
+names such as acc_x.
 """
 _SEARCH = """\
 Rank series, or windows of recordings, by similarity to a text such as "a person jumps".
@@ -76,17 +77,17 @@ Export a model to an ONNX file, which predicts probabilities without Python. Req
 the package onnx.
 """
 _ZERO_SHOT = """\
-Classify series among candidate classes, some or all of which may be unseen (without
-training data), by texts about them. Prints the texts of each candidate and the training
-classes that it is most similar to, and writes reasons for each series. If the file has
-labels, prints the accuracy.
+Classify series into candidate classes by texts about the classes. Candidates may be
+unseen, that is, without training data. Print the texts of each candidate and its most
+similar training classes, and write reasons for each prediction. If the file has labels,
+print the accuracy.
 """
 _FILES = """\
 files of series:
   .npz      arrays X (cases, channels, timepoints) and optionally y, subject,
             channel_names and sampling_rate; or X_train, y_train, X_test, y_test, ...,
-            of which fit reads the first part and other commands the second.
-            .npy contains X only. Pickled objects are not read
+            of which fit reads the training part, and other commands the test part.
+            .npy contains X only. Files with pickled objects are not supported
   .ts       format of the UEA and UCR archives
   .csv      also .tsv, .txt, .csv.gz, .parquet: a table in one of three layouts, which
             is detected by its columns:
@@ -94,8 +95,8 @@ files of series:
             wide  a row per case, and a column per timepoint: 0, 1, 2, ...; with
                   several channels acc_x_0, acc_x_1, ..., acc_y_0, ...
             tidy  a row per value: case, channel, time, value
-            Columns label and subject are optional. Set other column names by
-            options, such as --case-column window --label-column activity
+            Columns label and subject are optional. Set other column names with
+            options such as --case-column window --label-column activity
             Series of long and tidy tables may have unequal lengths; empty cells are
             missing values
 """
@@ -105,7 +106,7 @@ continuous recordings:
   --window 2.56s (in seconds) or --window 128 (in timepoints) extracts windows from
   continuous recordings: a file or a folder of tables (.csv, .tsv, .txt, .parquet) with
   a row per timepoint. Columns recording, time, label and subject are optional.
-  Windows never span a gap, two recordings or two labels
+  Windows do not span gaps, several recordings or several labels
 """
 _EXAMPLES = """\
 examples:
@@ -156,7 +157,6 @@ def _whole(least: int, most: int | None = None) -> Callable[[str], int]:
 
 
 def _rate(text: str) -> float:
-    """Convert an argument to a sampling rate."""
     try:
         value = float(text)
     except ValueError:
@@ -185,7 +185,6 @@ def _names(text: str) -> list[str]:
 
 
 def _value(metavar: str, help: str, **others: Any) -> dict[str, Any]:
-    """Return arguments of an option with a value."""
     return {"metavar": metavar, "help": help, **others}
 
 
@@ -200,10 +199,10 @@ def _flag(help: str) -> dict[str, Any]:
 _MODEL = _file("MODEL", "model file", required=True)
 _NEW_MODEL = _file("MODEL", "model file to write", required=True)
 _TABLE = _file("FILE", "file to write the table to")
-_JSON = _flag("write JSON in place of CSV")
+_JSON = _flag("write JSON instead of CSV")
 _QUIET = _flag("print results only")
-_TEXTS = "JSON object from names to a text or a list of texts about "
-_RATE = _value("HZ", "timepoints per second", type=_rate)
+_TEXTS = "JSON file that maps each name to a text, or a list of texts, about the "
+_RATE = _value("HZ", "sampling rate in Hz", type=_rate)
 _SEED = _value(
     "N", "random state (default: %(default)s)", type=_whole(0, 2**32 - 1), default=0
 )
@@ -224,20 +223,22 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--quiet": _flag("print errors only"),
     },
     "fit": {
-        "--texts": _file("JSON", f"{_TEXTS}the classes"),
+        "--texts": _file("JSON", f"{_TEXTS}class"),
         "--channel-names": _value(
             "NAMES",
-            "channel names, separated by commas: acc_x,acc_y,acc_z",
+            "channel names, separated by commas, such as acc_x,acc_y,acc_z",
             type=_names,
         ),
         "--sampling-rate": _RATE,
         "--init": _value(
-            "NAME", 'base model for few series of body-worn sensors: "wearables"'
+            "NAME",
+            "base model to start from if there are few series of body-worn sensors: "
+            '"wearables"',
         ),
         "--epochs": _value(
             "N",
-            "maximum number of training epochs; training starts from the closed form "
-            "and keeps improvements on held-out cases (default: %(default)s)",
+            "maximum number of epochs of training by gradient descent, which starts "
+            "from the solution in closed form (default: %(default)s)",
             type=_whole(0),
             default=0,
         ),
@@ -249,7 +250,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         ),
         "--text-encoder": _value(
             "NAME",
-            '"minilm", "hashing", or the folder of an encoder (default: %(default)s)',
+            'encoder of texts: "minilm", "hashing" or a folder (default: %(default)s)',
             default="minilm",
         ),
         "--seed": _SEED,
@@ -270,12 +271,14 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "label": {
         "--output": _TABLE,
         "--json": _JSON,
-        "--report": _file("HTML", "HTML file to write: recordings with their labels"),
+        "--report": _file(
+            "HTML", "HTML file to write, with recordings and their labels"
+        ),
         "--names": {
             "required": True,
-            "help": 'names, separated by commas: "walking, running, sitting"',
+            "help": 'names, separated by commas, such as "walking, running, sitting"',
         },
-        "--unknown": _value("NAME", "label of segments unlike any activity"),
+        "--unknown": _value("NAME", "label for segments that resemble no activity"),
         "--units": _UNITS,
         "--sampling-rate": _RATE,
         "--base": _value(
@@ -299,18 +302,18 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--output": _file("HTML", "HTML file to write", required=True),
         "--training": _file(
             "DATA",
-            "file of the training series; series that are in both files are listed, "
-            "because they inflate scores",
+            "file of the training series; the report lists series that are in both "
+            "files, because they inflate scores",
         ),
     },
     "zero-shot": {
         "--output": _TABLE,
         "--json": _JSON,
         "--labels": _value(
-            "NAMES", 'candidates, separated by commas: "jumping rope, cycling"'
+            "NAMES", 'candidates, separated by commas, such as "jumping rope, cycling"'
         ),
         "--texts": _file(
-            "JSON", f"{_TEXTS}candidates; by default these are the candidates"
+            "JSON", f"{_TEXTS}candidate; without --labels, the names are the candidates"
         ),
     },
     "export": {
@@ -320,22 +323,22 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 _ABOUT = {
-    "demo": ("name activities, classify, compare and report", _DEMO),
+    "demo": ("run an example on a small data set", _DEMO),
     "fit": ("fit a model to series with labels", _FIT),
-    "predict": ("write the class of each series", _PREDICT),
+    "predict": ("predict the class of each series", _PREDICT),
     "segment": ("divide recordings into segments of one class", _SEGMENT),
-    "label": ("name activities in recordings, without a model", _LABEL),
-    "build-base": ("fit a base model for the command label", _BUILD_BASE),
+    "label": ("label recordings with names of activities, without a model", _LABEL),
+    "build-base": ('fit a base model for the command "label"', _BUILD_BASE),
     "search": ("rank series by similarity to a text", _SEARCH),
     "report": ("write an HTML report about a model", _REPORT),
-    "zero-shot": ("classify among unseen classes", _ZERO_SHOT),
+    "zero-shot": ("classify series into unseen classes", _ZERO_SHOT),
     "export": ("export a model to an ONNX file", _EXPORT),
 }
 _COLUMNS = {
-    "label": "of class labels",
+    "label": "that contains the class labels",
     "case": "that identifies the case of each row",
     "recording": "that identifies the recording of each row; may be repeated",
-    "time": "of times",
+    "time": "that contains the times",
     "subject": "that identifies the person or machine of each row",
 }
 
@@ -372,13 +375,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_data(command: Any, name: str, is_segment: bool) -> None:
     """Add options for files of series, their columns and windows."""
-    what = "file or folder of recordings" if is_segment else "file of series"
+    what = "files or folders of recordings" if is_segment else "files of series"
     if is_segment or name in ("predict", "build-base"):
-        command.add_argument(
-            "data", **_file("DATA", f"{what}; may be several", nargs="+")
-        )
+        command.add_argument("data", **_file("DATA", f"one or more {what}", nargs="+"))
     else:
-        command.add_argument("data", **_file("DATA", what))
+        command.add_argument("data", **_file("DATA", "file of series"))
     if name not in ("label", "build-base"):
         command.add_argument("--model", **(_NEW_MODEL if name == "fit" else _MODEL))
     for column, text in _COLUMNS.items():
@@ -398,14 +399,12 @@ def _add_data(command: Any, name: str, is_segment: bool) -> None:
         default=[],
         help="column to ignore; may be repeated",
     )
-    default = " (default: that of training)" if is_segment else ""
+    default = " (default: length of the training windows)" if is_segment else ""
     for option, text in (
-        ("--window", f"length of windows to cut from recordings{default}"),
-        ("--step", "time between starts of windows (default: half of a window)"),
+        ("--window", f"length of windows to cut, such as 2.56s{default}"),
+        ("--step", "time between the starts of windows (default: half of the length)"),
     ):
-        command.add_argument(
-            option, **_value("LENGTH", f"{text}, such as 2.56s", type=_duration)
-        )
+        command.add_argument(option, **_value("LENGTH", text, type=_duration))
     command.add_argument(
         "--pattern",
         **_value(

@@ -1,4 +1,4 @@
-"""Augmentation: randomly changed copies of training series."""
+"""Augmentation of training series by randomly changed copies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from sktext_vq._utils.channels import list_sensors
 from sktext_vq.panel import Panel
 
-# Maximum sizes.
+# Maximum size of each change.
 _MAX_SIZES = {"gain": 2.0, "rotation": 180.0, "noise": 10.0, "dropout": 1.0, "gap": 0.9}
 
 
@@ -23,13 +23,13 @@ def check_augment(augment: Any) -> None:
         return
     if not isinstance(augment, Mapping):
         raise TypeError(
-            "augment must be a dict from names of changes to sizes, or None, got a "
+            "augment must be None or a dict that maps names of changes to sizes, got a "
             f"{type(augment).__name__}."
         )
     unknown = sorted(set(augment) - {*_MAX_SIZES, "copies"}, key=str)
     if unknown:
         raise ValueError(
-            f"Unknown changes in augment: {unknown}. Available: "
+            f"Unknown changes in augment: {unknown}. Available changes: "
             f"{sorted({*_MAX_SIZES, 'copies'})}."
         )
     for name, most in _MAX_SIZES.items():
@@ -51,10 +51,10 @@ def add_copies(
     augment: Mapping[str, Any],
     random_state: np.random.RandomState,
 ) -> Panel:
-    """Return a panel in which changed copies follow each series.
+    """Return a panel in which each series is followed by its changed copies.
 
-    Channels outside of `triads` are separate sensors. See
-    :class:`~sktext_vq.VQTextClassifier` for the sizes in `augment`.
+    Each channel that is not in `triads` is a separate sensor. The sizes in `augment`
+    are described in :class:`~sktext_vq.VQTextClassifier`.
     """
     sensors = list_sensors(panel.n_channels, triads)
     values = [panel.values]

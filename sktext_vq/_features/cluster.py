@@ -1,4 +1,4 @@
-"""Prediction on a cluster with joblib."""
+"""Distributed prediction with joblib."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from sktext_vq.panel import Panel
 
 _OF_ONE_MACHINE = ("loky", "multiprocessing", "sequential", "threading")
-# Minimum and maximum number of cases in a task, for overhead and memory.
-_LEAST, _MOST = 64, 1024
+# Minimum and maximum number of cases per task, to limit overhead and memory.
+_MIN_CASES, _MAX_CASES = 64, 1024
 _TASKS_PER_WORKER = 4
 
 
@@ -28,18 +28,18 @@ def on_cluster() -> bool:
 def map_parts(
     function: Callable[[Panel], NDArray[Any]], panel: Panel, n_jobs: int | None
 ) -> NDArray[Any]:
-    """Compute an array with a row per case, on a cluster if one is configured.
+    """Compute an array with one row per case, on a cluster if one is configured.
 
-    The function returns one row per case. Rows must not depend on other cases. If
+    The function must return one row per case, which must not depend on other cases. If
     `n_jobs` is 1, the array is computed in this process.
     """
     if n_jobs == 1 or not on_cluster() or _in_task():
         return function(panel)
     n_at_once = _TASKS_PER_WORKER * effective_n_jobs(n_jobs)
-    size = int(np.clip(-(-panel.n_cases // n_at_once), _LEAST, _MOST))
+    size = int(np.clip(-(-panel.n_cases // n_at_once), _MIN_CASES, _MAX_CASES))
     parts = [slice(i, i + size) for i in range(0, panel.n_cases, size)]
     rows = None
-    # Tasks are sent in groups, to limit the memory for parts and results.
+    # Tasks are sent in groups, which limits the memory for inputs and results.
     with Parallel(n_jobs=n_jobs) as pool:
         for start in range(0, len(parts), n_at_once):
             sent = parts[start : start + n_at_once]
@@ -65,7 +65,7 @@ def _compute(
 
 
 def _in_task() -> bool:
-    """Return whether this process runs a dask task, where dask is the backend."""
+    """Return whether this process runs a dask task, in which dask is the backend."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return False

@@ -20,10 +20,10 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If the length, shape or order of values does not match the cases, or if a value
-        is missing.
+        If the length, shape or order of the values does not match the cases, or if a
+        value is missing.
     TypeError
-        If values have mixed types.
+        If the values have different types.
     """
     own = getattr(values, "index", None)
     if panel.cases is not None and isinstance(own, pd.Index):
@@ -39,7 +39,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(
-            f"{name} has elements of different length. Pass one value for each case."
+            f"{name} has elements of different lengths. Pass one value for each case."
         ) from error
     if array.size == 0:
         raise ValueError(f"{name} is empty. Pass one value for each case.")
@@ -66,13 +66,13 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
     if len(column) != panel.n_cases:
         raise ValueError(
             f"X and {name} have inconsistent numbers of samples: X has "
-            f"{panel.n_cases} cases, {name} has {len(column)}."
+            f"{panel.n_cases} cases, but {name} has {len(column)}."
         )
     return column
 
 
 def check_weights(sample_weight: Any, panel: Panel) -> NDArray[np.float64] | None:
-    """Check weights, and return the weight of each case, or None.
+    """Check sample weights, and return the weight of each case, or None.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def check_weights(sample_weight: Any, panel: Panel) -> NDArray[np.float64] | Non
     )
     if not (np.isfinite(weight).all() and weight.any()):
         raise ValueError(
-            "Sample weights must contain at least one non-zero number, and all must be "
-            "finite."
+            "Sample weights must contain at least one non-zero number, and all weights "
+            "must be finite."
         )
     return weight

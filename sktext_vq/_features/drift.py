@@ -1,10 +1,10 @@
 """Warnings about series that differ from the training series.
 
-This module contains the limits of scale and offset, and composes the message.
-``drift_reference.py`` contains the statistics of training cases, the limits of
-distances, gravity and constant channels, and the wording of these differences.
-``drift_changes.py`` contains the possible causes (another orientation, order, unit or
-sampling rate), their limits, `MARGINS`, and their wording.
+This module compares the scale and the offset of channels (limit `_DRIFT`), and composes
+the message. ``drift_reference.py`` compares statistics of new cases with statistics of
+training cases (limits `_FARTHER`, `_HEAVIER` and `_STEADY`). ``drift_changes.py`` tests
+possible causes: another orientation, order of channels, unit or sampling rate (limits
+`MARGINS`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from sktext_vq._features.scaling import Scaler
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.panel import Panel, spread_cases
 
-_MOST_SIZES = 512
-# Minimum factor between the medians of new and training series for drift. The test
-# parts of 29 data sets cause no warning; multiplied by 5, all of them do except PLAID,
-# whose cases differ by a factor of a thousand.
+_MAX_SIZES = 512
+# Minimum ratio of the medians of new and training series that indicates drift. The test
+# parts of 29 data sets do not cause a warning. If they are multiplied by 5, all of them
+# do, except PLAID, whose cases differ by a factor of a thousand.
 _DRIFT = 3.0
-_LEAST_SIZE = 1e-4  # in standard deviations; smaller sizes are rounding errors
+_MIN_SIZE = 1e-4  # in standard deviations; smaller sizes are rounding errors
 _SHOWN = 3
 
 
@@ -34,8 +34,8 @@ class DriftWarning(UserWarning):
     """Warning that new series differ from all training series.
 
     Common causes are another unit or sampling rate, another orientation of the device,
-    swapped channels, or a dead sensor. The message names the likely cause. Predictions
-    are made without a correction.
+    swapped channels, or a defective sensor. The message contains the likely cause.
+    Series are not corrected before prediction.
 
     Examples
     --------
@@ -60,19 +60,9 @@ def warn_of_drift(
 ) -> None:
     """Warn if new series differ from training series.
 
-    Scale and offset of channels are compared over all series, and statistics of single
-    cases with those of training cases.
-
-    Parameters
-    ----------
-    panel : Panel
-        New series.
-    scaler : Scaler
-        Scaler of the training series.
-    reference : DriftReference, optional
-        Statistics of training cases; None in models of early versions.
-    names : sequence of str
-        Names of channels.
+    The scale and offset of each channel are compared over all series. Statistics of
+    single cases are compared with `reference`, which is None in models of early
+    versions.
     """
     parts = []
     drifted = _other_scales(panel, scaler)
@@ -102,33 +92,34 @@ def warn_of_drift(
 
 
 def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
-    """Return channels whose scale or offset differs from training.
+    """Return the channels whose scale or offset differs from training.
 
-    The median size of new series must be far from the training median, and large
-    quantiles must be above those of training (or small quantiles below). A single
-    series or class is therefore not sufficient. Thresholds are higher for few series.
+    The median and the high quantiles of new series must both exceed the training
+    quantiles, or the median and the low quantiles must both be below the training
+    quantiles. A single outlying series or class is therefore not sufficient. Thresholds
+    are higher for few series.
     """
     if scaler.usual is None:
         return np.zeros(0, np.int64)
-    sizes = scaler.sizes(panel, _MOST_SIZES)
+    sizes = scaler.sizes(panel, _MAX_SIZES)
     few = 1 / np.sqrt(sizes.shape[1])
     low, middle, high = np.quantile(sizes, (0.1, 0.5, 0.9), axis=1)
     least, hundredth, _, half, nine_tenths, most_of, most = np.maximum(
-        scaler.usual.swapaxes(0, 1), _LEAST_SIZE
+        scaler.usual.swapaxes(0, 1), _MIN_SIZE
     )
     larger = middle > _DRIFT * half
     larger &= high > np.maximum((1 + 3 * few) * most_of, 10 * few * most)
     # Single series may be at rest, with a small offset.
-    low = np.maximum(low, 10 * few * _LEAST_SIZE)
+    low = np.maximum(low, 10 * few * _MIN_SIZE)
     smaller = (_DRIFT * middle < half) & (_DRIFT * high < nine_tenths)
     smaller &= ((1 + 3 * few) * low < hundredth) & (10 * few * low < least)
     return np.flatnonzero(larger.any(axis=0) | smaller[0])
 
 
 def _compare(panel: Panel, scaler: Scaler, channel: int, name: str) -> str:
-    """Describe scale and offset of a channel, in new series and in training."""
-    values = panel.values[spread_cases(panel.n_cases, _MOST_SIZES), channel]
-    unit = float(np.nanmax(np.abs(values))) or 1.0  # squares of 1e300 are infinite
+    """Describe the scale and offset of a channel, in new series and in training."""
+    values = panel.values[spread_cases(panel.n_cases, _MAX_SIZES), channel]
+    unit = float(np.nanmax(np.abs(values))) or 1.0  # avoids infinite squares
     values = values.astype(np.float64) / unit
     mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
     return (

@@ -1,4 +1,4 @@
-"""Possible causes of drift, as changes of statistics that can be undone."""
+"""Possible causes of drift, and their effects on statistics of series."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ Array = NDArray[np.floating[Any]]
 Triads = tuple[tuple[int, ...], ...]
 
 _MAX_SENSORS = 10
-# Statistics of a channel: mean; logarithm of the standard deviation; log-ratios of
-# first to zeroth and second to first differences; cube root of the skewness.
+# Statistics of a channel: mean; logarithm of the standard deviation; log-ratio of first
+# differences to values; log-ratio of second to first differences; cube root of the
+# skewness.
 PER_CHANNEL = 5
 # Statistics of a sensor with three axes: correlations, and log-norm of the mean.
 PER_TRIAD = 4
 PAIRS = ((0, 1), (0, 2), (1, 2))
-# Minimum decrease of the log-distance to training cases if a change is undone, beyond
-# the 99th percentile of training cases, and a further decrease for a single case.
-# Decreases for people held out of the training parts of MotionSense and WISDM are
-# smaller.
+# Minimum decrease of the log-distance to training cases if a change is undone, in
+# addition to the 99th percentile of training cases, and a further decrease for a single
+# case. Held-out people in the training parts of MotionSense and WISDM are below these
+# values.
 MARGINS = {
     "turned": (0.12, 0.25),
     "mirrored": (0.12, 0.25),
@@ -46,7 +47,7 @@ _FACTORS = {
 
 
 class Change(NamedTuple):
-    """Possible change of series, with the map of statistics that undoes the change."""
+    """Possible change of series, and the linear map of statistics that reverses it."""
 
     kind: str
     channels: tuple[int, ...]
@@ -60,7 +61,7 @@ class Change(NamedTuple):
 def list_changes(
     triads: Triads, unit: tuple[float, ...], offset: tuple[float, ...]
 ) -> list[Change]:
-    """Return candidate causes, each by itself; see `DriftReference` for parameters."""
+    """Return all changes; the parameters are described in `DriftReference`."""
     make = partial(_change, triads, np.array(unit), np.array(offset))
     rates = [
         _change_of_rate(make("rate", f"{cause} the sampling rate"), value, len(unit))
@@ -90,7 +91,7 @@ def _change(
 
 
 def _change_of_rate(change: Change, value: float, n_channels: int) -> Change:
-    """Return a change that also multiplies differences of neighbours."""
+    """Return a change that also multiplies differences of neighbouring timepoints."""
     for column in (2, 3):
         change.add[column : PER_CHANNEL * n_channels : PER_CHANNEL] = np.log(value)
     return change
@@ -99,7 +100,7 @@ def _change_of_rate(change: Change, value: float, n_channels: int) -> Change:
 def _turned(
     triads: Triads, n_channels: int, make: Callable[..., Change]
 ) -> Iterator[Change]:
-    """Yield all rotations and reflections of a device by permuted or negated axes."""
+    """Yield all rotations and reflections that permute or negate axes."""
     for order, signs in _turns() if triads else ():
         index, factor = np.arange(n_channels), np.ones(n_channels)
         for axes in triads:
@@ -119,7 +120,7 @@ def _turned(
 def _changed(
     triads: Triads, n_channels: int, make: Callable[..., Change]
 ) -> Iterator[Change]:
-    """Yield exchanges of two sensors, and changes of the unit of one sensor."""
+    """Yield all exchanges of two sensors, and changes of the unit of one sensor."""
     sensors = list_sensors(n_channels, triads)
     if len(sensors) > _MAX_SENSORS:
         return
@@ -146,7 +147,7 @@ def _turns() -> Iterator[tuple[tuple[int, ...], tuple[float, ...]]]:
 def _undone(
     triads: Triads, unit: Array, offset: Array, channels: Any, factor: Array
 ) -> tuple[NDArray[np.int64], Array, Array]:
-    """Return index, factor and offset of statistics for permuted, scaled channels."""
+    """Return the effect of permuted and scaled channels on statistics."""
     n = len(unit)
     width = PER_CHANNEL * n + PER_TRIAD * len(triads)
     index, scale, add = np.arange(width), np.ones(width), np.zeros(width)

@@ -1,4 +1,4 @@
-"""Statistics of training series, and comparison with new series."""
+"""Statistics of training series, with which new series are compared."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from sktext_vq._utils.state import Number, Numbers, Sizes, Spec, State, check_st
 from sktext_vq.panel import Panel, spread_cases
 
 Array = NDArray[np.floating[Any]]
-# Maximum numbers of training cases and values to store, and of new cases to compare,
-# evenly spread.
-_MOST_ROWS, _MOST_VALUES, _MOST_COMPARED = 400, 2**16, 32
+# Maximum numbers of stored training cases and values, and of new cases to compare.
+_MAX_ROWS, _MAX_VALUES, _MAX_COMPARED = 400, 2**16, 32
 _NEIGHBOURS, _SHOWN = 3, 3
-_LEAST, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
-_FEWEST_ROWS, _MOST_CHANGED, _USUAL_WIDTH = 16, 200, 40
-_KINDS, _LEAST_MARGIN = tuple(MARGINS), 0.05
-# Minimum excess over training cases, as logarithms: of distances, and of gravity.
+_EPSILON, _USUAL, _FARTHEST = 1e-3, 3.0, 20.0
+_MIN_ROWS, _MAX_CHANGED, _USUAL_WIDTH = 16, 200, 40
+_KINDS, _MIN_MARGIN = tuple(MARGINS), 0.05
+# Minimum differences from training cases of log-distances and of log-norms of gravity,
+# for one case and for many cases.
 _FARTHER, _HEAVIER = (0.8, 0.1), (0.6, 0.15)
-# Maximum range between the 1st and 99th percentile of the logarithm of a sensor's mean,
-# for a sensor with gravity.
+# Maximum range, from the 1st to the 99th percentile, of the log-norm of the mean of a
+# sensor that measures gravity.
 _STEADY = 1.5
-# Constant windows indicate drift if at most this share of training windows is constant,
-# and if training windows are not so small that rounding can make them constant.
-_CONSTANT, _QUIET = 0.002, np.log(2.5 * _LEAST)
+# Constant channels indicate drift if at most this share of training cases is constant,
+# and if training cases vary so much that rounding cannot make them constant.
+_CONSTANT, _QUIET = 0.002, np.log(2.5 * _EPSILON)
 _STATE: dict[str, Spec | None] = {
     "triads": Numbers("int64", ("n_triads", 3), above=-1, below="n_channels"),
     "unit": Numbers("float64", ("n_channels",), above=0),
@@ -59,9 +59,9 @@ class DriftReference:
     Parameters
     ----------
     triads : ndarray of shape (n_triads, 3)
-        Channels of the axes of each sensor.
+        Indices of the channels of the three axes of each sensor.
     unit, offset : ndarray of shape (n_channels,)
-        Unit and origin of the statistics; the same for the axes of a sensor.
+        Scale and origin of the statistics, the same for all axes of a sensor.
     centre, spread : ndarray of shape (n_statistics,)
         Median and scale of each statistic over training cases.
     rows : ndarray of shape (n_rows, n_statistics), float32
@@ -69,15 +69,15 @@ class DriftReference:
     distances : ndarray of shape (2,)
         Median and maximum log-distance of training cases to their nearest neighbours.
     gravity : ndarray of shape (2, n_triads)
-        1st and 99th percentile of the logarithm of the norm of a sensor's mean.
+        1st and 99th percentile of the log-norm of the mean of each sensor.
     nearer : ndarray of shape (n_kinds,)
-        99th percentile of the decrease of the log-distance of training cases to others
-        by changes of each kind.
+        For each kind of change, 99th percentile of the decrease of log-distances
+        between training cases to which the change is applied and other training cases.
     constant : ndarray of shape (n_channels,)
-        Share of training cases in which a channel is constant; 1 for channels that are
+        Share of training cases in which each channel is constant; 1 if a channel is
         nearly constant in some cases.
     n_timepoints : int
-        Median number of observed timepoints of a training case.
+        Median number of observed timepoints of the training cases.
     """
 
     triads: NDArray[np.int64]
@@ -108,17 +108,17 @@ class DriftReference:
         scaler: Scaler,
         triads: Sequence[tuple[int, int, int]] = (),
     ) -> DriftReference | None:
-        """Compute statistics of training cases, or return None for very few cases."""
+        """Compute statistics of training cases, or return None if there are too few."""
         axes = np.array(triads, np.int64).reshape(-1, 3)
         unit, offset = scaler.scale.copy(), scaler.mean.copy()
         for each in axes:
-            # Relative to the largest scale, so that squares of 1e300 are finite.
+            # Scales are divided by the largest scale, so that squares are finite.
             peak = scaler.scale[each].max()
             unit[each] = peak * np.sqrt(np.square(scaler.scale[each] / peak).mean())
             offset[each] = 0.0
         width = PER_CHANNEL * panel.n_channels + PER_TRIAD * len(axes)
-        most = min(_MOST_ROWS, _MOST_VALUES // width)
-        if min(most, panel.n_cases) < _FEWEST_ROWS:
+        most = min(_MAX_ROWS, _MAX_VALUES // width)
+        if min(most, panel.n_cases) < _MIN_ROWS:
             return None
         cases = spread_cases(panel.n_cases, most)
         found = _statistics(panel, cases, scaler, axes, unit, offset)
@@ -143,7 +143,7 @@ class DriftReference:
             np.where(quiet > _QUIET, found.constant.mean(axis=0), 1.0),
             int(np.median(found.counts)),
         )
-        own = np.arange(0, len(rows), 1 + len(rows) // _MOST_CHANGED)
+        own = np.arange(0, len(rows), 1 + len(rows) // _MAX_CHANGED)
         gains, kinds = self._gains(found.rows[own], own)
         for i in np.unique(kinds):
             self.nearer[i] = np.quantile(gains[:, kinds == i].max(axis=1), 0.99)
@@ -152,38 +152,31 @@ class DriftReference:
     def examine(
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Describe how new cases differ from training cases, or return None.
-
-        Returns
-        -------
-        kind : str
-            Kind of the difference, such as ``"units"``.
-        what : str
-            Description of the difference.
-        """
-        cases = spread_cases(panel.n_cases, _MOST_COMPARED)
+        """Return kind and description of the difference to training cases, if any."""
+        cases = spread_cases(panel.n_cases, _MAX_COMPARED)
         found = _statistics(panel, cases, scaler, self.triads, self.unit, self.offset)
         whole = 2 * found.counts >= self.n_timepoints
         if not whole.any():
-            return None  # statistics of a few timepoints are too uncertain
+            return None  # statistics of few timepoints are uncertain
         rows = found.rows[whole]
-        few = self._fewness(rows)
+        few = self._margin_factor(rows)
         undone = self._undo(rows, few, names)
         if undone is not None:
             return undone
         share = found.constant[whole].mean(axis=0)
-        dead = np.flatnonzero((share >= 0.5) & (self.constant <= _CONSTANT))
-        # With few training cases, more new cases have to be constant.
-        if len(dead) and whole.sum() * len(self.rows) >= 100:
-            listed = ", ".join(repr(names[c]) for c in dead[:_SHOWN])
-            verb = "is" if len(dead) == 1 else "are"
+        changed = np.flatnonzero((share >= 0.5) & (self.constant <= _CONSTANT))
+        # With few training cases, more new cases must be constant.
+        if len(changed) and whole.sum() * len(self.rows) >= 100:
+            listed = ", ".join(repr(names[c]) for c in changed[:_SHOWN])
+            verb = "is" if len(changed) == 1 else "are"
             return "constant", f"{listed} {verb} constant, unlike in training"
         return self._size(rows, few, names)
 
-    def _fewness(self, rows: Array) -> float:
-        """Return 1 for a single case or similar cases, and less for diverse cases.
+    def _margin_factor(self, rows: Array) -> float:
+        """Return a factor for margins, which is 1 for a single case.
 
-        Many cases of one person and activity are hardly more evidence than one case.
+        The factor decreases with the number of cases and their diversity. Similar cases
+        are hardly more informative than a single case.
         """
         z = _standardised(rows, self.centre, self.spread).clip(-_USUAL, _USUAL)
         usual = self.rows.clip(-_USUAL, _USUAL).var(axis=0).mean()
@@ -193,15 +186,15 @@ class DriftReference:
     def _undo(
         self, rows: Array, few: float, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Find a change that brings cases closer to training cases if undone."""
+        """Find a change that, if undone, brings new cases closer to training cases."""
         if np.median(self._level(rows)) < self.distances[0]:
             return None
         gains, kinds = self._gains(rows)
-        # Distances vary more with few statistics.
+        # Distances vary more if they are computed from few statistics.
         unsure = max(1.0, _USUAL_WIDTH / rows.shape[1])
         margin, single = np.array(list(MARGINS.values())).T
         margin = unsure * (margin + single / np.sqrt(len(rows)))
-        limits = few * np.maximum(self.nearer + margin, _LEAST_MARGIN)
+        limits = few * np.maximum(self.nearer + margin, _MIN_MARGIN)
         beyond = gains.mean(axis=0) - limits[kinds]
         best = int(beyond.argmax())
         if beyond[best] <= 0:
@@ -216,28 +209,26 @@ class DriftReference:
     def _gains(
         self, rows: Array, own: NDArray[np.int64] | None = None
     ) -> tuple[Array, NDArray[np.int64]]:
-        """Compute how much each change decreases the log-distance to training cases.
+        """Compute how much the log-distance decreases if each change is undone.
 
         Parameters
         ----------
         rows : ndarray of shape (n_windows, n_statistics)
         own : ndarray of shape (n_windows,), optional
-            Positions of the cases in the reference, if they are training cases. A case
-            is not compared with itself.
+            Indices of training cases, which are not compared with themselves.
 
         Returns
         -------
         gains : ndarray of shape (n_windows, n_changes)
-        kinds : ndarray of shape (n_changes,)
-            Indices into `_KINDS`.
+        kinds : ndarray of shape (n_changes,), indices into `_KINDS`
         """
         changes = self._changes()
         columns = np.stack([change.columns for change in changes])
         factor = np.stack([change.factor for change in changes])
         add = np.stack([change.add for change in changes])
         gains = []
-        for start in range(0, len(rows), _MOST_COMPARED):
-            part = slice(start, start + _MOST_COMPARED)
+        for start in range(0, len(rows), _MAX_COMPARED):
+            part = slice(start, start + _MAX_COMPARED)
             mine = None if own is None else own[part]
             now = self._level(rows[part], mine)
             undone = (rows[part][:, columns] * factor + add).reshape(-1, rows.shape[1])
@@ -253,7 +244,7 @@ class DriftReference:
     def _size(
         self, rows: Array, few: float, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Compare gravity, and distances to training cases."""
+        """Compare the norm of gravity and the distance to training cases."""
         low, high = self.gravity
         norm = np.median(rows[:, PER_CHANNEL * len(self.unit) + 3 :: PER_TRIAD], axis=0)
         one, many = _HEAVIER
@@ -265,8 +256,8 @@ class DriftReference:
             now, then = np.exp((norm[t], side[t])) * self.unit[axes[0]]
             return "gravity", (
                 f"{', '.join(repr(names[c]) for c in axes)}: the norm of the mean is "
-                f"{now:.3g}, outside the range of training (limit {then:.3g}), as with "
-                "another unit"
+                f"{now:.3g}, outside the range of the training series (limit "
+                f"{then:.3g}), which suggests another unit"
             )
         one, many = _FARTHER
         unsure = max(1.0, np.sqrt(_USUAL_WIDTH / rows.shape[1]))
@@ -274,7 +265,7 @@ class DriftReference:
         if np.median(self._level(rows)) > self.distances[1] + margin:
             z = np.median(np.abs((rows - self.centre) / self.spread), axis=0)
             channel = int(z[: PER_CHANNEL * len(self.unit)].argmax()) // PER_CHANNEL
-            return "far", f"mainly {names[channel]!r} differs from all training series"
+            return "far", f"the largest difference is in channel {names[channel]!r}"
         return None
 
     def _level(self, rows: Array, own: NDArray[np.int64] | None = None) -> Array:
@@ -287,7 +278,7 @@ class DriftReference:
 
 
 def likely_triads(n_channels: int) -> list[tuple[int, int, int]]:
-    """Assume that unnamed channels are axes of sensors, if divisible by three."""
+    """Return triads of consecutive channels, if their number is divisible by three."""
     if n_channels % 3:
         return []
     return [(i, i + 1, i + 2) for i in range(0, n_channels, 3)]
@@ -307,7 +298,7 @@ def _statistics(
     unit: Array,
     offset: Array,
 ) -> _Statistics:
-    """Compute statistics of cases, for each channel and sensor."""
+    """Compute statistics of cases for each channel and sensor."""
     z = scaler.standardise(panel, cases)
     observed = np.isfinite(z)
     counts = observed.sum(axis=2)
@@ -325,10 +316,10 @@ def _statistics(
     third = (np.square(z) * z).sum(axis=2) / np.maximum(counts, 1)
     parts = [
         level,
-        np.log(size + _LEAST),
-        np.log((first + _LEAST) / (size + _LEAST)),
-        np.log((second + _LEAST) / (first + _LEAST)),
-        np.cbrt(third) / (size + _LEAST),
+        np.log(size + _EPSILON),
+        np.log((first + _EPSILON) / (size + _EPSILON)),
+        np.log((second + _EPSILON) / (first + _EPSILON)),
+        np.cbrt(third) / (size + _EPSILON),
     ]
     found = [np.stack(parts, axis=2).reshape(len(z), -1)]
     for axes in triads:
@@ -336,9 +327,9 @@ def _statistics(
             a, b = axes[i], axes[j]
             n = np.maximum(np.minimum(counts[:, a], counts[:, b]), 1)
             product = (z[:, a] * z[:, b]).sum(axis=1) / n
-            found.append(product[:, None] / (size[:, [a]] * size[:, [b]] + _LEAST**2))
+            found.append(product[:, None] / (size[:, [a]] * size[:, [b]] + _EPSILON**2))
         norm = np.linalg.norm(level[:, axes], axis=1, keepdims=True)
-        found.append(np.log(norm + 10 * _LEAST))
+        found.append(np.log(norm + 10 * _EPSILON))
     return _Statistics(np.concatenate(found, axis=1), counts.min(axis=1), constant)
 
 

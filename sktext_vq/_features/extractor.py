@@ -70,13 +70,7 @@ _STATE: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class Execution:
-    """Device, threads and verbosity for computing features.
-
-    Parameters
-    ----------
-    device, n_jobs, verbose
-        Parameters of the estimator.
-    """
+    """Parameters `device`, `n_jobs` and `verbose` of an estimator."""
 
     device: str = "auto"
     n_jobs: int | None = None
@@ -84,7 +78,7 @@ class Execution:
 
     @property
     def torch_device(self) -> str:
-        """Torch device for computations."""
+        """Name of the torch device."""
         return choose_device(self.device)
 
     @property
@@ -92,7 +86,7 @@ class Execution:
         """Number of threads among which cases are distributed."""
         if self.torch_device != "cpu":
             return 1
-        if on_cluster():  # joblib would count the threads of all machines
+        if on_cluster():  # effective_n_jobs would count the threads of all machines
             return 1 if self.n_jobs == 1 else torch.get_num_threads()
         n_jobs = effective_n_jobs(self.n_jobs)
         if self.n_jobs is None and n_jobs == 1:
@@ -109,17 +103,18 @@ class FeatureExtractor:
     scaler : Scaler
         Scaler of the input channels.
     tokenizer : ShapeTokenizer
-        Fitted tokenizer, whose gravity frame, if any, adds or replaces channels.
+        Fitted tokenizer. If it has a gravity frame, channels are added or replaced.
     n_timepoints : int
         Length to which shorter series are padded.
     channels : tuple of str
         Names of the channels of the tokenizer.
     axes : tuple of tuple of int
-        Input channels from which each channel of the tokenizer is computed.
+        Indices of the input channels from which each channel of the tokenizer is
+        computed.
     selected : ndarray of int64, optional
-        Indices of the selected features, ascending.
+        Indices of the selected features, in ascending order.
     drift : DriftReference, optional
-        Statistics of training cases, to detect drift in new series.
+        Statistics of the training cases, from which drift in new series is detected.
     """
 
     scaler: Scaler
@@ -145,7 +140,7 @@ class FeatureExtractor:
         generator: torch.Generator,
         codebook: Codebook | None = None,
     ) -> FeatureExtractor:
-        """Fit scales of channels, codes, and bins of histograms.
+        """Fit the scaler, the codes, and the bins of the histograms.
 
         Parameters
         ----------
@@ -156,19 +151,20 @@ class FeatureExtractor:
         channel_names : sequence of str
             Names of the channels.
         sensors : dict
-            Channels of the axes of each sensor, by the name of the sensor.
+            Indices of the channels of the three axes of each sensor, by sensor name.
         is_named : bool, default=True
             Whether channel names are known.
         replace_axes : bool, default=False
             Whether channels in the gravity frame replace the sensor axes.
         with_matches : callable
-            Function that returns whether matches of a layout may be selected.
+            Function that takes a layout and returns whether matches are included.
         random_state : RandomState
-            Random generator for the sample of cases used for statistics.
+            Random generator for the choice of cases from which statistics are computed.
         generator : torch.Generator
-            Generator for codes and windows.
+            Random generator for the choice of codes and windows.
         codebook : Codebook, optional
-            Codes to reuse. By default, codes are windows of the series.
+            Codebook whose codes are reused. By default, codes are windows of the
+            series.
 
         Returns
         -------
@@ -197,7 +193,7 @@ class FeatureExtractor:
         return cls(scaler, tokenizer, n_timepoints, channels, axes, drift=drift)
 
     def get_state(self) -> State:
-        """Return configuration and arrays."""
+        """Return the configuration and the arrays of the extractor."""
         tokenizer = self.tokenizer
         return {
             "scaler": fields_of(self.scaler),
@@ -215,7 +211,7 @@ class FeatureExtractor:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> FeatureExtractor:
-        """Build an extractor from its state, for an input of known `sizes`.
+        """Build an extractor from its state.
 
         Raises
         ------
@@ -246,7 +242,7 @@ class FeatureExtractor:
             raise ValueError(
                 "features.channels is inconsistent with the rest of the model"
             )
-        with torch.device("meta"):  # allocates no memory for sizes from a file
+        with torch.device("meta"):  # does not allocate memory for invalid sizes
             tokenizer = ShapeTokenizer(
                 n_tokenized,
                 state["n_timepoints"],
@@ -283,7 +279,7 @@ class FeatureExtractor:
 
     @property
     def layout(self) -> FeatureLayout:
-        """Positions of features."""
+        """Positions of the features."""
         return self.tokenizer.layout
 
     @property
@@ -293,12 +289,12 @@ class FeatureExtractor:
         return codes
 
     def batch(self, panel: Panel, cases: slice) -> Batch:
-        """Return standardised series, padded as for features."""
+        """Return standardised series, padded to the length used in `map`."""
         return self.scaler.batch(panel, cases, self._padded_length(panel))
 
     def _padded_length(self, panel: Panel) -> int:
         """Return the length to which series are padded."""
-        # Limited, since a file may declare any length.
+        # The length is limited, because it may come from an invalid file.
         return max(panel.n_timepoints, min(self.n_timepoints, _MAX_PADDED))
 
     def map(
@@ -309,12 +305,11 @@ class FeatureExtractor:
         task: str,
         columns: NDArray[np.int64] | None = None,
     ) -> Iterator[tuple[slice, Result]]:
-        """Yield results of a function of all features, for consecutive cases.
+        """Apply a function to the features of consecutive cases, and yield the results.
 
-        Threads compute features of shape (n_cases, n_features) and call the function
-        with a slice of cases and features, with limited memory. The progress bar has
-        the title `task`. Only the features in `columns` are computed, if given; others
-        may be 0.
+        The function is called in threads, with a slice of cases and their features of
+        shape (n_cases, n_features). The progress bar has the title `task`. If `columns`
+        is given, only these features are computed, and other features may be 0.
         """
         device, n_threads = execution.torch_device, execution.n_threads
         tokenizer = self.tokenizer
@@ -365,14 +360,14 @@ class FeatureExtractor:
         features = np.empty((panel.n_cases, len(selected)), np.float32)
 
         def write(part: slice, every: NDArray[np.float32]) -> None:
-            # mode="clip" avoids the copy of mode="raise"; all indices are valid.
+            # Unlike mode="raise", mode="clip" does not copy. All indices are valid.
             np.take(every, selected, axis=1, out=features[part], mode="clip")
 
         deque(self.map(write, panel, execution, "tokens", selected), maxlen=0)
         return features
 
     def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Distribute values of tokenizer channels, axis 0, over input channels."""
+        """Sum values of tokenizer channels, along axis 0, by input channel."""
         found = np.zeros((len(self.scaler.mean), *values.shape[1:]))
         for axes, own in zip(self.axes, values, strict=True):
             found[list(axes)] += own / len(axes)

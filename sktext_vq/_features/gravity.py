@@ -1,4 +1,4 @@
-"""Gravity frame: fitting, state and channel names."""
+"""Fit, state and channel names of the gravity frame."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sktext_vq._utils.state import Number, Sizes, Spec, State, check_state
 from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.windows import Batch
 
-_FAR_CHANNEL = 1e30  # maximum in units of the axes of sensors, for float32
+_FAR_CHANNEL = 1e30  # maximum scale relative to sensor axes, for float32
 _FRAME: dict[str, Spec | None] = {
     "triads": None,
     "replaces_axes": None,
@@ -34,8 +34,8 @@ def fit_frame(
             )
         return None
     triads = list(sensors.values())
-    # Axes are scaled to about 1, since squares of huge values would overflow, and by a
-    # power of two to avoid rounding. Other channels are not used.
+    # Axes are scaled to about 1, because squares of huge values would overflow. The
+    # factor is a power of two to avoid rounding. Other channels are not used.
     values = np.stack([scaler.mean, scaler.scale])
     _, power = np.frexp(np.abs(values[:, np.unique(triads)]).max())
     values = np.ldexp(values, -power).clip(-_FAR_CHANNEL, _FAR_CHANNEL)
@@ -47,7 +47,8 @@ def fit_frame(
     if replace_axes:
         raise ValueError(
             'gravity="replace" requires a sensor that measures gravity, such as an '
-            f"accelerometer. The mean vectors of {list(sensors)} vary too much."
+            f"accelerometer. The mean of each sensor in {list(sensors)} is less than "
+            "half of its root mean square."
         )
     return None
 
@@ -72,7 +73,7 @@ def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFram
 def name_channels(
     names: Sequence[str], sensors: Sensors, frame: GravityFrame | None
 ) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Return channel names of the tokenizer, and the input channels of each name."""
+    """Return names of the tokenizer channels, and the input channels of each name."""
     if frame is None:
         return tuple(names), tuple((channel,) for channel in range(len(names)))
     added = [
@@ -84,7 +85,7 @@ def name_channels(
 
 
 def frame_state(frame: Any) -> State | None:
-    """Return the configuration of a gravity frame, or None for other frames."""
+    """Return the configuration of a gravity frame, or None if there is no frame."""
     if not isinstance(frame, GravityFrame):
         return None
     return {

@@ -16,9 +16,9 @@ from sktext_vq._utils.channels import find_triads
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.panel import Panel
 
-# Names of unnamed channels in sktime.
+# Default names of channels in sktime.
 _GENERIC_NAME = re.compile(r"(var|dim)_\d+")
-# Minimum length relative to the shortest training series, for a warning.
+# Length, relative to the shortest training series, below which a warning is issued.
 _SHORT = 0.5
 
 
@@ -30,9 +30,10 @@ class InputSpec(NamedTuple):
     n_channels, n_timepoints, min_timepoints : int
         Number of channels, and lengths of the longest and the shortest series.
     column_names : tuple of str or None
-        Names of channels, if X consists of data frames or `channel_names` is given.
+        Names of the channels, if X consists of data frames or `channel_names` is given.
     n_features_in : int
-        Number of timepoints if X is a table of one channel, otherwise of channels.
+        Number of timepoints if X is a table of one channel, otherwise number of
+        channels.
     feature_names_in : ndarray of str or None
         Column names of a table with one channel.
     """
@@ -46,7 +47,7 @@ class InputSpec(NamedTuple):
 
     @classmethod
     def of(cls, X: Any, panel: Panel) -> InputSpec:
-        """Describe training series, and warn if axes are likely swapped."""
+        """Describe training series, and warn if axes are probably swapped."""
         n_features, names = panel.n_channels, None
         if is_table(X, panel):
             probe = BaseEstimator()
@@ -64,17 +65,17 @@ class InputSpec(NamedTuple):
         )
 
     def check(self, panel: Panel, X: Any, estimator: str) -> None:
-        """Check number and names of the channels of new series.
+        """Check the number and the names of the channels of new series.
 
         Raises
         ------
         ValueError
-            If channels differ from those of the training series.
+            If channels differ from the channels of the training series.
 
         Warns
         -----
         UserWarning
-            If series are far shorter than all training series.
+            If series are much shorter than all training series.
         """
         if panel.n_channels != self.n_channels:
             series = (self.n_channels, self.n_timepoints)
@@ -88,7 +89,7 @@ class InputSpec(NamedTuple):
         n_short = int((panel.lengths < _SHORT * self.min_timepoints).sum())
         if n_short:
             warnings.warn(
-                f"{n_short} of {panel.n_cases} series of X are far shorter than all "
+                f"{n_short} of {panel.n_cases} series of X are much shorter than all "
                 f"training series: the shortest has {panel.lengths.min()} timepoints, "
                 f"and training series had {self.min_timepoints} to "
                 f"{self.n_timepoints}. Results for short series may be wrong.",
@@ -99,21 +100,22 @@ class InputSpec(NamedTuple):
         known = self.column_names
         if not known or not columns or known == columns:
             return
-        # Channels of arrays converted by sktime have generic names, in order.
+        # Arrays that sktime converts have generic channel names, in the order of
+        # channels.
         for names in (known, columns):
             is_generic = all(map(_GENERIC_NAME.fullmatch, names))
             if is_generic and [*names] == sorted(names, key=_trailing_number):
                 return
         lacking = [name for name in known if name not in columns]
-        what = f"lacks {lacking}" if lacking else "has another order"
+        what = f"lacks {lacking}" if lacking else "has another order of columns"
         raise ValueError(
-            f"X has columns {list(columns)}, but {estimator} was fitted with "
-            f"{list(known)}: X {what}. Columns must be the same, in the same order."
+            f"X has columns {list(columns)}, but {estimator} was fitted with columns "
+            f"{list(known)}: X {what}. Pass the same columns in the same order."
         )
 
 
 def is_table(X: Any, panel: Panel) -> bool:
-    """Return whether X has a row per case and a column per timepoint."""
+    """Return whether X has one row per case and one column per timepoint."""
     if panel.n_channels > 1:
         return False
     if isinstance(X, list | tuple):
@@ -135,8 +137,8 @@ def _warn_of_axes(X: Any, panel: Panel) -> None:
     if panel.n_channels > panel.n_timepoints:
         warnings.warn(
             f"X has {panel.n_channels} channels of {panel.n_timepoints} timepoints. "
-            "The axes of X are cases, channels, timepoints. If the last two are "
-            "swapped, pass X.transpose(0, 2, 1).",
+            "The axes of X must be cases, channels and timepoints. If the last two "
+            "axes are swapped, pass X.transpose(0, 2, 1).",
             stacklevel=find_stack_level(),
         )
     columns = getattr(X, "columns", ()) if panel.channel_names is None else ()

@@ -14,13 +14,13 @@ from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.windows import Batch
 from sktext_vq.panel import Panel, chunks, spread_cases
 
-# Maximum in standard deviations, so that squares are finite in float32.
+# Maximum value in standard deviations, so that squares are finite in float32.
 FARTHEST = 1e15
 _CHUNK_VALUES = 2**20
 
-# Quantiles over training series, and the maximum number of series to use.
+# Levels of the quantiles over training series, and maximum number of series.
 _LEVELS = (0.0, 0.01, 0.1, 0.5, 0.9, 0.99, 1.0)
-_MOST_USUAL = 2048
+_MAX_USUAL = 2048
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,12 @@ class Scaler:
     Parameters
     ----------
     mean, scale : ndarray of shape (n_channels,), dtype float64
-        In the units of the input. The scale of a constant channel is 1.
+        Mean and standard deviation in the units of the input. The standard deviation of
+        a constant channel is replaced by 1.
     usual : ndarray of shape (2, 7, n_channels), optional
         Quantiles, over training series, of the standard deviation and of the root mean
-        square about `mean`, in units of `scale`. None in models of early versions.
+        square after subtraction of `mean`, in units of `scale`. None in models of early
+        versions.
     """
 
     mean: NDArray[np.float64]
@@ -42,9 +44,9 @@ class Scaler:
 
     @classmethod
     def fit(cls, panel: Panel) -> Scaler:
-        """Compute mean and standard deviation of each channel, in chunks."""
+        """Compute the mean and the standard deviation of each channel, in chunks."""
         parts = [part for _, part in chunks(panel.values)]
-        # Divided by the largest absolute value, so that squares of 1e300 are finite.
+        # Values are divided by the largest absolute value, so that squares are finite.
         peak = np.zeros(panel.n_channels)
         for part in parts:
             np.fmax(peak, np.nanmax(np.abs(part), axis=(0, 2)), out=peak)
@@ -61,16 +63,16 @@ class Scaler:
             )
         scale = np.sqrt(squares / counts)
         rounding = 10 * np.finfo(panel.values.dtype).eps
-        scale[scale <= rounding] = 1.0  # constant except for rounding
+        scale[scale <= rounding] = 1.0  # constant up to rounding
         scaler = cls(mean * unit, scale * unit)
-        sizes = scaler.sizes(panel, _MOST_USUAL)
+        sizes = scaler.sizes(panel, _MAX_USUAL)
         usual = np.quantile(sizes, _LEVELS, axis=1).swapaxes(0, 1)
         return cls(scaler.mean, scaler.scale, usual)
 
     def sizes(self, panel: Panel, most: int) -> NDArray[np.float64]:
-        """Return standard deviations and root mean squares of some series.
+        """Return standard deviations and root mean squares of at most `most` series.
 
-        The shape is (2, n_cases, n_channels), and the unit is `scale`.
+        The result has the shape (2, n_cases, n_channels) and is in units of `scale`.
         """
         cases = spread_cases(panel.n_cases, most)
         sizes = np.empty((2, len(cases), panel.n_channels))
@@ -87,7 +89,7 @@ class Scaler:
     def standardise(
         self, panel: Panel, cases: slice | NDArray[Any]
     ) -> NDArray[np.float64]:
-        """Return standardised values of some cases."""
+        """Return the standardised values of some cases."""
         values = panel.values[cases].astype(np.float64)
         with np.errstate(over="ignore"):
             values -= self.mean[:, None]
@@ -97,12 +99,12 @@ class Scaler:
     def batch(
         self, panel: Panel, cases: slice | NDArray[Any], n_timepoints: int = N_POINTS
     ) -> Batch:
-        """Standardise some cases and fill gaps, as float32 on the CPU.
+        """Standardise some cases and fill gaps.
 
         Gaps are interpolated linearly between observed neighbours, and filled with the
-        nearest observed value at the ends. Mostly filled windows are ignored later.
-        Series shorter than `n_timepoints` are padded with their last value, so that
-        rounding does not depend on the length of other series.
+        nearest observed value at the ends. The tokenizer ignores windows that are
+        mostly filled. Series shorter than `n_timepoints` are padded with their last
+        value, so that rounding does not depend on the length of other series.
         """
         values = self.standardise(panel, cases)
         short = n_timepoints - values.shape[2]

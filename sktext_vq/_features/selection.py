@@ -14,8 +14,8 @@ from sktext_vq._utils.state import Numbers, Sizes, Spec, State, check_state
 from sktext_vq.nn.layout import FeatureLayout
 
 _WAITING_VALUES = 2**23
-_BLOCK = 2**15  # features at a time, so that intermediate results stay in the cache
-# Shares of histograms, matches and summaries to select with classes, chosen on the
+_BLOCK = 2**15  # features per block, so that intermediate results stay in the cache
+# Fractions of histograms, matches and summaries to select with classes, chosen on the
 # training parts of 19 data sets (benchmarks/results/choices.csv).
 _SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
 CLIP = 3.0  # standard deviations
@@ -28,12 +28,12 @@ _SCALER_STATE: dict[str, Spec | None] = {
 
 
 class FeatureMoments:
-    """Sums of features and of their squares by fold and class, added in batches.
+    """Sums of features and of their squares by fold and class, updated in batches.
 
     Parameters
     ----------
     n_features, n_classes, n_folds : int
-        Numbers of features, classes and folds. Statistics can exclude one fold.
+        Numbers of features, classes and folds. Scores can be computed without one fold.
     """
 
     def __init__(self, n_features: int, n_classes: int, n_folds: int) -> None:
@@ -49,7 +49,7 @@ class FeatureMoments:
         folds: NDArray[np.int64],
         weight: NDArray[np.floating[Any]] | None = None,
     ) -> None:
-        """Add cases with features of shape (n_cases, n_features)."""
+        """Add the features of some cases, of shape (n_cases, n_features)."""
         if weight is None:
             weight = np.ones(len(features), np.float32)
         # Few large products are faster than many small ones.
@@ -78,7 +78,7 @@ class FeatureMoments:
             self.squares[fold, label, part] += member @ np.square(values)
 
     def mean_and_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return mean and standard deviation, which is 1 for constant features."""
+        """Return means and standard deviations, with 1 for constant features."""
         n_cases = self.counts.sum()
         mean = self.sums.sum((0, 1)) / n_cases
         variance = self.squares.sum((0, 1)) / n_cases - mean**2
@@ -89,19 +89,10 @@ class FeatureMoments:
     def scores(self, left_out: int | None = None) -> NDArray[np.float64]:
         """Return the F statistic of each feature in a one-way analysis of variance.
 
-        Like :func:`sklearn.feature_selection.f_classif`, but without all cases in
-        memory.
-
-        Parameters
-        ----------
-        left_out : int, optional
-            Fold to leave out.
-
-        Returns
-        -------
-        ndarray of shape (n_features,)
-            F statistics, or variances if there is only one class; 0 for constant
-            features.
+        The result is equal to :func:`sklearn.feature_selection.f_classif`, but cases
+        need not be in memory at the same time. Scores are variances if there is only
+        one class, and 0 for constant features. Cases of the fold `left_out` are
+        omitted.
         """
         n_features = self.sums.shape[2]
         return np.concatenate(
@@ -134,13 +125,7 @@ class FeatureMoments:
 
 
 class TargetMoments:
-    """Products of features with a continuous target, computed in batches.
-
-    Parameters
-    ----------
-    n_features : int
-        Number of features.
-    """
+    """Sums of products of features and a continuous target, updated in batches."""
 
     def __init__(self, n_features: int) -> None:
         self._products = np.zeros(n_features)
@@ -152,7 +137,7 @@ class TargetMoments:
         targets: NDArray[np.float64],
         weight: NDArray[np.floating[Any]] | None = None,
     ) -> None:
-        """Add cases with features of shape (n_cases, n_features)."""
+        """Add the features of some cases, of shape (n_cases, n_features)."""
         if weight is None:
             weight = np.ones(len(features))
         weighted = weight * targets
@@ -164,8 +149,9 @@ class TargetMoments:
     def scores(self, moments: FeatureMoments) -> NDArray[np.float64]:
         """Return the F statistic of a linear regression on each feature alone.
 
-        Like :func:`sklearn.feature_selection.f_regression`, but without all cases in
-        memory. `moments` are statistics of the same features and cases.
+        The result is equal to :func:`sklearn.feature_selection.f_regression`, but cases
+        need not be in memory at the same time. `moments` contains statistics of the
+        same features and cases.
         """
         n_cases = self._n_cases
         sums, squares = moments.sums.sum((0, 1)), moments.squares.sum((0, 1))
@@ -200,8 +186,8 @@ class FeatureScaler:
     def fit(
         cls, features: NDArray[np.float32], weight: NDArray[np.float32]
     ) -> FeatureScaler:
-        """Compute mean and standard deviation of each feature."""
-        # Relative to the first case, so that large constants have no variance.
+        """Compute the mean and the standard deviation of each feature."""
+        # The first case is subtracted, so that large constants have no variance.
         first = features[0].astype(np.float64)
         total, square = np.zeros((2, features.shape[1]))
         for start in range(0, len(features), _CHUNK):
@@ -235,9 +221,10 @@ class FeatureScaler:
 
 
 def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
-    """Return weights, of mean square 1, such that all kinds have the same variance.
+    """Return weights with which all kinds of features have the same total variance.
 
-    Without weights, a penalised linear model would hardly use kinds with few features.
+    The mean square of the weights is 1. Without weights, a penalised linear model would
+    hardly use kinds with few features.
     """
     sizes = np.array(n_of_kind)
     share = sizes.sum() / (np.count_nonzero(sizes) * np.maximum(sizes, 1))
@@ -246,14 +233,15 @@ def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Selection:
-    """Selected features, for all cases and without each fold.
+    """Features that are selected with all cases, and without the cases of each fold.
 
     Parameters
     ----------
     features : ndarray of int64
-        Indices of the selected features, ascending.
+        Indices of the selected features, in ascending order.
     n_of_kind : tuple of int
-        Numbers of selected histograms, matches and summaries, the same for all folds.
+        Numbers of selected histograms, matches and summaries, which are the same for
+        all folds.
     without_fold : tuple of ndarray of int64
         For each fold, features selected without the cases of this fold.
     """
@@ -264,12 +252,12 @@ class Selection:
 
     @property
     def weight(self) -> NDArray[np.float32]:
-        """Weights of the selected features, of shape (n_selected,); see `balance`."""
+        """Weights of the selected features, of shape (n_selected,)."""
         return balance(self.n_of_kind)
 
 
 def count_wanted(layout: FeatureLayout, is_supervised: bool) -> list[int]:
-    """Return the numbers of features to select of each kind, before `max_features`."""
+    """Return the number of features of each kind to select without `max_features`."""
     return [
         int(size * share) if is_supervised else size
         for size, share in zip(layout.sizes, _SELECTED_SHARES, strict=True)
@@ -285,10 +273,10 @@ def select_features(
     targets: TargetMoments | None = None,
     n_folds: int = 0,
 ) -> Selection:
-    """Select the features with the highest scores of each kind.
+    """Select the features of each kind with the highest scores.
 
-    Scores are F statistics of a one-way analysis of variance with classes, F statistics
-    of linear regressions with continuous targets, and variances otherwise.
+    Scores are F statistics of a one-way analysis of variance for classes, F statistics
+    of linear regressions for continuous targets, and variances otherwise.
 
     Parameters
     ----------
@@ -303,7 +291,7 @@ def select_features(
     targets : TargetMoments, optional
         Statistics of continuous targets of the same cases.
     n_folds : int, default=0
-        Number of folds; features are also selected without each fold.
+        Number of folds. Features are also selected without the cases of each fold.
 
     Returns
     -------
@@ -333,10 +321,11 @@ def select_features(
 def assign_folds(
     classes: NDArray[np.int64], n_folds: int, groups: NDArray[Any] | None = None
 ) -> NDArray[np.int64]:
-    """Assign the cases of each class to folds, with groups or neighbours together.
+    """Assign cases to folds, stratified by class.
 
-    Neighbouring rows are often from the same person or recording, so random folds would
-    underestimate errors on new cases. In a random order, neighbours are random, too.
+    Groups are not split or, without groups, neighbouring cases are kept together.
+    Neighbours are often from the same person or recording, so random folds would
+    underestimate errors on new cases.
     """
     folds = np.zeros(len(classes), np.int64)
     if groups is not None:
@@ -353,7 +342,7 @@ def assign_folds(
 
 
 def keep_best(scores: NDArray[np.floating[Any]], n_kept: int) -> NDArray[np.int64]:
-    """Return indices of the highest scores, ascending; ties prefer low indices."""
+    """Return the ascending indices of the highest scores; ties prefer low indices."""
     n_left = len(scores) - n_kept
     if n_left <= 0:
         return np.arange(len(scores))

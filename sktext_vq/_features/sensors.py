@@ -14,7 +14,7 @@ from sktext_vq.panel import Panel
 
 
 def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | None:
-    """Check and return the names of all channels, or None without names.
+    """Check and return the names of the channels, or None if there are no names.
 
     By default, the column names of X are used, if any.
 
@@ -57,14 +57,14 @@ def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | N
 def check_sensors(
     gravity: Any, names: Sequence[str], *, is_named: bool
 ) -> dict[str, tuple[int, int, int]]:
-    """Check and return the axis channels of each sensor.
+    """Check and return the channels of the axes of each sensor.
 
     Axes are recognised by name only if `is_named` is True.
 
     Raises
     ------
     ValueError
-        If axes of a sensor are not three different channels.
+        If the axes of a sensor are not three different channels.
     """
     if not isinstance(gravity, Mapping):
         return find_triads(names) if is_named and gravity is not None else {}
@@ -80,8 +80,8 @@ def check_sensors(
         )
         if not is_valid or not len(set(indices)) == len(indices) == 3:
             raise ValueError(
-                f"gravity[{sensor!r}] must be three different channels, by name or by "
-                f"index from 0 to {len(names) - 1}, got {axes!r}."
+                f"gravity[{sensor!r}] must contain three different channels, given by "
+                f"name or by index from 0 to {len(names) - 1}, got {axes!r}."
             )
         x, y, z = map(int, indices)
         found[str(sensor)] = (x, y, z)

@@ -1,4 +1,4 @@
-"""Computation of training features in one pass for several consumers."""
+"""Computation of training features for several consumers in one pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class FeatureConsumer(Protocol):
     cases: NDArray[np.int64]  # indices of the cases to process, ascending
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Process features of ``cases[rows]``, of shape (n_rows, n_features)."""
+        """Process the features of ``cases[rows]``, of shape (n_rows, n_features)."""
 
 
 class FeatureReader:
@@ -39,13 +39,12 @@ class FeatureReader:
         self._kept: list[tuple[slice, NDArray[np.float32]]] = []
 
     def feed(self, task: str, *consumers: FeatureConsumer) -> None:
-        """Compute the features of each case once, and pass them to its consumers.
+        """Compute the features of each case once, and pass them to the consumers.
 
-        Features of all cases are kept in memory for the next pass unless they are too
-        large.
+        If the features of all cases fit into memory, they are reused in the next pass.
         """
         cases = np.unique(np.concatenate([each.cases for each in consumers]))
-        # None for consumers of all features.
+        # None for consumers that use all features.
         parts = [getattr(each, "columns", None) for each in consumers]
         known = [part for part in parts if part is not None]
         is_part = len(known) == len(parts)
@@ -80,7 +79,7 @@ class FeatureReader:
 
 
 class ColumnConsumer:
-    """Collect selected features, as ``values`` of shape (n_cases, n_columns)."""
+    """Collect selected features in ``values``, of shape (n_cases, n_columns)."""
 
     def __init__(self, cases: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -88,9 +87,9 @@ class ColumnConsumer:
         self.values = np.empty((len(cases), len(columns)), np.float32)
 
     def add(self, rows: NDArray[np.int64], features: NDArray[np.float32]) -> None:
-        """Store features of ``cases[rows]``."""
+        """Store the features of ``cases[rows]``."""
         first, last = rows[0], rows[-1] + 1
-        if last - first == len(rows):  # slicing avoids a copy
+        if last - first == len(rows):  # a slice is written without a copy
             out = self.values[first:last]
             np.take(features, self.columns, axis=1, out=out, mode="clip")
         else:
@@ -98,7 +97,7 @@ class ColumnConsumer:
 
 
 class ShareConsumer:
-    """Collect code shares, as ``values`` of shape (n_cases, n_codes)."""
+    """Collect the share of each code in ``values``, of shape (n_cases, n_codes)."""
 
     def __init__(self, extractor: FeatureExtractor, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -114,9 +113,9 @@ class ShareConsumer:
 class MomentConsumer:
     """Collect statistics for the selection of features.
 
-    Without classes, `classes` is 0. `targets` are continuous. After the pass,
-    ``shares`` of shape (n_cases, n_codes) are the shares of each code in the windows of
-    a series, and ``target_moments`` are the statistics of targets, if any.
+    Without classes, `classes` contains zeros. `targets` are the targets of a
+    regression. After the pass, ``shares``, of shape (n_cases, n_codes), contains the
+    share of each code in each series.
     """
 
     def __init__(
@@ -150,6 +149,6 @@ class MomentConsumer:
 
     @property
     def moments(self) -> FeatureMoments:
-        """Sums and squares of the features by fold and class."""
+        """Sums of features and of their squares, by fold and class."""
         self._moments.flush()
         return self._moments

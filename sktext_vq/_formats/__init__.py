@@ -1,8 +1,9 @@
-"""Content of model files: values, estimator states, and earlier format versions.
+"""Contents of model files, in the current format version and in earlier ones.
 
-The exact layout of a model file is defined in `_utils/container.py`.
+The layout of the bytes of a model file is defined in `_utils/container.py`.
 
-Files are written in format version 3. The version is incremented when an entry of a
-state is added, removed or changes its meaning. Renamed classes, functions and modules
-do not change the version, because files do not contain their names.
+Files are written in format version 3. The version must be incremented when an entry of
+a state is added or removed, or when the meaning of an entry changes. It does not change
+when classes, functions or modules are renamed, because files do not contain these
+names; the kind of estimator in a file is one of a few fixed names.
 """

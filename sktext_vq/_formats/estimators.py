@@ -1,7 +1,8 @@
-"""Conversion of fitted estimators to the state in a model file, and back."""
+"""Conversion of fitted estimators to states in model files, and vice versa."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,18 +28,18 @@ from sktext_vq._utils.state import (
     check_state,
     fields_of,
 )
-from sktext_vq._wearables.bridge import ActivityRecognizer, Bridge
+from sktext_vq._wearables.adapter import SensorAdapter
+from sktext_vq._wearables.bridge import Bridge, BridgeScorer
 from sktext_vq._wearables.enrolment import Enrolment
-from sktext_vq._wearables.model import ActivityClassifier
 from sktext_vq._wearables.sensors import SensorPlan
 from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.transformer import VQTextTransformer
 
 ESTIMATORS: dict[str, type] = {
-    cls.__name__: cls
-    for cls in (VQTextClassifier, VQTextTransformer, ActivityClassifier)
+    cls.__name__: cls for cls in (VQTextClassifier, VQTextTransformer)
 }
+_BASE = "ActivityClassifier"  # name of base models in model files
 _SHARED: dict[str, Spec | None] = {
     "parameters": None,
     "input": None,
@@ -73,8 +74,13 @@ _INPUT: dict[str, Spec | None] = {
 }
 
 
+def name_of(estimator: Any) -> str:
+    """Return the name that denotes the kind of an estimator in model files."""
+    return type(estimator).__name__ if estimator.adapter_ is None else _BASE
+
+
 def get_state(estimator: Any) -> State:
-    """Return parameters and fitted parts of an estimator as plain values and arrays."""
+    """Return the parameters and fitted parts as plain values and arrays."""
     network, statistics = estimator.network_, estimator.code_statistics_
     alignment = estimator.text_alignment_
     columns = estimator.input_.column_names
@@ -108,8 +114,11 @@ def get_state(estimator: Any) -> State:
             "plan": fields_of(enrolment.plan),
             "bridge": fields_of(enrolment.bridge),
         }
-    if isinstance(estimator, ActivityClassifier):
-        part = estimator.accelerometer_
+    if estimator.adapter_ is not None:
+        highest = estimator.zero_shot_.scorer.highest_novelty
+        if np.isfinite(highest):
+            state["zero_shot"]["highest_novelty"] = highest
+        part = estimator.adapter_.accelerometer
         state["accelerometer"] = None if part is None else get_state(part)
         state["card"] = estimator.card_
     return state
@@ -121,9 +130,9 @@ def from_state(name: str, state: Any) -> Any:
     Parameters
     ----------
     name : str
-        Name of the class.
+        Name from `name_of`.
     state : object
-        State from `get_state`; not trusted.
+        State from `get_state`, which is not trusted.
 
     Returns
     -------
@@ -132,11 +141,11 @@ def from_state(name: str, state: Any) -> Any:
     Raises
     ------
     ValueError
-        If parts of the state are missing or inconsistent.
+        If entries of the state are missing, invalid or inconsistent.
     """
+    if name == _BASE:
+        return _read_base(state)
     cls = ESTIMATORS[name]
-    if cls is ActivityClassifier:
-        return _read_activity_classifier(state)
     if cls is not VQTextClassifier or not isinstance(state, dict):
         return _read_estimator(cls, state)
     state = dict(state)
@@ -151,7 +160,7 @@ def from_state(name: str, state: Any) -> Any:
 def _read_enrolment(state: Any, estimator: VQTextClassifier) -> Enrolment:
     """Build the scores that a base model adds to those of a classifier."""
     check_state(state, _ENROLMENT, Sizes(), "enrolment")
-    model = _read_activity_classifier(state["model"])
+    model = _read_base(state["model"])
     sizes = Sizes(
         n_names=len(estimator.classes_),
         n_known=len(model.classes_),
@@ -160,30 +169,38 @@ def _read_enrolment(state: Any, estimator: VQTextClassifier) -> Enrolment:
     bridge = Bridge(**check_state(state["bridge"], _BRIDGE, sizes, "bridge"))
     plan = SensorPlan.from_state(state["plan"], estimator.n_channels_)
     if model.n_channels_ > 3 and plan.rotation is None:
-        raise ValueError("enrolment.plan has no gyroscope, which the base requires")
+        raise ValueError("enrolment.plan lacks the gyroscope of the base model")
     return Enrolment(**{**state, "model": model, "bridge": bridge, "plan": plan})
 
 
-def _read_activity_classifier(state: Any) -> ActivityClassifier:
-    """Build a base model, with its classifier of acceleration."""
+def _read_base(state: Any) -> VQTextClassifier:
+    """Build a base model, with its classifier for the acceleration."""
     if not isinstance(state, dict) or not isinstance(state.get("card"), dict):
-        raise ValueError("the base has no card")
+        raise ValueError("the base model has no card")
     if "accelerometer" not in state:
-        raise ValueError("the base has no entry 'accelerometer'")
+        raise ValueError("the base model has no entry 'accelerometer'")
     state = dict(state)
     part, card = state.pop("accelerometer"), state.pop("card")
-    estimator: ActivityClassifier = _read_estimator(ActivityClassifier, state)
-    estimator.card_ = card
-    estimator.accelerometer_ = None
+    highest = np.inf  # files of early versions lack this entry
+    zero_shot = state.get("zero_shot")
+    if isinstance(zero_shot, dict) and "highest_novelty" in zero_shot:
+        state["zero_shot"] = dict(zero_shot)
+        highest = state["zero_shot"].pop("highest_novelty")
+        if not Number(float).is_valid(highest, Sizes()):
+            raise ValueError("zero_shot.highest_novelty is not a finite number")
+    estimator: VQTextClassifier = _read_estimator(VQTextClassifier, state)
+    scorer = BridgeScorer(highest)
+    estimator.zero_shot_ = replace(estimator.zero_shot_, scorer=scorer)
+    estimator.card_, estimator.adapter_ = card, SensorAdapter()
     if part is not None:
         if isinstance(part, dict) and part.get("accelerometer") is not None:
-            raise ValueError("the base has more than two classifiers")
-        estimator.accelerometer_ = _read_activity_classifier(part)
+            raise ValueError("the base model has more than two classifiers")
+        estimator.adapter_ = SensorAdapter(_read_base(part))
     return estimator
 
 
 def _read_estimator(cls: type, state: Any) -> Any:
-    """Build a fitted estimator of a class from its state."""
+    """Build a fitted estimator from its class and state."""
     is_classifier = issubclass(cls, VQTextClassifier)
     name = cls.__name__
     sizes = Sizes()
@@ -212,9 +229,7 @@ def _read_estimator(cls: type, state: Any) -> Any:
         alignment = TextAlignment.from_state(state["text_alignment"], sizes)
     if is_classifier:
         head = RidgeHead.from_state(state["head"], sizes)
-        is_base = issubclass(cls, ActivityClassifier)
-        kind = ActivityRecognizer if is_base else ZeroShotRecognizer
-        zero_shot = kind.from_state(state["zero_shot"], sizes)
+        zero_shot = ZeroShotRecognizer.from_state(state["zero_shot"], sizes)
         fitted = {"classes_": labels, "head_": head, "zero_shot_": zero_shot}
         scaler = head.scaler
     else:
@@ -233,7 +248,7 @@ def _read_estimator(cls: type, state: Any) -> Any:
 def _read_statistics(
     state: Any, labels: NDArray[Any] | None, sizes: Sizes
 ) -> CodeStatistics:
-    """Build code statistics, and check that their labels are those of the model."""
+    """Build the code statistics, and check that they have the labels of the model."""
     statistics = CodeStatistics.from_state(state, sizes)
     known = statistics.labels
     if known is not None:
@@ -260,7 +275,7 @@ def is_available(device: str) -> bool:
 
 
 def _with_parameters(cls: type, parameters: Any) -> Any:
-    """Build an estimator from untrusted parameters."""
+    """Build an estimator from parameters, which are not trusted."""
     if not isinstance(parameters, dict):
         raise ValueError("parameters is not a dict")
     estimator = cls(**parameters)

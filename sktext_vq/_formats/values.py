@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sktext_vq.text import TextEncoder
 
-# Maximum bytes of an array of strings, unless the strings themselves are longer.
+# Maximum number of bytes of an array of strings, unless its strings need more bytes.
 _MAX_PADDED = 2**24
 _ENCODER_PARAMETERS = ("model", "batch_size", "device", "max_length", "verbose")
 
@@ -34,14 +34,14 @@ class UnsavedFunction:
 
 
 class ValueWriter:
-    """Encode values as JSON with references to arrays.
+    """Encode values as JSON that refers to arrays by name.
 
-    A value without a JSON type is encoded as a dict ``{kind: content}``.
+    A value whose type does not exist in JSON is encoded as a dict ``{kind: content}``.
 
     Attributes
     ----------
     arrays : dict of str to ndarray
-        Arrays in C order, by name.
+        Arrays in C order by name.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class ValueWriter:
         value : object
             Plain value, container, array, text encoder or random state.
         where : str
-            Name of the value, for error messages and names of arrays.
+            Name of the value in error messages and in the names of arrays.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class ValueWriter:
         if isinstance(value, np.random.RandomState):
             return {"random_state": self.encode(value.get_state(legacy=False), where)}
         if type(value) is TextEncoder:
-            # Without `cache`, so that a file cannot choose paths.
+            # The parameter `cache` is omitted, so that a file cannot choose a path.
             parameters = {name: getattr(value, name) for name in _ENCODER_PARAMETERS}
             return {"text_encoder": self.encode(parameters, where)}
         if isinstance(value, UnsavedFunction):
@@ -117,7 +117,7 @@ class ValueWriter:
         return {"array": self._add(array, where)}
 
     def _add(self, array: NDArray[Any], where: str) -> list[Any]:
-        """Add an array; return its name and whether it is stored transposed."""
+        """Add an array, and return its name and whether it is stored transposed."""
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise TypeError(f"{where} cannot be saved: its dtype is {array.dtype}.")
         # The memory order is kept because it affects rounding of matrix products.
@@ -136,7 +136,7 @@ class ValueReader:
     arrays : dict of str to ndarray
         Arrays by name.
     **decoders : callable
-        Functions to decode the content of a kind, in addition to the built-in ones.
+        Functions that decode the contents of further kinds, by name of the kind.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class ValueReader:
         self._decoders = decoders
 
     def decode(self, node: Any) -> Any:
-        """Decode a node.
+        """Decode a node of the JSON document.
 
         Raises
         ------

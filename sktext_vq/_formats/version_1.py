@@ -1,7 +1,7 @@
 """Conversion of model files of format version 1 to states of version 2.
 
-A file of version 1 contains the attributes of every object by class name. The names
-in this module are those of version 1 and do not change with the code.
+A file of version 1 contains the class name and the attributes of every object. This
+module uses the names of version 1, regardless of later changes to the package.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PARAMETERS = (
     *("max_features", "channel_names", "augment", "sampling_rate", "random_state"),
     *("device", "n_jobs", "verbose"),
 )
-# Former and current prefixes of renamed weights that are still used.
+# Former prefixes of weights that have been renamed, and their current prefixes.
 _WEIGHTS = {
     "text.enter.": "text.input_projection.",
     "attributes.": "auxiliary.segments.refiner.",
@@ -36,13 +36,13 @@ _WEIGHTS = {
 
 @dataclass
 class _Record:
-    """Class name and attributes of an object in the file."""
+    """Class name and attributes of an object in a file."""
 
     name: str
     parts: dict[str, Any] = field(default_factory=dict)
 
     def arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
-        """Return parameters and persistent buffers of a module by name."""
+        """Return the parameters and persistent buffers of a module by name."""
         skipped = self.parts.get("_non_persistent_buffers_set", ())
         found = {}
         for table in ("_parameters", "_buffers"):
@@ -55,7 +55,7 @@ class _Record:
         return found
 
     def module(self, name: str) -> _Record | None:
-        """Return a submodule."""
+        """Return a submodule by name, or None."""
         found: _Record | None = self.parts["_modules"].get(name)
         return found
 
@@ -65,7 +65,7 @@ class _Record:
 
 
 class _Objects:
-    """Decoder of the objects in a file."""
+    """Decoder of the objects in a file, each of which is decoded once."""
 
     def __init__(self, objects: list[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
         self._objects = objects
@@ -84,7 +84,7 @@ class _Objects:
     def _record(self, index: int) -> _Record:
         if index not in self._made:
             name, parts = self._objects[index]
-            # Added before its parts, which may refer to the record.
+            # The record is added before its parts, because they may refer to it.
             self._made[index] = _Record(str(name))
             self._made[index].parts = {
                 str(key): self.decode(value) for key, value in parts.items()
@@ -95,14 +95,14 @@ class _Objects:
 def read(
     content: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]
 ) -> tuple[str, State]:
-    """Return the class name and the state of an estimator from a version 1 file.
+    """Read the class name and the state of an estimator from a file of version 1.
 
     Parameters
     ----------
     content : mapping
-        JSON content of the file.
+        Decoded JSON document of the file.
     arrays : mapping of str to ndarray
-        Arrays in the file.
+        Arrays of the file by name.
 
     Raises
     ------

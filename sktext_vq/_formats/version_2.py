@@ -1,7 +1,8 @@
 """Conversion of states of format version 2 to version 3.
 
-In version 2, a network was trained in addition to the closed form. Only `similarity`
-and `transform_text` used this network; after conversion, they use the closed form.
+In version 2, a network was trained in addition to the closed form. Only the methods
+`similarity` and `transform_text` used this network. They use the closed form after the
+conversion.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from typing import Any
 
 from sktext_vq._utils.state import State
 
-# Former prefixes of weights of the digit branch, which had several parts, and current
-# prefixes.
+# Former prefixes of the weights of the digit branch, which consisted of several parts,
+# and their current prefixes.
 _DIGITS = {
     "auxiliary.digits.branch.": "",
     "text.input_projection.": "input_projection.",
@@ -22,12 +23,12 @@ _REFINER = {"auxiliary.segments.refiner.": ""}
 
 
 def upgrade(state: Any) -> tuple[State, bool]:
-    """Return a state of version 3, and whether a trained text branch was omitted.
+    """Convert a state to version 3, and report whether it had a trained text branch.
 
     Parameters
     ----------
     state : object
-        State of version 2; not trusted.
+        State of version 2, which is not trusted.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Classification heads: class scores from features."""
+"""Classification heads, and alignment of series and texts."""

@@ -1,4 +1,4 @@
-"""Fit of the alignment between series and texts, in closed form."""
+"""Closed-form fit of the alignment between series and texts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Array = NDArray[np.floating[Any]]
 
 # Penalty of the regression, relative to the mean diagonal of the Gram matrix.
 _PENALTY = 0.1
-# Factor of predicted class indicators in logits: twice the default inverse
-# temperature of a ridge classifier.
+# Factor by which predicted class indicators are multiplied to obtain logits: twice the
+# default inverse temperature of a ridge classifier.
 _CLASS_SCALE = 6.0
-_LEAST_LOGIT = -1e3  # instead of -inf, which files cannot contain
-# Maximum number of predicted components, and of different sentences about cases.
+_LEAST_LOGIT = -1e3  # replaces -inf, which is invalid in model files
+# Maximum numbers of predicted components, and of different sentences about cases.
 _MAX_COMPONENTS = 64
 _MAX_SENTENCES_OF_CASES = 1000
 
@@ -39,7 +39,7 @@ class ChosenTexts:
     Parameters
     ----------
     prompts : list of str
-        Class prompts; may be empty.
+        Prompts of the classes. The list may be empty.
     owner : ndarray of shape (n_prompts,)
         Index of the class of each prompt.
     case_texts : list of str, optional
@@ -71,13 +71,13 @@ def align_texts(
     features : ndarray of shape (n_cases, n_features)
         Scaled features of training cases.
     shares_of_codes : ndarray of shape (n_cases, n_codes)
-        Code shares of the same cases.
+        Share of each code in the series of the same cases.
     texts : ChosenTexts or None
-        Texts about these cases.
+        Texts about the same cases.
     classes : ndarray of shape (n_cases,), optional
         Index of the class of each case.
     encoder : TextEncoder
-        Encoder of the texts. Texts are encoded later, not in this function.
+        Encoder of the texts, which is not called in this function.
     class_logits : tuple of ndarray, optional
         Coefficients, of shape (n_features, n_classes), and intercepts of class logits.
         By default, class indicators are predicted by ridge regression.
@@ -85,11 +85,11 @@ def align_texts(
     Returns
     -------
     TextAlignment or None
-        None if there are no texts, or all texts are equal.
+        Alignment, or None if there are no texts or all texts are equal.
     """
     if texts is None:
         return None
-    # Texts that are equal for all cases contain no information about a case.
+    # Texts that are the same for all cases are not informative.
     with_classes = classes is not None and bool(texts.prompts) and np.ptp(classes) > 0
     about_cases = None
     if texts.case_texts is not None:
@@ -101,7 +101,7 @@ def align_texts(
     mean = features.mean(axis=0, dtype=np.float64)
     centred = features - mean.astype(np.float32)
     by_class = by_case = None
-    gram: _Gram | None = None  # of all cases; shared by both kinds of texts
+    gram: _Gram | None = None  # Gram matrix of all cases, shared by both kinds of texts
     if with_classes:
         assert classes is not None
         loadings = _class_shares(texts.owner)
@@ -176,23 +176,17 @@ class _Gram:
         return cls(products, cho_factor(products + penalty * np.eye(len(products))))
 
     def solve(self, targets: Array) -> Array:
-        """Return the dual coefficients of a ridge regression to centred targets."""
+        """Return the dual coefficients of a ridge regression on centred targets."""
         return np.asarray(cho_solve(self.factor, targets))
 
 
 def _regress(
     features: NDArray[np.float32], gram: _Gram, deviations: Array
 ) -> tuple[NDArray[np.float32], Array]:
-    """Return coefficients and loadings of a reduced-rank regression.
+    """Return the coefficients and loadings of a reduced-rank regression.
 
-    Parameters
-    ----------
-    features : ndarray of shape (n_cases, n_features)
-        Centred features.
-    gram : _Gram
-        Gram matrix of these features.
-    deviations : ndarray of shape (n_cases, n_texts)
-        Centred text shares.
+    Features and text shares (`deviations`) must be centred. `gram` is the Gram matrix
+    of the features.
     """
     left, size, right = np.linalg.svd(deviations, full_matrices=False)
     kept = size > 1e-9 * max(size[0], 1e-300)
@@ -218,9 +212,9 @@ def _class_shares(owner: NDArray[np.intp]) -> Array:
 def _shares_of_sentences(
     case_texts: Sequence[str], encoder: TextEncoder
 ) -> tuple[list[str], NDArray[np.intp], Array]:
-    """Return sentences, cases, and the share of each sentence in the text of a case.
+    """Return unique sentences, cases, and the share of each sentence in each case.
 
-    Cases with sentences beyond the maximum number of different sentences are omitted.
+    Cases are omitted if their sentences would exceed the maximum number.
     """
     place: dict[str, int] = {}
     cases, rows = [], []

@@ -27,10 +27,10 @@ from sktext_vq.text import TextEncoder
 
 Array = NDArray[np.floating[Any]]
 
-# Shrinkage of the covariance of texts.
+# Shrinkage of the covariance matrix of texts.
 SHRINKAGE = 1e-3
 _MAX_DIMENSIONS = 50
-# Difference of cosines at which a text is e times as likely to be of one kind.
+# Difference of cosines at which the odds of the two kinds of text are e to 1.
 _NEARNESS = 0.05
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _MAX_SENTENCES = 16
@@ -63,33 +63,33 @@ _TRAINED: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class AlignedTexts:
-    """Texts of one kind, and a regression from features to these texts.
+    """Texts about classes or about cases, and a regression from features to texts.
 
-    Texts are encoded when they are first needed. Until then, the text of a case is a
-    vector of shares, one for each different prompt or sentence. A reduced-rank
+    The texts are encoded only if they are needed. The text of a case is therefore
+    represented by the share of each prompt or sentence in the text. A reduced-rank
     regression (Izenman, J. Multivariate Anal. 1975) predicts components of the shares.
 
     Parameters
     ----------
     texts : list of str
-        Different prompts or sentences.
+        Unique prompts or sentences.
     coef : ndarray of shape (n_features, n_components), float32
-        Ridge regression from scaled features to components.
+        Coefficients of the ridge regression from scaled features to components.
     intercept : ndarray of shape (n_components,)
         Intercepts of the regression.
     loadings : ndarray of shape (n_components, n_texts), float32
-        Centred text shares in each component.
+        Map from components to centred shares.
     mean : ndarray of shape (n_texts,), float32
-        Mean shares over training cases.
+        Mean shares over the training cases.
     covariance : ndarray of shape (n_texts, n_texts), float32
-        Covariance of text shares.
+        Covariance matrix of the shares.
     fitted : ndarray of shape (n_components, n_texts), float32
-        Covariance of predicted components and text shares.
+        Covariance of predicted components and shares.
     usage : ndarray of shape (n_texts, n_codes), float32
-        Covariance of text shares and code shares of the series.
+        Covariance of the shares of texts and the shares of codes.
     centre : ndarray of shape (n_components,), optional
-        If given, the regression predicts logits. Components are the softmax of the
-        logits minus `centre`, which is the mean softmax over training cases.
+        If given, the regression predicts logits, and components are the softmax of the
+        logits minus `centre`, the mean of the softmax over the training cases.
     """
 
     texts: list[str]
@@ -105,7 +105,7 @@ class AlignedTexts:
     def solve(self, encoder: TextEncoder) -> JointSpace:
         """Encode the texts, and return the joint embedding space.
 
-        The space is that of a canonical correlation analysis (Hotelling, Biometrika
+        The space is computed by canonical correlation analysis (Hotelling, Biometrika
         1936) of regularised predictions and whitened texts.
         """
         vectors = unit(np.asarray(encoder.transform(self.texts), np.float64))
@@ -132,12 +132,12 @@ class AlignedTexts:
 
 @dataclass(frozen=True)
 class TrainedTexts:
-    """Texts of one kind, and trained maps of series and texts to the joint space.
+    """Texts about cases, and trained maps from series and texts to the joint space.
 
     Parameters
     ----------
     texts : list of str
-        Different sentences.
+        Unique sentences.
     coef : ndarray of shape (n_features, n_dimensions), float32
         Map from scaled features to the joint space.
     intercept : ndarray of shape (n_dimensions,)
@@ -147,7 +147,7 @@ class TrainedTexts:
     from_texts : ndarray of shape (text_dim, n_dimensions), float32
         Map from centred texts to the joint space.
     usage : ndarray of shape (text_dim, n_codes), float32
-        Map from centred texts to code shares, relative to their mean.
+        Map from centred texts to deviations of code shares from their mean.
     """
 
     texts: list[str]
@@ -167,7 +167,7 @@ class TrainedTexts:
 
 @dataclass(frozen=True)
 class JointSpace:
-    """Joint embedding space of series and texts of one kind.
+    """Joint embedding space of series and texts.
 
     Parameters
     ----------
@@ -176,11 +176,11 @@ class JointSpace:
     mean : ndarray of shape (text_dim,)
         Mean text of the training cases.
     from_series : ndarray of shape (n_components, n_dimensions)
-        Map from predicted components.
+        Map from predicted components to the joint space.
     from_texts : ndarray of shape (text_dim, n_dimensions)
-        Map from centred texts.
+        Map from centred texts to the joint space.
     usage : ndarray of shape (text_dim, n_codes)
-        Map from centred texts to code shares, relative to their mean.
+        Map from centred texts to deviations of code shares from their mean.
     """
 
     vectors: Array
@@ -190,11 +190,11 @@ class JointSpace:
     usage: Array
 
     def embed_series(self, predicted: Array) -> Array:
-        """Return unit vectors of series."""
+        """Embed predicted components of series as unit vectors."""
         return unit(predicted @ self.from_series)
 
     def embed_texts(self, texts: Array) -> Array:
-        """Return unit vectors of texts."""
+        """Embed text vectors as unit vectors."""
         return unit((texts - self.mean) @ self.from_texts)
 
 
@@ -203,7 +203,7 @@ class TextAlignment:
     """Joint embedding spaces of series and texts.
 
     One space is for class texts, and the other for texts of cases, such as captions. A
-    text is compared in the space whose training texts are more similar to this text.
+    text is mainly compared in the space whose training texts are more similar to it.
 
     Parameters
     ----------
@@ -212,10 +212,10 @@ class TextAlignment:
     cases : AlignedTexts or TrainedTexts, optional
         Sentences about cases.
     mean_usage : ndarray of shape (n_codes,)
-        Mean code shares over training cases.
+        Mean share of each code over the training cases.
     lift : ndarray of shape (text_dim + 1, n_codes), float32, optional
-        Trained map from texts to changes of the logarithms of code shares; the last row
-        is an intercept.
+        Trained map from texts to changes of the log shares of codes. The last row
+        contains the intercepts.
     """
 
     classes: AlignedTexts | None
@@ -225,7 +225,7 @@ class TextAlignment:
     _spaces: dict[str, tuple[Any, ...]] = field(default_factory=dict, repr=False)
 
     def get_state(self) -> State:
-        """Return the arrays and texts of both kinds."""
+        """Return the texts and the arrays of the alignment."""
         return {
             "classes": None if self.classes is None else fields_of(self.classes),
             "cases": None if self.cases is None else fields_of(self.cases),
@@ -238,7 +238,7 @@ class TextAlignment:
         """Build an alignment from its state; see `FeatureExtractor.from_state`."""
         check_state(state, _STATE, sizes, "alignment")
         if state["classes"] is None and state["cases"] is None:
-            raise ValueError("alignment has no texts")
+            raise ValueError("alignment contains no texts")
         own, classes, cases = Sizes(sizes), state["classes"], state["cases"]
         if classes is not None:
             classes = AlignedTexts(**check_state(classes, _TEXTS, own, "classes"))
@@ -256,7 +256,7 @@ class TextAlignment:
         return {**fields_of(self), "_spaces": {}}
 
     def predict(self, scaled: torch.Tensor) -> NDArray[np.float64]:
-        """Return the components of series from scaled features."""
+        """Predict the components of series from scaled features."""
         coef, intercept = self._regression
         found = (scaled.double() @ coef).numpy() + intercept
         if self.classes is not None and self.classes.centre is not None:
@@ -267,14 +267,14 @@ class TextAlignment:
     def similarity(
         self, components: Array, texts: Sequence[str], encoder: TextEncoder
     ) -> NDArray[np.float64]:
-        """Return cosines of series and texts.
+        """Return the cosine similarities of series and texts.
 
         Parameters
         ----------
         components : ndarray of shape (n_cases, n_components)
-            Predicted components of both kinds, side by side.
+            Predicted components of class texts and of case texts, concatenated.
         texts : sequence of str
-            Checked texts.
+            Validated texts.
         encoder : TextEncoder
             Encoder of the texts.
 
@@ -297,7 +297,7 @@ class TextAlignment:
     def text_cosines(
         self, texts: Sequence[str], encoder: TextEncoder
     ) -> NDArray[np.float64]:
-        """Return cosines between texts, of shape (n_texts, n_texts)."""
+        """Return the cosine similarities of texts, of shape (n_texts, n_texts)."""
         with single_thread():
             spaces = self.spaces(encoder)
             vectors, weights = self.read(texts, encoder)
@@ -308,7 +308,7 @@ class TextAlignment:
         return np.clip(found, -1, 1)
 
     def usage(self, texts: Sequence[str], encoder: TextEncoder) -> NDArray[np.float64]:
-        """Return the expected code shares, of shape (n_texts, n_codes)."""
+        """Return the expected shares of codes, of shape (n_texts, n_codes)."""
         with single_thread():
             spaces = self.spaces(encoder)
             vectors, weights = self.read(texts, encoder)
@@ -322,7 +322,7 @@ class TextAlignment:
     def _linear_usage(
         self, spaces: Sequence[JointSpace], vectors: Array, weights: Sequence[Array]
     ) -> NDArray[np.float64]:
-        """Return code shares by linear regression, from the results of `read`."""
+        """Predict the shares of codes by linear regression."""
         found = np.tile(self.mean_usage, (len(vectors), 1))
         for space, weight in zip(spaces, weights, strict=True):
             found += weight[:, None] * ((vectors - space.mean) @ space.usage)
@@ -332,7 +332,7 @@ class TextAlignment:
 
     @cached_property
     def _regression(self) -> tuple[torch.Tensor, NDArray[np.float64]]:
-        """Coefficients and intercepts of both kinds, side by side.
+        """Coefficients and intercepts for class texts and case texts, concatenated.
 
         Double precision is used so that results hardly depend on the number of rows.
         """
@@ -342,7 +342,7 @@ class TextAlignment:
 
     @property
     def shown(self) -> list[str]:
-        """First prompt of each class or, without classes, sentences about cases."""
+        """First prompt of each class or, without classes, all sentences about cases."""
         if self.classes is None:
             return [] if self.cases is None else list(self.cases.texts)
         firsts = (self.classes.loadings > 0).argmax(axis=1)
@@ -350,11 +350,11 @@ class TextAlignment:
 
     @property
     def kinds(self) -> list[AlignedTexts | TrainedTexts]:
-        """Available texts: class texts, and texts of cases."""
+        """Available kinds of texts: class prompts, and sentences about cases."""
         return [each for each in (self.classes, self.cases) if each is not None]
 
     def spaces(self, encoder: TextEncoder) -> list[JointSpace]:
-        """Return the joint spaces for an encoder, which are cached."""
+        """Return the joint spaces for an encoder; the result is cached."""
         key = repr(encoder.get_params())
         if key not in self._spaces:
             self._spaces.clear()
@@ -364,7 +364,7 @@ class TextAlignment:
     def read(
         self, texts: Sequence[str], encoder: TextEncoder
     ) -> tuple[Array, list[Array]]:
-        """Return mean sentence vectors of texts, and weights of texts by space."""
+        """Return mean sentence vectors of texts, and the weight of each space."""
         cut = [split_text(text, encoder) for text in texts]
         sentences = [sentence for each in cut for sentence in each]
         owner = np.repeat(np.arange(len(cut)), list(map(len, cut)))
@@ -383,7 +383,7 @@ class TextAlignment:
 
 
 def check_width(vectors: Array, width: int) -> None:
-    """Raise an error if embeddings differ in width from those of training."""
+    """Check that embeddings have the same number of dimensions as in training."""
     if vectors.shape[1] != width:
         raise ValueError(
             f"The model was trained with text embeddings of {width} dimensions, but "
@@ -393,20 +393,20 @@ def check_width(vectors: Array, width: int) -> None:
 
 
 def mean_by_owner(values: Array, owner: NDArray[np.intp], n_owners: int) -> Array:
-    """Return the mean of the rows of each owner."""
+    """Return the mean of the rows that belong to each owner."""
     sums = np.zeros((n_owners, values.shape[1]))
     np.add.at(sums, owner, values)
     return sums / np.bincount(owner, minlength=n_owners)[:, None]
 
 
 def unit(vectors: Array) -> Array:
-    """Return vectors of length 1; vectors of length 0 stay 0."""
+    """Scale vectors to length 1; zero vectors are not changed."""
     size = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(size, 1e-12))
 
 
 def split_text(text: str, encoder: TextEncoder) -> list[str]:
-    """Split a text into sentences, unless the encoder is a dict of whole texts."""
+    """Split a text into sentences, unless the encoder is a dict."""
     if isinstance(encoder.model, Mapping) or not isinstance(text, str):
         return [text]
     found = [part for part in _SENTENCE_END.split(text.strip()) if part]

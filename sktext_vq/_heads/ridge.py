@@ -29,15 +29,15 @@ from sktext_vq.panel import Panel
 
 Array = NDArray[np.floating[Any]]
 
-# Candidates, relative to the number of features (mean diagonal of the Gram matrix).
+# Candidates for the penalty, relative to the number of features.
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
-# Defaults without held-out cases.
+# Defaults if there are no held-out cases.
 _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 # Prior of the temperature, chosen on splits of the training parts of 19 data sets.
-# Log-odds beyond those of `_USUAL_ODDS` per 1000 cases, or for fewer cases in total,
-# must increase the log-likelihood of held-out cases by `_PRICE` for each unit.
+# Larger odds than `_USUAL_ODDS` per 1000 cases (in total if there are fewer cases) must
+# increase the log-likelihood of held-out cases by `_PRICE` per unit of log-odds.
 _USUAL_ODDS, _PRICE = 1e6, 0.3
-# Scores after a fit to all cases are separated better than those of the folds.
+# The fit to all cases separates scores better than the fits to folds.
 _GROWTH = 1.05
 _CHUNK = 16  # cases at a time, whose features stay in the cache
 _STATE: dict[str, Spec | None] = {
@@ -69,14 +69,14 @@ class FeatureTable:
     weight: Array | None = None
 
     def weights(self, class_weight: Array | None) -> Array | None:
-        """Return case weights times class weights, or None without weights."""
+        """Return the products of case weights and class weights, or None."""
         if class_weight is None:
             return self.weight
         weight = class_weight[self.classes]
         return weight if self.weight is None else weight * self.weight
 
     def targets(self, n_classes: int) -> NDArray[np.float32]:
-        """Return 1 for the class of a case and -1 for the others."""
+        """Return 1 for the class of each case, and -1 for other classes."""
         return _targets(self.classes, n_classes)
 
     def take(self, cases: NDArray[np.int64]) -> FeatureTable:
@@ -90,12 +90,13 @@ class RidgeHead:
     """Ridge classifier with cross-validated penalty and temperature.
 
     Targets are 1 for the class of a case and -1 for other classes. Probabilities are
-    the softmax of scores times an inverse temperature that minimises the log-loss of
-    held-out cases (temperature scaling, Guo et al., ICML 2017). Odds of more than a
-    million, and of more than a thousand per case, have a low prior probability, so that
-    an easy data set of few cases does not lead to probabilities near 0. The penalty
-    minimises the squared error of scores of held-out cases; the penalty with the lowest
-    log-loss is too large if folds are small.
+    the softmax of the scores multiplied by an inverse temperature, which minimises the
+    log-loss of held-out cases (temperature scaling, Guo et al., ICML 2017). Odds of
+    more than a million, and of more than a thousand per case, have a low prior
+    probability, so that probabilities are not too extreme for a small data set with
+    separable classes. The penalty minimises the squared error of the scores of held-out
+    cases; with the log-loss as criterion, the penalty would be too large for small
+    folds.
 
     Parameters
     ----------
@@ -106,19 +107,20 @@ class RidgeHead:
     intercept : ndarray of shape (n_classes,)
         Intercepts of the scores.
     penalty : float
-        Penalty per feature, proportional to the number of cases, because cases of a
-        fold are more similar to each other than new series to the training series.
+        Penalty per feature. The penalty is proportional to the number of cases, because
+        cases of different folds are more similar to each other than new cases are to
+        training cases.
     inverse_temperature : float
-        Factor of the scores in the logits.
+        Factor by which the scores are multiplied to obtain logits.
     offset : ndarray of shape (n_classes,)
         Constants added to the logits.
 
     Notes
     -----
-    Squared errors are weighted by square roots of class weights, and logarithms of the
-    square roots are added to the logits (logit adjustment, Menon et al., ICLR 2021).
-    Weights or offsets alone perform worse for classes with few cases, whose training
-    errors quickly approach 0 for any weight.
+    Squared errors are weighted by the square roots of the class weights, and logarithms
+    of the square roots are added to the logits (logit adjustment, Menon et al., ICLR
+    2021). Weights or offsets alone perform worse for classes with few cases, whose
+    training errors are near 0 for any weight.
     """
 
     scaler: FeatureScaler
@@ -137,10 +139,10 @@ class RidgeHead:
         folds: Iterable[tuple[FeatureTable, FeatureTable]],
         class_weight: Array | None = None,
     ) -> RidgeHead:
-        """Fit to the features of all training cases, standardised by `scaler`.
+        """Fit the classifier to all training cases, with features scaled by `scaler`.
 
-        `folds` are training and held-out cases of each fold, not standardised, with
-        features selected without the held-out cases, so that scores are comparable.
+        `folds` contains the training cases and held-out cases of each fold. Their
+        features are not scaled, and are selected without the held-out cases.
         """
         offset, root = np.zeros(n_classes), None
         if class_weight is not None:
@@ -156,14 +158,14 @@ class RidgeHead:
         return cls(scaler, coef, intercept, penalty, inverse_temperature, offset)
 
     def refit(self, table: FeatureTable, share: float) -> RidgeHead:
-        """Fit to a share of the training cases, with equal penalty and temperature."""
+        """Fit to a fraction of the training cases, without a new cross-validation."""
         root = np.exp(self.offset) if self.offset.any() else None
         n_classes, penalty = len(self.intercept), self.penalty * share
         coef, intercept = _solve(table, n_classes, penalty, root)
         return replace(self, coef=coef, intercept=intercept)
 
     def get_state(self) -> State:
-        """Return configuration and arrays."""
+        """Return the configuration and the arrays of the head."""
         return {**fields_of(self), "scaler": fields_of(self.scaler)}
 
     @classmethod
@@ -202,7 +204,7 @@ class RidgeHead:
         return torch.cat(scores).numpy() + self.intercept
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return log-probabilities up to a constant per case, shaped like scores."""
+        """Return log-probabilities up to a constant, of shape (n_cases, n_classes)."""
         scores: NDArray[np.float64] = self.inverse_temperature * self.scores(features)
         return scores + self.offset
 
@@ -243,7 +245,7 @@ def _cross_validate(
     """Return penalty, mean number of training cases, and inverse temperature."""
     scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
-        # A class without training cases in the fold cannot be predicted.
+        # Classes without training cases cannot be predicted.
         known = np.isin(test.classes, train.classes)
         if not known.any():
             continue
@@ -291,7 +293,7 @@ def _held_out_scores(
 
 
 class _Centred(NamedTuple):
-    """Centred features and targets, times square roots of case weights."""
+    """Centred features and targets, multiplied by square roots of case weights."""
 
     values: NDArray[np.float32]  # (n_cases, n_features)
     targets: NDArray[np.float64]  # (n_cases, n_classes)

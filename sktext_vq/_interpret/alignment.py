@@ -1,4 +1,4 @@
-"""Similarity of series and texts, and code usage of texts."""
+"""Similarity of series and texts, and prediction of code shares from texts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def similarity(
     encoder: TextEncoder,
     execution: Execution,
 ) -> NDArray[np.float64]:
-    """Return cosines of series and texts, of shape (n_cases, n_texts)."""
+    """Return cosine similarities of series and texts, of shape (n_cases, n_texts)."""
     checked, alignment = check_texts(texts), _check(alignment)
 
     def predict(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -43,24 +43,24 @@ def similarity(
 def text_cosines(
     texts: Sequence[str], alignment: TextAlignment | None, encoder: TextEncoder
 ) -> NDArray[np.float64]:
-    """Return cosines between texts in the joint embedding space."""
+    """Return cosine similarities between texts in the joint embedding space."""
     return _check(alignment).text_cosines(check_texts(texts), encoder)
 
 
 def transform_text(
     texts: Sequence[str], alignment: TextAlignment | None, encoder: TextEncoder
 ) -> NDArray[np.float64]:
-    """Return the code usage of texts, of shape (n_texts, n_codes)."""
+    """Return the predicted code shares of texts, of shape (n_texts, n_codes)."""
     checked = check_texts(texts)
     return _check(alignment).usage(checked, encoder)
 
 
 def _check(alignment: TextAlignment | None) -> TextAlignment:
-    """Raise an error if a model was fitted without text."""
+    """Return the alignment, or raise an error if it is None."""
     if alignment is None:
         raise ValueError(
-            "The model was fitted without text: fit it with text other than None, and "
-            "with labels that are words or captions of the series."
+            "The model was fitted without text. Fit the model with text other than "
+            "None, and with labels that are words or captions of the series."
         )
     return alignment
 
@@ -68,7 +68,7 @@ def _check(alignment: TextAlignment | None) -> TextAlignment:
 def reconstruct_text(
     panel: Panel, digits: DigitCodec | None, codebook: Codebook
 ) -> NDArray[np.float64]:
-    """Reconstruct series from their digits."""
+    """Reconstruct series from digits; see `BaseVQText.reconstruct_text`."""
     if digits is None:
         raise ValueError(
             "The model was not trained to reconstruct digits. Fit the model with text, "

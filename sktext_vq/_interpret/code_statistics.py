@@ -1,4 +1,4 @@
-"""Statistics of codes in training series, and attributes of codes in words."""
+"""Statistics of codes in the training series, and descriptions of codes in words."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _STATE: dict[str, Spec | None] = {
     "separation": Numbers("float64", ("n_codes",), optional=True),
     "labels": None,
 }
-_ERRORS = 1.64  # standard errors, for a one-sided 95 % bound
-# Minimum distance from the middle of the bins, and minimum lift, for an attribute.
-_LEAST_SHIFT = 0.08
-_LEAST_CHANNEL_LIFT = 1.25
+_N_ERRORS = 1.64  # number of standard errors for a one-sided 95 % bound
+# Thresholds for attributes: distance of the mean from the middle of the bins, and lift.
+_MIN_SHIFT = 0.08
+_MIN_CHANNEL_LIFT = 1.25
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class CodeStatistics:
     scales : ndarray of shape (SCALE_BINS, n_codes)
         Share of the windows of a code by scale, in ascending order.
     separation : ndarray of shape (n_codes,), optional
-        Confidence that series of the class with the largest lift have more of a code
-        than series of other classes; see `separate`.
+        Confidence that a code is most frequent in the class with the largest lift.
     labels : ndarray of shape (n_classes,), optional
         Class labels.
     """
@@ -65,10 +64,11 @@ class CodeStatistics:
         shares: NDArray[np.float64] | None = None,
         classes: NDArray[np.int64] | None = None,
     ) -> CodeStatistics:
-        """Compute statistics of codes from moments of features.
+        """Compute statistics of codes from the moments of features.
 
         `shares`, of shape (n_cases, n_codes), contains the code shares of each series,
-        and `classes`, of shape (n_cases,), its class. Both are used by `separation`.
+        and `classes`, of shape (n_cases,), contains the class indices. If either is
+        None, `separation` is None.
         """
         counts = moments.counts.sum(axis=0)
         squares = moments.squares.sum(axis=0) / counts.clip(1)[:, None]
@@ -81,71 +81,67 @@ class CodeStatistics:
 
     @classmethod
     def _from_histograms(cls, squares: NDArray[np.float64]) -> CodeStatistics:
-        """Compute statistics from mean squares of histograms by class and block."""
-        frequencies = squares[:, :, 0]  # of the series, not of differences
-        # Sums over level bins, or over scale bins, are the share of windows of a code.
+        """Compute statistics from the mean squares of histograms by class."""
+        frequencies = squares[:, :, 0]  # view of the series, not of differences
+        # The sum over level bins or over scale bins is the share of windows of a code.
         windows = frequencies[:, :, :, :LEVEL_BINS].sum(axis=3)
         scales = frequencies[:, :, :, LEVEL_BINS:][:, :, :, :SCALE_BINS]
         scales = scales.sum(axis=(0, 1, 2))
         return cls(windows, scales / np.maximum(scales.sum(axis=0), 1e-12))
 
     def get_state(self) -> State:
-        """Return the arrays by name."""
+        """Return the state as a dict of arrays."""
         return fields_of(self)
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> CodeStatistics:
-        """Build statistics from its state."""
+        """Create statistics from their state."""
         return cls(**check_state(state, _STATE, sizes, "code_statistics"))
 
     @property
     def by_code(self) -> NDArray[np.float64]:
-        """Mean share of each code, of shape (n_codes,), greater than 0."""
+        """Mean share of each code, of shape (n_codes,)."""
         return np.maximum(self.windows.mean(axis=(0, 1, 2)), 1e-12)
 
     @property
     def class_lift(self) -> NDArray[np.float64]:
-        """Share over the mean of all classes, of shape (n_classes, n_codes)."""
+        """Ratio of share to mean over all classes, of shape (n_classes, n_codes)."""
         return self.windows.mean(axis=(1, 2)) / self.by_code
 
     @property
     def channel_lift(self) -> NDArray[np.float64]:
-        """Share over the mean of all channels, of shape (n_channels, n_codes)."""
+        """Ratio of share to mean over all channels, of shape (n_channels, n_codes)."""
         return self.windows.mean(axis=(0, 2)) / self.by_code
 
     @property
     def length_lift(self) -> NDArray[np.float64]:
-        """Share over the mean of all lengths, of shape (n_lengths, n_codes)."""
+        """Ratio of share to mean over all lengths, of shape (n_lengths, n_codes)."""
         return self.windows.mean(axis=(0, 1)) / self.by_code
 
     def strength(self) -> list[str | None]:
-        """Return ``"weak"``, ``"strong"`` or None for the scale of each code."""
+        """Describe the scale of each code as ``"weak"``, ``"strong"`` or None."""
         return _sides(self.scales, "weak", "strong")
 
     def pace(self) -> list[str | None]:
-        """Return ``"quick"``, ``"slow"`` or None for the window length of each code."""
+        """Describe the length of each code as ``"quick"``, ``"slow"`` or None."""
         return _sides(self.length_lift, "quick", "slow")
 
     def channel_words(self, channels: Sequence[str]) -> list[str | None]:
-        """Return the main channel of each code, or None for codes of many channels."""
+        """Return the main channel of each code, or None if there are several."""
         lift = self.channel_lift
         return [
-            channels[best] if most >= _LEAST_CHANNEL_LIFT else None
+            channels[best] if most >= _MIN_CHANNEL_LIFT else None
             for best, most in zip(lift.argmax(axis=0), lift.max(axis=0), strict=True)
         ]
 
 
 def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None]:
-    """Return `low`, `high` or None by code, for the bins with most of the weight."""
+    """Return `low`, `high` or None, depending on the mean bin of each code."""
     total = weights.sum(axis=0)
     centre = np.linspace(0, 1, len(weights)) @ weights / np.where(total > 0, total, 1)
     centre = np.where(total > 0, centre, 0.5)
     return [
-        low
-        if value < 0.5 - _LEAST_SHIFT
-        else high
-        if value > 0.5 + _LEAST_SHIFT
-        else None
+        low if value < 0.5 - _MIN_SHIFT else high if value > 0.5 + _MIN_SHIFT else None
         for value in centre
     ]
 
@@ -153,13 +149,12 @@ def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None
 def separate(
     shares: NDArray[np.float64], classes: NDArray[np.int64], best: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Return the confidence that series of a class have more of a code than others.
+    """Return the confidence that a code is more frequent in a class than in others.
 
-    `shares` has shape (n_cases, n_codes), and `best` is the class of each code. The
-    confidence is the probability that a series of the class has more of the code than a
-    series of another class, minimised over the other classes: the area under the
-    ROC curve, minus 1.64 standard errors (Mann and Whitney, 1947). Without other
-    classes, the confidence is 0.
+    `shares` has shape (n_cases, n_codes), and `best` contains the class of each code.
+    The confidence is the area under the ROC curve between the class and another class,
+    minus 1.64 standard errors (Mann and Whitney, 1947), and minimised over the other
+    classes. If there are no other classes, the confidence is 0.
     """
     counts = np.bincount(classes)
     found = np.zeros(len(best))
@@ -174,5 +169,5 @@ def separate(
         area = np.bincount(classes, won)[others] / counts[others]
         pairs = len(own) * counts[others]
         error = np.sqrt((len(own) + counts[others] + 1) / (12 * pairs))
-        found[code] = max(0.0, (area - _ERRORS * error).min())
+        found[code] = max(0.0, (area - _N_ERRORS * error).min())
     return found

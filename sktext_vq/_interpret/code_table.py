@@ -1,4 +1,4 @@
-"""Tables and names of codes and features."""
+"""Table of codes, and names of codes and features."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _SUMMARIES = [
     f"{name} of {kind}" for kind in ("levels", "scales") for name in _STATISTICS
 ]
 _VIEWS = ("", " change")
-# Special characters, which LightGBM and XGBoost do not support in feature names.
-# "|" separates the parts of a name.
+# Characters that LightGBM and XGBoost do not support in feature names, and "|", which
+# separates the parts of a name.
 _SPECIAL = re.compile(r'[\s:,|"<>{}\[\]]+')
 
 
 def feature_names(
     extractor: FeatureExtractor, sampling_rate: float | None
 ) -> NDArray[Any]:
-    """Return names of the selected features; see `get_feature_names_out`."""
+    """Return the names of the selected features; see `get_feature_names_out`."""
     layout = extractor.layout
     rows = [f"level {i + 1} of {LEVEL_BINS}" for i in range(LEVEL_BINS)]
     rows += [f"scale {i + 1} of {SCALE_BINS}" for i in range(SCALE_BINS)]
@@ -90,8 +90,8 @@ def describe_codes(
     """Return a table of the codes; see `BaseVQText.describe_codes`."""
     if statistics is None:
         raise ValueError(
-            "This model was saved by an early version without statistics of codes. Fit "
-            "the model again to describe the codes; predictions do not require this."
+            "This model was saved by an early version of sktext_vq without statistics "
+            "of the codes. Fit the model again to describe the codes."
         )
     layout, channels = extractor.layout, extractor.channels
     channel = statistics.channel_lift.argmax(axis=0)
@@ -127,7 +127,7 @@ def describe_codes(
 def name_codes_by_text(
     table: pd.DataFrame, texts: Sequence[str], shares: NDArray[np.float64]
 ) -> None:
-    """Add the text with the largest share of each code as a name, in place."""
+    """Name each code after the text with its largest share, in place."""
     if len(shares) < 2:
         raise ValueError("texts must contain at least two phrases.")
     shares = shares / np.maximum(shares.sum(axis=0), 1e-12)
@@ -151,7 +151,7 @@ def _add_names(
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Return unique names without special characters."""
+    """Replace special characters by blanks, and add numbers to repeated names."""
     found: dict[str, None] = {}
     for name in names:
         plain = _SPECIAL.sub(" ", name).strip() or "channel"
@@ -164,7 +164,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _durations(lengths: Sequence[int], sampling_rate: float | None) -> list[str]:
-    """Return lengths of windows as strings, with enough digits to be unique."""
+    """Format window lengths, with enough digits for unique strings."""
     if sampling_rate is None:
         return [f"{length} timepoints" for length in lengths]
     for digits in range(3, 18):

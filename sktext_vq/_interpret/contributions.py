@@ -1,11 +1,10 @@
-"""Contributions of tokens to log-odds, without a remainder.
+"""Contributions of tokens to log-odds.
 
 Scores are linear in the features. The contribution of a feature, its weight times its
 value, is divided among the windows that it counts, and among the timepoints of each
 window. The contribution of a token is the sum over its timepoints. Contributions of
 channels in the gravity frame are divided among the axes from which the channels are
-computed. Summaries are statistics of windows of all lengths; their contributions are
-relative to means of the training series.
+computed. Contributions of summaries are relative to the means of the training series.
 """
 
 from __future__ import annotations
@@ -41,21 +40,23 @@ _STATISTICS = (
     "size of changes",
     "unevenness",
 )
-# Statistic of each summary, by view, levels or scales, and location or spread. Both
-# dispersed levels and large scales imply a large standard deviation.
+# Statistic that each summary belongs to, by view, levels or scales, and location or
+# spread. Both dispersed levels and large scales imply a large standard deviation.
 _STATISTIC_OF = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
-# Summaries that show whether a statistic is high; large changes may cancel within
-# windows.
+# Summaries that indicate whether a statistic is high. Means of changes in a window are
+# excluded for the size of changes, because changes may cancel out.
 _DIRECTIONS = _STATISTIC_OF * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
-_MIN_NAMED_SHARE = 0.1  # of the largest contribution of a statistic
+# Minimum contribution of a named statistic, relative to the largest contribution.
+_MIN_NAMED_SHARE = 0.1
 INTERCEPT = "intercept"
 
 
 def head_without_base(classifier: Any) -> RidgeHead:
-    """Return the head of a classifier, and warn if scores of a base are left out."""
+    """Return the head of a classifier, and warn if scores of a base are excluded."""
     if classifier.enrolment_ is not None:
         warnings.warn(
-            "Scores of the base model (init of fit) are excluded.",
+            "The result excludes the scores of the base model, which was given as init "
+            "of fit.",
             stacklevel=find_stack_level(),
         )
     head: RidgeHead = classifier.head_
@@ -64,7 +65,7 @@ def head_without_base(classifier: Any) -> RidgeHead:
 
 @dataclass(frozen=True)
 class Explainer:
-    """Distribute log-odds over tokens; a `refiner`, if any, moves token borders."""
+    """Decomposition of log-odds into contributions of tokens."""
 
     extractor: FeatureExtractor
     head: RidgeHead
@@ -76,9 +77,11 @@ class Explainer:
         self, panel: Panel, label: Any, against: Any, execution: Execution
     ) -> pd.DataFrame:
         """Return contributions of tokens; see `VQTextClassifier.explain`."""
-        asked = [self._index_of(each) for each in (label, against)]
-        if asked[0] is not None and asked[0] == asked[1]:
-            raise ValueError(f"label and against are both {label!r}.")
+        pair = [self._index_of(each) for each in (label, against)]
+        if pair[0] is not None and pair[0] == pair[1]:
+            raise ValueError(
+                f"label and against are both {label!r}. Pass two different classes."
+            )
         extractor = self.extractor
         tables = []
         with single_thread():
@@ -90,13 +93,13 @@ class Explainer:
             )
             tokens["phrase"] = phrases[tokens["code"]]
             by_case = tokens.groupby("case")
-            # The same features as in prediction, on a GPU if available.
+            # Compute the same features as in prediction, on a GPU if available.
             for part, features in extractor.batches(panel, execution, "explanations"):
                 for case, row in enumerate(features, start=part.start):
                     batch = extractor.batch(panel, slice(case, case + 1))
                     length = int(panel.lengths[case])
                     own = by_case.get_group(case)
-                    tables.append(self._explain_one(own, row, batch, length, asked))
+                    tables.append(self._explain_one(own, row, batch, length, pair))
         return pd.concat(tables, ignore_index=True)
 
     def _index_of(self, label: Any) -> int | None:
@@ -106,7 +109,7 @@ class Explainer:
         found: Any = [] if is_list else np.flatnonzero(self.labels == label)
         if len(found) != 1:
             raise ValueError(
-                f"{label!r} is not a class of the training data: "
+                f"{label!r} is not a class of the training data. Available classes are "
                 f"{self.labels.tolist()}."
             )
         return int(found[0])
@@ -117,12 +120,12 @@ class Explainer:
         features: NDArray[np.float32],
         batch: Batch,
         length: int,
-        asked: list[int | None],
+        pair: list[int | None],
     ) -> pd.DataFrame:
         extractor, head = self.extractor, self.head
         selected = extractor.selected
         assert selected is not None
-        # The second row is a series without tokens.
+        # The second row contains the features of a series without tokens.
         empty = np.zeros_like(features)
         empty[selected] = head.scaler.mean
         n_placed = sum(extractor.layout.sizes[:2])
@@ -131,7 +134,7 @@ class Explainer:
         values, zero = head.scaler(rows).astype(np.float64)
         coef, intercept = head.log_odds
         order = np.argsort(-(values @ coef + intercept), kind="stable").tolist()
-        label, against = asked
+        label, against = pair
         if label is None:
             label = next(i for i in order if i != against)
         if against is None:
@@ -173,7 +176,7 @@ class Explainer:
     def _name_statistics(
         self, values: NDArray[np.float64], weights: NDArray[np.float64]
     ) -> pd.DataFrame:
-        """Return rows of statistics, from selected features minus their means."""
+        """Return the contributions of statistics, from centred selected features."""
         extractor = self.extractor
         every = np.zeros((2, extractor.layout.n_features))
         every[:, extractor.selected] = values, weights
@@ -202,7 +205,7 @@ class Explainer:
 def _rows_without_position(
     channels: Iterable[int], phrase: Any, contribution: Any
 ) -> pd.DataFrame:
-    """Return rows of contributions without a position in time."""
+    """Return rows for contributions that do not have a position in time."""
     return pd.DataFrame(
         {
             "channel": list(channels),
@@ -220,21 +223,22 @@ def _statistics(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum the contributions of summaries by statistic.
 
-    `values` and `weights` of summaries have shape (n_channels, 2, n_lengths, 2, 9): by
-    view, length, and levels or scales, with mean, deviation, and quantiles in ascending
-    order. Returns contributions and sizes of shape (n_channels, 5); a size is positive
-    if a statistic is higher than on average.
+    `values` and `weights` of summaries have shape (n_channels, 2, n_lengths, 2, 9). The
+    axes are channel, view, length, levels or scales, and mean, deviation or quantile.
+    Returns contributions and sizes of shape (n_channels, 5). A size is positive if the
+    statistic is higher than on average.
     """
     values, weights = _location_and_spread(values), _location_and_spread(weights)
     contributions = np.einsum("cvdkln,vkls->cs", values * weights, _STATISTIC_OF)
-    # From the shortest windows, because long windows average over fast changes.
+    # Sizes are from the shortest windows, because long windows average fast changes.
     return contributions, np.einsum("cvkln,vkls->cs", values[:, :, 0], _DIRECTIONS)
 
 
 def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
     """Replace pairs of quantiles by sums and differences, which preserves products.
 
-    Returns shape (..., 2, 5): mean, median and sums; deviation, 0 and differences.
+    Returns an array of shape (..., 2, 5) with mean, median and sums in the first row,
+    and deviation, 0 and differences in the second row.
     """
     mean, deviation, *quantiles = np.moveaxis(summaries, -1, 0)
     low = np.stack(quantiles[: N_QUANTILES // 2], axis=-1)
@@ -251,10 +255,10 @@ def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
 def _by_token(
     tokens: pd.DataFrame, at: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sum timepoint contributions by token, divided among overlapping tokens.
+    """Sum the contributions of timepoints by token.
 
-    The second array contains the contributions of timepoints outside of tokens, by
-    channel.
+    The contribution of a timepoint is divided among overlapping tokens. The second
+    array contains the contributions of timepoints outside of tokens, by channel.
     """
     channel, start = tokens["channel"].to_numpy(), tokens["start"].to_numpy()
     stop = start + tokens["length"].to_numpy()

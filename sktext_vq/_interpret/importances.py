@@ -1,4 +1,4 @@
-"""Importance of channels and sensors, by permutation among cases."""
+"""Permutation importance of channels and sensors."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Logits = NDArray[np.float64]
 
 
 class LogitsClassifier(ClassifierMixin, BaseEstimator):
-    """Classifier of cases whose logits are known, for scorers of scikit-learn.
+    """Classifier whose input X contains the logits, for scorers of scikit-learn.
 
-    X is an array of logits, of shape (n_cases, n_classes).
+    The shape of X is (n_cases, n_classes).
     """
 
     def __init__(self, classes: NDArray[Any]) -> None:
@@ -41,36 +41,39 @@ class LogitsClassifier(ClassifierMixin, BaseEstimator):
         return True
 
     def fit(self, X: Logits, y: Any) -> LogitsClassifier:
-        """Do nothing; scikit-learn requires the method."""
+        """Return the classifier; scikit-learn requires this method."""
         return self
 
     def decision_function(self, X: Logits) -> Logits:
-        """Return logits; with two classes, log-odds of the second."""
+        """Return the logits or, for two classes, the log-odds of the second class."""
         return X[:, 1] - X[:, 0] if X.shape[1] == 2 else X
 
     def predict_proba(self, X: Logits) -> Logits:
-        """Return probabilities."""
+        """Return the probabilities of the classes."""
         return softmax(X, axis=1)
 
     def predict_log_proba(self, X: Logits) -> Logits:
-        """Return logarithms of probabilities."""
+        """Return the log-probabilities of the classes."""
         return log_softmax(X, axis=1)
 
     def predict(self, X: Logits) -> NDArray[Any]:
-        """Return the classes with the largest logits."""
+        """Return the class with the largest logit for each case."""
         return self.classes[X.argmax(axis=1)]
 
 
 @dataclass(frozen=True)
 class LinearModel:
-    """Features of series, and a linear head."""
+    """Linear model on the features of series."""
 
     extractor: FeatureExtractor
     head: RidgeHead
     labels: NDArray[Any]
 
     def logits_by_channel(self, panel: Panel, execution: Execution) -> Logits:
-        """Return summands of the logits, of shape (n_tokenized, n_cases, n_classes)."""
+        """Return the contribution of each channel to the logits.
+
+        The shape is (n_tokenized, n_cases, n_classes).
+        """
         extractor, head, selected = self.extractor, self.head, self.extractor.selected
         assert selected is not None
         coef = head.log_odds[0]
@@ -90,10 +93,10 @@ class LinearModel:
 
 @dataclass(frozen=True)
 class PermutationScores:
-    """Compare scores before and after permutations of channels among cases.
+    """Scores before and after permutation of channels among cases.
 
     Logits are sums over channels, and the features of a channel do not depend on other
-    channels. Permuting a channel among cases therefore permutes its summand.
+    channels. The permutation of a channel among cases therefore permutes its summand.
     """
 
     n_repeats: int
@@ -108,7 +111,7 @@ class PermutationScores:
         rows: Sequence[tuple[str, str, Sequence[int]]],
         execution: Execution,
     ) -> pd.DataFrame:
-        """Return importances of the channels of each row; see `list_rows`."""
+        """Return the importance of the channels of each row; see `list_rows`."""
         check_count("n_repeats", self.n_repeats, least=1)
         generator = check_random_state(self.random_state)
         classifier = LogitsClassifier(model.labels)
@@ -118,7 +121,7 @@ class PermutationScores:
         score = scorer(classifier, logits, y)
         found = []
         for sensor, channel, members in rows:
-            # Channels in the gravity frame are computed from axes of a sensor.
+            # Channels in the gravity frame are computed from several input channels.
             own = [not set(axes).isdisjoint(members) for axes in model.extractor.axes]
             part = summands[own].sum(axis=0)
             others = logits - part
@@ -133,11 +136,10 @@ class PermutationScores:
 def list_rows(
     names: Sequence[str], sensors: Mapping[str, Sequence[int]]
 ) -> list[tuple[str, str, list[int]]]:
-    """Return sensor, channel and input channels of each row, by sensor.
+    """Return the sensor, channel and input channels of each row.
 
     The row of a sensor with several channels has an empty channel name and precedes the
-    rows of these channels. Sensors that are not in `sensors` are found by
-    `names`.
+    rows of its channels. Sensors that are not in `sensors` are recognised by `names`.
     """
     axes = {channel for triad in sensors.values() for channel in triad}
     found = {name: list(triad) for name, triad in sensors.items()}

@@ -1,4 +1,4 @@
-"""Tokens of series as a table, and reconstruction of series from tokens."""
+"""Tables of tokens, and reconstruction of series from tokens."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def token_arrays(
     tokenizer: ShapeTokenizer,
     refiner: SegmentRefiner | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Divide series into segments: arrays by name in `COLUMNS`, one value per token.
+    """Segment series into tokens, and return an array for each name in `COLUMNS`.
 
-    Tokens are sorted by case, channel and time; offset and scale are standardised. With
-    a `refiner`, borders are moved and rounded to timepoints; code, offset and scale are
-    those of the segment within the rounded borders.
+    Tokens are sorted by case, channel and time, and offset and scale are standardised.
+    A `refiner` moves the borders of segments, which are rounded to timepoints before
+    code, offset and scale are computed.
     """
     codes = tokenizer.codebook.codes.detach()
     parts: list[list[NDArray[Any]]] = []
@@ -66,7 +66,7 @@ def _move(
     ends: torch.Tensor,
     refiner: SegmentRefiner,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Move borders of segments, rounded to timepoints and sorted by time."""
+    """Move the borders of segments, round them to timepoints, and sort by time."""
     mask = segments.start >= 0
     moved = refiner(series, segments.start, segments.length, mask, ends)
     end = ends.unsqueeze(1)
@@ -78,14 +78,13 @@ def _move(
     return start, length.gather(1, order)
 
 
-def draw(
+def decode_tokens(
     tokens: Mapping[Any, NDArray[Any]], shape: tuple[int, int, int], codes: torch.Tensor
 ) -> NDArray[np.float32]:
     """Reconstruct standardised series from their tokens.
 
-    Overlapping tokens are averaged. A timepoint that no token covers has the value of
-    the nearest covered timepoint, or of the earlier of two equally near ones, as in
-    `render`. Series without tokens are NaN.
+    Overlapping tokens are averaged. A timepoint outside of tokens has the value of the
+    nearest timepoint that is covered by a token. Series without tokens are NaN.
     """
     n_cases, n_channels, n_timepoints = shape
     rows = n_cases * n_channels, n_timepoints
@@ -119,7 +118,7 @@ def draw(
 def token_table(
     panel: Panel, extractor: FeatureExtractor, refiner: SegmentRefiner | None
 ) -> pd.DataFrame:
-    """Return the tokens of series in original units; see `BaseVQText.tokens`."""
+    """Return the tokens of series in the original units; see `BaseVQText.tokens`."""
     with single_thread():
         found = token_arrays(panel, extractor.scaler, extractor.tokenizer, refiner)
     unit = extractor.scaler.scale[found["channel"]]
@@ -129,12 +128,14 @@ def token_table(
 
 
 def is_token_table(X: Any) -> bool:
-    """Return whether X is a table of tokens."""
+    """Return whether X is a data frame with the columns of a token table."""
     return isinstance(X, pd.DataFrame) and set(COLUMNS) <= set(X.columns)
 
 
-def draw_table(tokens: pd.DataFrame, extractor: FeatureExtractor) -> NDArray[Any]:
-    """Reconstruct series from a table of tokens; NaN after the last token of a case."""
+def reconstruct_table(
+    tokens: pd.DataFrame, extractor: FeatureExtractor
+) -> NDArray[Any]:
+    """Reconstruct series from a token table; see `BaseVQText.reconstruct`."""
     scale, mean = extractor.scaler.scale, extractor.scaler.mean
     found = {name: tokens[name].to_numpy() for name in COLUMNS}
     case, channel = found["case"], found["channel"]
@@ -142,7 +143,7 @@ def draw_table(tokens: pd.DataFrame, extractor: FeatureExtractor) -> NDArray[Any
     found["scale"] = found["scale"] / scale[channel]
     lengths = np.zeros(case.max(initial=-1) + 1, dtype=np.int64)
     np.maximum.at(lengths, case, found["start"] + found["length"])
-    return _draw_in_units(found, lengths, extractor)
+    return _decode_in_units(found, lengths, extractor)
 
 
 def reconstruct(
@@ -151,10 +152,10 @@ def reconstruct(
     """Reconstruct series from their tokens; see `BaseVQText.reconstruct`."""
     with single_thread():
         found = token_arrays(panel, extractor.scaler, extractor.tokenizer, refiner)
-    return _draw_in_units(found, panel.lengths, extractor)
+    return _decode_in_units(found, panel.lengths, extractor)
 
 
-def _draw_in_units(
+def _decode_in_units(
     found: dict[str, NDArray[Any]],
     lengths: NDArray[np.int64],
     extractor: FeatureExtractor,
@@ -163,7 +164,7 @@ def _draw_in_units(
     n_timepoints = int(lengths.max(initial=0))
     shape = len(lengths), len(mean), n_timepoints
     with single_thread():
-        drawn = draw(found, shape, torch.from_numpy(extractor.codes))
-    series = drawn * scale[:, None] + mean[:, None]
+        decoded = decode_tokens(found, shape, torch.from_numpy(extractor.codes))
+    series = decoded * scale[:, None] + mean[:, None]
     is_past = np.arange(n_timepoints) >= lengths[:, None]
     return np.where(is_past[:, None], np.nan, series)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sktext_vq.nn.segmentation import SMALL_SHAPE
 
 FLAT = "nearly flat"
-_FLAT_SHAPE = 0.1  # maximum standard deviation; other shapes have about 1
+# Maximum standard deviation of a flat shape. Most shapes have a value of about 1.
+_FLAT_SHAPE = 0.1
 
 
 def shape_words(shape: NDArray[Any]) -> str:
@@ -24,8 +25,9 @@ def shape_words(shape: NDArray[Any]) -> str:
     Returns
     -------
     str
-        Description, such as ``"rise"``, ``"peak, early"`` or ``"wave"``, and for shapes
-        with a small standard deviation ``"slight fall"`` or ``"nearly flat"``.
+        Description, such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Examples for
+        shapes with a small standard deviation are ``"slight fall"`` and ``"nearly
+        flat"``.
 
     Examples
     --------
@@ -40,7 +42,7 @@ def shape_words(shape: NDArray[Any]) -> str:
         return FLAT
     points = shape / spread
     words = _form(points)
-    # The scale of windows with small shapes is mostly the minimum scale.
+    # Windows with small shapes are nearly constant, since shape = (w - mu)/(sigma + c).
     return words if spread >= SMALL_SHAPE else f"slight {words}"
 
 
@@ -64,18 +66,18 @@ def _form(points: NDArray[Any]) -> str:
     return "wave" if len(turns) < 5 else "fast wave"
 
 
-def _turning_points(points: NDArray[Any], least: float) -> list[int]:
-    """Return indices of extrema with changes of at least `least` on both sides."""
+def _turning_points(points: NDArray[Any], min_change: float) -> list[int]:
+    """Return indices of extrema with changes of at least `min_change` on both sides."""
     turns: list[int] = []
     extreme, direction = 0, 0
     for i in range(1, len(points)):
         change = points[i] - points[extreme]
         if direction == 0:
-            if abs(change) >= least:
+            if abs(change) >= min_change:
                 extreme, direction = i, int(np.sign(change))
         elif change * direction >= 0:
             extreme = i
-        elif abs(change) >= least:
+        elif abs(change) >= min_change:
             turns.append(extreme)
             extreme, direction = i, -direction
     return turns

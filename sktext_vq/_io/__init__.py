@@ -1,1 +1,1 @@
-"""Reading and writing of files and tables."""
+"""Functions to read and write files and tables."""

@@ -1,4 +1,4 @@
-"""Row times: rows with equal times, and sensors with separate clocks."""
+"""Alignment of rows with equal times, and of sensors with separate clocks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sktext_vq._io.stretches import GAP, estimate_rate, interpolate
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Times, label codes (-1: unlabelled) and values of the rows of a sensor."""
+    """Times, label codes and values of a sensor; code -1 means unlabelled."""
 
     times: NDArray[Any]
     codes: NDArray[Any]
@@ -27,9 +27,10 @@ class Rows:
 
 
 def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
-    """Space equal times evenly up to the next time, if the time resolution is low.
+    """Distribute rows with equal times evenly up to the next time.
 
-    Before a gap, the usual step is used; `usual` is the step if all times are equal.
+    Equal times are due to a low time resolution. Before a gap, the typical step is
+    used; `usual` is the step if all times are equal.
     """
     is_new = np.r_[True, np.diff(times) > 0]
     if is_new.all():
@@ -48,8 +49,8 @@ def spread_repeated(times: NDArray[Any], usual: float) -> NDArray[Any]:
 def align(base: Rows, other: Rows) -> NDArray[np.float64]:
     """Interpolate the values of a sensor at the times (in ns) of another sensor.
 
-    Values are interpolated within rows of one label. Values are missing in gaps, and
-    where parts of a recording overlap in time, because their assignment is unknown.
+    Values are interpolated separately for each label. Values are missing in gaps, and
+    where parts of a recording overlap in time, since matching parts are unknown.
     """
     found = np.full((len(base.times), other.values.shape[1]), np.nan)
     parts, others = _parts(base), _parts(other)
@@ -73,32 +74,32 @@ def align(base: Rows, other: Rows) -> NDArray[np.float64]:
 
 
 def _parts(rows: Rows) -> list[slice]:
-    """Return the parts of rows with one label and without decreasing times."""
+    """Divide rows into parts with one label and without decreasing times."""
     changes = (np.diff(rows.times) < 0) | (np.diff(rows.codes) != 0)
     borders = [0, *(np.flatnonzero(changes) + 1).tolist(), len(rows.times)]
     return [slice(a, b) for a, b in pairwise(borders)]
 
 
 def _overlap(times: NDArray[Any], parts: list[slice]) -> bool:
-    """Return whether the times of some parts overlap."""
+    """Return whether any two parts overlap in time."""
     spans = sorted((times[part.start], times[part.stop - 1]) for part in parts)
     return any(b[0] < a[1] for a, b in pairwise(spans))
 
 
 def _at_times(times: NDArray[Any], other: Rows) -> NDArray[np.float64]:
-    """Interpolate values at times; both are sorted by time."""
+    """Interpolate the values of a sensor with sorted times at other sorted times."""
     start = min(times[0], other.times[0])
     grid, offsets = (times - start) * 1e-9, (other.times - start) * 1e-9
     offsets = spread_repeated(offsets, 0.0)
     usual = 1 / estimate_rate(offsets) if len(offsets) > 1 else 0.0
-    # First and last values are extended by a step: sensors do not start simultaneously.
+    # Extrapolate by one step, since sensors do not start simultaneously.
     around = np.r_[offsets[0] - usual, offsets, offsets[-1] + usual]
     values = np.pad(other.values.T, ((0, 0), (1, 1)), mode="edge")
     return np.asarray(interpolate(grid, around, values, GAP * usual).T, np.float64)
 
 
 def join_sensors(sensors: list[Rows | None], n_channels: int) -> Rows:
-    """Join the channels of sensors at common times; some sensors may be missing."""
+    """Join the channels of sensors at common times; a missing sensor is None."""
     sensors = [
         None if rows is None else rows.take(sort_parts(rows.times)[0])
         for rows in sensors

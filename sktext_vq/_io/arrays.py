@@ -1,4 +1,4 @@
-"""Reading of arrays in ``.npz`` and ``.npy`` files."""
+"""Functions to read arrays from ``.npz`` and ``.npy`` files."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sktext_vq._io.delimited import blame
+from sktext_vq._io.delimited import convert_errors
 from sktext_vq._io.table import LabelledPanel
 from sktext_vq._utils.numbers import MAX_INTEGER
 
 
 def read_npz(path: Path, part: str | None) -> LabelledPanel:
-    """Read series from an ``.npz`` file."""
-    # numpy does not close invalid files.
+    # numpy.load does not close invalid files.
     with path.open("rb") as opened:
-        with blame(path, "an .npz file without pickled objects"):
+        with convert_errors(path, "an .npz file without pickled objects"):
             file = np.load(opened, allow_pickle=False)
         if isinstance(file, np.ndarray):
-            raise ValueError(f"{path} is a single array: rename the file to .npy.")
+            raise ValueError(
+                f"{path} contains a single array. Rename the file to .npy."
+            )
         end = _end_of_names(file.files, part, path)
 
         def find(*names: str) -> NDArray[Any] | None:
-            with blame(path, "an .npz file without pickled objects"):
+            with convert_errors(path, "an .npz file without pickled objects"):
                 return next((file[name] for name in names if name in file), None)
 
         X = _check_X(find(f"X{end}"), path)
@@ -49,17 +50,16 @@ def names_of(
         return None
     if names.shape != (n_channels,):
         raise ValueError(
-            f"{path} has {n_channels} channels, but its {what} has shape {names.shape}."
+            f"{path} has {n_channels} channels, but {what} has shape {names.shape}."
         )
     return tuple(plain(names).astype(np.str_).tolist())
 
 
 def rate_of(rate: NDArray[Any] | None, path: Path) -> float | None:
-    """Return the sampling rate in an ``.npz`` file."""
     if rate is None:
         return None
     if rate.size != 1 or rate.dtype.kind not in "iuf":
-        raise ValueError(f"{path} must have one number as sampling rate, got {rate!r}.")
+        raise ValueError(f"The sampling rate in {path} must be a number, got {rate!r}.")
     return float(rate.item())
 
 
@@ -77,22 +77,22 @@ def _end_of_names(names: list[str], part: str | None, path: Path) -> str:
     if part not in parts:
         wanted = f"X or X_{part}" if part else "X, X_train or X_test"
         raise ValueError(
-            f"{path} has no array {wanted}. Arrays: {', '.join(names) or 'none'}."
+            f"{path} has no array {wanted}. Arrays in the file: "
+            f"{', '.join(names) or 'none'}."
         )
     return f"_{part}"
 
 
 def read_npy(path: Path) -> LabelledPanel:
-    """Read series from an ``.npy`` file, memory-mapped."""
-    with blame(path, "an .npy file without pickled objects"):
+    """Read series from an ``.npy`` file as a memory map."""
+    with convert_errors(path, "an .npy file without pickled objects"):
         X = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(X, np.ndarray):
-        raise ValueError(f"{path} has several arrays: rename the file to .npz.")
+        raise ValueError(f"{path} contains several arrays. Rename the file to .npz.")
     return LabelledPanel(_check_X(X, path))
 
 
 def _check_X(X: Any, path: Path) -> NDArray[Any]:
-    """Return X with shape (n_cases, n_channels, n_timepoints)."""
     if X.ndim not in (2, 3) or X.dtype.kind not in "biuf":
         raise ValueError(
             f"{path}: X must be numeric with shape (n_cases, n_channels, n_timepoints) "
@@ -107,14 +107,14 @@ def about_cases(values: Any, name: str, n_cases: int, path: Path) -> Any:
         return None
     if values.shape != (n_cases,):
         raise ValueError(
-            f"{path} has {n_cases} cases, but its {name} has shape {values.shape}: "
+            f"{path} has {n_cases} cases, but {name} has shape {values.shape}, "
             f"expected ({n_cases},)."
         )
     is_text = values.dtype.kind in "US"
     missing = np.char.str_len(values) == 0 if is_text else values != values
     if missing.any():
         raise ValueError(
-            f"{path} has a missing {name} for case {missing.argmax()} (counted from 0)."
+            f"{path} has no {name} for case {missing.argmax()} (counted from 0)."
         )
     try:
         return plain(values)

@@ -1,4 +1,4 @@
-"""Reading of continuous recordings from tables with one row per timepoint."""
+"""Functions to read recordings from tables with one row per timepoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from sktext_vq._io.delimited import NO_NAMES, read_table
 from sktext_vq._io.forms import (
-    in_order,
+    order_times,
     plain_column,
     split_timepoint,
     value_columns,
@@ -74,11 +74,12 @@ def read_recordings(
         or ``.parquet``. A table has one row per timepoint and one column per channel.
     recording_column : str or list of str, optional
         Columns that identify the recording of each row, such as a session or device.
-        By default, all columns with one of the names below are used. Rows of different
-        subjects are always different recordings.
+        By default, all columns with one of the names listed in the Notes are used. Rows
+        of different subjects always belong to different recordings.
     time_column, label_column, subject_column : str, optional
         Names of the columns that contain the time, the class label and the subject of
-        each row. By default columns with one of the names below are used.
+        each row. By default, columns with one of the names listed in the Notes are
+        used.
     ignore_columns : sequence of str, default=()
         Columns to ignore.
     pattern : str, optional
@@ -87,8 +88,8 @@ def read_recordings(
         ``"{label}/person_{subject}.csv"``. Files with other paths are not read. Other
         fields, such as ``{trial}``, become part of the name of the recording.
     time_unit : {"s", "ms", "us", "ns"}, optional
-        Unit of numeric times. By default the unit is derived from a column name such as
-        ``time_s``, and numbers that are times since 1970 are recognised.
+        Unit of numeric times. By default, the unit is derived from a column name such
+        as ``time_s``, or from the values if they are times since 1970.
     sampling_rate : float, optional
         Sampling rate in Hz of recordings without times.
 
@@ -103,7 +104,7 @@ def read_recordings(
         If a file is damaged or has an unsupported extension or invalid content, or if
         the table has one row per window; see `read_panel`.
     TypeError
-        If `source` is not a path or table, or the name of a column is not a str.
+        If `source` is not a path or table, or a column name is not a string.
     OSError
         If a file does not exist or cannot be opened.
     ImportError
@@ -112,8 +113,8 @@ def read_recordings(
     Warns
     -----
     UserWarning
-        If rows are sorted, separated or dropped because of their times, or a channel
-        looks like a subject, label or time.
+        If rows are sorted, divided into recordings or dropped because of their times,
+        or if a channel looks like a subject, label or time.
 
     See Also
     --------
@@ -133,17 +134,17 @@ def read_recordings(
     A column ``index``, or a first column without a name, contains row names. All other
     columns are channels.
 
-    Times are numbers, dates with the year first, or times of day or durations such as
-    ``23:59:59.5``. They may be irregular: gaps are found when windows are cut. Times
-    with a time zone are converted to UTC. Times of day after midnight belong to the
-    next day. Unsorted rows are sorted by time; if times decrease at only a few rows and
-    overlap with earlier times, the rows before and after become separate recordings.
-    Rows with the time of an earlier row are dropped if they are at most 1 % of the
-    rows; otherwise, they raise an error.
+    Times are numbers, dates with the year first, times of day, or durations such as
+    ``23:59:59.5``. Times may be irregular; gaps are detected when windows are cut.
+    Times with a time zone are converted to UTC. Times of day after midnight are
+    assigned to the next day. Unsorted rows are sorted by time; if times decrease at
+    only a few rows and overlap with earlier times, the rows before and after become
+    separate recordings. Rows with the same time as an earlier row are dropped if they
+    are at most 1 % of all rows; otherwise, an error is raised.
 
-    Labels and subjects are text, or integers if all of them are integers in canonical
-    form. Empty cells of labels are unlabelled timepoints, and empty cells of channels
-    are missing values. See `read_panel` for the format of text files.
+    Labels and subjects are text, or integers if all of them are integers without
+    leading zeros. Timepoints with an empty label are unlabelled, and empty cells of
+    channels are missing values. See `read_panel` for the format of text files.
 
     Examples
     --------
@@ -185,13 +186,12 @@ def read_recordings(
         if name is None:
             raise
         raise ValueError(
-            f"{error} The file names are those of {name}: see "
+            f"{error} The file names match the data set {name}. Load it with "
             f"sktext_vq.datasets.load({name!r}, data=...)."
         ) from error
 
 
 def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
-    """Read a list, a folder, a file or a table."""
     if isinstance(source, list | tuple):
         if not source:
             raise ValueError("source is an empty list.")
@@ -207,10 +207,10 @@ def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
 
 @dataclass(frozen=True)
 class _Reader:
-    """Table reader with fixed column roles."""
+    """Reader of tables with given column names."""
 
     columns: Columns
-    is_named: bool  # all recording columns must exist
+    is_named: bool  # whether all recording columns must exist
     time_unit: str | None
     sampling_rate: float | None
 
@@ -238,7 +238,7 @@ class _Reader:
         return concatenate(parts)
 
     def read(self, source: Any, name: str) -> Recordings:
-        """Read a file or data frame; `name` is the name of a single recording."""
+        """Read a file or data frame; a single recording gets the name `name`."""
         frame = to_frame(source)
         if frame is not None:
             is_time = isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex)
@@ -248,13 +248,14 @@ class _Reader:
         path = as_file(source, ", a data frame or a list of these")
         if path.suffix.lower() in _OF_PANELS:
             raise ValueError(
-                f"{path} has one case per window: use read_panel or datasets.load."
+                f"{path} contains one case per window. Use read_panel or datasets.load."
             )
         found = read_table(path, self.columns)
         if found is None:
             raise ValueError(
-                f"{path} has an unsupported file extension {path.suffix!r}. Supported: "
-                ".csv, .tsv, .txt (also with .gz), .parquet. Or pass a data frame."
+                f"{path} has an unsupported file extension {path.suffix!r}. Supported "
+                "extensions: .csv, .tsv, .txt (also with .gz), .parquet. For other "
+                "files, pass a data frame."
             )
         if name == "recording" or name.startswith("table "):
             name = path.name.removesuffix(".gz").rpartition(".")[0]
@@ -265,15 +266,15 @@ class _Reader:
         table = without_ignored(table)
         if not len(table.frame):
             raise ValueError(f"{table.path} has no rows.")
-        label = table.find_about("label")
+        label = table.find_role("label")
         rest = replace(table, frame=table.frame.drop(columns=label or []))
-        subject, keys = rest.find_about("subject"), self._find_keys(rest)
-        time, channels = rest.find_about("time"), value_columns(rest)
+        subject, keys = rest.find_role("subject"), self._find_keys(rest)
+        time, channels = rest.find_role("time"), value_columns(rest)
         if time is None and (time := find_times(channels)) is not None:
             channels.remove(time)
         if not channels:
-            raise ValueError(f"{table.path} has no value columns.")
-        _refuse_windows(rest, channels, time)
+            raise ValueError(f"{table.path} has no channels.")
+        _check_not_windows(rest, channels, time)
         codes, names = number_recordings(rest, keys, subject, name)
         values = numbers(rest, channels)
         times = self._read_times(rest, time, codes)
@@ -289,7 +290,7 @@ class _Reader:
         labels = None if label is None else _as_categories(table, label)
         subjects = None
         if subject is not None:
-            rest.refuse_missing(subject)
+            rest.check_no_missing(subject)
             column = rest.frame[subject].iloc[order[starts]]
             subjects = plain_column(column, is_text=rest.separator is not None)
         return Recordings(
@@ -305,12 +306,11 @@ class _Reader:
         )
 
     def _find_keys(self, table: Table) -> list[str]:
-        """Return the columns that identify recordings."""
         found = [table.find((name.lower(),)) for name in self.columns.recording]
         if None in found and self.is_named:
             missing = self.columns.recording[found.index(None)]
             raise ValueError(
-                f"{table.path} has no column {missing!r} for recordings. Columns: "
+                f"{table.path} has no recording column {missing!r}. Columns: "
                 f"{format_names(table.frame.columns)}."
             )
         return [column for column in found if column is not None]
@@ -323,7 +323,7 @@ class _Reader:
         times = read_times(table, name)
         if self.time_unit is not None and times.dtype is None:
             times = replace(times, seconds=UNITS[self.time_unit])
-        return in_order(table, times, codes, True) if times.is_clock else times
+        return order_times(table, times, codes, True) if times.is_clock else times
 
     def _own_times(
         self, times: Times | None, order: NDArray[np.intp], borders: NDArray[np.intp]
@@ -335,7 +335,7 @@ class _Reader:
                 values = values.view(times.dtype)
             unit = times.seconds
             if unit is None and self.sampling_rate is not None:
-                # The usual step is one timepoint.
+                # The typical step is one timepoint.
                 first = values[: borders[0]] if len(borders) else values
                 usual = float(np.median(np.diff(first))) if len(first) > 1 else 1.0
                 unit = 1 / (self.sampling_rate * usual)
@@ -354,7 +354,7 @@ def _recording_names(given: Any) -> tuple[str, ...]:
     if names and all(isinstance(name, str) for name in names):
         return names
     raise TypeError(
-        f"recording_column must be a str, or a list of column names, got {given!r}."
+        f"recording_column must be a string or a list of strings, got {given!r}."
     )
 
 
@@ -366,7 +366,6 @@ def _is_table(path: Path) -> bool:
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
-    """Convert a path pattern to a regular expression."""
     try:
         parts = list(string.Formatter().parse(pattern))
         expression = "".join(
@@ -381,7 +380,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
         ) from error
 
 
-def _refuse_windows(table: Table, channels: list[str], time: str | None) -> None:
+def _check_not_windows(table: Table, channels: list[str], time: str | None) -> None:
     """Raise an error if column names are values or the timepoints of windows."""
     names = table.frame.columns
     is_number = pd.to_numeric(names, errors="coerce").notna()
@@ -390,19 +389,21 @@ def _refuse_windows(table: Table, channels: list[str], time: str | None) -> None
         dates, is_number = dates[~is_number], np.zeros(len(names), bool)
     if table.separator and (is_number.any() or dates.notna().any()):
         raise ValueError(
-            f"{table.path} has {format_names(names, 3)} as column names. {NO_NAMES}"
+            f"{table.path} has values as column names: {format_names(names, 3)}. "
+            f"{NO_NAMES}"
         )
     stems = [split_timepoint(name) for name in channels]
     counts = Counter(stem for stem, timepoint in stems if timepoint is not None)
     if time is None and counts and max(counts.values()) >= _MANY_TIMEPOINTS:
         raise ValueError(
             f"{table.path} has columns {format_names(channels, 3)}, which look like "
-            "the timepoints of windows, with one row per window. Use read_panel."
+            "the timepoints of windows. To read a table with one row per window, use "
+            "read_panel."
         )
     if {"value"} == {name.lower() for name in channels} and table.find(CHANNEL):
         raise ValueError(
-            f"{table.path} has one row per value. Convert it to one column per channel "
-            "(DataFrame.pivot), or use read_panel."
+            f"{table.path} has one row per value. Convert the table to one column per "
+            "channel (DataFrame.pivot), or use read_panel."
         )
 
 

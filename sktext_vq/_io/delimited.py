@@ -1,4 +1,4 @@
-"""Reading of tables from delimited text and parquet files."""
+"""Functions to read tables from delimited text and parquet files."""
 
 from __future__ import annotations
 
@@ -33,41 +33,38 @@ _BLOCK = 1 << 20  # bytes
 
 def read_table(path: Path, columns: Columns) -> Table | None:
     """Read a text or parquet file; return None if it has another extension."""
-    ending = path.suffix.lower()
-    if ending == ".parquet":
+    extension = path.suffix.lower()
+    if extension == ".parquet":
         return _read_parquet(path, columns)
     if is_gzip(path):
-        ending = path.with_suffix("").suffix.lower()
-    return _read_text(path, columns) if ending in _TEXT_TABLES else None
+        extension = path.with_suffix("").suffix.lower()
+    return _read_text(path, columns) if extension in _TEXT_TABLES else None
 
 
 def _read_parquet(path: Path, columns: Columns) -> Table:
-    """Read a parquet file."""
     try:
-        with blame(path, "a parquet file"):
+        with convert_errors(path, "a parquet file"):
             frame = pd.read_parquet(path)
     except ImportError as error:
-        raise needs_pyarrow(path) from error
+        raise pyarrow_error(path) from error
     return as_table(frame, path, columns)
 
 
-def needs_pyarrow(path: Path) -> ImportError:
-    """Return the error to raise if pyarrow is missing."""
+def pyarrow_error(path: Path) -> ImportError:
     return ImportError(
-        f"{path} is a parquet file, which requires pyarrow: pip install pyarrow, or "
-        "use a .csv file."
+        f"{path} is a parquet file, which requires pyarrow. Install it with `pip "
+        "install pyarrow`, or use a .csv file."
     )
 
 
 def _read_text(path: Path, columns: Columns) -> Table:
-    """Read a delimited text file."""
     _check_text(path)
     separator, names, skipped = _read_names(path)
     as_is = columns.text
     if "value" in by_lower_case(names):
         as_is |= {*CHANNEL}
     words = {name for name in names if name.lower() in as_is}
-    with blame(path, "a table"), warnings.catch_warnings():
+    with convert_errors(path, "a table"), warnings.catch_warnings():
         # pandas drops cells in columns without a name.
         warnings.simplefilter("error", pd.errors.ParserWarning)
         frame = pd.read_csv(
@@ -84,7 +81,7 @@ def _read_text(path: Path, columns: Columns) -> Table:
             dtype=dict.fromkeys(words, str),
             keep_default_na=False,
             na_values={name: [""] if name in words else MISSING for name in names},
-            # Exactly the same numbers as in an .npz file.
+            # Parse numbers without rounding errors.
             float_precision="round_trip",
             low_memory=False,
         )
@@ -92,14 +89,14 @@ def _read_text(path: Path, columns: Columns) -> Table:
         if name.startswith(UNNAMED):
             # Separators at the ends of lines add an empty column.
             if frame[name].notna().any():
-                raise ValueError(f"{path} has no name for column {number}.")
+                raise ValueError(f"Column {number} of {path} has no name.")
             frame = frame.drop(columns=name)
     table = Table(frame, path, columns, separator, skipped)
-    _refuse_comments(table)
+    _check_comments(table)
     return table
 
 
-def _refuse_comments(table: Table) -> None:
+def _check_comments(table: Table) -> None:
     """Raise an error if there are comment lines between rows."""
     first = table.frame.iloc[:, 0]
     if pd.api.types.is_numeric_dtype(first) or table.frame.shape[1] < 2:
@@ -115,10 +112,9 @@ def _refuse_comments(table: Table) -> None:
 
 
 def _check_text(path: Path) -> None:
-    """Check that a file is UTF-8 text without NUL characters."""
     fault, number = None, 1
     opened = gzip.open(path) if is_gzip(path) else path.open("rb")
-    with blame(path, "a table"), opened as file:
+    with convert_errors(path, "a table"), opened as file:
         while not fault and (lines := file.readlines(_BLOCK)):
             if fault_of_text(b"".join(lines)):
                 faults = map(fault_of_text, lines)
@@ -132,7 +128,7 @@ def _check_text(path: Path) -> None:
 
 def _read_names(path: Path) -> tuple[str, list[str], int]:
     """Return the separator, the column names, and the number of lines to skip."""
-    with blame(path, "a table"), open_text(path) as file:
+    with convert_errors(path, "a table"), open_text(path) as file:
         separator, skipped = _read_head(file)
         file.seek(0)
         for _ in range(skipped):
@@ -157,7 +153,8 @@ def _read_names(path: Path) -> tuple[str, list[str], int]:
 def _read_head(file: TextIO) -> tuple[str, int]:
     """Return the separator and the number of lines before the column names.
 
-    Lines before the names are comments, or ``sep=;`` as written by spreadsheets.
+    Lines before the column names are comments, or ``sep=;``, as written by spreadsheet
+    programs.
     """
     separator, skipped, comment = None, 0, ""
     for number, line in enumerate(file, start=1):
@@ -171,8 +168,8 @@ def _read_head(file: TextIO) -> tuple[str, int]:
                 n_cells = len(line.split())
                 if separator not in line and len(next(file, "").split()) == n_cells > 1:
                     separator = " "
-            # The last comment contains the names if it has the same number of cells as
-            # the row.
+            # The last comment contains the column names if it has the same number of
+            # cells as the first row.
             if comment and 0 < comment.count(separator) == line.count(separator):
                 skipped = before
             break
@@ -180,8 +177,8 @@ def _read_head(file: TextIO) -> tuple[str, int]:
 
 
 NO_NAMES = (
-    "Files without column names, or with other lines before them, are read by "
-    "pandas.read_csv(path, header=None, names=[...], skiprows=...): pass the result."
+    "If the file has no column names, or other lines before them, pass a data frame: "
+    "pandas.read_csv(path, header=None, names=[...], skiprows=...)."
 )
 _MORE_CELLS = (
     "Column names must be in the first line, and numbers need a decimal point if "
@@ -190,8 +187,8 @@ _MORE_CELLS = (
 
 
 @contextmanager
-def blame(path: Path, kind: str) -> Iterator[None]:
-    """Raise errors of a block as ValueError with the path of the file."""
+def convert_errors(path: Path, kind: str) -> Iterator[None]:
+    """Convert errors of the enclosed code to a ValueError with the path of the file."""
     try:
         yield
     except pd.errors.ParserWarning as error:
@@ -201,7 +198,7 @@ def blame(path: Path, kind: str) -> Iterator[None]:
         ) from error
     except pd.errors.ParserError as error:
         raise ValueError(
-            f"{path} is damaged, or not {kind}: {error}. {_MORE_CELLS}"
+            f"{path} is damaged or is not {kind}: {error}. {_MORE_CELLS}"
         ) from error
     except ImportError:
         raise
@@ -209,4 +206,4 @@ def blame(path: Path, kind: str) -> Iterator[None]:
         # Errors of the operating system already contain the path.
         if isinstance(error, OSError) and error.filename is not None:
             raise
-        raise ValueError(f"{path} is damaged, or not {kind}: {error}") from error
+        raise ValueError(f"{path} is damaged or is not {kind}: {error}") from error

@@ -1,4 +1,4 @@
-"""Conversion of tables in long, wide or tidy form to series."""
+"""Conversion of long, wide and tidy tables to series."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def from_table(table: Table) -> LabelledPanel:
     frame = table.frame
     if not len(frame):
         raise ValueError(f"{table.path} has no rows.")
-    label = table.find_about("label")
+    label = table.find_role("label")
     # The label column has no other role, regardless of its name.
     rest = replace(table, frame=frame.drop(columns=label or []))
-    case, time, subject = map(rest.find_about, ("case", "time", "subject"))
+    case, time, subject = map(rest.find_role, ("case", "time", "subject"))
     channel, value = rest.find(CHANNEL), rest.find(("value",))
     about = {"y": label, "groups": subject}
     is_tidy = case is not None and channel is not None and value is not None
     if case is None or (not is_tidy and frame[case].is_unique):
         if case is not None:
-            rest.refuse_missing(case)
+            rest.check_no_missing(case)
         if time is not None:
             raise ValueError(
                 f"{table.path} has a column {time!r}, but each row is a separate case. "
@@ -55,16 +55,16 @@ def from_table(table: Table) -> LabelledPanel:
             cases=row_names(rest, case),
             **_about_cases(table, about),
         )
-    rest.refuse_missing(case)
+    rest.check_no_missing(case)
     if is_tidy:
-        rest.refuse_missing(cast(str, channel))
+        rest.check_no_missing(cast(str, channel))
     codes, cases = pd.factorize(frame[case])
     times = None if time is None else read_times(rest, time)
     if times is not None:
         streams = codes
         if is_tidy:
             streams = frame.groupby([codes, channel], sort=False).ngroup().to_numpy()
-        times = in_order(rest, times, streams, can_pass_midnight=not is_tidy)
+        times = order_times(rest, times, streams, can_pass_midnight=not is_tidy)
     places = None if times is None else times.values
     if is_tidy:
         about_values = (case, cast(str, channel), cast(str, value), time)
@@ -83,7 +83,6 @@ def from_table(table: Table) -> LabelledPanel:
 
 
 def without_ignored(table: Table) -> Table:
-    """Return a table without the columns to ignore."""
     names = []
     for name in table.columns.ignored:
         found = name if name in table.frame.columns else None
@@ -98,17 +97,16 @@ def without_ignored(table: Table) -> Table:
 
 
 _WHICH_CASE = (
-    "Set case_column (--case-column) to the column that identifies the recording of "
-    "each row"
+    "Set case_column (--case-column) to the column that identifies the case of each row"
 )
 
 
 def value_columns(table: Table) -> list[str]:
-    """Return the names of value columns."""
+    """Return the names of the columns that contain channels."""
     known = table.columns.about
     names = [name for name in table.frame.columns if name.lower() not in known]
     if not names:
-        raise ValueError(f"{table.path} has no value columns.")
+        raise ValueError(f"{table.path} has no channels.")
     return names
 
 
@@ -119,7 +117,7 @@ def _long(
     codes: NDArray[np.intp],
     times: NDArray[Any] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the values of a long table and the case code of each row, sorted."""
+    """Sort a long table by case and time; return values and the case of each row."""
     case, time = columns
     values = numbers(table, names)
     if time is None or times is None:
@@ -129,7 +127,7 @@ def _long(
     codes, times = codes[order], times[order]
     repeated = (codes[1:] == codes[:-1]) & (times[1:] == times[:-1])
     if repeated.any():
-        _refuse_repeated(table, order[1:][repeated], [(time, "time"), (case, "case")])
+        _raise_repeated(table, order[1:][repeated], [(time, "time"), (case, "case")])
     return values[order], codes
 
 
@@ -141,31 +139,31 @@ def warn_of_columns(
     if not within.any():
         return
     starts = np.r_[True, ~within]
-    # Infinity raises an error later, in `as_panel`.
+    # Infinite values raise an error later, in `as_panel`.
     with np.errstate(invalid="ignore", over="ignore"):
         steps = np.diff(values, axis=0)[within]
         same = (steps == 0).all(axis=0) & (np.ptp(values[starts], axis=0) > 0)
     rising = (steps > 0).all(axis=0) & (len(steps) >= _MANY)
     for is_so, what, options in (
-        (same, "one value in all rows of a case", "subject_column, label_column"),
-        (rising, "values that rise in every case", "time_column"),
+        (same, "are constant within each case", "subject_column or label_column"),
+        (rising, "increase in every case", "time_column"),
     ):
         if is_so.any():
             found = format_names(np.array(names, dtype=object)[is_so])
             warnings.warn(
-                f"{table.path} has {found} among the channels, with {what}. If this "
-                f"column is not a sensor, name it in {options}, or ignore it with "
-                "ignore_columns (--ignore).",
+                f"{table.path} has channels that {what}: {found}. If a column is not a "
+                f"channel, set {options} to its name, or ignore the column "
+                "(ignore_columns, --ignore).",
                 stacklevel=find_stack_level(),
             )
 
 
-def in_order(
+def order_times(
     table: Table, times: Times, streams: NDArray[np.intp], can_pass_midnight: bool
 ) -> Times:
     """Add days to times of day after midnight, and warn if times decrease.
 
-    Times are compared in the order of the rows, within each of `streams`.
+    Only rows with the same value of `streams` are compared.
     """
     order = np.argsort(streams, kind="stable")
     values, within = times.values[order], np.diff(streams[order]) == 0
@@ -187,14 +185,14 @@ def in_order(
     if times.is_clock and (midnight.any() or not back[within].all()):
         raise ValueError(
             f"{table.path} has times of day in column {times.name!r} that decrease "
-            f"within a case, in {place}, so that the day is unknown. Use times with "
+            f"within a case, in {place}, so their day is unknown. Use times with "
             "dates, or sort the rows by time."
         )
     warnings.warn(
         f"{table.path} has times in column {times.name!r} that decrease within a case, "
-        f"first in {place}. Rows are sorted by time. If a clock was set back, as "
-        "at the end of daylight saving time, ignore the column to keep the order of "
-        "the rows (ignore_columns, --ignore).",
+        f"first in {place}. Rows are sorted by time. If the clock was set back, for "
+        "example at the end of daylight saving time, ignore the column to keep the "
+        "order of the rows (ignore_columns, --ignore).",
         stacklevel=find_stack_level(),
     )
     return times
@@ -206,7 +204,7 @@ def _tidy(
     codes: NDArray[np.intp],
     times: NDArray[Any] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.intp], list[str]]:
-    """Return the values, case codes and channel names of a tidy table, sorted."""
+    """Return the sorted values and cases of a tidy table, and its channel names."""
     case, channel, value, time = columns
     channels, names = pd.factorize(table.frame[channel])
     found = numbers(table, [value])[:, 0]
@@ -220,28 +218,28 @@ def _tidy(
     repeated = ~is_new[1:] & (channels[1:] == channels[:-1])
     if time is not None and repeated.any():
         about = [(time, "time"), (channel, "channel"), (case, "case")]
-        _refuse_repeated(table, order[1:][repeated], about)
-    # A channel is missing at a time at which only other channels have a value.
+        _raise_repeated(table, order[1:][repeated], about)
+    # Timepoints without a row for a channel are missing values.
     values = np.full((int(is_new.sum()), len(names)), np.nan)
     values[np.cumsum(is_new) - 1, channels] = found[order]
     return values, codes[is_new], [str(name) for name in names]
 
 
-def _refuse_repeated(
+def _raise_repeated(
     table: Table, rows: NDArray[np.intp], about: list[tuple[str, str]]
 ) -> NoReturn:
     row = int(rows.min())
     what = " of ".join(f"{word} {table.frame[name].iloc[row]}" for name, word in about)
     raise ValueError(
-        f"{table.path} has {what} more than once, again in {table.place(row)}. If the "
-        "time resolution is too low, ignore the time column to keep the order of "
-        "rows (ignore_columns, --ignore). If rows are duplicates, remove them. "
-        f"{_WHICH_CASE} if the rows are from several recordings."
+        f"{table.path} has more than one row for {what}, the second in "
+        f"{table.place(row)}. If the time resolution is too low, ignore the time "
+        "column to keep the order of rows (ignore_columns, --ignore). If rows are "
+        f"duplicates, remove them. {_WHICH_CASE} if the rows are from several "
+        "recordings."
     )
 
 
 def _cut(values: NDArray[np.float64], codes: NDArray[np.intp]) -> Any:
-    """Split sorted rows into the series of each case."""
     lengths = np.bincount(codes)
     cut = [
         np.ascontiguousarray(series.T)
@@ -267,8 +265,9 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
         name = next(n for n, k in zip(columns, kinds, strict=True) if k != kind)
         raise ValueError(
             f"{table.path} has a column {name!r} that is not a timepoint, unlike the "
-            f"other columns: {format_names(columns)}. Ignore it with ignore_columns "
-            "(--ignore) or, if it has labels, set label_column (--label-column)."
+            f"other columns: {format_names(columns)}. Ignore the column "
+            "(ignore_columns, --ignore) or, if it contains labels, set label_column "
+            "(--label-column)."
         )
     channels = list(dict.fromkeys(channel for channel, _ in split))
     times = [time for _, time in split]
@@ -286,7 +285,7 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
             warnings.warn(
                 f"{table.path} has a column {columns[i]!r}, which is read as timepoint "
                 f"{place[1]} of channel {place[0]!r}. If the name is a time with a "
-                "decimal point, number the timepoints instead.",
+                "decimal point, use numbers of timepoints as column names.",
                 stacklevel=find_stack_level(),
             )
     times = sorted(set(times))
@@ -322,7 +321,7 @@ def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any
 
 
 def split_timepoint(name: str) -> tuple[str | None, Any]:
-    """Split a column name into channel and timepoint, or None if it has none."""
+    """Split a column name into channel and timepoint; missing parts are None."""
     try:
         return None, float(name)
     except ValueError:
@@ -341,9 +340,9 @@ def _warn_of_timepoints(table: Table, times: Any) -> None:
     usual, _, longest = regularity(steps)
     if longest is not None:
         warnings.warn(
-            f"{table.path} has uneven times as column names: {times[longest]:g} is "
-            f"followed by {times[longest + 1]:g}, but the median step is {usual:.6g}. "
-            f"{UNEVEN}",
+            f"{table.path} has unevenly spaced times as column names: "
+            f"{times[longest]:g} is followed by {times[longest + 1]:g}, but the median "
+            f"step is {usual:.6g}. {UNEVEN}",
             stacklevel=find_stack_level(),
         )
 
@@ -372,15 +371,15 @@ def _about_cases(
     codes: Any = None,
     cases: Any = None,
 ) -> dict[str, Any]:
-    """Return the label and subject of each case, which must be unique in a case."""
+    """Return the label and subject of each case, which must be constant in a case."""
     found = {}
     for kind, name in columns.items():
         if name is None:
             continue
         column = table.frame[name]
         if column.isna().all():
-            continue  # not filled in yet
-        table.refuse_missing(name)
+            continue  # labels are unknown
+        table.check_no_missing(name)
         if codes is not None:
             first = np.unique(codes, return_index=True)[1]
             ids, _ = pd.factorize(column)
@@ -390,8 +389,9 @@ def _about_cases(
                 case = codes[row]
                 raise ValueError(
                     f"{table.path} has more than one {name!r} for case {cases[case]}: "
-                    f"{column.iloc[first[case]]} first and {column.iloc[row]} in "
-                    f"{table.place(row)}. Use a separate case for each recording."
+                    f"{column.iloc[first[case]]} in its first row, and "
+                    f"{column.iloc[row]} in {table.place(row)}. Use a separate case "
+                    "for each recording."
                 )
             column = column.iloc[first]
         found[kind] = plain_column(column, is_text=table.separator is not None)
@@ -401,7 +401,8 @@ def _about_cases(
 def plain_column(column: pd.Series[Any], is_text: bool) -> NDArray[Any]:
     """Return labels or subjects as integers or strings.
 
-    Cells of a text file are integers only if all are canonical: 01 and 1 differ.
+    Cells of a text file are converted to integers only if all of them are integers
+    without leading zeros.
     """
     if not is_text:
         if pd.api.types.is_integer_dtype(column):

@@ -1,4 +1,4 @@
-"""Joining of the recordings of several files, and metadata in their paths."""
+"""Functions to join recordings of several files, and to add metadata from paths."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from sktext_vq._utils.validation import format_names
 
 
 def concatenate(parts: Sequence[Recordings]) -> Recordings:
-    """Join the recordings of several files or tables."""
     first = parts[0]
     for part in parts[1:]:
         if sorted(part.channel_names) != sorted(first.channel_names):
             raise ValueError(
                 f"Recording {part.names[0]!r} has channels "
                 f"{format_names(part.channel_names)}, but {first.names[0]!r} has "
-                f"{format_names(first.channel_names)}. Ignore columns that are not in "
+                f"{format_names(first.channel_names)}. Ignore channels that are not in "
                 "all recordings (ignore_columns)."
             )
         for name, what in _KNOWN.items():
@@ -84,12 +83,12 @@ def with_metadata(part: Recordings, fields: dict[str, str]) -> Recordings:
 
 
 def _one_kind(values: Sequence[Any]) -> NDArray[Any]:
-    """Return integers if all values are integers in canonical form, otherwise text."""
+    """Convert values to integers if this is possible without loss, else to text."""
     return plain_column(pd.Series([str(value) for value in values]), is_text=True)
 
 
 def _one_kind_of_labels(labels: list[pd.Categorical]) -> list[pd.Categorical]:
-    """Return labels as integers if all are canonical integers, otherwise as text."""
+    """Convert labels to integers if this is possible without loss, else to text."""
     names = list(dict.fromkeys(name for each in labels for name in each.categories))
     if not names:
         return labels

@@ -1,4 +1,4 @@
-"""Reading of public activity data sets in the layouts of their authors."""
+"""Functions to read public activity data sets in the formats of their authors."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _axes_of(*names: str) -> list[str]:
 
 _ACC, _GYRO = tuple(_axes_of("acc")), tuple(_axes_of("gyro"))
 
-# Readable names of the labels; others are converted to lower case.
+# Readable names of labels. Other labels are converted to lower case.
 _LABELS = dict(
     pair.split("=")
     for pair in (
@@ -72,7 +72,7 @@ class _Parts:
 
     channel_names: tuple[str, ...]
     unit: float  # of times, in seconds
-    rate: float  # in Hz, for rows whose times are all equal
+    rate: float  # in Hz, used if all times are equal
     values: list[Any] = field(default_factory=list)
     times: list[Any] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
@@ -82,7 +82,7 @@ class _Parts:
     def add(
         self, name: str, subject: Any, rows: Rows, categories: pd.Index[Any]
     ) -> None:
-        """Add a recording, divided where its times decrease."""
+        """Add a recording, which is divided where its times decrease."""
         order, starts = sort_parts(rows.times)
         for number, own in enumerate(np.split(order, starts)):
             part = rows.take(own)
@@ -96,7 +96,7 @@ class _Parts:
     def add_numbered(
         self, name: str, times: Any, numbers: Any, values: Any, words: dict[int, str]
     ) -> None:
-        """Add a recording of a file with numbers as labels; 0 is unlabelled."""
+        """Add a recording whose labels are numbers; 0 means unlabelled."""
         found = np.unique(numbers[~np.isnan(numbers)]).astype(int)
         found = pd.Index(found[found != 0])
         rows = Rows(times, found.get_indexer(pd.Index(numbers)), values)
@@ -106,7 +106,6 @@ class _Parts:
         )
 
     def join(self, path: Path) -> Recordings:
-        """Return all recordings."""
         if not self.names:
             raise ValueError(f"{path} has no rows.")
         return Recordings(
@@ -121,9 +120,8 @@ class _Parts:
 
 
 def read_wisdm(paths: list[Path]) -> Recordings:
-    """Read the raw file of WISDM v1.1, with one recording per user."""
     frame = read_records(paths[0])
-    # Times of v2.0 are in ms since 1970, and those of v1.1 in ns since the start.
+    # Times are in ms since 1970 in v2.0, and in ns since the start in v1.1.
     steps = frame["time"].diff()
     is_ms = bool(steps[steps > 0].median() < 1e5)
     parts = _Parts(_ACC, 1e-3 if is_ms else 1e-9, rate=20.0)
@@ -136,7 +134,7 @@ def read_wisdm(paths: list[Path]) -> Recordings:
 
 
 def read_wisdm_2019(paths: list[Path]) -> Recordings:
-    """Read the raw files of the data set of 2019, with one recording per device."""
+    """Read the raw files of WISDM 2019, with one recording per subject and device."""
     files = {}
     for path in paths:
         match = re.fullmatch(FILES["WISDM-2019"][0], path.name)
@@ -161,7 +159,7 @@ def read_wisdm_2019(paths: list[Path]) -> Recordings:
 
 
 def _read_key(folder: Path) -> dict[str, str]:
-    """Return activities by letter from ``activity_key.txt``, such as walking = A."""
+    """Read the activity of each letter from ``activity_key.txt``."""
     known = dict(each.split() for each in _WISDM_KEY.split(","))
     for path in (folder / "activity_key.txt", folder.parent / "activity_key.txt"):
         if path.is_file():
@@ -172,7 +170,7 @@ def _read_key(folder: Path) -> dict[str, str]:
 
 
 def read_pamap2(paths: list[Path]) -> Recordings:
-    """Read ``subject101.dat``, ..., without the invalid orientation columns."""
+    """Read the files of PAMAP2, except for orientations, which are invalid."""
     sensors = ["temperature", *_axes_of("acc16", "acc6", "gyro", "mag")]
     places = ("hand", "chest", "ankle")
     names = ("heart_rate", *(f"{place}_{name}" for place in places for name in sensors))
@@ -190,7 +188,7 @@ def read_pamap2(paths: list[Path]) -> Recordings:
 
 
 def read_mhealth(paths: list[Path]) -> Recordings:
-    """Read ``mHealth_subject1.log``, ..., without times, with rows at 50 Hz."""
+    """Read the files of MHEALTH, which contain no times; rows are at 50 Hz."""
     names = [*_axes_of("chest_acc"), "ecg_1", "ecg_2"]
     names += _axes_of(
         *(f"{p}_{s}" for p in ("ankle", "arm") for s in ("acc", "gyro", "mag"))
@@ -204,10 +202,10 @@ def read_mhealth(paths: list[Path]) -> Recordings:
 
 
 def read_hhar(paths: list[Path]) -> Recordings:
-    """Read ``Phones_accelerometer.csv``, ..., with a recording per user and device."""
+    """Read the files of HHAR, with one recording per user and device."""
     kinds = {"accelerometer": _ACC, "gyroscope": _GYRO}
     kinds = {k: v for k, v in kinds.items() if any(k in path.name for path in paths)}
-    # Rows of each sensor by device kind, user and device.
+    # Rows of each sensor, by kind of device, user and device.
     found: dict[tuple[str, str, str], list[pd.DataFrame | None]] = {}
     for path in paths:
         device, kind = path.stem.split("_")
@@ -234,7 +232,6 @@ def read_hhar(paths: list[Path]) -> Recordings:
 
 
 def _read_hhar_file(path: Path) -> pd.DataFrame:
-    """Return the rows of a file with times in ns."""
     needed = ["Arrival_Time", *_AXES, "User", "Device", "gt"]
     columns = Columns("gt", None, None, "User", (), ("Device",))
     table = _read_columns(path, columns, needed)
@@ -242,7 +239,7 @@ def _read_hhar_file(path: Path) -> pd.DataFrame:
     frame[list(_AXES)] = numbers(table, list(_AXES))
     numbers(table, ["Arrival_Time"])
     for name in ("Arrival_Time", "User", "Device"):
-        table.refuse_missing(name)
+        table.check_no_missing(name)
     arrived = frame["Arrival_Time"].to_numpy()
     is_whole = arrived.dtype.kind == "i"
     frame["arrived"] = (arrived * (10**6 if is_whole else 1e6)).astype(np.int64)
@@ -262,7 +259,7 @@ def _is_plausible(frame: pd.DataFrame) -> bool:
 
 
 def read_motion_sense(paths: list[Path]) -> Recordings:
-    """Read ``A_DeviceMotion_data/dws_1/sub_1.csv``, ...; rows are at 50 Hz."""
+    """Read the files of MotionSense, which contain no times; rows are at 50 Hz."""
     words = sorted({path.parent.name.partition("_")[0] for path in paths})
     categories = pd.Index([_readable(word) for word in words])
     parts: _Parts | None = None
@@ -285,7 +282,7 @@ def read_motion_sense(paths: list[Path]) -> Recordings:
 
 
 def read_windows(paths: list[Path]) -> dict[str, Any]:
-    """Read the windows of UCI-HAR; return the attributes of a data set."""
+    """Read the windows of UCI-HAR, and return the attributes of a `Dataset`."""
     root = paths[0].parents[FILES["UCI-HAR"][1]]
     found: dict[str, Any] = {}
     words = {}
@@ -298,7 +295,9 @@ def read_windows(paths: list[Path]) -> dict[str, Any]:
         own = sorted(path for path in paths if path.stem.endswith(f"_{part}"))
         names[part] = tuple(path.stem.removesuffix(f"_{part}") for path in own)
         if not own or names[part] != names["train"]:
-            raise ValueError(f"{root} has different channels in train and test.")
+            raise ValueError(
+                f"The training and test parts in {root} have different channels."
+            )
         X = np.stack([read_numbers(path, r"\s+") for path in own], axis=1)
         ids = [
             read_numbers(root / part / f"{what}_{part}.txt", r"\s+", 1)[:, 0]
@@ -309,7 +308,7 @@ def read_windows(paths: list[Path]) -> dict[str, Any]:
             raise ValueError(
                 f"{root / part} has {len(X)} windows, {len(ids[0])} labels (of which "
                 f"{unknown.sum()} are not in activity_labels.txt) and {len(ids[1])} "
-                "subjects."
+                "subjects. These numbers must be equal, and all labels must be known."
             )
         found[f"X_{part}"] = X
         found[f"y_{part}"] = np.array([words[int(label)] for label in ids[0]])
@@ -322,7 +321,6 @@ def read_windows(paths: list[Path]) -> dict[str, Any]:
 
 
 def _readable(word: str) -> str:
-    """Convert a label to readable text."""
     word = word.strip().lower().replace("_", " ")
     return _LABELS.get(word, word)
 

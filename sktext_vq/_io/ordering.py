@@ -1,4 +1,4 @@
-"""Row order of a table: recordings, decreasing times, and equal times."""
+"""Assignment of the rows of a table to recordings, in the order of their times."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sktext_vq._io.table import Table
 from sktext_vq._io.times import Times
 from sktext_vq._utils.validation import find_stack_level
 
-# Minimum mean number of rows between decreases of time for rows to be parts of several
-# recordings rather than in random order.
+# Rows are divided into several recordings only if there are at least this number of
+# rows on average between decreases of time. Otherwise, rows are in random order.
 _LONG_RUN = 5
-# A decrease of time of up to this multiple of the usual step is due to unsorted rows,
+# A decrease of time of up to this multiple of the typical step is due to unsorted rows,
 # and does not start another part of a recording.
 _NEAR = 5.0
-# Maximum share of rows with the time of another row that are dropped.
+# Rows with the time of another row are dropped up to this share of all rows.
 _MAX_REPEATED = 0.01
 
 
@@ -31,7 +31,7 @@ def number_recordings(
     if not by:
         return np.zeros(len(table.frame), np.intp), [name]
     for key in by:
-        table.refuse_missing(key)
+        table.check_no_missing(key)
     codes = table.frame.groupby(by, sort=False, observed=True).ngroup().to_numpy()
     codes = pd.factorize(codes)[0]
     rows = np.unique(codes, return_index=True)[1]
@@ -45,9 +45,9 @@ def number_recordings(
 
 
 def find_parts(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the first rows of later parts of a recording, where times decrease.
+    """Return the rows at which times decrease and another part of a recording starts.
 
-    Small decreases are due to unsorted rows.
+    Small decreases are ignored, because they are due to unsorted rows.
     """
     steps = np.diff(values)
     usual = np.median(steps[steps > 0]) if (steps > 0).any() else 0.0
@@ -67,9 +67,9 @@ def sort_rows(
     codes: NDArray[np.intp],
     names: list[str],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-    """Return the order of rows by recording and time.
+    """Sort rows by recording and time; return order, recordings, and their names.
 
-    Where times decrease and overlap with earlier times, recordings are separated.
+    A recording is divided where times decrease and overlap with earlier times.
     """
     order = np.argsort(codes, kind="stable")
     if times is None:
@@ -89,7 +89,7 @@ def sort_rows(
             new_names.append(name)
             starts = starts[:0]
         in_disorder += rows[np.setdiff1d(back, starts)].tolist()
-    if in_disorder and not times.is_clock:  # otherwise, `in_order` has warned
+    if in_disorder and not times.is_clock:  # otherwise, `order_times` has warned
         warnings.warn(
             f"{table.path} has times in column {times.name!r} that decrease within a "
             f"recording, first in {table.place(min(in_disorder))}. Rows are sorted by "
@@ -98,10 +98,11 @@ def sort_rows(
         )
     if apart:
         warnings.warn(
-            f"{table.path} has times in column {times.name!r} that decrease to earlier "
-            f"times, first in {table.place(int(min(apart)))}. The rows before and "
-            "after become separate recordings. If they are from several devices, "
-            "name the device column in recording_column.",
+            f"{table.path} has times in column {times.name!r} that decrease and "
+            f"overlap with earlier times, first in {table.place(int(min(apart)))}. The "
+            "rows before and after become separate recordings. If rows are from "
+            "several devices, set recording_column to the column that identifies the "
+            "device.",
             stacklevel=find_stack_level(),
         )
     order = np.lexsort((times.values, new_codes))
@@ -127,7 +128,7 @@ def drop_repeated(
     order: NDArray[np.intp],
     codes: NDArray[np.intp],
 ) -> NDArray[np.bool_]:
-    """Return which sorted rows to keep, so that times increase."""
+    """Return a mask of the sorted rows to keep, so that times increase."""
     sorted_times = times.values[order]
     repeated = np.r_[False, (np.diff(codes) == 0) & (np.diff(sorted_times) == 0)]
     if not repeated.any():
@@ -135,17 +136,17 @@ def drop_repeated(
     rows = np.flatnonzero(repeated)
     same = np.array_equal(values[order[rows]], values[order[rows - 1]], equal_nan=True)
     place = table.place(int(order[repeated].min()))
-    what = f"the same time in column {times.name!r} as an earlier row of its recording"
+    message = (
+        f"{table.path} has {len(rows)} rows with the same time in column "
+        f"{times.name!r} as an earlier row of the recording, first in {place}."
+    )
     if same or repeated.mean() <= _MAX_REPEATED:
         warnings.warn(
-            f"{table.path} has {len(rows)} rows with {what}, first in {place}. These "
-            "rows are dropped.",
-            stacklevel=find_stack_level(),
+            f"{message} These rows are dropped.", stacklevel=find_stack_level()
         )
         return ~repeated
     raise ValueError(
-        f"{table.path} has {len(rows)} rows with {what}, first in {place}. If the rows "
-        "are from several devices or sessions, name their column in recording_column "
-        "(--recording-column). If the time resolution is too low, ignore the time "
-        "column and set sampling_rate."
+        f"{message} If the rows are from several devices or sessions, set "
+        "recording_column (--recording-column) to the column that identifies them. If "
+        "the time resolution is too low, ignore the time column and set sampling_rate."
     )

@@ -1,4 +1,4 @@
-"""Reading of series from files, and writing of tables."""
+"""Functions to read series from files and to write tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from sktext_vq._io.arrays import read_npy, read_npz
-from sktext_vq._io.delimited import needs_pyarrow, read_table
+from sktext_vq._io.delimited import pyarrow_error, read_table
 from sktext_vq._io.forms import from_table
 from sktext_vq._io.table import Columns, LabelledPanel, as_file, as_table, to_frame
 from sktext_vq._io.ts import read_arff, read_ts
@@ -19,7 +19,7 @@ from sktext_vq._utils.files import check_target, replace_file
 
 __all__ = ["read_panel", "write_table"]
 
-_ENDINGS = (
+_EXTENSIONS = (
     ".npz, .npy, .ts, .arff, .csv, .tsv, .txt (these three also with .gz), .parquet"
 )
 
@@ -44,9 +44,9 @@ def read_panel(
     part : {"train", "test"}, optional
         Part of an ``.npz`` file to read. Required if the file has both parts.
     label_column, case_column, time_column, subject_column : str, optional
-        Names of the columns of a table that contain the class label, the recording,
-        the time and the subject of each row. By default columns with one of the names
-        below are used.
+        Names of the columns of a table that contain the class label, the case, the
+        time and the subject of each row. By default, columns with one of the names
+        listed in the Notes are used.
     ignore_columns : sequence of str, default=()
         Columns of a table to ignore.
 
@@ -60,7 +60,7 @@ def read_panel(
     ValueError
         If the file is damaged, has an unsupported extension, or has invalid content.
     TypeError
-        If `source` is not a path or table, or the name of a column is not a str.
+        If `source` is not a path or table, or a column name is not a string.
     OSError
         If the file does not exist or cannot be opened.
     ImportError
@@ -75,9 +75,10 @@ def read_panel(
     Notes
     -----
     ``.npz`` files contain an array ``X`` and optionally ``y`` and ``subject`` or
-    ``groups``, or the same names with the suffixes ``_train`` and ``_test``.
+    ``groups``, or arrays of these names with the suffixes ``_train`` and ``_test``.
     ``channel_names`` and ``sampling_rate`` (or ``sampling_rate_hz``) are optional.
-    ``.npy`` files contain ``X`` and are memory-mapped. Pickled objects raise an error.
+    ``.npy`` files contain ``X`` and are memory-mapped. Files with pickled objects raise
+    an error.
 
     ``.ts`` and ``.arff`` are formats of the UEA and UCR archives.
 
@@ -90,32 +91,32 @@ def read_panel(
     - *long*, one row per case and timepoint, if there is a column ``case`` with
       repeated values. ``time`` is optional; other columns are channels;
     - *wide*, one row per case, otherwise. ``case`` is optional; other columns are
-      timepoints. If all names are numbers or times, there is one channel. Names such as
-      ``acc_x_0, acc_x_1, ..., acc_y_0`` have the channel before the last ``_`` or ``.``
-      and are sorted by number.
+      timepoints. If all names are numbers or times, there is one channel. In names such
+      as ``acc_x_0, acc_x_1, ..., acc_y_0``, the channel precedes the last ``_`` or
+      ``.``, and columns are sorted by number.
 
-    The sampling rate is derived from regular times if they are dates or their column
-    has a name such as ``time_s`` or ``seconds``.
+    If times are regular, the sampling rate is computed from dates, or from numbers in a
+    column with a name such as ``time_s`` or ``seconds``.
 
     Columns ``label`` and ``subject`` are optional and must be constant within a case.
-    Rows of a case are sorted by time, if there is a time. Cases and channels are in
-    order of first appearance. Empty cells are missing values, and in numeric columns
-    also ``NA``, ``NaN``, ``null`` and ``?``.
+    Rows of a case are sorted by time, if there is a time column. Cases and channels are
+    in order of first appearance. Empty cells are missing values. In numeric columns,
+    ``NA``, ``NaN``, ``null`` and ``?`` are missing values as well.
 
-    Labels, subjects and cases are text: ``01`` and ``1`` are different. If all labels
-    of a file are integers in canonical form, ``y`` has an integer dtype; the same holds
-    for subjects. Values of channels are numbers with a decimal point. Integers beyond
-    2**53, which float64 would round, raise an error.
+    Labels, subjects and cases are read as text, so ``01`` and ``1`` are different. If
+    all labels of a file are integers without leading zeros, ``y`` has an integer dtype;
+    the same holds for subjects. Values of channels are numbers with a decimal point.
+    Integers beyond 2**53, which float64 would round, raise an error.
 
-    Times are numbers, dates with the year first, or times of day or durations such as
-    ``23:59:59.5``. Times of day after midnight belong to the next day. Timepoints of a
-    case are assumed to be evenly spaced.
+    Times are numbers, dates with the year first, times of day, or durations such as
+    ``23:59:59.5``. Times of day after midnight are assigned to the next day. Timepoints
+    of a case are assumed to be evenly spaced.
 
     Text files must be UTF-8. Comments, which start with ``#``, and a line such as
     ``sep=;`` before the column names are skipped.
 
-    Column names are not case-sensitive. The first name of each line that is in the
-    table is used, and columns with the other names are ignored:
+    Column names are not case-sensitive. From each of the following lists, the first
+    name that occurs in the table is used; columns with the other names are ignored:
 
     - ``case``, ``case_id``, ``instance``, ``instances``;
     - ``channel``, ``channel_id``, ``dim_id``;
@@ -156,49 +157,27 @@ def read_panel(
     if frame is not None:
         return from_table(as_table(frame, "The table", columns))
     path = as_file(source, " or a data frame")
-    ending = path.suffix.lower()
-    if ending == ".npz":
+    extension = path.suffix.lower()
+    if extension == ".npz":
         return read_npz(path, part)
-    if ending == ".npy":
+    if extension == ".npy":
         return read_npy(path)
-    if ending in (".ts", ".arff"):
-        return LabelledPanel(*(read_ts if ending == ".ts" else read_arff)(path))
+    if extension in (".ts", ".arff"):
+        return LabelledPanel(*(read_ts if extension == ".ts" else read_arff)(path))
     table = read_table(path, columns)
     if table is None:
         raise ValueError(
-            f"{path} has an unsupported file extension {ending!r}. Supported: "
-            f"{_ENDINGS}."
+            f"{path} has an unsupported file extension {extension!r}. Supported "
+            f"extensions: {_EXTENSIONS}."
         )
     return from_table(table)
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a table to a file atomically.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Table to write, without its index.
-    path : path-like
-        A ``.csv`` or ``.parquet`` file. An existing file is replaced.
-
-    Returns
-    -------
-    Path
-        Path of the file.
-
-    Raises
-    ------
-    ValueError
-        If the path has another extension.
-    OSError
-        If the file cannot be written.
-    ImportError
-        If the file is a parquet file and pyarrow is not installed.
-    """
+    """Write a table to a ``.csv`` or ``.parquet`` file; replace an existing file."""
     path = check_target(path)
-    ending = check_ending(path)
-    if ending == ".csv":
+    extension = check_extension(path)
+    if extension == ".csv":
         text = table.to_csv(index=False, lineterminator="\n")
         # Labels may contain unpaired surrogates, which UTF-8 cannot encode.
         return replace_file(path, text.encode("utf-8", "replace"))
@@ -206,13 +185,13 @@ def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
     try:
         table.to_parquet(buffer, index=False)
     except ImportError as error:
-        raise needs_pyarrow(path) from error
+        raise pyarrow_error(path) from error
     return replace_file(path, buffer.getvalue())
 
 
-def check_ending(path: Path) -> str:
-    """Return the extension of a table to write; raise if it is not supported."""
-    ending = path.suffix.lower()
-    if ending not in (".csv", ".parquet"):
+def check_extension(path: Path) -> str:
+    """Check and return the extension of a table to write."""
+    extension = path.suffix.lower()
+    if extension not in (".csv", ".parquet"):
         raise ValueError(f"{path} must have the extension .csv or .parquet.")
-    return ending
+    return extension

@@ -23,7 +23,7 @@ class Recordings:
     Attributes
     ----------
     values : list of ndarray of shape (n_channels, n_timepoints_i)
-        Values of each recording. NaN is a missing value.
+        Values of each recording. Missing values are NaN.
     times : list of ndarray of shape (n_timepoints_i,)
         Increasing times of each recording, as dates, durations or numbers.
     channel_names : tuple of str
@@ -37,11 +37,13 @@ class Recordings:
         values.
     subjects : ndarray of shape (n_recordings,), optional
         Subject of each recording, as integers or strings.
+    notes : tuple of str
+        Assumptions of :func:`~sktext_vq.wearables.harmonise` about channels and units.
 
     See Also
     --------
     read_recordings : Read recordings from files or data frames.
-    segment : Segment recordings by class.
+    segment : Divide recordings into segments of one class.
 
     Examples
     --------
@@ -71,6 +73,7 @@ class Recordings:
     names: list[str]
     labels: list[pd.Categorical] | None = None
     subjects: NDArray[Any] | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -86,6 +89,7 @@ class Recordings:
             [self.names[row] for row in rows],
             None if self.labels is None else [self.labels[row] for row in rows],
             None if self.subjects is None else self.subjects[rows],
+            self.notes,
         )
 
     def __repr__(self) -> str:
@@ -109,7 +113,7 @@ class Recordings:
 
     @cached_property
     def classes(self) -> list[Any]:
-        """Labels in the recordings, sorted."""
+        """Labels that occur in the recordings, in sorted order."""
         found: set[Any] = set()
         for each in self.labels or []:
             used = np.bincount(each.codes[each.codes >= 0])
@@ -124,14 +128,14 @@ class Recordings:
 
     @cached_property
     def rates(self) -> list[float]:
-        """Timepoints per second of each recording, or per unit of time."""
+        """Sampling rate of each recording; in Hz if the unit of time is known."""
         return [estimate_rate(offsets) for offsets in self.offsets]
 
     @property
     def sampling_rate(self) -> float | None:
-        """Common sampling rate in Hz, the lowest of all recordings; None if unknown.
+        """Common sampling rate in Hz, or None if the unit of time is unknown.
 
-        Rates within 10 % of each other are treated as equal; the result is the median.
+        If rates differ by at most 10 %, their median is returned, else the lowest rate.
         """
         return None if self.time_unit is None else common_rate(self.rates)
 
@@ -146,9 +150,9 @@ class Recordings:
         sampling_rate: float | None = None,
         ignore_labels: Sequence[Any] = (),
     ) -> LabelledPanel:
-        """Cut the recordings into windows of one length and sampling rate.
+        """Cut the recordings into windows of equal length and sampling rate.
 
-        A window never spans two recordings or a gap. Recordings at other rates or at
+        Windows do not span gaps or several recordings. Recordings at other rates or at
         irregular times are resampled: missing rows are interpolated, and a low-pass
         filter (:func:`scipy.signal.resample_poly`) is applied if the rate is reduced.
 
@@ -163,12 +167,12 @@ class Recordings:
             Whether `length`, `step` and `max_gap` are in seconds. Otherwise, they are
             numbers of timepoints.
         purity : float, default=1.0
-            Minimum share of the most frequent label in the timepoints of a window.
-            Windows with a smaller share are dropped. With 1, windows are cut from each
-            stretch with one label separately.
+            Minimum share of the timepoints of a window that have its most frequent
+            label. Other windows are dropped. If 1, windows are cut separately from each
+            stretch of timepoints with the same label.
         max_gap : float, optional
             Maximum step between timepoints that is interpolated. Longer steps are gaps.
-            The default is five times the usual step of the recording.
+            The default is five times the typical step of the recording.
         sampling_rate : float, optional
             Sampling rate of the windows in Hz. The default is `self.sampling_rate`.
         ignore_labels : list, default=()
@@ -178,9 +182,9 @@ class Recordings:
         -------
         LabelledPanel
             ``X``, ``y``, ``groups`` (the subject of each window, or its recording if
-            there are several and subjects are unknown) and ``table``, a data frame with
-            the ``recording``, ``subject``, ``start`` and ``end`` (exclusive) of each
-            window in the time of the recording. ``resampling`` describes how
+            subjects are unknown and there are several recordings) and ``table``, a data
+            frame with the ``recording``, ``subject``, ``start`` and ``end`` (exclusive)
+            of each window, in the time of the recording. ``resampling`` describes how
             recordings were resampled.
 
         Raises
@@ -206,12 +210,11 @@ def _count(number: int, noun: str) -> str:
 
 
 def _pace(rate: float) -> str:
-    """Describe a sampling rate, or a step of more than a second."""
+    """Format a sampling rate, or the step if it is longer than a second."""
     return f" at {rate:g} Hz" if rate >= 1 else f", one timepoint per {1 / rate:g} s"
 
 
 def _duration(seconds: float) -> str:
-    """Format a duration in a suitable unit."""
     for limit, unit, size in ((120, "s", 1), (7200, "min", 60)):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"

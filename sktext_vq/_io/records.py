@@ -1,4 +1,4 @@
-"""Reading of text files without column names: numbers, and sensor records."""
+"""Functions to read numbers and sensor records from files without column names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from sktext_vq._io.delimited import blame
+from sktext_vq._io.delimited import convert_errors
 from sktext_vq._utils.validation import find_stack_level
 
 _RECORD = re.compile(
@@ -22,9 +22,10 @@ _RECORD = re.compile(
 
 
 def read_records(path: Path) -> pd.DataFrame:
-    """Read records ``user,activity,time,x,y,z;``, several of which may share a line.
+    """Read records of the form ``user,activity,time,x,y,z;``.
 
-    Damaged records, and records with time 0, are dropped with a warning.
+    A line may contain several records. Invalid records, and records with time 0, are
+    dropped with a warning.
     """
     data = path.read_bytes()
     try:
@@ -41,12 +42,12 @@ def read_records(path: Path) -> pd.DataFrame:
             lines = enumerate(data.split(b"\n"), start=1)
             place = f"line {next(i for i, line in lines if _is_damaged(line))}"
             n_damaged = len(records) - len(whole)
-            what = f"{n_damaged} incomplete or invalid records, first in {place}"
+            what = f"{n_damaged} incomplete or invalid records, the first in {place}"
             _warn(f"{path} has {what}")
         if not whole:
             raise ValueError(
-                f"{path} has no records of the form user,activity,timestamp,x,y,z;"
-                + (f", but others in {place}." if place else ".")
+                f"{path} has no records of the form 'user,activity,timestamp,x,y,z;'."
+                + (f" The first invalid record is in {place}." if place else "")
             )
         frame = _parse_records(b"\n".join(whole))
     n_zero = int((frame["time"] == 0).sum())
@@ -81,8 +82,8 @@ def _warn(what: str) -> None:
 def read_numbers(
     path: Path, separator: str, n_columns: int = 0, chosen: list[int] | None = None
 ) -> NDArray[np.float64]:
-    """Read columns of a file that contains only numbers; raise at an invalid line."""
-    with blame(path, "a table of numbers"):
+    """Read columns of a file that contains only numbers."""
+    with convert_errors(path, "a table of numbers"):
         data = path.read_bytes()
     n_columns = n_columns or len(data.partition(b"\n")[0].split())
     try:
@@ -108,7 +109,7 @@ def read_numbers(
 
 
 def _check_lines(path: Path, data: bytes, n_columns: int) -> None:
-    """Raise an error with the first line that has a cell that is not a number."""
+    """Check that each line contains only numbers, and has `n_columns` columns."""
     for number, line in enumerate(data.split(b"\n"), start=1):
         cells = line.split()
         try:

@@ -10,8 +10,8 @@ from typing import Any
 
 _MAX_DEPTH, _MAX_FOLDERS = 6, 5000
 
-# Files of each layout, as regular expressions of the last parts of their paths, and the
-# number of folders between the file and the folder of the data set.
+# Regular expression for the end of the file paths of each data set, and number of
+# folders between these files and the folder of the data set.
 FILES = {
     "WISDM": (r"WISDM_\w+_v[\d.]+_raw\.txt", 0),
     "WISDM-2019": (r"data_(\d+)_(accel|gyro)_(phone|watch)\.txt", 2),
@@ -26,7 +26,7 @@ _OTHER_FOLDERS = re.compile(r"\.|__MACOSX|[BC]_\w+_data")
 
 
 def find_layouts(folder: Path) -> dict[str, list[Path]]:
-    """Return the files of each layout in a folder and its subfolders.
+    """Return the files of each public data set in a folder and its subfolders.
 
     If there are several copies of a data set, the files of the first copy are returned.
     """
@@ -43,7 +43,7 @@ def find_layouts(folder: Path) -> dict[str, list[Path]]:
 
 
 def public_set(source: str | os.PathLike[str]) -> str | None:
-    """Return the name of the data set of a file or folder in a layout of `FILES`."""
+    """Return the name of the public data set that a file or folder is part of."""
     path = Path(source)
     if path.is_dir():
         return next(iter(find_layouts(path)), None)
@@ -54,7 +54,7 @@ def public_set(source: str | os.PathLike[str]) -> str | None:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Return the files in a folder, up to a maximum depth and number of folders."""
+    """Yield the files in a folder, up to a maximum depth and number of folders."""
     walk = enumerate(os.walk(folder))
     for number, (parent, folders, files) in walk:
         if number == _MAX_FOLDERS:

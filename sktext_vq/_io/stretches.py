@@ -1,4 +1,4 @@
-"""Stretches of recordings without gaps, at a common sampling rate."""
+"""Stretches of recordings between gaps, resampled to a common sampling rate."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from scipy.signal import resample_poly
 
 from sktext_vq._utils.numbers import fill_missing
 
-# Steps longer than this multiple of the usual step are gaps by default.
+# Steps longer than this multiple of the typical step are gaps by default.
 GAP = 5.0
 # Sampling is regular if this share of steps has at most this relative deviation.
 _REGULAR, _JITTER = 0.9, 0.1
-# Steps up to this multiple of the median contain no missing row.
+# A step of up to this multiple of the median step contains no missing row.
 NO_LOSS = 1.5
-_BLOCK = 8  # steps whose mean is little affected by jitter
+_BLOCK = 8  # number of steps whose mean is hardly affected by jitter
 # Maximum relative difference of sampling rates that are treated as equal, so that
 # recordings are not resampled.
 _SAME_RATE, _CLOSE_RATE = 0.1, 0.01
@@ -30,10 +30,11 @@ Values = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Stretch:
-    """Part of a recording without gaps, at regular times.
+    """Part of a recording between two gaps, at regular times.
 
-    `start` is in seconds since the start of the recording. `rows` are the nearest rows
-    of the recording, by default consecutive ones from `first_row`.
+    `start` is the time in seconds since the start of the recording. `rows` contains the
+    nearest row of the recording for each timepoint; by default, rows are consecutive
+    and begin at `first_row`.
     """
 
     start: float
@@ -43,7 +44,7 @@ class Stretch:
     resampling: str | None = None
 
     def take(self, codes: NDArray[Any]) -> NDArray[Any]:
-        """Return the entry of each timepoint from an array with one entry per row."""
+        """Select the entry of each timepoint from an array with one entry per row."""
         if self.rows is not None:
             return codes[self.rows]
         return codes[self.first_row : self.first_row + self.values.shape[1]]
@@ -53,7 +54,8 @@ class Stretch:
     ) -> NDArray[np.float64]:
         """Return the times of timepoints since the start of the recording.
 
-        Unless the stretch was resampled, these are the times of its rows, `offsets`.
+        `offsets` contains the times of all rows of the recording, which are used unless
+        the stretch was resampled.
         """
         if self.rows is None:
             return offsets[self.first_row + timepoints]
@@ -61,11 +63,11 @@ class Stretch:
 
 
 def estimate_rate(offsets: NDArray[np.float64]) -> float:
-    """Return timepoints per second, of one recording with increasing times.
+    """Estimate the sampling rate of a recording with increasing times.
 
-    This is the inverse mean of steps without missing rows, with four digits for regular
-    and two for irregular times. Below one per second, the step is rounded instead. NaN
-    for a single timepoint.
+    The rate is the inverse of the mean step, excluding steps with missing rows. It is
+    rounded to four significant digits for regular times, and to two for irregular
+    times. Below 1 Hz, the step is rounded instead. For a single timepoint, it is NaN.
     """
     steps = np.diff(offsets)
     if not len(steps):
@@ -73,11 +75,11 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
     usual = float(np.median(steps))
     own, digits = steps[steps <= NO_LOSS * usual], 2
     if evenly_spaced(steps, usual):
-        # The median of rounded times would be rounded.
+        # Not the median, which is inexact if times are rounded.
         own, digits = own[own >= usual / NO_LOSS], 4
-    elif len(np.unique((own / usual).round(6))) > 2:  # not because of rounding
-        # The median of jittered steps is too small. Their means over several steps
-        # are not, and are close to each other where no rows are missing.
+    elif len(np.unique((own / usual).round(6))) > 2:  # irregular, not just rounded
+        # The median of jittered steps is too small. Means over several steps are
+        # unbiased, and similar to each other where no rows are missing.
         steps = steps[steps <= GAP * usual]
         size = min(_BLOCK, len(steps))
         means = steps[: len(steps) // size * size].reshape(-1, size).mean(axis=1)
@@ -90,7 +92,7 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
 
 
 def common_rate(rates: Sequence[float]) -> float:
-    """Return the median of rates that are treated as equal, else the lowest rate."""
+    """Return the median of sampling rates if they are similar, else the lowest rate."""
     rates = [rate for rate in rates if not np.isnan(rate)]
     if not rates:
         return 1.0
@@ -110,7 +112,7 @@ def cut_stretches(
 ) -> Iterator[Stretch]:
     """Cut a recording at its gaps, and resample each part if necessary.
 
-    Steps longer than `max_gap`, by default five times the usual step, are gaps.
+    Steps longer than `max_gap`, by default five times the typical step, are gaps.
     """
     if not len(offsets):
         return
@@ -135,7 +137,7 @@ def cut_stretches(
 
 
 def evenly_spaced(steps: NDArray[Any], usual: float) -> bool:
-    """Return whether nearly all steps are close to the usual step."""
+    """Return whether nearly all steps are close to the typical step."""
     return not len(steps) or bool(
         (np.abs(steps - usual) <= _JITTER * usual).mean() > _REGULAR
     )
@@ -150,24 +152,24 @@ def _resample(
     is_even: bool,
     longest: float,
 ) -> Stretch:
-    """Interpolate a part of a recording at even times, and change its rate."""
+    """Resample a part of a recording at evenly spaced times."""
     start, duration = offsets[0], offsets[-1] - offsets[0]
     ratio = Fraction(rate / own_rate).limit_denominator(_MAX_FACTOR)
     is_lower = rate < (1 - _CLOSE_RATE) * own_rate and ratio > 0
     done = []
-    # A low-pass filter needs even times at the rate of the recording.
+    # The low-pass filter requires evenly spaced times at the rate of the recording.
     grid_rate = rate / float(ratio) if is_lower else rate
     grid = start + np.arange(int(duration * grid_rate + 1e-6) + 1) / grid_rate
     even = interpolate(grid, offsets, values, longest)
     if not is_even:
         done.append("interpolated from irregular times")
     if is_lower:
-        even = _lower(even, ratio)
+        even = _downsample(even, ratio)
         grid = start + np.arange(even.shape[1]) / rate
         done.append(f"filtered and resampled from {own_rate:g} Hz")
     elif is_even:
         done.append(f"interpolated from {own_rate:g} Hz")
-    # Timepoints belong to the nearest row: borders are the midpoints between rows.
+    # Each timepoint belongs to the nearest row; borders are midpoints between rows.
     borders = (offsets[1:] + offsets[:-1]) / 2
     rows = first + np.searchsorted(borders, grid)
     return Stretch(float(start), even, first, rows, " and ".join(done))
@@ -179,7 +181,7 @@ def interpolate(
     values: Values,
     longest: float,
 ) -> Values:
-    """Interpolate values linearly; longer stretches of missing values stay missing."""
+    """Interpolate values linearly, except in gaps that are longer than `longest`."""
     found = np.full((len(values), len(grid)), np.nan, values.dtype)
     for channel, series in enumerate(values):
         known = np.flatnonzero(~np.isnan(series))
@@ -196,8 +198,8 @@ def interpolate(
     return found
 
 
-def _lower(values: Values, ratio: Fraction) -> Values:
-    """Apply a low-pass filter and reduce the sampling rate; missing values stay."""
+def _downsample(values: Values, ratio: Fraction) -> Values:
+    """Apply a low-pass filter and reduce the sampling rate; keep missing values."""
     up, down = ratio.numerator, ratio.denominator
     missing = np.isnan(values)
     lower = resample_poly(fill_missing(values), up, down, axis=1, padtype="line")

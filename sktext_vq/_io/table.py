@@ -1,4 +1,4 @@
-"""Tables with column roles."""
+"""Tables, and the roles of their columns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LABEL = ("label", "class", "target")
 SUBJECT = ("subject", "subject_id", "group", "groups")
 # Columns in which pandas writes row names; only a first column can have an empty name.
 INDEX = ("index", "")
-# Columns that identify a continuous recording, together if there are several.
+# Columns that identify a recording. If a table has several of them, all are used.
 RECORDING = (
     *("recording", "recording_id", "session", "session_id", "trial", "trial_id"),
     *("device", "device_id", *CASE),
@@ -62,7 +62,7 @@ class LabelledPanel:
     table : DataFrame, optional
         Origin of each window: ``recording``, ``subject``, ``start`` and ``end``.
     resampling : str, optional
-        How windows were resampled to a common rate.
+        Description of how recordings were resampled to a common rate.
 
     See Also
     --------
@@ -82,7 +82,7 @@ class LabelledPanel:
 
 @dataclass(frozen=True)
 class Columns:
-    """Roles of the columns of a table; None for the default names."""
+    """Names of the columns of a table by role; None for the default names."""
 
     label: str | None = None
     case: str | None = None
@@ -92,12 +92,11 @@ class Columns:
     recording: Sequence[str] = ()  # columns that identify a continuous recording
 
     def __post_init__(self) -> None:
-        """Check the types of column names."""
         for what in _USUAL:
             name = getattr(self, what)
             if not (name is None or isinstance(name, str)):
                 raise TypeError(
-                    f"{what}_column must be a str, the name of a column, got {name!r}."
+                    f"{what}_column must be the name of a column, got {name!r}."
                 )
         names: Any = self.ignored
         is_list = np.iterable(names) and not isinstance(names, str)
@@ -114,7 +113,7 @@ class Columns:
 
     @property
     def about(self) -> set[str]:
-        """All names of columns without values, in lower case."""
+        """Names of columns that are not channels, in lower case."""
         return self.text | {*self.names("time"), *CASE, *_TIME, *_LABEL, *SUBJECT}
 
     @property
@@ -132,7 +131,7 @@ _USUAL = {"label": _LABEL, "case": CASE, "time": _TIME, "subject": SUBJECT}
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Table with the position of its rows in the file."""
+    """Table with the information to locate its rows in a file."""
 
     frame: pd.DataFrame
     path: Path | str
@@ -145,21 +144,21 @@ class Table:
         columns = by_lower_case(self.frame.columns)
         return next((columns[name] for name in names if name in columns), None)
 
-    def find_about(self, what: str) -> str | None:
-        """Return the column with a role; raise if a column given by name is missing."""
+    def find_role(self, what: str) -> str | None:
+        """Return the column with a role, or None; check that a given column exists."""
         given, names = getattr(self.columns, what), self.columns.names(what)
         if given in self.frame.columns:
             return str(given)
         found = self.find(names)
         if found is None and len(names) == 1:
             raise ValueError(
-                f"{self.path} has no column {given!r} for {what}s. Columns: "
+                f"{self.path} has no {what} column {given!r}. Columns: "
                 f"{format_names(self.frame.columns)}."
             )
         return found
 
     def place(self, row: int) -> str:
-        """Return the position of a row for messages, counted from 1."""
+        """Return the line or row number of a row, counted from 1, for messages."""
         if self.separator is None:
             return f"row {row + 1}"
         assert isinstance(self.path, Path)
@@ -177,13 +176,14 @@ class Table:
                 start = reader.line_num + 1
         return f"line {self.skipped + start}"
 
-    def refuse_missing(self, name: str) -> None:
+    def check_no_missing(self, name: str) -> None:
         """Raise an error if a column has empty cells."""
         missing = self.frame[name].isna().to_numpy()
         if missing.any():
             raise ValueError(
-                f"{self.path} has no {name!r} in {self.place(int(missing.argmax()))}. "
-                "Fill the cell, or remove the column or the row."
+                f"{self.path} has an empty cell in column {name!r}, "
+                f"{self.place(int(missing.argmax()))}. Fill in the cell, or remove the "
+                "column or the row."
             )
 
 
@@ -208,23 +208,24 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 row = int(wrong.argmax())
                 cell = f"{table.path} has {column.iloc[row]!r} in column {name!r}, "
                 cell += table.place(row)
-                refuse_comma(text.iloc[row], cell)
+                check_comma(text.iloc[row], cell)
                 if row == 0 and table.separator and _is_second_header(table.frame):
                     raise ValueError(
-                        f"{cell}: a line of units or further column names. Remove it, "
-                        "or pass a data frame (pandas.read_csv(..., skiprows=[...]))."
+                        f"{cell}, which seems to be a line of units or a second line "
+                        "of column names. Remove the line, or pass a data frame "
+                        "(pandas.read_csv(..., skiprows=[...]))."
                     )
                 key = "recording" if table.columns.recording else "case"
                 raise ValueError(
                     f"{cell}, which is not a number. Leave the cell empty if the value "
                     "is missing. If the column is not a channel, set label_column, "
-                    f"subject_column or {key}_column (--label-column, ...), or ignore "
-                    "it (ignore_columns, --ignore)."
+                    f"subject_column or {key}_column (--label-column, ...) to its "
+                    "name, or ignore the column (ignore_columns, --ignore)."
                 )
             converted[name] = numbers
         if pd.api.types.is_complex_dtype(numbers):
             raise ValueError(f"{table.path} has complex numbers in column {name!r}.")
-        # Without abs, which is negative for the smallest int64.
+        # Not abs, which is negative for the smallest int64.
         huge = (numbers > MAX_INTEGER) | (numbers < -MAX_INTEGER)
         huge = huge.fillna(False).to_numpy(bool)
         if huge.any():
@@ -234,8 +235,8 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 row = int(huge.argmax())
                 raise ValueError(
                     f"{table.path} has {column.iloc[row]} in column {name!r}, "
-                    f"{table.place(row)}: float64 rounds integers beyond 2**53. "
-                    "Subtract an offset first, name it in time_column if it is a time, "
+                    f"{table.place(row)}, but float64 rounds integers beyond 2**53. "
+                    "Subtract an offset, set time_column if the column contains times, "
                     "or ignore the column (ignore_columns, --ignore)."
                 )
     values = frame.assign(**converted).to_numpy(np.float64, na_value=np.nan)
@@ -243,28 +244,28 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
 
 
 def _is_second_header(frame: pd.DataFrame) -> bool:
-    """Return whether no cell of the first row is a number, unlike the second row."""
+    """Return whether the second row contains numbers, but the first row does not."""
     rows = [pd.to_numeric(frame.iloc[i], errors="coerce") for i in (0, 1)[: len(frame)]]
     return len(rows) == 2 and bool(rows[0].isna().all() and rows[1].notna().any())
 
 
-def refuse_comma(text: str, cell: str) -> None:
+def check_comma(text: str, cell: str) -> None:
     """Raise an error if a cell is a number with a comma."""
     if _COMMA.fullmatch(text):
         raise ValueError(
-            f"{cell}, with a comma. Write numbers with a decimal point and without "
-            "thousands separators, or pass a data frame "
+            f"{cell}, which is a number with a comma. Write numbers with a decimal "
+            "point and without thousands separators, or pass a data frame "
             "(pandas.read_csv(..., decimal=',', thousands='.'))."
         )
 
 
 def by_lower_case(columns: Any) -> dict[str, str]:
-    """Return the first column with each name, by name in lower case."""
+    """Return a dict from names in lower case to the first column of this name."""
     return {name.lower(): name for name in reversed(list(columns))}
 
 
 def to_frame(source: Any) -> pd.DataFrame | None:
-    """Convert a table of pandas, polars or Arrow to a pandas data frame."""
+    """Convert a pandas, polars or Arrow table to a data frame, or return None."""
     if isinstance(source, pd.DataFrame):
         return source
     if isinstance(source, type | pd.Series):
@@ -280,14 +281,14 @@ def to_frame(source: Any) -> pd.DataFrame | None:
             source = pa.table(source).to_pandas()
     except ImportError as error:
         raise ImportError(
-            f"{type(source).__name__} requires pyarrow: pip install pyarrow, or pass a "
-            "pandas data frame."
+            f"A table of type {type(source).__name__} requires pyarrow. Install it "
+            "with `pip install pyarrow`, or pass a pandas data frame."
         ) from error
     return source if isinstance(source, pd.DataFrame) else None
 
 
 def as_file(source: Any, others: str) -> Path:
-    """Return the path of a file; raise if it is not a file or does not exist."""
+    """Return the path of a file, after checking that it exists."""
     if not isinstance(source, str | os.PathLike):
         raise TypeError(
             f"source must be a path (str or pathlib.Path){others}, got "
@@ -305,18 +306,19 @@ def as_table(frame: pd.DataFrame, name: Path | str, columns: Columns) -> Table:
     """Convert a data frame to a table, with its index as columns."""
     if frame.columns.nlevels > 1:
         raise ValueError(
-            f"{name} has columns with {frame.columns.nlevels} levels. Use one row per "
-            "case and timepoint (DataFrame.stack), or column names such as acc_x_0."
+            f"{name} has a column index with {frame.columns.nlevels} levels. Use one "
+            "row per case and timepoint (DataFrame.stack), or column names such as "
+            "acc_x_0."
         )
-    # The index of sktime's panels has cases and times.
+    # The index of sktime's panels contains cases and times.
     if not isinstance(frame.index, pd.RangeIndex) or frame.index.name:
         frame = frame.reset_index(allow_duplicates=True)
     frame = frame.set_axis([str(each) for each in frame.columns], axis=1)
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise ValueError(
-            f"{name} has more than one column {twice[0]!r}. Names of columns and index "
-            "levels must be unique."
+            f"{name} has more than one column {twice[0]!r}. The names of columns and "
+            "index levels must be unique."
         )
     return Table(frame, name, columns)
 
@@ -333,5 +335,4 @@ def open_text(path: Path) -> TextIO:
 
 
 def is_gzip(path: Path) -> bool:
-    """Return whether a file has the extension of compressed files."""
     return path.suffix.lower() == ".gz"

@@ -1,4 +1,4 @@
-"""Row times: units, order and sampling rate."""
+"""Times of the rows of a table: parsing, units and sampling rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from sktext_vq._io.stretches import NO_LOSS, evenly_spaced
-from sktext_vq._io.table import Table, refuse_comma
+from sktext_vq._io.table import Table, check_comma
 from sktext_vq._utils.validation import find_stack_level
 
 # Names of times with a unit, such as time_s, Time (sec) or seconds_elapsed.
@@ -32,9 +32,9 @@ _TIME_NAMES = re.compile(
     r"|seconds[\W_]?elapsed|seconds|date[\W_]?time",
     re.IGNORECASE,
 )
-# Numbers of seconds since 1970 from 1990 to 2100.
+# Range of seconds since 1970 that are recognised as dates, from 1990 to 2100.
 _EPOCH = (631_152_000, 4_102_444_800)
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of pandas' times
+UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # units of pandas, in seconds
 _DAY = 24 * 3600
 # Text that pandas.to_timedelta misreads, such as 11:59:59 PM or 1 000.
 _NOT_A_DURATION = r"(?i)[ap]\.?m\.?$|,|^[^:a-z]*$"
@@ -42,14 +42,14 @@ _ZONE = r"(?i):.*(?:z|[-+]\d\d(?::?\d\d)?)$"
 
 
 def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float | None:
-    """Return the sampling rate in Hz if times are regular and in known units.
+    """Return the sampling rate in Hz if times are regular and in a known unit.
 
     Warn if timepoints are missing or not evenly spaced.
     """
     order = np.lexsort((times.values, codes))
     within = codes[order][1:] == codes[order][:-1]
     steps = np.diff(times.values[order])
-    # Rows of a tidy table with the same time are different channels.
+    # Rows of a tidy table with the same time belong to different channels.
     rows, steps = order[1:][within & (steps > 0)], steps[within & (steps > 0)]
     if not len(steps):
         return None
@@ -58,9 +58,9 @@ def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float 
         unit = times.seconds or 1.0
         second = " s" if times.seconds else ""
         warnings.warn(
-            f"{table.path} has uneven times in column {times.name!r}: steps within a "
-            f"case have a median of {usual * unit:.6g}{second} and a maximum of "
-            f"{steps[longest] * unit:.6g}{second}, before "
+            f"{table.path} has unevenly spaced times in column {times.name!r}: steps "
+            f"within a case have a median of {usual * unit:.6g}{second} and a "
+            f"maximum of {steps[longest] * unit:.6g}{second}, before "
             f"{table.place(int(rows[longest]))}. {UNEVEN}",
             stacklevel=find_stack_level(),
         )
@@ -71,12 +71,15 @@ def sampling_rate(table: Table, times: Times, codes: NDArray[np.intp]) -> float 
 
 UNEVEN = (
     "Timepoints are assumed to be evenly spaced. Split the series at gaps into "
-    "separate cases, or resample it to even times."
+    "separate cases, or resample it."
 )
 
 
 def regularity(steps: NDArray[Any]) -> tuple[float, bool, int | None]:
-    """Return the median step, whether steps are regular, and the longest if uneven."""
+    """Return the median step, whether steps are regular, and the index of the longest.
+
+    The index is None if all steps are similar.
+    """
     usual, longest = float(np.median(steps)), int(steps.argmax())
     is_regular = evenly_spaced(steps, usual)
     is_uneven = not is_regular or steps[longest] > NO_LOSS * usual
@@ -101,13 +104,13 @@ class Times:
 
 
 def find_times(names: Iterable[str]) -> str | None:
-    """Return the first name of a time column, such as time_s or datetime."""
+    """Return the first name that looks like a time, such as time_s or datetime."""
     return next((name for name in names if _TIME_NAMES.fullmatch(name)), None)
 
 
 def read_times(table: Table, name: str) -> Times:
     """Convert a time column to numbers with a unit."""
-    table.refuse_missing(name)
+    table.check_no_missing(name)
     column = found = table.frame[name]
     if not (pd.api.types.is_numeric_dtype(column) or column.dtype.kind in "mM"):
         found = _parse_times(table, column)
@@ -124,12 +127,12 @@ def read_times(table: Table, name: str) -> Times:
     values = found.to_numpy()
     if values.dtype.kind not in "iu":
         values = found.to_numpy(np.float64)
-        _refuse_times(table, column, ~np.isfinite(values))
+        _check_times(table, column, ~np.isfinite(values))
     return Times(name, values, _find_unit(name, values))
 
 
 def _find_unit(name: str, values: NDArray[Any]) -> float | None:
-    """Return the unit of numeric times, by column name or as times since 1970."""
+    """Derive the unit of numeric times from the column name, or from their range."""
     if match := _UNIT_NAMES.fullmatch(name):
         return next(UNITS[unit] for unit, found in match.groupdict().items() if found)
     for unit in UNITS.values():
@@ -142,13 +145,13 @@ def _find_unit(name: str, values: NDArray[Any]) -> float | None:
 def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
     """Parse text as numbers, dates or durations, whichever is valid for all cells."""
     text = column.astype(str)
-    # If the first cell is not a number, other cells do not matter.
+    # Other cells are parsed as numbers only if the first cell is a number.
     is_number = pd.to_numeric(text.iloc[:1], errors="coerce").notna().all()
     numbers = pd.to_numeric(text if is_number else text.iloc[:1], errors="coerce")
     if numbers.notna().all():
         # Integers beyond the range of int64 have dtype object.
         return numbers.astype(float) if numbers.dtype == object else numbers
-    # Fractions of seconds may have a comma, which pandas misreads.
+    # pandas misreads fractions of seconds after a comma.
     text = text.str.replace(r"(:\d\d),(\d+)", r"\1.\2", regex=True)
     dates = pd.to_datetime(text, errors="coerce", format="ISO8601", utc=True)
     if dates.notna().all():
@@ -166,20 +169,19 @@ def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
     durations = pd.to_timedelta(text.where(~is_other), errors="coerce")
     numbers = pd.to_numeric(text, errors="coerce")
     best = min((numbers, dates, durations), key=lambda each: each.isna().sum())
-    _refuse_times(table, column, best.isna().to_numpy())
+    _check_times(table, column, best.isna().to_numpy())
     return best
 
 
-def _refuse_times(
+def _check_times(
     table: Table, column: pd.Series[Any], wrong: NDArray[np.bool_]
 ) -> None:
-    """Raise an error with the first cell that is not a time, if any."""
     if not wrong.any():
         return
     row = int(wrong.argmax())
     text = str(column.iloc[row])
     cell = f"{table.path} has {text!r} in column {column.name!r}, {table.place(row)}"
-    refuse_comma(text, cell)
+    check_comma(text, cell)
     raise ValueError(
         f"{cell}, which is not a number or a time such as 2024-05-31 21:00:00 or "
         "21:00:00 (year first, 24-hour clock)."

@@ -1,4 +1,4 @@
-"""Reading of ``.ts``, ``.tsv`` and ``.arff`` files of the UEA and UCR archives."""
+"""Functions to read files of the UEA and UCR archives."""
 
 from __future__ import annotations
 
@@ -66,13 +66,15 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
             continue
         key, *values = line.split()
         if key == "@timestamps" and values[:1] == ["true"]:
-            raise ValueError(f"{path} has time stamps: not supported.")
+            raise ValueError(f"{path} has time stamps, which are not supported.")
         if key in ("@classlabel", "@targetlabel") and values[:1] == ["true"]:
             kind, declared = key, values[1:]
             _check_declared(text.split()[2:], kind, place)
         in_data = key == "@data"
     if not cases:
-        raise ValueError(f"{path} is not a .ts file: no series after the @data line.")
+        raise ValueError(
+            f"{path} is not a valid .ts file: there are no series after the @data line."
+        )
     X: Series = [*cases]
     if len({case.shape for case in cases}) == 1:
         X = np.stack(cases)
@@ -88,12 +90,13 @@ def _check_declared(declared: list[str], kind: str, place: str) -> None:
     if len({label.lower() for label in declared}) < len(set(declared)):
         raise ValueError(
             f"{place} declares labels that differ only in upper and lower case: "
-            f"{format_names(declared)}. Labels are read in lower case: rename them."
+            f"{format_names(declared)}. Rename them, since labels are converted to "
+            "lower case."
         )
 
 
 def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
-    """Return a declared label or a numeric target; raise if it is neither."""
+    """Check that a label is declared, or that a target is a number."""
     label = label.strip()
     if kind == "@targetlabel":
         try:
@@ -106,16 +109,16 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
     elif label not in declared:
         raise ValueError(
             f"{place} ends in {label!r}, which is not among the labels that the header "
-            f"declares: {format_names(declared)}. End each line in a colon and a "
-            "label, and declare all labels after @classLabel true."
+            f"declares: {format_names(declared)}. End each line with a colon and a "
+            "label, and declare all labels after '@classLabel true'."
         )
     return label
 
 
 def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
-    """Read a ``.tsv`` file of the UCR archive: a label and the values of a series.
+    """Read a ``.tsv`` file of the UCR archive, whose lines begin with the label.
 
-    Missing values at the end of a series belong to shorter series.
+    Missing values at the end of a series are padding, and are removed.
     """
     cases: list[NDArray[np.float64]] = []
     labels = []
@@ -129,7 +132,8 @@ def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
 def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
     """Read an ``.arff`` file of the UEA archive; the last attribute is the label.
 
-    Several channels are a relational attribute: a quoted cell with a line per channel.
+    Multivariate series are stored as a relational attribute, a quoted cell with one
+    line per channel.
     """
     cases: list[NDArray[np.float64]] = []
     labels, in_data = [], False
@@ -149,7 +153,7 @@ def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Return the place and the text of lines that are neither empty nor comments."""
+    """Yield the position and text of lines that are neither empty nor comments."""
     with path.open("rb") as file:
         for number, content in enumerate(file, start=1):
             content = content.removeprefix(codecs.BOM_UTF8).strip()
@@ -169,14 +173,15 @@ def _filled(cells: list[str]) -> list[str]:
 def _stack(
     channels: list[list[str]], cases: list[NDArray[np.float64]], place: str
 ) -> NDArray[np.float64]:
-    """Parse the channels of a series, and check their number against other series."""
+    """Parse the channels of a series, and check their number and lengths."""
     cells = [[cell.strip().replace("?", "nan") for cell in one] for one in channels]
     try:
         series = np.array(cells, np.float64)
     except ValueError as error:
         raise ValueError(
-            f"{place} is not a valid series: {error}. Channels must have the same "
-            "number of comma-separated values, and colons between them in .ts files."
+            f"{place} is not a valid series: {error}. All channels must have the same "
+            "number of values, which are separated by commas. In .ts files, channels "
+            "are separated by colons."
         ) from error
     if not series.size:
         raise ValueError(f"{place} has a label but no values.")
@@ -189,7 +194,7 @@ def _stack(
 
 
 def _without_padding(cases: list[NDArray[np.float64]], path: Path) -> Series:
-    """Return an array, or a list if lengths differ without missing values at ends."""
+    """Remove missing values at the end of series; return a list if lengths differ."""
     if not cases:
         raise ValueError(f"{path} has no series.")
     cut: list[NDArray[np.floating[Any]]] = []

@@ -39,7 +39,6 @@ class WindowOptions:
     ignore_labels: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        """Check types and ranges."""
         if self.length is None:
             raise ValueError("length must be a positive number, got None.")
         check_positive(length=self.length, step=self.step, max_gap=self.max_gap)
@@ -51,7 +50,6 @@ class WindowOptions:
 
 
 def check_positive(**values: Any) -> None:
-    """Check that parameters are positive numbers or None."""
     for name, value in values.items():
         is_positive = isinstance(value, Real) and 0 < float(value) < np.inf
         if not (value is None or is_positive):
@@ -59,22 +57,22 @@ def check_positive(**values: Any) -> None:
 
 
 def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[int]:
-    """Return length and step of windows; `rate` in Hz is None if unknown.
+    """Return the length and step of windows in timepoints.
 
-    `options` has `length` (None: `default`), `step` (None: half of it) and `seconds`.
+    `rate` is the sampling rate in Hz, or None if it is unknown. The length is `default`
+    if `options` has no length, and the step is half of the length if it has no step.
     """
     given = [options.length, options.step]
     if options.seconds and given != [None, None]:
         if rate is None:
             raise ValueError(
                 "The sampling rate is unknown. Set time_unit or sampling_rate in "
-                "read_recordings, or set lengths as numbers of timepoints with "
-                "seconds=False."
+                "read_recordings, or pass lengths in timepoints and set seconds=False."
             )
         given = [None if each is None else each * rate for each in given]
         if options.length is not None and round(given[0]) < 1:
             raise ValueError(
-                f"A window of {options.length} s has no timepoint at {rate:g} Hz."
+                f"A window of {options.length} s contains no timepoint at {rate:g} Hz."
             )
     length = default if given[0] is None else given[0]
     step = length / 2 if given[1] is None else given[1]
@@ -82,20 +80,18 @@ def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[in
 
 
 def in_seconds(options: Any, rate: float) -> float | None:
-    """Return `max_gap` in seconds."""
     if options.max_gap is None or options.seconds:
         return cast(float | None, options.max_gap)
     return float(options.max_gap / rate)
 
 
 def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPanel:
-    """Cut recordings into windows; see `Recordings.windows`."""
     rate = choose_rate(recordings, options.sampling_rate)
     length, step = in_timepoints(options, rate if recordings.time_unit else None)
     max_gap = in_seconds(options, rate)
     all_codes = _codes(recordings, options.ignore_labels)
     parts, rows, labels = [], [], []
-    # Windows without values of each channel, and of any channel.
+    # Number of windows in which each channel has no values, and in which any has none.
     empty = np.zeros(len(recordings.channel_names) + 1, np.intp)
     resampling: dict[str, set[int]] = {}
     for i, values in enumerate(recordings.values):
@@ -128,7 +124,7 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
             rows.append((i, begin, begin + length / rate))
     n_windows = sum(map(len, parts))
     if not n_windows and not empty.any():
-        raise ValueError(_no_windows(recordings, options, length, rate))
+        raise ValueError(_no_windows(recordings, length))
     _report_empty(empty, n_windows, recordings.channel_names)
     table = _table(recordings, rows)
     y = None
@@ -148,7 +144,7 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
         None if recordings.time_unit is None else rate,
         table=table,
         resampling="; ".join(
-            f"{len(which)} of {len(recordings)} recordings {how} to {rate:g} Hz"
+            f"{len(which)} of {len(recordings)} recordings were {how} to {rate:g} Hz"
             for how, which in resampling.items()
         )
         or None,
@@ -158,31 +154,32 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
 def _report_empty(
     empty: NDArray[np.intp], n_windows: int, channel_names: tuple[str, ...]
 ) -> None:
-    """Warn of dropped windows, or raise an error if all windows are dropped."""
+    """Warn about dropped windows, or raise an error if all windows are dropped."""
     *by_channel, n_empty = empty.tolist()
     if not n_empty:
         return
     names = [name for name, n in zip(channel_names, by_channel, strict=True) if n]
     message = (
-        f"{n_empty} of {n_windows + n_empty} windows have no values in a channel and "
-        f"are dropped. Channels: {format_names(names)}."
+        f"{n_empty} of {n_windows + n_empty} windows are dropped, because a channel "
+        f"has no values. Channels: {format_names(names)}."
     )
     if not n_windows:
         raise ValueError(
-            f"{message} No windows are left: ignore these channels (ignore_columns)."
+            f"{message} No windows are left. Ignore these channels (ignore_columns)."
         )
     warnings.warn(message, stacklevel=find_stack_level())
 
 
 def choose_rate(recordings: Recordings, given: float | None) -> float:
-    """Return the sampling rate of windows; warn if recordings differ and none is given.
+    """Return the sampling rate of windows.
 
-    Without a known unit of time, the rate is in timepoints per unit.
+    Warn if the rates of the recordings differ and no rate is given. If the unit of time
+    is unknown, the rate is in timepoints per unit.
     """
     if given is not None:
         if recordings.time_unit is None:
             raise ValueError(
-                "sampling_rate requires times in a known unit: set time_unit in "
+                "sampling_rate requires times in a known unit. Set time_unit in "
                 "read_recordings."
             )
         return float(given)
@@ -203,7 +200,7 @@ def choose_rate(recordings: Recordings, given: float | None) -> float:
 def to_own_time(
     recordings: Recordings, i: int, offsets: NDArray[np.float64]
 ) -> NDArray[Any]:
-    """Convert seconds since the start of a recording to times of the recording."""
+    """Convert offsets in seconds to times of a recording."""
     start = recordings.times[i][0]
     if start.dtype.kind in "mM":
         elapsed = np.round(offsets * _NS).astype("timedelta64[ns]")
@@ -217,12 +214,12 @@ def to_own_time(
 def _codes(
     recordings: Recordings, ignored: tuple[Any, ...]
 ) -> list[NDArray[np.intp] | None]:
-    """Return the class index of each row of each recording, -1 without a class."""
+    """Return the class index of each row of each recording, or -1 if unlabelled."""
     unknown = [name for name in ignored if name not in recordings.classes]
     if unknown:
         raise ValueError(
-            f"ignore_labels contains {format_names(unknown)}, but labels are "
-            f"{format_names(recordings.classes)}."
+            f"Unknown labels in ignore_labels: {format_names(unknown)}. Labels of the "
+            f"recordings: {format_names(recordings.classes)}."
         )
     if recordings.labels is None:
         return [None] * len(recordings)
@@ -230,7 +227,7 @@ def _codes(
         name: i for i, name in enumerate(recordings.classes) if name not in ignored
     }
     return [
-        # The code of a missing label is -1, the last position.
+        # The code of a missing label is -1, which selects the last entry.
         np.array([*(index.get(name, -1) for name in each.categories), -1])[each.codes]
         for each in recordings.labels
     ]
@@ -270,7 +267,7 @@ def _starts(
 
 
 def _runs(codes: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
-    """Return the first and last (exclusive) index of each run of equal codes."""
+    """Return the start and end index of each run of equal codes."""
     borders = np.flatnonzero(np.diff(codes)) + 1
     return zip(
         np.r_[0, borders].tolist(), np.r_[borders, len(codes)].tolist(), strict=True
@@ -285,7 +282,6 @@ def _count_in_windows(
 
 
 def _table(recordings: Recordings, rows: list[Any]) -> pd.DataFrame:
-    """Return the origin of each window."""
     parts = []
     for i, begin, end in rows:
         part: dict[str, Any] = {"recording": recordings.names[i]}
@@ -297,18 +293,20 @@ def _table(recordings: Recordings, rows: list[Any]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _no_windows(
-    recordings: Recordings, options: WindowOptions, length: int, rate: float
-) -> str:
+def _no_windows(recordings: Recordings, length: int) -> str:
     longest = max(map(len, recordings.times))
     message = (
-        f"There are no windows of {length} timepoints. The longest recording has "
-        f"{longest} timepoints"
+        f"The recordings contain no windows of {length} timepoints. The longest "
+        f"recording has {longest} timepoints"
     )
-    if longest >= length:
-        message += ", but its stretches without gaps"
-        if recordings.labels is not None:
-            message += " and with one label" if options.purity == 1 else " and labels"
-        message += " are shorter. Use shorter windows, or a larger max_gap"
-        message += " or smaller purity" if recordings.labels is not None else ""
-    return message + "."
+    if longest < length:
+        return f"{message}."
+    if recordings.labels is None:
+        return (
+            f"{message}, but its stretches between gaps are shorter. Use shorter "
+            "windows or a larger max_gap."
+        )
+    return (
+        f"{message}, but its stretches between gaps, or with the same label, are "
+        "shorter. Use shorter windows, a larger max_gap or a smaller purity."
+    )

@@ -1,1 +1,1 @@
-"""Segmentation of recordings: windows, probabilities, Viterbi path, and segments."""
+"""Segmentation of recordings."""

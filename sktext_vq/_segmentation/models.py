@@ -1,4 +1,4 @@
-"""Description of a window classifier for segmentation."""
+"""Interface between segmentation and a classifier of windows."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _LEAST_DEVIATION = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class WindowModel:
-    """Class probabilities of windows, and properties of the training windows.
+    """Classifier of windows, with properties of its training windows.
 
     `check` warns if windows differ from the training windows. `is_never_constant` marks
-    channels in which no training window was constant, and `is_often_constant` those in
-    which at least 1 % of the training windows were constant.
+    channels that were not constant in any training window, and `is_often_constant`
+    marks channels that were constant in at least 1 % of the training windows.
     """
 
     labels: list[Any]
@@ -51,7 +51,7 @@ class WindowModel:
         candidates: Sequence[str] | Mapping[str, Any] | None,
         unknown_label: str | None = None,
     ) -> WindowModel:
-        """Describe a fitted classifier, with candidate classes if given."""
+        """Create the model from a fitted classifier and optional candidate classes."""
         if unknown_label is not None and candidates is None:
             raise ValueError("unknown_label requires candidate_labels.")
         method = "predict_proba" if candidates is None else "predict_proba_zero_shot"
@@ -83,7 +83,7 @@ class WindowModel:
 
 
 def _training_windows(classifier: Any) -> dict[str, Any]:
-    """Return length, sampling rate and channels of the training windows, if known."""
+    """Return the sampling rate, channels and statistics of the training windows."""
     scaler = classifier.features_.scaler
     never = often = None
     if scaler.usual is not None:
@@ -102,7 +102,7 @@ def _training_windows(classifier: Any) -> dict[str, Any]:
 
 
 def log_probabilities(found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return logarithms that are finite, also for a probability of 0."""
+    """Return log-probabilities, which are finite even if a probability is 0."""
     found = np.maximum(found, _LEAST_PROBABILITY)
     return np.asarray(np.log(found / found.sum(axis=1, keepdims=True)))
 
@@ -118,14 +118,14 @@ def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
     missing = [name for name in wanted if name not in names]
     if missing:
         raise ValueError(
-            f"The recordings have no channels {format_names(missing)}, which the "
-            f"training windows had. Channels of the recordings: {format_names(names)}."
+            f"The recordings lack channels {format_names(missing)} of the training "
+            f"windows. Channels of the recordings: {format_names(names)}."
         )
     others = [name for name in names if name not in wanted]
     if others:
         warnings.warn(
-            f"Channels {format_names(others)} of the recordings are ignored: the "
-            "training windows had no channels with these names.",
+            f"Channels {format_names(others)} of the recordings are ignored, because "
+            "the training windows had no channels with these names.",
             stacklevel=find_stack_level(),
         )
     return [names.index(name) for name in wanted]
@@ -133,10 +133,10 @@ def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
 
 @contextmanager
 def each_warning_once(ignore_drift: bool) -> Iterator[None]:
-    """Issue a warning that is raised for several batches once, at the end.
+    """Collect warnings, and issue each of them once at the end.
 
-    Warnings that differ only in numbers are merged. With `ignore_drift`, a
-    DriftWarning is not issued.
+    Warnings that differ only in numbers are merged. With `ignore_drift`, DriftWarning
+    is not issued.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

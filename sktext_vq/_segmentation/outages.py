@@ -1,4 +1,4 @@
-"""Outages: channels without information for the length of a window or longer."""
+"""Outages: parts of a recording in which a channel is missing or constant."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Values = NDArray[np.floating[Any]]
 # Rounded values of a device at rest may be equal for several windows. If training
 # windows were constant, only channels that are constant for this number of windows are
-# noted.
+# reported.
 _LONG = 10
 
 
@@ -40,7 +40,7 @@ def find_outages(
     """Find channels that are missing or constant for at least `n_rows` rows.
 
     A constant channel is treated as missing if it was not constant in any training
-    window, and is not noted if it was often constant in training windows.
+    window, and is not reported if it was often constant in training windows.
     """
     nothing = np.zeros(len(values), bool)
     never = nothing if is_never_constant is None else is_never_constant
@@ -60,7 +60,7 @@ def find_outages(
 
 
 def _runs(series: Values, n_rows: int) -> list[tuple[int, int]]:
-    """Return the first row of each long run of equal values, and the row after it."""
+    """Return the start and end of each run of at least `n_rows` equal values."""
     missing = np.isnan(series)
     is_same = (series[1:] == series[:-1]) | (missing[1:] & missing[:-1])
     # Borders of runs, without the runs of a single row.
@@ -71,7 +71,7 @@ def _runs(series: Values, n_rows: int) -> list[tuple[int, int]]:
 
 
 def rows_with_data(values: Values, outages: Sequence[Outage]) -> NDArray[np.bool_]:
-    """Return the rows in which not all channels are missing."""
+    """Return a mask of the rows in which at least one channel has a value."""
     n_channels, n_timepoints = values.shape
     n_missing = np.zeros(n_timepoints, np.intp)
     for series in values:

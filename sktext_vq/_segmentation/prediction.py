@@ -1,4 +1,4 @@
-"""Probabilities of the windows of a stretch without gaps."""
+"""Prediction of the windows of a stretch between gaps."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LEAST_SHARE = 0.5
 def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
     """Return the starts of windows in a stretch that starts at a row of a recording.
 
-    Windows start at multiples of `step`, counted in rows of the recording, so that a
-    gap elsewhere does not change them, and at both ends of the stretch. A stretch
-    shorter than a window has one window, or none if shorter than half a window.
+    Windows are placed at both ends of the stretch, and at all rows whose index in the
+    recording is a multiple of `step`, so that gaps do not shift windows. A stretch that
+    is shorter than a window has one window, or none if it is shorter than half of it.
     """
     if n_timepoints < length:
         is_enough = n_timepoints >= _LEAST_SHARE * length
@@ -35,7 +35,7 @@ def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
 
 
 def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
-    """Return the borders of the timepoints nearest to the centre of each window."""
+    """Assign each timepoint to the window with the nearest centre; return borders."""
     middles = starts + min(length, n_timepoints) / 2
     inner = ((middles[:-1] + middles[1:]) / 2).round().astype(np.intp)
     return np.r_[0, inner, n_timepoints]
@@ -43,7 +43,7 @@ def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
 
 @dataclass(eq=False)
 class Predictor:
-    """Predict windows in batches, and keep some to compare with training windows."""
+    """Predictor of windows in batches, which stores some of them for `check`."""
 
     model: WindowModel
     length: int
@@ -71,9 +71,9 @@ class Predictor:
         lost: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return the probabilities of windows of a stretch.
+        """Return the class probabilities of the windows of a stretch.
 
-        `fill` contains the value of each channel for windows without values.
+        `fill` contains a value for each channel, used in windows without any values.
         """
         short = self.length - values.shape[1]
         if short > 0:
@@ -95,7 +95,7 @@ class Predictor:
         lost: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> NDArray[np.bool_]:
-        """Replace outages in place; return which windows contain outages."""
+        """Replace outages in place, and return a mask of windows with outages."""
         is_lost = np.zeros(len(starts), bool)
         for part in lost:
             where = (starts < part.last) & (starts + self.length > part.first)
@@ -110,7 +110,7 @@ class Predictor:
         return is_lost
 
     def _keep(self, windows: Values, is_lost: NDArray[np.bool_]) -> None:
-        """Keep evenly spaced windows that contain no outages."""
+        """Store evenly spaced windows without outages."""
         every = max(1, -(-self.n_windows // _MOST_CHECKED))
         rows = np.arange(-self.n_done % every, len(windows), every)
         self.n_done += len(windows)
@@ -118,6 +118,5 @@ class Predictor:
             self.kept.append(windows[rows[~is_lost[rows]]])
 
     def check(self) -> None:
-        """Warn if windows differ from the training windows."""
         if self.model.check is not None and any(map(len, self.kept)):
             self.model.check(np.concatenate(self.kept))

@@ -1,4 +1,4 @@
-"""Segments of recordings: stretches, outages, and table rows."""
+"""Segmentation of recordings by a classifier of windows."""
 
 from __future__ import annotations
 
@@ -54,7 +54,6 @@ class SegmentOptions:
     min_probability: Any
 
     def __post_init__(self) -> None:
-        """Check types and ranges."""
         check_positive(length=self.length, step=self.step, max_gap=self.max_gap)
         for name in ("self_transition", "min_probability"):
             value = getattr(self, name)
@@ -88,8 +87,8 @@ def segment_recordings(
     rate = choose_rate(recordings, model.sampling_rate if has_unit else None)
     if options.length is None and model.n_timepoints is None:
         raise ValueError(
-            "length is required: the classifier has no n_timepoints_, the length of "
-            "the training windows."
+            "length is required, because the classifier has no attribute "
+            "n_timepoints_, the length of the training windows."
         )
     length, step = in_timepoints(
         options, rate if has_unit else None, model.n_timepoints or 0
@@ -112,7 +111,7 @@ def segment_recordings(
 
 
 def as_recordings(source: Any) -> Recordings | None:
-    """Return recordings from recordings or a data frame; None for an array."""
+    """Convert a data frame to recordings; return None for an array."""
     if isinstance(source, Recordings):
         return source
     frame = to_frame(source)
@@ -120,14 +119,14 @@ def as_recordings(source: Any) -> Recordings | None:
 
 
 def from_array(source: Any) -> Recordings:
-    """Return a recording with timepoints as times."""
+    """Convert an array to a recording whose times are numbers of timepoints."""
     try:
         values = as_numbers(source)
     except ValueError as error:
         if "inhomogeneous" not in str(error):
             raise
         raise ValueError(
-            "The recording has channels of different length: pad them with NaN."
+            "The channels of the recording have different lengths. Pad them with NaN."
         ) from error
     values = values[None] if values.ndim == 1 else values
     if values.ndim != 2 or 0 in values.shape:
@@ -155,7 +154,7 @@ class _Segmenter:
     max_gap: float | None
 
     def segment(self, predictor: Predictor) -> pd.DataFrame:
-        """Return the rows of the recording."""
+        """Return the segments of the recording as a table."""
         model, values = predictor.model, self.recordings.values[self.i]
         offsets = all_offsets = self.recordings.offsets[self.i]
         if self.channels != list(range(len(values))):
@@ -223,7 +222,6 @@ class _Segmenter:
         outages: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> Columns:
-        """Return the segments of a stretch."""
         starts = place_windows(values.shape[1], self.length, self.step, row)
         if not len(starts):
             return _without_label(edges[0], edges[-1], _TOO_SHORT)
@@ -237,7 +235,7 @@ class _Segmenter:
         path = most_probable_path(log_probabilities(found) * shares[:, None], kept)
         own = found[np.arange(len(path)), path]
         labels, is_between = self._name(predictor.model.labels, path, own)
-        # Cells are cut where outages start and end.
+        # Cells are intervals between the borders of windows and outages.
         ends = [border for each in outages for border in (each.first, each.last)]
         cells = np.unique(np.r_[borders, np.array(ends, np.intp)])
         window = np.searchsorted(borders, cells[:-1], side="right") - 1
@@ -246,7 +244,7 @@ class _Segmenter:
         for each in outages:
             inside = (cells[:-1] >= each.first) & (cells[:-1] < each.last)
             notes[inside] += np.where(notes[inside] == "", "", ", ") + each.note
-        # Cells with the same label and note are a segment.
+        # Successive cells with the same label and note form a segment.
         is_new = (labels[1:] != labels[:-1]) | (notes[1:] != notes[:-1])
         firsts, lengths = np.r_[0, np.flatnonzero(is_new) + 1], np.diff(cells)
         sums = np.add.reduceat(own * lengths, firsts)
@@ -276,7 +274,6 @@ class _Segmenter:
 
 
 def _without_label(start: float, end: float, note: str) -> Columns:
-    """Return a row without a label."""
     row = [start, end, np.nan, np.nan, False, note]
     return {name: [cell] for name, cell in zip(COLUMNS[1:], row, strict=True)}
 
@@ -284,7 +281,7 @@ def _without_label(start: float, end: float, note: str) -> Columns:
 def _no_windows(recordings: Recordings, length: int) -> str:
     longest = max(map(len, recordings.times))
     return (
-        f"There is no stretch of at least half a window of {length} timepoints. The "
-        f"longest recording has {longest} timepoints. Use shorter windows or a larger "
-        "max_gap."
+        f"All stretches between gaps are shorter than half a window of {length} "
+        f"timepoints. The longest recording has {longest} timepoints. Use shorter "
+        "windows or a larger max_gap."
     )

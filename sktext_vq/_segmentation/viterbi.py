@@ -1,4 +1,4 @@
-"""The most probable sequence of classes."""
+"""Viterbi algorithm."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ def most_probable_path(
 ) -> NDArray[np.intp]:
     """Return the most probable sequence of classes by the Viterbi algorithm.
 
-    Parameters are log-probabilities of shape (n_windows, n_classes), and the
-    probability that the next window has the same class. Classes are equally probable at
-    the start and after a change, so that time is linear in the number of classes.
+    `scores` are log-probabilities of shape (n_windows, n_classes), and
+    `self_transition` contains the probability that the next window has the same class.
+    Classes are equally probable at the start and after a change, so computation time is
+    linear in the number of classes.
     """
     n_windows, n_classes = scores.shape
     if n_classes == 1:

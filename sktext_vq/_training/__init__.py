@@ -1,1 +1,1 @@
-"""Training of the dual-branch model."""
+"""Fit of features, heads and networks."""

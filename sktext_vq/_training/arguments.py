@@ -31,22 +31,20 @@ def validate_fit(
     sample_weight: Any = None,
     allow_continuous: bool = False,
 ) -> tuple[InputSpec, TrainingData]:
-    """Check the arguments of `fit`, and remove cases of weight 0.
+    """Check the arguments of `fit`, and remove cases with weight 0.
 
     Parameters
     ----------
-    panel : Panel
-        Training series.
-    X : object
-        Training series, as passed by the user.
+    panel, X : Panel and object
+        Training series, after and before conversion.
     y, text, groups, sample_weight : object
         Arguments of `fit`.
     channel_names, gravity : object
         Parameters of the estimator.
     warm_start : WarmStart, optional
-        Fitted model to start from.
+        Fitted model from which codes and weights are copied.
     allow_continuous : bool, default=False
-        Whether y may be continuous, for regression.
+        Whether y may be continuous.
 
     Raises
     ------
@@ -99,8 +97,8 @@ def validate_fit(
 
 def _check_kind(y: NDArray[Any], allow_continuous: bool) -> bool:
     """Check labels or targets, and return whether they are continuous."""
-    with np.errstate(invalid="ignore"):  # NaN is cast before an error is raised
-        is_float = y.dtype.kind == "f"  # the only type of continuous targets
+    with np.errstate(invalid="ignore"):  # casts of NaN cause warnings
+        is_float = y.dtype.kind == "f"  # continuous targets must be floats
         if allow_continuous and is_float and type_of_target(y, "y") == "continuous":
             return True
         check_classification_targets(y)
@@ -111,9 +109,9 @@ def _check_kind(y: NDArray[Any], allow_continuous: bool) -> bool:
 def _standardise(
     targets: NDArray[Any], weight: NDArray[np.float64] | None
 ) -> NDArray[np.float64] | None:
-    """Return targets of mean 0 and variance 1, or None if all are equal."""
+    """Return targets with mean 0 and variance 1, or None if all targets are equal."""
     if np.ptp(targets) == 0:
         return None
-    found = targets.astype(np.float64) / np.abs(targets).max()  # squares are finite
+    found = targets.astype(np.float64) / np.abs(targets).max()  # bounds squares
     found -= np.average(found, weights=weight)
     return found / np.sqrt(np.average(found**2, weights=weight))

@@ -20,16 +20,16 @@ from sktext_vq.nn.batches import (
 from sktext_vq.nn.constants import TRAINING_STEP
 from sktext_vq.panel import Panel
 
-# Maximum numbers of cases with segments, and of series with digits, in a batch.
+# Maximum numbers of segmented cases and of series with digits in a batch.
 _MAX_SEGMENTED, _MAX_WITH_DIGITS = 32, 64
 _TEXT_DROPOUT = 0.5
-# Chosen on held-out subjects of training parts, like step size and weight average.
+# Chosen, like learning rate and weight average, on held-out people of training parts.
 _FEATURE_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
 class SeriesDigits:
-    """Series written as digits, divided into patches.
+    """Series that are written as digits and divided into patches.
 
     Parameters
     ----------
@@ -57,21 +57,21 @@ class BatchBuilder:
     features : Tensor of shape (n_cases, n_selected)
         Scaled features.
     shares : Tensor of shape (n_cases, n_codes)
-        Code shares of each series.
+        Share of each code in each series.
     classes : Tensor of shape (n_cases,), optional
     texts : TrainingTexts, optional
     segments : tuple of Tensors of shape (n_segmented * n_channels, n_segments)
         Starts and lengths of segments, in timepoints, for the cases in `segmented`.
-        Padding has a start of -1 and comes last.
+        Padding follows the segments and has a start of -1.
     segmented : ndarray of int
-        Cases that are divided into segments, ascending.
+        Indices of the cases that are divided into segments, in ascending order.
     digits : SeriesDigits, optional
     learns_features : bool
-        Whether training changes features. If so, features are computed from series.
+        Whether features change in training, and are thus computed in each step.
     n_heads : int
         Number of heads of the codebook.
     generator : torch.Generator
-        Source of randomness in training.
+        Random generator for training.
     """
 
     panel: Panel
@@ -93,7 +93,7 @@ class BatchBuilder:
         first_window = 0
         if not self.learns_features:
             features = self.features[cases]
-            if training:  # drops the same features for all cases of a batch
+            if training:  # the same features are dropped for all cases
                 size = features.shape[1]
                 kept = torch.rand(size, generator=self.generator) >= _FEATURE_DROPOUT
                 features *= kept / (1 - _FEATURE_DROPOUT)
@@ -113,7 +113,7 @@ class BatchBuilder:
         return batch
 
     def build_for_usage(self, cases: Tensor) -> TrainingBatch:
-        """Build a batch of series and texts, to measure code usage."""
+        """Build a batch of series and texts from which code usage is measured."""
         series = self.scaler.batch(self.panel, cases.numpy())
         classes = None if self.classes is None else self.classes[cases]
         batch = TrainingBatch(None, series, classes=classes)
@@ -122,7 +122,7 @@ class BatchBuilder:
     def _add_texts(
         self, batch: TrainingBatch, cases: Tensor, training: bool
     ) -> TrainingBatch:
-        """Add one text per class, and the texts of the cases, if available."""
+        """Add one text per class, and the texts of the cases, if there are any."""
         known = self.texts
         if known is None:
             return batch
@@ -130,7 +130,7 @@ class BatchBuilder:
         if len(owner):
             firsts = np.unique(owner, return_index=True)[1]
             rows = torch.from_numpy(firsts)
-            if training:  # a random text of each class in every step
+            if training:  # choose a random text of each class
                 draw = torch.rand(len(firsts), generator=self.generator)
                 counts = torch.from_numpy(np.bincount(owner))
                 rows = rows + (draw * counts).long()

@@ -22,19 +22,19 @@ from sktext_vq._utils.container import INVALID_CONTENT
 from sktext_vq.nn.losses import WEIGHTS
 
 _PATIENCE = 3
-_LEAST_GAIN = 1e-4  # minimum relative decrease of the loss of held-out cases
+_LEAST_GAIN = 1e-4  # minimum relative decrease of the held-out loss
 
 
 class StopTraining(Exception):
-    """The losses of held-out cases no longer improve."""
+    """Raised to stop training if the losses of held-out cases no longer improve."""
 
 
 class DivergenceError(Exception):
-    """A loss or weight became NaN or infinite."""
+    """Raised if a loss or weight becomes NaN or infinite."""
 
 
 def mean_losses(batches: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the means over cases of losses recorded by batch."""
+    """Return the mean over cases of each loss that is recorded by batch."""
     values: dict[str, list[float]] = {}
     sizes: dict[str, list[int]] = {}
     for row in batches:
@@ -50,7 +50,7 @@ def mean_losses(batches: list[dict[str, Any]]) -> dict[str, float]:
 
 
 class LogLosses(Callback):
-    """Record the means of individual losses over the cases of an epoch."""
+    """Record the mean of each loss over the cases of an epoch."""
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         for name, value in mean_losses(net.history[-1]["batches"]).items():
@@ -68,7 +68,7 @@ class UpdateCodebook(Callback):
 
 
 class ProgressBar(Callback):
-    """Show a progress bar of epochs, with an estimate of the remaining time."""
+    """Show a progress bar with an estimate of the remaining time."""
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.bar_ = tqdm(
@@ -114,14 +114,15 @@ class Part:
     prefixes : tuple of str
         Name prefixes of the weights.
     epoch : int or None
-        Epoch to keep; None to choose the epoch by losses of held-out cases.
+        Epoch whose weights are kept. If None, the epoch with the lowest loss of
+        held-out cases is chosen.
 
     Attributes
     ----------
     best : int
-        Best epoch so far; 0 for the initial weights.
+        Best epoch so far; 0 if the initial weights are best.
     threshold : float
-        Loss of held-out cases below which an epoch is better.
+        Loss of held-out cases. Epochs with a lower loss are better.
     weights : dict
         Weights of the best epoch.
     """
@@ -149,7 +150,7 @@ class Part:
                 if name in self.losses
             ]
             loss = float(sum(terms))
-            # Without losses of held-out cases, the last epoch is kept.
+            # Without held-out cases, the last epoch is kept.
             is_better = not terms or loss < self.threshold
             if terms and is_better:
                 self.threshold = loss - _LEAST_GAIN * abs(loss)
@@ -164,18 +165,14 @@ class Part:
 class BestParts(Callback):
     """Keep the weights of the best epoch of each part of a network.
 
-    Parameters
-    ----------
-    parts : dict of str to Part
-
     Attributes
     ----------
     n_epochs : int
-        Number of complete epochs with finite losses and weights.
+        Number of completed epochs with finite losses and weights.
     drawn : Tensor or None
-        Generator state after the last complete epoch.
+        State of the random generator after the last completed epoch.
     interrupted : bool
-        Whether training ended by an interrupt or an infinite loss.
+        Whether training was stopped by an interrupt or by an infinite loss.
     """
 
     def __init__(self, parts: dict[str, Part]) -> None:
@@ -193,7 +190,7 @@ class BestParts(Callback):
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         epoch = len(net.history)
         if not all(weight.isfinite().all() for weight in net.module_.parameters()):
-            raise DivergenceError(f"Weights became infinite in epoch {epoch}.")
+            raise DivergenceError(f"Weights became NaN or infinite in epoch {epoch}.")
         losses = {
             name.removeprefix("valid_"): value
             for name, value in net.history[-1].items()
@@ -212,7 +209,7 @@ class BestParts(Callback):
         return {name: part.best for name, part in self.parts.items()}
 
     def restore(self, net: Any) -> None:
-        """Restore the best weights and the generator state."""
+        """Restore the best weights and the state of the random generator."""
         for part in self.parts.values():
             net.module_.load_state_dict(part.weights, strict=False)
         if self.drawn is not None:
@@ -220,15 +217,15 @@ class BestParts(Callback):
 
 
 class SaveCheckpoint(Callback):
-    """Save the training state after epochs, and resume from it.
+    """Save the training state after epochs, and resume training from a checkpoint.
 
     Parameters
     ----------
     checkpoint : Checkpoint
     start : str
-        Hash of the initial weights and random state.
+        Hash of the initial weights and of the initial random state.
     keep : BestParts
-        Best weights, which are also saved and restored.
+        Callback whose best weights are also saved and restored.
     earlier : dict
         Results of an earlier run of the same fit, which are also saved.
     """
@@ -246,7 +243,7 @@ class SaveCheckpoint(Callback):
         self.earlier = earlier
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        # A full disk should be detected before hours of training.
+        # If the file cannot be written, an error is raised before training.
         if self.checkpoint.state is None:
             self.write(net)
 
@@ -255,7 +252,7 @@ class SaveCheckpoint(Callback):
             self.write(net)
 
     def write(self, net: Any, done: bool = False) -> None:
-        """Save the state for the next epoch, or only results if training has ended."""
+        """Save the training state, or only the results if training has ended."""
         keep = self.keep
         tensors = with_prefix("model", net.module_.state_dict())
         tensors["generator"] = net.batches.generator.get_state()
@@ -274,7 +271,7 @@ class SaveCheckpoint(Callback):
         self.checkpoint.write(TrainingState(self.start, done, numbers, tensors))
 
     def restore(self, net: Any) -> bool:
-        """Resume from the checkpoint, if any; return whether training has ended."""
+        """Resume from the checkpoint, if any, and return whether training has ended."""
         state = self.checkpoint.state
         if state is None or state.numbers["earlier"] != self.earlier:
             return False
@@ -314,7 +311,7 @@ class SaveCheckpoint(Callback):
 
 
 def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
-    """Restore the averages of an optimizer; learning rates are not changed."""
+    """Restore the state of an optimizer, except for its learning rates."""
     states: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, _, key = name.partition(".")
@@ -322,14 +319,14 @@ def restore_optimizer(optimizer: Any, tensors: dict[str, Tensor]) -> None:
     groups = optimizer.state_dict()["param_groups"]
     weights = [each for group in optimizer.param_groups for each in group["params"]]
     for number, state in states.items():
-        averages = state["exp_avg"], state["exp_avg_sq"]  # of Adam
+        averages = state["exp_avg"], state["exp_avg_sq"]  # state of Adam
         if any(each.shape != weights[number].shape for each in averages):
             raise ValueError(f"optimizer.{number} has an invalid shape")
     optimizer.load_state_dict({"state": states, "param_groups": groups})
 
 
 def losses_of(history: Any) -> list[dict[str, float]]:
-    """Return losses and duration in seconds of each epoch."""
+    """Return the losses and the duration in seconds of each epoch."""
     return [
         {name: float(value) for name, value in row.items() if isinstance(value, float)}
         for row in history

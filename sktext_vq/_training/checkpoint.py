@@ -1,4 +1,4 @@
-"""Checkpoints: files from which training can be resumed."""
+"""Checkpoint files, from which training can be resumed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FORMAT = FileFormat(
     2,
     "Remove the file to train from the beginning, or use another path.",
 )
-# Maximum share of training time spent writing checkpoints.
+# Maximum fraction of the training time that is used to write checkpoints.
 _MAX_WRITING_SHARE = 0.05
 
 
@@ -37,11 +37,11 @@ class TrainingState:
     Parameters
     ----------
     start : str
-        Hash of the initial weights.
+        Hash of the initial weights and of the initial random state.
     done : bool
         Whether training has ended.
     numbers : dict
-        JSON-serialisable values: losses of epochs, and counters.
+        JSON-serialisable values, such as losses and best epochs.
     tensors : dict of str to Tensor
     """
 
@@ -57,14 +57,14 @@ class Checkpoint:
     Parameters
     ----------
     path : path-like
-        File to resume from, if it exists, and to write to.
+        Path of the file. If the file exists, training is resumed from it.
     fingerprints : dict of str to Fingerprint
-        Data and parameters of the fit.
+        Fingerprints of the data and parameters of the fit.
 
     Attributes
     ----------
     state : TrainingState or None
-        State read from the file, if it exists.
+        State that was read from the file, if it exists.
 
     Raises
     ------
@@ -93,16 +93,10 @@ class Checkpoint:
         arguments: Mapping[str, Fingerprint],
         parameters: Mapping[str, Any],
     ) -> Checkpoint:
-        """Open the checkpoint of a fit, before any computation.
+        """Read or create the checkpoint of a fit.
 
-        Parameters
-        ----------
-        path : path-like
-            File to resume from, if it exists, and to write to.
-        arguments : mapping of str to Fingerprint
-            Fingerprints of the arguments of `fit`.
-        parameters : mapping
-            Parameters of the estimator.
+        `arguments` contains fingerprints of the arguments of `fit`, and `parameters`
+        contains the parameters of the estimator.
 
         Raises
         ------
@@ -145,7 +139,7 @@ class Checkpoint:
         return _FORMAT.invalid(self.path, error)
 
     def check_start(self, start: str) -> None:
-        """Raise an error if the initial weights differ from those of the file."""
+        """Check that the initial weights are the same as in the file."""
         if self.state is not None and self.state.start != start:
             raise ValueError(
                 f"{self.path} is the checkpoint of a fit with the same data and "
@@ -155,11 +149,11 @@ class Checkpoint:
             )
 
     def is_due(self) -> bool:
-        """Return whether the checkpoint should be written again."""
+        """Return whether the checkpoint should be written now."""
         return _clock() >= self._next
 
     def write(self, state: TrainingState) -> None:
-        """Replace the file atomically."""
+        """Write the file atomically."""
         begin = _clock()
         content = {
             "facts": {
@@ -187,9 +181,9 @@ class Checkpoint:
 
 
 def _check_state(state: TrainingState) -> None:
-    """Raise an error if training cannot be resumed from a state."""
+    """Check that training can be resumed from a state."""
     for name, tensor in state.tensors.items():
-        # Squares of gradients in the optimizer may be infinite.
+        # Infinite values are valid, such as squared gradients in the optimizer.
         if tensor.isnan().any():
             raise ValueError(f"{name} contains NaN")
     rows = state.numbers["history"]
@@ -197,14 +191,16 @@ def _check_state(state: TrainingState) -> None:
     if not isinstance(rows, list) or not all(
         isinstance(value, float) for row in rows for value in row.values()
     ):
-        raise TypeError("the history is not a list of losses")
+        raise TypeError("the history must be a list of losses")
     for value in state.numbers["kept"].values():
         if type(value) is not int or not 0 <= value <= n_epochs:
-            raise ValueError(f"the best epoch is {value!r}")
+            raise ValueError(
+                f"the best epoch must be an int from 0 to {n_epochs}, got {value!r}"
+            )
     if not all(isinstance(x, float) for x in state.numbers["thresholds"].values()):
-        raise TypeError("a threshold is not a number")
+        raise TypeError("the loss thresholds must be floats")
     if not isinstance(state.numbers["earlier"], dict):
-        raise TypeError("the earlier results are not a dict")
+        raise TypeError("the earlier results must be a dict")
 
 
 def _differences(
@@ -228,7 +224,7 @@ def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names have a prefix, without the prefix."""
+    """Return the tensors whose names have a prefix, and remove the prefix."""
     start = f"{prefix}."
     return {
         name.removeprefix(start): tensor

@@ -1,4 +1,4 @@
-"""Training data of a network."""
+"""Validated training data."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from sktext_vq._training.fingerprint import (
 from sktext_vq._training.warm_start import WarmStart
 from sktext_vq.panel import Panel
 
-_N_PARTS = 5  # one part is held out
-# With fewer cases, losses of held-out cases are unreliable.
+_N_PARTS = 5  # one of these parts is held out
+# With fewer cases, the losses of held-out cases would be unreliable.
 _MIN_CASES_TO_HOLD_OUT = 50
 
 
@@ -39,7 +39,7 @@ class TrainingData:
     channel_names : tuple of str
         Names of the channels.
     sensors : dict
-        Channels of the axes of each sensor, by the name of the sensor.
+        Indices of the channels of the three axes of each sensor, by sensor name.
     known_names : tuple of str, optional
         User-defined names of the channels.
     labels : ndarray of shape (n_classes,), optional
@@ -47,19 +47,19 @@ class TrainingData:
     classes : ndarray of shape (n_cases,), int64, optional
         Index of the class of each case.
     targets : ndarray of shape (n_cases,), optional
-        Continuous target of each case in any unit, instead of classes.
+        Continuous target of each case, for regression.
     class_weight : ndarray of shape (n_classes,), optional
         Weights of the classes.
     sample_weight : ndarray of shape (n_cases,), optional
-        Weights of the cases, above 0 with a mean of 1; None if all are equal.
+        Positive weights of the cases, with a mean of 1. None if all weights are equal.
     groups : ndarray of shape (n_cases,), optional
         Group of each case. All cases of a group are assigned to the same fold.
     case_texts : list of str, optional
         Text of each case.
     warm_start : WarmStart, optional
-        Fitted model to start from.
+        Fitted model from which codes and weights are copied.
     checkpoint : Checkpoint, optional
-        File for the training state.
+        Checkpoint to which the training state is saved.
     """
 
     panel: Panel
@@ -82,11 +82,11 @@ class TrainingData:
         return self.classes is not None or self.targets is not None
 
     def with_checkpoint(self, checkpoint: Checkpoint) -> TrainingData:
-        """Return data with a checkpoint."""
+        """Return a copy with a checkpoint."""
         return dataclasses.replace(self, checkpoint=checkpoint)
 
     def without_classes(self) -> TrainingData:
-        """Return data without labels."""
+        """Return a copy without labels."""
         return dataclasses.replace(self, labels=None, classes=None)
 
     def fingerprints(self) -> dict[str, Fingerprint]:
@@ -127,7 +127,7 @@ class TrainingData:
         return self._with_rows(self.panel.take(cases), cases)
 
     def repeat(self, panel: Panel) -> TrainingData:
-        """Return data of a panel that has the same number of copies of each case."""
+        """Return the data for a panel in which each case is repeated equally often."""
         n_cases = self.panel.n_cases
         return self._with_rows(
             panel, np.arange(n_cases).repeat(panel.n_cases // n_cases)
@@ -149,9 +149,9 @@ def split_cases(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split cases into training cases and held-out cases, a fifth of each class.
 
-    Cases of a group are held out together or, without groups, neighbouring cases. Each
-    class of held-out cases also has training cases. If there are fewer than 50 cases,
-    no cases are held out.
+    Groups are not split or, without groups, neighbouring cases are held out together.
+    Each class of the held-out cases also has training cases. If there are fewer than 50
+    cases, no cases are held out.
     """
     cases = np.arange(len(classes))
     if len(cases) < _MIN_CASES_TO_HOLD_OUT:
@@ -165,21 +165,13 @@ def split_cases(
 def check_classes(
     data: TrainingData, class_weight: Any, estimator: str
 ) -> TrainingData:
-    """Check labels and groups of a classifier, and return data with class weights.
-
-    Parameters
-    ----------
-    data : TrainingData
-        Arguments of `fit`.
-    class_weight : dict, "balanced" or None
-        Parameter of the classifier.
-    estimator : str
-        Name of the class of the classifier, for messages.
+    """Check the labels and groups of a classifier, and add class weights.
 
     Raises
     ------
     ValueError
-        If there are no labels, only one class or one group, or a weight is invalid.
+        If there are no labels, if there is only one class or group, or if a weight is
+        invalid. The message contains the class name `estimator`.
     """
     labels, classes, groups = data.labels, data.classes, data.groups
     if labels is None or classes is None:

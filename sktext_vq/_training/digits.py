@@ -1,4 +1,4 @@
-"""Conversion between series and the digits of the text branch."""
+"""Conversion between series and digits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from sktext_vq.text import SeriesVerbalizer, TextEncoder
 from sktext_vq.text._digits import LETTERS
 
 _PATCHES_AT_ONCE = 4096
-_MAX_WRITTEN = 2**20  # maximum number of values per series in a file
+_MAX_WRITTEN = 2**20  # maximum number of values per series
 _STATE: dict[str, Spec | None] = {
     "parameters": None,
     "n_channels": Number(above=0),
@@ -40,12 +40,12 @@ _STATE: dict[str, Spec | None] = {
 
 
 class DigitCodec:
-    """Convert series to patches of digits and words, and back.
+    """Convert series to patches of digits, and reconstruct series from digits.
 
     Parameters
     ----------
     verbalizer : SeriesVerbalizer
-        Fitted verbalizer with numbers of fixed width.
+        Fitted verbalizer that writes numbers of fixed width.
     branch : DigitBranch, optional
         Trained branch.
     """
@@ -66,7 +66,7 @@ class DigitCodec:
         self.comma = verbalizer.separator == "comma"
 
     def get_state(self) -> State:
-        """Return the parameters and bins of the verbalizer, and trained weights."""
+        """Return the parameters and bins of the verbalizer, and the trained weights."""
         verbalizer, branch = self.verbalizer, self.branch
         return {
             "parameters": verbalizer.get_params(deep=False),
@@ -101,12 +101,12 @@ class DigitCodec:
         return codec.with_branch(branch.eval())
 
     def with_branch(self, branch: DigitBranch) -> DigitCodec:
-        """Return a codec with a trained branch."""
+        """Return a copy with a trained branch."""
         return type(self)(self.verbalizer, branch)
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Sizes of :class:`DigitBranch`."""
+        """Arguments of :class:`DigitBranch` that define its size."""
         return {
             "n_words": self.n_words,
             "n_digits": self.n_digits,
@@ -124,7 +124,7 @@ class DigitCodec:
         return PATCH * (self.n_digits + self.comma)
 
     def arguments(self, encoder: TextEncoder) -> dict[str, Any]:
-        """Return arguments of :class:`DigitBranch`."""
+        """Return the arguments of :class:`DigitBranch`."""
         symbols = LETTERS if self.verbalizer.style == "sax" else string.digits
         words = symbols[: self.base]
         vectors = np.asarray(encoder.transform([*words, "nan", ","]))
@@ -172,7 +172,7 @@ class DigitCodec:
         return SeriesDigits(words, digits, known, owner)
 
     def rewrite(self, panel: Panel, codebook: Codebook) -> NDArray[np.float64]:
-        """Reconstruct series from their digits.
+        """Reconstruct series with the trained branch.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Fingerprints of data, parameters and weights, to recognise an earlier fit."""
+"""Fingerprints of data, parameters and weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IRRELEVANT = {"n_jobs", "verbose", "cache"}
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Fingerprint of an argument that must be unchanged when a fit is resumed.
+    """Fingerprint of an argument that must not change when a fit is resumed.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class Fingerprint:
 
 
 def fingerprints_of_parameters(parameters: Mapping[str, Any]) -> dict[str, Fingerprint]:
-    """Return fingerprints of the parameters that affect the result."""
+    """Return fingerprints of the parameters that affect the fitted model."""
     return {
         name: fingerprint(value)
         for name, value in sorted(parameters.items())
@@ -48,14 +48,14 @@ def fingerprints_of_parameters(parameters: Mapping[str, Any]) -> dict[str, Finge
 
 
 def fingerprint(value: Any, shown: str | None = None) -> Fingerprint:
-    """Return the fingerprint of a value, which is the same in all processes.
+    """Return the fingerprint of a value. It is the same in all processes.
 
     Parameters
     ----------
     value : object
         Number, string, array, estimator or function, or a container of these types.
     shown : str, optional
-        Description to show instead of the value.
+        Description of the value for error messages.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def _plain(value: Any) -> Any:
 
 
 def fingerprint_of_arrays(shown: str, *arrays: NDArray[Any]) -> Fingerprint:
-    """Return the fingerprint of numeric arrays, without copies of whole arrays."""
+    """Return the fingerprint of numeric arrays, which are read in chunks."""
     found = hashlib.sha256()
     for array in arrays:
         found.update(f"{array.dtype.str} {array.shape}".encode())
@@ -104,7 +104,7 @@ def fingerprint_of_arrays(shown: str, *arrays: NDArray[Any]) -> Fingerprint:
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return parameters and buffers, including those that are not persistent."""
+    """Return parameters and buffers of a module, including non-persistent buffers."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 

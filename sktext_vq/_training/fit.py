@@ -1,4 +1,4 @@
-"""Fitting of codes and selected features."""
+"""Fit of codes, features and text alignments."""
 
 from __future__ import annotations
 
@@ -39,41 +39,42 @@ from sktext_vq.panel import spread_cases
 # Maximum numbers of cases for feature selection and for folds.
 _MAX_SELECTION_CASES = 2048
 _MAX_FOLD_CASES = 1024
-# If codes are learned, every step matches windows again, so fewer cases are used.
+# If codes are learned, windows are matched in every step, so fewer cases are used.
 _MAX_LEARNED_CASES = 2048
 
 
 @dataclass(frozen=True)
 class FeatureFit:
-    """Result of a fit, except for the head and the alignment with texts.
+    """Fitted features, from which heads and text alignments are fitted.
 
     Parameters
     ----------
     data : TrainingData
         Training data, including augmented copies of series.
     settings : FitSettings
-        Checked parameters.
+        Validated parameters.
     extractor : FeatureExtractor
         Extractor of the selected features.
     network : Network or None
-        Network that has learned features.
+        Network that was trained together with codes or frequency gains.
     selection : Selection
         Selected features.
     sample : MomentConsumer
-        Statistics of the features of the cases used for feature selection.
+        Cases from which features were selected, and statistics of their features.
     table : FeatureTable or None
-        Selected features of all training series and their copies, if requested.
+        Selected features of all training series and their copies. None unless a
+        classifier is fitted.
     folds : iterable of (FeatureTable, FeatureTable)
-        Training and held-out cases of each fold, with features selected without the
-        held-out cases. Can be iterated only once.
+        Training and held-out cases of each fold, with features that were selected
+        without the held-out cases. The iterable can be used only once.
     texts : ChosenTexts or None
         Texts about the cases of `sample`.
     sample_values : ndarray of shape (n_cases, n_selected), float32, optional
         Selected features of the cases of `sample`, if there is no `table`.
     shares : ndarray of shape (n_cases, n_codes), optional
-        Code shares of all training series, if a network is trained.
+        Share of each code in all training series, if a network is trained.
     generator : torch.Generator
-        Source of randomness.
+        Random generator.
     """
 
     data: TrainingData
@@ -105,9 +106,9 @@ class FeatureFit:
         values : ndarray of shape (n_cases, n_selected), float32
             Scaled features of the cases of `sample`, or of `table` if there is one.
         head : RidgeHead, optional
-            Classifier of these cases.
+            Classifier that was fitted to the same cases.
         cases : ndarray of int, optional
-            Rows of `values` to use. By default all are used.
+            Rows of `values` to use. By default, all rows are used.
         encoder : TextEncoder, optional
             Text encoder. By default, the encoder of the settings.
         with_cases : bool, default=True
@@ -134,14 +135,8 @@ class FeatureFit:
     ) -> tuple[ClosedForm, Network | None]:
         """Train a model that is initialised in closed form, if training is enabled.
 
-        Parameters
-        ----------
-        scaler : FeatureScaler
-            Scaler of the selected features.
-        values : ndarray of shape (n_cases, n_selected), float32
-            Scaled features, as in `align`.
-        closed : ClosedForm
-            Closed form, fitted to all cases.
+        `values` are scaled features as in `align`, and `closed` was fitted to all
+        cases.
         """
         settings, data, texts = self.settings, self.data, self.texts
         if not settings.max_epochs or settings.objective.learns_features:
@@ -165,7 +160,7 @@ class FeatureFit:
         )  # fmt: skip
         trained, network = trainer.train(closed, solve)
         if trained.head is not closed.head and trained.alignment is not None:
-            # The alignment with class texts uses logits of the trained classifier.
+            # Alignment with class texts uses the logits of the trained classifier.
             again = self.align(values, trained.head, with_cases=False)
             alignment = replace(
                 trained.alignment, classes=None if again is None else again.classes
@@ -182,22 +177,9 @@ def fit_features(
 ) -> FeatureFit:
     """Learn codes and select features.
 
-    Features are computed once for feature selection, and a second time for the table of
-    selected features if all features do not fit in memory.
-
-    Parameters
-    ----------
-    data : TrainingData
-        Validated arguments of `fit`.
-    settings : FitSettings
-        Checked parameters.
-    n_folds : int, default=1
-        Number of folds to hold out. If above 1, selected features of all cases and of
-        the folds are returned.
-
-    Returns
-    -------
-    FeatureFit
+    Features are computed once for feature selection. If they do not fit into memory,
+    the selected features are computed a second time. If `n_folds` is above 1, the
+    result contains the selected features of all cases and of the folds.
     """
     random_state = check_random_state(settings.random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
@@ -210,7 +192,7 @@ def fit_features(
         data.sensors,
         is_named=data.known_names is not None,
         replace_axes=settings.replace_axes,
-        # Matches are useful in addition to histograms, but not instead of histograms.
+        # Matches are used only in addition to all histograms.
         with_matches=lambda layout: (
             sum(count_wanted(layout, is_supervised)) <= settings.max_features
         ),
@@ -237,7 +219,7 @@ def _learn_features(
     random_state: np.random.RandomState,
     generator: torch.Generator,
 ) -> Network | None:
-    """Learn codes or gains of the extractor, initialised by a fit to some cases."""
+    """Learn codes or gains of the extractor from some cases."""
     drawn = random_state.permutation(data.panel.n_cases)[:_MAX_LEARNED_CASES]
     data = data.take(np.sort(drawn))
     fitted = _read_features(data, settings, extractor, None, 1, random_state, generator)
@@ -327,7 +309,7 @@ def _draw_sample(
     n_folds: int,
     random_state: np.random.RandomState,
 ) -> MomentConsumer:
-    """Draw cases for feature selection, and assign them to folds."""
+    """Sample cases for feature selection, and assign them to folds."""
     drawn = random_state.permutation(data.panel.n_cases)[:_MAX_SELECTION_CASES]
     cases = np.sort(drawn)
     classes = np.zeros(len(cases), np.int64)
@@ -342,15 +324,7 @@ def _draw_sample(
 
 
 class _FoldPass:
-    """Features of the cases used to choose penalty and temperature.
-
-    Parameters
-    ----------
-    sample : MomentConsumer
-        Cases with their folds.
-    selection : Selection
-        Features selected without each fold.
-    """
+    """Features of the cases with which penalty and temperature are chosen."""
 
     def __init__(self, sample: MomentConsumer, selection: Selection) -> None:
         cases, folds = sample.cases, sample.folds

@@ -35,13 +35,7 @@ _STATE: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """Classifier and text alignment, in closed form or trained.
-
-    Parameters
-    ----------
-    head : RidgeHead or None
-    alignment : TextAlignment or None
-    """
+    """Classifier and text alignment, in closed form or trained."""
 
     head: RidgeHead | None
     alignment: TextAlignment | None
@@ -49,16 +43,16 @@ class ClosedForm:
 
 @dataclass(frozen=True)
 class Network:
-    """Results of network training, except for the trained classifier and alignment.
+    """Results of network training other than the trained classifier and alignment.
 
     Parameters
     ----------
     history : list of dict
         Losses and duration in seconds of each epoch.
     kept : dict of str to int
-        Best epoch of each part; 0 is the closed form.
+        Best epoch of each part; 0 if the closed form is best.
     codebook_use : dict
-        Code usage of both branches; see `Codebook.metrics`.
+        Statistics of code usage, as returned by `Codebook.metrics`.
     refiner : SegmentRefiner, optional
         Module that refines segment borders, if borders were learned.
     digits : DigitCodec, optional
@@ -72,7 +66,7 @@ class Network:
     digits: DigitCodec | None = None
 
     def get_state(self) -> State:
-        """Return configuration and arrays."""
+        """Return the configuration and the arrays of the network."""
         return {
             "history": self.history,
             "kept": self.kept,
@@ -93,7 +87,7 @@ class Network:
         if not isinstance(history, list) or not all(
             map(_is_record, [*history, kept, use])
         ):
-            raise ValueError("network.history is not a list of losses")
+            raise ValueError("network.history must be a list of losses")
         refiner = digits = None
         if state["refiner"] is not None:
             refiner = load_module("segments").SegmentRefiner(
@@ -109,7 +103,7 @@ class Network:
 
     @property
     def modules(self) -> dict[str, torch.nn.Module]:
-        """Modules for a warm start of another model, by path."""
+        """Modules from which another model can be initialised, by path."""
         found: dict[str, torch.nn.Module] = {}
         if self.refiner is not None:
             found["auxiliary.segments.refiner"] = self.refiner

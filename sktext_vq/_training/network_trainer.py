@@ -35,14 +35,14 @@ from sktext_vq.text import SeriesVerbalizer
 if TYPE_CHECKING:
     from sktext_vq._training.digits import DigitCodec
 
-# Maximum numbers of training cases with segments, or with digits.
+# Maximum numbers of training cases that are segmented or written as digits.
 _MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES = 1024, 2**21
 _MAX_CASES_WITH_DIGITS = 1024
-# Maximum number of cases used to measure code usage.
+# Maximum number of cases from which code usage is measured.
 _MAX_OBSERVED_CASES = 256
 # Parts that are initialised in closed form.
 _CLOSED_FORM = {"head", "text", "codes"}
-_LEAST_LOGIT = -30.0  # instead of -inf, whose gradients are NaN
+_LEAST_LOGIT = -30.0  # replaces -inf, whose gradients are NaN
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class NetworkTrainer:
     values : ndarray of shape (n_cases, n_selected), float32
         Scaled features.
     shares : ndarray of shape (n_cases, n_codes)
-        Code shares of each series.
+        Share of each code in each series.
     texts : ChosenTexts or None
         Texts about the series.
     settings : FitSettings
-        Checked parameters.
+        Validated parameters.
     generator : torch.Generator
-        Source of randomness.
+        Random generator.
     """
 
     data: TrainingData
@@ -83,33 +83,35 @@ class NetworkTrainer:
         closed: ClosedForm,
         solve: Callable[[NDArray[np.int64], Any], ClosedForm],
     ) -> tuple[ClosedForm, Network | None]:
-        """Train head, joint space and other parts on fixed features.
+        """Train all parts of the network on features that do not change.
 
-        The best epoch of each part is chosen in a first run, without held-out cases. In
-        a second run, the model is trained on all cases for these epochs. Each run
-        starts from the closed form of its training cases.
+        In a first run, the best epoch of each part is chosen by the losses of held-out
+        cases. In a second run, the model is trained on all cases for the same number of
+        epochs. Each run starts from the closed form that is fitted to its training
+        cases.
 
         Parameters
         ----------
         closed : ClosedForm
-            Closed form, fitted to all cases.
+            Classifier and alignment that were fitted to all cases in closed form.
         solve : callable
-            Function that returns the closed form of given cases, for a text
+            Function that fits the closed form to given cases, with a given text
             encoder.
 
         Returns
         -------
         trained : ClosedForm
-            Trained parts; parts of `closed` where no epoch was better.
+            Trained classifier and alignment. Parts whose initial weights are best are
+            copied from `closed`.
         network : Network or None
-            None if there are no losses.
+            Further results, or None if there are no losses.
         """
         closed, encoder = self._check_encoder(closed)
         losses = self._losses(closed)
         if not losses:
             return closed, None
         cases, held_out = self._split()
-        # The second run does not depend on the first, which a checkpoint may replace.
+        # If a checkpoint contains the first run, the second run must not change.
         first, second = self._with_seed(), self._with_seed()
         checkpoint = self.data.checkpoint
         state = None if checkpoint is None else checkpoint.state
@@ -146,7 +148,7 @@ class NetworkTrainer:
         return self._export(model, closed, encoder, kept), network
 
     def learn_features(self, closed: ClosedForm) -> Network:
-        """Learn codes or frequency gains, with all active losses."""
+        """Train the network together with the codes or frequency gains."""
         closed, encoder = self._check_encoder(closed)
         losses = self._losses(closed)
         cases, held_out = self._split()
@@ -167,7 +169,7 @@ class NetworkTrainer:
         return replace(self, generator=torch.Generator().manual_seed(seed))
 
     def _check_encoder(self, closed: ClosedForm) -> tuple[ClosedForm, Any]:
-        """Return closed form and encoder, without alignment if packages are missing."""
+        """Return the closed form and the encoder; omit text if packages are missing."""
         encoder = SentenceTable(self.settings.text_encoder)
         if closed.alignment is not None:
             try:
@@ -192,7 +194,7 @@ class NetworkTrainer:
         )
 
     def _split(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Split cases, with held-out cases in random order."""
+        """Split cases into training cases and held-out cases, which are shuffled."""
         classes = self.data.classes
         if classes is None:
             classes = np.zeros(self.data.panel.n_cases, np.int64)
@@ -311,7 +313,7 @@ class NetworkTrainer:
         encoder: Any,
         kept: dict[str, int],
     ) -> ClosedForm:
-        """Return the closed form with trained values."""
+        """Return the classifier and the alignment with trained weights."""
         head, alignment = closed.head, closed.alignment
         if kept.get("head") and head is not None and model.head is not None:
             factor = head.inverse_temperature
@@ -333,14 +335,14 @@ class NetworkTrainer:
             )
             alignment = replace(alignment, cases=cases)
         if alignment is not None:
-            # Rounding of embeddings depends on the batches in which texts are encoded.
+            # Texts are encoded again, because rounding depends on the batches of texts.
             alignment = replace(alignment, _spaces={})
         return ClosedForm(head, alignment)
 
     def _segments(
         self, panel: Panel
     ) -> tuple[NDArray[np.int64], tuple[torch.Tensor, torch.Tensor]]:
-        """Divide the series of the given cases into segments."""
+        """Divide the series of some cases into segments."""
         n_values = panel.n_channels * panel.n_timepoints
         n_cases = max(1, min(_MAX_SEGMENTED_CASES, _MAX_SEGMENTED_VALUES // n_values))
         chosen = spread_cases(panel.n_cases, n_cases)
@@ -352,7 +354,7 @@ class NetworkTrainer:
             series = batch.series.flatten(0, 1)
             ends = torch.from_numpy(part.lengths[where].repeat(part.n_channels))
             segments = cut_segments(series, codes, ends)
-            # One row per series; padding, whose start is -1, comes last.
+            # There is one row per series. Padding follows the segments.
             starts.extend(segments.start)
             lengths.extend(segments.length)
         padded: Any = partial(pad_sequence, batch_first=True)
@@ -381,7 +383,7 @@ def _head_tensors(head: RidgeHead) -> tuple[torch.Tensor, torch.Tensor, torch.Te
 def _space_tensors(
     alignment: TextAlignment | None, encoder: Any
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor] | None:
-    """Return maps of series, and of texts about single series, to the joint space."""
+    """Return maps from series and captions to the joint space."""
     if alignment is None or alignment.cases is None:
         return None
     cases, space = alignment.cases, alignment.spaces(encoder)[-1]

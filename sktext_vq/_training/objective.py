@@ -1,4 +1,4 @@
-"""Losses of the network in training, and their requirements."""
+"""Training objective: weights of the losses of a network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from sktext_vq.nn.losses import NEED_CASE_TEXTS, NEED_CLASSES, NEED_TEXT, WEIGHTS
 
-# Losses that only change codes or frequency gains.
+# Losses that require learned codes or frequency gains.
 _NEED_LEARNED_FEATURES = {"shape", "usage"}
 
 
@@ -29,7 +29,7 @@ class Objective:
 
     @classmethod
     def from_parameter(cls, loss_weights: Any) -> Objective:
-        """Check the parameter `loss_weights`, and fill in default weights.
+        """Check the parameter `loss_weights`, and add default weights.
 
         Raises
         ------
@@ -42,14 +42,14 @@ class Objective:
             return cls(dict(WEIGHTS))
         if not isinstance(loss_weights, Mapping):
             raise TypeError(
-                "loss_weights must be a dict from loss names to weights, got a "
+                "loss_weights must be a dict that maps losses to weights, got a "
                 f"{type(loss_weights).__name__}."
             )
         unknown = sorted(set(loss_weights) - set(WEIGHTS), key=str)
         if unknown:
             raise ValueError(
-                f"Unknown losses in loss_weights: {unknown}. Available: "
-                f"{sorted(WEIGHTS)}."
+                f"Unknown losses in loss_weights: {unknown}. Available "
+                f"losses: {sorted(WEIGHTS)}."
             )
         for name, weight in loss_weights.items():
             if not (isinstance(weight, Real) and 0 <= float(weight) < np.inf):
@@ -62,7 +62,7 @@ class Objective:
 
     @property
     def learns_features(self) -> bool:
-        """Whether training changes features, so that each step computes features."""
+        """Whether features change in training."""
         return self.weights["codebook"] > 0 or self.weights["frequency"] > 0
 
     def active(

@@ -1,4 +1,4 @@
-"""Validation of the parameters of an estimator, before any data are read."""
+"""Validation of the parameters of an estimator."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ _GRAVITY_CHOICES = ("append", "replace")
 
 @dataclass(frozen=True)
 class FitSettings:
-    """Checked parameters of a fit.
+    """Validated parameters of a fit.
 
-    Parameters that are not listed are those of :class:`~sktext_vq.VQTextClassifier`.
+    Parameters that are not listed here are described in
+    :class:`~sktext_vq.VQTextClassifier`.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class FitSettings:
     text_encoder : TextEncoder
         Text encoder.
     execution : Execution
-        Device, threads and progress bars.
+        Device, number of threads and verbosity.
     """
 
     n_codes: int
@@ -57,12 +58,7 @@ class FitSettings:
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> FitSettings:
-        """Check parameters of an estimator.
-
-        Parameters
-        ----------
-        parameters : mapping
-            Parameters by name, as returned by `get_params`.
+        """Check the parameters of an estimator, as returned by `get_params`.
 
         Raises
         ------
@@ -78,8 +74,8 @@ class FitSettings:
         check_sampling_rate(parameters["sampling_rate"])
         if parameters["loss_weights"] is not None and not parameters["max_epochs"]:
             warnings.warn(
-                "loss_weights has no effect, because no network is trained: set "
-                "max_epochs, for example to 20.",
+                "loss_weights has no effect, because max_epochs is 0 and no network is "
+                "trained. Set max_epochs to a positive int, such as 20.",
                 stacklevel=find_stack_level(),
             )
         return cls(
@@ -101,7 +97,7 @@ class FitSettings:
 
 
 def as_text_encoder(text_encoder: Any, verbose: int) -> TextEncoder:
-    """Return the encoder of the parameter `text_encoder`."""
+    """Convert the parameter `text_encoder` to a text encoder."""
     if isinstance(text_encoder, TextEncoder):
         return text_encoder
     return TextEncoder(text_encoder, verbose=verbose)
@@ -111,7 +107,8 @@ def _check_text(text: Any) -> None:
     if text is None or isinstance(text, Mapping):
         return
     choices = (
-        f"text must be one of {_TEXT_CHOICES}, None, or a dict from labels to texts"
+        f"text must be one of {_TEXT_CHOICES}, None, or a dict that maps labels to "
+        "texts"
     )
     if not isinstance(text, str):
         raise TypeError(f"{choices}, got a {type(text).__name__}.")
@@ -134,8 +131,8 @@ def _check_gravity(gravity: Any) -> None:
     if gravity is None or isinstance(gravity, Mapping):
         return
     choices = (
-        f"gravity must be one of {_GRAVITY_CHOICES}, None, or a dict from sensor "
-        "names to the three axis channels of each sensor"
+        f"gravity must be one of {_GRAVITY_CHOICES}, None, or a dict that maps "
+        "sensor names to the channels of three axes"
     )
     if not isinstance(gravity, str):
         raise TypeError(f"{choices}, got {gravity!r}.")
@@ -146,9 +143,7 @@ def _check_gravity(gravity: Any) -> None:
 def _check_execution(parameters: Mapping[str, Any]) -> Execution:
     n_jobs, device = parameters["n_jobs"], parameters["device"]
     if n_jobs is not None and not (isinstance(n_jobs, Integral) and n_jobs):
-        raise ValueError(
-            f"n_jobs must be an int other than 0, or None, got {n_jobs!r}."
-        )
+        raise ValueError(f"n_jobs must be None or an int other than 0, got {n_jobs!r}.")
     execution = Execution(
         device, None if n_jobs is None else int(n_jobs), parameters["verbose"]
     )

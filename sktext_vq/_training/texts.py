@@ -21,13 +21,7 @@ from sktext_vq.text.encoders import check_texts
 
 
 class SentenceTable:
-    """Text encoder that encodes each sentence once.
-
-    Parameters
-    ----------
-    encoder : TextEncoder
-        Encoder of new sentences.
-    """
+    """Text encoder that encodes each sentence once."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
@@ -42,7 +36,7 @@ class SentenceTable:
         """Return the embeddings of texts."""
         new = [each for each in dict.fromkeys(texts) if each not in self._known]
         if new:
-            vectors = np.asarray(self._encoder.transform(new))  # may be a data frame
+            vectors = np.asarray(self._encoder.transform(new))  # converts data frames
             self._known |= zip(new, vectors, strict=True)
         return np.stack([self._known[each] for each in texts])
 
@@ -56,7 +50,7 @@ class TrainingTexts:
     texts : Texts
         Class prompts, followed by the unique texts of cases.
     class_of_text : ndarray of shape (n_class_texts,), int64
-        Class of each class text.
+        Index of the class of each class prompt.
     case_text : ndarray of shape (n_cases,), int64, optional
         Index of the text of each case.
     """
@@ -69,7 +63,7 @@ class TrainingTexts:
     def read(
         cls, chosen: ChosenTexts, alignment: TextAlignment, encoder: Any
     ) -> TrainingTexts:
-        """Encode texts, and predict their code usage with the alignment."""
+        """Encode texts, and predict the shares of codes with the alignment."""
         cases: list[str] = []
         inverse = None
         if chosen.case_texts is not None:
@@ -102,23 +96,14 @@ def choose_texts(
     prompt_forms: Sequence[str],
     sampling_rate: float | None,
 ) -> ChosenTexts | None:
-    """Collect the texts about training series.
+    """Collect the texts about training series, or return None if there are no texts.
 
     Parameters
     ----------
     data : TrainingData
-        Series, labels, and texts of cases, if any.
-    text : "auto", "labels", "captions", mapping or None
-        Parameter `text` of the estimator.
-    prompt_forms : sequence of str
-        Forms of class prompts.
-    sampling_rate : float or None
-        Timepoints per second, for captions.
-
-    Returns
-    -------
-    ChosenTexts or None
-        None if there are no texts.
+        Training series, with labels and texts of cases if available.
+    text, prompt_forms, sampling_rate : object
+        Parameters of the estimator.
 
     Raises
     ------
@@ -157,11 +142,11 @@ def choose_texts(
 
 
 def check_case_texts(texts: Any, n_cases: int) -> list[str]:
-    """Check texts of all cases, and return them as a list."""
+    """Check the texts of all cases, and return a list."""
     array = np.asarray(texts, dtype=object)
     if array.shape != (n_cases,):
         raise ValueError(
-            f"text must have one string per case: X has {n_cases} cases, text has "
+            f"text must have one string per case: X has {n_cases} cases, but text has "
             f"shape {array.shape}."
         )
     return check_texts(array, "text")
@@ -170,16 +155,9 @@ def check_case_texts(texts: Any, n_cases: int) -> list[str]:
 def prompts_of_classes(
     names: list[str], own: Mapping[Any, Any] | None, forms: Sequence[str]
 ) -> tuple[list[str], NDArray[np.intp]]:
-    """Collect class prompts.
+    """Collect the prompts of the classes.
 
-    Parameters
-    ----------
-    names : list of str
-        Class names.
-    own : dict, optional
-        User-defined texts, which replace texts of the bank.
-    forms : sequence of str
-        Forms of prompts.
+    User-defined texts in `own` replace the texts of the prompt bank.
 
     Returns
     -------
@@ -199,7 +177,8 @@ def prompts_of_classes(
         missing = [name for name in names if label_key(name) not in known]
         if missing:
             raise ValueError(
-                f"text has no entry for {missing}. Its keys are {sorted(texts_of)}."
+                f"text has no entry for the classes {missing}. The keys of text are "
+                f"{sorted(texts_of)}."
             )
         bank = PromptBank.from_texts(texts_of)
     return bank.flat(names, forms)

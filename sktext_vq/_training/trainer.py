@@ -1,4 +1,4 @@
-"""Training of the model with skorch."""
+"""Training of a model with skorch."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ from sktext_vq.nn.batches import TrainingBatch
 from sktext_vq.nn.model import DualBranchModel
 
 _CODE_RATE, _RATE = 3e-2, 1e-3
-# Maximum change per step of a logit, or of a coordinate in the joint space, for a
-# typical case.
+# Approximate maximum change, in one step, of a logit or of a coordinate in the joint
+# space.
 _MAX_CHANGE = 0.2
-_DECAY = 0.95  # decay of the weight average, in each step
+_DECAY = 0.95  # decay of the weight average per step
 _STEPS = 8  # minimum number of steps per epoch, if there are enough cases
 _AVERAGED = ("head.", "projection.", "text.", "decoder.")
 _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 256, 8, 2**17
 
 
 class _Cases(Dataset[int]):
-    """Case indices, from which batches are built on demand."""
+    """Data set of case indices, from which batches are built."""
 
     def __init__(self, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -63,7 +63,7 @@ class _Cases(Dataset[int]):
 
 
 class _Net(NeuralNet):
-    """skorch net with case indices as input and the losses of the model."""
+    """skorch net whose inputs are case indices and whose module returns losses."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class _Net(NeuralNet):
 
     def initialize(self) -> Any:
         super().initialize()
-        # Only weights in closed form are averaged; other weights change too much.
+        # Only weights that start from the closed form are averaged.
         self.average_ = {
             name: weight.detach().clone()
             for name, weight in self.module_.named_parameters()
@@ -124,14 +124,14 @@ class _Net(NeuralNet):
         return super().validation_step(self._prepare(batch, False), **fit_params)
 
     def infer(self, x: TrainingBatch, **fit_params: Any) -> Any:
-        return self.module_(x)  # skorch would unpack a named tuple to several arguments
+        return self.module_(x)  # skorch would unpack a named tuple
 
     def _prepare(self, cases: Tensor, training: bool) -> tuple[TrainingBatch, Tensor]:
-        """Return a batch on the device, and the case indices."""
+        """Return a batch on the device of the model, and the case indices."""
         return to_device(self.batches.build(cases, training), self.device), cases
 
     def held_out_losses(self) -> dict[str, float]:
-        """Return the losses of held-out cases; they are not recorded in the history."""
+        """Return the losses of held-out cases without recording them in the history."""
         if not len(self.held_out):
             return {}
         self.history.new_epoch()
@@ -202,11 +202,11 @@ def train(
     device : str
         Parameter `device` of the estimator.
     verbose : int
-        1 shows a progress bar.
+        If not 0, a progress bar is shown.
     checkpoint : Checkpoint, optional
-        File to save the training state to, and to resume from.
+        Checkpoint to which the training state is saved, and from which it is restored.
     earlier : mapping, optional
-        Results of an earlier call in the same fit, which are saved in the checkpoint.
+        Results of the first call in the same fit, which are saved in the checkpoint.
     is_last : bool, default=True
         Whether this is the last call of the fit.
     sample_weight : ndarray of shape (n_train,), optional
@@ -215,9 +215,9 @@ def train(
     Returns
     -------
     history : list of dict
-        Losses and duration in seconds of each complete epoch.
+        Losses and duration in seconds of each completed epoch.
     kept : dict of str to int
-        Best epoch of each part; 0 for the initial weights.
+        Best epoch of each part; 0 if the initial weights are best.
 
     Warns
     -----
@@ -293,7 +293,7 @@ def train(
 
 
 def _rates(batches: BatchBuilder) -> list[tuple[str, dict[str, float]]]:
-    """Return learning rates, adjusted to the number and scale of features."""
+    """Return learning rates that are adapted to the number and scale of features."""
     sizes = batches.features[:_MAX_BATCH].abs().sum(1)
     rate = _MAX_CHANGE / max(float(sizes.mean()), 1.0)
     return [
@@ -304,7 +304,7 @@ def _rates(batches: BatchBuilder) -> list[tuple[str, dict[str, float]]]:
 
 
 def _batch_size(batches: BatchBuilder, n_cases: int) -> int:
-    """Return the batch size."""
+    """Return the number of cases per batch."""
     size = int(np.clip(n_cases // _STEPS, _MIN_BATCH, _MAX_BATCH))
     if batches.learns_features:  # windows of all series of a batch are in memory
         n_values = batches.panel.n_channels * batches.panel.n_timepoints
@@ -314,7 +314,7 @@ def _batch_size(batches: BatchBuilder, n_cases: int) -> int:
 
 def _run(net: _Net, cases: NDArray[np.int64], keep: BestParts) -> None:
     """Train for the remaining epochs."""
-    # net.fit is not used, because it treats an interrupt as the end of training.
+    # NeuralNet.fit is not used, because it suppresses KeyboardInterrupt.
     try:
         net.notify("on_train_begin", X=None, y=None)
         net.fit_loop(_Cases(cases), epochs=net.max_epochs - keep.n_epochs)
@@ -323,8 +323,8 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestParts) -> None:
     except DivergenceError as error:
         keep.interrupted = True
         warnings.warn(
-            f"{error} Training was stopped, and the best weights of {keep.n_epochs} "
-            "epochs were restored. Scale the input to moderate values to train longer.",
+            f"{error} Training was stopped after epoch {keep.n_epochs}, and the best "
+            "weights were restored. Check X for extreme values.",
             ConvergenceWarning,
             stacklevel=find_stack_level(),
         )
@@ -334,7 +334,7 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestParts) -> None:
             raise
         warnings.warn(
             f"Training was interrupted after {keep.n_epochs} of {net.max_epochs} "
-            "epochs: the model has the best weights of these epochs.",
+            "epochs. The best weights of these epochs were restored.",
             stacklevel=find_stack_level(),
         )
     finally:

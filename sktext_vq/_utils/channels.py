@@ -1,4 +1,4 @@
-"""Sensors and axes in channel names."""
+"""Parsing of sensors and axes from channel names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _AXIS_FIRST = re.compile(r"(?P<axis>[xyz])[\s._-]+(?P<sensor>.+)", re.IGNORECASE
 
 
 def split_axis(name: str) -> tuple[str, str] | None:
-    """Split a channel name, such as "acc_x", "AccX" or "x acc", into sensor and axis.
+    """Split a channel name such as "acc_x", "AccX" or "x acc" into sensor and axis.
 
-    Returns None if the name has no axis.
+    Returns None if the name does not contain an axis.
 
     >>> split_axis("body_acc_X"), split_axis("heart rate")
     (('body_acc', 'x'), None)
@@ -22,8 +22,8 @@ def split_axis(name: str) -> tuple[str, str] | None:
     return None if match is None else (match["sensor"], match["axis"].lower())
 
 
-def stands_apart(name: str) -> bool:
-    """Return whether the axis is separate from the word before it.
+def has_separate_axis(name: str) -> bool:
+    """Return whether the axis in a channel name is separate from the sensor.
 
     True for ``acc_x``, ``accX`` and ``x acc``; False for ``galaxy`` and ``accx``.
     """
@@ -35,9 +35,9 @@ def stands_apart(name: str) -> bool:
 
 
 def find_triads(names: Sequence[str]) -> dict[str, tuple[int, int, int]]:
-    """Find triaxial sensors by the names of all channels.
+    """Find triaxial sensors by their channel names.
 
-    Returns channel indices of the axes x, y and z by sensor.
+    Returns the channel indices of the axes x, y and z by sensor.
 
     >>> find_triads(["acc_x", "acc_y", "acc_z", "temperature", "gyro_x"])
     {'acc': (0, 1, 2)}
@@ -73,6 +73,6 @@ def group_channels(names: Sequence[str]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for i, name in enumerate(names):
         parts = split_axis(name)
-        is_axis = parts is not None and parts[0] and (i in axes or stands_apart(name))
+        is_axis = parts and parts[0] and (i in axes or has_separate_axis(name))
         found.setdefault(parts[0] if parts and is_axis else name, []).append(i)
     return found

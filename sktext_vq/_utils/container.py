@@ -29,9 +29,9 @@ INVALID_CONTENT = (
 
 @dataclass(frozen=True)
 class FileFormat:
-    """File format, with its latest version and an identifier in the metadata.
+    """File format, identified by `mark` in the metadata, and its latest version.
 
-    `name`, such as "model", and `advice` for damaged files are used in messages.
+    Error messages contain `name`, such as "model", and `advice` for damaged files.
     """
 
     name: str
@@ -53,7 +53,7 @@ def pack(
     content: Mapping[str, Any],
     arrays: Mapping[str, NDArray[Any]],
 ) -> bytes:
-    """Serialise JSON content and arrays in C order to the bytes of a file."""
+    """Convert JSON content and arrays in C order to the bytes of a file."""
     document = json.dumps(
         {
             "written_by": {
@@ -72,10 +72,10 @@ def pack(
         "document": document,
         "document_sha256": hashlib.sha256(document.encode()).hexdigest(),
     }
-    return _in_order(safetensors.numpy.save(dict(arrays), metadata=metadata))
+    return _sort_metadata(safetensors.numpy.save(dict(arrays), metadata=metadata))
 
 
-def _in_order(data: bytes) -> bytes:
+def _sort_metadata(data: bytes) -> bytes:
     """Sort the metadata in the header of a safetensors file."""
     end = 8 + int.from_bytes(data[:8], "little")
     header = json.loads(data[8:end])
@@ -90,8 +90,8 @@ def unpack(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]], int]:
     """Read the JSON content, arrays and format version from the bytes of a file.
 
-    Raises a ValueError if the file is damaged, truncated, has another format, or was
-    written by a newer version.
+    Raises a ValueError if the file is damaged, has another format, or was written by a
+    newer version.
     """
     metadata = _read_metadata(file_format, data, path)
     text = metadata.get("format_version", "")
@@ -124,7 +124,7 @@ def unpack(
             raise file_format.damaged(
                 path, f"its tensor {name!r} does not match its checksum"
             )
-    # Arrays from safetensors are read-only and unaligned, so copy them.
+    # Arrays read by safetensors are read-only and may be unaligned, so copy them.
     return content, {name: array.copy() for name, array in arrays.items()}, version
 
 
@@ -136,13 +136,13 @@ def digest(array: NDArray[Any]) -> str:
 
 def _read_metadata(file_format: FileFormat, data: bytes, path: Path) -> dict[str, str]:
     """Read and check the metadata of a safetensors file."""
-    foreign = ValueError(
+    invalid_header = ValueError(
         f"{path} is not a {file_format.name} of sktext_vq: it does not start with a "
         "safetensors header, or the header is damaged."
     )
     size = int.from_bytes(data[:8], "little")
     if len(data) < 8 or not 2 <= size <= _MAX_HEADER or data[8:9] != b"{":
-        raise foreign
+        raise invalid_header
     if len(data) < 8 + size:
         raise file_format.damaged(path, "it is truncated")
     try:
@@ -150,7 +150,7 @@ def _read_metadata(file_format: FileFormat, data: bytes, path: Path) -> dict[str
         metadata = header.pop("__metadata__")
         ends = [int(entry["data_offsets"][1]) for entry in header.values()]
     except INVALID_CONTENT:
-        raise foreign from None
+        raise invalid_header from None
     if not isinstance(metadata, dict) or metadata.get("format") != file_format.mark:
         raise ValueError(
             f"{path} is a safetensors file, but not a {file_format.name} of sktext_vq."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def float_dtype(dtype: Any) -> type[np.floating[Any]]:
-    """Return the float dtype, in native byte order, for values of a numeric dtype."""
+    """Return the float dtype, in native byte order, for a numeric dtype."""
     is_small = dtype.kind == "f" and getattr(dtype, "itemsize", 8) <= 4
     return np.float32 if is_small else np.float64
 
@@ -37,15 +37,17 @@ def split_frame(frame: Any) -> tuple[NDArray[Any], list[Any]]:
     """Split a data frame with index levels (case, time) by case."""
     if frame.index.nlevels > 2:
         raise ValueError(
-            f"X has an index of {frame.index.nlevels} levels. A data frame of series "
-            "requires two levels, case and time."
+            f"The index of X has {frame.index.nlevels} levels. A data frame of series "
+            "must have the two levels case and time."
         )
     if any((codes < 0).any() for codes in frame.index.codes):
-        raise ValueError("X has missing cases or times in its index.")
+        raise ValueError(
+            "The index of X has missing cases or times. Each row requires both."
+        )
     if frame.index.has_duplicates:
         first = frame.index[frame.index.duplicated()][0]
         raise ValueError(
-            f"X has case {first[0]!r} at time {first[1]!r} more than once. Use a "
+            f"X has several rows for case {first[0]!r} at time {first[1]!r}. Use a "
             "separate case for each recording."
         )
     codes, cases = frame.index.get_level_values(0).factorize()
@@ -62,9 +64,9 @@ def _from_nested(X: Any) -> list[Any]:
     for (case, channel), cell in np.ndenumerate(X.to_numpy()):
         if getattr(cell, "ndim", 0) != 1:
             raise TypeError(
-                "X is a nested data frame (sktime's 'nested_univ'), but has a "
-                f"{type(cell).__name__} as case {case}, channel {channel} (counted "
-                "from 0). All cells must be one-dimensional series."
+                "X is a nested data frame (sktime's 'nested_univ'), but the cell of "
+                f"case {case}, channel {channel} (counted from 0) is a "
+                f"{type(cell).__name__}. All cells must be one-dimensional series."
             )
     return [
         pandas.concat(map(pandas.Series, row), axis=1, keys=X.columns)
@@ -73,15 +75,15 @@ def _from_nested(X: Any) -> list[Any]:
 
 
 def channel_names(frames: list[Any]) -> tuple[str, ...] | None:
-    """Return the channel names; raise if cases have different columns."""
+    """Return the channel names, and check that all cases have the same columns."""
     columns = list(frames[0].columns)
     for case, frame in enumerate(frames):
-        # A different channel order would not be detected later.
+        # A different order of the channels would not be detected later.
         if list(frame.columns) != columns:
             raise ValueError(
                 f"X has cases with different channels: case {case} has columns "
-                f"{list(frame.columns)} and case 0 has {columns}. All cases need the "
-                "same columns in the same order."
+                f"{list(frame.columns)} and case 0 has {columns}. All cases must have "
+                "the same columns in the same order."
             )
     named = all(isinstance(name, str) for name in columns)
     return tuple(columns) if named and len(set(columns)) == len(columns) else None
@@ -93,13 +95,13 @@ def check_columns(frame: Any) -> None:
         raise ValueError(
             f"X has columns with {frame.columns.nlevels} levels, "
             f"{list(frame.columns.names)}. Use one row per case and time and one "
-            "column per channel: move the level of times to the index by "
+            "column per channel: move the level that contains times to the index with "
             "X.stack(level)."
         )
     for name, dtype in zip(frame.columns, frame.dtypes, strict=True):
         if dtype.kind not in "biufcO":
             raise ValueError(
-                f"X has dtype {dtype} in column {name!r}, which is not numeric. "
+                f"Column {name!r} of X has dtype {dtype}, which is not numeric. "
                 "Convert the column to numbers or remove it."
             )
 
@@ -115,7 +117,7 @@ def frame_to_numpy(frame: Any) -> NDArray[Any]:
 
 
 def pandas_to_numpy(values: Any, dtypes: Sequence[Any]) -> NDArray[Any]:
-    """Convert pandas values to an array, NA to NaN, without rounding integers."""
+    """Convert pandas values to an array without rounding; NA is converted to NaN."""
     dtype: Any = object
     if all(getattr(dtype, "kind", "O") in "bf" for dtype in dtypes):
         dtype = np.result_type(*{float_dtype(dtype) for dtype in dtypes})

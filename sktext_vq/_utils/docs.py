@@ -38,46 +38,48 @@ ValueError
 """,
     "text_argument": """
 text : array-like of shape (n_cases,) of str, optional
-    Description of each series, used in training in place of other texts. A
-    description that names the class leaks the label.
+    Description of each series, used in training instead of the texts selected by
+    the parameter `text` of the estimator. A description that contains the name of
+    the class leaks the label.
 """,
     "fit_arguments": """
 sample_weight : array-like of shape (n_cases,), optional
-    Case weights in training, in feature selection and in the classifier. Only ratios
-    of weights matter. Cases with weight 0 are ignored, and so are classes in which
-    all cases have weight 0.
+    Weights of the cases in feature selection, in the classifier and in training. Only
+    the ratios of the weights matter. Cases with weight 0, and classes in which all
+    cases have weight 0, are ignored.
 init : VQTextTransformer, VQTextClassifier or "wearables", optional
-    Fitted estimator with the same `n_codes`, for a warm start: the result of
-    :func:`~sktext_vq.pretrain`, whose channels may differ, or an estimator fitted
-    to earlier series, which may be this estimator. See the Notes of
-    :func:`~sktext_vq.pretrain` for what is reused. For a classifier of series from
-    body-worn sensors, ``"wearables"`` or a base model from
-    :func:`~sktext_vq.wearables.load_base`, whose scores of the class names are added
-    to the log-probabilities, with a weight that decreases with the number of cases;
-    see :doc:`/wearables`. A base model requires `channel_names`, `sampling_rate`, and
-    labels that are words.
+    Fitted estimator with the same `n_codes`, for a warm start: either the result of
+    :func:`~sktext_vq.pretrain`, which may have other channels, or an estimator that
+    was fitted to earlier series, including this estimator itself. The Notes of
+    :func:`~sktext_vq.pretrain` describe which parts are reused. A classifier of
+    series from body-worn sensors also accepts ``"wearables"`` or a base model from
+    :func:`~sktext_vq.wearables.load_base`. The scores of a base model for the class
+    names are added to the log-probabilities, with a weight that decreases with the
+    number of cases; see :doc:`/wearables`. A base model requires `channel_names`,
+    `sampling_rate`, and labels that are words.
 checkpoint : path-like, optional
-    File to save the training state in, for long fits. The file is replaced atomically
-    after each epoch, or every few epochs if epochs are fast. If the process is killed,
-    the same call resumes from the file, with the same result on the same machine.
-    After training, the file is kept, and the same call reads the result from the
-    file; delete the file to train again. Requires an int as `random_state`.
+    File in which the training state is saved, to resume long fits. The file is
+    replaced atomically after each epoch, or every few epochs if epochs are short. If
+    the process is killed, the same call resumes training from the file, with the same
+    result on the same machine. The file is kept after training, and the same call
+    then reads the result from the file; delete the file to train again. Requires an
+    int as `random_state`.
 """,
     "about_zero_shot": """
 Warns
 -----
 UserWarning
-    If candidates have equal texts, or texts that are dissimilar to those of all
-    training classes; if a name resembles the name of a known class; or if there is
-    only one candidate.
+    If candidates have equal texts, or texts that are not similar to the texts of any
+    training class; if a candidate may be a misspelled class name; or if there is only
+    one candidate.
 
 Notes
 -----
 Kernel ridge regression predicts embeddings of unseen classes from their texts.
 Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
-The probability of the unknown label is calibrated with held-out training classes.
-The probability is above .5 for 5 % of series that are similar to the training
-series; pass `groups` to `fit` if new series come from other groups.
+The probability of the unknown label is calibrated with held-out training classes,
+such that it exceeds .5 for 5 % of the series that are similar to the training series.
+If new series come from other groups, such as other people, pass `groups` to `fit`.
 
 Examples
 --------
@@ -111,12 +113,12 @@ OSError
     "candidate_labels": """
 candidate_labels : sequence of str, or dict
     Class names, or a dict from class names to a text or a list of texts about the
-    class (None for texts of the prompt bank). The name of a training class denotes
-    this class, regardless of its texts. Candidates may differ between calls.
+    class (None for the texts of the prompt bank). The texts of training classes are
+    ignored. Candidates may differ between calls.
 """,
     "unknown_label": """
 unknown_label : str, optional
-    Label of series that resemble neither a candidate nor a training class.
+    Label for series that resemble neither a candidate nor a training class.
 """,
     "raises_zero_shot": """
 Raises
@@ -124,8 +126,8 @@ Raises
 NotFittedError
     If `fit` was not called.
 ValueError
-    If `candidate_labels` is empty, if a candidate occurs twice, or if the labels of
-    training classes are not words and these classes have no texts.
+    If `candidate_labels` is empty, if a candidate occurs twice, or if the training
+    labels are not words and no texts about the training classes were given.
 TypeError
     If a candidate or its text is not a string.
 """,
@@ -141,14 +143,14 @@ against : object, optional
 Returns
 -------
 DataFrame
-    A row per token, sorted by contribution within each series: ``case``,
-    ``label``, ``against``; ``channel``, ``channel_name``, ``start``, ``length``
-    and ``code`` of the token as in :meth:`tokens`; a description of the token
-    as ``phrase``; and ``contribution``. Contributions of a series sum to the
-    log-odds of `label` over `against`, without a remainder. Rows with code -1
-    are statistics of a channel, timepoints between tokens, and, in the last
-    row, the intercept: the log-odds of a series without shapes and with average
-    statistics.
+    One row per token, sorted by contribution within each series. The columns are
+    ``case``, ``label`` and ``against``; ``channel``, ``channel_name``, ``start``,
+    ``length`` and ``code`` of the token, as in :meth:`tokens`; ``phrase``, a
+    description of the token; and ``contribution``. The contributions of a series sum
+    to the log-odds of `label` over `against`. Rows with code -1 contain the
+    contributions of statistics of a channel, of timepoints between tokens and, in
+    the last row, of the intercept, which is the log-odds of a series without shapes
+    and with average statistics.
 
 [[raises_X]]
 
@@ -169,23 +171,23 @@ Parameters
 [[X]]
     Preferably series that were not used in `fit`.
 y : array-like of shape (n_cases,)
-    Labels.
+    True labels.
 n_repeats : int, default=30
     Number of permutations of each channel.
 random_state : int, RandomState or None, default=None
-    Seed or generator of the permutations.
+    Seed or random number generator for the permutations.
 scoring : str, callable or None, default=None
-    Score as in :func:`sklearn.inspection.permutation_importance`. The default is
-    accuracy. A callable may use only predictions, not series.
+    Scorer, as in :func:`sklearn.inspection.permutation_importance`. The default is
+    accuracy. A callable may use only the predictions, not the series.
 
 Returns
 -------
 DataFrame
-    A row per channel, preceded by a row per sensor with several channels. Sensors are
-    recognised as in `gravity` and by names such as ``acc_x``. Columns are the names
-    ``sensor`` and ``channel`` (empty in the row of a sensor); ``importance``, the score
-    minus the mean score of the permutations; and ``std``, the standard deviation over
-    permutations.
+    One row per channel. The channels of a sensor with several channels are preceded by
+    a row for the sensor. Sensors are defined by the parameter `gravity` and by channel
+    names such as ``acc_x``. The columns are ``sensor`` and ``channel``, the names
+    (``channel`` is empty for a sensor); ``importance``, the score minus the mean score
+    after permutation; and ``std``, the standard deviation over permutations.
 
 Raises
 ------
@@ -199,10 +201,10 @@ Notes
 -----
 Permutation importance (Breiman, Machine Learning 2001): the contribution of a channel
 to the log-odds of a case is replaced by its contribution for another case. The model is
-not refitted. If channels are correlated, the model can use the other channels:
-importances of single channels may then be small although that of their sensor is large.
-Channels in the gravity frame are permuted with each of the axes that they are computed
-from.
+not refitted. If channels are correlated, the model can use the other channels: the
+importances of single channels may then be small although the importance of the sensor
+is large. A channel of the gravity frame is permuted together with each of the axes from
+which it is computed.
 
 Examples
 --------
@@ -221,7 +223,7 @@ Examples
 """,
     "texts": """
 texts : sequence of str, shape (n_texts,)
-    Descriptions of classes or of single series, in any wording.
+    Descriptions of classes or of single series.
 """,
     "raises_texts": """
 Raises
@@ -231,94 +233,96 @@ NotFittedError
 TypeError
     If a text is not a string.
 ValueError
-    If the estimator was fitted without text, or a text is empty.
+    If a text is empty, or if the estimator was fitted without text.
 """,
     "text_parameters": """
 n_codes : int, default=64
-    Number of codes in the codebook, divided into heads of at least 16 codes. Each
-    window is assigned one code of each head.
+    Number of codes in the codebook. The codes are divided into heads of at least 16
+    codes, and each window is assigned one code of each head.
 text : {"auto", "labels", "captions"}, dict or None, default="auto"
-    Texts to compare series with: captions of the series and, if labels are words,
-    prompts of the classes (``"auto"``); prompts only (``"labels"``); captions only
-    (``"captions"``); texts about classes, as a dict from labels to a text or a list
-    of texts; or no texts (None).
+    Texts with which series are compared. ``"auto"`` uses captions of the series and,
+    if labels are words, prompts of the classes; ``"labels"`` uses only prompts, and
+    ``"captions"`` only captions. A dict from labels to a text or a list of texts
+    describes the classes. If None, texts are not used.
 text_encoder : str, callable or TextEncoder, default="minilm"
-    Encoder that computes embeddings of texts; see :class:`~sktext_vq.TextEncoder`.
+    Encoder for embeddings of texts; see :class:`~sktext_vq.TextEncoder`.
 prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
     Forms of prompts that describe a class; see :class:`~sktext_vq.PromptBank`.
 """,
     "other_parameters": """
 max_epochs : int, default=0
-    Maximum number of training epochs by gradient descent. By default, everything is
-    computed in closed form, which takes seconds.
-    Training starts from the closed form, and updates the classifier, the embedding
-    space of texts about single series, and the code shares predicted from texts.
-    For each of these parts, the epoch with the lowest loss on a fifth of the cases
-    (whole `groups`) is selected, which may be epoch 0; the model is then trained on
-    all cases for this number of epochs. With fewer than 50 cases, the closed form is
-    kept. Further losses are available in `loss_weights`.
+    Maximum number of epochs of training by gradient descent. By default, the model is
+    only fitted in closed form. Training starts from the closed form, and updates the
+    classifier, the embedding space of texts about single series, and the prediction of
+    code shares from texts. For each of these parts, the epoch with the lowest loss on a
+    held-out fifth of the cases (of the groups, if `groups` are given) is selected,
+    which may be epoch 0. The model is then trained on all cases for the selected
+    numbers of epochs. With fewer than 50 cases, the closed form is kept. See
+    `loss_weights` for further losses.
 loss_weights : dict, optional
-    Weights of losses in training, by name, which replace the defaults; 0 disables a
-    loss. See :mod:`sktext_vq.nn.losses` for available losses.
+    Weights of training losses by name, which replace the default weights. A weight of
+    0 disables a loss. See :mod:`sktext_vq.nn.losses` for the available losses.
 max_features : int, default=10000
     Maximum number of features to keep, ranked by F statistic. At most a third of
     all histogram features is kept.
 channel_names : sequence of str, optional
-    Names of channels, used in feature names and captions. By default the column
-    names, if X consists of data frames with column names.
+    Names of the channels, used in feature names and captions. By default, the column
+    names are used if X consists of data frames with column names.
 gravity : {"append", "replace"}, dict or None, default="append"
-    Channels in a frame of reference defined by gravity, which do not depend on
-    the rotation of a device about the vertical; see
-    :class:`~sktext_vq.nn.GravityFrame`. ``"append"`` adds these channels to each
-    sensor with three axes, if the axes are recognised by channel names such as
-    ``acc_x``, ``acc_y`` and ``acc_z`` and the vertical can be estimated from one
-    sensor. ``"replace"`` also removes the axes, for sensors that may be worn in
-    another position at prediction; postures can then not be distinguished by the
-    axis that points up. A dict from sensor names to three channels, by name or
-    index, appends channels for these sensors. None adds no channels.
+    Whether to add channels in a frame of reference defined by gravity, which do not
+    depend on the rotation of a device about the vertical; see
+    :class:`~sktext_vq.nn.GravityFrame`. ``"append"`` adds these channels for each
+    sensor with three axes, if the channels have names such as ``acc_x``, ``acc_y``
+    and ``acc_z`` and the vertical can be estimated from one sensor. ``"replace"``
+    also removes the axes, for sensors that may be worn in another position at
+    prediction; postures can then not be distinguished by the axis that points up. A
+    dict from sensor names to three channels, by name or index, adds channels for these
+    sensors. None adds no channels.
 augment : dict, optional
-    Data augmentation: sizes of random changes to copies of the training series. The
-    copies are added to the training cases.
+    Data augmentation: randomly changed copies of the training series are added to the
+    training cases. The dict contains the sizes of the changes, which are 0 by default.
     ``"gain"``: standard deviation of the logarithm of the factor by which each
     sensor's deviations from its mean are multiplied; ``"rotation"``: maximum
     rotation of a device, in degrees; ``"noise"``: standard deviation of white
-    noise, relative to that of the channel; ``"dropout"``: probability that one
-    sensor is 0 throughout; ``"gap"``: maximum length of a gap, as a share of the
-    series; ``"copies"``: number of copies of each series (1). Omitted sizes
-    are 0. Time and memory of `fit` grow with the number of copies.
+    noise, relative to the standard deviation of the channel; ``"dropout"``:
+    probability that all values of one sensor are set to 0; ``"gap"``: maximum length
+    of a gap, as a share of the series; ``"copies"``: number of copies of each series
+    (1 by default). Time and memory of `fit` grow with the number of copies.
 sampling_rate : float, optional
-    Timepoints per second, used to express durations and rhythms in seconds.
+    Number of timepoints per second, used to express durations in seconds.
 random_state : int, RandomState or None, default=None
-    Seed or generator, for reproducible fits. Global random states are not changed.
+    Seed or random number generator. Pass an int for reproducible results. Global random
+    states are not changed.
 device : str, default="auto"
-    Torch device; ``"auto"`` selects a GPU if available.
+    Torch device; ``"auto"`` selects a GPU if one is available.
 n_jobs : int or None, default=None
-    Number of threads, as in joblib. None uses the number of threads of torch
-    (``torch.set_num_threads``), or that of the joblib context. With a dask or ray
-    context, prediction and transformation run on the workers of the cluster,
-    unless `n_jobs` is 1.
+    Number of threads, as in joblib. None means the number of jobs of the joblib
+    context or, without a context, the number of threads of torch
+    (``torch.set_num_threads``). With a dask or ray context, prediction and
+    transformation run on the workers of the cluster unless `n_jobs` is 1.
 verbose : int, default=0
-    1 shows progress.
+    Verbosity level. If 1, progress is displayed.
 """,
     "attributes": """
 codebook_ : ndarray of shape (n_codes, 8)
-    Codes: shapes with mean 0, in units of their scale.
+    Codes of the codebook: shapes with mean 0, divided by their scale.
 shapes_ : ndarray of shape (n_codes, 8)
     Decoded shape of each code; equal to `codebook_` in this version.
 training_stage_ : {"closed form", "trained", "trained with text"}
-    How the model was fitted.
+    Stage of training.
 history_ : list of dict
-    Losses and seconds of each epoch of training.
+    Losses and duration in seconds of each training epoch.
 codebook_use_ : dict
-    Evenness of code usage in each branch after training, and similarity of the code
-    usage of both branches; see :meth:`sktext_vq.nn.Codebook.metrics`.
+    Evenness of code usage in the series branch and the text branch after training,
+    and similarity of the usage in both branches; see
+    :meth:`sktext_vq.nn.Codebook.metrics`.
 prompts_ : list of str or None
-    Texts that series are compared with: the first prompt of each class or, without
+    Texts with which series are compared: the first prompt of each class or, without
     prompts, sentences about series.
 channel_names_ : list of str
     Names of the channels.
 channel_groups_ : dict
-    Channels of the three axes of each sensor, by name of the sensor.
+    Indices of the three axes of each sensor, by sensor name.
 n_channels_, n_timepoints_ : int
     Number of channels, and length of the longest training series.
 n_features_in_ : int
@@ -329,8 +333,8 @@ feature_names_in_ : ndarray of str
 """,
     "ax": """
 ax : Axes, optional
-    Axes that the display replaces; the figure gets constrained layout if it has no
-    layout engine. By default a new figure is created.
+    Axes to be replaced by the display. Constrained layout is used if the figure has no
+    layout engine. By default, a new figure is created.
 """,
     "plot": """
 Parameters
@@ -340,7 +344,7 @@ Parameters
 Returns
 -------
 Self
-    The display itself.
+    The display.
 """,
     "raises_estimator": """
 TypeError
@@ -350,17 +354,17 @@ NotFittedError
 """,
     "single_ax": """
 ax : Axes, optional
-    Axes to draw in. By default a new figure is created.
+    Axes to plot on. By default, a new figure is created.
 """,
     "cmap": """
 cmap : str or Colormap, default="PuOr_r"
-    Colormap; its middle colour represents the mean.
+    Colormap, whose middle colour represents the mean.
 """,
     "lifts": """
 codes : array-like of shape (n_shown,), optional
-    Indices of the codes; by default from 0.
+    Indices of the codes to show; by default ``range(n_shown)``.
 shapes : ndarray of shape (n_shown, n_points), optional
-    Shapes of the codes.
+    Shapes of the codes to show.
 n_codes : int, optional
     Number of codes in the codebook; by default the number of codes shown.
 
@@ -381,10 +385,11 @@ colorbar_ : Colorbar
 channel_names : sequence of str, optional
     Names of all channels.
 channels : sequence of int, optional
-    Channels to draw. By default all channels, or as many as fit into the axes (24 in
-    a new figure): the first, or those that contribute most to an explanation.
+    Channels to plot. By default, all channels are plotted if they fit into the axes (a
+    new figure has room for 24). Otherwise, the first channels are plotted or, for an
+    explanation, the channels with the largest contributions.
 sampling_rate : float, optional
-    Timepoints per second, for a time axis in seconds.
+    Number of timepoints per second, for a time axis in seconds.
 title : str, optional
     Title of the figure.
 """,
@@ -409,10 +414,10 @@ def fill_doc(documented: Documented) -> Documented:
 
 
 def fill_docs(cls: type) -> type:
-    """Insert shared parts into the docstrings of a class and of methods it defines."""
+    """Insert shared parts into the docstrings of a class and its methods."""
     fill_doc(cls)
     for member in vars(cls).values():
-        function = getattr(member, "__func__", member)  # of a class method
+        function = getattr(member, "__func__", member)  # class methods wrap functions
         if inspect.isfunction(function):
             fill_doc(function)
     return cls

@@ -16,7 +16,7 @@ _IN_USE: set[str] = set()  # temporary files of this process
 
 
 def check_path(path: Any) -> Path:
-    """Check a path and return it as a Path.
+    """Validate a path and convert it to a `pathlib.Path`.
 
     Raises a TypeError for bytes and other types, and a ValueError for characters that
     are invalid in file names.
@@ -31,17 +31,17 @@ def check_path(path: Any) -> Path:
         broken = True
     if broken:
         raise ValueError(
-            f"{name!r} has characters that are invalid in a file name. Use another "
-            "path."
+            f"{name!r} contains characters that are invalid in a file name. Use "
+            "another path."
         )
     return Path(name)
 
 
 def check_target(path: str | os.PathLike[str]) -> Path:
-    """Check the path of a file to write and return it as a Path.
+    """Check that a file can be written or replaced, and return its path.
 
-    Raises an OSError if the path is a folder, a FIFO, a socket, a device or a read-only
-    file, or is in a folder that does not exist. Symbolic links are followed.
+    Raises an OSError if the path is a folder, a special file or a read-only file, or is
+    in a folder that does not exist. Symbolic links are followed.
     """
     path = check_path(path)
     _check_replaceable(path)
@@ -49,15 +49,15 @@ def check_target(path: str | os.PathLike[str]) -> Path:
 
 
 def replace_file(path: Path, content: bytes) -> Path:
-    """Write a file atomically: write a temporary file and rename it.
+    """Write a file atomically, by renaming a temporary file.
 
-    An existing file keeps its permissions and, if the system allows this, its owner,
-    and is left unchanged if an OSError is raised. The target of a symbolic link is
-    replaced, not the link.
+    An existing file is unchanged if an OSError is raised. The new file has the same
+    permissions and, if possible, the same owner. If the path is a symbolic link, the
+    target of the link is replaced.
     """
     former = _check_replaceable(path)
     target = Path(os.path.realpath(path))
-    with _errors_about(path), _temporary(target, former) as (part, file):
+    with _errors_with_path(path), _temporary(target, former) as (part, file):
         file.write(content)
         file.flush()
         # Without fsync, a power failure could leave an empty file.
@@ -70,25 +70,25 @@ def replace_file(path: Path, content: bytes) -> Path:
 def check_writable(path: Path) -> None:
     """Raise an OSError if a file cannot be written."""
     former = _check_replaceable(path)
-    with _errors_about(path), _temporary(Path(os.path.realpath(path)), former):
+    with _errors_with_path(path), _temporary(Path(os.path.realpath(path)), former):
         pass
 
 
 def _check_replaceable(path: Path) -> os.stat_result | None:
-    """Return the status of an existing file; raise if it cannot be replaced."""
+    """Check that a path can be written, and return the status of an existing file."""
     try:
         former = path.stat()  # follows symbolic links
     except (FileNotFoundError, NotADirectoryError):
         if not Path(os.path.realpath(path)).parent.is_dir():
             raise FileNotFoundError(
-                f"{path} is in a folder that does not exist."
+                f"{path} is in a folder that does not exist. Create the folder first."
             ) from None
         return None
     if stat.S_ISDIR(former.st_mode):
         raise IsADirectoryError(f"{path} is a folder, not a file.")
     if not stat.S_ISREG(former.st_mode):
         raise OSError(
-            f"{path} is a FIFO, a socket or a device, which cannot be replaced. Use "
+            f"{path} is a FIFO, a socket or a device, and cannot be replaced. Use "
             "another path."
         )
     if not os.access(path, os.W_OK):
@@ -108,7 +108,7 @@ def _temporary(
     _remove_leftovers(target.parent, start)
     name = f"{start}{os.getpid()}.{secrets.token_hex(8)}.part"
     part = target.with_name(name)
-    # The temporary file must never be readable by more users than the former file.
+    # The temporary file must not be readable by more users than the existing file.
     mode = 0o666 if former is None else 0o600
     _IN_USE.add(name)
     try:
@@ -134,7 +134,7 @@ def _remove_leftovers(folder: Path, start: str) -> None:
 
 def _is_running(process: int) -> bool:
     """Return whether another process on this machine is still running."""
-    # On Windows os.kill ends the process, but open files cannot be removed anyway.
+    # On Windows, os.kill would end the process, but open files cannot be removed.
     if process == os.getpid() or os.name == "nt":
         return False
     try:
@@ -147,7 +147,7 @@ def _is_running(process: int) -> bool:
 
 
 def _keep_owner(part: Path, former: os.stat_result) -> None:
-    """Set the owner and group of a file to those of the former file, if allowed."""
+    """Copy the owner and group of the former file, if the system allows this."""
     if not hasattr(os, "chown"):  # Windows
         return
     for owner, group in ((-1, former.st_gid), (former.st_uid, -1)):
@@ -156,8 +156,8 @@ def _keep_owner(part: Path, former: os.stat_result) -> None:
 
 
 @contextlib.contextmanager
-def _errors_about(path: Path) -> Iterator[None]:
-    """Raise errors with the requested path instead of the temporary file."""
+def _errors_with_path(path: Path) -> Iterator[None]:
+    """Raise errors with the requested path instead of the path of a temporary file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Limit of torch to one thread in forked processes."""
+"""Thread limit of torch in forked processes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import sys
 
 @functools.cache
 def limit_threads_after_fork() -> None:
-    """Limit torch to one thread in processes that are forked from now on.
+    """Limit torch to one thread in processes that are forked after this call.
 
-    After a fork, GNU OpenMP and MKL still expect threads that no longer exist, so that
-    multithreaded operations would wait forever.
+    Otherwise, GNU OpenMP and MKL would wait for threads that do not exist in the forked
+    process.
     """
     if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
         os.register_at_fork(after_in_child=_limit_threads)

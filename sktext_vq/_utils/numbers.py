@@ -15,7 +15,10 @@ MAX_INTEGER = 2**53  # float64 rounds larger integers
 
 
 def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
-    """Convert X to an array; raise if NumPy would convert values silently."""
+    """Convert X to an array, and raise an error for values that are not real numbers.
+
+    NumPy would convert or round some of these values silently.
+    """
     if isinstance(X, np.ma.MaskedArray):
         raise TypeError(
             "X is a masked array, whose mask would be lost. Use X.filled(numpy.nan) to "
@@ -39,7 +42,7 @@ def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
     elif array.dtype.kind not in "biuf":
         raise ValueError(
             f"X{_in_case(case)} has dtype {array.dtype}, which is not numeric. "
-            "Convert text and times to numbers first."
+            "Convert text and times to numbers."
         )
     elif array.dtype.kind in "iu" and array.dtype.itemsize == 8 and array.size:
         if array.max() > MAX_INTEGER or array.min() < -MAX_INTEGER:
@@ -52,26 +55,28 @@ def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
 
 
 def _check_object(value: Any, place: str) -> None:
-    """Check that an object is a number, None for a missing value, or a series."""
+    """Check that an object is a number, a series, or None (a missing value)."""
     if isinstance(value, str | bytes):
         raise ValueError(_text_message(value, place))
     if value is None or np.ndim(value) > 0:
         return
     if isinstance(value, complex):
-        raise ValueError(f"Complex data not supported: X has {value!r} at {place}.")
+        raise ValueError(
+            f"Complex data not supported: X contains {value!r} at {place}."
+        )
     try:
         float(value)
     except (TypeError, OverflowError) as error:
         raise TypeError(
-            f"X has a {type(value).__name__} at {place}: {error}. Use a number, or "
-            "NaN for a missing value."
+            f"X contains a {type(value).__name__} at {place}: {error}. Use a number, "
+            "or NaN for a missing value."
         ) from error
     if isinstance(value, Integral) and abs(int(value)) > MAX_INTEGER:
         raise ValueError(_integer_message(value, place))
 
 
 def position_phrase(index: Sequence[int]) -> str:
-    """Return a phrase for an index ``(case, [channel,] timepoint)``."""
+    """Describe the position with index ``(case, [channel,] timepoint)`` in words."""
     axes = (
         ("case", "timepoint") if len(index) == 2 else ("case", "channel", "timepoint")
     )
@@ -80,12 +85,10 @@ def position_phrase(index: Sequence[int]) -> str:
 
 
 def _in_case(case: int | None) -> str:
-    """Return a phrase for the case, or an empty string."""
     return "" if case is None else f" in case {case}"
 
 
 def _text_message(value: str | bytes, place: str) -> str:
-    """Return the message for text in place of a number."""
     return (
         f"X contains text: {value!r} at {place}. Convert it to a number, or to NaN for "
         "a missing value."
@@ -93,10 +96,9 @@ def _text_message(value: str | bytes, place: str) -> str:
 
 
 def _integer_message(value: Any, place: str) -> str:
-    """Return the message for an integer that float64 would round."""
     return (
-        f"X has the integer {value} at {place}: float64 rounds integers beyond 2**53. "
-        "Subtract an offset first, or convert X to float64 explicitly."
+        f"X contains the integer {value} at {place}, but float64 rounds integers "
+        "beyond 2**53. Subtract an offset, or convert X to float64 explicitly."
     )
 
 

@@ -1,4 +1,4 @@
-"""Schemas of states, which are nested dicts of plain values and arrays."""
+"""Schemas of states of fitted parts, which are nested dicts of values and arrays."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def fields_of(part: Any) -> State:
 
 
 class Sizes(dict[str, int]):
-    """Sizes of arrays by name. The first array with a new name sets its size."""
+    """Sizes of array axes by name. The first array with a named axis sets its size."""
 
-    def fit(self, shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:
+    def match(self, shape: tuple[int, ...], expected: tuple[int | str, ...]) -> bool:
         """Return whether a shape matches the expected sizes."""
-        if len(shape) != len(wanted):
+        if len(shape) != len(expected):
             return False
         return all(
             size == (name if isinstance(name, int) else self.setdefault(name, size))
-            for size, name in zip(shape, wanted, strict=True)
+            for size, name in zip(shape, expected, strict=True)
         )
 
 
 @dataclass(frozen=True)
 class Numbers:
-    """Array of finite numbers within exclusive bounds.
+    """Specification of an array of finite numbers within exclusive bounds.
 
-    `shape` has sizes, or names of sizes, which must be equal in all arrays; `below` may
-    be the name of a size. With `optional`, None is valid.
+    `shape` contains sizes or names of sizes, and `below` may be the name of a size. If
+    `optional`, None is also valid.
     """
 
     dtype: str
@@ -52,7 +52,7 @@ class Numbers:
             return self.optional
         if not isinstance(value, np.ndarray) or value.dtype != self.dtype:
             return False
-        if not sizes.fit(value.shape, self.shape):
+        if not sizes.match(value.shape, self.shape):
             return False
         below = sizes[self.below] if isinstance(self.below, str) else self.below
         return bool(((value > self.above) & (value < below)).all())
@@ -60,7 +60,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Number:
-    """Single number, within exclusive bounds."""
+    """Specification of a single number within exclusive bounds."""
 
     kind: type = int
     above: float = -np.inf
@@ -75,7 +75,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Strings:
-    """List of strings. Its length may be given as the name of a size."""
+    """Specification of a list of strings, whose length may be given by name."""
 
     size: str | None = None
     optional: bool = False
@@ -86,7 +86,7 @@ class Strings:
             return self.optional
         if not isinstance(value, list) or not all(isinstance(x, str) for x in value):
             return False
-        return self.size is None or sizes.fit((len(value),), (self.size,))
+        return self.size is None or sizes.match((len(value),), (self.size,))
 
 
 Spec = Numbers | Number | Strings
@@ -97,9 +97,8 @@ def check_state(
 ) -> State:
     """Check that a state matches a schema, and return the state.
 
-    Entries whose specification is None are checked elsewhere. New sizes are added to
-    `sizes`. `where` is the name of the part in the ValueError for a missing, unknown or
-    invalid entry.
+    Entries with the specification None are checked elsewhere. New sizes are added to
+    `sizes`. `where` is the name of the part in error messages.
     """
     if not isinstance(state, dict):
         raise ValueError(f"{where} is not a dict")
@@ -123,8 +122,7 @@ def module_arrays(module: nn.Module) -> State:
 def load_arrays(module: nn.Module, arrays: Any, where: str) -> None:
     """Set the parameters and buffers of a module, which may be on the device "meta".
 
-    Raises a ValueError, which names `where`, if names, shapes or dtypes differ or a
-    value is NaN or infinite.
+    Raises a ValueError if names, shapes or dtypes differ, or a value is not finite.
     """
     expected = module.state_dict()
     if not isinstance(arrays, dict) or arrays.keys() != expected.keys():

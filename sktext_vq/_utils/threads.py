@@ -1,4 +1,4 @@
-"""Threads for parallel processing of cases, with torch limited to one thread each."""
+"""Parallel processing of cases in threads."""
 
 from __future__ import annotations
 
@@ -25,29 +25,28 @@ Result = TypeVar("Result")
 def single_thread() -> Iterator[None]:
     """Run torch operations on the calling thread, with the default settings of torch.
 
-    The operations are small. Parallel operations gain little on an idle machine, and on
-    a busy machine each waits for the slowest thread, which can be a hundred times
-    slower. Cases are processed in parallel instead; see `n_jobs`.
+    The operations are too small to benefit from several threads, and can be a hundred
+    times slower if other processes use the CPU.
     """
     with _limit_threads(), torch_defaults():
         yield
 
 
 def _limit_threads() -> Any:
-    torch.get_num_threads()  # a later initialisation would undo the limit
+    torch.get_num_threads()  # initialises torch, which would otherwise reset the limit
     return _libraries().limit(limits=1, user_api="openmp")
 
 
 @functools.cache
 def _libraries() -> ThreadpoolController:
-    """Search for thread pools once: a search takes as long as predicting some cases."""
+    """Return the thread pools of the process, which are searched only once."""
     return ThreadpoolController()
 
 
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], n_threads: int
 ) -> Iterator[Result]:
-    """Yield results in order, computed by threads with one torch thread each."""
+    """Apply a function to items in parallel threads, and yield the results in order."""
     n_threads = min(n_threads, len(items))
     if n_threads < 2:
         with _limit_threads():

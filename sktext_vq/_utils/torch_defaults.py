@@ -1,4 +1,4 @@
-"""Default settings of torch, regardless of the settings of the caller."""
+"""Contexts for default settings and deterministic algorithms of torch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _dtype: Any = None
 def torch_defaults() -> Iterator[None]:
     """Run a block with the default settings of torch, then restore former settings.
 
-    Covers the default dtype and device, autocast, and modes without gradients.
+    The settings are the default dtype and device, autocast, and gradient modes.
     """
     import torch  # imported here, because the text module works without torch
 
@@ -34,10 +34,10 @@ def torch_defaults() -> Iterator[None]:
 
 @contextmanager
 def deterministic_algorithms() -> Iterator[None]:
-    """Run a block in which sums by several threads have a fixed order.
+    """Run a block with deterministic algorithms of torch, where they exist.
 
-    Otherwise gradients of ``tensor[index]`` differ in the last bits from run to run on
-    the CPU. Operations without a deterministic algorithm raise no error.
+    Otherwise, gradients of ``tensor[index]`` differ by rounding between runs on several
+    threads.
     """
     import torch
 

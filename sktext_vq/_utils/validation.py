@@ -1,4 +1,4 @@
-"""Checks of parameters, and helpers for messages."""
+"""Parameter validation, and helpers for messages."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_sampling_rate(rate: Any) -> None:
 
 
 def check_text(names: Iterable[Any], called: str) -> None:
-    """Check that arrays and files can represent names; ignore other values.
+    """Check that strings can be stored in arrays and files, and ignore other values.
 
     Raises a ValueError for a trailing NUL character or an unpaired surrogate.
     """
@@ -49,7 +49,7 @@ def check_text(names: Iterable[Any], called: str) -> None:
         if name != name.encode("utf-8", "replace").decode() or name.endswith("\0"):
             raise ValueError(
                 f"{called} contains {name!r}, which is not valid text: it ends with a "
-                "NUL character or contains an unpaired surrogate. Rename it."
+                "NUL character or contains an unpaired surrogate. Remove the character."
             )
 
 
@@ -64,7 +64,7 @@ def label_text(label: Any) -> str:
 
 
 def find_stack_level() -> int:
-    """Return the stack level of the caller of the package, for warnings."""
+    """Return the stack level of the code that calls the package, for warnings."""
     frame = inspect.currentframe()
     level = 0
     while frame is not None and _PACKAGE in Path(frame.f_code.co_filename).parents:

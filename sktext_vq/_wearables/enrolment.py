@@ -1,11 +1,10 @@
-"""Scores of a base for the classes of a classifier with few labelled windows."""
+"""Use of a base model in a classifier that is fitted to few labelled windows."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +21,25 @@ from sktext_vq.panel import Panel
 from sktext_vq.text import are_words
 
 # Chosen by leaving out one data set at a time (benchmarks/results/wearables.md).
-_PRIOR_WINDOWS = 4.0  # weight, in windows, of a centre predicted from text
-_WEIGHT, _FADING = 4.0, 6.0
+_PRIOR_WINDOWS = 4.0  # weight of a centre predicted from texts, in windows
+_MAX_WEIGHT = 4.0  # weight of the base model without labelled windows
+_HALVING_WINDOWS = 6.0  # windows per class that halve the weight of the base model
 
 
 @dataclass(frozen=True)
 class Enrolment:
-    """Scores of a base that are added to the logits of a classifier.
+    """Scores of a base model that are added to the logits of a classifier.
 
     Parameters
     ----------
     model : VQTextClassifier
-        Classifier of a base for these sensors.
+        Classifier of the base model for the sensors of the windows.
     plan : SensorPlan
         Channels and units of the windows.
     sampling_rate : float
         Sampling rate of the windows in Hz.
     bridge : Bridge
-        Bridge from known classes to the classes of the classifier.
+        Scores of the classes of the classifier.
     weight : float
         Weight of the scores, which decreases with the number of labelled windows.
     """
@@ -51,31 +51,46 @@ class Enrolment:
     weight: float
 
     def embed(self, panel: Panel, execution: Execution) -> EmbeddedSeries:
-        """Return embeddings of the classifier's windows in the space of the base."""
+        """Embed windows of the classifier in the space of the base model."""
         found = resample(panel, self.plan, self.sampling_rate)
         model = self.model
         values = found.values[:, : model.n_channels_]
         is_inside = np.arange(values.shape[2]) < found.lengths[:, None]
-        values[np.isnan(values) & is_inside[:, None]] = 0  # a sensor without values
+        # A sensor may have no values in a window.
+        values[np.isnan(values) & is_inside[:, None]] = 0
         return model.zero_shot_.embed_series(
             Panel(values, found.lengths), model.features_, model.head_, execution
         )
 
     def logits(self, panel: Panel, execution: Execution) -> NDArray[np.float64]:
         """Return weighted scores of the classes, of shape (n_cases, n_classes)."""
-        series = self.embed(panel, execution)
-        log_proba = np.log(np.maximum(series.probabilities, 1e-300))
-        return self.weight * self.bridge.scores(series.points, log_proba)
+        return self.weight * self.bridge.scores(self.embed(panel, execution))
 
 
-def enrol(base: Any, data: TrainingData, settings: FitSettings) -> Enrolment:
-    """Return scores of a base for the classes of labelled windows.
+def enrol(
+    base: VQTextClassifier,
+    accelerometer: VQTextClassifier | None,
+    data: TrainingData,
+    settings: FitSettings,
+) -> Enrolment:
+    """Return scores of a base model for the classes of labelled windows.
+
+    Parameters
+    ----------
+    base : VQTextClassifier
+        Base model.
+    accelerometer : VQTextClassifier, optional
+        Classifier to use if the windows have no angular velocity.
+    data : TrainingData
+        Labelled windows.
+    settings : FitSettings
+        Parameters of the classifier that is fitted to the windows.
 
     Raises
     ------
     ValueError
-        If channel names or the sampling rate are unknown, there is no accelerometer, or
-        labels are not words and have no texts.
+        If the channel names or the sampling rate are unknown, if there is no
+        accelerometer, or if labels are not words and have no texts.
     """
     labels, classes = data.labels, data.classes
     assert labels is not None and classes is not None
@@ -87,23 +102,24 @@ def enrol(base: Any, data: TrainingData, settings: FitSettings) -> Enrolment:
     rate = check_rate(settings.sampling_rate)
     plan = plan_windows(data.panel, data.known_names, "auto")
     model = base
-    if plan.rotation is None and base.accelerometer_ is not None:
-        model = base.accelerometer_
-    model = copy.copy(model)
-    model.accelerometer_ = None
+    if plan.rotation is None and accelerometer is not None:
+        model = accelerometer
+    if model.adapter_.accelerometer is not None:  # not needed for these sensors
+        model = copy.copy(model)
+        model.adapter_ = replace(model.adapter_, accelerometer=None)
     texts = settings.text if isinstance(settings.text, Mapping) else {}
     named = {str(label): texts.get(label) for label in labels.tolist()}
     without_texts = [name for name, text in named.items() if text is None]
     if without_texts and not are_words(without_texts):
         raise ValueError(
-            "A base model as init requires labels that are words, got "
-            f"{without_texts}. Set text={{label: texts}} before fit."
+            "A base model as init requires labels that are words, but these labels are "
+            f"not: {without_texts}. Set text={{label: texts}} before fit."
         )
     candidates = model.zero_shot_.read(named, "y")
     views = model.zero_shot_.embed_texts(candidates, settings.text_encoder)
     bridge = Bridge.of(model.zero_shot_.space, views)
     counts = np.bincount(classes, minlength=len(labels))
-    weight = _WEIGHT / (1 + np.median(counts) / _FADING)
+    weight = _MAX_WEIGHT / (1 + np.median(counts) / _HALVING_WINDOWS)
     found = Enrolment(model, plan, rate, bridge, float(weight))
     points = found.embed(data.panel, settings.execution).points
     sums = np.zeros_like(bridge.centres)

@@ -1,11 +1,11 @@
-"""Conversion of windows and recordings to the channels, units and rate of a base."""
+"""Conversion of sensor data to the channels, units and sampling rate of base models."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from numbers import Real
 from typing import Any
@@ -26,19 +26,20 @@ Array = NDArray[np.floating[Any]]
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
 SAMPLING_RATE = 50.0
 N_TIMEPOINTS = 128  # 2.56 s
-_LEAST_RATE = 8.0
-_MAX_FACTOR = 100  # of a ratio of sampling rates
-# Maximum number of windows used to infer units.
+_MIN_RATE = 8.0  # Hz
+# Maximum denominator of the ratio of two sampling rates.
+_MAX_DENOMINATOR = 100
+# Maximum number of windows from which units are inferred.
 _MAX_PIECES = 400
 
 
 class HarmonisedWindows(np.ndarray):
-    """Array of harmonised windows.
+    """Array of windows with the channels, units and sampling rate of base models.
 
     Attributes
     ----------
     notes : tuple of str
-        Assumptions about channels, units and windows.
+        Assumptions about the channels, units and windows.
     """
 
     notes: tuple[str, ...]
@@ -47,32 +48,19 @@ class HarmonisedWindows(np.ndarray):
         self.notes = getattr(source, "notes", ())
 
 
-@dataclass(frozen=True, eq=False, repr=False)
-class HarmonisedRecordings(Recordings):
-    """Recordings with the channels and units of a base.
-
-    Attributes
-    ----------
-    notes : tuple of str
-        Assumptions about channels and units.
-    """
-
-    notes: tuple[str, ...] = ()
-
-
 def harmonise_recordings(
     recordings: Recordings,
     channel_names: Sequence[str] | None,
     sampling_rate: float | None,
     units: str | Mapping[str, str],
-) -> HarmonisedRecordings:
-    """Convert channels and units of recordings; see `wearables.harmonise`."""
+) -> Recordings:
+    """Convert the channels and units of recordings; see `wearables.harmonise`."""
     names = recordings.channel_names if channel_names is None else channel_names
     names = _check_names(names, len(recordings.channel_names))
     rate = recordings.sampling_rate
     if sampling_rate is not None:
         rate = check_rate(sampling_rate)
-        if recordings.time_unit is None:  # times count timepoints
+        if recordings.time_unit is None:  # times are indices of timepoints
             steps = [np.diff(each).mean() for each in recordings.offsets]
             unit = 1 / (rate * float(np.median(steps)))
             recordings = replace(recordings, time_unit=unit)
@@ -90,16 +78,8 @@ def harmonise_recordings(
     ]
     plan = find_units(plan, _complete(pieces, plan), units)
     _warn(plan)
-    return HarmonisedRecordings(
-        [plan.convert(values, 0) for values in recordings.values],
-        recordings.times,
-        CHANNELS,
-        recordings.time_unit,
-        recordings.names,
-        recordings.labels,
-        recordings.subjects,
-        plan.notes,
-    )
+    values = [plan.convert(each, 0) for each in recordings.values]
+    return replace(recordings, values=values, channel_names=CHANNELS, notes=plan.notes)
 
 
 def harmonise_windows(
@@ -108,7 +88,7 @@ def harmonise_windows(
     sampling_rate: float | None,
     units: str | Mapping[str, str],
 ) -> HarmonisedWindows:
-    """Convert a panel; see `wearables.harmonise`."""
+    """Convert the windows of a panel; see `wearables.harmonise`."""
     panel = as_panel(_without_empty(X))
     names = panel.channel_names if channel_names is None else channel_names
     if names is None or sampling_rate is None:
@@ -127,7 +107,7 @@ def harmonise_windows(
 def plan_windows(
     panel: Panel, names: Sequence[str], units: str | Mapping[str, str]
 ) -> SensorPlan:
-    """Return sensors and units of windows."""
+    """Identify the sensors and the units of windows."""
     plan = find_sensors(_check_names(names, panel.n_channels))
     pieces = [panel.values[i][:, : panel.lengths[i]] for i in range(panel.n_cases)]
     plan = find_units(plan, _complete(pieces, plan), units)
@@ -136,7 +116,7 @@ def plan_windows(
 
 
 def _without_empty(X: Any) -> Any:
-    """Return an array without the check that no channel is empty."""
+    """Return X as a Panel if a channel of a window is empty, since `as_panel` fails."""
     if isinstance(X, Panel | pd.DataFrame) or not isinstance(X, np.ndarray):
         return X
     if X.ndim != 3 or X.dtype.kind != "f":
@@ -159,12 +139,13 @@ def _check_names(names: Any, n_channels: int) -> list[str]:
 
 
 def check_rate(rate: Any) -> float:
+    """Check a sampling rate in Hz and return it as a float."""
     if not isinstance(rate, Real) or not math.isfinite(float(rate)):
         raise ValueError(f"sampling_rate must be a number of Hz, got {rate!r}.")
-    if float(rate) < _LEAST_RATE:
+    if float(rate) < _MIN_RATE:
         raise ValueError(
             f"sampling_rate is {float(rate):g} Hz, but activities require at least "
-            f"{_LEAST_RATE:g} Hz."
+            f"{_MIN_RATE:g} Hz."
         )
     return float(rate)
 
@@ -175,7 +156,7 @@ def _warn(plan: SensorPlan) -> None:
 
 
 def _complete(pieces: Sequence[Array], plan: SensorPlan) -> list[Array]:
-    """Return a sample of windows, without timepoints that have missing values."""
+    """Return a sample of the windows, without timepoints with missing values."""
     used = list(plan.acceleration) + list(plan.gravity or ())
     found = []
     for i in spread_cases(len(pieces), _MAX_PIECES):
@@ -189,8 +170,8 @@ def _complete(pieces: Sequence[Array], plan: SensorPlan) -> list[Array]:
 
 
 def resample(panel: Panel, plan: SensorPlan, rate: float) -> Panel:
-    """Return the centres of all windows at the rate of the base."""
-    ratio = Fraction(SAMPLING_RATE / rate).limit_denominator(_MAX_FACTOR)
+    """Resample the central part of each window to the sampling rate of base models."""
+    ratio = Fraction(SAMPLING_RATE / rate).limit_denominator(_MAX_DENOMINATOR)
     wanted = math.ceil(N_TIMEPOINTS / ratio)
     lengths = np.minimum(panel.lengths, wanted)
     starts = (panel.lengths - lengths) // 2

@@ -1,4 +1,4 @@
-"""Fit of a base to several labelled data sets."""
+"""Fitting of base models to several labelled data sets."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ from sktext_vq._features.extractor import Execution, FeatureExtractor
 from sktext_vq._features.selection import FeatureMoments, FeatureScaler
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._interpret.code_statistics import CodeStatistics
-from sktext_vq._wearables.bridge import ActivityRecognizer, novelty
+from sktext_vq._wearables.adapter import SensorAdapter, acceleration
+from sktext_vq._wearables.bridge import BridgeScorer, novelty
 from sktext_vq._wearables.harmonise import (
     CHANNELS,
     SAMPLING_RATE,
     harmonise_windows,
 )
-from sktext_vq._wearables.model import ActivityClassifier, acceleration
 from sktext_vq._zero_shot.embedding import ZeroShotSpace, whiten
-from sktext_vq._zero_shot.recognizer import EmbeddedSeries
+from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
+from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.nn.usage import share_of_codes
 from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
-# Maximum number of windows of a data set, distributed over its classes.
+# Maximum number of windows per data set, which are distributed over its classes.
 _MAX_WINDOWS = 1200
 MAX_FEATURES = 6000
-# Maximum number of windows used to compute the axes of the embedding space.
+# Maximum number of windows from which the axes of the embedding space are computed.
 _MAX_SPACE_WINDOWS = 2400
-# Share of windows of known classes that may be labelled as unknown.
-_REFUSED_SHARE = 0.05
+# Share of windows of known classes that are predicted as an unknown class.
+_SHARE_UNKNOWN = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,20 +49,20 @@ class LabelledSet:
     X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
         Windows.
     y : array-like of shape (n_cases,) of str
-        Label of each window, in words.
+        Label of each window. Labels must be words.
     channel_names : sequence of str
-        Names of the channels, see :func:`harmonise`.
+        Names of the channels; see :func:`harmonise`.
     sampling_rate : float
         Sampling rate in Hz.
     subjects : array-like of shape (n_cases,), optional
-        Person of each window.
+        Identifier of the person who recorded each window.
     texts : dict, optional
-        Texts about labels, see the parameter `text` of
+        Texts about the labels; see the parameter `text` of
         :class:`~sktext_vq.VQTextClassifier`.
     units : str or dict, default="auto"
-        See :func:`harmonise`.
+        Units of the channels; see :func:`harmonise`.
     about : dict, optional
-        Entries for the model card, such as source, licence and sensor position.
+        Entries of the model card, such as the source, licence and sensor position.
     """
 
     name: str
@@ -88,7 +89,7 @@ class Pool:
     sets : ndarray of shape (n_cases,)
         Index of the data set of each window.
     weight : ndarray of shape (n_cases,)
-        Weight of each window. Classes have equal weight within a data set.
+        Weight of each window. All classes of a data set have equal weight.
     """
 
     panel: Panel
@@ -98,7 +99,7 @@ class Pool:
 
     @classmethod
     def of(cls, sets: Sequence[LabelledSet], random_state: Any) -> Pool:
-        """Harmonise data sets, and draw windows of each class."""
+        """Harmonise data sets, and draw windows of each class at random."""
         generator = check_random_state(random_state)
         series: list[NDArray[np.float32]] = []
         labels, owner, weight = [], [], []
@@ -126,17 +127,17 @@ class Pool:
 
     @property
     def lacks_rotation(self) -> NDArray[np.bool_]:
-        """Whether each window is of a data set without gyroscope."""
+        """Whether each window was recorded without a gyroscope."""
         is_missing = np.isnan(self.panel.values[:, 3:])
         return np.asarray(np.any(np.all(is_missing, axis=2), axis=1))
 
     def take(self, rows: NDArray[np.bool_]) -> Pool:
-        """Return some of the windows."""
+        """Return the selected windows as a pool."""
         panel = self.panel.take(rows)
         return Pool(panel, self.labels[rows], self.sets[rows], self.weight[rows])
 
     def restrict_to_acceleration(self) -> Pool:
-        """Return the pool without angular velocity."""
+        """Return the pool without the angular velocity."""
         return Pool(acceleration(self.panel), self.labels, self.sets, self.weight)
 
 
@@ -150,17 +151,17 @@ def draw_by_class(
 
 
 def balanced_weight(labels: NDArray[np.str_]) -> NDArray[np.float64]:
-    """Return weights with equal sums by class and mean 1 over classes.
+    """Return weights of windows whose sum is the same for all classes.
 
-    The weight of a data set is the square root of its number of classes, a compromise
-    between equal weights of data sets and equal weights of classes.
+    The sum over all windows is the square root of the number of classes. This is a
+    compromise between equal weights of data sets and equal weights of classes.
     """
     _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return np.asarray(np.sqrt(len(counts)) / (len(counts) * counts[index]))
 
 
 def _stack(series: Sequence[NDArray[np.float32]]) -> Panel:
-    """Return windows as a panel, in which a sensor may be missing."""
+    """Return windows, in which a sensor may be missing, as a panel."""
     lengths = np.array([each.shape[1] for each in series])
     values = np.full((len(series), len(CHANNELS), lengths.max()), np.nan, np.float32)
     for row, each in zip(values, series, strict=True):
@@ -169,7 +170,7 @@ def _stack(series: Sequence[NDArray[np.float32]]) -> Panel:
 
 
 def _trimmed(window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a window without padding."""
+    """Return a window without the padding at its end."""
     there = ~np.isnan(window).all(axis=0)
     return np.asarray(window[:, : np.flatnonzero(there)[-1] + 1])
 
@@ -179,8 +180,8 @@ def fit_base(
     card: Mapping[str, Any],
     random_state: int,
     max_features: int = MAX_FEATURES,
-) -> ActivityClassifier:
-    """Fit a base; see `wearables.build_base`."""
+) -> VQTextClassifier:
+    """Fit a base model; see `wearables.build_base`."""
     if not sets:
         raise ValueError("sets is empty. Pass at least one LabelledSet.")
     pool = Pool.of(sets, random_state)
@@ -189,8 +190,10 @@ def fit_base(
     if not len(whole.labels):
         raise ValueError("None of the data sets has a gyroscope.")
     base = fit_pool(whole, texts, random_state, max_features)
-    base.accelerometer_ = fit_pool(
-        pool.restrict_to_acceleration(), texts, random_state, max_features // 2
+    base.adapter_ = SensorAdapter(
+        fit_pool(
+            pool.restrict_to_acceleration(), texts, random_state, max_features // 2
+        )
     )
     base.card_ = {
         **card,
@@ -202,15 +205,15 @@ def fit_base(
 
 def fit_pool(
     pool: Pool, texts: Mapping[str, Any], random_state: int, max_features: int
-) -> ActivityClassifier:
+) -> VQTextClassifier:
     """Fit a classifier to pooled windows.
 
-    Features are selected by variance: features that separate the classes would also
-    separate the data sets, because most classes occur in a single data set.
+    Features are selected by their variance and not by class, because most classes occur
+    in a single data set: features that separate such classes also separate data sets.
     """
     fitted = fit_features(pool.panel, random_state, max_features)
     parameters = fitted.get_params(deep=False) | {"text": dict(texts) or "auto"}
-    model = ActivityClassifier(**parameters)
+    model = VQTextClassifier(**parameters)
     model.classes_, classes = np.unique(pool.labels, return_inverse=True)
     extractor = fitted.features_
     features, statistics = _read(extractor, pool.panel, classes, model.classes_)
@@ -220,22 +223,21 @@ def fit_pool(
     )  # fmt: skip
     head, space = fit_heads(features.copy(), classes, pool, random_state)
     model.head_, model.feature_scaler_ = head, head.scaler
-    model.zero_shot_ = ActivityRecognizer(
+    model.zero_shot_ = ZeroShotRecognizer(
         space,
         [str(label) for label in model.classes_],
         dict(texts),
         tuple(model.prompt_forms),
-        find_highest_novelty(features, pool, random_state),
+        BridgeScorer(find_highest_novelty(features, pool, random_state)),
     )
-    model.accelerometer_ = None
-    model.card_ = {}
+    model.adapter_, model.card_ = SensorAdapter(), {}
     return model
 
 
 def fit_features(
     panel: Panel, random_state: int, max_features: int
 ) -> VQTextTransformer:
-    """Fit features of pooled windows."""
+    """Fit the feature extractor to pooled windows."""
     return VQTextTransformer(
         channel_names=CHANNELS[: panel.n_channels],
         gravity="replace",
@@ -251,7 +253,7 @@ def _read(
     classes: NDArray[np.int64],
     labels: NDArray[Any],
 ) -> tuple[NDArray[np.float32], CodeStatistics]:
-    """Return selected features of windows, and statistics of codes by class."""
+    """Return the selected features of windows, and code statistics by class."""
     layout = extractor.layout
     features, shares = [], []
     moments = FeatureMoments(layout.n_features, len(labels), 1)
@@ -274,18 +276,18 @@ def fit_heads(
     pool: Pool,
     random_state: int,
 ) -> tuple[RidgeHead, ZeroShotSpace]:
-    """Fit classifier and embedding space to features, which are standardised in place.
+    """Fit a classifier and an embedding space to features.
 
     Parameters
     ----------
     features : ndarray of shape (n_cases, n_features)
-        Features of the windows of the pool.
+        Features of the windows. They are standardised in place.
     classes : ndarray of shape (n_cases,)
         Index of the class of each window.
     pool : Pool
-        Data sets and weights of the windows.
+        Windows with their data sets and weights.
     random_state : int
-        Seed for the windows of the embedding space.
+        Seed to draw the windows from which the embedding space is computed.
     """
     scaler = _centre(features, pool)
     table = FeatureTable(features, classes, pool.weight / pool.weight.mean())
@@ -299,7 +301,7 @@ def fit_heads(
     space.basis, space.centre, space.centres = whiten(
         features[chosen].astype(np.float64), classes[chosen]
     )
-    # For calibration of seen and unseen classes only.
+    # Not used by base models, which do not distinguish seen and unseen classes.
     space.held_out, space.spreads = [], np.ones(len(space.centres))
     return head, space
 
@@ -307,11 +309,11 @@ def fit_heads(
 def find_highest_novelty(
     features: NDArray[np.float32], pool: Pool, random_state: int
 ) -> float:
-    """Return the novelty threshold, which few windows of known classes exceed.
+    """Return a novelty that only 5 % of the windows of known classes exceed.
 
-    One data set is left out at a time, and its windows of classes that other data sets
-    have are compared with the centres of these data sets. If data sets have no class in
-    common, windows are compared with the centres of their own classes.
+    One data set is held out at a time. Its windows are compared with the class centres
+    of the other data sets if these contain the class of the window. If no class occurs
+    in several data sets, windows are compared with the centres of all classes.
     """
     found = []
     for left_out in np.unique(pool.sets):
@@ -322,7 +324,7 @@ def find_highest_novelty(
     if not found:
         every = np.ones(len(pool.labels), bool)
         found = [_novelties(features, pool, every, every, random_state)]
-    return float(np.quantile(np.concatenate(found), 1 - _REFUSED_SHARE))
+    return float(np.quantile(np.concatenate(found), 1 - _SHARE_UNKNOWN))
 
 
 def _novelties(
@@ -332,7 +334,7 @@ def _novelties(
     rows: NDArray[np.bool_],
     random_state: int,
 ) -> NDArray[np.float64]:
-    """Return the novelty of windows relative to other windows."""
+    """Fit to the windows `inside`, and return the novelty of the windows `rows`."""
     values = features[inside]
     own = pool.take(inside)
     classes = np.unique(own.labels, return_inverse=True)[1]
@@ -343,13 +345,13 @@ def _novelties(
 
 
 def _centre(features: NDArray[np.float32], pool: Pool) -> FeatureScaler:
-    """Standardise features by data set, in place.
+    """Standardise features separately for each data set, in place.
 
     Returns
     -------
     FeatureScaler
-        Scaler for new windows: the mean over data sets, and the standard deviation
-        within data sets.
+        Scaler of new windows, with the mean over the data sets and the standard
+        deviation within the data sets.
     """
     means, variances = [], []
     for i in np.unique(pool.sets):
@@ -370,7 +372,7 @@ def _centre(features: NDArray[np.float32], pool: Pool) -> FeatureScaler:
 
 
 def _describe(each: LabelledSet, pool: Pool, i: int) -> dict[str, Any]:
-    """Describe a data set for the card."""
+    """Return the entries of the model card about a data set."""
     own = pool.labels[pool.sets == i]
     found = {"name": each.name, **(each.about or {}), "windows": len(own)}
     if each.subjects is not None:

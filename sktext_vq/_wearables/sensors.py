@@ -1,4 +1,4 @@
-"""Sensors of a body-worn device: names, units and assumptions."""
+"""Identification of the sensors of a body-worn device, and of their units."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from sktext_vq._utils.state import Sizes, check_state
 Array = NDArray[np.floating[Any]]
 Triad = tuple[int, int, int]
 
-# Size of one unit in g and in rad/s.
+# Sizes of the units in g and in rad/s.
 ACCELERATION_UNITS = {"g": 1.0, "m/s^2": 1 / 9.80665, "mg": 1e-3}
 ROTATION_UNITS = {"rad/s": 1.0, "deg/s": np.pi / 180}
 _ALIASES = {"m/s2": "m/s^2", "m/s²": "m/s^2", "ms-2": "m/s^2", "dps": "deg/s"}
-# Norm of the acceleration at rest, in g, that may be gravity.
+# Range of norms of the acceleration at rest, in g, that are accepted as gravity.
 _GRAVITY = (0.75, 1.75)
-# Norm above which a twentieth of all values of an acceleration without gravity, in
-# m/s^2, is expected. In g, people rarely reach it.
-_LEAST_LINEAR = 2.0
-# Angular velocity in the unit of the channels, relative to acceleration in g, above
-# which the unit is deg/s: medians of public data sets are 1.4 to 8 rad/s and 115 to 450
-# deg/s per g.
+# An acceleration without gravity is assumed to be in m/s^2 if 5 % of its norms exceed
+# this value. In g, people rarely reach this value.
+_MIN_LINEAR = 2.0
+# Ratio of the angular velocity to the variation of the acceleration in g above which
+# the angular velocity is assumed to be in deg/s. In public data sets, the median ratio
+# is 1.4 to 8 rad/s and 115 to 450 deg/s per g.
 _DEGREES_PER_G = 30.0
-_LEAST_MOVEMENT = 0.005  # g
+_MIN_MOVEMENT = 0.005  # minimum variation of the acceleration in g, as a divisor
 
 _FIELDS = ("acceleration", "gravity", "rotation", "factors", "notes", "doubts")
 _ROTATION = re.compile(r"gyr|rotation|angular|(^|[\W_])(gy?|w|omega)$", re.IGNORECASE)
@@ -49,15 +49,15 @@ class SensorPlan:
     acceleration : tuple of int
         Channels of the acceleration.
     gravity : tuple of int, optional
-        Channels to add to the acceleration.
+        Channels of gravity, which are added to the acceleration.
     rotation : tuple of int, optional
         Channels of the angular velocity.
     factors : tuple of float
-        Size of the units of acceleration and angular velocity, in g and rad/s.
+        Sizes of the units of acceleration and angular velocity, in g and rad/s.
     notes : tuple of str
-        Assumptions about channels and units.
+        Assumptions about the channels and units.
     doubts : tuple of str
-        Assumptions that may be wrong, for a warning.
+        Sentences about uncertain assumptions, which are issued as a warning.
     """
 
     acceleration: Triad
@@ -69,7 +69,7 @@ class SensorPlan:
 
     @classmethod
     def from_state(cls, state: Any, n_channels: int) -> SensorPlan:
-        """Build a plan for `n_channels` channels from its fields."""
+        """Build a plan from its fields, and check it for `n_channels` channels."""
         check_state(state, dict.fromkeys(_FIELDS), Sizes(), "plan")
         triads = [state[name] for name in _FIELDS[:3]]
         factors = state["factors"]
@@ -81,7 +81,7 @@ class SensorPlan:
         return cls(triads[0], triads[1], triads[2], factors)
 
     def convert(self, values: Array, axis: int) -> NDArray[np.float32]:
-        """Return acceleration in g and angular velocity in rad/s, by channel."""
+        """Return the channels of acceleration in g and angular velocity in rad/s."""
         found = values.take(self.acceleration, axis).astype(np.float64)
         if self.gravity is not None:
             found += values.take(self.gravity, axis)
@@ -104,12 +104,12 @@ def _is_tuple(value: Any, size: int, kind: Any, above: float, below: float) -> b
 
 
 def find_sensors(names: Sequence[str]) -> SensorPlan:
-    """Find the channels of accelerometer and gyroscope by name.
+    """Identify the channels of the accelerometer and the gyroscope by name.
 
     Raises
     ------
     ValueError
-        If no accelerometer has three axes.
+        If there is no accelerometer with three axes.
     """
     triads = find_triads(names)
     if list(triads) == ["sensor"]:  # x, y and z only
@@ -125,8 +125,8 @@ def find_sensors(names: Sequence[str]) -> SensorPlan:
             kinds[kind].append(sensor)
     if not total and not kinds["linear"]:
         raise ValueError(
-            "No accelerometer: no three channels such as acc_x, acc_y and acc_z among "
-            f"{list(names)}. Name the channels of one accelerometer in channel_names."
+            "No accelerometer was found: channel_names must contain three names such "
+            f"as acc_x, acc_y and acc_z, got {list(names)}."
         )
     notes = []
     gravity = None
@@ -135,7 +135,7 @@ def find_sensors(names: Sequence[str]) -> SensorPlan:
         gravity = triads[_nearest(chosen, kinds["gravity"])]
         notes.append(f"{kinds['gravity'][0]} + {chosen} is the acceleration")
     elif len(total) > 1:
-        notes.append(f"of the accelerometers {total}, {chosen} is used")
+        notes.append(f"{chosen} is used, one of the accelerometers {total}")
     rotation = None
     if kinds["rotation"]:
         rotation = triads[_nearest(chosen, kinds["rotation"])]
@@ -157,7 +157,7 @@ def _kind_of(sensor: str) -> str | None:
 
 
 def _nearest(sensor: str, others: Sequence[str]) -> str:
-    """Return the sensor whose name shares the longest prefix or suffix."""
+    """Return the sensor whose name has the longest prefix or suffix in common."""
 
     def shared(other: str) -> int:
         return max(_n_equal(sensor, other), _n_equal(sensor[::-1], other[::-1]))
@@ -166,7 +166,7 @@ def _nearest(sensor: str, others: Sequence[str]) -> str:
 
 
 def _n_equal(a: str, b: str) -> int:
-    """Return the number of equal characters at the start."""
+    """Return the number of equal characters at the start of two strings."""
     pairs = zip(a, b, strict=False)
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
@@ -174,21 +174,22 @@ def _n_equal(a: str, b: str) -> int:
 def find_units(
     plan: SensorPlan, parts: Iterable[Array], units: str | Mapping[str, str]
 ) -> SensorPlan:
-    """Return a plan with units.
+    """Return a plan to which the units of the channels are added.
 
     Parameters
     ----------
     plan : SensorPlan
-        Channels.
+        Channels of the sensors.
     parts : iterable of ndarray of shape (n_channels, n_timepoints)
-        Windows without missing values, or a sample.
+        Sample of the windows, without missing values.
     units : str or dict
-        See `sktext_vq.wearables.harmonise`.
+        Units, or "auto"; see `sktext_vq.wearables.harmonise`.
 
     Raises
     ------
     ValueError
-        If units are unknown, or the norm at rest is not gravity in any unit.
+        If `units` is invalid, or if the norm of the acceleration at rest is not close
+        to 1 g in any unit.
     """
     given = _read_units(units)
     pieces = list(parts)
@@ -215,7 +216,7 @@ def find_units(
 
 
 def _read_units(units: Any) -> dict[str, str]:
-    """Check the argument `units`."""
+    """Check the argument `units`, and return the unit of each sensor."""
     given = units if isinstance(units, Mapping) else {"acc": units}
     found = {"acc": "auto", "gyro": "auto"}
     known = {"acc": ACCELERATION_UNITS, "gyro": ROTATION_UNITS}
@@ -239,9 +240,9 @@ def _acceleration(plan: SensorPlan, part: Array) -> Array:
 def _guess_acceleration(
     plan: SensorPlan, pieces: Sequence[Array]
 ) -> tuple[str, list[str]]:
-    """Return the unit in which the norm at rest is gravity, and doubts."""
+    """Return the unit in which the norm at rest is about 1 g, and doubts about it."""
     norms = [np.linalg.norm(_acceleration(plan, part), axis=0) for part in pieces]
-    # Rest is the quarter of the windows with the least movement.
+    # The quarter of the windows with the least movement is assumed to be at rest.
     order = np.argsort([norm.std() for norm in norms], kind="stable")
     still = [norms[i] for i in order[: max(1, len(order) // 4)]]
     rest = float(np.median([np.median(norm) for norm in still]))
@@ -249,24 +250,25 @@ def _guess_acceleration(
         if _GRAVITY[0] < rest * factor < _GRAVITY[1]:
             return unit, []
     often = float(np.median([np.quantile(norm, 0.95) for norm in norms]))
-    if rest < _GRAVITY[0] and often > _LEAST_LINEAR:
+    if rest < _GRAVITY[0] and often > _MIN_LINEAR:
         return "m/s^2", [
-            "The acceleration seems to be in m/s^2 and without gravity: its norm at "
-            f"rest is {rest:.3g}. Names are much less reliable without gravity."
+            "The acceleration seems to be in m/s^2 and without gravity, because its "
+            f"norm at rest is {rest:.3g}. Predictions are much less reliable without "
+            "gravity."
         ]
     raise ValueError(
         f"The norm of the acceleration at rest is {rest:.3g}, which is not gravity in "
-        "g (1), m/s^2 (9.8) or mg (1000). Pass values in one of these units, including "
-        "gravity, or set units."
+        "g (1), m/s^2 (9.8) or mg (1000). Pass values that include gravity in one of "
+        "these units, or set the parameter units."
     )
 
 
 def _movement_ratio(plan: SensorPlan, pieces: Sequence[Array], factor: float) -> float:
-    """Return the median ratio of angular velocity to variation of acceleration."""
+    """Return the median ratio of angular velocity to variation of the acceleration."""
     assert plan.rotation is not None
     ratios = []
     for part in pieces:
         moved = np.sqrt(_acceleration(plan, part).var(axis=1).sum()) * factor
         turned = np.sqrt(np.square(part[list(plan.rotation)]).mean(axis=1).sum())
-        ratios.append(turned / max(float(moved), _LEAST_MOVEMENT))
+        ratios.append(turned / max(float(moved), _MIN_MOVEMENT))
     return float(np.median(ratios))

@@ -1,4 +1,4 @@
-"""Calibration of zero-shot scores, with some seen classes treated as unseen."""
+"""Calibration of zero-shot scores by treating some seen classes as unseen."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings, negative_dist
 
 Array = NDArray[np.floating[Any]]
 
-# Share of series of seen classes that should be assigned to seen classes: mean of the
-# default, with weight 2, and of the share from class splits, with weight n_classes.
+# Share of series of seen classes that should be assigned to seen classes: weighted mean
+# of this default, with weight 2, and the best share in class splits, with weight
+# n_classes.
 _DEFAULT_SHARE, _DEFAULT_SHARE_WEIGHT = 0.8, 2
-# Maximum share of series of seen classes that may be assigned to a single unseen
-# candidate. For many candidates, the maximum has no effect, because it grows faster
-# than the number of candidates.
+# Maximum share of series of seen classes that may be assigned to unseen classes, if one
+# candidate is unseen. The maximum is multiplied by a power of their number.
 _MAX_LOSS, _MAX_LOSS_POWER = 0.06, 1.5
 _SHARES = np.linspace(0.3, 1, 71)
 _N_DRAWS = 3
@@ -29,43 +29,26 @@ _DEFAULT_INVERSE_TEMPERATURE = 3.0
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Held-out cases of a fold, in a space fitted to the other folds.
+    """Held-out cases of a fold, in a space that was fitted to the other folds."""
 
-    Parameters
-    ----------
-    centres : ndarray of shape (n_classes, n_dimensions)
-        Class centres.
-    cases : ndarray of shape (n_cases, n_dimensions)
-        Embeddings of the held-out cases.
-    classes : ndarray of shape (n_cases,), int64
-        Index of the class of each case.
-    """
-
-    centres: Array
-    cases: Array
-    classes: NDArray[np.int64]
+    centres: Array  # of the classes, of shape (n_classes, n_dimensions)
+    cases: Array  # embeddings of shape (n_cases, n_dimensions)
+    classes: NDArray[np.int64]  # of the cases
 
 
 class Calibration(NamedTuple):
     """Calibration of the scores of unseen candidates.
 
-    Parameters
-    ----------
-    inverse_temperature : float
-        Factor of negative distances to unseen classes.
-    bias : float
-        Novelty above which a series is more likely to be of an unseen class.
-    bias_scale : float
-        Factor of the difference of novelty and bias in the log-odds.
+    A series with a novelty above `bias` is more likely to belong to an unseen class.
     """
 
-    inverse_temperature: float
+    inverse_temperature: float  # factor of negative distances to unseen classes
     bias: float
-    bias_scale: float
+    bias_scale: float  # factor of the difference between novelty and bias
 
 
 class _Split(NamedTuple):
-    """Result for held-out cases with some seen classes treated as unseen."""
+    """Results for held-out cases, with some seen classes treated as unseen."""
 
     novelty: Array
     is_correct: NDArray[np.bool_]
@@ -79,20 +62,10 @@ def calibrate(
     classes: NDArray[np.int64],
     unseen: NDArray[np.int64],
 ) -> Calibration:
-    """Choose temperature, bias and bias scale on seen classes.
+    """Choose the temperature, bias and bias scale for unseen candidates.
 
-    Parameters
-    ----------
-    held_out : sequence of HeldOut
-        Folds of training cases.
-    spreads : ndarray of shape (n_classes,)
-        Relative distances of series from class centres.
-    views : ndarray of shape (n_views, n_texts, text_dim)
-        Embeddings of the texts of seen classes, then of candidates.
-    classes : ndarray of int64
-        Seen classes among the candidates.
-    unseen : ndarray of int64
-        Indices of the texts of unseen candidates.
+    `spreads` and `views` are described in `ZeroShotSpace`. `classes` contains the seen
+    classes among the candidates, and `unseen` the text indices of unseen candidates.
     """
     n_classes = len(spreads)
     gains = np.zeros(len(_SHARES))
@@ -135,22 +108,22 @@ def calibrate(
 def _evaluate(
     part: HeldOut, spreads: Array, views: Array, out: NDArray[np.int64]
 ) -> tuple[_Split, Array]:
-    """Score held-out cases with the seen classes `out` treated as unseen.
+    """Evaluate predictions of held-out cases, with the classes `out` as unseen classes.
 
-    Cases of seen classes are predicted among seen classes only, and cases of unseen
-    classes among unseen classes only. Also returns log-losses among unseen classes for
+    Cases of seen classes are assigned only to seen classes, and cases of unseen classes
+    only to unseen classes. Also returns the log-loss of cases of unseen classes for
     each inverse temperature.
     """
-    rest = np.setdiff1d(np.arange(len(spreads)), out)
-    middle = part.centres[rest].mean(axis=0)
+    seen = np.setdiff1d(np.arange(len(spreads)), out)
+    middle = part.centres[seen].mean(axis=0)
     centres, points = part.centres - middle, part.cases - middle
-    unseen = ClassEmbeddings(views, rest, out, centres[rest], spreads[rest])
+    unseen = ClassEmbeddings(views, seen, out, centres[seen], spreads[seen])
     scores = unseen.negative_distances(points)
     is_unseen = np.isin(part.classes, out)
-    best_seen = rest[negative_distances(points, centres[rest]).argmax(axis=1)]
+    best_seen = seen[negative_distances(points, centres[seen]).argmax(axis=1)]
     predicted = np.where(is_unseen, out[scores.argmax(axis=1)], best_seen)
     split = _Split(
-        unseen.novelty(points, np.arange(len(rest))),
+        unseen.novelty(points, np.arange(len(seen))),
         predicted == part.classes,
         is_unseen,
     )
@@ -167,7 +140,7 @@ def _harmonic_accuracy(
     is_unseen: NDArray[np.bool_],
     biases: Array,
 ) -> Array:
-    """Return harmonic means of accuracies on seen and unseen classes, by bias."""
+    """Return the harmonic mean of seen and unseen accuracy for each bias."""
     is_novel = novelty > biases[:, None]
     unseen = (is_novel[:, is_unseen] * correct[is_unseen]).mean(axis=1)
     seen = (~is_novel[:, ~is_unseen] * correct[~is_unseen]).mean(axis=1)
@@ -175,7 +148,7 @@ def _harmonic_accuracy(
 
 
 def _choose_scale(margins: list[tuple[Array, NDArray[np.bool_]]]) -> float:
-    """Return the factor of margins with the lowest log-loss of seen versus unseen."""
+    """Return the factor of margins that minimises the log-loss for seen or unseen."""
     losses = np.zeros(len(_INVERSE_TEMPERATURES))
     for margin, is_unseen in margins:
         for kind, sign in ((is_unseen, 1), (~is_unseen, -1)):
@@ -192,18 +165,21 @@ def _choose_bias(
     unseen: NDArray[np.int64],
     share: float,
 ) -> float:
-    """Return the quantile of the novelty of cases of seen candidates."""
-    every = np.arange(len(spreads))
+    """Return the quantile `share` of the novelty of cases of the seen candidates."""
+    seen = np.arange(len(spreads))
     novelties = []
     for part in held_out:
-        embeddings = ClassEmbeddings(views, every, unseen, part.centres, spreads)
+        embeddings = ClassEmbeddings(views, seen, unseen, part.centres, spreads)
         is_asked = np.isin(part.classes, classes)
         novelties.append(embeddings.novelty(part.cases[is_asked], classes))
     return float(np.quantile(np.concatenate(novelties), share))
 
 
 def _class_splits(n_classes: int, n_unseen: int) -> list[NDArray[np.int64]]:
-    """Draw seen classes to treat as unseen, in the proportion of unseen classes."""
+    """Return random splits of seen classes, as arrays of classes to treat as unseen.
+
+    The proportion of these classes is equal to the proportion of unseen candidates.
+    """
     size = round(n_classes * n_unseen / (n_classes + n_unseen))
     size = min(max(1, size), n_classes - 2)
     if size < 1:
@@ -219,7 +195,7 @@ def _class_splits(n_classes: int, n_unseen: int) -> list[NDArray[np.int64]]:
 
 
 def _log_losses(scores: Array, classes: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the summed log-losses of scores for each inverse temperature."""
+    """Return the sum of log-losses of cases for each inverse temperature."""
     rows = np.arange(len(classes))
     return np.array(
         [

@@ -1,4 +1,4 @@
-"""Candidate classes for zero-shot prediction: checks, texts and warnings."""
+"""Candidate classes of zero-shot prediction: validation, texts and warnings."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from sktext_vq.text import are_words
 from sktext_vq.text._bank import find_entries, nearest_name
 from sktext_vq.text._labels import composed, label_key
 from sktext_vq.text.class_texts import texts_of_classes
-from sktext_vq.text.prompts import listed
+from sktext_vq.text.prompts import format_groups
 
-# Maximum cosine to the nearest text, relative to the median, for a warning.
+# A warning is issued if the cosine similarity to the nearest text, relative to the
+# median, is below this value.
 _FAR = 0.5
-# Maximum distance of embeddings of equal texts, due to rounding.
+# Maximum distance between the embeddings of equal texts, due to rounding.
 _SAME = 1e-3
 _MAX_SHOWN = 3
 
@@ -28,22 +29,14 @@ _MAX_SHOWN = 3
 class CandidateTexts:
     """Texts of training classes and candidate classes.
 
-    Parameters
-    ----------
-    known : list of str
-        Training classes.
-    names : list of str
-        Names of candidates.
-    texts : list of (str, int, str)
-        View, index of the class, and text. Training classes precede candidates.
-    without_texts : list of str
-        Candidates without user-defined texts.
+    `texts` contains the view, the index of the class, and the text. The indices of
+    training classes precede the indices of candidates.
     """
 
-    known: list[str]
-    names: list[str]
+    known: list[str]  # training classes
+    names: list[str]  # candidates
     texts: list[tuple[str, int, str]]
-    without_texts: list[str]
+    without_texts: list[str]  # candidates without user-defined texts
 
     @property
     def n_classes(self) -> int:
@@ -59,7 +52,8 @@ class CandidateTexts:
     def warnings(self, views: NDArray[np.float64]) -> list[str]:
         """Return warnings about the candidates.
 
-        `views`, of shape (n_views, n_classes, text_dim), are embeddings of the texts.
+        `views`, of shape (n_views, n_classes, text_dim), contains the embeddings of the
+        texts.
         """
         return [
             *_name_warnings(self.known, self.names, self.without_texts),
@@ -70,7 +64,7 @@ class CandidateTexts:
         ]
 
     def warnings_of_distant(self, views: NDArray[np.float64]) -> list[str]:
-        """Return warnings about unseen candidates without similar known texts."""
+        """Return warnings about unseen candidates with dissimilar texts."""
         return _distance_warnings(views[0], self.known, self.names)
 
 
@@ -81,16 +75,9 @@ def read_candidates(
     prompt_forms: Sequence[str],
     called: str = "candidate_labels",
 ) -> CandidateTexts:
-    """Check candidates, and collect the texts of candidates and training classes.
+    """Validate candidates, and collect the texts of candidates and training classes.
 
-    Messages use `called` as the name of the argument.
-
-    Raises
-    ------
-    ValueError
-        If candidates are not unique, or training classes are not words.
-    TypeError
-        If a candidate is not a string.
+    `called` is the name of the argument in error messages.
     """
     names = [composed(name) for name in check_candidates(candidates, called)]
     known = [composed(str(label)) for label in labels]
@@ -98,8 +85,8 @@ def read_candidates(
     without = [name for name in known if name not in own]
     if without and not are_words(without):
         raise ValueError(
-            "Zero-shot prediction requires texts about training classes, but labels "
-            f"{known} are not words. Set text={{label: texts}} before fit."
+            "Zero-shot prediction requires texts about the training classes, but the "
+            f"labels {known} are not words. Set text={{label: texts}} before fit."
         )
     found = texts_of_classes(known, own, prompt_forms)
     without_texts = names
@@ -107,7 +94,7 @@ def read_candidates(
         given = dict(zip(names, candidates.values(), strict=True))
         without_texts = [name for name, each in given.items() if each is None]
         given = {name: each for name, each in given.items() if each is not None}
-        # Otherwise another spelling of a label would add a second text.
+        # Replace texts that were given in fit under another spelling of the label.
         keys = set(map(label_key, given))
         own = {name: each for name, each in own.items() if label_key(name) not in keys}
         own |= given
@@ -116,45 +103,45 @@ def read_candidates(
     return CandidateTexts(known, names, found, without_texts)
 
 
-def _name_warnings(known: list[str], names: list[str], silent: list[str]) -> list[str]:
-    """Return warnings about a single candidate and about likely misspellings.
-
-    Names in `silent` have no user-defined texts.
-    """
-    doubts = []
+def _name_warnings(
+    known: list[str], names: list[str], without_texts: list[str]
+) -> list[str]:
+    """Return warnings about a single candidate and about likely misspellings."""
+    messages = []
     if len(names) == 1:
-        doubts.append(
+        messages.append(
             f"{names[0]!r} is the only candidate, so all series are assigned to this "
             f"class. Add other candidates, such as the training classes {known}, or "
             "rank series with the method search."
         )
-    slips = []
+    misspellings = []
     classes = set(known)
-    for name in silent:
+    for name in without_texts:
         near = None if name in classes else nearest_name(name, known)
         if near is not None:
             where = "a training class" if near in classes else "in the prompt bank"
-            slips.append(
+            misspellings.append(
                 f"{name!r} is treated as an unseen class. Did you mean {near!r}, which "
                 f"is {where}?"
             )
-    return doubts + _first(slips, "candidates may be misspelled")
+    return messages + _first(misspellings, "candidates may be misspelled")
 
 
 def _distance_warnings(
     vectors: NDArray[np.float64], known: list[str], names: list[str]
 ) -> list[str]:
-    """Return warnings about unseen candidates without similar known texts."""
+    """Return warnings about unseen candidates with dissimilar texts."""
     nearest = nearest_texts(vectors, len(known))
-    usual = np.median([cosine for _, cosine in nearest[: len(known)]])
+    median = np.median([cosine for _, cosine in nearest[: len(known)]])
     classes = set(known)
     return _first(
         [
-            f"The text of {name!r} is not similar to any training class: the nearest, "
-            f"{known[class_]!r}, has a cosine of {cosine:.2f}; the median is "
-            f"{usual:.2f}. Predictions of {name!r} are unreliable."
+            f"The text of {name!r} is not similar to any training class. The cosine "
+            f"similarity to the nearest class, {known[class_]!r}, is {cosine:.2f}; "
+            f"between training classes, the median is {median:.2f}. Predictions of "
+            f"{name!r} are unreliable."
             for name, (class_, cosine) in zip(names, nearest[len(known) :], strict=True)
-            if name not in classes and cosine < _FAR * usual
+            if name not in classes and cosine < _FAR * median
         ],
         "candidates have dissimilar texts",
     )
@@ -164,18 +151,18 @@ def _tie_warnings(
     views: NDArray[np.float64],
     names: list[str],
     seen: NDArray[np.int64],
-    silent: list[str],
+    without_texts: list[str],
 ) -> list[str]:
     """Return a warning about candidates with equal texts."""
     vectors = np.nan_to_num(views).swapaxes(0, 1).reshape(len(names), -1)
-    # Equal rows are neighbours when sorted by a random projection.
+    # Sort the rows by a random projection, so that equal rows are adjacent.
     direction = np.random.RandomState(0).normal(size=vectors.shape[1])
     order = np.argsort(vectors @ direction, kind="stable")
     steps = np.linalg.norm(np.diff(vectors[order], axis=0), axis=1)
     groups = np.split(order, np.flatnonzero(steps >= _SAME) + 1)
     # Texts of names with the same entry of the bank differ only in the keyword.
     by_entry: dict[int, list[str]] = {}
-    for name, entry in zip(silent, find_entries(silent), strict=True):
+    for name, entry in zip(without_texts, find_entries(without_texts), strict=True):
         if entry is not None:
             by_entry.setdefault(id(entry), []).append(name)
     ties = [[names[i] for i in sorted(group)] for group in groups]
@@ -185,22 +172,22 @@ def _tie_warnings(
     if not ties:
         return []
     return [
-        f"Candidates {listed(ties)} have the same texts and cannot be distinguished. "
-        "Pass different texts as a dict {name: text}."
+        f"Candidates {format_groups(ties)} have the same texts and cannot be "
+        "distinguished. Pass different texts as a dict {name: text}."
     ]
 
 
-def _first(doubts: list[str], what: str) -> list[str]:
-    """Return the first warnings, followed by their number if there are more."""
-    if len(doubts) <= _MAX_SHOWN:
-        return doubts
-    return [*doubts[:_MAX_SHOWN], f"{len(doubts)} {what}."]
+def _first(messages: list[str], problem: str) -> list[str]:
+    """Return the first messages, and the total number if there are more."""
+    if len(messages) <= _MAX_SHOWN:
+        return messages
+    return [*messages[:_MAX_SHOWN], f"In total, {len(messages)} {problem}."]
 
 
 def nearest_texts(
     vectors: NDArray[np.float64], n_known: int
 ) -> list[tuple[int, float]]:
-    """Return index and cosine of the nearest other known text of each text."""
+    """Return index and cosine similarity of the nearest known text for each text."""
     cosines = vectors @ vectors[:n_known].T
     np.fill_diagonal(cosines, -np.inf)
     best = cosines.argmax(axis=1)
@@ -210,7 +197,7 @@ def nearest_texts(
 def check_candidates(
     candidates: Sequence[str] | Mapping[str, Any], called: str = "candidate_labels"
 ) -> list[str]:
-    """Check and return names of candidates."""
+    """Validate the names of candidates and return them as a list."""
     if isinstance(candidates, str) or not isinstance(candidates, Iterable):
         raise TypeError(f"{called} must be a list of strings, got {candidates!r}.")
     names = list(candidates)
@@ -218,19 +205,21 @@ def check_candidates(
         raise ValueError(f"{called} is empty. Pass at least one string.")
     for name in names:
         if not isinstance(name, str):
-            raise TypeError(f"{called} must be strings, got {name!r}.")
+            raise TypeError(f"{called} must contain strings, got {name!r}.")
         if not name.strip():
             raise ValueError(f"{called} contains an empty string.")
     check_text(names, called)
     counts = Counter(map(composed, names))
-    twice = sorted(name for name, count in counts.items() if count > 1)
-    if twice:
-        raise ValueError(f"{called} contains {twice} more than once.")
+    repeated = sorted(name for name, count in counts.items() if count > 1)
+    if repeated:
+        raise ValueError(
+            f"{called} contains {repeated} more than once. Remove the duplicates."
+        )
     return [str(name) for name in names]
 
 
 def check_unknown_label(label: Any, candidates: Iterable[str]) -> None:
-    """Check that `unknown_label` is None or a string other than the candidates."""
+    """Check that `unknown_label` is a string that is not a candidate."""
     if not isinstance(label, str):
         raise TypeError(f"unknown_label must be a string or None, got {label!r}.")
     if composed(label) in map(composed, candidates):

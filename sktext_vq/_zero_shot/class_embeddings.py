@@ -1,4 +1,4 @@
-"""Embeddings of unseen classes, predicted from their texts."""
+"""Prediction of embeddings of unseen classes from texts."""
 
 from __future__ import annotations
 
@@ -10,38 +10,29 @@ from numpy.typing import NDArray
 Array = NDArray[np.floating[Any]]
 
 _PENALTY = 0.1
-# Penalty of the regression from classes to texts, relative to the mean diagonal of the
-# Gram matrix of the centres.
+# Penalty for the centres, relative to the mean diagonal of their Gram matrix.
 _SERIES_PENALTY = 1.0
-# Degree to which predictions are stretched to the mean distance of seen classes from
-# their mean, since regression shrinks predictions for dissimilar texts.
+# Regression shrinks predictions for dissimilar texts. Predictions are therefore scaled:
+# 0 keeps their distance from the mean of the seen classes, and 1 sets it to the mean
+# distance of the seen classes.
 _STRETCH = 0.75
-# Weight of the nearest seen class in novelty, relative to unseen classes.
-_NEAREST_COUNTS = 1.5
+# Weight of the nearest seen class in the novelty, relative to the nearest unseen class.
+_SEEN_WEIGHT = 1.5
 _MIN_ALIGNMENT = 0.02
 
 
 class ClassEmbeddings:
     """Embeddings of unseen classes, predicted from texts by kernel ridge regression.
 
-    Parameters
-    ----------
-    views : ndarray of shape (n_views, n_texts, text_dim)
-        Embeddings of texts.
-    seen, unseen : ndarray of int
-        Indices of the texts of seen and unseen classes.
-    centres : ndarray of shape (n_seen, n_dimensions)
-        Centres of seen classes.
-    spreads : ndarray of shape (n_seen,)
-        Relative distances of series from the centres.
+    `seen` and `unseen` are the indices of texts in `views`. `centres` and `spreads` of
+    seen classes are described in `ZeroShotSpace`.
 
     Attributes
     ----------
     across, coef : ndarray of shape (n_unseen, n_seen)
         Kernel of the texts, and coefficients of the regression.
     shrunken, embeddings : ndarray of shape (n_unseen, n_dimensions)
-        Predictions of the regression, before and after stretching to the mean distance
-        of seen classes from their mean.
+        Predictions of the regression, before and after scaling.
     """
 
     def __init__(
@@ -69,8 +60,9 @@ class ClassEmbeddings:
         self.coef = np.linalg.solve(gram, self.across.T).T
         moved = self.coef @ centred
         length = np.linalg.norm(moved, axis=1, keepdims=True)
-        # ESZSL also regularises the centres, so that directions with large differences
-        # between centres do not dominate. The mean of both predictions is used.
+        # As in ESZSL (Romera-Paredes and Torr, ICML 2015), the centres are regularised
+        # so that directions with large differences do not dominate. The mean of the
+        # predictions with and without this penalty is used.
         target /= max(np.trace(target) / len(seen), 1e-12)
         target += _SERIES_PENALTY * np.eye(len(seen))
         other = np.linalg.solve(target, self.coef.T).T @ centred
@@ -81,39 +73,39 @@ class ClassEmbeddings:
         self.embeddings = middle + moved
 
     def negative_distances(self, points: Array) -> NDArray[np.float64]:
-        """Return negative squared distances of points and unseen classes."""
+        """Return the negative squared distances between points and unseen classes."""
         return negative_distances(points, self.embeddings)
 
     def novelty(self, points: Array, classes: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return how much closer points are to unseen classes than to seen `classes`.
+        """Return the novelty of points relative to the seen classes `classes`.
 
-        Difference of logarithms of the smallest squared distances. Distances to seen
-        classes are divided by spreads.
+        The novelty is the difference between the logarithms of the smallest squared
+        distances to seen classes, divided by spreads, and to unseen classes.
         """
         known = -negative_distances(points, self.centres[classes])
         known = (known / self.spreads[classes]).min(axis=1)
         new = (-negative_distances(points, self.shrunken)).min(axis=1)
         known, new = (np.log(np.maximum(each, 1e-12)) for each in (known, new))
-        return np.asarray(_NEAREST_COUNTS * known - new)
+        return np.asarray(_SEEN_WEIGHT * known - new)
 
 
 def _unit(vectors: Array) -> NDArray[np.float64]:
-    """Return vectors of length 1; vectors of length 0 stay 0."""
+    """Normalise vectors to length 1, except for zero vectors."""
     size = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(size, 1e-12))
 
 
 def _centred(view: Array, seen: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return texts with mean 0 and mean squared norm 1 over seen classes.
+    """Scale embeddings to mean 0 and mean squared norm 1 over seen classes.
 
-    Missing texts are set to the mean.
+    Embeddings of missing texts are set to 0.
     """
-    said = ~np.isnan(view[:, 0])
-    there = seen[said[seen]]
-    if not len(there):
+    has_text = ~np.isnan(view[:, 0])
+    present = seen[has_text[seen]]
+    if not len(present):
         return np.zeros_like(view)
-    rows = np.where(said[:, None], view - view[there].mean(axis=0), 0)
-    size = np.sqrt(np.square(rows[there]).sum(axis=1).mean())
+    rows = np.where(has_text[:, None], view - view[present].mean(axis=0), 0)
+    size = np.sqrt(np.square(rows[present]).sum(axis=1).mean())
     return rows / max(size, 1e-12)
 
 
@@ -128,6 +120,6 @@ def _alignment(a: Array, b: Array) -> float:
 
 
 def negative_distances(points: Array, centres: Array) -> NDArray[np.float64]:
-    """Return half the negative squared distances per dimension."""
+    """Return the negative squared distances, divided by twice the dimension."""
     squares = np.square(points).sum(1)[:, None] + np.square(centres).sum(1)
     return (points @ centres.T - squares / 2) / points.shape[1]

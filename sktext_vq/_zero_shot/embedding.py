@@ -1,10 +1,11 @@
-"""Joint embedding space of series and texts, for zero-shot prediction."""
+"""Joint embedding space of series and texts for zero-shot prediction."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, logsumexp
 
@@ -18,7 +19,7 @@ from sktext_vq._utils.state import (
     fields_of,
 )
 from sktext_vq._zero_shot.calibration import HeldOut, calibrate
-from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings
+from sktext_vq._zero_shot.class_embeddings import ClassEmbeddings, negative_distances
 from sktext_vq._zero_shot.unknown import SHARE_OF_KNOWN, UnknownDetector, statistics
 
 Array = NDArray[np.floating[Any]]
@@ -27,6 +28,11 @@ _DIMENSIONS = 50
 _MAX_CASES = 600
 _SHRINKAGE = 0.1
 _FOLDS = 4
+# Limits of log-residuals are above the mean of the held-out cases of a class by this
+# number of standard deviations.
+_MAX_DEVIATIONS = 2.5
+_STEEPNESS = 4.0
+_NO_LIMIT = 1e300
 _STATE: dict[str, Spec | None] = {
     "basis": Numbers("float64", ("n_selected", "n_dimensions")),
     "centre": Numbers("float64", ("n_dimensions",)),
@@ -34,6 +40,8 @@ _STATE: dict[str, Spec | None] = {
     "spreads": Numbers("float64", ("n_classes",), above=0),
     "held_out": None,
     "shift": Number(float),
+    "residual_limits": Numbers("float64", ("n_classes",)),
+    "residual_spread": Number(float, above=0),
 }
 _HELD_OUT: dict[str, Spec | None] = {
     "centres": Numbers("float64", ("n_classes", "n_own_dimensions")),
@@ -46,9 +54,10 @@ class ZeroShotSpace:
     """Embedding space of series, into which texts are mapped.
 
     Series are whitened by the within-class scatter. Kernel ridge regression from texts
-    to centres of seen classes predicts the centres of unseen classes. The kernel is a
-    mean over views of the texts, weighted by kernel alignment with the centres (Cortes
-    et al., JMLR 2012).
+    to centres of seen classes predicts the centres of unseen classes. The views of a
+    class are its prompts and its attributes on each scale. The kernel is the mean of
+    the kernels of all views, weighted by kernel alignment with the centres (Cortes et
+    al., JMLR 2012).
 
     Among unseen candidates, a series is assigned to the nearest one. Calibrated
     stacking (Chao et al., ECCV 2016) decides between seen and unseen candidates. The
@@ -58,23 +67,27 @@ class ZeroShotSpace:
     Attributes
     ----------
     basis : ndarray of shape (n_features, n_dimensions)
-        Map from standardised features to the space.
+        Linear map from standardised features to the space.
     centre : ndarray of shape (n_dimensions,)
         Mean of the class centres.
     centres : ndarray of shape (n_classes, n_dimensions)
         Class centres, minus `centre`.
     held_out : list of HeldOut
-        Training cases in spaces fitted without these cases, for calibration.
+        Training cases for calibration, in spaces that were fitted without these cases.
     spreads : ndarray of shape (n_classes,)
         Root mean squared distance of held-out cases from the class centre,
         normalised to a mean square of 1 over classes.
     shift : float
-        Difference between log-distances with groups held out and with single cases
-        held out; 0 without groups.
+        Increase of the log-distances to class centres if whole groups are held out
+        instead of single cases; 0 without groups.
+    residual_limits : ndarray of shape (n_classes,)
+        Maximum of `log_residuals` for series whose nearest class is this class.
+    residual_spread : float
+        Standard deviation of `log_residuals` of held-out cases within classes.
     """
 
     def get_state(self) -> State:
-        """Return the arrays by name."""
+        """Return the state as a dict of arrays."""
         return {
             **self.__dict__,
             "held_out": [fields_of(part) for part in self.held_out],
@@ -82,9 +95,11 @@ class ZeroShotSpace:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> ZeroShotSpace:
-        """Build a space from its state."""
-        if isinstance(state, dict):  # models of early versions have no shift
-            state = {**state, "shift": state.get("shift", 0.0)}
+        """Create a space from its state."""
+        if isinstance(state, dict):  # files of early versions do not contain all arrays
+            limits = np.full(sizes["n_classes"], _NO_LIMIT)
+            defaults = {"residual_limits": limits, "residual_spread": 1.0}
+            state = {"shift": 0.0, **defaults, **state}
         check_state(state, _STATE, sizes, "space")
         if not isinstance(state["held_out"], list):
             raise ValueError("space.held_out is not a list")
@@ -116,42 +131,62 @@ class ZeroShotSpace:
         features, classes = features[chosen].astype(np.float64), classes[chosen]
         self.basis, self.centre, self.centres = whiten(features, classes)
         fold = np.concatenate([np.arange(len(each)) % _FOLDS for each in members])
-        self.held_out = self._hold_out(features, classes, fold)
+        self.held_out, residuals = self._hold_out(features, classes, fold)
         self.spreads = self._measure_spreads(n_classes)
         self.shift = 0.0
         if groups is not None and self.held_out:
             fold = np.unique(groups[chosen], return_inverse=True)[1] % _FOLDS
-            if apart := self._hold_out(features, classes, fold):
-                self.shift = self._usual_distance(apart)
-                self.shift -= self._usual_distance(self.held_out)
+            apart, residuals_apart = self._hold_out(features, classes, fold)
+            if apart:
+                self.shift = self._distance_quantile(apart)
+                self.shift -= self._distance_quantile(self.held_out)
+                residuals = residuals_apart
+        self._limit_residuals(residuals, classes)
         return self
 
-    def _usual_distance(self, parts: list[HeldOut]) -> float:
+    def _limit_residuals(
+        self, residuals: NDArray[np.float64], classes: NDArray[np.int64]
+    ) -> None:
+        """Set the limits from residuals of held-out cases, which are NaN for others."""
+        table = pd.DataFrame({"residual": residuals, "class": classes}).dropna()
+        by_class = table.groupby("class")["residual"]
+        variances = by_class.var(ddof=0)
+        spread = float(np.sqrt(variances.mean()))
+        self.residual_spread = spread if spread > 0 else 1.0
+        deviations = np.sqrt((variances + variances.mean()) / 2)  # few cases per class
+        limits = by_class.mean() + _MAX_DEVIATIONS * deviations
+        every = limits.reindex(range(len(self.centres)), fill_value=_NO_LIMIT)
+        self.residual_limits = every.to_numpy(np.float64)
+
+    def _distance_quantile(self, parts: list[HeldOut]) -> float:
         """Return a quantile of the log-distances of held-out cases."""
-        every = [
+        distances = [
             statistics(part.cases, part.centres, self.spreads)[:, 0] for part in parts
         ]
-        return float(np.quantile(np.concatenate(every), SHARE_OF_KNOWN))
+        return float(np.quantile(np.concatenate(distances), SHARE_OF_KNOWN))
 
     def _hold_out(
         self, features: Array, classes: NDArray[np.int64], fold: NDArray[np.intp]
-    ) -> list[HeldOut]:
-        """Fit spaces without the cases of each fold."""
+    ) -> tuple[list[HeldOut], NDArray[np.float64]]:
+        """Return cases in spaces that are fitted to other folds, and log-residuals."""
         n_classes, parts = len(self.centres), []
+        residuals = np.full(len(classes), np.nan)
         for k in range(_FOLDS):
             inside, outside = fold != k, fold == k
             if len(np.unique(classes[inside])) == n_classes and outside.any():
                 basis, centre, centres = whiten(features[inside], classes[inside])
                 cases = features[outside] @ basis - centre
                 parts.append(HeldOut(centres, cases, classes[outside]))
-        return parts
+                own, axes = features[outside], np.linalg.qr(basis)[0]
+                residuals[outside] = log_residuals(own, own @ axes)
+        return parts, residuals
 
     def _measure_spreads(self, n_classes: int) -> NDArray[np.float64]:
-        """Return the spread of each class, normalised over classes."""
+        """Return the spread of each class, normalised to a mean square of 1."""
         sums, counts = np.zeros(n_classes), np.zeros(n_classes)
         for part in self.held_out:
-            away = part.cases - part.centres[part.classes]
-            np.add.at(sums, part.classes, np.square(away).sum(axis=1))
+            deviations = part.cases - part.centres[part.classes]
+            np.add.at(sums, part.classes, np.square(deviations).sum(axis=1))
             np.add.at(counts, part.classes, 1)
         if not counts.all() or not sums.all():
             return np.ones(n_classes)
@@ -165,24 +200,24 @@ class ZeroShotSpace:
         views: Array,
         seen: NDArray[np.int64],
     ) -> NDArray[np.float64]:
-        """Score candidates for series.
+        """Return the log-probabilities of candidates for series.
 
         Parameters
         ----------
         points : ndarray of shape (n_cases, n_dimensions)
-            Series in the space.
+            Embeddings of the series.
         log_probabilities : ndarray of shape (n_cases, n_classes)
-            Log-probabilities of the training classes, by the classifier.
+            Log-probabilities of the training classes, predicted by the classifier.
         views : ndarray of shape (n_views, n_classes + n_candidates, text_dim)
-            Embeddings of the texts of training classes, then of candidates; NaN where a
-            class has no text in a view.
+            Embeddings of the texts of training classes, followed by the candidates.
+            Embeddings of missing texts are NaN.
         seen : ndarray of shape (n_candidates,)
             Index of the training class of each candidate; -1 for unseen classes.
 
         Returns
         -------
         ndarray of shape (n_cases, n_candidates)
-            Log-probabilities.
+            Log-probabilities of the candidates.
         """
         n_classes = len(self.centres)
         known = seen >= 0
@@ -198,7 +233,7 @@ class ZeroShotSpace:
         scores[:, ~known] = log_softmax(found.inverse_temperature * distances, axis=1)
         if not len(classes):
             return scores
-        # The best seen and the best unseen candidate differ by the margin.
+        # The margin is the difference between the best seen and unseen scores.
         novelty = embeddings.novelty(points, classes)
         margin = found.bias_scale * (novelty - found.bias)
         for kind, sign in ((known, -1), (~known, 1)):
@@ -212,47 +247,53 @@ class ZeroShotSpace:
         return len(self.centres) > 2 and bool(self.held_out)
 
     def unknown_probability(
-        self, points: Array, views: Array | None = None, seen: Any = ()
+        self,
+        points: Array,
+        residuals: Array | None = None,
+        views: Array | None = None,
+        seen: Any = (),
     ) -> NDArray[np.float64]:
         """Return the probability of an unknown class for each series.
 
-        The probability is 1/2 at the score that 5 % of held-out training cases exceed.
-        For parameters, see `score`. By default, candidates are not used.
-
-        Raises
-        ------
-        ValueError
-            If there are no held-out cases, or only two training classes.
+        The probability exceeds 1/2 for 5 % of the held-out training cases. Without
+        unseen candidates, it also exceeds 1/2 if `residuals`, the `log_residuals` of
+        the series, exceed the limit of the nearest class. For the other parameters, see
+        `score`. By default, there are no candidates.
         """
         if not self.can_reject:
             raise ValueError(
                 "unknown_label requires a model that was fitted to at least three "
-                "classes, with at least two series per class. Packaged base models do "
-                "not support unknown_label. Omit unknown_label."
+                "classes with at least two series per class. Packaged base models do "
+                "not support unknown_label. Set unknown_label=None."
             )
         unseen = len(self.centres) + np.flatnonzero(np.asarray(seen) < 0)
-        every = np.arange(len(self.centres))
+        classes = np.arange(len(self.centres))
         known_views = None if views is None else views[:, : len(self.centres)]
         detector = UnknownDetector.fit(self.held_out, self.spreads, known_views)
 
         def score(points: Array, centres: Array) -> NDArray[np.float64]:
             new = centres[:0]
             if views is not None and len(unseen):
-                known = every, unseen, centres, self.spreads
+                known = classes, unseen, centres, self.spreads
                 new = ClassEmbeddings(views, *known).embeddings
             return detector.score(points, centres, self.spreads, new)
 
         known = [score(part.cases, part.centres) for part in self.held_out]
         threshold = np.quantile(np.concatenate(known), SHARE_OF_KNOWN)
         threshold += max(detector.weight[0], 0) * self.shift
-        return np.asarray(expit(score(points, self.centres) - threshold))
+        log_odds = score(points, self.centres) - threshold
+        if residuals is not None and not len(unseen):
+            nearest = negative_distances(points, self.centres).argmax(axis=1)
+            excess = (residuals - self.residual_limits[nearest]) / self.residual_spread
+            log_odds = np.maximum(log_odds, _STEEPNESS * excess)
+        return np.asarray(expit(log_odds))
 
     def predict_centres(self, views: Array) -> NDArray[np.float64]:
-        """Return predicted centres of candidates; see `score`."""
+        """Return the predicted centres of candidates; see `score`."""
         return self._embed_classes(views).embeddings
 
     def cosines(self, points: Array, views: Array) -> NDArray[np.float64]:
-        """Return cosines of series and predicted centres of candidates; see `score`."""
+        """Return cosine similarities of series and candidates; see `score`."""
         embeddings = self._embed_classes(views).embeddings
         size = np.linalg.norm(points, axis=1)[:, None] * np.linalg.norm(
             embeddings, axis=1
@@ -260,10 +301,10 @@ class ZeroShotSpace:
         return points @ embeddings.T / np.maximum(size, 1e-12)
 
     def reasons(self, points: Array, views: Array) -> tuple[Array, Array]:
-        """Return similarities of candidates and of series to each seen class.
+        """Return the similarities of candidates and of series to each seen class.
 
-        Shapes are (n_candidates, n_classes) and (n_cases, n_classes). The product is
-        the contribution of the class to the score of a candidate; see `score`.
+        The shapes are (n_candidates, n_classes) and (n_cases, n_classes). The product
+        of both similarities is the contribution of a class to the score of a candidate.
         """
         middle = self.centres.mean(axis=0)
         centred = self.centres - middle
@@ -273,9 +314,9 @@ class ZeroShotSpace:
         return self._embed_classes(views).coef, toward
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
-        """Return similarities of texts, of shape (n_candidates, n_classes).
+        """Return the kernel of candidate texts and texts of training classes.
 
-        The kernel of centred texts is positive for similar texts.
+        The kernel, of shape (n_candidates, n_classes), is positive for similar texts.
         """
         return self._embed_classes(views).across
 
@@ -286,16 +327,20 @@ class ZeroShotSpace:
         n_classes = len(self.centres)
         if unseen is None:
             unseen = np.arange(n_classes, views.shape[1])
-        every = np.arange(n_classes)
-        return ClassEmbeddings(views, every, unseen, self.centres, self.spreads)
+        seen = np.arange(n_classes)
+        return ClassEmbeddings(views, seen, unseen, self.centres, self.spreads)
 
 
 def whiten(
     features: Array, classes: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return axes whitened by within-class scatter, mean centre, and class centres."""
+    """Return whitened axes, the mean of the class centres, and the class centres.
+
+    Axes are whitened by the within-class scatter. Class centres are relative to their
+    mean.
+    """
     deviations = features - features.mean(axis=0)
-    # With fewer cases than features, axes are computed from the small Gram matrix.
+    # There are fewer cases than features, so axes are computed from the Gram matrix.
     values, vectors = np.linalg.eigh(deviations @ deviations.T)
     kept = max(1, min(_DIMENSIONS, int((values > 1e-9 * values[-1]).sum())))
     largest = slice(-1, -kept - 1, -1)
@@ -311,3 +356,12 @@ def whiten(
     centres = centres @ root
     centre = centres.mean(axis=0)
     return axes @ root, features.mean(axis=0) @ axes @ root + centre, centres - centre
+
+
+def log_residuals(features: Array, coordinates: Array) -> NDArray[np.float64]:
+    """Return logarithms of squared distances from the space.
+
+    `coordinates` are the products of `features` and orthonormal axes of the space.
+    """
+    squares = np.square(features).sum(axis=1) - np.square(coordinates).sum(axis=1)
+    return np.log(np.maximum(squares, 1e-9))

@@ -1,4 +1,4 @@
-"""Zero-shot recognition of classes from texts."""
+"""Zero-shot prediction of classes that are described by texts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sktext_vq._zero_shot.candidates import (
     nearest_texts,
     read_candidates,
 )
-from sktext_vq._zero_shot.embedding import ZeroShotSpace
+from sktext_vq._zero_shot.embedding import ZeroShotSpace, log_residuals
 from sktext_vq.panel import Panel
 from sktext_vq.text import SeriesCaptioner, TextEncoder
 from sktext_vq.text.class_texts import class_views
@@ -41,43 +41,28 @@ _STATE: dict[str, Spec | None] = {
 
 
 class EmbeddedSeries(NamedTuple):
-    """Series in the joint embedding space.
+    """Series in the joint embedding space."""
 
-    Parameters
-    ----------
-    points : ndarray of shape (n_cases, n_dimensions)
-        Embeddings of the series.
-    probabilities : ndarray of shape (n_cases, n_classes)
-        Probabilities of the training classes.
-    components : ndarray of shape (n_cases, n_components), optional
-        Components predicted by a `TextAlignment`.
-    """
+    points: NDArray[np.float64]  # embeddings of shape (n_cases, n_dimensions)
+    probabilities: NDArray[np.float64]  # of the training classes
+    residuals: NDArray[np.float64] | None = None  # see `log_residuals`
+    components: NDArray[np.float64] | None = None  # predicted by a `TextAlignment`
 
-    points: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    components: NDArray[np.float64] | None = None
+    @property
+    def log_probabilities(self) -> NDArray[np.float64]:
+        """Logarithms of the probabilities, which are finite."""
+        return np.log(np.maximum(self.probabilities, 1e-300))
 
 
 @dataclass(frozen=True)
 class ZeroShotRecognizer:
-    """Recognise classes that are described only by text.
-
-    Parameters
-    ----------
-    space : ZeroShotSpace
-        Embedding space of series, into which texts are mapped.
-    labels : list of str
-        Training classes.
-    texts : dict
-        User-defined texts about training classes; may be empty.
-    prompt_forms : tuple of str
-        Forms of prompts.
-    """
+    """Zero-shot classifier for classes that are described by texts."""
 
     space: ZeroShotSpace
-    labels: list[str]
-    texts: dict[str, Any]
+    labels: list[str]  # training classes
+    texts: dict[str, Any]  # user-defined texts about training classes
     prompt_forms: tuple[str, ...]
+    scorer: Any = None  # replaces the scores of the space; see `BridgeScorer`
 
     @classmethod
     def fit(
@@ -87,7 +72,7 @@ class ZeroShotRecognizer:
         settings: FitSettings,
         groups: NDArray[Any] | None = None,
     ) -> ZeroShotRecognizer:
-        """Fit to standardised features of all training cases."""
+        """Fit the embedding space to standardised features of all training cases."""
         generator = check_random_state(settings.random_state)
         texts = settings.text
         return cls(
@@ -98,7 +83,7 @@ class ZeroShotRecognizer:
         )
 
     def get_state(self) -> State:
-        """Return configuration and arrays."""
+        """Return the state as a dict of configuration and arrays."""
         return {
             "space": self.space.get_state(),
             "labels": list(self.labels),
@@ -108,7 +93,7 @@ class ZeroShotRecognizer:
 
     @classmethod
     def from_state(cls, state: State, sizes: Sizes) -> Self:
-        """Build a recogniser from its state; see `FeatureExtractor.from_state`."""
+        """Create a recognizer from its state."""
         check_state(state, _STATE, sizes, "zero_shot")
         if not isinstance(state["texts"], dict):
             raise ValueError("zero_shot.texts is not a dict")
@@ -130,17 +115,20 @@ class ZeroShotRecognizer:
     ) -> EmbeddedSeries:
         """Return embeddings of series, and probabilities of the training classes.
 
-        Logits of `enrolment`, the scores of a base model, are added if given.
+        If `enrolment` is given, the class scores of the base model are included.
         """
         basis, selected = torch.from_numpy(self.space.basis), extractor.selected
+        axes = torch.linalg.qr(basis)[0]
 
         def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, ...]:
             own = features[:, selected]
-            # torch is used because its number of threads is limited in calling threads.
+            # Use torch instead of NumPy, because torch is limited to one thread here.
             scaled = torch.from_numpy(head.scaler(own))
-            points = (scaled.double() @ basis).numpy() - self.space.centre
+            doubles = scaled.double()
+            points = (doubles @ basis).numpy() - self.space.centre
+            residuals = log_residuals(doubles.numpy(), (doubles @ axes).numpy())
             components = [] if alignment is None else [alignment.predict(scaled)]
-            return points, head.probabilities(own), *components
+            return points, head.probabilities(own), residuals, *components
 
         found = [
             each
@@ -149,8 +137,7 @@ class ZeroShotRecognizer:
         series = EmbeddedSeries(*map(np.concatenate, zip(*found, strict=True)))
         if enrolment is None:
             return series
-        logits = np.log(np.maximum(series.probabilities, 1e-300))
-        logits += enrolment.logits(panel, execution)
+        logits = series.log_probabilities + enrolment.logits(panel, execution)
         return series._replace(probabilities=softmax(logits, axis=1))
 
     def read(
@@ -158,7 +145,7 @@ class ZeroShotRecognizer:
         candidates: Sequence[str] | Mapping[str, Any],
         called: str = "candidate_labels",
     ) -> CandidateTexts:
-        """Check candidates, and collect their texts; see `read_candidates`."""
+        """Validate candidates, and collect their texts."""
         return read_candidates(
             candidates, self.labels, self.texts, self.prompt_forms, called
         )
@@ -166,7 +153,7 @@ class ZeroShotRecognizer:
     def embed_texts(
         self, candidates: CandidateTexts, encoder: TextEncoder
     ) -> NDArray[np.float64]:
-        """Return embeddings of texts, of shape (n_views, n_classes, text_dim)."""
+        """Return the embeddings of texts, of shape (n_views, n_classes, text_dim)."""
         with single_thread():
             return class_views(candidates.texts, candidates.n_classes, encoder)
 
@@ -182,11 +169,11 @@ class ZeroShotRecognizer:
         candidates: CandidateTexts,
         views: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        """Return probabilities of candidates, of shape (n_cases, n_candidates)."""
-        log_proba = np.log(np.maximum(series.probabilities, 1e-300))
-        return np.exp(
-            self.space.score(series.points, log_proba, views, candidates.seen)
-        )
+        """Return the probabilities of candidates, of shape (n_cases, n_candidates)."""
+        if self.scorer is not None:
+            return np.asarray(self.scorer.predict_proba(self.space, series, views))
+        known = series.points, series.log_probabilities
+        return np.exp(self.space.score(*known, views, candidates.seen))
 
     def with_unknown(
         self,
@@ -206,7 +193,11 @@ class ZeroShotRecognizer:
         views: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Return the probability of an unknown class, of shape (n_cases,)."""
-        return self.space.unknown_probability(series.points, views, candidates.seen)
+        if self.scorer is not None:
+            found = self.scorer.unknown_probability(self.space, series, views)
+            return np.asarray(found)
+        found = series.points, series.residuals, views, candidates.seen
+        return self.space.unknown_probability(*found)
 
     def search(
         self,
@@ -215,7 +206,7 @@ class ZeroShotRecognizer:
         encoder: TextEncoder,
         alignment: TextAlignment | None,
     ) -> pd.DataFrame:
-        """Rank series by a text; see `VQTextClassifier.search`."""
+        """Rank series by similarity to a text; see `VQTextClassifier.search`."""
         candidates = self.read([text], "text")
         seen = candidates.seen[0]
         if seen >= 0:
@@ -226,8 +217,8 @@ class ZeroShotRecognizer:
                 warnings.warn(doubt, stacklevel=find_stack_level())
             scores = self.space.cosines(series.points, views)[:, 0]
             if alignment is not None and series.components is not None:
-                # One space is more accurate for texts of unseen classes, and the other
-                # space for synonyms of training classes.
+                # The zero-shot space is more accurate for unseen classes, and the
+                # aligned space is more accurate for synonyms of training classes.
                 own = alignment.similarity(series.components, [text], encoder)
                 scores = (scores + own[:, 0]) / 2
         order = np.argsort(-scores, kind="stable")
@@ -240,7 +231,7 @@ class ZeroShotRecognizer:
         encoder: TextEncoder,
         alignment: TextAlignment | None,
     ) -> NDArray[Any]:
-        """Return the text closest to each series."""
+        """Return the most similar text for each series."""
         candidates = self.read(texts, "texts")
         if alignment is not None and series.components is not None:
             names = candidates.names
@@ -259,10 +250,10 @@ class ZeroShotRecognizer:
         channel_names: Sequence[str] | None,
         sampling_rate: float | None,
     ) -> NDArray[Any]:
-        """Return sentences about each series, and its training class.
+        """Return a caption of each series, with the most probable training class.
 
-        The class is omitted if its probability is at most .5, or if the series
-        resembles no training class.
+        The class is omitted if its probability is at most .5. If unknown classes can be
+        detected, the probability is multiplied by the probability of a known class.
         """
         captioner = SeriesCaptioner(
             channel_names=channel_names, sampling_rate=sampling_rate
@@ -270,7 +261,8 @@ class ZeroShotRecognizer:
         captioner.fit_to_quantiles(scaler.mean, scaler.scale, scaler.usual)
         proba = series.probabilities
         if self.space.can_reject:
-            proba = proba * (1 - self.space.unknown_probability(series.points))[:, None]
+            found = self.space.unknown_probability(series.points, series.residuals)
+            proba = proba * (1 - found)[:, None]
         sentences = captioner.describe(panel.values, panel.lengths)
         captions = np.empty(len(sentences), dtype=object)
         for case, (own, row) in enumerate(zip(sentences, proba, strict=True)):
@@ -285,7 +277,7 @@ class ZeroShotRecognizer:
         candidates: CandidateTexts,
         views: NDArray[np.float64],
     ) -> pd.DataFrame:
-        """Return a prediction with reasons for each series."""
+        """Return a prediction for each series and reasons for the prediction."""
         proba = self.predict_proba(series, candidates, views)
         known, names = candidates.known, candidates.names
         in_text, in_series = self.space.reasons(series.points, views)
@@ -319,7 +311,7 @@ class ZeroShotRecognizer:
     def describe(
         self, candidates: CandidateTexts, encoder: TextEncoder
     ) -> pd.DataFrame:
-        """Return the texts and the most similar training classes of each candidate."""
+        """Return the texts and the most similar training classes for each candidate."""
         known, names = candidates.known, candidates.names
         views = self.embed_texts(candidates, encoder)
         kernel = self.space.likeness(views)

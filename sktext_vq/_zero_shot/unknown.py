@@ -21,27 +21,19 @@ _SHRINKAGE = 0.1
 
 
 class UnknownDetector(NamedTuple):
-    """Linear discriminant between series of known and of unknown classes.
+    """Linear discriminant between series of known and unknown classes."""
 
-    Parameters
-    ----------
-    weight, offset : ndarray of shape (2,)
-        Weights of the two `statistics`, and their mean over known classes.
-    new_spread : float
-        Relative distance of series of a class from the centre predicted by texts.
-    """
-
-    weight: NDArray[np.float64]
-    offset: NDArray[np.float64]
-    new_spread: float = 1.0
+    weight: NDArray[np.float64]  # of the two `statistics`
+    offset: NDArray[np.float64]  # means of the statistics for known classes
+    new_spread: float = 1.0  # relative distance of series from predicted centres
 
     @classmethod
     def fit(
         cls, held_out: Sequence[HeldOut], spreads: Array, views: Array | None = None
     ) -> UnknownDetector:
-        """Fit to held-out cases, with some of the classes left out as unknown.
+        """Fit to held-out cases, with some of the classes treated as unknown.
 
-        `views`, of shape (n_views, n_classes, text_dim), are embeddings of texts.
+        `views`, of shape (n_views, n_classes, text_dim), contains embeddings of texts.
         """
         n_classes = len(spreads)
         n_left_out = min(max(1, round(_SHARE_LEFT_OUT * n_classes)), n_classes - 2)
@@ -49,27 +41,30 @@ class UnknownDetector(NamedTuple):
         found, is_unknown, ratios = [], [], [1.0]
         for _ in range(_N_DRAWS):
             order = generator.permutation(n_classes)
-            out, rest = order[:n_left_out], order[n_left_out:]
+            left_out, seen = order[:n_left_out], order[n_left_out:]
             for part in held_out:
-                found.append(statistics(part.cases, part.centres[rest], spreads[rest]))
-                is_unknown.append(np.isin(part.classes, out))
+                found.append(statistics(part.cases, part.centres[seen], spreads[seen]))
+                is_unknown.append(np.isin(part.classes, left_out))
             if views is not None:
-                ratios.append(_distance_ratio(held_out[0], spreads, views, out, rest))
-        every, unknown = np.concatenate(found), np.concatenate(is_unknown)
-        scale = np.maximum(every.std(axis=0), 1e-9)
-        kinds = [every[~unknown] / scale, every[unknown] / scale]
+                ratios.append(
+                    _distance_ratio(held_out[0], spreads, views, left_out, seen)
+                )
+        values, unknown = np.concatenate(found), np.concatenate(is_unknown)
+        scale = np.maximum(values.std(axis=0), 1e-9)
+        kinds = [values[~unknown] / scale, values[unknown] / scale]
         scatter = sum(np.cov(each.T, bias=True) for each in kinds) / 2
-        away = kinds[1].mean(axis=0) - kinds[0].mean(axis=0)
-        weight = np.linalg.solve(scatter + _SHRINKAGE * np.eye(2), away) / scale
+        difference = kinds[1].mean(axis=0) - kinds[0].mean(axis=0)
+        weight = np.linalg.solve(scatter + _SHRINKAGE * np.eye(2), difference) / scale
         spread = float(np.sqrt(np.mean(ratios[1:] or ratios)))
-        return cls(weight, every[~unknown].mean(axis=0), spread)
+        return cls(weight, values[~unknown].mean(axis=0), spread)
 
     def score(
         self, points: Array, centres: Array, spreads: Array, new: Array
     ) -> NDArray[np.float64]:
-        """Return log-odds of unknown classes up to a constant.
+        """Return the log-odds of an unknown class, up to a constant.
 
-        `new`, of shape (n_unseen, n_dimensions), are centres of unseen candidates.
+        `new`, of shape (n_unseen, n_dimensions), contains the predicted centres of
+        unseen candidates.
         """
         middle = centres.mean(axis=0)
         spreads = np.concatenate([spreads, np.full(len(new), self.new_spread)])
@@ -81,18 +76,18 @@ def _distance_ratio(
     part: HeldOut,
     spreads: Array,
     views: Array,
-    out: NDArray[np.int64],
-    rest: NDArray[np.int64],
+    left_out: NDArray[np.int64],
+    seen: NDArray[np.int64],
 ) -> float:
-    """Return the ratio of squared distances to predicted and to known centres."""
-    known = part.centres[rest], spreads[rest]
+    """Return the ratio of mean squared distances to predicted and to known centres."""
+    known = part.centres[seen], spreads[seen]
     centres = part.centres.copy()
-    centres[out] = ClassEmbeddings(views, rest, out, *known).embeddings
-    away = np.square(part.cases - centres[part.classes]).sum(axis=1)
-    is_out = np.isin(part.classes, out)
+    centres[left_out] = ClassEmbeddings(views, seen, left_out, *known).embeddings
+    distances = np.square(part.cases - centres[part.classes]).sum(axis=1)
+    is_out = np.isin(part.classes, left_out)
     if not is_out.any() or is_out.all():
         return 1.0
-    return float(away[is_out].mean() / max(away[~is_out].mean(), 1e-12))
+    return float(distances[is_out].mean() / max(distances[~is_out].mean(), 1e-12))
 
 
 def statistics(
@@ -100,8 +95,9 @@ def statistics(
 ) -> NDArray[np.float64]:
     """Return two statistics of points, of shape (n_cases, 2).
 
-    The logarithm of the squared distance to the nearest centre, and the projection on
-    this centre, which is 1 at the centre and 0 at `middle`, the mean of all centres.
+    The statistics are the logarithm of the squared distance to the nearest centre, and
+    the projection on this centre, which is 1 at the centre and 0 at `middle`, by
+    default the mean of all centres.
     """
     if middle is None:
         middle = centres.mean(axis=0)

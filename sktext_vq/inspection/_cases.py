@@ -1,4 +1,4 @@
-"""Single series of a report: tokens on a time line, and their contributions."""
+"""Drawings of the series of a report, with tokens and their contributions."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ from sktext_vq.transformer import VQTextTransformer
 
 _MAX_CHANNELS = 32  # maximum number of channels drawn per series
 _OPEN_CHANNELS = 3  # number of channels visible without a click
-_N_DECIDING = 8  # number of tokens in the table of a series
-_STRONGEST_TINT = 0.5
-_ROOM_FOR_CODE, _ROOM_FOR_SIGNED = 5.5, 11.0  # percent of the width of a phone
+_N_TOKENS = 8  # number of tokens in the table of a series
+_STRONGEST_TINT = 0.5  # opacity of the largest contribution
+# Minimum width of a token for its code and its contribution, in percent of the width of
+# a phone.
+_ROOM_FOR_CODE, _ROOM_FOR_NUMBER = 5.5, 11.0
 _MOST_BYTES = 3_500_000  # approximate maximum for all drawings
 _BYTES_OF_POINT, _BYTES_OF_CHANNEL = 20, 2500
 
 
-def n_that_fit(panel: Panel, n_examples: int) -> int:
+def limit_examples(panel: Panel, n_examples: int) -> int:
     """Return the number of cases to draw, limited by the size of the page."""
     n_points = min(panel.n_timepoints, MAX_POINTS) * _BYTES_OF_POINT
     size = min(panel.n_channels, _MAX_CHANNELS) * (n_points + _BYTES_OF_CHANNEL)
@@ -42,7 +44,7 @@ def n_that_fit(panel: Panel, n_examples: int) -> int:
 
 
 def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
-    """Choose up to one half misclassified cases, then others, most probable first."""
+    """Choose cases to draw, of which up to half are misclassified."""
     true, probabilities = answers.true, answers.probabilities
     predicted = answers.predicted
     if true is None:
@@ -96,14 +98,14 @@ def draw_cases(
             by_case[i],
             explained[i],
         )
-        cases.append({"case": case, **_verdict(answers, case), **one.draw()})
+        cases.append({"case": case, **_predicted_classes(answers, case), **one.draw()})
     return cases
 
 
 def _explain(
     estimator: Any, part: Panel, answers: Answers, chosen: list[int]
 ) -> list[pd.DataFrame | None]:
-    """Explain cases, compared with the true class if the prediction is wrong."""
+    """Explain predictions; compare wrong predictions with the true class."""
     right, true = answers.right, answers.true
     if right is None or true is None:
         return [None] * len(chosen)
@@ -120,7 +122,7 @@ def _explain(
     return explained
 
 
-def _verdict(answers: Answers, case: int) -> dict[str, Any]:
+def _predicted_classes(answers: Answers, case: int) -> dict[str, Any]:
     """Return the true class of a case, and its most probable classes."""
     known = answers.true is not None
     found: dict[str, Any] = {
@@ -146,7 +148,7 @@ def _verdict(answers: Answers, case: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, eq=False)
 class _OneCase:
-    """A case with the parts of its drawing."""
+    """Case to draw."""
 
     estimator: VQTextClassifier | VQTextTransformer
     codes: list[dict[str, Any]]
@@ -156,7 +158,7 @@ class _OneCase:
     explained: pd.DataFrame | None
 
     def draw(self) -> dict[str, Any]:
-        """Return channels, the largest contributions first, and a table of tokens."""
+        """Draw the channels, ordered by contribution, and make a table of tokens."""
         names = self.estimator.channel_names_
         placed, rest, decided = self._contributions()
         weight = dict.fromkeys(range(len(names)), 0.0)
@@ -208,14 +210,13 @@ class _OneCase:
                 "more": total >= 0,
                 "n_tokens": len(tokens),
                 "tokens": [
-                    self._deciding(row, most)
-                    for row in by_size[:_N_DECIDING].to_dict("records")
+                    self._token_row(row, most)
+                    for row in by_size[:_N_TOKENS].to_dict("records")
                 ],
             },
         )
 
-    def _deciding(self, row: Mapping[Any, Any], most: float) -> dict[str, Any]:
-        """Return a row of the table of the most important tokens."""
+    def _token_row(self, row: Mapping[Any, Any], most: float) -> dict[str, Any]:
         start, length = int(row["start"]), int(row["length"])
         code = self.codes[int(row["code"])]
         return {
@@ -236,7 +237,6 @@ class _OneCase:
         rest: dict[int, float],
         most: float,
     ) -> dict[str, Any]:
-        """Draw a channel as a line with its tokens."""
         values = self.values[channel]
         length = len(values)
         low, high = limits(values)
@@ -279,7 +279,7 @@ class _OneCase:
         contribution: float | None,
         most: float,
     ) -> dict[str, Any]:
-        """Return position in percent of the width, code and contribution of a token."""
+        """Return the code, contribution and position (in percent) of a token."""
         _, start, lasting, number_of_code = key
         code = self.codes[number_of_code]
         end = min(start + lasting, end)
@@ -294,21 +294,21 @@ class _OneCase:
             "width": width,
             "middle": round(100 * (start + end) / 2 / length, 2),
             "code_room": _room(width, _ROOM_FOR_CODE),
-            "says": None,
+            "explained": None,
         }
         if contribution is not None:
             share = abs(contribution) / most
-            segment["says"] = {
+            segment["explained"] = {
                 "contribution": signed(contribution),
                 "for": contribution >= 0,
                 "tint": f"{_STRONGEST_TINT * share:.2f}",
-                "room": _room(width, _ROOM_FOR_SIGNED) if share >= LEAST_NAMED else "",
+                "room": _room(width, _ROOM_FOR_NUMBER) if share >= LEAST_NAMED else "",
             }
         return segment
 
 
 def _room(width: float, least: float) -> str:
-    """Return the screens that a number fits on: "always", "wide", or "" for none."""
+    """Return on which screens a number fits: "always", "wide", or "" for none."""
     if width >= least:
         return "always"
     return "wide" if width >= least / 2 else ""

@@ -1,4 +1,4 @@
-"""Statistics of series, and warnings about them."""
+"""Statistics of the series of a report, and warnings about the series."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sktext_vq.panel import Panel
 from sktext_vq.transformer import VQTextTransformer
 
 _UNBALANCED = 3  # ratio of cases of the largest class to those of the smallest
-_FEW = 5  # minimum number of cases of a class for precise scores
+_FEW = 5  # classes with fewer cases cause a warning
 _NAMED = 5  # maximum number of names in a list
 
 
@@ -57,7 +57,6 @@ def describe_data(
 
 
 def _count(answers: Answers) -> list[dict[str, Any]]:
-    """Count the cases of each class."""
     if answers.true is None:
         return []
     counts = np.bincount(answers.true, minlength=len(answers.labels))
@@ -75,9 +74,10 @@ def find_warnings(
     true: NDArray[np.int64] | None,
     case_names: Sequence[str],
 ) -> list[str]:
-    """Return warnings about scores and explanations, of one or two sentences each.
+    """Return warnings that concern scores and explanations.
 
-    `classes` have ``label`` and ``count``; `true` is the class of each case.
+    `classes` contains the ``label`` and ``count`` of each class, and `true` contains
+    the class index of each case.
     """
     prints = _fingerprints(panel)
     return [
@@ -98,19 +98,22 @@ def _balance(classes: list[dict[str, Any]]) -> list[str]:
     absent = [each["label"] for each in classes if not each["count"]]
     found = []
     if absent:
-        found.append(f"No series of class {_list(absent)}.")
+        found.append(f"There are no series of class {_list(absent)}.")
     if not there:
         return found
     most, least = (pick(there, key=lambda each: each["count"]) for pick in (max, min))
     if most["count"] >= _UNBALANCED * least["count"]:
         found.append(
-            f"Classes are unbalanced: {most['count']} series of {most['label']}, "
-            f"{least['count']} of {least['label']}. Use scores by class or balanced "
-            "accuracy in place of accuracy."
+            f"Classes are imbalanced: there are {most['count']} series of "
+            f"{most['label']} and {least['count']} of {least['label']}. Use scores by "
+            "class or balanced accuracy instead of accuracy."
         )
     few = [each["label"] for each in there if each["count"] < _FEW]
     if few:
-        found.append(f"Fewer than {_FEW} series of {_list(few)}: scores are imprecise.")
+        found.append(
+            f"There are fewer than {_FEW} series of {_list(few)}, so scores are "
+            "imprecise."
+        )
     return found
 
 
@@ -143,15 +146,15 @@ def _repeated(
 
     found = [
         f"{n_extra} of {len(prints)} series {'is a' if n_extra == 1 else 'are'} "
-        f"duplicate{'' if n_extra == 1 else 's'}: {listed(groups)}. Each of them "
-        "counts in the scores."
+        f"duplicate{'' if n_extra == 1 else 's'}: {listed(groups)}. Scores include all "
+        "duplicates."
     ]
     if true is not None:
         at_odds = [each for each in groups if len(set(true[each].tolist())) > 1]
         if at_odds:
             found.append(
-                f"Equal series have different labels: {listed(at_odds)}. A prediction "
-                "is wrong for at least one of them."
+                f"Equal series have different labels: {listed(at_odds)}. At least one "
+                "of their predictions is wrong."
             )
     return found
 
@@ -166,7 +169,8 @@ def _seen(
         return []
     return [
         f"{len(cases)} of {len(prints)} series {'was' if len(cases) == 1 else 'were'} "
-        f"used in training: cases {_list(cases)}. Scores are too high for new series."
+        f"used in training: cases {_list(cases)}. Scores overestimate the performance "
+        "on new series."
     ]
 
 
@@ -176,14 +180,14 @@ def _constant(names: Sequence[str], panel: Panel) -> list[str]:
     found = []
     if always.any():
         which = _list(name for name, each in zip(names, always, strict=True) if each)
-        found.append(f"Constant in every series: {which}.")
+        found.append(f"Channels that are constant in every series: {which}.")
     sometimes = [
         f"{name} ({n} of {panel.n_cases})"
         for name, n, each in zip(names, flat.sum(axis=0), always, strict=True)
         if n and not each
     ]
     if sometimes:
-        found.append(f"Constant in some series: {_list(sometimes)}.")
+        found.append(f"Channels that are constant in some series: {_list(sometimes)}.")
     return found
 
 
@@ -194,14 +198,15 @@ def _missing(names: Sequence[str], panel: Panel) -> list[str]:
         return []
     worst = int(shares.argmax())
     return [
-        f"{100 * shares.mean():.2g} % of all values are missing, most in "
-        f"{names[worst]} ({100 * shares[worst]:.2g} %). Gaps are interpolated "
-        "linearly, and windows with less than half of their values are not counted."
+        f"{100 * shares.mean():.2g} % of all values are missing, most of them in "
+        f"channel {names[worst]} ({100 * shares[worst]:.2g} %). Gaps are interpolated "
+        "linearly, and windows in which more than half of the values are missing are "
+        "not counted."
     ]
 
 
 def _list(items: Iterable[Any]) -> str:
-    """Join the first names, and add the number of other names."""
+    """Join the first names, and append the number of other names."""
     names = list(map(str, items))
     shown = ", ".join(names[:_NAMED])
     more = len(names) - _NAMED

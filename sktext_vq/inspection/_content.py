@@ -1,4 +1,4 @@
-"""Contents of a report: numbers, texts and drawings for its template."""
+"""Variables of the template of a report: numbers, texts and drawings."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _N_OTHERS = 3  # number of the most frequent wrong predictions of a class
 class Answers:
     """True labels and predicted probabilities, if available.
 
-    `labels` has the classes of the estimator, then other classes of the series; `true`
-    is the index of the label of each case; `probabilities` are those of the classes of
-    the estimator, of shape (n_cases, n_classes).
+    `labels` contains the classes of the estimator, followed by other classes of the
+    series. `true` contains the index of the label of each case. `probabilities` has
+    shape (n_cases, n_classes), for the classes of the estimator.
     """
 
     labels: list[Any]
@@ -52,20 +52,19 @@ class Answers:
 
     @cached_property
     def right(self) -> NDArray[np.bool_] | None:
-        """Whether the prediction of each case is right."""
+        """Whether the prediction of each case is correct."""
         return None if self.predicted is None else self.predicted == self.true
 
 
 @dataclass(frozen=True, eq=False)
 class AboutCases:
-    """Names of cases, by default their indices, and their groups, if any."""
+    """Names and groups of cases; by default, names are indices."""
 
     names: list[str]
     groups: list[str] | None = None
 
     @classmethod
     def of(cls, panel: Panel, groups: Any, names: Any) -> AboutCases:
-        """Check names and groups of cases."""
         found = (
             panel.cases if names is None else check_column(names, "case_names", panel)
         )
@@ -78,7 +77,6 @@ class AboutCases:
 
 
 def number(value: float) -> str:
-    """Format a number with four significant digits."""
     return f"{value:.4g}"
 
 
@@ -146,7 +144,7 @@ def score(answers: Answers) -> dict[str, Any] | None:
 def _matrix(
     counts: NDArray[np.int64], totals: NDArray[np.int64]
 ) -> list[list[dict[str, Any]]] | None:
-    """Return cells of a confusion matrix, or None if there are too many."""
+    """Return cells of a confusion matrix, or None if there are too many classes."""
     if counts.shape[1] > _MAX_COMPACT:
         return None
     return [
@@ -165,7 +163,6 @@ def _largest(counts: NDArray[np.int64], most: int) -> list[int]:
 
 
 def _pairs(counts: NDArray[np.int64]) -> list[dict[str, Any]]:
-    """Return the most frequent confusions of two classes."""
     wrong = counts - np.diag(np.diag(counts))
     totals = counts.sum(axis=1)
     return [
@@ -180,7 +177,7 @@ def _pairs(counts: NDArray[np.int64]) -> list[dict[str, Any]]:
 
 
 def score_groups(answers: Answers, groups: list[str] | None) -> list[dict[str, Any]]:
-    """Return the accuracy of each group, the lowest first."""
+    """Return the accuracy of each group, in ascending order."""
     right = answers.right
     if groups is None or right is None:
         return []
@@ -248,7 +245,7 @@ def _colour(codes: list[dict[str, Any]]) -> None:
 
 
 def legend(codes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return colours and the kinds of shapes that they stand for."""
+    """Return the kind of shape of each colour."""
     kinds: dict[int, set[str]] = defaultdict(set)
     for code in codes:
         kinds[code["colour"]].add(code["kind"])
@@ -266,15 +263,16 @@ def by_class(codes: list[dict[str, Any]], labels: list[Any]) -> list[dict[str, A
     )
 
 
-def guiding_texts(
+def training_texts(
     estimator: VQTextClassifier | VQTextTransformer,
 ) -> dict[str, Any] | None:
-    """Return the texts used in training, by class if they are about classes."""
+    """Return the texts used in training, grouped by class if possible."""
     texts = estimator.prompts_
     if texts is None:
         return None
     by_class = _texts_of_classes(estimator)
-    # Only the first text of each class is saved. If it differs, others are unknown.
+    # Only the first text of each class is saved. If it differs, the other texts are
+    # unknown.
     if by_class and [first for first, *_ in by_class.values()] != list(texts):
         by_class = None
     return {
@@ -331,13 +329,13 @@ def compare_texts(
         cosines = estimator.similarity(panel, texts)
         encoder = as_text_encoder(estimator.text_encoder, 0)
         between = text_cosines(texts, estimator.text_alignment_, encoder)
-    except ValueError:  # losses without a text branch
+    except ValueError:  # the model was trained without text
         return None
     many = len(names) > _MAX_ROOMY
     found: dict[str, Any] = {
         "names": names,
         "many": many,
-        "texts": _most_alike(names, between) if many else _cells(names, between),
+        "texts": _most_similar(names, between) if many else _cells(names, between),
         "series": None,
         "nearest": None,
     }
@@ -356,8 +354,7 @@ def _cosine(value: float) -> str:
     return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _most_alike(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return the most similar pairs of texts."""
+def _most_similar(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]:
     first, second = np.triu_indices(len(names), k=1)
     order = np.argsort(-cosines[first, second], kind="stable")[:_N_PAIRS]
     return [
@@ -369,9 +366,9 @@ def _most_alike(names: list[str], cosines: NDArray[Any]) -> list[dict[str, Any]]
 def _own_and_others(
     names: list[str], there: list[int], cosines: NDArray[Any]
 ) -> list[dict[str, Any]]:
-    """Return mean cosines of series with the text of their class and closest others.
+    """Return mean cosines of series with the text of their class and with other texts.
 
-    Classes whose series are closer to other texts come first.
+    Classes whose series are more similar to other texts come first.
     """
     found = []
     for i, row in zip(there, cosines, strict=True):
@@ -388,7 +385,7 @@ def _own_and_others(
 
 
 def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return rows of cosines, with their position between minimum and maximum."""
+    """Return rows of cosines, also scaled to the range from 0 to 1."""
     least, most = float(values.min()), float(values.max())
     return [
         {

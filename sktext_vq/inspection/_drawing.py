@@ -1,4 +1,4 @@
-"""Numbers, and series as coordinates of SVG lines in a box of 1000 by 100."""
+"""Functions to format numbers, and to draw series in an SVG box of 1000 by 100."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 1000, 100
-MAX_POINTS = 600  # more points than pixels in the width of a line on most screens
+MAX_POINTS = 600  # about the width of a line in pixels on most screens
 
 
-LEAST_NAMED = 0.05  # smallest contribution with a number, relative to the largest
+LEAST_NAMED = 0.05  # minimum contribution to label, relative to the largest
 _MAX_FACTOR = 1_000_000  # larger factors are not shown
 
 
@@ -32,15 +32,16 @@ def limits(values: NDArray[Any]) -> tuple[float, float]:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if high > low:
         return low, high
-    margin = 1 + abs(low) / 2  # of a constant; large enough for any value
+    margin = 1 + abs(low) / 2  # for constant series, of any magnitude
     return low - margin, high + margin
 
 
 def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
-    """Draw a series as lines such as ``"5.0,80.1 15.0,75.0"``, one for each stretch.
+    """Convert a series to points of SVG lines, such as ``"5.0,80.1 15.0,75.0"``.
 
-    Stretches are separated by NaN. Of more than 600 values, only minima and maxima of
-    neighbouring values are drawn. `low` and `high` are at the bottom and at the top.
+    Missing values divide a series into several lines. For more than 600 values, only
+    minima and maxima of neighbouring values are drawn. `low` is drawn at the bottom,
+    and `high` at the top.
     """
     time = (np.arange(len(values)) + 0.5) * WIDTH / len(values)
     values = np.asarray(values, dtype=np.float64)
@@ -61,7 +62,7 @@ def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
 def _thin(
     time: NDArray[Any], values: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Keep the lowest and the highest value of each stretch, sorted by time."""
+    """Select the lowest and the highest of neighbouring values, sorted by time."""
     kept = []
     for part in np.array_split(np.arange(len(values)), MAX_POINTS // 2):
         known = part[np.isfinite(values[part])]

@@ -1,4 +1,4 @@
-"""HTML page about recordings labelled by a base."""
+"""HTML page about recordings that were labelled by a base model."""
 
 from __future__ import annotations
 
@@ -27,21 +27,7 @@ def describe_recordings(
 ) -> list[dict[str, Any]]:
     """Draw recordings with their segments, and find reasons for the labels.
 
-    Parameters
-    ----------
-    base : ActivityClassifier
-        Base that labelled the segments.
-    recordings : HarmonisedRecordings
-        Recordings with the channels of the base.
-    segments : DataFrame
-        Result of `segment`.
-    names : sequence of str
-        Candidate names.
-
-    Returns
-    -------
-    list of dict
-        Variables of the template for each recording.
+    Returns the variables of the template for each recording.
     """
     reasons = _reasons(base, recordings, segments, names)
     colours = {name: i % _N_COLOURS for i, name in enumerate(names)}
@@ -121,7 +107,6 @@ def write_label_page(
 
 
 def _format_time(time: Any) -> str:
-    """Format a time to milliseconds."""
     if isinstance(time, pd.Timestamp):
         return time.isoformat(sep=" ", timespec="milliseconds")
     return str(time)

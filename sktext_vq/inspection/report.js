@@ -16,7 +16,7 @@
     function sort() {
       const key = order.value;
       const sign = smallestFirst.has(key) ? 1 : -1;
-      // Unknown values come last.
+      // Cards with unknown values come last.
       const rank = (card) => (card.dataset[key] ? sign * card.dataset[key] : Infinity);
       const compare = (a, b) => (rank(a) < rank(b) ? -1 : rank(a) > rank(b) ? 1 : 0);
       list.append(...(key ? [...cards].sort(compare) : cards));
@@ -88,7 +88,7 @@
     section.addEventListener("keydown", (event) => {
       const { key, target } = event;
       const modified = event.altKey || event.ctrlKey || event.metaKey || event.shiftKey;
-      // In these elements, arrow keys have another use.
+      // Arrow keys scroll some elements, and change the choice of others.
       const scrolls = target.matches(".scroll") && target.scrollWidth > target.clientWidth;
       const busy = scrolls || target.matches("select");
       if (modified || busy || !(key in keys)) return;
@@ -124,7 +124,7 @@
     return target;
   }
 
-  // Before the browser scrolls to the target.
+  // Make the target visible before the browser scrolls to it.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#']");
     if (link) reveal(link.hash);

@@ -22,7 +22,7 @@ from sktext_vq._utils.validation import check_count, format_names, label_text
 from sktext_vq._version import __version__
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.inspection import _content
-from sktext_vq.inspection._cases import choose_cases, draw_cases, n_that_fit
+from sktext_vq.inspection._cases import choose_cases, draw_cases, limit_examples
 from sktext_vq.inspection._checks import describe_data, find_warnings
 from sktext_vq.inspection._content import AboutCases, Answers, known_labels
 from sktext_vq.inspection.displays._canvas import check_estimator
@@ -69,18 +69,18 @@ def write_report(
     path : path-like
         File to write.
     X_train : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-        Training series, if available, to report series of X that were used in training.
+        Training series, if available. The report lists the series of X that were used
+        in training.
     groups : array-like of shape (n_cases,), optional
         Group of each case, such as the person it comes from, for scores by group.
     case_names : array-like of shape (n_cases,), optional
-        Name of each case. By default, names are taken from the index of a data frame,
-        or are numbers from 0.
+        Name of each case. By default, the index of a data frame, or numbers from 0.
     title : str, optional
         Heading of the page. By default, it contains the class of the estimator.
     n_examples : int, default=40
-        Number of series to draw: up to one half misclassified, from each pair of
-        classes in turn, and then correctly classified ones from each class. Fewer if
-        the page would become larger than about 4 MB.
+        Maximum number of series to draw. Up to half of the series are misclassified
+        and chosen from each pair of classes in turn; the others are chosen from each
+        class in turn. The number is reduced if the page would exceed about 4 MB.
 
     Returns
     -------
@@ -151,14 +151,14 @@ def _fill(
     codes = _content.draw_codes(estimator)
     labels = known_labels(estimator)
     named = [] if labels is None else labels.tolist()
-    chosen = choose_cases(answers, panel.n_cases, n_that_fit(panel, n_examples))
-    prompts = _content.guiding_texts(estimator)
+    chosen = choose_cases(answers, panel.n_cases, limit_examples(panel, n_examples))
+    prompts = _content.training_texts(estimator)
     script = read_part("report.js")
     return {
         "version": __version__,
         "style": Markup(read_part("report.css")),
         "script": Markup(script),
-        # No other script may run, regardless of the content of labels.
+        # The browser runs no other script, regardless of the content of labels.
         "script_hash": b64encode(sha256(script.encode()).digest()).decode(),
         "model": repr(estimator),
         "stage": estimator.training_stage_,
@@ -190,7 +190,7 @@ def _fill(
 
 
 def read_part(name: str) -> str:
-    """Return a file of this package."""
+    """Return the text of a file of this package."""
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
@@ -203,7 +203,7 @@ def fill_template(name: str, **content: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["share"] = lambda value: f"{100 * value:.3g} %"
-    # Scripts read an empty string as unknown.
+    # The script treats an empty string as unknown.
     environment.filters["finite"] = lambda value: value if np.isfinite(value) else ""
     return environment.from_string(read_part(name)).render(content)
 
@@ -226,7 +226,8 @@ def _check_training(X_train: Any, panel: Panel) -> Panel:
     training = as_panel(X_train, estimator_name="write_report")
     if training.n_channels != panel.n_channels:
         raise ValueError(
-            f"X_train has {training.n_channels} channels, X has {panel.n_channels}."
+            f"X_train has {training.n_channels} channels, but X has "
+            f"{panel.n_channels} channels."
         )
     return training
 
@@ -241,7 +242,7 @@ def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], i
 
 
 def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
-    """Return filters of cases: all, by outcome, by class."""
+    """Return the filters of cases, by outcome and by class."""
     if answers.true is None:
         return []
     found = [("all", "all", len(chosen))]
@@ -249,7 +250,7 @@ def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
         n_right = int(answers.right[chosen].sum())
         found += [
             ("wrong", "misclassified", len(chosen) - n_right),
-            ("right", "right", n_right),
+            ("right", "correctly classified", n_right),
         ]
     counts = np.bincount(answers.true[chosen], minlength=len(answers.labels))
     found += [
@@ -266,17 +267,18 @@ def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
 def _check_y(
     y: Any, panel: Panel, classes: NDArray[Any] | None
 ) -> tuple[list[Any], NDArray[np.int64]]:
-    """Return all labels, classes first, and the index of the label of each case."""
+    """Return all labels, and the index of the label of each case."""
     y = check_column(y, "y", panel).tolist()
     known = [] if classes is None else classes.tolist()
-    # Labels may be numbers in one file and text in another.
+    # Labels may be numbers in one file and texts in another.
     named = {label_text(label): label for label in reversed([*known, *y])}
     labels = list(dict.fromkeys(named[label_text(label)] for label in [*known, *y]))
     position = {label: i for i, label in enumerate(labels)}
     true = np.array([position[named[label_text(label)]] for label in y], dtype=np.int64)
     if known and true.min() >= len(known):
         raise ValueError(
-            "y contains none of the classes of the training data: "
-            f"{format_names(known, 5)}. y has {format_names(labels[len(known) :], 5)}."
+            "y contains none of the classes of the training data. Classes of the "
+            f"training data: {format_names(known, 5)}. Classes of y: "
+            f"{format_names(labels[len(known) :], 5)}."
         )
     return labels, true

@@ -1,4 +1,4 @@
-"""Networks: torch modules that are independent of scikit-learn, files and text."""
+"""PyTorch modules, which are independent of scikit-learn, files and text encoders."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ __all__ = [
     "dilations",
 ]
 
-# Parts that are off by default: file and name.
+# File and class of each optional module.
 _AUXILIARY = {
     "AttributeDecoder": ("segments", "SegmentRefiner"),
     "DigitBranch": ("digits", "DigitBranch"),
@@ -37,7 +37,7 @@ _AUXILIARY = {
 if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Import a part that is off by default at its first use."""
+        """Import an optional module at its first use."""
         if name not in _AUXILIARY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         file, attribute = _AUXILIARY[name]

@@ -1,8 +1,8 @@
 """Matching and counting of windows in one pass, compiled with numba.
 
-The result is that of `cut_windows`, `Codebook.score` and `ShapeTokenizer._count` in
-sequence, several times faster: a block of windows stays in the fastest cache, and a
-chosen code is added to its bins directly instead of by a matrix product.
+Results are the same as in `ShapeTokenizer.forward` without numba, up to rounding. The
+compiled code is several times faster, because a block of windows stays in the fastest
+cache, and windows are added to bins directly instead of by a matrix product.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ Array = NDArray[np.float32]
 
 _BINS = LEVEL_BINS
 assert _BINS == SCALE_BINS and N_MATCHES == 4  # unrolled below
-_BLOCK = 128  # windows at a time
+_BLOCK = 128  # windows per block
 _LANES = 16  # numbers per vector register
 _NONE = np.float32(-1e30)  # lower than any score
-# Rows of a block of windows, after the eight points of their shapes.
+# Rows of a block of windows that follow the eight points of the shapes.
 _OFFSET, _SCALE, _HIDDEN, _BEST, _ROWS = 8, 9, 10, 11, 12
 
-# Optimisations that change finite results only by rounding.
+# Optimisations that change finite results by rounding only.
 _MATH = {"contract", "reassoc", "nsz", "nnan", "ninf"}
 
 
@@ -137,7 +137,7 @@ def _share(
     lower: Array,
     upper: Array,
 ) -> None:
-    """Distribute each value over two neighbouring bins; see `shares`."""
+    """Distribute each value over two neighbouring bins; see `histograms.shares`."""
     zero, one = np.float32(0), np.float32(1)
     for w in range(n):
         value = values[w]
@@ -166,7 +166,7 @@ def _match(
     chosen: NDArray[np.int32],
     matches: Array,
 ) -> None:
-    """Find the best code of each window in a head, and update best scores of codes."""
+    """Find the best code of each window in a head, and update the best scores."""
     for w in range(_LANES * lanes):
         block[_BEST, w] = _NONE
         chosen[head, w] = head * size
@@ -204,7 +204,7 @@ def _compare(
     block: Array,
     better: NDArray[np.int64],
 ) -> None:
-    """Count windows whose scores for each code are above its knots.
+    """Count, for each code, the windows whose scores are above the knots.
 
     Scores are computed again, because :func:`_match` would be slower if it stored them.
     """
@@ -244,7 +244,7 @@ def _add(
     spread: Array,
     sums: Array,
 ) -> None:
-    """Distribute each window over the bins of its codes."""
+    """Add each window to the bins of its codes."""
     spread[:n] = 0
     for w in range(n):
         level, scale = bins[0, w], _BINS + bins[1, w]
@@ -298,13 +298,14 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     Parameters
     ----------
     series : ndarray of shape (n_series, n_timepoints), float32
-        Series of at least one window; the channels of a case are consecutive rows.
+        Series with at least as many timepoints as a window. The channels of a case are
+        consecutive rows.
     valid : ndarray of shape (n_series, n_windows), float32
         1 for valid windows, 0 for others. If there are no rows, all windows are valid.
     spacing : int
-        Timepoints averaged for each of the eight points of a window.
+        Number of timepoints whose mean is one of the eight points of a window.
     codes : ndarray of shape (n_codes, 8), float32
-        Codes, head by head.
+        Codes, ordered by head.
     n_heads : int
         Number of heads, all with the same number of codes.
     level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32
@@ -313,14 +314,15 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
         Scores above which matches are counted; of shape (n_channels, 0, n_codes) if
         matches are not included in the features.
     needed : ndarray of shape (n_channels, 2, n_codes), bool
-        Codes whose histograms, and codes whose matches, are needed. Histograms are
-        computed for all codes of a head that has a needed code.
+        Masks of the codes whose histograms are needed, and of the codes whose matches
+        are needed. If the histogram of a code is needed, histograms are computed for
+        all codes of its head.
     features : ndarray of shape (n_cases, n_features), float32
         Output: level histograms, scale histograms and best matches, at position `place`
-        of each channel. The shares of windows above each match knot follow after the
+        of each channel. The shares of windows above each match knot follow the
         histograms of all channels.
     place, n_places : int
-        Index of view and window length, and number of their combinations.
+        Index of the combination of view and window length, and number of combinations.
     offset, scale : ndarray of shape (n_series, n_windows), float32
         Output: attributes of the windows.
     """

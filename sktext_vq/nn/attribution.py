@@ -9,7 +9,7 @@ from sktext_vq.nn.constants import N_POINTS
 from sktext_vq.nn.tokenizer import ShapeTokenizer
 from sktext_vq.nn.windows import Batch, Windows
 
-_LEAST = 1e-6  # smaller totals are rounding errors
+_MIN_TOTAL = 1e-6  # smaller totals are rounding errors
 
 
 @torch.inference_mode()
@@ -50,12 +50,14 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
         for c in range(n_channels):
             members = _members(tokenizer, windows, scores[:, c], v, d, c)
             totals = members.sum(dim=2)
-            is_there = totals > _LEAST
-            each = torch.where(is_there, rows[c, v, d] / totals.clamp_min(_LEAST), 0)
-            # Features without windows here, but not in compiled code with different
-            # rounding, are divided among all windows.
-            loose = rows[c, v, d][~is_there].sum() / n_windows
-            at = (torch.einsum("rk,rkw->w", each, members) + loose) / length
+            has_windows = totals > _MIN_TOTAL
+            each = torch.where(
+                has_windows, rows[c, v, d] / totals.clamp_min(_MIN_TOTAL), 0
+            )
+            # Due to rounding, a feature that is positive in compiled code may not have
+            # a window here. The contribution is then divided among all windows.
+            unassigned = rows[c, v, d][~has_windows].sum() / n_windows
+            at = (torch.einsum("rk,rkw->w", each, members) + unassigned) / length
             slopes[c, :n_windows] += at
             slopes[c, length : length + n_windows] -= at
     return slopes.cumsum(dim=1)[:, :-1]
@@ -64,12 +66,10 @@ def attribute(tokenizer: ShapeTokenizer, batch: Batch, contributions: Tensor) ->
 def _members(
     tokenizer: ShapeTokenizer, windows: Windows, scores: Tensor, v: int, d: int, c: int
 ) -> Tensor:
-    """Return the weights of windows in the features of a channel, view and length.
+    """Return the weight of each window in each feature of a channel, view and length.
 
-    Returns
-    -------
-    Tensor of shape (n_rows, n_codes, n_windows), float64
-        Rows of level bins, scale bins, the best match, and counted matches.
+    The shape is (n_rows, n_codes, n_windows). Rows are level bins, scale bins, the best
+    match, and counted matches.
     """
     valid = torch.ones_like(windows.offset[c])
     if windows.valid is not None:
@@ -91,7 +91,7 @@ def _members(
 
 
 def _ramps(values: Tensor, knots: Tensor) -> Tensor:
-    """Return ramps between knots, between ones and zeros; see `histograms.shares`."""
+    """Compute ramps between knots, preceded by ones and followed by zeros."""
     low, width = knots[:-1, None], knots.diff().unsqueeze(1)
     inner = ((values - low) / width).clamp(0, 1)
     ends = torch.ones_like(values).unsqueeze(0)

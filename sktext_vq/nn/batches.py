@@ -16,7 +16,7 @@ class SignalFeatures(NamedTuple):
 
     selected: Tensor  # (n_cases, n_selected), scaled
     shares: Tensor  # (n_cases, n_codes)
-    shape_error: Tensor | None = None  # distance of windows from their codes
+    shape_error: Tensor | None = None  # mean squared distance of windows from codes
 
 
 class SegmentBatch(NamedTuple):
@@ -33,24 +33,24 @@ class SegmentBatch(NamedTuple):
 
 
 class DigitBatch(NamedTuple):
-    """Patches of series written as digits."""
+    """Patches of series that are written as digits."""
 
     words: Tensor  # (n_patches, n_words) int64
     digits: Tensor  # (n_patches, PATCH, n_digits) int64
-    known: Tensor  # (n_patches, PATCH) bool, False past the end
-    shares: Tensor  # (n_patches, n_heads, codes_per_head), code shares of series
+    known: Tensor  # (n_patches, PATCH) bool, False for padding
+    shares: Tensor  # (n_patches, n_heads, codes_per_head), of the series
 
 
 class TrainingBatch(NamedTuple):
-    """Cases with their texts."""
+    """Cases with their texts, or series from which features are computed."""
 
-    signal: SignalFeatures | None  # None if training changes features
+    signal: SignalFeatures | None  # None if features change in training
     series: Batch | None = None  # input of the tokenizer
     first_window: int = 0  # start of the first window
     classes: Tensor | None = None
     class_texts: Texts | None = None  # one text per class
     captions: Texts | None = None
-    caption_of: Tensor | None = None  # (n_cases,) int64, -1 for none
+    caption_of: Tensor | None = None  # (n_cases,) int64, -1 without a caption
     segments: SegmentBatch | None = None
     digits: DigitBatch | None = None
 
@@ -73,5 +73,6 @@ class Outputs:
     embedded: Tensor | None  # (n_cases, dim), unit vectors
     class_logits: Tensor | None  # (n_cases, n_classes)
     texts: list[TextOutputs]
-    # Attributes of segments, (n_cases, n_tokens, N_POINTS + 4), and a mask of padding.
+    # Attributes of segments, (n_cases, n_tokens, N_POINTS + 4), and a mask that is
+    # False for padding.
     tokens: tuple[Tensor, Tensor] | None = None

@@ -1,4 +1,4 @@
-"""The shared codebook: shapes of eight points, divided into heads."""
+"""Codebook of shapes with eight points, shared by both branches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BRANCHES = ("signal", "text")
 MIN_CODES_PER_HEAD = 16
 
 # Maximum distance of a code from its initial window, relative to the norm of the
-# window. Codes that move farther have shapes that do not occur in the data.
+# window. Codes that move farther would have shapes that do not occur in the data.
 MAX_SHIFT = 0.15
 
 # Temperature of straight-through gradients, in units of the score <shape, code> -
@@ -21,15 +21,15 @@ MAX_SHIFT = 0.15
 CODE_TEMPERATURE = 0.5
 
 _MIN_COLUMNS = 32
-_DECAY = 0.99  # of the average usage, per update
+_DECAY = 0.99  # decay of the average usage per update
 _USED = 0.1  # threshold for used codes, relative to uniform usage
 
 
 def count_heads(n_codes: int) -> int:
     """Return the number of heads of equal size for ``n_codes`` codes.
 
-    A window is assigned one code per head, so several small heads describe it by
-    several shapes. Heads of fewer than 16 codes are too coarse.
+    A window is assigned one code per head, so several small heads describe a window by
+    several shapes. Heads with fewer than 16 codes are too coarse.
     """
     most = max(1, n_codes // MIN_CODES_PER_HEAD)
     return max(heads for heads in range(1, most + 1) if n_codes % heads == 0)
@@ -48,13 +48,13 @@ class Codebook(nn.Module):
     Attributes
     ----------
     seeds : Tensor of shape (n_codes, code_dim)
-        Codes before training: scaled windows of the data.
+        Initial codes, which are scaled windows of the training series.
     shift : Parameter of shape (n_codes, code_dim)
         Learned change of the codes. Its effect is bounded by ``MAX_SHIFT`` times the
         norm of a code.
     usage : Tensor of shape (2, n_codes), float64
-        Moving average of the share of each code in the matches of a branch, in the
-        order of ``BRANCHES``; 0 before the first update.
+        Moving average of the share of each code in the matches of each branch, in the
+        order of ``BRANCHES``. Shares are 0 before the first update.
     n_heads : int
         Number of heads. Head ``k`` consists of ``n_codes / n_heads`` consecutive codes.
     """
@@ -92,24 +92,25 @@ class Codebook(nn.Module):
         shapes : Tensor of shape (n_windows, code_dim)
             Scaled windows of the training series.
         generator : torch.Generator
-            Source of randomness; the global random state is not changed.
+            Random generator; the global random state is not changed.
 
         References
         ----------
         Arthur and Vassilvitskii, "k-means++: the advantages of careful seeding", SODA
         2007. Here, the square root of the distance replaces its square, which assigns
-        more codes to frequent shapes, so that codes are used more evenly. Lloyd steps
-        are omitted, because accuracy is higher with windows as codes than with means.
+        more codes to frequent shapes, so that codes are used more evenly. Lloyd
+        iterations are omitted, because accuracy is higher if codes are windows than if
+        codes are means of windows.
         """
         size = self.n_codes // self.n_heads
         heads = []
         for _ in range(self.n_heads):
             order = torch.randperm(len(shapes), generator=generator)
-            heads.append(_plus_plus(shapes[order[:2048]], size, generator))
+            heads.append(_kmeans_plus_plus(shapes[order[:2048]], size, generator))
         self.seeds.copy_(torch.cat(heads))
 
     def copy_codes(self, other: Codebook) -> None:
-        """Copy the codes of another codebook, without its usage."""
+        """Copy the codes of another codebook, but not its usage."""
         with torch.no_grad():
             self.seeds.copy_(other.seeds)
             self.shift.copy_(other.shift)
@@ -131,19 +132,21 @@ class Codebook(nn.Module):
         half_norm = 0.5 * codes.square().sum(1, keepdim=True)
         columns = points.flatten(1)
         n_columns = columns.shape[1]
-        # Products with few columns are rounded differently from those with many.
+        # Matrix products with few columns and with many columns are rounded
+        # differently.
         if n_columns < _MIN_COLUMNS:
             columns = F.pad(columns, (0, _MIN_COLUMNS - n_columns))
         scores = torch.cat([codes, -half_norm], dim=1) @ columns
         return scores[:, :n_columns].reshape(-1, *points.shape[1:])
 
     def assign(self, scores: Tensor, temperature: float | None = None) -> Tensor:
-        """Choose one code per head. The state of the codebook is not changed.
+        """Choose the code with the highest score in each head.
 
         Parameters
         ----------
         scores : Tensor of shape (n_codes, ...)
-            From :meth:`score`; overwritten unless `temperature` is given.
+            Scores from :meth:`score`, which are overwritten unless `temperature` is
+            given.
         temperature : float, optional
             If given, gradients pass straight through to a softmax over the codes of
             a head, as in van den Oord et al., NeurIPS 2017 and Jang et al., ICLR 2017.
@@ -156,7 +159,7 @@ class Codebook(nn.Module):
         heads = scores.unflatten(0, (self.n_heads, -1))
         best = heads.amax(dim=1, keepdim=True)
         if temperature is None:
-            # A comparison written as float is several times faster than an argmax.
+            # A comparison with the maximum is several times faster than argmax.
             return torch.ge(heads, best, out=heads).flatten(0, 1)
         soft = torch.softmax(heads / temperature, dim=1)
         hard = (heads.detach() >= best.detach()).to(soft.dtype)
@@ -204,13 +207,15 @@ class Codebook(nn.Module):
 
 
 def finite_rows(vectors: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the matches with finite vectors and weights."""
+    """Select the matches with finite vectors and weights."""
     # Rows are removed rather than multiplied by 0, because 0 * nan is nan.
     usable = vectors.isfinite().all(1) & weights.isfinite().all(1)
     return vectors[usable], weights[usable]
 
 
-def _plus_plus(points: Tensor, n_chosen: int, generator: torch.Generator) -> Tensor:
+def _kmeans_plus_plus(
+    points: Tensor, n_chosen: int, generator: torch.Generator
+) -> Tensor:
     """Choose points by k-means++ with square roots of distances."""
     chosen = [int(torch.randint(len(points), (1,), generator=generator))]
     distance = (points - points[chosen[0]]).square().sum(1)
@@ -220,7 +225,7 @@ def _plus_plus(points: Tensor, n_chosen: int, generator: torch.Generator) -> Ten
             threshold = torch.rand(1, generator=generator, dtype=torch.float64)
             index = int(torch.searchsorted(total, threshold * total[-1], right=True))
             index = min(index, len(points) - 1)
-        else:  # fewer different windows than codes, so codes are duplicated
+        else:  # there are fewer distinct windows than codes
             index = int(torch.randint(len(points), (1,), generator=generator))
         chosen.append(index)
         distance.clamp_max_((points - points[index]).square().sum(1))

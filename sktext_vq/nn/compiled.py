@@ -1,4 +1,4 @@
-"""Features of series in compiled code, if numba is installed."""
+"""Computation of features in compiled code, if numba is installed."""
 
 from __future__ import annotations
 
@@ -39,20 +39,8 @@ def count_compiled(
 ) -> Tensor:
     """Compute the features of :meth:`ShapeTokenizer.forward` in compiled code.
 
-    Parameters
-    ----------
-    tokenizer : ShapeTokenizer
-        Fitted tokenizer.
-    batch : Batch
-        Series, including channels added by the gravity frame.
-    kernels : module
-        Compiled functions from `load_kernels`.
-    needed : ndarray of shape (n_features,), optional
-        Features to compute. Other features are computed or 0, whichever is faster.
-
-    Returns
-    -------
-    Tensor of shape (n_cases, n_features)
+    The batch includes the channels added by the gravity frame, and `kernels` is the
+    result of `load_kernels`. Features that are not `needed` may be 0.
     """
     n_cases, n_channels, n_timepoints = batch.series.shape
     n_lengths = len(tokenizer.dilations)

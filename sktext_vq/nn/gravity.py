@@ -12,7 +12,7 @@ from sktext_vq.nn.windows import Batch
 PARTS = ("vertical", "horizontal", "norm")
 RELATIVE = tuple(f"{part}, relative" for part in PARTS)
 # Minimum ratio of mean to root mean square of a sensor with a steady direction.
-_LEAST_STEADY = 0.5
+_MIN_STEADINESS = 0.5
 # Fraction of the mean movement that is added to the divisor of relative channels.
 FLOOR = 0.1
 
@@ -20,11 +20,11 @@ FLOOR = 0.1
 class GravityFrame(nn.Module):
     """Add channels in a frame of reference defined by gravity.
 
-    The vertical is the direction of the mean of one sensor over a series: the sensor
-    with the largest mean relative to its root mean square. Three channels are added for
-    each sensor: its component along the vertical, the norm of its horizontal component,
-    and its norm. These channels do not depend on the rotation of a device about the
-    vertical, if its sensors rotate together.
+    The vertical is the mean direction, over a series, of the sensor with the largest
+    mean relative to its root mean square. Three channels are added for each sensor: its
+    component along the vertical, the norm of its horizontal component, and its norm.
+    These channels do not depend on the rotation of a device about the vertical, if its
+    sensors rotate together.
 
     Optionally, these channels replace the axes, and the same three channels are also
     added relative to the amount of movement in the series, which depends on the person
@@ -33,11 +33,11 @@ class GravityFrame(nn.Module):
     Parameters
     ----------
     triads : sequence of (int, int, int)
-        Channels of the axes of each sensor.
+        Indices of the channels of the three axes of each sensor.
     mean, scale : Tensor of shape (n_channels,)
         Statistics that standardise the channels.
     alone : bool, default=False
-        Whether new channels replace the axes.
+        Whether the new channels replace the axes, and relative channels are added.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class GravityFrame(nn.Module):
         steady = _mean(vectors, seen).norm(dim=2).mean(0)
         size = _mean(vectors.square().sum(2, keepdim=True), seen).mean((0, 2)).sqrt()
         share = steady / size.clamp_min(1e-12)
-        if float(share.max()) < _LEAST_STEADY:
+        if float(share.max()) < _MIN_STEADINESS:
             return
         self.reference = int(share.argmax())
         if self.alone:
@@ -112,7 +112,7 @@ class GravityFrame(nn.Module):
         centred = (added - mean[:, None]) * seen
         spread = (centred.square().sum((0, 2)) / weight).sqrt()
         self.added_mean.copy_(mean)
-        # The norm of gravity itself is constant up to rounding.
+        # If a sensor measures gravity only, its norm is constant up to rounding.
         self.added_scale.copy_(torch.where(spread > 1e-5 * mean.abs(), spread, 1.0))
 
     def forward(self, batch: Batch) -> Batch:
@@ -143,12 +143,10 @@ class GravityFrame(nn.Module):
         return Batch(torch.cat([series, added], dim=1), observed, batch.lengths)
 
     def _vectors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return vectors in original units, and a mask of observed timepoints.
+        """Return sensor vectors in original units, and a mask of observed timepoints.
 
-        Returns
-        -------
-        vectors : Tensor of shape (n_cases, n_triads, 3, n_timepoints)
-        seen : Tensor of shape (n_cases, n_triads, 1, n_timepoints)
+        The shapes are (n_cases, n_triads, 3, n_timepoints) and (n_cases, n_triads, 1,
+        n_timepoints).
         """
         series = batch.series * self.scale[:, None] + self.mean[:, None]
         vectors = series[:, self.triads]
@@ -157,7 +155,7 @@ class GravityFrame(nn.Module):
         return vectors, batch.observed[:, self.triads].amin(dim=2, keepdim=True)
 
     def _turn(self, vectors: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the new channels and masks of observed values, by sensor and part."""
+        """Compute the new channels and their masks of observed values."""
         added = self._parts(vectors, seen)
         if self.alone:
             moved = added - _mean(added, seen).unsqueeze(3)
@@ -168,7 +166,7 @@ class GravityFrame(nn.Module):
         return added.flatten(1, 2), seen
 
     def _parts(self, vectors: Tensor, seen: Tensor) -> Tensor:
-        """Return the parts of shape (n_cases, n_triads, 3, n_timepoints)."""
+        """Compute vertical parts, horizontal norms and norms of the sensors."""
         reference = slice(self.reference, self.reference + 1)  # type: ignore[operator]
         up = _mean(vectors[:, reference], seen[:, reference])
         up = up / up.norm(dim=2, keepdim=True).clamp_min(1e-12)
@@ -180,7 +178,7 @@ class GravityFrame(nn.Module):
 
 
 def _movement(parts: Tensor, seen: Tensor) -> Tensor:
-    """Return the root of the summed variances of parts, (n_cases, n_triads, 1, 1)."""
+    """Compute the root of the summed variances of the parts of each sensor."""
     moved = (parts - _mean(parts, seen).unsqueeze(3)).square()
     return _mean(moved, seen).sum(2).sqrt()[:, :, None, None]
 

@@ -16,13 +16,14 @@ def shares(whole: Tensor, above: Tensor) -> Tensor:
     """Convert sums of ramps to histograms.
 
     A ramp is 0 up to a knot, 1 from the next knot on, and linear in between.
-    Differences of neighbouring ramps divide a value between its two neighbouring knots,
-    so that histograms change smoothly, unlike those with hard bins.
+    The difference of two neighbouring ramps is the weight of a value in a bin. A value
+    near the border of two bins counts in part for both, so that histograms change
+    smoothly.
 
     Parameters
     ----------
     whole : Tensor of shape (n_series, 1, n_codes)
-        Sum of all bins.
+        Sum over all bins.
     above : Tensor of shape (n_series, n_bins - 1, n_codes)
         Sums of ramps, in ascending order.
 
@@ -69,7 +70,7 @@ def summarise(values: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def quantiles(values: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
-    """Compute quantiles of repeated values, as in `torch.nanquantile`.
+    """Compute quantiles of repeated values like `torch.nanquantile`.
 
     Parameters
     ----------
@@ -97,17 +98,17 @@ def sort(values: Tensor) -> Tensor:
     """Sort values along the second axis."""
     if values.requires_grad or values.device.type != "cpu":
         return values.sort(dim=1).values
-    # Many times faster than torch on a CPU.
+    # On a CPU, np.sort is many times faster than torch.sort.
     return torch.from_numpy(np.sort(values.numpy(), axis=1))
 
 
 def root(counts: Tensor) -> Tensor:
-    """Compute a square root with a finite slope at 0, which limits rounding errors."""
+    """Compute the square root, with a finite slope at 0 to limit rounding errors."""
     return (counts + 1e-6).sqrt() - 1e-3
 
 
 def best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
-    """Return the best score of each code in each series; 0 without windows.
+    """Return the best score of each code in each series; 0 without valid windows.
 
     Returns
     -------

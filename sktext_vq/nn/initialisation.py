@@ -1,4 +1,4 @@
-"""Initial weights."""
+"""Initialisation of weights."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import torch
 from torch import nn
 
 
-def draw_weights(module: nn.Module, generator: torch.Generator | None) -> None:
-    """Draw the weights of a module that was built on the device "meta".
+def initialise_weights(module: nn.Module, generator: torch.Generator | None) -> None:
+    """Initialise the weights of a module that was built on the "meta" device.
 
-    Modules draw weights from the global generator when they are built, except on that
-    device.
+    On other devices, modules initialise their weights with the global generator.
 
     Parameters
     ----------
     module : Module
     generator : torch.Generator or None
-        If None, weights have only names and shapes, and no memory.
+        If None, the weights are not initialised and remain on the "meta" device.
     """
     if generator is None:
         return
@@ -28,6 +27,6 @@ def draw_weights(module: nn.Module, generator: torch.Generator | None) -> None:
                     weight.normal_(0, weight.shape[-1] ** -0.5, generator=generator)
                 elif name.endswith("bias"):
                     weight.zero_()
-                else:  # of a normalisation
+                else:  # scale of a normalisation layer
                     weight.fill_(1)
                 setattr(part, name, weight)

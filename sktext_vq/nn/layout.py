@@ -1,4 +1,4 @@
-"""Positions of features; all index arithmetic is in this module."""
+"""Positions of features in the feature vector of a case."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Location(NamedTuple):
 class FeatureLayout:
     """Order of the features of a case.
 
-    Features are histograms, matches and summaries, in this order. Each kind has
-    blocks by channel, view and window length.
+    The features are histograms, matches and summaries, in this order. Features of each
+    kind are ordered by channel, view and window length.
 
     Parameters
     ----------
     n_channels : int
         Number of channels, including channels added by a gravity frame.
     dilations : tuple of int
-        Timepoints per point of a window, for each window length.
+        Number of timepoints per point of a window, for each window length.
     n_codes : int
         Number of codes.
     with_matches : bool, default=True
@@ -69,7 +69,7 @@ class FeatureLayout:
 
     @property
     def item_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Shapes of a block of histograms, of matches and of summaries."""
+        """Shapes of the features of one channel, view and window length, by kind."""
         n_matches = N_MATCHES if self.with_matches else 0
         return (N_ROWS, self.n_codes), (n_matches, self.n_codes), (N_SUMMARIES,)
 
@@ -88,7 +88,7 @@ class FeatureLayout:
         return sum(self.sizes)
 
     def split(self, features: Values) -> tuple[Values, Values, Values]:
-        """Return views of histograms, matches and summaries by block.
+        """Split features into histograms, matches and summaries.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class FeatureLayout:
         return histograms, matches, summaries
 
     def locate(self, indices: NDArray[np.int64]) -> Location:
-        """Return kind, channel, view, window length and item of features.
+        """Return the kind, channel, view, window length and item of each feature.
 
         Parameters
         ----------

@@ -1,48 +1,49 @@
-"""Losses of the network. Each loss has a weight in training; 0 disables the loss.
+"""Losses of the network. Each loss has a weight in training; a weight of 0 disables it.
 
-Default losses are defined in this module; losses that are off by default are defined in
-``sktext_vq.nn.auxiliary``, beside the modules that use them.
+Default losses are defined in this module. Losses that are disabled by default are
+defined in ``sktext_vq.nn.auxiliary``, beside the modules that use them.
 
 =============  ==========================================================
-class          Cross-entropy of the sensor-only head, weighted by class.
-text           Cross-entropy of the right text among the texts about single series
-               in a batch, by cosines with the series, and vice versa (InfoNCE:
-               van den Oord et al., 2018; Radford et al., ICML 2021).
-codes          Cross-entropy between the usage of codes predicted from a text
-               and the histograms of its series, similar to the prediction of
-               codes of masked patches (Bao et al., ICLR 2022).
-affinity       Cross-entropy of the right text among all texts, by the Hellinger
-               affinity between its usage of codes and that of the series.
-series         Mean squared error of series reconstructed from their refined
+class          Cross-entropy of the logits of the classes, weighted by class.
+text           Contrastive cross-entropy of the series and captions of a batch, in
+               both directions, by cosine similarity (InfoNCE: van den Oord et
+               al., 2018; Radford et al., ICML 2021).
+codes          Cross-entropy between the code shares predicted from a text and the
+               code shares of its series, similar to the prediction of codes of
+               masked patches (Bao et al., ICLR 2022).
+affinity       Cross-entropy of assigning each series to its text, by the Hellinger
+               affinity of predicted and observed code shares.
+series         Mean squared error of series that are reconstructed from refined
                segments (VQ-VAE: van den Oord et al., NeurIPS 2017).
-separation     Squared deviation from covering each timepoint once by segments;
-               VQShape (Wen et al., NeurIPS 2024) keeps segments apart instead.
-digits         Cross-entropy of the digits of series encoded by the text branch,
-               and squared error of the predicted numbers (format of LLMTime:
-               Gruver et al., NeurIPS 2023).
+separation     Mean squared difference between 1 and the number of segments that
+               cover a timepoint. VQShape (Wen et al., NeurIPS 2024) penalises
+               nearby segments instead.
+digits         Cross-entropy of the digits of series that are written as text, and
+               squared error of the predicted numbers (format of LLMTime: Gruver
+               et al., NeurIPS 2023).
 contrastive    Supervised contrastive loss in the joint embedding space
                (Khosla et al., NeurIPS 2020).
-demi_cycle     Reconstruction of the vector of a text from its embedding
+demi_cycle     Error of a text vector that is reconstructed from its embedding
                (Devillers et al., 2023).
-translation    Prediction of the vector of a text from its series; "codes" is
-               the opposite direction (Devillers et al., 2023).
-calibrated     Bounded penalty for series whose predicted text vector is nearer
-               to a wrong text (FS-VAE: Wu et al., ICCV 2025).
-fused          Cross-entropy of both heads on top of cross-attention, weighted
+translation    Error of a text vector that is predicted from its series (Devillers
+               et al., 2023); "codes" is the opposite direction.
+calibrated     Bounded penalty for series whose predicted text vector is closer to
+               a wrong text (FS-VAE: Wu et al., ICCV 2025).
+fused          Cross-entropy of both heads of the cross-attention module, weighted
                by class.
-distillation   Divergence of the sensor-only head from the softened
-               probabilities of the fused heads (Hinton et al., 2015).
-codebook       Not a loss, but the rate at which each step moves codes towards
-               the vectors matched with them by both branches (moving averages
-               of VQ-VAE: van den Oord et al., NeurIPS 2017). If positive, codes
-               are also learned by gradients; if 0, codes are not changed.
+distillation   Kullback-Leibler divergence of the predicted classes from the
+               softened predictions of cross-attention (Hinton et al., 2015).
+codebook       Not a loss, but the rate at which each step moves codes towards the
+               vectors that both branches match with them (moving averages of
+               VQ-VAE: van den Oord et al., NeurIPS 2017). If positive, codes are
+               also learned by gradients; if 0, codes are not changed.
 shape          Mean squared distance of windows from their codes, if codes are
                learned.
-usage          Entropy of assignments, which is low for certain assignments and
-               uniform usage, if codes are learned (LFQ: Yu et al., ICLR 2024).
-frequency      Squared distance from 1 of the gains of frequency bands. If
-               positive, gains are learned in front of the tokenizer (FS-VAE,
-               over time instead of features).
+usage          Mean entropy of code assignments minus the entropy of their mean,
+               if codes are learned (LFQ: Yu et al., ICLR 2024).
+frequency      Squared difference between 1 and the gains of frequency bands. If
+               positive, gains are learned and applied to the input of the
+               tokenizer (FS-VAE, over time instead of features).
 =============  ==========================================================
 """
 
@@ -70,7 +71,7 @@ WEIGHTS = {
     "usage": 0.0,
     "frequency": 0.0,
 }
-# Losses that require texts, texts about single cases, and classes.
+# Losses that require texts, texts about single cases, and classes, respectively.
 NEED_TEXT = {"codes", "affinity", "fused", "distillation", "digits"}
 NEED_CASE_TEXTS = {"text", "contrastive", "demi_cycle", "translation", "calibrated"}
 NEED_CLASSES = {"class", "contrastive", "fused", "distillation"}
@@ -95,7 +96,7 @@ def text_loss(
     *,
     both_ways: bool = False,
 ) -> Tensor:
-    """Compute the cross-entropy of the right text among all texts.
+    """Compute the cross-entropy of assigning each series to its text.
 
     Parameters
     ----------
@@ -130,19 +131,19 @@ def text_loss(
 
 
 def code_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
-    """Compute the cross-entropy with histograms as targets without gradients.
+    """Compute the cross-entropy of predicted code shares with histograms as targets.
 
     Parameters
     ----------
     log_probabilities : Tensor of shape (n_cases, ..., n_symbols)
-        Each group, along the last axis, is a distribution over symbols.
+        Logarithms of distributions along the last axis.
     target : Tensor of the same shape
-        Histograms that sum to 1; groups that sum to 0 are ignored.
+        Histograms that sum to 1; histograms that sum to 0 are ignored.
 
     Returns
     -------
     Tensor, scalar
-        Mean over groups.
+        Mean over histograms.
 
     References
     ----------
@@ -153,7 +154,7 @@ def code_loss(log_probabilities: Tensor, target: Tensor) -> Tensor:
     known = target.sum(-1) > 0
     if not known.any():
         return empty_loss(log_probabilities)
-    # A symbol that is not in the target may have probability 0.
+    # A code that is not in the target may have probability 0.
     products = (target * log_probabilities).where(target > 0, 0.0)
     return -products.sum(-1)[known].mean()
 
@@ -167,7 +168,7 @@ def reconstruction_loss(
     ----------
     rebuilt, series : Tensor of shape (n_cases, n_channels, n_timepoints)
     observed : Tensor of broadcastable shape, optional
-        0 for gaps and padding of `series`. By default all timepoints are observed.
+        0 for gaps and padding of `series`. By default, all timepoints are observed.
 
     Returns
     -------

@@ -25,34 +25,34 @@ _CLIP = 3.0  # standard deviations
 
 
 class DualBranchModel(nn.Module):
-    """Network initialised with a classifier and a joint space in closed form.
+    """Network that predicts classes and embeds series and texts in a joint space.
 
     Parameters
     ----------
     tokenizer : ShapeTokenizer
         Fitted tokenizer.
     selected : Tensor of shape (n_selected,), int64
-        Indices of the input features of head and joint space.
+        Indices of the features that are inputs of the linear maps.
     scaler : Tensor of shape (3, n_selected)
         Mean, standard deviation and weight of the selected features.
     head : tuple of Tensors, optional
-        Weights, of shape (n_classes, n_selected), and intercepts of the logits, and
+        Initial weights, of shape (n_classes, n_selected), initial intercepts, and
         constants that are added to the logits.
     space : tuple of Tensors, optional
-        Maps to the joint embedding space of series and texts about single series:
-        weights, of shape (dim, n_selected), and intercepts of series; mean text, and
-        weights of texts, of shape (text_dim, dim).
+        Initial maps to the joint embedding space of series and captions: weights of
+        shape (dim, n_selected) and intercepts for series; mean text vector and weights
+        of shape (text_dim, dim) for captions.
     text_dim : int
-        Width of text vectors; 0 without text.
+        Dimension of text vectors; 0 if no text is used.
     class_weight : Tensor of shape (n_classes,), optional
         Weights of classes in the losses.
     active_losses : set of str
         Names of the losses to compute. Modules required only by other losses are
         not built.
     options : mapping, optional
-        Arguments of modules in ``sktext_vq.nn.auxiliary``, by name of the module.
+        Arguments of the modules in ``sktext_vq.nn.auxiliary``, by module name.
     generator : torch.Generator
-        Generator of initial weights without a closed form.
+        Random generator for weights that are not initialised in closed form.
     """
 
     selected: Tensor
@@ -97,7 +97,7 @@ class DualBranchModel(nn.Module):
         self.auxiliary = build_modules(self, generator, options or {})
 
     def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
-        """Compute the active losses of a batch by name; see :mod:`losses`."""
+        """Compute the active losses of a batch, by name."""
         signal = batch.signal or self._tokenize(batch)
         logits = embedded = None
         if self.head is not None:
@@ -111,15 +111,15 @@ class DualBranchModel(nn.Module):
         return {name: found[name] for name in found if name in self.active_losses}
 
     def embed_series(self, features: Tensor) -> Tensor:
-        """Embed series as unit vectors, of shape (n_cases, dim).
+        """Embed series as unit vectors of shape (n_cases, dim).
 
-        `features`, of shape (n_cases, n_selected), are scaled.
+        Features must be scaled and of shape (n_cases, n_selected).
         """
         assert self.projection is not None
         return F.normalize(self.projection(features), dim=1)
 
     def update_usage(self, batch: TrainingBatch, generator: torch.Generator) -> None:
-        """Update the code usage of both branches; see :meth:`matches`."""
+        """Update the average usage of the codes by both branches."""
         codebook = self.tokenizer.codebook
         counts = torch.zeros_like(codebook.usage)
         for branch, vectors, weights in self.matches(batch, generator):
@@ -139,7 +139,7 @@ class DualBranchModel(nn.Module):
             Batch with texts, and with series from which windows of all lengths are
             sampled.
         generator : torch.Generator
-            Source of randomness for sampling windows.
+            Random generator for the sample of windows.
 
         Yields
         ------
@@ -148,7 +148,7 @@ class DualBranchModel(nn.Module):
         vectors : Tensor of shape (n, N_POINTS)
             Matched vectors: windows, or shapes predicted from texts.
         weights : Tensor of shape (n, n_codes)
-            Chosen codes, or probabilities of codes in each head.
+            1 for the chosen codes, or probabilities of the codes in each head.
         """
         assert batch.series is not None
         codebook = self.tokenizer.codebook
@@ -161,7 +161,8 @@ class DualBranchModel(nn.Module):
             by_head = by_head / by_head.sum(2, keepdim=True)
             codes = codebook.codes.view(codebook.n_heads, -1, N_POINTS)
             mean = torch.einsum("nhk,hkp->nhp", by_head, codes)
-            # Scaled to the norm of shapes, because only directions matter.
+            # Only the direction is predicted, so vectors are scaled to the norm of
+            # shapes.
             mean = F.normalize(mean, dim=2) * N_POINTS**0.5
             weights = torch.stack([torch.block_diag(*each) for each in by_head])
             yield "text", mean.flatten(0, 1), weights.flatten(0, 1)

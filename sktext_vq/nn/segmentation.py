@@ -12,18 +12,18 @@ from torch import Tensor
 
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 
-# Cost of a segment, as squared error: that of two timepoints with an error of one
-# standard deviation of their channel.
+# Cost of a segment, in units of squared error. It is equal to the error of two
+# timepoints that deviate by one standard deviation of their channel.
 _COST = 2.0
 _STEP = 2  # timepoints between possible borders
-_LEAST_BEND = 1e-9  # minimum bend of lines; smaller bends are rounding errors
-_LEAST_DEVIATION = 1e-6  # minimum standard deviation of lines that are not flat
+_MIN_BEND = 1e-9  # minimum bend of lines; smaller bends are rounding errors
+_MIN_DEVIATION = 1e-6  # minimum standard deviation of lines that are not flat
 _SHORTEST = 4
 _LENGTHS_PER_OCTAVE = 4
 _SCORES_PER_BLOCK = 2**21
-# Codes with a standard deviation below the first value are called slight or nearly
-# flat. They describe only segments whose standard deviation is below the second value
-# times the standard deviation of their channel.
+# Codes with a standard deviation below the first value are nearly flat. They are used
+# only for segments whose standard deviation is below the second value times the
+# standard deviation of their channel.
 SMALL_SHAPE, _STILL = 0.3, 0.1
 
 
@@ -40,7 +40,7 @@ class Segments(NamedTuple):
 def decode(
     code: Tensor, offset: Tensor, scale: Tensor, length: int, codes: Tensor
 ) -> Tensor:
-    """Convert tokens of one length to pieces of series.
+    """Reconstruct pieces of series from tokens of one length.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def decode(
     """
     lines = codes @ _lines(length, codes)
     deviation = _deviation(lines).unsqueeze(1)
-    # A flat line, such as one of a single timepoint, has no scale.
-    lines = torch.where(deviation > _LEAST_DEVIATION, lines / deviation, 0.0)
+    # A flat line cannot be scaled to a standard deviation.
+    lines = torch.where(deviation > _MIN_DEVIATION, lines / deviation, 0.0)
     return lines[code] * scale.unsqueeze(1) + offset.unsqueeze(1)
 
 
@@ -79,7 +79,7 @@ def cut_segments(
         Standardised series.
     codes : Tensor of shape (n_codes, N_POINTS)
     lengths : Tensor of shape (n_series,), optional
-        Lengths of the series.
+        Lengths of the series. By default, all timepoints are segmented.
 
     Returns
     -------
@@ -121,9 +121,9 @@ def _cover(
     errors: NDArray[np.float32],
     sizes: NDArray[np.int64],
 ) -> None:
-    """Compute minimum costs and lengths of last segments at all even ends.
+    """Compute the minimum cost, and the last segment, up to each even timepoint.
 
-    NumPy is faster than torch for these many small steps.
+    NumPy is faster than torch for many small operations.
     """
     rows = np.arange(len(best))
     for end in range(_SHORTEST, best.shape[1], _STEP):
@@ -136,17 +136,17 @@ def _cover(
 
 
 def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segments:
-    """Describe segments by codes.
+    """Assign a code, an offset and a scale to each segment.
 
-    The offset is the mean of a segment. Code and scale minimise the squared error over
-    its timepoints; for each code, the scale is a non-negative least-squares fit. Nearly
-    flat codes are used only for segments that hardly vary.
+    The offset is the mean of the segment. Code and scale minimise the squared error
+    over its timepoints; for each code, the scale is a non-negative least-squares fit.
+    Nearly flat codes are used only for segments that hardly vary.
 
     Parameters
     ----------
     series : Tensor of shape (n_series, n_timepoints)
     start, length : Tensor of shape (n_series, n_segments), int64
-        In timepoints; a start of -1 is padding.
+        Starts and lengths in timepoints. A start of -1 marks padding.
     codes : Tensor of shape (n_codes, N_POINTS)
 
     Returns
@@ -181,7 +181,7 @@ def match(series: Tensor, start: Tensor, length: Tensor, codes: Tensor) -> Segme
 
 
 def _segment_lengths(longest: int) -> Tensor:
-    """Return even segment lengths up to `longest`, equally many per octave."""
+    """Return even segment lengths up to `longest`, at most four per octave."""
     found = set(range(_SHORTEST, N_POINTS, _STEP))
     octave = N_POINTS
     while octave <= longest:
@@ -197,25 +197,19 @@ def _deviation(lines: Tensor) -> Tensor:
 
 
 def _lines(length: int, like: Tensor) -> Tensor:
-    """Return the weights of the points at each timepoint, (N_POINTS, length).
+    """Return the weight of each point at each timepoint, (N_POINTS, length).
 
-    Points are the centres of equal parts, so half a part precedes the first point.
+    Points are at the centres of eight equal parts of the interval.
     """
     points = torch.eye(N_POINTS, dtype=like.dtype, device=like.device)
     return F.interpolate(points.unsqueeze(0), size=length, mode="linear").squeeze(0)
 
 
 def _scores(along: Tensor, spread: Tensor, codes: Tensor, lines: Tensor) -> Tensor:
-    """Return the squared error explained by codes, (n_series, n_codes, n_windows).
+    """Return the explained sum of squares, of shape (n_series, n_codes, n_windows).
 
-    Parameters
-    ----------
-    along : Tensor of shape (n_series, N_POINTS, n_windows)
-        Products of centred windows with the lines.
-    spread : Tensor of shape (n_series, n_windows)
-        Sums of squares of centred windows.
-    codes : Tensor of shape (n_codes, N_POINTS)
-    lines : Tensor of shape (N_POINTS, length)
+    `along` contains products of centred windows with the lines, and `spread` contains
+    sums of squares of centred windows.
     """
     energy = (codes @ lines).square().sum(1, keepdim=True).clamp_min(1e-12)
     scores = torch.matmul(codes / energy.sqrt(), along)
@@ -236,7 +230,7 @@ def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
     # Lines have few bends, so sums of products with a line are computed from its second
     # differences and double cumulative sums.
     bends = F.pad(_lines(length, series.double()), (2, 2)).diff(n=2, dim=1)
-    at = (bends.abs().amax(dim=0) > _LEAST_BEND).nonzero()
+    at = (bends.abs().amax(dim=0) > _MIN_BEND).nonzero()
     bends = bends[:, at.squeeze(1)]
     errors = series.new_empty(len(series), n_starts)
     start = step * torch.arange(n_starts)
@@ -259,9 +253,10 @@ def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
 
 
 def _grid_errors(series: Tensor, codes: Tensor, sizes: Tensor) -> Tensor:
-    """Return errors of all windows from even starts, (n_series, n_sizes, n_starts).
+    """Return the errors of windows that start at even timepoints.
 
-    Errors of windows that exceed the series are infinite.
+    The shape is (n_series, n_sizes, n_starts). Errors of windows that exceed the series
+    are infinite.
     """
     n_series, n_timepoints = series.shape
     centred = series - series.mean(dim=1, keepdim=True)  # reduces rounding errors
@@ -275,7 +270,7 @@ def _grid_errors(series: Tensor, codes: Tensor, sizes: Tensor) -> Tensor:
 
 
 def _trace_back(choice: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Follow the chosen lengths from the ends of the series to their starts."""
+    """Trace the chosen segments back from the ends of the series."""
     rows = torch.arange(len(choice))
     end = lengths.clone()
     columns = []

@@ -1,8 +1,4 @@
-"""Text branch: maps from frozen sentence embeddings to the joint space and to codes.
-
-Text tokens are vectors `z`, without offset, scale, start and length. Code usage is
-predicted from a text, with the histograms of the series as target.
-"""
+"""Text branch: maps from sentence embeddings to the joint space and to codes."""
 
 from __future__ import annotations
 
@@ -27,21 +23,21 @@ class Texts(NamedTuple):
     sentences: Tensor  # (n_sentences, text_dim), unit vectors
 
     def take(self, texts: Tensor) -> Texts:
-        """Return a subset of the texts, with all sentences."""
+        """Return a subset of the texts with the embeddings of all sentences."""
         return Texts(
             self.vectors[texts], self.usage[texts], self.rows[texts], self.sentences
         )
 
 
 class TextBranch(nn.Module):
-    """Linear map of centred texts to the joint embedding space.
+    """Linear map of centred text vectors to the joint embedding space.
 
     Parameters
     ----------
     mean : Tensor of shape (text_dim,)
-        Mean text.
+        Mean text vector.
     weight : Tensor of shape (text_dim, dim)
-        Map before training.
+        Initial weights.
     """
 
     mean: Tensor
@@ -57,18 +53,18 @@ class TextBranch(nn.Module):
 
 
 class CodeDecoder(nn.Module):
-    """Correct the code shares predicted for a text.
+    """Correct the code shares that the closed form predicts for a text.
 
-    A text is decoded into a token `z` for each head of the codebook. The predicted
-    share of each code is multiplied by a factor that depends on how well the code
-    matches the token. Before training, all factors are 1.
+    A text is mapped to a vector `z` for each head of the codebook. The predicted share
+    of each code is multiplied by a factor that increases with the inner product of `z`
+    and the code. Before training, all factors are 1.
 
     Parameters
     ----------
     text_dim, n_codes, n_heads, code_dim : int
         Sizes of text vectors and of the codebook.
     generator : torch.Generator
-        Source of initial weights.
+        Random generator for the initial weights.
     """
 
     def __init__(
@@ -86,12 +82,12 @@ class CodeDecoder(nn.Module):
         self.to_z = nn.Parameter(torch.zeros(text_dim + 1, size))
 
     def lift(self, codebook: Codebook) -> Tensor:
-        """Return the map from texts to logarithms of factors, (text_dim + 1, n_codes).
+        """Return the linear map from texts to log factors, (text_dim + 1, n_codes).
 
-        The last row is an intercept.
+        The last row contains the intercepts.
         """
-        # Codes are detached: text changes codes only through moving averages. With
-        # gradients of text, all texts would use the same few codes.
+        # Codes are detached, so that texts change codes through moving averages only.
+        # With gradients, all texts would use the same few codes.
         codes = codebook.codes.detach().view(*self.meanings.shape[:2], -1)
         keys = torch.cat([codes, self.meanings], dim=2)  # head, code, value
         z = self.to_z.view(len(self.to_z), len(keys), -1)

@@ -1,4 +1,4 @@
-"""Signal branch: conversion of series to tokens, and of tokens to histograms."""
+"""Signal branch: conversion of series to tokens and histograms."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from sktext_vq.nn.histograms import best_match, quantiles, root, shares, sort, s
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.windows import Batch, Windows, cut_windows, dilations
 
-# Maximum numbers of cases and of values for window statistics.
+# Maximum numbers of cases and of values from which windows are sampled.
 _MAX_SAMPLE_CASES = 512
 _MAX_SAMPLE_VALUES = 2**21
-_MAX_PICKS = 20_000  # windows for knots of levels and scales
-_MAX_RANKED = 4096  # windows for knots of matches
+_MAX_PICKS = 20_000  # sampled windows per view and length
+_MAX_RANKED = 4096  # windows that are ranked to set the knots of matches
 _SCORES_PER_BLOCK = 2**22
-_LEAST_WIDTH = 1e-3  # minimum bin width, in standard deviations
+_MIN_WIDTH = 1e-3  # minimum bin width, in standard deviations
 
 
 class ShapeTokenizer(nn.Module):
-    """Compute histograms over codes, levels and scales by channel, view and length.
+    """Compute histograms of codes, levels and scales of the windows of series.
 
     Parameters
     ----------
     n_channels : int
         Number of channels, including channels added by `frame`.
     n_timepoints : int
-        Length of the longest series in training, which sets the window lengths.
+        Length of the longest training series, which determines the window lengths.
     n_codes : int
         Number of codes in the codebook.
     frame : callable, optional
@@ -55,16 +55,15 @@ class ShapeTokenizer(nn.Module):
 
     Notes
     -----
-    Views are the series and its first difference. For each view, window length and
-    channel, a code has `N_ROWS` features: square roots of its frequency in each of four
-    level bins and four scale bins (quantiles of the training windows), and its best
-    match. With square roots, distances between histograms are Hellinger distances.
-    `N_MATCHES` further features are the proportions of windows that a code matches
-    better than most training windows, even if another code matches better. They
+    The views of a series are the series and its first difference. For each view, window
+    length and channel, a code has `N_ROWS` features: square roots of its frequency in
+    each of four level bins and four scale bins (quantiles of the training windows), and
+    its best match. With square roots, distances between histograms are Hellinger
+    distances. `N_MATCHES` further features are the proportions of windows that a code
+    matches better than most training windows, even if another code matches better. They
     correspond to the proportions of positive values of ROCKET (Dempster et al., DMKD
-    2020), with quantiles as biases. `N_SUMMARIES` features summarise the levels and
-    the logarithms of the scales of all windows: mean, standard deviation and quantiles,
-    which are finer than bins.
+    2020), with quantiles as biases. `N_SUMMARIES` features summarise the levels and the
+    logarithms of the scales of all windows: mean, standard deviation and quantiles.
     """
 
     change_scale: Tensor
@@ -85,7 +84,7 @@ class ShapeTokenizer(nn.Module):
         self.frame = frame
         self.dilations = dilations(n_timepoints)
         self.codebook = Codebook(n_codes, N_POINTS)
-        self.gains: nn.Module | None = None  # set if training learns gains
+        self.gains: nn.Module | None = None  # set if gains are learned
         blocks = (len(VIEWS), len(self.dilations), n_channels)
         self.register_buffer("change_scale", torch.ones(n_channels))
         self.register_buffer("level_knots", torch.zeros(*blocks, LEVEL_BINS))
@@ -108,7 +107,7 @@ class ShapeTokenizer(nn.Module):
         return batch if self.frame is None else self.frame(batch)
 
     def views(self, series: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the series and its first difference, scaled to unit variance."""
+        """Return the series, and their first differences scaled to unit variance."""
         if self.gains is not None:
             series = self.gains(series)
         change = F.pad(torch.diff(series, dim=-1), (1, 0), mode="replicate")
@@ -120,14 +119,14 @@ class ShapeTokenizer(nn.Module):
         generator: torch.Generator,
         codebook: Codebook | None = None,
     ) -> None:
-        """Set codes and bins from windows of training series.
+        """Fit codes and bins to windows of the training series.
 
         Parameters
         ----------
         batch : Batch
-            Training series; see :func:`sample_size` for a sufficient number.
+            Training series; :func:`sample_size` returns a sufficient number.
         generator : torch.Generator
-            Source of randomness.
+            Random generator.
         codebook : Codebook, optional
             Codebook of the same size whose codes are copied. By default, windows are
             chosen as codes.
@@ -158,7 +157,7 @@ class ShapeTokenizer(nn.Module):
                 inner = torch.linspace(0, 1, knots.shape[-1] + 2)[1:-1]
                 found = quantiles(values[series, starts], counts, inner)
                 for k in range(1, found.shape[1]):
-                    found[:, k].clamp_(min=found[:, k - 1] + _LEAST_WIDTH)
+                    found[:, k].clamp_(min=found[:, k - 1] + _MIN_WIDTH)
                 knots[v, d] = found
             pool.append(self._sample_shapes(windows, generator))
         if codebook is None:
@@ -172,7 +171,7 @@ class ShapeTokenizer(nn.Module):
             self._fit_matches(batch, generator)
 
     def _fit_matches(self, batch: Batch, generator: torch.Generator) -> None:
-        """Set the thresholds of matches from training series with all channels."""
+        """Fit the thresholds of matches to series that include the added channels."""
         for v, d, windows in self.all_windows(batch):
             for c in range(self.n_channels):
                 points = windows.points[:, c :: self.n_channels].flatten(1)
@@ -197,7 +196,7 @@ class ShapeTokenizer(nn.Module):
         batch : Batch
             Series.
         generator : torch.Generator
-            Source of randomness.
+            Random generator.
 
         Returns
         -------
@@ -225,7 +224,7 @@ class ShapeTokenizer(nn.Module):
     def all_windows(
         self, batch: Batch, first: int = 0, step: int = 1
     ) -> Iterator[tuple[int, int, Windows]]:
-        """Yield view, length and windows of all series of a batch."""
+        """Yield the index of the view, the index of the length, and the windows."""
         n_timepoints = batch.series.shape[-1]
         observed, lengths = self.gaps(batch)
         for v, view in enumerate(self.views(batch.series)):
@@ -244,7 +243,7 @@ class ShapeTokenizer(nn.Module):
                 yield v, d, windows
 
     def gaps(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-        """Return observed timepoints and lengths of each series; None without gaps."""
+        """Return a mask of observed values, and lengths, if the batch has gaps."""
         if batch.observed is None or batch.lengths is None:
             return None, None
         lengths = batch.lengths.repeat_interleave(self.n_channels)
@@ -258,7 +257,8 @@ class ShapeTokenizer(nn.Module):
         batch : Batch
             Series.
         needed : ndarray of shape (n_features,), optional
-            Features to compute. Others may be 0. By default, all are computed.
+            Mask of the features to compute. Other features may be 0. By default, all
+            features are computed.
 
         Returns
         -------
@@ -326,8 +326,8 @@ class ShapeTokenizer(nn.Module):
         Returns
         -------
         Tensor of shape (n_cases, n_channels, n_heads, LEVEL_BINS, codes_per_head)
-            Frequencies of codes and levels in windows of all lengths, without windows
-            of first differences. Each head of a channel sums to 1.
+            Frequencies of codes and levels in windows of all lengths, excluding windows
+            of first differences. Frequencies sum to 1 for each channel and head.
         """
         histograms, _, _ = self.layout.split(features)
         counts = histograms[:, :, 0, :, :LEVEL_BINS].square().sum(dim=2)  # n c b k
@@ -342,14 +342,7 @@ class ShapeTokenizer(nn.Module):
         d: int,
         temperature: float | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute features of one view and length.
-
-        Returns
-        -------
-        histograms : Tensor of shape (n_series, N_ROWS, n_codes)
-        matches : Tensor of shape (n_series, n_matches, n_codes)
-        summaries : Tensor of shape (n_series, N_SUMMARIES)
-        """
+        """Compute the features of one view and window length for each series."""
         # Computed first, because `assign` overwrites the scores.
         best = best_match(scores, windows.valid)
         matches = self._count_matches(scores.detach(), windows.valid, v, d)
@@ -365,9 +358,7 @@ class ShapeTokenizer(nn.Module):
     ) -> Tensor:
         """Compute the share of windows with a score above each knot of a code.
 
-        Returns
-        -------
-        Tensor of shape (n_series, n_matches, n_codes)
+        The shape is (n_series, n_matches, n_codes).
         """
         n_codes, n_series, n_windows = scores.shape
         by_channel = scores.unflatten(1, (-1, self.n_channels))
@@ -384,13 +375,11 @@ class ShapeTokenizer(nn.Module):
     def _count(self, windows: Windows, chosen: Tensor, v: int, d: int) -> Tensor:
         """Compute histograms of chosen codes over level and scale bins.
 
-        Returns
-        -------
-        Tensor of shape (n_series, LEVEL_BINS + SCALE_BINS, n_codes)
-            Level bins and scale bins each sum to 1 over the codes of a head.
+        The shape is (n_series, LEVEL_BINS + SCALE_BINS, n_codes). Level bins and scale
+        bins each sum to 1 over the codes of a head.
         """
         n_series, n_windows = windows.offset.shape
-        # Ramps of both kinds, and a row of ones for the sum of all bins.
+        # A row of ones for the sum of all bins, followed by ramps of levels and scales.
         weights = windows.offset.new_ones(
             n_series, LEVEL_BINS + SCALE_BINS - 1, n_windows
         )
@@ -434,11 +423,11 @@ class ShapeTokenizer(nn.Module):
 
 
 def sample_size(n_channels: int, n_timepoints: int) -> int:
-    """Return a sufficient number of cases for window statistics."""
+    """Return a sufficient number of training cases for :meth:`ShapeTokenizer.fit`."""
     affordable = _MAX_SAMPLE_VALUES // (n_channels * n_timepoints)
     return max(1, min(_MAX_SAMPLE_CASES, affordable))
 
 
 def cases_per_batch(n_channels: int, n_timepoints: int, n_codes: int) -> int:
-    """Return the number of cases per batch, such that scores fit into the cache."""
+    """Return the number of cases per batch whose scores fit into the cache."""
     return max(1, _SCORES_PER_BLOCK // (n_channels * n_timepoints * n_codes))

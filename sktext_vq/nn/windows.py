@@ -1,4 +1,4 @@
-"""Windows of series, with their offset and scale."""
+"""Windows of series, with their offsets and scales."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from torch import Tensor
 
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
 
-_MAX_POOLED = 64  # maximum length of means by direct sums
+_MAX_POOLED = 64  # maximum length for direct sums
 
 
 class Windows(NamedTuple):
     """Windows of one length, with their attributes."""
 
-    points: Tensor  # (N_POINTS + 1, n_series, n_windows): scaled shapes, then ones
-    offset: Tensor  # (n_series, n_windows): mu
-    scale: Tensor  # (n_series, n_windows): sigma
-    valid: Tensor | None  # (n_series, n_windows), 0 or 1; None means all of them
+    points: Tensor  # (N_POINTS + 1, n_series, n_windows); ones in the last row
+    offset: Tensor  # (n_series, n_windows)
+    scale: Tensor  # (n_series, n_windows)
+    valid: Tensor | None  # (n_series, n_windows), 0 or 1; None if all are valid
 
     @property
     def shape(self) -> Tensor:
-        """Shapes of mean 0 in units of their scale, (N_POINTS, n_series, n_windows)."""
+        """Standardised windows, of shape (N_POINTS, n_series, n_windows)."""
         return self.points[:N_POINTS]
 
 
 class Batch(NamedTuple):
-    """Standardised series with filled gaps, and a mask of the gaps."""
+    """Standardised series with filled gaps, and a mask of observed values."""
 
     series: Tensor  # (n_cases, n_channels, n_timepoints) float32
-    observed: Tensor | None = None  # same shape, 0 where filled; None: no gaps
+    observed: Tensor | None = None  # same shape, 0 in gaps; None without gaps
     lengths: Tensor | None = None  # (n_cases,) int64; given with `observed`
 
 
 def dilations(n_timepoints: int) -> list[int]:
-    """Return the spacings of window points; windows are 8 times as long.
+    """Return the dilations of windows, which are their lengths divided by eight.
 
-    Spacings are powers of two. If the largest power does not nearly cover the series, a
-    spacing that covers the series is added.
+    Dilations are powers of two. If the longest window does not cover most of the
+    series, a dilation is added whose windows cover the series.
 
     >>> dilations(128), dilations(30), dilations(5)
     ([1, 2, 4, 8, 16], [1, 2, 3], [1])
@@ -69,7 +69,7 @@ def cut_windows(
     series : Tensor of shape (n_series, n_timepoints)
         Standardised series.
     dilation : int
-        Timepoints averaged for each of the eight points of a window.
+        Number of timepoints whose mean is one of the eight points of a window.
     observed, lengths : Tensor, optional
         Mask of observed values, and length of each series. A window is valid if it lies
         within its series and at least half of it is observed.
@@ -79,7 +79,7 @@ def cut_windows(
     Returns
     -------
     Windows
-        Windows; empty if the series are shorter than a window.
+        Standardised windows, empty if the series are shorter than a window.
     """
     n_timepoints = series.shape[1]
     length = dilation * N_POINTS
@@ -131,14 +131,15 @@ def moving_mean(series: Tensor, length: int) -> Tensor:
 
 
 def valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
-    """Return 1 for windows inside their series of which at least half is observed.
+    """Return a mask of windows that are inside their series and at least half observed.
 
-    In a series without such windows, windows with at least the average share of
-    observed timepoints are valid, so that every series has a valid window.
+    If no window of a series is at least half observed, windows with at least the
+    average share of observed timepoints are valid, so that every series has a valid
+    window.
     """
     share = moving_mean(observed, length)
     every = torch.arange(share.shape[1], device=observed.device)
-    # The smallest window stays valid in a series shorter than itself.
+    # A series that is shorter than the shortest window has one valid window.
     ends = lengths.clamp_min(N_POINTS).unsqueeze(1)
     inside = every + length <= ends
     share = share * inside
@@ -149,7 +150,7 @@ def valid_windows(observed: Tensor, lengths: Tensor, length: int) -> Tensor:
 
 
 def _mean_of_points(values: Tensor) -> Tensor:
-    """Return the mean over the first axis, rounded alike for all batch sizes."""
+    """Compute the mean over the first axis, with a fixed order of summation."""
     halves = values[:4] + values[4:]
     quarters = halves[:2] + halves[2:]
     return (quarters[0] + quarters[1]) / N_POINTS

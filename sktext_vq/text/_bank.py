@@ -1,4 +1,4 @@
-"""Banks of texts by label: checks, JSON files, and the packaged bank."""
+"""Prompt banks: validation, JSON files, and lookup in the packaged bank."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ._labels import composed, label_key, signs, split_words, stems
 #: Forms of prompts.
 FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
 
-#: Scales of the attributes of packaged activities and gestures, in order.
+#: Scales of the attributes of activities and gestures in the packaged bank, in order.
 SCALES = ("strength", "rhythm", "impact", "posture", "direction", "part")
 
 _FORMAT = "sktext_vq prompt bank"
@@ -38,22 +38,24 @@ def check_labels(labels: Iterable[Any]) -> list[str]:
     for label in labels:
         if not isinstance(label, str):
             raise TypeError(
-                f"Labels must be strings to make prompts, got {label!r} "
+                f"Labels of prompts must be strings, got {label!r} "
                 f"({type(label).__name__}). Provide texts as {{'label': 'text'}}."
             )
         if not label.strip():
-            raise ValueError("A label is empty.")
+            raise ValueError("labels contains an empty string.")
         if label in names:
-            raise ValueError(f"Label {label!r} is repeated.")
+            raise ValueError(f"labels contains {label!r} more than once.")
         names[str(label)] = None
     if not names:
-        raise ValueError("labels is empty: at least 1 label is required.")
+        raise ValueError("labels is empty. Pass at least one label.")
     return list(names)
 
 
 def check_form(form: Any) -> None:
     if form not in FORMS:
-        raise ValueError(f"Unknown form {form!r}. Available: {', '.join(FORMS)}.")
+        raise ValueError(
+            f"Unknown form {form!r}. Available forms are {', '.join(FORMS)}."
+        )
 
 
 def _check_list(texts: Any, where: str) -> list[str]:
@@ -65,13 +67,13 @@ def _check_list(texts: Any, where: str) -> list[str]:
         if not isinstance(text, str):
             raise TypeError(f"Texts of {where} must be strings, got {text!r}.")
         if not text.strip():
-            raise ValueError(f"A text of {where} is empty.")
+            raise ValueError(f"Texts of {where} contain an empty string.")
         text = composed(text)
         if text in checked:
-            raise ValueError(f"A text of {where} is repeated: {text!r}.")
+            raise ValueError(f"Texts of {where} contain {text!r} more than once.")
         checked.append(text)
     if not checked:
-        raise ValueError(f"No texts for {where}.")
+        raise ValueError(f"There are no texts for {where}. Pass at least one text.")
     return checked
 
 
@@ -86,7 +88,9 @@ def check_bank(bank: Any) -> dict[str, Prompts]:
             for form in given:
                 check_form(form)
             if not given:
-                raise ValueError(f"No texts for {where}.")
+                raise ValueError(
+                    f"There are no texts for {where}. Pass at least one text."
+                )
             checked[label] = {
                 f: _check_list(given[f], f"{where}, form {f!r}") for f in given
             }
@@ -96,12 +100,14 @@ def check_bank(bank: Any) -> dict[str, Prompts]:
     keys = Counter(map(label_key, checked))
     for label in checked:
         if keys[label_key(label)] > 1:
-            raise ValueError(f"Label {label!r} is repeated in another spelling.")
+            raise ValueError(
+                f"Label {label!r} occurs more than once, in different spellings."
+            )
     return checked
 
 
 def read_bank(path: str | os.PathLike[str]) -> dict[str, Prompts]:
-    """Read texts from a JSON file; see `PromptBank.from_json`."""
+    """Read and check the texts of a JSON file."""
     content = Path(path).read_bytes()
     try:
         text = content.decode("utf-8")
@@ -112,19 +118,22 @@ def read_bank(path: str | os.PathLike[str]) -> dict[str, Prompts]:
         version = data.get("version", 0)
         if not isinstance(version, int) or version > _VERSION:
             raise ValueError(
-                f"{os.fspath(path)} has format version {version!r}, newer than "
-                f"{_VERSION}. Upgrade sktext_vq."
+                f"{os.fspath(path)} has format version {version!r}, but this version "
+                f"of sktext_vq reads versions up to {_VERSION}. Upgrade sktext_vq."
             )
         data = data.get("entries")
     if not isinstance(data, dict):
-        raise ValueError(f"{os.fspath(path)} does not contain texts by label.")
+        raise ValueError(
+            f"{os.fspath(path)} does not contain texts by label. The file must contain "
+            "a JSON object {label: texts}."
+        )
     return check_bank(data) if data else {}
 
 
 def _no_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, count in Counter(name for name, _ in pairs).items():
         if count > 1:
-            raise ValueError(f"{name!r} is repeated in the JSON file.")
+            raise ValueError(f"The JSON file contains {name!r} more than once.")
     return dict(pairs)
 
 
@@ -156,10 +165,10 @@ def clauses_of(entry: Mapping[str, Any]) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def packaged_index() -> dict[tuple[str, ...], list[Hit]]:
-    """Return packaged entries by stems, and whether the spelling is unambiguous.
+    """Return packaged entries by stems, and whether their spelling is unambiguous.
 
-    A spelling that ends with ``?`` is ambiguous (``normal``) and matches only if
-    another label has an entry of the same domain.
+    In the bank, ambiguous spellings such as ``normal?`` end with a question mark. An
+    ambiguous spelling matches only if another label has an entry of the same domain.
     """
     index: dict[tuple[str, ...], list[Hit]] = {}
     for name, entry in packaged_bank().items():
@@ -180,13 +189,13 @@ def _bag_index() -> dict[tuple[str, ...], list[Hit]]:
 
 
 def is_known(label: str) -> bool:
-    """Return whether a label is an unambiguous name of a packaged entry."""
+    """Return whether a label is the unambiguous name of a packaged entry."""
     return any(certain for _, certain in _hits(label))
 
 
 def _hits(label: str) -> list[Hit]:
     key = stems(label)
-    # Word order matters only with "to": "sit to stand" is not "stand to sit".
+    # The order of words matters only if one is "to", as in "sit to stand".
     loose: list[Hit] = []
     if "to" not in key:
         loose = _bag_index().get(tuple(sorted(key)), [])
@@ -196,7 +205,7 @@ def _hits(label: str) -> list[Hit]:
 def find_entries(labels: Sequence[str]) -> list[dict[str, Any] | None]:
     """Return the packaged entry of each label, or None.
 
-    Ambiguous labels are resolved by the other labels: ``normal`` is a heart beat if
+    Ambiguous labels are resolved by the other labels: ``normal`` means a heart beat if
     another label is ``heart attack``, and noise if another label is ``cyclic``.
     """
     found = [_hits(label) for label in labels]
@@ -209,7 +218,7 @@ def find_entries(labels: Sequence[str]) -> list[dict[str, Any] | None]:
 
 
 def contained_entry(label: str) -> dict[str, Any] | None:
-    """Return the packaged entry with the longest name contained in a label, or None."""
+    """Return the entry with the longest name that is part of a label, or None."""
     key, index = stems(label), packaged_index()
     longest = max(map(len, index))  # a label may be very long
     for size in range(min(len(key) - 1, longest), 0, -1):
@@ -221,9 +230,9 @@ def contained_entry(label: str) -> dict[str, Any] | None:
 
 
 def nearest_name(name: str, known: Sequence[str]) -> str | None:
-    """Return a known or packaged name that differs only by spelling or a typing error.
+    """Return a similar known or packaged name for a name that may be misspelled.
 
-    Words are compared one by one: ``swipe left`` is not similar to ``swipe right``.
+    All words must be similar: ``swipe left`` is not similar to ``swipe right``.
     """
     for other in known:
         if other == name or label_key(other) == label_key(name):
@@ -250,7 +259,7 @@ def nearest_name(name: str, known: Sequence[str]) -> str | None:
 def _are_alike(a: str, b: str) -> bool:
     if a == b:
         return True
-    # An upper bound of the ratio, which is fast to compute.
+    # Compare an upper bound of the ratio first, because it is fast to compute.
     highest = 2 * min(len(a), len(b)) / (len(a) + len(b))
     return highest >= _ALIKE and bool(get_close_matches(a, [b], cutoff=_ALIKE))
 
@@ -262,7 +271,7 @@ def _alike_first_words(word: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _spellings() -> dict[str, list[tuple[int, str, list[str]]]]:
-    """Return unambiguous packaged names by first word: position, name and words."""
+    """Return position, name and words of unambiguous packaged names, by first word."""
     found: dict[str, list[tuple[int, str, list[str]]]] = {}
     names = ((name, *entry["aliases"]) for name, entry in packaged_bank().items())
     for place, name in enumerate(chain.from_iterable(names)):
@@ -272,7 +281,7 @@ def _spellings() -> dict[str, list[tuple[int, str, list[str]]]]:
     return found
 
 
-# Negations, up to the next punctuation mark.
+# Negated parts extend from a negation to the next punctuation mark or "but".
 _DENIED = re.compile(
     r"\b(?:not|no|nor|never|without|unlike|than|nothing)\b(?:(?!\bbut\b)[^,.;:!?])*",
     re.IGNORECASE,
@@ -281,7 +290,7 @@ _SOMEBODY = frozenset(
     "person people somebody someone subject user wearer man woman child boy girl "
     "he she they i we you".split()
 )
-_ALIKE = 0.8  # of difflib's ratio
+_ALIKE = 0.8  # minimum ratio of difflib for similar words
 
 
 def affirmed(text: str) -> str:
@@ -290,12 +299,11 @@ def affirmed(text: str) -> str:
 
 
 def named_entry(texts: Sequence[str]) -> tuple[dict[str, Any], str] | None:
-    """Return the packaged entry of the activity named by texts, or None.
+    """Return the packaged entry of the activity named in texts, or None.
 
-    A name of one word matches only if it is used as an activity: as a gerund, at the
-    start of a text, soon after a word for a person, or as the last of at most three
-    words. ``a person turns`` names turning, ``the legs swing in turn`` does not. The
-    longest name is used, or the first of several with that length.
+    Also returns the remaining words. The longest name is used. A name of one word
+    matches only if the word is used as an activity: ``a person turns`` names turning,
+    but ``the legs swing in turn`` does not.
     """
     best: tuple[int, dict[str, Any]] | None = None
     rests: list[str] = []
@@ -319,7 +327,11 @@ def named_entry(texts: Sequence[str]) -> tuple[dict[str, Any], str] | None:
 
 
 def _is_done(words: list[str], keys: list[tuple[str, ...]], start: int) -> bool:
-    """Return whether a word is used as an activity, as in ``a slow jog``."""
+    """Return whether a word is used as an activity, as in ``a slow jog``.
+
+    The word must be a gerund, be at the start of a text, soon follow a word for a
+    person, or be the last of at most three words.
+    """
     word, before = words[start], words[:start]
     if before[-1:] in (["the"], ["his"], ["her"], ["your"]):
         return word.endswith("ing")

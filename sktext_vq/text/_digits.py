@@ -1,4 +1,4 @@
-"""Piecewise means, bins and number formats of `SeriesVerbalizer`."""
+"""Piecewise means, bins and number formats for `SeriesVerbalizer`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _LARGEST = 10**15  # maximum absolute code in the style "llmtime"
 
 
 def _weights(length: int, n_timepoints: int) -> npt.NDArray[np.float64]:
-    """Return weights (n_timepoints, length) of steps in equal pieces; rows sum to 1."""
+    """Return the weights of timepoints in equal pieces; rows sum to 1.
+
+    The shape is (n_timepoints, length).
+    """
     edges = np.arange(n_timepoints + 1) * length / n_timepoints
     starts, ends = edges[:-1, None], edges[1:, None]
     steps = np.arange(length)
@@ -40,16 +43,16 @@ def piecewise_means(
     for length in np.unique(lengths):
         cases = np.flatnonzero(lengths == length)
         part = values[cases, :, :length]
-        there = ~np.isnan(part)
+        known = ~np.isnan(part)
         weights = _weights(int(length), n_timepoints).T
-        mass = there.astype(np.float64) @ weights
-        # Halved, so that sums of very large numbers stay finite.
-        total = np.where(there, part / 2, 0.0) @ weights
+        mass = known.astype(np.float64) @ weights
+        # Sum half of each value, so that sums of very large numbers are finite.
+        total = np.where(known, part / 2, 0.0) @ weights
         with np.errstate(over="ignore"):
             mean = np.divide(
                 total, mass, out=np.full(mass.shape, np.nan), where=mass > 1e-9
             )
-            # Rounding must not move a mean outside of the range of the values.
+            # Clip means that are outside of the range of the values due to rounding.
             low = np.nanmin(part, axis=2, keepdims=True) / 2
             high = np.nanmax(part, axis=2, keepdims=True) / 2
             means[cases] = 2 * np.clip(mean, low, high)
@@ -57,12 +60,15 @@ def piecewise_means(
 
 
 def _range(means: FloatPanel, margin: float) -> tuple[Any, Any]:
-    """Return the bounds of the bins per channel, widened for constant channels."""
+    """Return the lower and upper bound of the bins of each channel.
+
+    The range of a constant channel is widened.
+    """
     low = np.nanmin(means, axis=(0, 2))
     high = np.nanmax(means, axis=(0, 2))
     largest = np.maximum(np.abs(low), np.abs(high))
     half = high / 2 - low / 2
-    # Constant up to rounding.
+    # Channels may be constant up to rounding.
     constant = half <= 1e-12 * largest
     room = np.where(largest > 0, largest / 2, 1.0)
     half = np.where(constant, room, half * (1 + 2 * margin))
@@ -72,7 +78,7 @@ def _range(means: FloatPanel, margin: float) -> tuple[Any, Any]:
 
 
 def uniform_edges(means: FloatPanel, n_bins: int, margin: float) -> FloatPanel:
-    """Return edges ``(c, n_bins + 1)`` of equal bins over the range and a margin."""
+    """Return edges ``(c, n_bins + 1)`` of equal bins over the range plus a margin."""
     low, high = _range(means, margin)
     steps = np.arange(n_bins + 1) / n_bins
     edges = low[:, None] * (1 - steps) + high[:, None] * steps
@@ -82,7 +88,7 @@ def uniform_edges(means: FloatPanel, n_bins: int, margin: float) -> FloatPanel:
 def gaussian_edges(means: FloatPanel, n_bins: int, margin: float) -> FloatPanel:
     """Return edges ``(c, n_bins + 1)`` of equiprobable bins of a normal distribution.
 
-    The outermost bins are bounded by the range and its margin.
+    The outermost edges are the bounds of the range plus a margin.
     """
     from scipy.special import ndtri
 
@@ -109,7 +115,7 @@ def to_bins(means: FloatPanel, edges: FloatPanel) -> IntPanel:
 
 
 def bin_centres(codes: IntPanel, edges: FloatPanel) -> FloatPanel:
-    """Return the bin centre of each code; NaN for missing values."""
+    """Return the bin centre of each code, or NaN for missing values."""
     centres = edges[:, :-1] / 2 + edges[:, 1:] / 2
     known = np.where(codes == MISSING, 0, codes)
     channels = np.arange(len(edges))[None, :, None]
@@ -119,10 +125,10 @@ def bin_centres(codes: IntPanel, edges: FloatPanel) -> FloatPanel:
 def llmtime_scale(
     means: FloatPanel, precision: int, alpha: float = 0.95, beta: float = 0.3
 ) -> tuple[FloatPanel, FloatPanel]:
-    """Compute the offset ``m`` and step of LLMTime's affine scaling per channel.
+    """Compute the offset and step of each channel for the affine scaling of LLMTime.
 
-    ``m = min - beta (max - min)``, ``q`` is the alpha-quantile of ``x - m``, and values
-    are written as ``(x - m) / q`` with ``precision`` decimals.
+    The offset is ``m = min - beta (max - min)``, ``q`` is the alpha-quantile of ``x -
+    m``, and values are written as ``(x - m) / q`` with ``precision`` decimals.
     """
     low = np.nanmin(means, axis=(0, 2))
     high = np.nanmax(means, axis=(0, 2))
@@ -137,7 +143,7 @@ def llmtime_scale(
 
 
 def to_steps(means: FloatPanel, offset: FloatPanel, step: FloatPanel) -> IntPanel:
-    """Return signed codes for `write_llmtime`."""
+    """Return the signed codes that `write_llmtime` writes."""
     with np.errstate(over="ignore"):  # clipped below
         scaled = (means - offset[None, :, None]) / step[None, :, None]
     missing = np.isnan(means)
@@ -148,7 +154,7 @@ def to_steps(means: FloatPanel, offset: FloatPanel, step: FloatPanel) -> IntPane
 
 
 def step_centres(codes: IntPanel, offset: FloatPanel, step: FloatPanel) -> FloatPanel:
-    """Return the centre of the step of each code; NaN for missing values."""
+    """Return the centre of the step of each code, or NaN for missing values."""
     known = np.where(codes == MISSING, 0, codes)
     centres = offset[None, :, None] + (known + 0.5) * step[None, :, None]
     return np.where(codes == MISSING, np.nan, centres)
@@ -157,7 +163,7 @@ def step_centres(codes: IntPanel, offset: FloatPanel, step: FloatPanel) -> Float
 def write_fixed(
     codes: npt.NDArray[np.int64], n_digits: int, separator: str, letters: bool
 ) -> str:
-    """Write one channel ``(n_timepoints,)`` as a string of fixed width."""
+    """Write a channel of shape ``(n_timepoints,)`` as a string with fixed positions."""
     if letters:
         symbols = [_NO_LETTER if q == MISSING else LETTERS[q] for q in codes]
         if separator == "none":
@@ -165,7 +171,7 @@ def write_fixed(
             return " ".join("".join(word) for word in words)
         return (", " if separator == "comma" else " ").join(symbols)
     apart = "" if separator == "none" else " "
-    # A missing value has the same number of words as other values.
+    # A missing value is written with the same number of words as other values.
     missing = _NAN if separator == "none" else " ".join([_NAN] * n_digits)
     values = [
         missing if q == MISSING else apart.join(f"{q:0{n_digits}d}") for q in codes
@@ -174,7 +180,7 @@ def write_fixed(
 
 
 def write_llmtime(codes: npt.NDArray[np.int64], separator: str) -> str:
-    """Write one channel in the format of LLMTime, with `` ,`` after each value."""
+    """Write a channel in the format of LLMTime, with a comma after each value."""
     apart = "" if separator == "none" else " "
     written = []
     for q in codes.tolist():
@@ -191,13 +197,16 @@ def write_llmtime(codes: npt.NDArray[np.int64], separator: str) -> str:
 def parse_fixed(
     text: str, n_timepoints: int, n_digits: int, separator: str, letters: int
 ) -> tuple[npt.NDArray[np.int64], str]:
-    """Parse a string written by `write_fixed`, with arbitrary spacing."""
+    """Parse a string written by `write_fixed`, regardless of spacing.
+
+    Returns the codes, and a description of the first error or an empty string.
+    """
     plain = text.lower()
     codes = np.full(n_timepoints, MISSING, dtype=np.int64)
     if letters:
         alphabet = LETTERS[:letters]
         symbols = re.findall(f"[{alphabet}{_NO_LETTER}]", plain)
-        rest = re.sub(f"[{alphabet}{_NO_LETTER}\\s,]", "", plain)
+        invalid = re.sub(f"[{alphabet}{_NO_LETTER}\\s,]", "", plain)
         values = [
             MISSING if symbol == _NO_LETTER else alphabet.index(symbol)
             for symbol in symbols
@@ -205,7 +214,7 @@ def parse_fixed(
         left_over = 0
     else:
         symbols = re.findall(r"n\s*a\s*n|[0-9]", plain)
-        rest = re.sub(r"n\s*a\s*n|[0-9\s,]", "", plain)
+        invalid = re.sub(r"n\s*a\s*n|[0-9\s,]", "", plain)
         if separator == "none":  # one word for a missing value of any width
             symbols = [
                 s
@@ -222,8 +231,8 @@ def parse_fixed(
             for group in groups
         ]
     codes[: len(values)] = values[:n_timepoints]
-    if rest:
-        return codes, f"it contains {rest[:20]!r}"
+    if invalid:
+        return codes, f"it contains {invalid[:20]!r}"
     if len(values) != n_timepoints or left_over:
         more = " and an incomplete value" if left_over else ""
         return codes, f"it has {len(values)} values{more} instead of {n_timepoints}"
@@ -231,7 +240,7 @@ def parse_fixed(
 
 
 def parse_llmtime(text: str, n_timepoints: int) -> tuple[npt.NDArray[np.int64], str]:
-    """Parse a string written by `write_llmtime`; see `parse_fixed`."""
+    """Parse a string written by `write_llmtime`; see `parse_fixed` for the outputs."""
     codes = np.full(n_timepoints, MISSING, dtype=np.int64)
     pieces = re.sub(r"\s+", "", text.lower()).split(",")
     if pieces and not pieces[-1]:

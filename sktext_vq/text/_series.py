@@ -15,7 +15,7 @@ FloatPanel = npt.NDArray[np.float64]
 def check_series(
     estimator: Any, X: Any, *, reset: bool
 ) -> tuple[FloatPanel, npt.NDArray[np.int64]]:
-    """Validate series and check the number of channels."""
+    """Validate series, and set (with `reset`) or check the number of channels."""
     name = type(estimator).__name__
     panel = as_panel(X, estimator_name=name)
     flat_width = np.shape(X)[1] if getattr(X, "ndim", None) == 2 else None
@@ -26,7 +26,7 @@ def check_series(
     elif panel.n_channels != estimator.n_channels_:
         raise ValueError(
             f"X has {panel.n_channels} channels, but {name} was fitted with "
-            f"{estimator.n_channels_}."
+            f"{estimator.n_channels_} channels."
         )
     elif None not in (flat_width, estimator._flat_width) and (
         flat_width != estimator._flat_width

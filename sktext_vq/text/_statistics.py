@@ -1,4 +1,4 @@
-"""Statistics of series for captions."""
+"""Statistics of series, from which captions are generated."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def channel_groups(
         return [(f"channel {c + 1}", [c]) for c in range(n_channels)]
     groups = []
     for stem, channels in group_channels(names).items():
-        # The name of a single axis keeps its letter.
+        # The letter of a single axis remains part of the name.
         name = stem if len(channels) > 1 else names[channels[0]]
         words = as_phrase(name).split()
         groups.append((" ".join(_MEANINGS.get(w, w) for w in words), channels))
@@ -53,7 +53,7 @@ def statistics(
     lengths: npt.NDArray[np.int64],
     groups: Sequence[tuple[str, list[int]]],
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Compute the statistics of every case."""
+    """Compute statistics of each case and group of channels."""
     n, n_groups = len(values), len(groups)
     keys = "strength regularity cycles trend crest peaks jerk rest missing length"
     found = {key: np.zeros((n, n_groups)) for key in keys.split()}
@@ -96,9 +96,9 @@ def _divide(a: Any, b: Any) -> npt.NDArray[np.float64]:
 
 
 def _group(x: FloatPanel) -> dict[str, npt.NDArray[np.float64]]:
-    """Compute the statistics of groups, ``(n, k, t)`` without missing values."""
+    """Compute statistics of groups of series ``(n, k, t)`` without missing values."""
     n, _, t = x.shape
-    # Scaled, because squares of very large numbers would overflow.
+    # Scale the series, because squares of very large numbers would overflow.
     size = np.abs(x).max(axis=(1, 2))
     x = x / np.where(size > 0, size, 1.0)[:, None, None]
     mean = x.mean(axis=2)
@@ -153,7 +153,7 @@ def _count_peaks(magnitude: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _rhythm(
     z: FloatPanel,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the autocorrelation at the period and the number of periods."""
+    """Return the autocorrelation at the main period, and the number of periods."""
     n, _, t = z.shape
     zero = np.zeros(n)
     if t < 6:
@@ -168,12 +168,15 @@ def _rhythm(
     top = (inner >= acf[:, :-2]) & (inner > acf[:, 2:]) & (lags[1:-1] >= 2)
     peaks = np.where(top, inner, -np.inf)
     best = peaks.max(axis=1)
-    # The first of nearly equal peaks is the period; later peaks are its multiples.
+    # The first of several peaks with similar heights is the period. Later peaks are
+    # multiples of the period.
     first = (peaks >= 0.85 * best[:, None]).argmax(axis=1)
     rows = np.arange(n)
     left, mid, right = (acf[rows, first + k] for k in (0, 1, 2))
     bend = left - 2 * mid + right
     shift = 0.5 * (left - right) / np.where(bend < 0, bend, -np.inf)
-    there = np.isfinite(best) & (best > 0)
+    is_periodic = np.isfinite(best) & (best > 0)
     period = first + 1 + shift
-    return np.where(there, np.clip(best, 0, 1), 0), np.where(there, t / period, 0)
+    return np.where(is_periodic, np.clip(best, 0, 1), 0), np.where(
+        is_periodic, t / period, 0
+    )

@@ -1,4 +1,4 @@
-"""Prompts from templates, for labels without an entry in a bank."""
+"""Templates of prompts for labels that are not in a bank."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from ._bank import SCALES, clauses_of
 from ._labels import are_words_only, as_phrase, gerund_phrase, stems
 
-# Clauses on scales by word stem, in the wording of the packaged bank.
+# Attributes (scale and clause) by word stem, in the wording of the packaged bank.
 _HINTS: dict[str, tuple[tuple[str, str], ...]] = {}
-# Scales of manner, on which hints override the packaged entry of an activity. On other
-# scales hints only add missing clauses.
-_MANNERS = ("strength", "rhythm")
+# Scales on which hints replace the attributes of a packaged entry. On other scales,
+# hints only add missing attributes.
+_REPLACED_SCALES = ("strength", "rhythm")
 _SLOW, _FAST = "slow slowly relaxed", "fast quick quickly brisk rapid rapidly"
-# Slow and fast are relative to the activity, so the frequency is multiplied.
+# Slow and fast are relative to the activity, so its frequency is multiplied.
 _PACES = {
     stems(word)[0]: pace
     for words, pace in ((_SLOW, 0.75), (_FAST, 1.25))
@@ -74,20 +74,20 @@ def guess_attributes(
     known = {} if nearest is None else clauses_of(nearest)
     if known and known.keys() != set(SCALES):
         return known
-    said: dict[str, str] = {}
+    hinted: dict[str, str] = {}
     for word in stems(text):
         for scale, clause in _HINTS.get(word, ()):
             if scale in known and word in _PACES:
-                clause = _paced(known[scale], _PACES[word])
-            if scale in _MANNERS or scale not in known:
-                said.setdefault(scale, clause)
-    clauses = known | said
+                clause = _multiply_frequency(known[scale], _PACES[word])
+            if scale in _REPLACED_SCALES or scale not in known:
+                hinted.setdefault(scale, clause)
+    clauses = known | hinted
     return {scale: clauses[scale] for scale in SCALES if scale in clauses}
 
 
-def _paced(rhythm: str, pace: float) -> str:
+def _multiply_frequency(rhythm: str, factor: float) -> str:
     """Multiply the frequencies in a clause by a factor."""
-    return _FREQUENCY.sub(lambda found: f"{float(found[0]) * pace:.2g}", rhythm)
+    return _FREQUENCY.sub(lambda found: f"{float(found[0]) * factor:.2g}", rhythm)
 
 
 def prompts(
@@ -96,16 +96,16 @@ def prompts(
     given: Sequence[str] = (),
     attributes: Sequence[str] = (),
 ) -> dict[str, list[str]]:
-    """Make prompts of every form for an unknown label."""
+    """Create prompts of every form for a label."""
     phrase = as_phrase(label)
     if given and not are_words_only([label]):
         phrase = given[0].strip().rstrip(".")
-    doing = gerund_phrase(phrase) if phrase.isascii() else None
-    if doing is not None:
-        sentence = f"A person is {doing}."
+    gerund = gerund_phrase(phrase) if phrase.isascii() else None
+    if gerund is not None:
+        sentence = f"A person is {gerund}."
         affirmative = [
-            f"Somebody wears the sensor while {doing}.",
-            f"The movement is that of {doing}.",
+            f"Somebody wears the sensor while {gerund}.",
+            f"The movement is that of {gerund}.",
         ]
     else:
         sentence = f"This recording shows {phrase}."
@@ -113,8 +113,8 @@ def prompts(
             f"The signal was recorded during {phrase}.",
             f"The pattern is typical of {phrase}.",
         ]
-    felt = ", ".join(attributes[:3]) if attributes else f"a signal as in {phrase}"
-    affirmative.append(f"{felt[0].upper()}{felt[1:]}.")
+    summary = ", ".join(attributes[:3]) if attributes else f"a signal as in {phrase}"
+    affirmative.append(f"{summary[0].upper()}{summary[1:]}.")
     others = [as_phrase(n) for n in islice((n for n in names if n != label), 4)]
     if others:
         listed = " or ".join(others)

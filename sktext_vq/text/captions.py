@@ -1,4 +1,4 @@
-"""Captions of series from their statistics."""
+"""Captions of series, generated from statistics."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from ._statistics import channel_groups, statistics
 __all__ = ["SeriesCaptioner"]
 
 _STRENGTH = ("very weak", "gentle", "moderate", "strong", "very strong")
-# A group is still if its strength is below this share of the median in training.
+# A group is called still if its strength is below this share of the median strength of
+# the training series.
 _STILL = 0.1
-# Relative tolerance of comparisons with bounds, against rounding errors.
-_ROUNDING = 1e-9
-_BY_CHANNEL = ("level", "share", "away")  # other statistics are by group
+# Relative tolerance of comparisons with bounds.
+_TOLERANCE = 1e-9
+_BY_CHANNEL = ("level", "share", "deviation")  # other statistics are by group
 
 
 class SeriesCaptioner(TransformerMixin, BaseEstimator):
-    """Describe series in sentences about strength, rhythm, direction, trend and peaks.
+    """Describe series by sentences about strength, rhythm, direction, trend and peaks.
 
     Channels whose names differ only in a final x, y or z form a group, which is
-    described as a whole. Thresholds for strength, speed, jerk and level are quantiles
-    of the training series; rhythm, direction, trend and peaks are computed from each
-    series alone. Captions are deterministic.
+    described as a whole. Thresholds of strength, speed, jerk and level are quantiles of
+    the training series. Captions are deterministic.
 
     Parameters
     ----------
     channel_names : sequence of str, default=None
-        Name of each channel, such as ``"body_acc_x"``. By default channels are
+        Name of each channel, such as ``"body_acc_x"``. By default, channels are
         numbered from 1.
     sampling_rate : float, default=None
-        Sampling rate in Hz, to describe rhythms in cycles per second instead of cycles
-        per recording.
+        Sampling rate in Hz. If given, rhythms are described in cycles per second
+        instead of cycles per recording.
     n_sentences : int or None, default=6
-        Maximum number of sentences per series; the most informative sentences are
-        used. None means all.
+        Maximum number of sentences per series. The most informative sentences are
+        selected. None selects all sentences.
     rephraser : callable, str or path, default=None
         Function that rephrases a sentence, or a local ``transformers`` text-generation
-        model. Called once per unique sentence.
+        model.
 
     Attributes
     ----------
@@ -60,9 +60,8 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Missing values are interpolated linearly; a share above 5 % is mentioned. Captions
-    lose information: a linear model on their embeddings is less accurate than one on
-    the statistics.
+    Missing values are interpolated linearly. Captions mention missing values if their
+    share is above 5 %.
 
     Examples
     --------
@@ -90,18 +89,19 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         self.rephraser = rephraser
 
     def fit(self, X: Any, y: Any = None) -> SeriesCaptioner:
-        """Learn thresholds of strength, speed, jerk and level.
+        """Compute the thresholds of strength, speed, jerk and level.
 
         Parameters
         ----------
-        X : panel of series
-            ``(n, t)``, ``(n, c, t)``, or a list of ``(c, t_i)`` arrays; NaN is
-            missing.
-        y : object, ignored
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Training series; see :func:`~sktext_vq.panel.as_panel` for accepted types.
+        y : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
         SeriesCaptioner
+            The fitted captioner.
 
         Raises
         ------
@@ -133,15 +133,16 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         names = self.channel_names
         if names is not None and len(names) != self.n_channels_:
             raise ValueError(
-                f"channel_names has {len(names)} names for {self.n_channels_} channels."
+                f"channel_names has {len(names)} names for {self.n_channels_} "
+                "channels. Pass one name per channel."
             )
         self.groups_ = channel_groups(names, self.n_channels_)
         found = statistics(values, lengths, self.groups_)
         quantiles = np.array([0.2, 0.4, 0.6, 0.8])
         self.strength_thresholds_ = np.quantile(found["strength"], quantiles, axis=0).T
-        self._usual_strength = np.median(found["strength"], axis=0)
+        self._median_strength = np.median(found["strength"], axis=0)
         self._jerk_bounds = np.quantile(found["jerk"], [0.1, 0.9], axis=0)
-        self._usual_level = np.median(found["level"], axis=0)
+        self._median_level = np.median(found["level"], axis=0)
         self._level_spread = _spread(found["level"])
         self._speed_bounds = _speed_bounds(found)
         return found
@@ -152,7 +153,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         scale: npt.NDArray[np.float64],
         usual: npt.NDArray[np.float64] | None,
     ) -> SeriesCaptioner:
-        """Set thresholds to statistics of the channels of training series.
+        """Set the thresholds from statistics of the training series.
 
         Sentences about speed and jerk, which require other statistics, are omitted.
 
@@ -161,11 +162,12 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         mean, scale : ndarray of shape (n_channels,)
             Mean and standard deviation of each channel.
         usual : ndarray of shape (2, 7, n_channels), optional
-            Quantiles of standard deviations, as in a fitted scaler.
+            Quantiles of the standard deviations of series, as in a fitted scaler.
 
         Returns
         -------
         SeriesCaptioner
+            The fitted captioner.
         """
         self.n_channels_ = len(mean)
         self.groups_ = channel_groups(self.channel_names, self.n_channels_)
@@ -174,28 +176,28 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         by_group = np.stack(
             [np.linalg.norm((sizes * scale)[:, own], axis=1) for _, own in self.groups_]
         )
-        wanted = (0.2, 0.4, 0.6, 0.8)
+        quantiles = (0.2, 0.4, 0.6, 0.8)
         self.strength_thresholds_ = np.stack(
-            [np.interp(wanted, levels, row) for row in by_group]
+            [np.interp(quantiles, levels, row) for row in by_group]
         )
-        self._usual_strength = by_group[:, 1]
+        self._median_strength = by_group[:, 1]
         unbounded = np.array([[0.0, np.inf]] * len(self.groups_))
         self._jerk_bounds, self._speed_bounds = unbounded.T, unbounded
-        self._usual_level, self._level_spread = mean, scale
+        self._median_level, self._level_spread = mean, scale
         return self
 
     def transform(self, X: Any) -> npt.NDArray[Any]:
-        """Describe series.
+        """Return the caption of each series.
 
         Parameters
         ----------
-        X : panel of series
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
         ndarray of shape (n_cases,), dtype object
-            Caption of each case: its sentences, separated by spaces.
+            Sentences about each series, separated by spaces.
         """
         return self._captions(self.sentences(X), X)
 
@@ -209,18 +211,19 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : panel of series
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
         list of list of str
-            Between 1 and ``n_sentences`` sentences per case.
+            Between 1 and `n_sentences` sentences per series.
         """
         check_is_fitted(self)
         return self.describe(*check_series(self, X, reset=False))
 
     def describe(self, values: npt.NDArray[Any], lengths: Any) -> list[list[str]]:
-        """Return the sentences about checked series; for internal use.
+        """Return the sentences about validated series. For internal use.
 
         Parameters
         ----------
@@ -232,22 +235,23 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         Returns
         -------
         list of list of str
+            Sentences about each series.
         """
         return self._say(statistics(values.astype(np.float64), lengths, self.groups_))
 
     def _say(self, found: dict[str, Any]) -> list[list[str]]:
         strength, limits = found["strength"][:, :, None], self.strength_thresholds_
         # The mean of both sides ranks a value common to all cases in the middle.
-        below = (limits < strength * (1 - _ROUNDING)).sum(axis=2)
-        above = (limits <= strength * (1 + _ROUNDING)).sum(axis=2)
+        below = (limits < strength * (1 - _TOLERANCE)).sum(axis=2)
+        above = (limits <= strength * (1 + _TOLERANCE)).sum(axis=2)
         found["rank"] = (below + above) // 2
-        found["away"] = self._away(found)
+        found["deviation"] = self._deviation(found)
         said = [self._describe(found, case) for case in range(len(strength))]
         return said if self.rephraser is None else self._rephrase(said)
 
-    def _away(self, found: dict[str, Any]) -> npt.NDArray[np.float64]:
-        """Return the distance of each channel from its usual level, in spreads."""
-        offset, size = found["level"] - self._usual_level, np.abs(self._usual_level)
+    def _deviation(self, found: dict[str, Any]) -> npt.NDArray[np.float64]:
+        """Return the difference of each channel from its usual level, in spreads."""
+        offset, size = found["level"] - self._median_level, np.abs(self._median_level)
         floor = np.sqrt(found["share"])
         for g, (_, channels) in enumerate(self.groups_):
             floor[:, channels] *= 0.25 * found["strength"][:, [g]]
@@ -258,15 +262,17 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return np.where(spread > 0, offset / safe, np.sign(offset) * 3)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Return the name of the output, ``caption``.
+        """Return the name of the output feature.
 
         Parameters
         ----------
-        input_features : object, ignored
+        input_features : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
-        ndarray of shape (1,), object
+        ndarray of shape (1,), dtype object
+            ``["caption"]``.
         """
         return np.array(["caption"], dtype=object)
 
@@ -280,10 +286,15 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     def _check_params(self) -> None:
         if self.channel_names is not None:
             if isinstance(self.channel_names, str):
-                raise TypeError("channel_names must be a sequence of names.")
+                raise TypeError(
+                    "channel_names must be a sequence of names, got a single string: "
+                    f"{self.channel_names!r}."
+                )
             for name in self.channel_names:
                 if not isinstance(name, str) or not name.strip():
-                    raise ValueError(f"channel_names has an invalid name: {name!r}.")
+                    raise ValueError(
+                        f"channel_names must be non-empty strings, got {name!r}."
+                    )
         check_sampling_rate(self.sampling_rate)
         if self.n_sentences is not None:
             check_count("n_sentences", self.n_sentences, least=1)
@@ -303,7 +314,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         if len(self.groups_) > 1:
             word = _STRENGTH[round(float(np.mean(ranks)))]
             scored.insert(0, (np.inf, f"All in all the recording is {word}."))
-        # The sentences with the highest scores, in their original order.
+        # Select the sentences with the highest scores, in their original order.
         best = sorted(range(len(scored)), key=lambda i: -scored[i][0])
         kept = sorted(best[: self.n_sentences])
         return [scored[i][1] for i in kept]
@@ -312,28 +323,28 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         self, g: int, name: str, row: dict[str, Any]
     ) -> list[tuple[float, str]]:
         axes, rank = self._axes(g), row["rank"]
-        said: list[tuple[float, str]] = []
-        moving = bool(row["strength"] > _STILL * self._usual_strength[g])
+        scored: list[tuple[float, str]] = []
+        moving = bool(row["strength"] > _STILL * self._median_strength[g])
         if row["strength"] == 0:
-            said.append((3.5, f"The {name} is constant."))
+            scored.append((3.5, f"The {name} is constant."))
         elif not moving:
-            said.append((3.2, f"The {name} is almost still."))
+            scored.append((3.2, f"The {name} is almost still."))
         else:
             along = ""
             top = int(np.argmax(row["share"]))
             if axes and row["share"][top] > 0.6:
                 along = f", mostly along the {axes[top]} axis"
-            said.append(
+            scored.append(
                 (1.0 + abs(rank - 2), f"The {name} is {_STRENGTH[rank]}{along}.")
             )
-            said.append(self._rhythm(g, name, row))
-        said += self._level(name, axes, row)
+            scored.append(self._rhythm(g, name, row))
+        scored += self._level(name, axes, row)
         if moving:
-            said += self._course(g, name, row)
+            scored += self._course(g, name, row)
         if row["missing"] > 0.05:
             share = "Most" if row["missing"] > 0.5 else "A part"
-            said.append((1.5, f"{share} of the {name} is missing."))
-        return said
+            scored.append((1.5, f"{share} of the {name} is missing."))
+        return scored
 
     def _axes(self, g: int) -> list[str]:
         if self.channel_names is None or len(self.groups_[g][1]) < 2:
@@ -352,69 +363,69 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             number, unit = cycles, "in the recording"
         else:
             number, unit = per_step * self.sampling_rate, "per second"
-        said = f"{number:.2g}" if number < 0.95 else f"{round(number, 1):g}"
-        cycle = "cycle" if said == "1" else "cycles"
-        text = f"The {name} has a {kind}{speed} rhythm of about {said} {cycle} {unit}."
+        count = f"{number:.2g}" if number < 0.95 else f"{round(number, 1):g}"
+        cycle = "cycle" if count == "1" else "cycles"
+        text = f"The {name} has a {kind}{speed} rhythm of about {count} {cycle} {unit}."
         return 1.0 + 2 * float(regularity), text
 
     def _level(
         self, name: str, axes: list[str], row: dict[str, Any]
     ) -> list[tuple[float, str]]:
-        said = []
+        scored = []
         if axes and row["rest"] > 0.75:
             top = int(np.argmax(np.abs(row["level"])))
             sign = "positive" if row["level"][top] > 0 else "negative"
             text = f"The {name} rests on the {sign} {axes[top]} axis."
-            said.append((1.5, text))
-        away = row["away"]
-        top = int(np.argmax(np.abs(away)))
-        if abs(away[top]) > 1:
-            far = "far " if abs(away[top]) > 2 else ""
-            side = "above" if away[top] > 0 else "below"
+            scored.append((1.5, text))
+        deviation = row["deviation"]
+        top = int(np.argmax(np.abs(deviation)))
+        if abs(deviation[top]) > 1:
+            far = "far " if abs(deviation[top]) > 2 else ""
+            side = "above" if deviation[top] > 0 else "below"
             where = f" along the {axes[top]} axis" if axes else ""
             text = f"The level of the {name}{where} is {far}{side} the usual one."
-            said.append((min(3.0, float(abs(away[top]))), text))
-        return said
+            scored.append((min(3.0, float(abs(deviation[top]))), text))
+        return scored
 
     def _course(
         self, g: int, name: str, row: dict[str, Any]
     ) -> list[tuple[float, str]]:
-        said = []
+        scored = []
         if abs(row["trend"]) > 0.6:
             verb = "rises" if row["trend"] > 0 else "falls"
             how = " steadily" if abs(row["trend"]) > 0.9 else ""
-            said.append((3 * abs(row["trend"]), f"The {name} {verb}{how} over time."))
+            scored.append((3 * abs(row["trend"]), f"The {name} {verb}{how} over time."))
         if row["crest"] > 4:
             count = int(row["peaks"])
             peaks = "one sharp peak" if count == 1 else f"{count} sharp peaks"
-            said.append((row["crest"] / 2, f"The {name} has {peaks}."))
+            scored.append((row["crest"] / 2, f"The {name} has {peaks}."))
         low, high = self._jerk_bounds[:, g]
         kinds = ("smooth with slow changes", "", "jerky with quick changes")
         kind = _side(row["jerk"], low, high, kinds)
         if kind:
-            said.append((1.2, f"The {name} is {kind}."))
+            scored.append((1.2, f"The {name} is {kind}."))
         third = int(np.argmax(row["thirds"]))
         if row["thirds"][third] > 0.6 and row["length"] >= 3:
             when = ("at the start", "in the middle", "at the end")[third]
             share = float(row["thirds"][third])
-            said.append((2.5 * share, f"Most of the {name} happens {when}."))
-        return said
+            scored.append((2.5 * share, f"Most of the {name} happens {when}."))
+        return scored
 
-    def _rephrase(self, said: list[list[str]]) -> list[list[str]]:
+    def _rephrase(self, sentences: list[list[str]]) -> list[list[str]]:
         from ._llm import rephrase, text_generator
 
         generate = text_generator(self.rephraser, max_new_tokens=60)
         is_model = not callable(self.rephraser) or hasattr(self.rephraser, "model")
-        unique = dict.fromkeys(sentence for case in said for sentence in case)
+        unique = dict.fromkeys(sentence for case in sentences for sentence in case)
         other = {s: rephrase(generate, s, is_model=is_model) for s in unique}
-        return [[other[sentence] for sentence in case] for case in said]
+        return [[other[sentence] for sentence in case] for case in sentences]
 
 
 def _side(value: float, low: float, high: float, words: tuple[str, str, str]) -> str:
     """Return the word for a value below, between or above two bounds."""
-    if value < low * (1 - _ROUNDING):
+    if value < low * (1 - _TOLERANCE):
         return words[0]
-    return words[2] if value > high * (1 + _ROUNDING) else words[1]
+    return words[2] if value > high * (1 + _TOLERANCE) else words[1]
 
 
 def _spread(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

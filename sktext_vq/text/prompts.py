@@ -37,7 +37,7 @@ __all__ = ["FORMS", "PromptBank", "are_words"]
 
 
 def are_words(labels: Iterable[Any]) -> bool:
-    """Return whether all labels contain words, so that prompts can be made from them.
+    """Return whether all labels contain words from which prompts can be created.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def are_words(labels: Iterable[Any]) -> bool:
     Returns
     -------
     bool
-        True if every label is a string that contains a word; False for numbers, codes
-        (``"c1"``), placeholders (``"class 2"``) and an empty iterable.
+        True if every label is a string that contains a meaningful word. False for
+        numbers, codes (``"c1"``), placeholders (``"class 2"``) and empty iterables.
 
     Raises
     ------
@@ -68,67 +68,51 @@ def are_words(labels: Iterable[Any]) -> bool:
 
 @dataclass(frozen=True)
 class _Known:
-    """Texts and attributes of a label.
-
-    Parameters
-    ----------
-    label : str
-    entry : dict or None
-        Packaged entry named by the user-defined texts, or else by the label.
-    own : dict of {form: list of str}
-        User-defined texts.
-    clauses : dict of {scale: str}
-        Attributes.
-    is_named : bool
-        Whether the user-defined texts name the entry.
-    """
+    """Texts and attributes of a label."""
 
     label: str
-    entry: dict[str, Any] | None
-    own: Prompts
-    clauses: dict[str, str]
-    is_named: bool
+    entry: dict[str, Any] | None  # in the packaged bank
+    own: Prompts  # user-defined texts
+    clauses: dict[str, str]  # attributes by scale
+    is_named: bool  # whether the entry was found by the user-defined texts
 
     @property
     def is_unknown(self) -> bool:
-        """Whether only templates describe the label."""
+        """Whether the label has neither a packaged entry nor user-defined texts."""
         return self.entry is None and not self.own
 
 
 class PromptBank(BaseEstimator):
     """Prompts for class labels in five forms.
 
-    A label is looked up in the user-defined texts, then in the packaged bank
-    (activities, exercises, gestures, appliances, heart beats, shapes), regardless of
-    case, underscores, plural, gerund and common synonyms. Prompts for other labels are
-    made from templates.
+    A label is looked up in the user-defined texts and then in the packaged bank
+    (activities, exercises, gestures, appliances, heart beats and shapes), regardless of
+    case, underscores, plurals, gerunds and common synonyms. Prompts for other labels
+    are generated from templates.
 
     Parameters
     ----------
     bank : dict, str or path, default=None
-        User-defined texts: ``{label: text}``, ``{label: [texts]}`` or
-        ``{label: {form: texts}}``, or a JSON file. Missing forms are taken from the
+        User-defined texts, as ``{label: text}``, ``{label: [texts]}`` or ``{label:
+        {form: texts}}``, or the path of a JSON file. Missing forms are taken from the
         packaged bank or from templates.
     packaged : bool, default=True
         Whether to use the packaged bank.
     templates : bool, default=True
-        Whether to use templates for unknown labels. If False, unknown labels raise an
-        error.
+        Whether to use templates for unknown labels. If False, an error is raised for
+        unknown labels.
 
     Notes
     -----
-    The forms are those of language-guided augmentation for wearables: keyword,
-    sentence, affirmative and negative paraphrases, and ``attributes``, short clauses on
-    common scales (strength, rhythm, impact, posture, direction, body part) that make
-    classes comparable. Other phrases may perform better or worse than the
-    packaged phrases.
+    The forms are ``keyword``, ``sentence``, ``affirmative`` and ``negative``
+    paraphrases, and ``attributes``, which are short clauses on six scales (strength,
+    rhythm, impact, posture, direction, body part) that make classes comparable.
 
-    If a text or list is given for a label, its first text is the sentence, and all
-    texts are affirmative prompts. User-defined texts take precedence over the label:
-    if they name an activity of the packaged bank ("a person is jogging"), its keyword
-    and attributes are used, modified by words such as "gentle" or "fast". Otherwise
-    attributes are derived from the words of the texts, and from the label on scales
-    without such words.
+    If a text or a list of texts is given for a label, the first text is used as the
+    sentence and all texts are used as affirmative prompts. If the texts name an
+    activity of the packaged bank, as in "a person is jogging", its keyword and
+    attributes are used, modified by words such as "gentle" or "fast". Otherwise,
+    attributes are derived from the words of the texts and of the label.
 
     Examples
     --------
@@ -161,12 +145,12 @@ class PromptBank(BaseEstimator):
         Returns
         -------
         dict of {label: {form: list of str}}
-            Prompts in the order of ``labels``; every form has at least one text.
+            Prompts in the order of `labels`, with at least one text for each form.
 
         Raises
         ------
         TypeError, ValueError
-            If labels or user-defined texts are not strings, empty or repeated.
+            If a label or user-defined text is not a string, is empty or is repeated.
         LookupError
             If a label is unknown and ``templates=False``.
 
@@ -184,8 +168,8 @@ class PromptBank(BaseEstimator):
         same = [each for each in shared.values() if len(each) > 1]
         if same:
             warnings.warn(
-                f"Labels {listed(same)} have the same prompts. Provide texts that "
-                "distinguish these labels.",
+                f"Labels {format_groups(same)} have the same prompts. Provide texts "
+                "that distinguish these labels.",
                 UserWarning,
                 stacklevel=find_stack_level(),
             )
@@ -199,14 +183,14 @@ class PromptBank(BaseEstimator):
         Parameters
         ----------
         labels : iterable of str
-            As in `prompts`.
+            Unique, non-empty labels.
         forms : str or sequence of str, default=("keyword", "sentence", "affirmative")
             Forms to include, in this order.
 
         Returns
         -------
         texts : list of str
-            At least one text per label, unique within a label.
+            Prompts of all labels, without duplicates within a label.
         owner : ndarray of shape (n_texts,), dtype intp
             Index of the label of each text.
         """
@@ -227,14 +211,14 @@ class PromptBank(BaseEstimator):
         Parameters
         ----------
         labels : iterable of str
-            As in `prompts`.
+            Unique, non-empty labels.
 
         Returns
         -------
         dict of {label: {scale: str}}
-            The scales of activities and gestures are strength, rhythm, impact,
-            posture, direction and part. User-defined attributes have the key
-            ``"own"``. A label without known attributes has an empty dict.
+            Attributes of each label. The scales of activities and gestures are
+            strength, rhythm, impact, posture, direction and part. The key of
+            user-defined attributes is ``"own"``.
 
         Examples
         --------
@@ -253,59 +237,64 @@ class PromptBank(BaseEstimator):
 
     @classmethod
     def from_texts(cls, mapping: Mapping[str, Any], **params: Any) -> PromptBank:
-        """Make a bank from user-defined texts, which are checked immediately.
+        """Create a bank from user-defined texts, and check the texts.
 
         Parameters
         ----------
         mapping : dict
             ``{label: text}``, ``{label: [texts]}`` or ``{label: {form: texts}}``.
         **params : bool
-            ``packaged``, ``templates``.
+            Parameters `packaged` and `templates` of the bank.
 
         Returns
         -------
         PromptBank
+            Bank with the texts.
         """
         return cls({k: dict(v) for k, v in check_bank(mapping).items()}, **params)
 
     def to_json(
         self, path: str | os.PathLike[str], labels: Iterable[str] | None = None
     ) -> Path:
-        """Write prompts to a JSON file that can be edited and read by `from_json`.
+        """Write prompts to a JSON file, which can be edited and read by `from_json`.
 
         Parameters
         ----------
         path : str or path
+            File to write.
         labels : iterable of str, optional
-            Labels to write in all five forms. By default the user-defined texts are
-            written.
+            Labels whose prompts of all five forms are written. By default, only the
+            user-defined texts are written.
 
         Returns
         -------
         Path
+            Path of the file.
         """
         entries = self._own() if labels is None else self.prompts(labels)
         return write_bank(path, entries)
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str], **params: Any) -> PromptBank:
-        """Make a bank from a JSON file.
+        """Create a bank from a JSON file.
 
         Parameters
         ----------
         path : str or path
-            File written by `to_json`, or a plain ``{label: texts}`` object.
+            File written by `to_json`, or a JSON file with an object ``{label: texts}``.
         **params : bool
-            ``packaged``, ``templates``.
+            Parameters `packaged` and `templates` of the bank.
 
         Returns
         -------
         PromptBank
+            Bank with the texts of the file.
 
         Raises
         ------
         ValueError
-            If the file is not valid JSON, not a bank, or has a newer version.
+            If the file is not valid JSON, does not contain a bank, or was written by a
+            newer version.
         """
         return cls.from_texts(read_bank(path), **params)
 
@@ -324,23 +313,23 @@ class PromptBank(BaseEstimator):
         Parameters
         ----------
         model : str, path or callable
-            Folder or local name of a ``transformers`` text-generation model, a
-            pipeline, or a function from a prompt to a text. A model is loaded only if
-            the cache lacks a label.
+            Folder or name of a local ``transformers`` text-generation model, a
+            pipeline, or a function from a prompt to a text.
         labels : iterable of str
+            Unique, non-empty labels.
         cache : str or path
-            JSON file with the prompts of earlier calls; new prompts are added. Delete
-            the file, or a label in the file, to generate prompts again.
+            JSON file in which generated prompts are saved. Prompts are generated only
+            for labels that are not in the file.
         max_new_tokens : int, default=160
-            Maximum length of one answer.
+            Maximum number of tokens that are generated for a form.
         **params : bool
-            ``packaged``, ``templates``.
+            Parameters `packaged` and `templates` of the bank.
 
         Returns
         -------
         PromptBank
-            Forms without usable generated text fall back to the packaged bank or
-            templates.
+            Bank with the generated prompts. If no text is generated for a form, the
+            packaged bank or templates are used.
         """
         names, path = check_labels(labels), check_path(cache)
         entries = read_bank(path) if path.is_file() else {}
@@ -366,16 +355,16 @@ class PromptBank(BaseEstimator):
         for label, entry in zip(names, entries, strict=True):
             if entry is None and not self.templates and label_key(label) not in own:
                 raise LookupError(
-                    f"No prompts for label {label!r}. Provide texts in bank={{label: "
-                    "texts} or set templates=True."
+                    f"There are no prompts for label {label!r}. Provide texts in "
+                    "bank={label: texts} or set templates=True."
                 )
             yield self._gather(label, entry, own.get(label_key(label), {}))
 
     def _gather(self, label: str, entry: dict[str, Any] | None, own: Prompts) -> _Known:
-        """Collect texts and attributes; user-defined texts precede the label."""
-        said = _said(own)
-        named = named_entry(said) if self.packaged else None
-        words = " ".join(map(affirmed, said))
+        """Collect the texts and attributes of a label."""
+        texts = _descriptions(own)
+        named = named_entry(texts) if self.packaged else None
+        words = " ".join(map(affirmed, texts))
         if named is not None:
             entry, words = named
         part = entry
@@ -396,33 +385,34 @@ class PromptBank(BaseEstimator):
 
 
 def describe(bank: PromptBank, names: Sequence[str]) -> list[tuple[_Known, Prompts]]:
-    """Return the texts and attributes of each label, and its prompts."""
+    """Return the texts, attributes and prompts of each label."""
     return [(known, _merge(known, names)) for known in bank._look_up(names)]
 
 
-def listed(groups: Sequence[Sequence[str]], most: int = 5) -> str:
-    """Format groups of names for a message, with at most `most` names per group."""
+def format_groups(groups: Sequence[Sequence[str]], n_shown: int = 5) -> str:
+    """Format at most `n_shown` groups, of at most `n_shown` names, for a message."""
     parts = []
-    for group in groups[:most]:
-        *names, last = map(repr, group[:most])
-        more = f" and {len(group) - most} more" if len(group) > most else ""
+    for group in groups[:n_shown]:
+        *names, last = map(repr, group[:n_shown])
+        more = f" and {len(group) - n_shown} more" if len(group) > n_shown else ""
         joined = f"{', '.join([*names, last])}{more}"
         parts.append(joined if more else f"{', '.join(names)} and {last}")
-    rest = len(groups) - most
-    return "; ".join([*parts, f"{rest} more groups"] if rest > 0 else parts)
+    n_others = len(groups) - n_shown
+    return "; ".join([*parts, f"{n_others} more groups"] if n_others > 0 else parts)
 
 
-def _said(own: Prompts) -> list[str]:
-    """Return user-defined texts that describe a label."""
+def _descriptions(own: Prompts) -> list[str]:
+    """Return the user-defined texts that describe a label."""
     forms = ("keyword", "sentence", "affirmative")
     return list(dict.fromkeys(text for form in forms for text in own.get(form, ())))
 
 
 def _merge(known: _Known, names: Sequence[str]) -> Prompts:
-    """Merge user-defined texts with those of the packaged bank or templates."""
+    """Merge user-defined texts with texts of the packaged bank or templates."""
     clauses = list(known.clauses.values())
     if known.entry is None:
-        base = _templates.prompts(known.label, names, _said(known.own), clauses)
+        texts = _descriptions(known.own)
+        base = _templates.prompts(known.label, names, texts, clauses)
     else:
         base = {form: list(known.entry[form]) for form in FORMS}
         base["attributes"] = clauses

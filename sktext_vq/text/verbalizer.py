@@ -1,4 +1,4 @@
-"""Conversion of series to strings for language models, and back."""
+"""Conversion between series and strings for language models."""
 
 from __future__ import annotations
 
@@ -23,48 +23,46 @@ _MOST_DIGITS = 6
 class SeriesVerbalizer(TransformerMixin, BaseEstimator):
     """Convert series to strings of digits or letters, and back.
 
-    Each channel is reduced to ``n_timepoints`` means over equal pieces, and each mean
-    is written as the index of a bin. `inverse_transform` returns bin centres, and does
-    not depend on the spacing of the strings, which tokenizers may change.
+    Each channel is reduced to `n_timepoints` means over equal pieces, and each mean is
+    written as the index of a bin. `inverse_transform` returns bin centres, regardless
+    of spaces in the strings.
 
     Parameters
     ----------
     style : {"digits", "llmtime", "sax"}, default="digits"
-        - ``"digits"``: ``10 ** n_digits`` equal bins, written as unsigned numbers of
-          fixed width, so that each timepoint has a fixed position;
-        - ``"llmtime"``: numbers as in LLMTime, of variable width and with a sign;
-        - ``"sax"``: ``n_symbols`` letters for equiprobable bins of a normal
+        - ``"digits"``: unsigned numbers with a fixed number of digits, for ``10 **
+          n_digits`` equal bins;
+        - ``"llmtime"``: signed numbers of variable width, as in LLMTime;
+        - ``"sax"``: letters, for `n_symbols` equiprobable bins of a normal
           distribution.
     n_timepoints : int, default=64
         Number of values per channel.
     n_digits : int, default=2
         Number of digits of a value (decimals for ``"llmtime"``), from 1 to 6.
     separator : {"blank", "comma", "none"}, default="blank"
-        ``"blank"`` writes ``3 7 6 8``, ``"comma"`` ``3 7, 6 8`` and ``"none"``
-        ``37 68`` (``"sax"``: words of eight letters). ``"llmtime"`` always writes
-        commas; ``"none"`` joins its digits.
+        Separator of values: ``"blank"`` writes ``3 7 6 8``, ``"comma"`` writes ``3 7, 6
+        8``, and ``"none"`` writes ``37 68`` or, for ``"sax"``, words of eight letters.
+        ``"llmtime"`` always writes commas, and ``"none"`` then joins the digits.
     n_symbols : int, default=8
         Number of letters of the style ``"sax"``, from 2 to 25.
     margin : float, default=0.05
-        Margin at both ends of the training range, relative to its width. Values beyond
-        are assigned to the outermost bins (``"digits"``, ``"sax"``).
+        Margin that is added at both ends of the training range, relative to its width.
+        Values outside of the widened range are assigned to the outermost bins.
 
     Attributes
     ----------
     n_channels_ : int
         Number of channels seen during `fit`.
     edges_ : ndarray of shape (n_channels, n_bins + 1)
-        Edges of the bins (``"digits"``, ``"sax"``).
+        Edges of the bins, for the styles ``"digits"`` and ``"sax"``.
     offset_, step_ : ndarray of shape (n_channels,)
-        Scaling of the style ``"llmtime"``.
+        Scaling, for the style ``"llmtime"``.
 
     Notes
     -----
-    Separate digits of fixed width have the same number of tokens per timepoint in
-    WordPiece, byte-level BPE and Unigram tokenizers. The expected squared error
-    relative to the piecewise means is a twelfth of the squared bin width, and the
-    maximum error half a bin. A missing mean is written as ``nan`` for each digit (as
-    the letter ``z`` for ``"sax"``).
+    With the default style and separator, the number of tokens per timepoint is constant
+    in WordPiece, byte-level BPE and Unigram tokenizers. Each digit of a missing value
+    is written as ``nan``; the letter of a missing value is ``z``.
 
     References
     ----------
@@ -106,18 +104,19 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         self.margin = margin
 
     def fit(self, X: Any, y: Any = None) -> SeriesVerbalizer:
-        """Learn the bins of each channel.
+        """Compute the bins of each channel.
 
         Parameters
         ----------
-        X : panel of series
-            ``(n, t)``, ``(n, c, t)``, or a list of ``(c, t_i)`` arrays; NaN is
-            missing.
-        y : object, ignored
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Training series; see :func:`~sktext_vq.panel.as_panel` for accepted types.
+        y : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
         SeriesVerbalizer
+            The fitted verbalizer.
 
         Raises
         ------
@@ -139,14 +138,14 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
     def restore(
         self, n_channels: int, n_features: int, edges: npt.NDArray[np.float64]
     ) -> None:
-        """Set the bins learned by an earlier `fit`, for the styles digits and sax.
+        """Set the bins of a saved verbalizer of style digits or sax.
 
         Parameters
         ----------
         n_channels, n_features : int
-            ``n_channels_`` and ``n_features_in_``.
+            Values of the attributes `n_channels_` and `n_features_in_`.
         edges : ndarray of shape (n_channels, n_bins + 1)
-            Edges of the bins of every channel, ascending.
+            Edges of the bins of each channel, in ascending order.
 
         Raises
         ------
@@ -156,7 +155,10 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         self._check_params()
         n_bins = self.n_symbols if self.style == "sax" else 10**self.n_digits
         if edges.shape != (n_channels, n_bins + 1) or (np.diff(edges) < 0).any():
-            raise ValueError(f"edges must be ascending, for {n_bins} bins per channel.")
+            raise ValueError(
+                "edges must be in ascending order and have shape "
+                f"({n_channels}, {n_bins + 1}), got shape {edges.shape}."
+            )
         self.n_channels_, self.n_features_in_ = n_channels, n_features
         self._flat_width = None
         self.edges_ = edges
@@ -166,13 +168,14 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : panel of series
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
-        ndarray of shape (n,) or (n, c), dtype object
-            One string per case and channel; one-dimensional for a single channel.
+        ndarray of shape (n_cases, n_channels) or (n_cases,), dtype object
+            One string per case and channel. The array is one-dimensional if there is
+            one channel.
         """
         return rows_of_cases(self.write_codes(self.codes(X)), X, self)
 
@@ -181,35 +184,37 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        strings : array-like of str, shape (n,) or (n, c)
-            Strings from `transform`, with arbitrary spacing. Shape (n,) is valid for a
-            single channel.
+        strings : array-like of str, shape (n_cases, n_channels) or (n_cases,)
+            Strings as returned by `transform`, with arbitrary spacing.
         strict : bool, default=True
-            Whether an invalid string raises an error. If False, values that cannot be
-            parsed are NaN, as is useful for strings generated by a model.
+            Whether to raise an error for invalid strings. If False, values that cannot
+            be parsed, for example in strings generated by a model, are NaN.
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), dtype float64
-            Bin centres in the units of the series; NaN for missing values.
+        ndarray of shape (n_cases, n_channels, n_timepoints), dtype float64
+            Bin centres in the units of the series, or NaN for missing values.
 
         Raises
         ------
         ValueError
-            If the shape of `strings` or, with ``strict=True``, a string is invalid.
+            If `strings` has an invalid shape or, with ``strict=True``, contains an
+            invalid string.
         """
         return self.read_codes(self.parse(strings, strict=strict))
 
     def render(self, X: Any) -> FloatPanel:
-        """Compute ``inverse_transform(transform(X))`` without strings.
+        """Compute ``inverse_transform(transform(X))`` without creating strings.
 
         Parameters
         ----------
-        X : panel of series
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), dtype float64
+        ndarray of shape (n_cases, n_channels, n_timepoints), dtype float64
+            Bin centres in the units of the series, or NaN for missing values.
         """
         return self.read_codes(self.codes(X))
 
@@ -218,13 +223,14 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : panel of series
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Series with the same number of channels as in `fit`, of any length.
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), dtype int64
-            Non-negative indices, or signed numbers for ``"llmtime"``. Missing values
-            are the smallest int64.
+        ndarray of shape (n_cases, n_channels, n_timepoints), dtype int64
+            Bin indices, or signed numbers for ``"llmtime"``. Missing values are
+            represented by the smallest int64.
         """
         check_is_fitted(self)
         values, lengths = check_series(self, X, reset=False)
@@ -238,11 +244,13 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        codes : ndarray of shape (n, c, n_timepoints), dtype int64
+        codes : ndarray of shape (n_cases, n_channels, n_timepoints), dtype int64
+            Bin indices, as returned by `codes`.
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), dtype float64
+        ndarray of shape (n_cases, n_channels, n_timepoints), dtype float64
+            Bin centres in the units of the series, or NaN for missing values.
         """
         check_is_fitted(self)
         if self.style == "llmtime":
@@ -254,11 +262,13 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
 
         Parameters
         ----------
-        codes : ndarray of shape (n, c, n_timepoints), dtype int64
+        codes : ndarray of shape (n_cases, n_channels, n_timepoints), dtype int64
+            Bin indices, as returned by `codes`.
 
         Returns
         -------
-        ndarray of shape (n,) or (n, c), dtype object
+        ndarray of shape (n_cases, n_channels) or (n_cases,), dtype object
+            One string per case and channel, as returned by `transform`.
         """
         check_is_fitted(self)
         strings = np.empty(codes.shape[:2], dtype=object)
@@ -272,16 +282,19 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         return strings[:, 0] if codes.shape[1] == 1 else strings
 
     def parse(self, strings: Any, *, strict: bool = True) -> npt.NDArray[np.int64]:
-        """Convert strings to bin indices; see `inverse_transform`.
+        """Convert strings to bin indices.
 
         Parameters
         ----------
-        strings : array-like of str, shape (n,) or (n, c)
+        strings : array-like of str, shape (n_cases, n_channels) or (n_cases,)
+            Strings as returned by `transform`, with arbitrary spacing.
         strict : bool, default=True
+            Whether to raise an error for invalid strings.
 
         Returns
         -------
-        ndarray of shape (n, c, n_timepoints), dtype int64
+        ndarray of shape (n_cases, n_channels, n_timepoints), dtype int64
+            Bin indices, as returned by `codes`.
         """
         check_is_fitted(self)
         table = self._table(strings)
@@ -306,15 +319,16 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
     def _table(self, strings: Any) -> npt.NDArray[Any]:
         if isinstance(strings, (str, bytes)):
             raise TypeError(
-                "strings must be a sequence of strings, got a single string."
+                "strings must be a sequence of strings, got a single string: "
+                f"{strings!r}."
             )
         table = np.asarray(strings, dtype=object)
         if table.ndim == 1:
             table = table[:, None]
         if table.ndim != 2 or table.shape[1] != self.n_channels_:
             raise ValueError(
-                f"strings must have shape (n, {self.n_channels_}) for "
-                f"{self.n_channels_} channels, got {table.shape}."
+                f"strings must have shape (n_cases, {self.n_channels_}), with one "
+                f"string per channel, got shape {table.shape}."
             )
         for index, text in np.ndenumerate(table):
             if not isinstance(text, str):
@@ -342,18 +356,22 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
                 span = f"at least {low}" if high is None else f"from {low} to {high}"
                 raise ValueError(f"{name} must be {span}, got {value}.")
         if not (np.isfinite(self.margin) and self.margin >= 0):
-            raise ValueError(f"margin must be at least 0, got {self.margin!r}.")
+            raise ValueError(
+                f"margin must be at least 0 and finite, got {self.margin!r}."
+            )
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
-        """Return the names of the outputs, one per channel.
+        """Return the names of the output features.
 
         Parameters
         ----------
-        input_features : object, ignored
+        input_features : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
         ndarray of shape (n_channels,), dtype object
+            ``text0``, ``text1``, ...
         """
         check_is_fitted(self)
         return np.array([f"text{c}" for c in range(self.n_channels_)], dtype=object)

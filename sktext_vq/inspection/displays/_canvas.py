@@ -15,7 +15,7 @@ from sktext_vq.transformer import VQTextTransformer
 
 # Okabe and Ito's palette, without black and yellow, for light and dark backgrounds.
 PALETTE = ("#E69F00", "#56B4E9", "#009E73", "#D55E00", "#0072B2", "#CC79A7")
-_MAX_CASES = 256  # in which windows are searched
+_MAX_CASES = 256  # maximum number of cases to search for windows
 
 
 def check_matplotlib(caller: str) -> None:
@@ -38,7 +38,6 @@ def check_estimator(estimator: Any, caller: str) -> None:
 
 
 def check_axes(ax: Any) -> None:
-    """Raise an error if `ax` is not an Axes, before a figure is created."""
     from matplotlib.axes import Axes
 
     if not isinstance(ax, Axes):
@@ -69,16 +68,15 @@ def channel_indices(channels: Any, names: list[str]) -> list[int]:
 
 
 def spread(panel: Panel) -> Panel:
-    """Return at most 256 evenly spaced cases."""
     if panel.n_cases <= _MAX_CASES:
         return panel
     return panel.take(spread_cases(panel.n_cases, _MAX_CASES))
 
 
-def take(ax: Any, size: tuple[float, float]) -> Any:
+def make_figure(ax: Any, size: tuple[float, float]) -> Any:
     """Create a figure, or a subfigure that replaces an Axes.
 
-    `size` of a new figure is in inches, for a font of 10 points.
+    `size` is the size of a new figure in inches, for a font size of 10 points.
     """
     import matplotlib.pyplot as plt
     from matplotlib.gridspec import GridSpecFromSubplotSpec
@@ -102,13 +100,13 @@ def take(ax: Any, size: tuple[float, float]) -> Any:
         if other is not None
     )
     if figure.get_layout_engine() is None and not nested:
-        # Otherwise titles and legends of panels overlap.
+        # Without a layout, titles and legends would overlap.
         figure.set_layout_engine("constrained")
     return ax.figure.add_subfigure(place)
 
 
 def panels(canvas: Any, n_shown: int, n_columns: int) -> NDArray[Any]:
-    """Create panels row by row; None for empty positions."""
+    """Create Axes in a grid, row by row; empty positions are None."""
     panels = canvas.subplots(-(-n_shown // n_columns), n_columns, squeeze=False)
     for left_over in panels.flat[n_shown:]:
         left_over.remove()
@@ -124,7 +122,7 @@ def inches(canvas: Any) -> tuple[float, float]:
 
 
 def ink() -> Any:
-    """Return the colour of lines and text of the style."""
+    """Return the colour of lines and texts in the current style."""
     import matplotlib.pyplot as plt
 
     return plt.rcParams["text.color"]
@@ -142,7 +140,7 @@ def points(size: float) -> float:
 
 
 def text(size: float) -> dict[str, Any]:
-    """Return the style of texts, without mathematics between dollar signs."""
+    """Return text properties, which disable mathematics between dollar signs."""
     return {"fontsize": points(size), "parse_math": False}
 
 
@@ -157,7 +155,7 @@ def measure(text: str, size: float) -> float:
 
 
 def wrap(text: str, width: float, size: float, n_lines: int) -> str:
-    """Wrap a text into at most `n_lines` lines of a width in inches."""
+    """Wrap a text into at most `n_lines` lines of a given width in inches."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -171,7 +169,6 @@ def wrap(text: str, width: float, size: float, n_lines: int) -> str:
 
 
 def shorten(line: str, width: float, size: float) -> str:
-    """Truncate a line that is too long."""
     if measure(line, size) <= width:
         return line
     low, high = 0, len(line)
@@ -185,5 +182,4 @@ def shorten(line: str, width: float, size: float) -> str:
 
 
 def number(value: float) -> str:
-    """Format a number with three significant digits."""
     return f"{float(f'{value:.3g}'):g}"

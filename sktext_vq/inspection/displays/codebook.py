@@ -1,4 +1,4 @@
-"""Codes: their shapes, and windows that match them."""
+"""Display of codes: their shapes, and windows that match them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sktext_vq.inspection.displays._canvas import (
     check_matplotlib,
     inches,
     ink,
+    make_figure,
     measure,
     panels,
     shorten,
     spread,
-    take,
     text,
     wrap,
 )
@@ -39,8 +39,8 @@ _ORDERS = ("frequency", "lift", "usage", "code")
 class CodebookDisplay:
     """Shapes of codes, with matching windows and the class that uses each code most.
 
-    All shapes have a common scale, except small ones, which are enlarged by a factor:
-    5:1 or 20:1.
+    All shapes are drawn on a common scale, except small shapes, which are enlarged by
+    a factor of 5 or 20.
 
     Use :meth:`from_estimator` to create a display.
 
@@ -49,17 +49,18 @@ class CodebookDisplay:
     shapes : ndarray of shape (n_shown, n_points)
         Decoded shapes of the codes to draw, in order.
     codes : DataFrame
-        A row per shape, as returned by `describe_codes`: ``shape`` and ``usage``, and
-        optionally ``class``, ``lift`` and ``phrase``. Its index contains the codes.
+        One row per shape, as returned by `describe_codes`, with columns ``shape`` and
+        ``usage``, and optionally ``class``, ``lift`` and ``phrase``. The index contains
+        the codes.
     windows : sequence of ndarray of shape (n_windows_i, n_points), optional
-        Windows of series for each shape, with offset 0 and the scale of the shape.
+        Windows that match each shape, shifted to mean 0 and scaled like the shape.
     n_codes : int, optional
-        Number of codes in the codebook; by default the number of codes shown.
+        Number of codes in the codebook. The default is the number of codes shown.
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_rows, n_columns), object
-        A panel per code; None for empty positions.
+        Axes of each code; None for empty positions.
     figure_ : Figure or SubFigure
         Figure that contains the axes.
     lines_ : list of Line2D
@@ -69,11 +70,12 @@ class CodebookDisplay:
     larger_ : list of int
         Factor by which each code is enlarged.
     bars_ : list of Rectangle
-        Usage of each code, relative to the largest.
+        Usage of each code, relative to the largest usage.
 
     See Also
     --------
-    TokensDisplay : Tokens of a series. HistogramsDisplay : Use of codes by classes.
+    TokensDisplay : Tokens of a series.
+    HistogramsDisplay : Usage of codes in classes.
 
     Examples
     --------
@@ -115,21 +117,22 @@ class CodebookDisplay:
         estimator : VQTextClassifier or VQTextTransformer
             Fitted estimator.
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series to take windows from: for each code, the best matching segments of
-            at least eight timepoints, each from another case. At most 256 evenly spaced
-            cases are used. None draws shapes only.
+            Series from which windows are selected. For each code, these are the best
+            matching segments of at least eight timepoints, each from a different case.
+            At most 256 evenly spaced cases are used. If None, only shapes are drawn.
         n_codes : int, default=24
             Maximum number of codes to draw.
         order : {"frequency", "lift", "usage", "code"}, default="frequency"
-            Order of the codes: usage times lift, which is the usage in the class with
-            the highest lift; lift; usage; or index. Without classes the lift is 1.
+            Order of the codes. ``"frequency"`` is usage times lift, that is, the usage
+            in the class with the highest lift, and ``"code"`` is the index. Without
+            classes, the lift is 1.
         texts : sequence of str, optional
-            At least two phrases to name codes by, for an estimator that was trained
-            with text. Codes without sufficient evidence have no name.
+            At least two phrases to use as names of codes, for an estimator that was
+            trained with text. Codes without sufficient evidence have no name.
         n_windows : int, default=8
             Maximum number of windows per code.
         n_columns : int, default=6
-            Number of panels per row.
+            Number of codes per row.
         [[ax]]
 
         Returns
@@ -176,7 +179,7 @@ class CodebookDisplay:
         ----------
         [[ax]]
         n_columns : int, default=6
-            Number of panels per row.
+            Number of codes per row.
 
         Returns
         -------
@@ -191,7 +194,7 @@ class CodebookDisplay:
         phrases = [_own_phrase(row) for row in rows]
         has_phrases = any(phrases)
         size = max(1.75 * n_columns, 5), (1.75 if has_phrases else 1.45) * n_rows + 0.4
-        canvas = self.figure_ = take(ax, size)
+        canvas = self.figure_ = make_figure(ax, size)
         self.axes_ = panels(canvas, n_shown, n_columns)
         width = 0.93 * inches(canvas)[0] / n_columns
         self.lines_: list[Any] = []
@@ -239,7 +242,7 @@ class CodebookDisplay:
     def _draw_code(
         self, panel: Any, shape: NDArray[Any], windows: Any, most: float
     ) -> None:
-        """Draw a shape over its windows, with limits for values up to `most`."""
+        """Draw a shape and its windows, with limits for values up to `most`."""
         from matplotlib.collections import LineCollection
 
         time = np.arange(len(shape))
@@ -260,7 +263,6 @@ class CodebookDisplay:
         panel.spines[:].set_linewidth(0.5)
 
     def _draw_usage(self, panel: Any, usage: float) -> None:
-        """Draw the usage of a code below it."""
         from matplotlib.patches import Rectangle
 
         usual = max(float(self.codes["usage"].max()), 1e-12)
@@ -291,8 +293,8 @@ def _find_windows(
 ) -> list[NDArray[np.float64]]:
     """Find the segments that match each code best.
 
-    Returns, for each code, at most `n_windows` windows of eight means with the scale of
-    the shape, the best match first.
+    Returns at most `n_windows` windows for each code, starting with the best match. A
+    window consists of eight means, with the scale of the shape.
     """
     panel = spread(as_panel(X, estimator_name="CodebookDisplay"))
     n_points = shapes.shape[1]
@@ -308,15 +310,14 @@ def _find_windows(
             for name in ("case", "channel", "start", "offset", "scale")
         )
         pieces = panel.values[case, channel, start + np.arange(length)]
-        # Each timepoint is divided into n_points equal parts, so that every point has
-        # the same number of parts. The standard deviation of a token is its scale, even
-        # if that of the shape is small.
+        # Each timepoint is divided into n_points equal parts, so that every point of a
+        # window is the mean of the same number of parts.
         size = shapes[part["code"]].std(axis=1)[:, None]
         parts = np.repeat((pieces - offset) / scale * size, n_points, axis=1)
         drawn[rows] = parts.reshape(len(rows), n_points, length).mean(axis=2)
     error = np.square(drawn - shapes[table["code"]]).mean(axis=1)
     best = table.assign(error=error).dropna().sort_values("error", kind="stable")
-    # One window per case.
+    # Keep one window per case.
     best = best.drop_duplicates(["code", "case"])
     return [
         drawn[best.index[best["code"] == code][:n_windows]]
@@ -325,7 +326,7 @@ def _find_windows(
 
 
 def _own_phrase(row: Mapping[Any, Any]) -> str:
-    """Return the name of a code if it differs from the class, else an empty text."""
+    """Return the name of a code, or an empty string if it equals the class."""
     phrase = row.get("phrase")
     named = isinstance(phrase, str) and phrase != str(row.get("class"))
     return str(phrase) if named else ""
@@ -337,7 +338,7 @@ def _code_title(code: int, row: Mapping[Any, Any], width: float) -> str:
     name = row["class"] if has_class else row["shape"]
     lines = wrap(f"{code} · {name}", width, 0.8, 2).split("\n")
     if has_class:
-        # The lift must not be cut off.
+        # Only the name may be shortened, not the lift.
         lift = f" \N{MULTIPLICATION SIGN}{row['lift']:.1f}"
         room = width - measure(lift, 0.8)
         if len(lines) == 1 and measure(lines[0], 0.8) > room:

@@ -1,13 +1,14 @@
-"""A series and contributions of its tokens."""
+"""Display of a series and the contributions of its tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq.classifier import VQTextClassifier
@@ -23,50 +24,51 @@ from sktext_vq.inspection.displays._canvas import (
     shorten,
     text,
 )
-from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
+from sktext_vq.inspection.displays._series import SeriesRows, take_case
 
 _BESIDE = 2.6  # width of the sums by channel, in inches
 
 
 @fill_docs
 @dataclass(eq=False, repr=False)
-class ExplanationDisplay(SeriesDisplay):
-    """One series with contributions of its tokens to the log-odds of two classes.
+class ExplanationDisplay:
+    """Display of a series with contributions of its tokens to the log-odds.
 
-    Use :meth:`from_estimator` to create a display. Bars show the sums of tokens and of
-    statistics for each channel. The intercept and the sum of channels that are not
-    drawn are below, so that all sums add up to the log-odds in the title.
+    Use :meth:`from_estimator` to create a display. Bars show the sums of the
+    contributions of tokens and of statistics for each channel. The intercept and the
+    sum of channels that are not drawn are written below the bars, so that all sums add
+    up to the log-odds in the title.
 
     Parameters
     ----------
     series : ndarray of shape (n_channels, n_timepoints)
-        The series.
+        Series to draw.
     contributions : DataFrame
-        Rows of one case, as returned by `explain` of a classifier.
+        Rows of one case, as returned by the method `explain` of a classifier.
     [[series_display]]
 
     Attributes
     ----------
     axes_ : ndarray of shape (n_shown,), object
-        A row per channel.
+        Axes of each channel.
     sums_axes_ : ndarray of shape (n_shown,), object
-        Axes with sums, next to each row.
+        Axes with the sums of each channel.
     figure_ : Figure or SubFigure
         Figure that contains the axes.
     lines_ : list of Line2D
-        The series, by channel.
+        Series of each channel.
     spans_ : list of PolyCollection
         Spans of the tokens of each channel.
     numbers_ : list of Text
-        Large contributions, if there is room.
+        Large contributions of tokens that are wide enough for a number.
     bars_ : list of BarContainer
-        Sums of each channel: tokens, then statistics.
+        Sums of tokens and of statistics for each channel.
     colorbar_ : Colorbar
         Colour bar of contributions.
 
     See Also
     --------
-    TokensDisplay : The same tokens with their shapes.
+    TokensDisplay : Tokens of a series with their shapes.
 
     Examples
     --------
@@ -81,7 +83,13 @@ class ExplanationDisplay(SeriesDisplay):
     'Case 3. standing against badminton'
     """
 
+    series: NDArray[Any]
     contributions: pd.DataFrame
+    _: KW_ONLY
+    channel_names: Sequence[str] | None = None
+    channels: Sequence[int] | None = None
+    sampling_rate: float | None = None
+    title: str | None = None
 
     @classmethod
     def from_estimator(
@@ -95,7 +103,7 @@ class ExplanationDisplay(SeriesDisplay):
         channels: Sequence[int | str] | None = None,
         ax: Any = None,
     ) -> ExplanationDisplay:
-        """Explain one case of a panel, and draw it.
+        """Explain the prediction for one case of a panel, and draw it.
 
         Parameters
         ----------
@@ -106,13 +114,14 @@ class ExplanationDisplay(SeriesDisplay):
         case : int, default=0
             Index of the case.
         label : object, optional
-            Class to explain; by default the most probable one.
+            Class to explain. The default is the most probable class.
         against : object, optional
-            Class to compare with; by default the most probable other one. To explain a
-            wrong prediction, pass the true class.
+            Class to compare with. The default is the most probable other class. To
+            explain a wrong prediction, pass the true class.
         channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all channels, or those that
-            contribute most: as many as fit into `ax`, or 24 in a new figure.
+            Channels to draw, by index or name. By default, the channels with the
+            largest contributions, up to 24 in a new figure, or up to the number of
+            channels that fit into `ax`.
         [[ax]]
 
         Returns
@@ -162,8 +171,13 @@ class ExplanationDisplay(SeriesDisplay):
         from matplotlib.cm import ScalarMappable
         from matplotlib.colors import LinearSegmentedColormap, Normalize
 
-        channels, rows = self._make_rows(ax, beside=_BESIDE)
-        self.sums_axes_ = rows[:, 1]
+        sums = self._sums()
+        size = sums.drop(-1).abs().sum(axis=1)
+        ranked = size.sort_values(ascending=False, kind="stable").index.tolist()
+        rows = SeriesRows(self, ax, _BESIDE, ranked)
+        channels, self.sums_axes_ = rows.channels, rows.grid[:, 1]
+        self.axes_, self.figure_ = rows.axes, rows.figure
+        self.lines_, self.spans_, self.numbers_ = rows.lines, rows.spans, rows.numbers
         self.bars_: list[Any] = []
         table = self.contributions
         placed = table["code"] >= 0
@@ -184,12 +198,11 @@ class ExplanationDisplay(SeriesDisplay):
         by_row = [shown[shown["channel"] == channel] for channel in channels]
         for row, channel, own in zip(self.axes_, channels, by_row, strict=True):
             own = own.sort_values("start")
-            self._draw_series(row, channel)
-            self._draw_spans(row, own, colours.to_rgba(own["contribution"]))
-        sums = self._sums()
+            rows.draw_series(row, channel)
+            rows.draw_spans(row, own, colours.to_rgba(own["contribution"]))
         for row, channel in zip(self.sums_axes_, channels, strict=True):
             self._draw_sums(row, sums.loc[channel], colours)
-        self._label()
+        rows.label()
         self._label_sums(sums.drop(channels))
         self.colorbar_ = self.figure_.colorbar(
             colours,
@@ -204,7 +217,7 @@ class ExplanationDisplay(SeriesDisplay):
         self.figure_.figure.draw_without_rendering()  # computes the layout
         for row, own in zip(self.axes_, by_row, strict=True):
             counting = own[own["contribution"].abs() >= LEAST_NAMED * most]
-            self._write(row, counting, map(signed, counting["contribution"]))
+            rows.write(row, counting, map(signed, counting["contribution"]))
         return self
 
     def _sums(self) -> pd.DataFrame:
@@ -215,13 +228,7 @@ class ExplanationDisplay(SeriesDisplay):
         every = range(-1, len(self.series))
         return sums.reindex(every, columns=["tokens", "statistics"]).fillna(0.0)
 
-    def _choose_channels(self, n_shown: int) -> Sequence[int]:
-        """Return the channels with the largest contributions, in order."""
-        size = self._sums().drop(-1).abs().sum(axis=1)
-        return sorted(size.sort_values(ascending=False, kind="stable").index[:n_shown])
-
     def _draw_sums(self, row: Any, sums: pd.Series[float], colours: Any) -> None:
-        """Draw sums of a channel as bars with numbers."""
         row.axvline(0, color=ink(), linewidth=0.5)
         bars = row.barh(
             range(len(sums)),
@@ -245,8 +252,7 @@ class ExplanationDisplay(SeriesDisplay):
             row.spines[side].set_visible(False)
 
     def _label_sums(self, hidden: pd.DataFrame) -> None:
-        """Write the intercept, and the sum of channels that are not drawn."""
-        self.sums_axes_[0].set_title("sums of the channel", **text(0.8))
+        self.sums_axes_[0].set_title("sums by channel", **text(0.8))
         constant, others = hidden.loc[-1].sum(), hidden.drop(-1)
         below = [f"{signed(constant)} intercept"]
         if len(others):

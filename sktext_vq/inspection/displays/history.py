@@ -1,4 +1,4 @@
-"""Losses of training."""
+"""Display of the losses of training."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sktext_vq.inspection.displays._canvas import (
     check_estimator,
     check_matplotlib,
     ink,
+    make_figure,
     panels,
     points,
-    take,
     text,
 )
 from sktext_vq.transformer import VQTextTransformer
@@ -39,15 +39,15 @@ class HistoryDisplay:
     Attributes
     ----------
     axes_ : ndarray of shape (n_rows, n_columns), object
-        A panel per loss, the sum first; None for empty positions.
+        Axes of each loss, starting with the weighted sum; None for empty positions.
     figure_ : Figure or SubFigure
         Figure that contains the axes.
     lines_ : list of Line2D
-        Losses by panel: training, then validation.
+        Losses in each Axes, first in training, then in validation.
 
     See Also
     --------
-    HistogramsDisplay : Use of codes by classes.
+    HistogramsDisplay : Usage of codes in classes.
 
     Examples
     --------
@@ -71,12 +71,12 @@ class HistoryDisplay:
     def from_estimator(
         cls, estimator: VQTextClassifier | VQTextTransformer, *, ax: Any = None
     ) -> HistoryDisplay:
-        """Draw the training of an estimator.
+        """Draw the losses of an estimator.
 
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
-            Fitted estimator, with ``max_epochs`` above 0 and at least 50 cases.
+            Estimator fitted to at least 50 cases with ``max_epochs`` above 0.
         [[ax]]
 
         Returns
@@ -118,7 +118,7 @@ class HistoryDisplay:
         terms = {"loss": None, **terms}
         n_columns = min(3, len(terms))
         n_rows = -(-len(terms) // n_columns)
-        canvas = self.figure_ = take(ax, (3 * n_columns, 2.2 * n_rows + 0.5))
+        canvas = self.figure_ = make_figure(ax, (3 * n_columns, 2.2 * n_rows + 0.5))
         self.axes_ = panels(canvas, len(terms), n_columns)
         epochs = np.arange(1, len(self.history) + 1)
         sums = [epoch.get("valid_loss", np.nan) for epoch in self.history]

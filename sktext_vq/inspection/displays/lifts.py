@@ -1,10 +1,10 @@
-"""Heat maps of the use of codes by classes and by texts."""
+"""Heat maps of the usage of codes in classes and in texts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,146 +32,8 @@ _MAX_DOUBLINGS = 4  # lifts are drawn from 1/16 to 16
 
 @fill_docs
 @dataclass(eq=False, repr=False)
-class _LiftsDisplay:
-    """Heat map of the use of each code by each row, relative to the mean."""
-
-    lifts: NDArray[np.float64]
-    labels: Sequence[str]
-    _: KW_ONLY
-    codes: ArrayLike | None = None
-    shapes: NDArray[Any] | None = None
-    n_codes: int | None = None
-
-    _rows: ClassVar[str]
-
-    @classmethod
-    def _from_shares(
-        cls,
-        estimator: VQTextClassifier | VQTextTransformer,
-        shares: NDArray[np.float64],
-        labels: Sequence[str],
-        n_codes: int,
-    ) -> Self:
-        """Compare rows of shares with their mean, and sort codes."""
-        check_count("n_codes", n_codes, least=1)
-        mean = shares.mean(axis=0)
-        lifts = shares / np.where(mean > 0, mean, 1)
-        lifts[:, mean == 0] = 1
-        most = 2.0**_MAX_DOUBLINGS
-        lifts = np.log2(lifts.clip(1 / most, most))
-        # Codes whose shares differ most; codes of the same row are neighbours.
-        kept = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:n_codes]
-        best = lifts[:, kept]
-        codes = kept[np.lexsort((-best.max(axis=0), best.argmax(axis=0)))]
-        return cls(
-            lifts[:, codes],
-            labels,
-            codes=codes,
-            shapes=np.asarray(estimator.shapes_, dtype=np.float64)[codes],
-            n_codes=shares.shape[1],
-        )
-
-    def plot(self, ax: Any = None, *, cmap: Any = "PuOr_r") -> Self:
-        """Draw the display.
-
-        Parameters
-        ----------
-        [[single_ax]]
-        [[cmap]]
-
-        Returns
-        -------
-        HistogramsDisplay or PhrasesDisplay
-            The display itself.
-        """
-        check_matplotlib(f"{type(self).__name__}.plot")
-        import matplotlib.pyplot as plt
-
-        cmap = plt.get_cmap(cmap)  # raises an error before a figure is created
-        if ax is not None:
-            check_axes(ax)
-        n_rows, n_shown = self.lifts.shape
-        labels = [wrap(str(label), 2.8, 0.8, 3) for label in self.labels]
-        n_lines = 1 + max(label.count("\n") for label in labels)
-        widest = max(
-            measure(line, 0.8) for label in labels for line in label.split("\n")
-        )
-        if ax is None:
-            width = max(0.17 * n_shown, 3.0) + widest / unit() + 1.3
-            height = (n_rows + 1) * (0.14 * n_lines + 0.12) + 1.2
-            size = unit() * width, unit() * max(height, 2.4)
-            _, ax = plt.subplots(figsize=size, layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
-        most = self._limit()
-        self.image_ = ax.imshow(
-            self.lifts, aspect="auto", cmap=cmap, vmin=-most, vmax=most
-        )
-        ax.set_yticks(range(n_rows), labels, **text(0.8))
-        codes = np.arange(n_shown) if self.codes is None else np.asarray(self.codes)
-        inches = ax.get_window_extent().width / ax.figure.figure.dpi
-        step = max(1, int(np.ceil(n_shown * 0.125 * unit() / inches)))
-        every = range(0, n_shown, step)
-        self._draw_shapes(ax, every)
-        ax.set_xticks(every, [f"{codes[i]}" for i in every], rotation=90, **text(0.65))
-        note = "code"
-        if self.n_codes is not None and n_shown < self.n_codes:
-            note += f" ({n_shown} of {self.n_codes} are shown)"
-        ax.set_xlabel(note, **text(0.9))
-        ax.set_title(f"Use of codes by {self._rows}", **text(1))
-        self._draw_colour_bar(ax, most)
-        return self
-
-    def _limit(self) -> float:
-        """Choose the limit of the colours."""
-        # A factor is at most the number of rows, but may be close to 0. A few extreme
-        # values must not make all others pale.
-        above = self.lifts[self.lifts > 0]
-        if not len(above):
-            return 1.0
-        usual = np.quantile(np.abs(self.lifts), 0.8)
-        return float(max(usual, np.quantile(above, 0.98)))
-
-    def _draw_shapes(self, ax: Any, columns: range) -> None:
-        """Draw shapes of codes above their columns."""
-        from matplotlib.collections import LineCollection
-
-        self.shapes_ = None
-        if self.shapes is None:
-            return
-        n_points = self.shapes.shape[1]
-        across = (np.arange(n_points) / (n_points - 1) - 0.5) * 0.7 * columns.step
-        most = max(float(np.abs(self.shapes).max()), 1e-9)
-        lines = [
-            np.column_stack([column + across, -1.1 - 0.45 * self.shapes[column] / most])
-            for column in columns
-        ]
-        self.shapes_ = LineCollection(lines, color=ink(), linewidth=0.8)
-        ax.add_collection(self.shapes_, autolim=False)
-        ax.set_ylim(self.lifts.shape[0] - 0.5, -1.65)
-
-    def _draw_colour_bar(self, ax: Any, most: float) -> None:
-        """Draw the scale as factors."""
-        below, above = bool(self.lifts.min() < -most), bool(self.lifts.max() > most)
-        extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
-        bar = self.colorbar_ = ax.figure.colorbar(
-            self.image_,
-            ax=ax,
-            use_gridspec=False,  # so that a layout can be chosen later
-            extend=extend[below, above],
-            fraction=0.04,
-            pad=0.01,
-            aspect=25,
-        )
-        whole = int(most)
-        ticks = np.arange(-whole, whole + 1) if whole else np.array([-most, 0, most])
-        bar.set_ticks(ticks, labels=[factor(tick) for tick in ticks])
-        bar.ax.tick_params(labelsize=points(0.7))
-        bar.set_label(f"times the mean of {self._rows}", **text(0.8))
-
-
-@fill_docs
-class HistogramsDisplay(_LiftsDisplay):
-    """Use of codes by classes, relative to the mean over classes.
+class HistogramsDisplay:
+    """Usage of codes in classes, relative to the mean over classes.
 
     Use :meth:`from_estimator` to create a display.
 
@@ -186,7 +48,7 @@ class HistogramsDisplay(_LiftsDisplay):
 
     See Also
     --------
-    PhrasesDisplay : Use of codes by texts.
+    PhrasesDisplay : Expected usage of codes in series described by texts.
 
     Examples
     --------
@@ -202,7 +64,12 @@ class HistogramsDisplay(_LiftsDisplay):
     (['noise', 'walk'], (2, 64))
     """
 
-    _rows = "classes"
+    lifts: NDArray[np.float64]
+    labels: Sequence[str]
+    _: KW_ONLY
+    codes: ArrayLike | None = None
+    shapes: NDArray[Any] | None = None
+    n_codes: int | None = None
 
     @classmethod
     def from_estimator(
@@ -215,7 +82,7 @@ class HistogramsDisplay(_LiftsDisplay):
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> HistogramsDisplay:
-        """Draw the use of codes by classes.
+        """Draw the usage of codes in classes.
 
         Parameters
         ----------
@@ -224,10 +91,10 @@ class HistogramsDisplay(_LiftsDisplay):
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the channels of the training series.
         y : array-like of shape (n_cases,)
-            Classes, at least two. They may differ from the training classes.
+            At least two classes, which may differ from the training classes.
         n_codes : int, default=64
-            Maximum number of codes to draw: those whose share differs most between
-            classes. Codes of the same class are neighbours.
+            Maximum number of codes to draw. The codes whose shares differ most between
+            classes are drawn, sorted by class.
         [[cmap]]
         [[single_ax]]
 
@@ -256,12 +123,30 @@ class HistogramsDisplay(_LiftsDisplay):
         shares = estimator.transform_codes(panel)
         means = np.stack([shares[classes == i].mean(0) for i in range(len(labels))])
         names = [str(label) for label in labels]
-        return cls._from_shares(estimator, means, names, n_codes).plot(ax, cmap=cmap)
+        display = cls(labels=names, **_compare(estimator, means, n_codes))
+        return display.plot(ax, cmap=cmap)
+
+    def plot(self, ax: Any = None, *, cmap: Any = "PuOr_r") -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        [[single_ax]]
+        [[cmap]]
+
+        Returns
+        -------
+        Self
+            The display itself.
+        """
+        _plot(self, "classes", ax, cmap)
+        return self
 
 
 @fill_docs
-class PhrasesDisplay(_LiftsDisplay):
-    """Use of codes by texts, relative to the mean over texts.
+@dataclass(eq=False, repr=False)
+class PhrasesDisplay:
+    """Expected usage of codes in series described by texts, relative to the mean.
 
     Use :meth:`from_estimator` to create a display.
 
@@ -276,7 +161,7 @@ class PhrasesDisplay(_LiftsDisplay):
 
     See Also
     --------
-    HistogramsDisplay : Use of codes by classes of series.
+    HistogramsDisplay : Usage of codes in classes.
 
     Examples
     --------
@@ -295,7 +180,12 @@ class PhrasesDisplay(_LiftsDisplay):
     (3, 64)
     """
 
-    _rows = "texts"
+    lifts: NDArray[np.float64]
+    labels: Sequence[str]
+    _: KW_ONLY
+    codes: ArrayLike | None = None
+    shapes: NDArray[Any] | None = None
+    n_codes: int | None = None
 
     @classmethod
     def from_estimator(
@@ -307,17 +197,17 @@ class PhrasesDisplay(_LiftsDisplay):
         cmap: Any = "PuOr_r",
         ax: Any = None,
     ) -> PhrasesDisplay:
-        """Draw the use of codes by texts.
+        """Draw the expected usage of codes in series described by texts.
 
         Parameters
         ----------
         estimator : VQTextClassifier or VQTextTransformer
             Fitted estimator that was trained with text.
         texts : sequence of str, shape (n_texts,)
-            At least two texts, in any wording.
+            At least two texts.
         n_codes : int, default=64
-            Maximum number of codes to draw: those whose share differs most between
-            texts. Codes of the same text are neighbours.
+            Maximum number of codes to draw. The codes whose shares differ most between
+            texts are drawn, sorted by text.
         [[cmap]]
         [[single_ax]]
 
@@ -345,8 +235,136 @@ class PhrasesDisplay(_LiftsDisplay):
                 "texts must contain at least two texts, because each text is compared "
                 "with the mean over texts."
             )
-        display = cls._from_shares(estimator, shares, list(texts), n_codes)
+        display = cls(labels=list(texts), **_compare(estimator, shares, n_codes))
         return display.plot(ax, cmap=cmap)
+
+    def plot(self, ax: Any = None, *, cmap: Any = "PuOr_r") -> Self:
+        """Draw the display.
+
+        Parameters
+        ----------
+        [[single_ax]]
+        [[cmap]]
+
+        Returns
+        -------
+        Self
+            The display itself.
+        """
+        _plot(self, "texts", ax, cmap)
+        return self
+
+
+def _compare(
+    estimator: VQTextClassifier | VQTextTransformer,
+    shares: NDArray[np.float64],
+    n_codes: int,
+) -> dict[str, Any]:
+    """Compare rows of shares with their mean, and sort the codes.
+
+    Returns the arguments of a display, except for the labels.
+    """
+    check_count("n_codes", n_codes, least=1)
+    mean = shares.mean(axis=0)
+    lifts = shares / np.where(mean > 0, mean, 1)
+    lifts[:, mean == 0] = 1
+    most = 2.0**_MAX_DOUBLINGS
+    lifts = np.log2(lifts.clip(1 / most, most))
+    # Select the codes whose shares differ most, and sort them by row.
+    kept = np.argsort(-np.ptp(shares, axis=0), kind="stable")[:n_codes]
+    best = lifts[:, kept]
+    codes = kept[np.lexsort((-best.max(axis=0), best.argmax(axis=0)))]
+    return {
+        "lifts": lifts[:, codes],
+        "codes": codes,
+        "shapes": np.asarray(estimator.shapes_, dtype=np.float64)[codes],
+        "n_codes": shares.shape[1],
+    }
+
+
+def _plot(display: Any, rows: str, ax: Any, cmap: Any) -> None:
+    """Draw a heat map of the usage of each code in each row, relative to the mean."""
+    check_matplotlib(f"{type(display).__name__}.plot")
+    import matplotlib.pyplot as plt
+
+    cmap = plt.get_cmap(cmap)  # raises an error before a figure is created
+    if ax is not None:
+        check_axes(ax)
+    n_rows, n_shown = display.lifts.shape
+    labels = [wrap(str(label), 2.8, 0.8, 3) for label in display.labels]
+    n_lines = 1 + max(label.count("\n") for label in labels)
+    widest = max(measure(line, 0.8) for label in labels for line in label.split("\n"))
+    if ax is None:
+        width = max(0.17 * n_shown, 3.0) + widest / unit() + 1.3
+        height = (n_rows + 1) * (0.14 * n_lines + 0.12) + 1.2
+        size = unit() * width, unit() * max(height, 2.4)
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    display.ax_, display.figure_ = ax, ax.figure
+    most = _limit(display.lifts)
+    display.image_ = ax.imshow(
+        display.lifts, aspect="auto", cmap=cmap, vmin=-most, vmax=most
+    )
+    ax.set_yticks(range(n_rows), labels, **text(0.8))
+    codes = np.arange(n_shown) if display.codes is None else np.asarray(display.codes)
+    inches = ax.get_window_extent().width / ax.figure.figure.dpi
+    step = max(1, int(np.ceil(n_shown * 0.125 * unit() / inches)))
+    every = range(0, n_shown, step)
+    _draw_shapes(display, ax, every)
+    ax.set_xticks(every, [f"{codes[i]}" for i in every], rotation=90, **text(0.65))
+    note = "code"
+    if display.n_codes is not None and n_shown < display.n_codes:
+        note += f" ({n_shown} of {display.n_codes} are shown)"
+    ax.set_xlabel(note, **text(0.9))
+    ax.set_title(f"Usage of codes in {rows}", **text(1))
+    _draw_colour_bar(display, rows, ax, most)
+
+
+def _limit(lifts: NDArray[np.float64]) -> float:
+    # Limits are quantiles, so that colours do not depend on a few extreme values.
+    above = lifts[lifts > 0]
+    if not len(above):
+        return 1.0
+    usual = np.quantile(np.abs(lifts), 0.8)
+    return float(max(usual, np.quantile(above, 0.98)))
+
+
+def _draw_shapes(display: Any, ax: Any, columns: range) -> None:
+    """Draw shapes of codes above their columns."""
+    from matplotlib.collections import LineCollection
+
+    display.shapes_ = None
+    if display.shapes is None:
+        return
+    n_points = display.shapes.shape[1]
+    across = (np.arange(n_points) / (n_points - 1) - 0.5) * 0.7 * columns.step
+    most = max(float(np.abs(display.shapes).max()), 1e-9)
+    lines = [
+        np.column_stack([column + across, -1.1 - 0.45 * display.shapes[column] / most])
+        for column in columns
+    ]
+    display.shapes_ = LineCollection(lines, color=ink(), linewidth=0.8)
+    ax.add_collection(display.shapes_, autolim=False)
+    ax.set_ylim(display.lifts.shape[0] - 0.5, -1.65)
+
+
+def _draw_colour_bar(display: Any, rows: str, ax: Any, most: float) -> None:
+    """Draw the scale as factors."""
+    below, above = bool(display.lifts.min() < -most), bool(display.lifts.max() > most)
+    extend = {(0, 0): "neither", (1, 0): "min", (0, 1): "max", (1, 1): "both"}
+    bar = display.colorbar_ = ax.figure.colorbar(
+        display.image_,
+        ax=ax,
+        use_gridspec=False,  # so that a layout can be chosen later
+        extend=extend[below, above],
+        fraction=0.04,
+        pad=0.01,
+        aspect=25,
+    )
+    whole = int(most)
+    ticks = np.arange(-whole, whole + 1) if whole else np.array([-most, 0, most])
+    bar.set_ticks(ticks, labels=[factor(tick) for tick in ticks])
+    bar.ax.tick_params(labelsize=points(0.7))
+    bar.set_label(f"times the mean of {rows}", **text(0.8))
 
 
 def factor(doublings: float) -> str:

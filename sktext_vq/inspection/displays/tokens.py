@@ -1,4 +1,4 @@
-"""A series and its tokens."""
+"""Display of a series and its tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sktext_vq.inspection.displays._canvas import (
     spread,
     unit,
 )
-from sktext_vq.inspection.displays._series import SeriesDisplay, take_case
+from sktext_vq.inspection.displays._series import SeriesRows, take_case
 from sktext_vq.nn.segmentation import decode
 from sktext_vq.text import SeriesCaptioner
 from sktext_vq.transformer import VQTextTransformer
@@ -36,17 +36,17 @@ _OTHER_COLOUR = "#999999"
 
 @fill_docs
 @dataclass(eq=False, repr=False)
-class TokensDisplay(SeriesDisplay):
-    """One series with its tokens.
+class TokensDisplay:
+    """Display of a series with its tokens.
 
     Use :meth:`from_estimator` to create a display.
 
     Parameters
     ----------
     series : ndarray of shape (n_channels, n_timepoints)
-        The series.
+        Series to draw.
     tokens : DataFrame
-        A row per token, with the columns that `tokens` of an estimator returns. All
+        One row per token, as returned by the method `tokens` of an estimator. All
         tokens are drawn, regardless of their case.
     shapes : ndarray of shape (n_codes, n_points)
         Decoded shapes of all codes.
@@ -57,23 +57,23 @@ class TokensDisplay(SeriesDisplay):
     Attributes
     ----------
     axes_ : ndarray of shape (n_shown,), object
-        A row per channel.
+        Axes of each channel.
     figure_ : Figure or SubFigure
         Figure that contains the axes.
     lines_ : list of Line2D
-        The series, by channel.
+        Series of each channel.
     reconstructions_ : list of Line2D
-        The reconstruction, by channel; empty if it was not given.
+        Reconstruction of each channel; empty if no reconstruction was given.
     spans_ : list of PolyCollection
         Spans of the tokens of each channel.
     tokens_ : list of LineCollection
         Shapes of the tokens of each channel.
     numbers_ : list of Text
-        Codes of the tokens, if there is room.
+        Codes of the tokens that are wide enough for a number.
 
     See Also
     --------
-    CodebookDisplay : All codes.
+    CodebookDisplay : Shapes of the codes.
 
     Examples
     --------
@@ -87,10 +87,15 @@ class TokensDisplay(SeriesDisplay):
     ['channel 0', 'channel 1', 'channel 2']
     """
 
+    series: NDArray[Any]
     tokens: pd.DataFrame
     shapes: NDArray[Any]
     _: KW_ONLY
     reconstruction: NDArray[Any] | None = None
+    channel_names: Sequence[str] | None = None
+    channels: Sequence[int] | None = None
+    sampling_rate: float | None = None
+    title: str | None = None
 
     @classmethod
     def from_estimator(
@@ -110,12 +115,12 @@ class TokensDisplay(SeriesDisplay):
             Fitted estimator.
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
             Series with the channels of the training series. The title describes the
-            case relative to them.
+            case relative to these series.
         case : int, default=0
             Index of the case.
         channels : sequence of int or str, optional
-            Channels to draw, by index or name. By default all channels, or the first
-            channels: as many as fit into `ax`, or 24 in a new figure.
+            Channels to draw, by index or name. By default, the first channels, up to 24
+            in a new figure, or up to the number of channels that fit into `ax`.
         [[ax]]
 
         Returns
@@ -139,7 +144,7 @@ class TokensDisplay(SeriesDisplay):
         tokens = estimator.tokens(part)
         length = int(panel.lengths[case])
         names = estimator.channel_names_
-        # A single channel needs no name.
+        # The caption does not name a single channel.
         known = None if len(names) == 1 else names
         if estimator.channel_names is not None:
             known = names
@@ -166,27 +171,29 @@ class TokensDisplay(SeriesDisplay):
         [[plot]]
         """
         check_matplotlib(f"{type(self).__name__}.plot")
-        channels, _ = self._make_rows(ax)
-        tokens = self.tokens[self.tokens["channel"].isin(channels)]
+        rows = SeriesRows(self, ax)
+        self.axes_, self.figure_ = rows.axes, rows.figure
+        self.lines_, self.spans_, self.numbers_ = rows.lines, rows.spans, rows.numbers
+        tokens = self.tokens[self.tokens["channel"].isin(rows.channels)]
         colours = _code_colours(tokens)
         self.reconstructions_: list[Any] = []
         self.tokens_: list[Any] = []
-        by_row = [tokens[tokens["channel"] == channel] for channel in channels]
-        for row, channel, own in zip(self.axes_, channels, by_row, strict=True):
-            self._draw_channel(row, channel, own, colours)
-        self._label()
+        by_row = [tokens[tokens["channel"] == channel] for channel in rows.channels]
+        for i, own in enumerate(by_row):
+            self._draw_channel(rows, i, own, colours)
+        rows.label()
         self._draw_legend(colours, tokens["code"].nunique() > len(colours))
         self.figure_.figure.draw_without_rendering()  # computes the layout
         for row, own in zip(self.axes_, by_row, strict=True):
-            self._write(row, own, own["code"].astype(str))
+            rows.write(row, own, own["code"].astype(str))
         return self
 
     def _draw_channel(
-        self, row: Any, channel: int, tokens: pd.DataFrame, colours: Mapping[int, str]
+        self, rows: SeriesRows, i: int, tokens: pd.DataFrame, colours: Mapping[int, str]
     ) -> None:
-        """Draw a channel with spans and shapes of its tokens."""
         from matplotlib.collections import LineCollection
 
+        row, channel = rows.axes[i], rows.channels[i]
         rate = self.sampling_rate or 1
         pieces = [
             np.column_stack(
@@ -198,8 +205,8 @@ class TokensDisplay(SeriesDisplay):
             for token in tokens.to_dict("records")
         ]
         own = [colours.get(code, _OTHER_COLOUR) for code in tokens["code"]]
-        self._draw_series(row, channel, (piece[:, 1] for piece in pieces))
-        self._draw_spans(row, tokens, own, alpha=0.22)
+        rows.draw_series(row, channel, (piece[:, 1] for piece in pieces))
+        rows.draw_spans(row, tokens, own, alpha=0.22)
         found = LineCollection(pieces, colors=own, linewidths=2.2, zorder=2)
         self.tokens_.append(row.add_collection(found, autolim=False))
         if self.reconstruction is not None:
@@ -214,7 +221,7 @@ class TokensDisplay(SeriesDisplay):
             )
 
     def _draw_legend(self, colours: Mapping[int, str], has_others: bool) -> None:
-        """Draw the legend, with as many columns as fit."""
+        """Draw the legend in the number of columns that fit into the figure."""
         from matplotlib.lines import Line2D
 
         handles = [Line2D([], [], color=ink(), linewidth=0.8, label="series")]
@@ -243,7 +250,7 @@ class TokensDisplay(SeriesDisplay):
 def _draw_token(
     token: Mapping[Any, Any], shapes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the values of a token."""
+    """Decode the values of a token."""
     code, offset, scale = (
         torch.tensor([token[name]]) for name in ("code", "offset", "scale")
     )

@@ -1,9 +1,10 @@
-"""Parts of the network that are off by default, each in a separate file.
+"""Optional modules of the network, each in a separate file.
 
-Each file has a function ``build(model, generator, options)`` that returns an
-:class:`AuxiliaryModule`, or None if the model lacks a part that the module requires. To
-remove a part, delete its file, its row in `MODULES` and its names in
-``nn/__init__.py``.
+Each file has a function ``build(model, generator, options)`` that returns a module, or
+None if the model lacks a part that the module requires. The ``forward`` of a module
+takes the model, a `TrainingBatch`, and the `Outputs` of the network and of earlier
+modules for this batch. It returns losses by name. To remove a module, delete its file,
+its row in `MODULES` and its names in ``nn/__init__.py``.
 """
 
 from __future__ import annotations
@@ -13,15 +14,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
-
-from sktext_vq.nn.batches import Outputs, TrainingBatch
+from torch import nn
 
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# File names, and the losses that require the module. Modules run in this order, because
-# a module may use outputs of earlier modules.
+# Losses that require each module. Modules are called in this order, because a module
+# may use the outputs of earlier modules.
 MODULES = {
     "frequency_gains": {"frequency"},
     "codebook_updates": {"codebook", "shape"},
@@ -30,25 +29,6 @@ MODULES = {
     "digits": {"digits"},
     "cross_attention": {"fused", "distillation"},
 }
-
-
-class AuxiliaryModule(nn.Module):
-    """Part of the network that computes losses which are off by default."""
-
-    def forward(
-        self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
-    ) -> dict[str, Tensor]:
-        """Compute losses of a batch by name.
-
-        Parameters
-        ----------
-        model : DualBranchModel
-            The network that the module is a part of.
-        batch : TrainingBatch
-        outputs : Outputs
-            Outputs of the network and of earlier modules for the batch.
-        """
-        return {}
 
 
 def load_module(name: str) -> Any:
@@ -63,17 +43,11 @@ def build_modules(
 ) -> nn.ModuleDict:
     """Build the modules required by the active losses of a model.
 
-    Parameters
-    ----------
-    model : DualBranchModel
-        Model whose other parts are already built.
-    generator : torch.Generator
-        Source of initial weights.
-    options : mapping
-        Further arguments of modules, by name of the module.
+    The other parts of the model must already be built. `options` contains further
+    arguments of the modules, by module name.
     """
     found = {}
-    for name, losses in reversed(MODULES.items()):  # keeps the order of random draws
+    for name, losses in reversed(MODULES.items()):  # order of random initialisation
         if losses & model.active_losses:
             found[name] = load_module(name).build(
                 model, generator, options.get(name, {})

@@ -1,4 +1,4 @@
-"""Updates of the codes by moving averages of the vectors matched with them."""
+"""Updates of codes by moving averages of the vectors that match them."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.codebook import BRANCHES, MAX_SHIFT, Codebook, finite_rows
 
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# Text has a small weight, so that codes remain shapes that occur in the signal.
+# Texts have a small weight, so that codes remain shapes that occur in the signal.
 BRANCH_WEIGHTS = {"signal": 1.0, "text": 0.25}
 # Threshold for unused codes, relative to uniform usage.
-_DEAD = 0.02
+_UNUSED = 0.02
 _MAX_RECENT = 512
-_MAX_REACH = 0.999  # maximum share of the bound; at 1, `shift` would be infinite
+_MAX_REACH = 0.999  # relative to the bound; 1 would require an infinite shift
 
 
-class CodebookUpdates(AuxiliaryModule):
-    """Moving averages of the codes, and replacement of unused codes.
+class CodebookUpdates(nn.Module):
+    """Update codes by moving averages, and replace unused codes.
 
     Parameters
     ----------
@@ -50,22 +49,22 @@ class CodebookUpdates(AuxiliaryModule):
         self.register_buffer("_counts", counts, persistent=False)
         sums = counts.new_zeros(*counts.shape, code_dim)
         self.register_buffer("_sums", sums, persistent=False)
-        # 0 until windows have been recorded.
+        # Rows are 0 until windows have been recorded.
         self.register_buffer("_recent", torch.zeros(_MAX_RECENT, code_dim))
         self._seen: dict[str, list[Tensor]] = {branch: [] for branch in BRANCHES}
 
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Return the distance of windows from codes, if training changes features."""
+        """Return the distance of windows from codes, if codes are learned."""
         error = outputs.signal.shape_error
         return {} if error is None else {"shape": error}
 
     def observe(self, branch: str, vectors: Tensor, weights: Tensor) -> None:
         """Record matches of one branch in this optimiser step.
 
-        May be called several times per step, in any order. The codes do not change
-        until :meth:`commit`.
+        The method may be called several times per step, in any order. The codes do not
+        change until :meth:`commit` is called.
 
         Parameters
         ----------
@@ -95,32 +94,32 @@ class CodebookUpdates(AuxiliaryModule):
     ) -> None:
         """Update the codebook with the recorded matches, once per optimiser step.
 
-        Updates the average usage, moves codes towards the mean of the vectors matched
-        with them, and replaces codes that no branch uses by windows of the signal. In
-        the mean, branches have the weights ``BRANCH_WEIGHTS``, regardless of their
-        numbers of vectors. Without recorded matches, nothing changes.
+        The average usage is updated, codes are moved towards the mean of the vectors
+        that match them, and codes that no branch uses are replaced by windows of the
+        signal. The mean is weighted by branch, with ``BRANCH_WEIGHTS``, regardless of
+        the numbers of vectors. Without recorded matches, the codebook is not changed.
 
         Parameters
         ----------
         codebook : Codebook
         rate : float
-            Fraction of the distance to the mean of their vectors by which codes move,
-            from 0 to 1. Changes are stored in `shift` and thus bounded by
-            ``MAX_SHIFT``.
+            Fraction, from 0 to 1, of the distance to the mean by which codes are moved.
+            Changes are stored in `shift` and thus bounded by ``MAX_SHIFT``.
         generator : torch.Generator
-            Source of randomness; the global random state is not changed.
+            Random generator; the global random state is not changed.
         quotas : dict of str to int, optional
-            Maximum number of unused codes to replace by branch: by random windows for
-            "signal", and by the windows nearest to random text vectors for "text". By
-            default no codes are replaced.
+            Maximum number of unused codes to replace, for each branch. Codes are
+            replaced by random windows for "signal", and by the windows nearest to
+            random text vectors for "text". By default, no codes are replaced.
 
         Notes
         -----
-        At most 512 windows are used: those of this step or, if there are none, those of
-        the last commit that replaced codes. Text vectors are those of this step. A code
-        is unused if its share in each branch is less than 2 % of uniform usage. The
-        usage of a new code is set to twice this threshold, so that the code is not
-        replaced again immediately. Each window becomes a code only once.
+        At most 512 windows are considered: the windows of this step or, if there are
+        none, the windows of the last commit that replaced codes. Text vectors are from
+        this step. A code is unused if its share in each branch is less than 2 % of
+        uniform usage. The usage of a new code is set to twice this threshold, so that
+        the code is not replaced again immediately. Each window becomes a code only
+        once.
         """
         quotas = quotas or {}
         for branch in quotas:
@@ -129,7 +128,7 @@ class CodebookUpdates(AuxiliaryModule):
         if rate > 0:
             self._move(codebook, rate)
         if any(quotas.values()) and bool(self._counts.any()):
-            self._revive(codebook, quotas, generator)
+            self._replace_unused(codebook, quotas, generator)
         self._counts.zero_()
         self._sums.zero_()
         self._seen = {branch: [] for branch in BRANCHES}
@@ -148,14 +147,14 @@ class CodebookUpdates(AuxiliaryModule):
         away = codes + rate * (means - codes) - seeds
         away -= away.mean(1, keepdim=True)
         reach = MAX_SHIFT * seeds.norm(dim=1, keepdim=True)
-        # The inverse of the bound in `Codebook.codes`. A flat code cannot move.
+        # Invert the bound of `Codebook.codes`. A flat code is not moved.
         away = torch.where(reach > 0, away / reach, 0.0)
         length = away.norm(dim=1, keepdim=True)
         away *= _MAX_REACH / length.clamp_min(_MAX_REACH)
         shift = away / (1 - away.square().sum(1, keepdim=True)).sqrt()
         codebook.shift[moved] = shift.to(codebook.shift.dtype)
 
-    def _revive(
+    def _replace_unused(
         self, codebook: Codebook, quotas: dict[str, int], generator: torch.Generator
     ) -> None:
         """Replace codes that no branch uses by recent windows of the signal."""
@@ -163,32 +162,34 @@ class CodebookUpdates(AuxiliaryModule):
         if len(windows):
             windows = _spread(windows, _MAX_RECENT)
             self._recent.zero_()[: len(windows)] = windows
-        dead = (codebook.usage < _DEAD / codebook.n_codes).all(0).nonzero().squeeze(1)
+        unused = (
+            (codebook.usage < _UNUSED / codebook.n_codes).all(0).nonzero().squeeze(1)
+        )
         recent = self._recent[self._recent.any(1)]
         known = (recent[:, None] == codebook.seeds).all(2).any(1)
         windows = recent[~known]
-        if len(dead) == 0 or len(windows) == 0:
+        if len(unused) == 0 or len(windows) == 0:
             return
-        # If there are fewer unused codes than requested, the branches are drawn at
-        # random.
+        # If there are fewer unused codes than requested, they are divided among the
+        # branches at random.
         turns = [row for row, b in enumerate(BRANCHES) for _ in range(quotas.get(b, 0))]
-        turns = _shuffle(torch.tensor(turns), generator)[: len(dead)].tolist()
+        turns = _shuffle(torch.tensor(turns), generator)[: len(unused)].tolist()
         texts = _shuffle(self._pool("text"), generator)[: sum(turns)]
         near = torch.unique(torch.cdist(texts, windows).argmin(1))
         left = torch.ones(len(windows), dtype=torch.bool, device=windows.device)
         left[near] = False
         chosen = _shuffle(windows[left], generator)[: len(turns) - sum(turns)]
         chosen = torch.cat([windows[near], chosen])
-        dead = _shuffle(dead, generator)[: len(chosen)]
-        codebook.seeds[dead] = chosen
-        codebook.shift[dead] = 0
+        unused = _shuffle(unused, generator)[: len(chosen)]
+        codebook.seeds[unused] = chosen
+        codebook.shift[unused] = 0
         observed = (codebook.usage.sum(1, keepdim=True) > 0).to(codebook.usage)
-        codebook.usage[:, dead] = 2 * _DEAD / codebook.n_codes * observed
+        codebook.usage[:, unused] = 2 * _UNUSED / codebook.n_codes * observed
 
     def _pool(self, branch: str) -> Tensor:
-        """Return the vectors of a branch in this step, in sorted order."""
+        """Return the unique vectors of a branch in this step."""
         rows = torch.cat([self._recent[:0], *self._seen[branch]])
-        return torch.unique(rows, dim=0)  # also sorts
+        return torch.unique(rows, dim=0)  # sorted, so the order of calls has no effect
 
 
 def build(
@@ -203,7 +204,7 @@ def build(
 def _row(branch: str) -> int:
     """Return the index of a branch in the statistics."""
     if branch not in BRANCHES:
-        raise ValueError(f"Unknown branch {branch!r}. Available: {BRANCHES}.")
+        raise ValueError(f"Unknown branch {branch!r}. Available branches: {BRANCHES}.")
     return BRANCHES.index(branch)
 
 

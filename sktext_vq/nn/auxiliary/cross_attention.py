@@ -1,4 +1,4 @@
-"""Cross-attention between both branches, used in training only."""
+"""Cross-attention between series and texts, used in training only."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.constants import N_POINTS
-from sktext_vq.nn.initialisation import draw_weights
+from sktext_vq.nn.initialisation import initialise_weights
 from sktext_vq.nn.losses import empty_loss
 
 if TYPE_CHECKING:
@@ -22,17 +21,17 @@ _WIDTH, _ATTENTION_HEADS = 64, 4
 
 
 class Fusion(nn.Module):
-    """Cross-attention from signal to text and from text to signal, with two heads.
+    """Cross-attention from signal to text and from text to signal.
 
     Keys are sequences, because attention to a single key does not depend on the query.
-    Texts must be the same for all cases (prompts of every class) or be derived from the
-    series (captions): a prompt of the right class alone would leak the label. If text
-    is dropped, a learned null token replaces it.
+    Texts must be the same for all cases (prompts of all classes) or be derived from the
+    series (captions), because the prompt of the true class alone would leak the label.
+    If text is dropped, it is replaced by a learned null token.
 
     Parameters
     ----------
     dim : int
-        Width of tokens.
+        Dimension of tokens.
     n_classes : int
     """
 
@@ -58,7 +57,7 @@ class Fusion(nn.Module):
         text_known: Tensor,
         keep_text: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Compute the logits of both heads.
+        """Compute the logits of the classes for both directions of attention.
 
         Parameters
         ----------
@@ -82,15 +81,15 @@ class Fusion(nn.Module):
         text = torch.cat([null, text], dim=1)
         text_known = text_known & keep_text.unsqueeze(1)
         text_known = torch.cat([~keep_text.unsqueeze(1), text_known], dim=1)
-        heard, _ = self.signal_asks(
+        from_text, _ = self.signal_asks(
             signal, text, text, key_padding_mask=~text_known, need_weights=False
         )
-        told, _ = self.text_asks(
+        from_signal, _ = self.text_asks(
             text, signal, signal, key_padding_mask=~signal_known, need_weights=False
         )
         return (
-            self.signal_head(_mean(self.signal_out(signal + heard), signal_known)),
-            self.text_head(_mean(self.text_out(text + told), text_known)),
+            self.signal_head(_mean(self.signal_out(signal + from_text), signal_known)),
+            self.text_head(_mean(self.text_out(text + from_signal), text_known)),
         )
 
 
@@ -99,13 +98,8 @@ def _mean(tokens: Tensor, known: Tensor) -> Tensor:
     return (tokens * weight).sum(1) / weight.sum(1).clamp_min(1)
 
 
-class CrossAttention(AuxiliaryModule):
-    """Classify segments and sentences that attend to each other.
-
-    Parameters
-    ----------
-    text_dim, n_classes, n_channels : int
-    """
+class CrossAttention(nn.Module):
+    """Classify cases by segments and sentences that attend to each other."""
 
     def __init__(self, text_dim: int, n_classes: int, n_channels: int) -> None:
         super().__init__()
@@ -117,7 +111,7 @@ class CrossAttention(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute the loss of both heads, and of distillation into the class head."""
+        """Compute the losses "fused" and "distillation" of a batch."""
         segments = batch.segments
         if segments is None or outputs.tokens is None or not outputs.texts:
             return {}
@@ -170,21 +164,21 @@ def build(
             model.head.out_features,
             model.tokenizer.n_channels,
         )
-    draw_weights(module, generator)
+    initialise_weights(module, generator)
     return module
 
 
 def distillation_loss(
     student_logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0
 ) -> Tensor:
-    """Compute the Kullback-Leibler divergence from a teacher without gradients.
+    """Compute the Kullback-Leibler divergence of a student from a teacher.
 
     Parameters
     ----------
     student_logits, teacher_logits : Tensor of shape (n_cases, n_classes)
     temperature : float, default=2.0
-        Divisor of the logits. The loss is multiplied by its square, so that the size of
-        gradients does not depend on the temperature.
+        Divisor of the logits. The loss is multiplied by the square of the temperature,
+        so that the size of gradients does not depend on the temperature.
 
     Returns
     -------

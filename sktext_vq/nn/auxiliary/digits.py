@@ -1,4 +1,4 @@
-"""Reconstruction of series written as digits, by the text branch and the codebook."""
+"""Reconstruction of series that are written as digits."""
 
 from __future__ import annotations
 
@@ -9,36 +9,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
-from sktext_vq.nn.initialisation import draw_weights
+from sktext_vq.nn.initialisation import initialise_weights
 from sktext_vq.nn.losses import code_loss, reconstruction_loss
 from sktext_vq.nn.text_branch import MEANING_DIM
 
 if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
-# Scale of the outputs: most numbers are near the middle of their range.
+# Divisor of the outputs, because most numbers are near the middle of their range.
 _NUMBER_RANGE = 2.0
-_SLOTS = 2  # tokens per patch of digits: shape and other information
+_SLOTS = 2  # tokens per patch: one for the shape, one for other information
 PATCH = 8  # values in a patch of digits
 _NUMBER_WEIGHT = 100.0  # weight of squared errors of numbers between 0 and 1
 _WIDTH, _ATTENTION_HEADS = 96, 4
 
 
 class DigitBranch(nn.Module):
-    """Autoencoder of series written as digits, with the codebook as bottleneck.
+    """Autoencoder of series that are written as digits.
 
-    A transformer layer encodes the symbols of a patch of eight values. Tokens of the
-    patch are matched with the codes, and the digits are predicted only from the codes,
-    weighted by the scores of the matches.
+    A transformer layer encodes the symbols of a patch of eight values. The patch is
+    mapped to tokens, which are matched with the codes. Digits are predicted from the
+    average of the codes, weighted by the softmax of the scores.
 
     Parameters
     ----------
     symbols : Tensor of shape (n_symbols, text_dim)
-        Word vectors of the symbols: each digit, "nan" and the comma.
+        Word vectors of the digits, of "nan" and of the comma.
     n_words : int
         Number of words in a patch.
     n_digits : int
@@ -62,7 +61,7 @@ class DigitBranch(nn.Module):
         n_heads: int,
     ) -> None:
         super().__init__()
-        # Encoders embed digits close together, so the common part is removed.
+        # Text encoders embed digits close to each other, so their mean is subtracted.
         apart = F.normalize(symbols - symbols.mean(0), dim=1)
         self.register_buffer("symbols", apart * symbols.shape[1] ** 0.5)
         self.n_digits, self.n_values = n_digits, n_values
@@ -70,7 +69,7 @@ class DigitBranch(nn.Module):
         self.input_projection = nn.Sequential(
             nn.Linear(symbols.shape[1], dim), nn.LayerNorm(dim)
         )
-        # No dropout, because it would draw from the global random state.
+        # Dropout is disabled, because it would use the global random state.
         self.mix = nn.TransformerEncoderLayer(
             dim, _ATTENTION_HEADS, 2 * dim, 0.0, batch_first=True, norm_first=True
         )
@@ -87,7 +86,7 @@ class DigitBranch(nn.Module):
         self.sharpness = nn.Parameter(torch.ones(n_digits))
 
     def keys(self, codebook: Codebook) -> Tensor:
-        """Return shapes and learned values of the codes, (n_heads, n_codes, z_dim)."""
+        """Return shapes and learned values of the codes, as keys of each head."""
         codes = codebook.codes.detach().view(*self.meanings.shape[:2], -1)
         return torch.cat([codes, self.meanings], dim=2)
 
@@ -99,20 +98,20 @@ class DigitBranch(nn.Module):
         words : Tensor of shape (n_patches, n_words), int64
             Indices of symbols.
         keys : Tensor of shape (n_heads, codes_per_head, z_dim)
-            From :meth:`keys`.
+            Keys from :meth:`keys`.
 
         Returns
         -------
         numbers : Tensor of shape (n_patches, PATCH)
-            Predicted numbers, between 0 and 1 or slightly outside.
+            Predicted numbers, most of which are between 0 and 1.
         missing : Tensor of shape (n_patches, PATCH)
             Logits of missing values.
         usage : Tensor of shape (n_patches, n_heads, codes_per_head)
-            Weights of the codes in the token of the shape.
+            Weights of the codes for the shape token.
         """
-        # There are few symbols, so each is projected only once.
+        # There are few symbols, so each symbol is projected only once.
         read = self.mix(self.input_projection(self.symbols)[words] + self.positions)
-        # Numbers have a fixed width, so every word has a fixed position.
+        # Numbers have a fixed width, so each position always has the same meaning.
         z = self.to_z(read.flatten(1)).view(len(words), _SLOTS, -1)
         scores = torch.einsum("nsz,hkz->nshk", z, keys) * keys.shape[2] ** -0.5
         use = scores.softmax(dim=3)
@@ -126,7 +125,8 @@ class DigitBranch(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Compute logits of digits, each given the previous digits of its number.
 
-        A digit is more likely the nearer its centre is to the remainder of the number.
+        The logit of a digit decreases with its distance from the remainder of the
+        number.
 
         Parameters
         ----------
@@ -137,7 +137,7 @@ class DigitBranch(nn.Module):
         Returns
         -------
         logits : Tensor of shape (n_patches, PATCH, n_digits, n_values)
-            Logits of each digit; the last value stands for missing.
+            Logits of the digits; the last index stands for a missing value.
         written : Tensor of shape (n_patches, PATCH, n_digits), int64
             `digits` if given, otherwise the most likely digits.
         """
@@ -146,8 +146,8 @@ class DigitBranch(nn.Module):
         left, logits, written = numbers, [], []
         for i in range(self.n_digits):
             left = left * base
-            # Differences of squared distances are linear. Otherwise all digits would be
-            # almost equally likely for numbers far away.
+            # With squared distances, logits of neighbouring digits differ even if the
+            # number is far away.
             near = -self.sharpness[i].abs() * (left.unsqueeze(2) - values).square()
             logits.append(torch.cat([near, missing.unsqueeze(2)], dim=2))
             digit = logits[-1].argmax(2) if digits is None else digits[..., i]
@@ -162,13 +162,8 @@ class DigitBranch(nn.Module):
         return digits.to(places.dtype) @ places + places[-1] / 2
 
 
-class DigitReconstruction(AuxiliaryModule):
-    """Reconstruct series written as digits.
-
-    Parameters
-    ----------
-    branch : DigitBranch
-    """
+class DigitReconstruction(nn.Module):
+    """Compute the loss of reconstructed digits."""
 
     def __init__(self, branch: DigitBranch) -> None:
         super().__init__()
@@ -177,7 +172,7 @@ class DigitReconstruction(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute the losses of digits and of the code usage of shape tokens."""
+        """Compute the loss "digits" of a batch."""
         patches, branch = batch.digits, self.branch
         if patches is None:
             return {}
@@ -205,12 +200,12 @@ def build(
     if not options:
         return None
     branch = build_branch(model.tokenizer.codebook, options)
-    draw_weights(branch, generator)
+    initialise_weights(branch, generator)
     return DigitReconstruction(branch)
 
 
 def build_branch(codebook: Codebook, options: Mapping[str, Any]) -> DigitBranch:
-    """Build a branch for a codebook, on the device "meta"."""
+    """Build a branch for a codebook, on the "meta" device."""
     with torch.device("meta"):
         return DigitBranch(
             n_codes=codebook.n_codes, n_heads=codebook.n_heads, **options
@@ -218,7 +213,7 @@ def build_branch(codebook: Codebook, options: Mapping[str, Any]) -> DigitBranch:
 
 
 def digit_loss(logits: Tensor, symbols: Tensor, mask: Tensor) -> Tensor:
-    """Compute the cross-entropy of the symbols of series written as digits.
+    """Compute the cross-entropy of the digits of series.
 
     Parameters
     ----------
@@ -235,7 +230,7 @@ def digit_loss(logits: Tensor, symbols: Tensor, mask: Tensor) -> Tensor:
     References
     ----------
     Gruver et al., "Large language models are zero-shot time series forecasters",
-    NeurIPS 2023, where language models read series written as digits.
+    NeurIPS 2023. There, the digits are the input of language models.
     """
     kept = logits[mask]
     return F.cross_entropy(kept, symbols[mask]) if len(kept) else kept.sum()

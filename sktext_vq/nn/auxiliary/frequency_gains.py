@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 
 if TYPE_CHECKING:
@@ -18,27 +17,27 @@ N_BANDS = 8
 
 
 class FrequencyGains(nn.Module):
-    """Amplify or damp frequency bands of series.
+    """Amplify or attenuate frequency bands of series.
 
     Each band multiplies its coefficients of the orthonormal discrete cosine transform
     (DCT-II) by a gain between 1/2 and 2, which is 1 before training. The mean of a
     series is not changed.
 
     The last of `N_BANDS` bands contains the upper half of the frequencies, each earlier
-    band the upper half of the remaining frequencies, and the first band all remaining
-    frequencies. Relative to the sampling rate, bands are thus the same for series of
-    any length.
+    band contains the upper half of the remaining frequencies, and the first band
+    contains the rest. Relative to the sampling rate, the bands are thus the same for
+    series of any length.
 
     Attributes
     ----------
     weight : Parameter of shape (N_BANDS,)
-        Parameters of the gains; 0 is a gain of 1.
+        Parameters of the gains; 0 corresponds to a gain of 1.
 
     References
     ----------
     Wu et al., "Frequency-semantic enhanced variational autoencoder for zero-shot
-    skeleton-based action recognition", ICCV 2025. There, gains apply to the index of
-    features; here, they apply to time.
+    skeleton-based action recognition", ICCV 2025. There, frequencies are computed along
+    features; here, along time.
     """
 
     def __init__(self) -> None:
@@ -65,9 +64,9 @@ class FrequencyGains(nn.Module):
         n_timepoints = series.shape[-1]
         # Only the change is added, so that gains of 1 do not change series by rounding.
         added = (self.gains - 1)[self._bands(n_timepoints)].to(series.dtype)
-        # Symmetric gains of a series and its mirror image are gains of its DCT-II.
+        # The DCT-II is a Fourier transform of the series and its mirror image.
         mirrored = torch.cat([series, series.flip(-1)], dim=-1)
-        # The mean is not changed, and a mirrored series lacks the last frequency.
+        # The first coefficient is the mean, and the last one of a mirrored series is 0.
         spectrum = torch.fft.rfft(mirrored)[..., 1:-1] * added
         spectrum = nn.functional.pad(spectrum, (1, 1))
         return series + torch.fft.irfft(spectrum, 2 * n_timepoints)[..., :n_timepoints]
@@ -79,13 +78,13 @@ class FrequencyGains(nn.Module):
         return (N_BANDS - 1 + octave).clamp_min(0)
 
 
-class GainPenalty(AuxiliaryModule):
+class GainPenalty(nn.Module):
     """Penalise gains of the tokenizer that are far from 1."""
 
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute the squared distance of gains from 1."""
+        """Compute the mean squared difference between gains and 1."""
         gains = model.tokenizer.gains
         assert isinstance(gains, FrequencyGains)
         return {"frequency": (gains.gains - 1).square().mean()}

@@ -10,9 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
-from sktext_vq.nn.initialisation import draw_weights
+from sktext_vq.nn.initialisation import initialise_weights
 from sktext_vq.nn.losses import empty_loss
 
 if TYPE_CHECKING:
@@ -23,14 +22,8 @@ _CALIBRATION_WIDTH = 0.5
 _USE_TEXT_VECTORS = {"demi_cycle", "translation", "calibrated"}
 
 
-class JointLosses(AuxiliaryModule):
-    """Contrastive loss, demi-cycles, translation and calibrated loss.
-
-    Parameters
-    ----------
-    dim, text_dim : int
-        Widths of the joint embedding space and of text vectors.
-    """
+class JointLosses(nn.Module):
+    """Compute contrastive, demi-cycle, translation and calibrated losses."""
 
     def __init__(self, dim: int, text_dim: int) -> None:
         super().__init__()
@@ -39,7 +32,7 @@ class JointLosses(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute losses of a batch by name."""
+        """Compute the losses of a batch, by name."""
         found = {}
         embedded = outputs.embedded
         assert embedded is not None
@@ -73,12 +66,12 @@ def build(
     generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> JointLosses | None:
-    """Build the module if the model has text."""
+    """Build the module if the model has a text branch."""
     if model.text is None:
         return None
     with torch.device("meta"):
         module = JointLosses(*model.text.weight.T.shape)
-    draw_weights(module, generator)
+    initialise_weights(module, generator)
     return module
 
 
@@ -87,8 +80,9 @@ def supervised_contrastive(
 ) -> Tensor:
     """Compute the supervised contrastive loss.
 
-    The loss of a case is the mean cross-entropy of the other cases of its class among
-    all other cases. A case that is the only one of its class serves as a negative only.
+    For each case, the loss is the mean cross-entropy of identifying the other cases of
+    its class among all other cases. A case that is the only one of its class serves as
+    a negative only.
 
     Parameters
     ----------
@@ -114,7 +108,7 @@ def supervised_contrastive(
         return empty_loss(embeddings)
     cosines = embeddings @ embeddings.T / temperature
     logs = cosines.masked_fill(itself, -torch.inf).log_softmax(1)
-    # The entry of a case itself is -inf, and -inf * 0 is nan.
+    # Diagonal entries are -inf, and -inf * 0 would be nan.
     sums = logs.where(positive, 0.0).sum(1)
     return -(sums[known] / n_positives[known]).mean()
 
@@ -142,7 +136,7 @@ def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def calibrated_loss(right: Tensor, wrong: Tensor, width: float) -> Tensor:
-    """Compute a bounded penalty for right pairs that are not nearer than wrong pairs.
+    """Compute a bounded penalty for right pairs that are not closer than wrong pairs.
 
     The penalty is one half if both distances are equal, and approaches 1 if the right
     pair is much farther apart, so that a few pairs do not dominate the loss.
@@ -152,7 +146,7 @@ def calibrated_loss(right: Tensor, wrong: Tensor, width: float) -> Tensor:
     right, wrong : Tensor of shape (n_pairs,)
         Squared distances of right and of wrong pairs.
     width : float
-        Difference of distances over which the penalty rises.
+        Divisor of the difference of distances.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Learned segment borders, and losses of series reconstructed from segments.
+"""Learned segment borders, and losses of series that are reconstructed from segments.
 
 A small network moves the borders of given segments and corrects their attributes,
 within bounds. Before training, segments are not changed.
@@ -14,7 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sktext_vq.nn.auxiliary import AuxiliaryModule
 from sktext_vq.nn.batches import Outputs, TrainingBatch
 from sktext_vq.nn.codebook import CODE_TEMPERATURE, Codebook
 from sktext_vq.nn.constants import N_POINTS, SCALE_FLOOR
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from sktext_vq.nn.model import DualBranchModel
 
 MIN_LENGTH = 1.0  # timepoints
-REACH = 0.25  # maximum correction, relative to the length or scale of an anchor
+REACH = 0.25  # maximum correction, relative to the length or scale of a segment
 _N_INPUTS, _N_HIDDEN = 2 * N_POINTS + 4, 64
 
 
@@ -43,14 +42,15 @@ def sample_windows(series: Tensor, start: Tensor, length: Tensor) -> Tensor:
     """Compute means over eight equal parts of windows.
 
     A timepoint `t` is the interval `[t, t + 1)`, within which the cumulative sum of a
-    series is linear. Means are therefore exact for any borders, and gradients with
-    respect to start and length are the values at the borders.
+    series is linear. Means are therefore exact for any borders, and have gradients with
+    respect to start and length.
 
     Parameters
     ----------
     series : Tensor of shape (n_series, n_timepoints)
     start, length : Tensor of shape (n_series, n_windows)
-        In timepoints, not necessarily integers. Windows must lie inside the series.
+        Starts and lengths in timepoints, not necessarily integers. Windows must be
+        inside the series.
 
     Returns
     -------
@@ -80,14 +80,14 @@ def render(
     Values are interpolated linearly between the centres of the eight parts of a
     segment, and are constant beyond the first and the last centre. Overlapping segments
     are averaged, weighted by the share of the timepoint that each segment covers. A
-    timepoint that no segment covers has the value of the nearest segment at its nearest
-    timepoint, or of the first of two equally near segments.
+    timepoint that is not covered has the value of the nearest segment at its nearest
+    timepoint.
 
     Parameters
     ----------
     points : Tensor of shape (n_series, n_segments, N_POINTS)
     start, length : Tensor of shape (n_series, n_segments)
-        In timepoints.
+        Starts and lengths in timepoints.
     mask : Tensor of shape (n_series, n_segments), bool
         False for segments to ignore.
     n_timepoints : int
@@ -102,7 +102,7 @@ def render(
     begin, width = start.unsqueeze(2), length.unsqueeze(2)
     end = begin + width
     # Positions are at least half a timepoint inside the borders, as if the first and
-    # last timepoints were covered completely.
+    # last timepoints were completely covered.
     inside = (time + 0.5 - begin).maximum(width.clamp_max(1) / 2)
     inside = inside.minimum(width - width.clamp_max(1) / 2)
     place = (inside * N_POINTS / width.clamp_min(1e-6) - 0.5).clamp(0, N_POINTS - 1)
@@ -146,10 +146,9 @@ def quantise(
 
     Notes
     -----
-    To reconstruct series from the points, detach the shapes. With straight-through
-    gradients, a smaller scale seems to be compensated by a larger shape, although the
-    code does not change, and scales shrink until reconstruction is worse than before
-    training.
+    To reconstruct series from the points, detach the shapes. Otherwise, training
+    decreases scales and increases shapes to compensate, which has no effect because
+    codes do not change, and the reconstruction error increases.
     """
     codes = codebook.codes
     half_norm = 0.5 * codes.square().sum(1)
@@ -166,20 +165,20 @@ def quantise(
 class SegmentRefiner(nn.Module):
     """Correct start, length, offset and scale of segments from their context.
 
-    The inputs of the network are eight points of a segment, eight points of its
-    context, which is twice as long, and the position of the segment. Borders move
-    by at most a quarter of the length; offset and scale change by at most a quarter of
-    the scale. Before training, segments are returned exactly unchanged.
+    The inputs of the network are eight points of a segment, eight points of its context
+    (a window that is twice as long), and the position of the segment. Borders move by
+    at most a quarter of the length; offset and scale change by at most a quarter of the
+    scale. Before training, segments are not changed.
 
     Parameters
     ----------
     generator : torch.Generator
-        Source of initial weights.
+        Random generator for the initial weights.
     """
 
     def __init__(self, *, generator: torch.Generator) -> None:
         super().__init__()
-        # On the device "meta", layers do not draw weights from the global generator.
+        # On the "meta" device, layers do not use the global random generator.
         self.hidden = nn.Linear(_N_INPUTS, _N_HIDDEN, device="meta")
         self.residual = nn.Linear(_N_HIDDEN, 4, device="meta")
         self.to_empty(device="cpu")
@@ -203,7 +202,7 @@ class SegmentRefiner(nn.Module):
         series : Tensor of shape (n_series, n_timepoints)
             Standardised series.
         start, length : Tensor of shape (n_series, n_segments)
-            Anchors in timepoints, inside their series.
+            Segments to correct, in timepoints, inside their series.
         mask : Tensor of shape (n_series, n_segments), bool
             False for padding, which is returned as a segment at the start of the
             series.
@@ -221,18 +220,18 @@ class SegmentRefiner(nn.Module):
             ends = torch.full((n_series,), n_timepoints, device=series.device)
         end = ends.to(series.dtype).unsqueeze(1)
         start, length = _inside(start * mask, length * mask, end)
-        inputs = _look(series, start, length, end)
-        # NaN occurs only if weights have diverged.
+        inputs = _network_inputs(series, start, length, end)
+        # NaN occurs only if the weights have diverged.
         found = torch.tanh(self.residual(torch.tanh(self.hidden(inputs))).nan_to_num(0))
         start, length = _move(start, length, end, found[..., 0], found[..., 1])
-        offset, scale, points = _read(series, start, length)
+        offset, scale, points = _attributes(series, start, length)
         offset = offset + REACH * (scale + SCALE_FLOOR) * found[..., 2]
         scale = scale * (1 + REACH * found[..., 3])
         shape = (points - offset.unsqueeze(2)) / (scale + SCALE_FLOOR).unsqueeze(2)
         return Tokens(start, length, offset, scale, shape, mask)
 
 
-def _read(
+def _attributes(
     series: Tensor, start: Tensor, length: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Compute offset, scale and points of windows."""
@@ -244,7 +243,7 @@ def _read(
 
 
 def _inside(start: Tensor, length: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
-    """Clamp segments to their series; segments inside are not changed."""
+    """Clamp segments to the range of their series."""
     start = start.to(end.dtype).clamp_min(0).minimum(end - MIN_LENGTH)
     length = length.to(end.dtype).clamp_min(MIN_LENGTH).minimum(end - start)
     return start, length
@@ -253,10 +252,10 @@ def _inside(start: Tensor, length: Tensor, end: Tensor) -> tuple[Tensor, Tensor]
 def _move(
     start: Tensor, length: Tensor, end: Tensor, by: Tensor, longer: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Move borders of segments by fractions, from -1 to 1, of the maximum change.
+    """Move segment borders by a fraction, from -1 to 1, of the maximum change.
 
-    The maximum change of the start is a quarter of the length, or less near the ends of
-    the series. The same holds for the length, given the new start.
+    The maximum change of start and length is a quarter of the length, or less near the
+    ends of the series.
     """
     reach = REACH * length
     later = torch.minimum(reach, end - MIN_LENGTH - start)
@@ -266,12 +265,14 @@ def _move(
     more = torch.minimum(reach, end - new_start - left).clamp_min(0)
     less = (left - (length - reach).clamp_min(MIN_LENGTH)).clamp_min(0)
     new_length = left + torch.where(longer > 0, longer * more, longer * less)
-    return _inside(new_start, new_length, end)  # against rounding
+    return _inside(new_start, new_length, end)  # corrects rounding errors
 
 
-def _look(series: Tensor, start: Tensor, length: Tensor, end: Tensor) -> Tensor:
+def _network_inputs(
+    series: Tensor, start: Tensor, length: Tensor, end: Tensor
+) -> Tensor:
     """Return the inputs of the network, (n_series, n_segments, _N_INPUTS)."""
-    offset, scale, points = _read(series, start, length)
+    offset, scale, points = _attributes(series, start, length)
     begin = (start - length / 2).clamp_min(0)
     around = torch.minimum(start + 1.5 * length, end) - begin
     context = sample_windows(series, begin, around)
@@ -284,17 +285,12 @@ def _look(series: Tensor, start: Tensor, length: Tensor, end: Tensor) -> Tensor:
         2 * start / end - 1,
     ]
     inputs = torch.cat([shapes, torch.stack(rest, dim=2)], dim=2)
-    # Exact values far outside of the training range are not informative.
+    # Exact values far outside the training range are not informative.
     return inputs.nan_to_num(0).clamp(-10, 10)
 
 
-class SegmentReconstruction(AuxiliaryModule):
-    """Refine segments, and reconstruct series from segments and their codes.
-
-    Parameters
-    ----------
-    refiner : SegmentRefiner
-    """
+class SegmentReconstruction(nn.Module):
+    """Refine segments, and reconstruct series from the codes of the segments."""
 
     def __init__(self, refiner: SegmentRefiner) -> None:
         super().__init__()
@@ -303,7 +299,7 @@ class SegmentReconstruction(AuxiliaryModule):
     def forward(
         self, model: DualBranchModel, batch: TrainingBatch, outputs: Outputs
     ) -> dict[str, Tensor]:
-        """Compute losses of a batch by name, and add tokens to the outputs."""
+        """Compute the losses of a batch, by name, and add tokens to the outputs."""
         segments = batch.segments
         if segments is None:
             return {}
@@ -347,7 +343,7 @@ def build(
     generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> SegmentReconstruction:
-    """Build the module with a refiner that does not move borders yet."""
+    """Build the module with an untrained refiner."""
     return SegmentReconstruction(SegmentRefiner(generator=generator))
 
 
@@ -373,7 +369,7 @@ def separation_loss(
 
     Notes
     -----
-    VQShape (Wen et al., NeurIPS 2024) keeps pairs of segments apart; coverage also
+    VQShape (Wen et al., NeurIPS 2024) penalises pairs of nearby segments. Coverage also
     penalises gaps between segments.
     """
     known = mask.any(1)

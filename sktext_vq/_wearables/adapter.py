@@ -1,0 +1,106 @@
+"""Adaptation of a classifier to windows of different body-worn devices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sktext_vq._features.extractor import Execution
+from sktext_vq._features.input import InputSpec
+from sktext_vq._training.data import TrainingData
+from sktext_vq._training.settings import FitSettings
+from sktext_vq._wearables.enrolment import Enrolment, enrol
+from sktext_vq.classifier import VQTextClassifier
+from sktext_vq.panel import Panel, as_panel
+from sktext_vq.text import TextEncoder
+
+_ACCELERATION, _ROTATION = slice(0, 3), slice(3, 6)
+
+
+@dataclass(frozen=True)
+class SensorAdapter:
+    """The part of a base model that handles windows from `wearables.harmonise`.
+
+    A base model is a `VQTextClassifier` with this part as the attribute `adapter_`.
+
+    Parameters
+    ----------
+    accelerometer : VQTextClassifier, optional
+        Classifier that was fitted to the acceleration only. It is used for windows
+        without angular velocity, that is, if a channel of the angular velocity is
+        missing or constant, which the output of a gyroscope never is.
+    """
+
+    accelerometer: VQTextClassifier | None = None
+
+    def check(self, X: Any, spec: InputSpec) -> Panel:
+        """Check windows without a comparison with the training data.
+
+        A base model is intended for other devices and people, so a DriftWarning would
+        be issued for almost all windows.
+        """
+        panel = as_panel(_fill_rotation(X), estimator_name="The base model")
+        spec.check(panel, X, "the base model")
+        return panel
+
+    def choose(
+        self, base: VQTextClassifier, panel: Panel
+    ) -> tuple[VQTextClassifier, Panel]:
+        """Return the classifier for the sensors of the windows, and its input."""
+        if self.accelerometer is None or _has_rotation(panel.values):
+            return base, panel
+        return self.accelerometer, acceleration(panel)
+
+    def similarity(
+        self,
+        base: VQTextClassifier,
+        panel: Panel,
+        texts: Sequence[str],
+        encoder: TextEncoder,
+        execution: Execution,
+    ) -> NDArray[np.float64]:
+        """Return cosines of windows and texts in the space of zero-shot prediction."""
+        model, panel = self.choose(base, panel)
+        recognizer = model.zero_shot_
+        candidates = recognizer.read(texts)
+        views = recognizer.embed_texts(candidates, encoder)
+        recognizer.warn(candidates, views)
+        parts = model.features_, model.head_, execution
+        points = recognizer.embed_series(panel, *parts).points
+        return recognizer.space.cosines(points, views)
+
+    def enrol(
+        self, base: VQTextClassifier, data: TrainingData, settings: FitSettings
+    ) -> Enrolment:
+        """Return scores of the base model for the classes of labelled windows."""
+        return enrol(base, self.accelerometer, data, settings)
+
+
+def acceleration(panel: Panel) -> Panel:
+    """Return the acceleration of windows."""
+    return Panel(panel.values[:, _ACCELERATION], panel.lengths).trim()
+
+
+def _has_rotation(values: NDArray[np.floating[Any]]) -> bool:
+    """Return whether all windows have an angular velocity about every axis."""
+    rotation = values[:, _ROTATION]
+    low, high = np.nanmin(rotation, axis=2), np.nanmax(rotation, axis=2)
+    return bool((low < high).all())
+
+
+def _fill_rotation(X: Any) -> Any:
+    """Replace a missing angular velocity by zeros, since no channel may be empty."""
+    if not isinstance(X, np.ndarray) or X.ndim != 3 or X.dtype.kind != "f":
+        return X
+    is_empty = np.isnan(X[:, _ROTATION]).all(axis=2)
+    if not is_empty.any():
+        return np.asarray(X)
+    filled = np.array(X)
+    filled[:, _ROTATION][is_empty] = 0
+    # The padding at the end of short windows must remain padding.
+    padding = np.isnan(filled[:, _ACCELERATION]).all(axis=1)
+    return np.where(padding[:, None], np.nan, filled)
