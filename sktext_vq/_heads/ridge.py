@@ -218,11 +218,14 @@ def predict_logits(
 ) -> NDArray[np.float64]:
     """Compute class logits of series, of shape (n_cases, n_classes)."""
 
+    selected = extractor.selected
+    assert selected is not None
+
     def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
         # Several times faster than indexing.
-        return head.logits(np.take(features, extractor.selected, axis=1, mode="clip"))
+        return head.logits(np.take(features, selected, axis=1, mode="clip"))
 
-    found = extractor.map(score, panel, execution, "classes", extractor.selected)
+    found = extractor.map(score, panel, execution, "classes", selected)
     return np.concatenate([logits for _, logits in found])
 
 
