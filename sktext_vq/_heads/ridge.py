@@ -217,7 +217,6 @@ def predict_logits(
     extractor: FeatureExtractor, head: RidgeHead, execution: Execution, panel: Panel
 ) -> NDArray[np.float64]:
     """Compute class logits of series, of shape (n_cases, n_classes)."""
-
     selected = extractor.selected
     assert selected is not None
 
