@@ -2,7 +2,7 @@
 Long recordings
 ===============
 
-This example divides a long recording of a smart watch into segments of activities. One
+This example divides a long recording from a smartwatch into segments of activities. One
 of the activities, badminton, is not in the training data. The second part finds the
 windows of the recording that match a sentence.
 """

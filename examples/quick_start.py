@@ -8,7 +8,7 @@ a prediction. :class:`~sktext_vq.VQTextClassifier` has the methods ``fit``, ``pr
 """
 
 # %%
-# The data set contains windows of ten seconds, which were recorded by smart watches
+# The data set contains windows of ten seconds, which were recorded by smartwatches
 # during four activities. ``X_train`` has shape ``(n_cases, n_channels, n_timepoints)``.
 
 import matplotlib.pyplot as plt

@@ -8,7 +8,7 @@ reconstruct the series.
 """
 
 # %%
-# Fit a classifier to smart-watch series of four activities.
+# Fit a classifier to smartwatch series of four activities.
 
 import matplotlib.pyplot as plt
 import numpy as np

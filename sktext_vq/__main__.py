@@ -16,12 +16,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     arguments : sequence of str, optional
-        Command-line arguments. The default is the arguments of this process.
+        Command-line arguments. By default, the arguments of this process are used.
 
     Returns
     -------
     int
-        Exit code: 0 for success, 1 for failure, 130 for an interruption.
+        Exit code: 0 for success, 1 for failure, 130 if interrupted.
 
     Raises
     ------

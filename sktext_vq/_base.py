@@ -37,7 +37,7 @@ class BaseVQText(BaseEstimator):
     Attributes
     ----------
     input_ : InputSpec
-        Shape and names of the training series.
+        Shape and channel names of the training series.
     features_ : FeatureExtractor
         Feature extractor.
     network_ : Network or None
@@ -145,7 +145,7 @@ class BaseVQText(BaseEstimator):
         statistics: CodeStatistics | None,
         alignment: TextAlignment | None,
     ) -> None:
-        """Set the fitted attributes, from `fit` or a model file. For internal use."""
+        """Set the fitted attributes in `fit` or from a model file. For internal use."""
         self.input_ = spec
         self.n_features_in_ = spec.n_features_in
         self.__dict__.pop("feature_names_in_", None)
@@ -204,7 +204,7 @@ class BaseVQText(BaseEstimator):
 
     @property
     def training_stage_(self) -> str:
-        """Stage of training: closed form, trained, or trained with text."""
+        """Training stage: ``closed form``, ``trained`` or ``trained with text``."""
         check_is_fitted(self)
         if self.network_ is None:
             return "closed form"
@@ -239,12 +239,12 @@ class BaseVQText(BaseEstimator):
         Returns
         -------
         ndarray of shape (n_features,) of str objects
-            Unique names, which consist of the channel, the code or statistic, and the
-            window length: for example ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``,
+            Unique names that consist of the channel, the code or statistic, and the
+            window length, for example ``"acc_x | code 17 | level 2 of 4 | 0.32 s"``,
             ``"acc_x | code 17 | matches in the top 3% | 0.32 s"`` (share of windows
             that match the code better than 97 % of the training windows) or ``"acc_x
-            change | median of scales | 0.32 s"``. Characters of channel names that
-            LightGBM or XGBoost do not accept are replaced by blanks.
+            change | median of scales | 0.32 s"``. Characters in channel names that
+            LightGBM or XGBoost do not accept are replaced by spaces.
         """
         check_is_fitted(self)
         return code_table.feature_names(self.features_, self.sampling_rate)
@@ -293,8 +293,8 @@ class BaseVQText(BaseEstimator):
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
             Series in the units of X, padded with NaN. For a token table, the cases from
-            0 to the largest case in the table are returned. Each case ends with its
-            last token, and the values of channels without tokens are NaN.
+            0 to the largest case number in the table are returned. Each case ends with
+            its last token, and the values of channels without tokens are NaN.
         """
         check_is_fitted(self)
         if segments.is_token_table(X):
@@ -331,8 +331,8 @@ class BaseVQText(BaseEstimator):
               code, which is missing if the confidence is too low. The confidence of a
               class is the probability that the code is more frequent in a series of the
               class than in a series of the most similar other class, minus 1.64
-              standard errors, and must be at least .55. The confidence of a text is its
-              share in the usage of the code over all texts (see
+              standard errors, and must be at least 0.55. The confidence of a text is
+              its share in the usage of the code over all texts (see
               :meth:`transform_text`), and must be at least twice the mean share.
 
         Raises
@@ -404,8 +404,8 @@ class BaseVQText(BaseEstimator):
     def reconstruct_text(self, X: Any) -> NDArray[np.float64]:
         """Reconstruct series with the text branch.
 
-        Each channel is written as a string of digits. The text branch predicts matches
-        with the codes from the string, and decodes digits from these matches. The
+        Each channel is written as a string of digits. From the string, the text branch
+        predicts matches with the codes, and it decodes digits from these matches. The
         estimator must be trained with ``loss_weights={"digits": ...}``.
 
         [[parameters_X]]
@@ -414,8 +414,8 @@ class BaseVQText(BaseEstimator):
         -------
         ndarray of shape (n_cases, n_channels, n_timepoints)
             Series in the units of X, interpolated linearly between decoded values.
-            Values are NaN after the end of a series, and where the decoded digits are
-            not a number.
+            Values are NaN after the end of a series, and where the decoded digits do
+            not form a number.
 
         Raises
         ------

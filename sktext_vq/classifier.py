@@ -47,7 +47,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     ----------
     [[text_parameters]]
     class_weight : dict, "balanced" or None, default=None
-        Class weights, as in the classifiers of scikit-learn.
+        Class weights, as in scikit-learn classifiers.
     [[other_parameters]]
 
     Attributes
@@ -138,7 +138,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         groups : array-like of shape (n_cases,), optional
             Group of each case, such as the person or machine from which it was
             recorded. Cross-validation keeps the cases of a group in the same fold. In
-            searches, ``set_fit_request(groups=True)`` routes groups to `fit`.
+            hyperparameter searches, ``set_fit_request(groups=True)`` routes groups to
+            `fit`.
         [[fit_arguments]]
 
         Returns
@@ -193,9 +194,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         Notes
         -----
-        The same call on the same machine returns identical values. With another batch
-        size, number of threads or BLAS kernel, probabilities differ by less than 1e-9;
-        see :doc:`/scale`.
+        The same call on the same machine returns identical values. With a different
+        batch size, number of threads or BLAS kernel, probabilities differ by less than
+        1e-9; see :doc:`/scale`.
         """
         return softmax(self._logits(X), axis=1)
 
@@ -244,7 +245,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return self.classes_[self._logits(X).argmax(axis=1)]
 
     def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
-        """Return the classifier that is used for prediction, and the checked series."""
+        """Return the classifier used for prediction and the validated series."""
         adapter, panel = self.adapter_, self.check_X(X)
         return (self, panel) if adapter is None else adapter.choose(self, panel)
 
@@ -293,7 +294,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict_proba_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[np.float64]:
-        """Return the probabilities of candidate classes, including unseen classes.
+        """Return the probabilities of candidate classes, which may be unseen.
 
         [[parameters_candidates]]
         [[unknown_label]]
@@ -318,7 +319,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     def predict_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
     ) -> NDArray[Any]:
-        """Predict the most probable candidate class, including unseen classes.
+        """Predict the most probable candidate class, which may be an unseen class.
 
         [[parameters_candidates]]
         [[unknown_label]]
@@ -326,7 +327,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         Returns
         -------
         ndarray of shape (n_cases,) of str
-            Candidate names, or `unknown_label` if its probability is above .5.
+            Candidate names, or `unknown_label` if its probability is above 0.5.
 
         [[raises_zero_shot]]
         """
@@ -344,16 +345,16 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         ----------
         [[X]]
         text : str
-            Name of a class or description of series.
+            Name of a class, or a description of the series to find.
 
         Returns
         -------
         DataFrame
             One row per series, with the columns ``case`` and ``score``, in descending
-            order of the score. If `text` is the name of a training class, the score is
-            the probability of the class. Otherwise, the score is the mean of two cosine
-            similarities of series and text, in the embedding spaces of zero-shot
-            prediction and of :meth:`similarity`.
+            order of score. If `text` is the name of a training class, the score is the
+            probability of the class. Otherwise, the score is the mean of two cosine
+            similarities between the series and the text, in the embedding spaces of
+            zero-shot prediction and of :meth:`similarity`.
 
         [[raises_zero_shot]]
         """
@@ -366,7 +367,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return model.zero_shot_.search(series, text, self._encoder(), alignment)
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
-        """Return a caption of each series.
+        """Return a caption for each series.
 
         Parameters
         ----------
@@ -380,7 +381,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             If `texts` are given, the sentence with the highest :meth:`similarity` to
             each series. Otherwise, sentences of :class:`~sktext_vq.SeriesCaptioner`,
             which compare the series with the training series, and the most probable
-            training class if its probability is above .5.
+            training class if its probability is above 0.5.
 
         [[raises_zero_shot]]
         """

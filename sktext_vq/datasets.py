@@ -37,7 +37,7 @@ _PACKAGED = (
 )
 
 # Metadata that .ts files do not contain. BasicMotions was recorded at 10 Hz by the
-# accelerometer and gyroscope of a smart watch. The order of the sensors follows from
+# accelerometer and gyroscope of a smartwatch. The order of the sensors follows from
 # the data: channels 3 to 5 have mean 0 and the resolution of a gyroscope.
 _FACTS: dict[str, dict[str, Any]] = {
     "BasicMotions": {
@@ -124,7 +124,7 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
     Warns
     -----
     UserWarning
-        If incomplete records, or records with time 0, are dropped.
+        If incomplete records or records with a time of 0 are dropped.
 
     Notes
     -----
@@ -140,26 +140,27 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
     Continuous data sets:
 
     - ``"WISDM"``: ``WISDM_ar_latest.tar.gz`` (version 1.1; wisdmproject.com), with
-      acceleration of a phone in m/s^2. If the folder contains only WISDM-2019, that
-      data set is loaded;
+      phone acceleration in m/s^2. If the folder contains only WISDM-2019, that data set
+      is loaded;
     - ``"WISDM-2019"``: ``wisdm-dataset.zip`` (UCI repository), with a phone and a watch
       per subject as separate recordings;
     - ``"PAMAP2"``: ``PAMAP2_Dataset.zip`` (UCI repository), with three sensor units and
       the heart rate. Invalid orientations are omitted;
     - ``"MHEALTH"``: ``MHEALTHDATASET.zip`` (UCI repository);
     - ``"HHAR"``: ``Activity recognition exp.zip`` (UCI repository, heterogeneity
-      activity recognition), with a recording per user and device. Times of the sensor
-      are used if they are consistent with the times of arrival;
+      activity recognition), with one recording per user and device. Sensor times are
+      used if they are consistent with the arrival times;
     - ``"MotionSense"``: ``A_DeviceMotion_data.zip`` (mmalekzadeh/motion-sense on
       GitHub).
 
     ``"UCI-HAR"`` (``UCI HAR Dataset.zip``, UCI repository) is returned as a `Dataset`
-    with the windows of its authors.
+    with the windows defined by its authors.
 
     Labels are words in lower case, such as ``"walking upstairs"``, and timepoints
-    without an activity are unlabelled. If the gyroscope has separate times, its data
-    are interpolated at the times of the accelerometer. Recordings are divided where
-    times decrease, and rows with equal times are spaced evenly up to the next time.
+    without an activity are unlabelled. If the timestamps of the gyroscope differ from
+    those of the accelerometer, the gyroscope data are interpolated at the latter.
+    Recordings are split where timestamps decrease, and rows with equal timestamps are
+    spaced evenly up to the next timestamp.
 
     Examples
     --------
@@ -178,8 +179,9 @@ def load(name: str, data: str | os.PathLike[str] | None = None) -> Dataset | Rec
         hint = "" if find_spec("sktime") else ", or install sktime and its data sets"
         raise ValueError(
             f"Unknown data set {name!r}. Available data sets: {names}. For other data "
-            f"sets, set data or the environment variable {_FOLDER_VARIABLE} to a "
-            f"folder of .npz, .ts, .arff or .tsv files, or of a public data set{hint}."
+            "sets, set the parameter data or the environment variable "
+            f"{_FOLDER_VARIABLE} to a folder that contains .npz, .ts, .arff or .tsv "
+            f"files or a public data set{hint}."
         )
     return sources[name]()
 
@@ -190,7 +192,7 @@ def available(data: str | os.PathLike[str] | None = None) -> list[str]:
     Parameters
     ----------
     data : path-like, optional
-        Folder of data sets, as in `load`.
+        Data set folder, as in `load`.
 
     Returns
     -------
@@ -238,12 +240,12 @@ def _folder(data: str | os.PathLike[str] | None) -> Path | None:
         return None
     folder = Path(data)
     if not folder.is_dir():
-        raise ValueError(f"The folder of data sets does not exist: {folder}.")
+        raise ValueError(f"The data set folder does not exist: {folder}.")
     return folder
 
 
 def _layouts(data: str | os.PathLike[str] | None) -> dict[str, Callable[[], Any]]:
-    """Return the loading function of each public data set, found by file names."""
+    """Return the loading function of each public data set, identified by file names."""
     folder = _folder(data)
     if folder is None:
         return {}

@@ -77,7 +77,7 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     -----
     The input ``series`` is a float32 tensor of shape (n_cases, n_channels,
     n_timepoints). The number of cases is variable. Series must have the channels of the
-    training data, and the length of the longest training series. Missing values are not
+    training data and the length of the longest training series. Missing values are not
     supported: the output for a series with NaN or infinity is NaN.
 
     The output is ``probabilities`` of shape (n_cases, n_classes) for a classifier and
@@ -88,8 +88,8 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     values, such as states or counts, have many ties, and their probabilities differed
     by up to 0.04.
 
-    The metadata of the file are ``classes``, the labels in the order of the
-    probabilities, and ``channel_names``, both as JSON; ``sampling_rate``, if known; and
+    The file metadata contain ``classes``, the labels in the order of the probabilities,
+    and ``channel_names``, both as JSON; ``sampling_rate``, if known; and
     ``written_by``.
 
     Prediction uses about 8 bytes of memory per case, channel, timepoint and code.
@@ -129,8 +129,8 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
         raise ValueError(
             f"This {type(estimator).__name__} was fitted on series of "
             f"{estimator.n_timepoints_} timepoints. Export to ONNX requires at least "
-            f"{N_POINTS} timepoints. Pad the series with their last value and fit "
-            "again."
+            f"{N_POINTS} timepoints. Pad the series with their last value and fit the "
+            "estimator again."
         )
     graph = _Graph()
     with torch_defaults(), torch.no_grad():
@@ -339,9 +339,10 @@ def _count(
 def _count_length(
     graph: _Graph, views: str, tokenizer: ShapeTokenizer, d: int, n_timepoints: int
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """Yield the features of windows of one length, and the indices of the features.
+    """Yield the features of windows of one length and the indices of the features.
 
-    Windows are the last axis of all tensors, which is the fastest order in runtimes.
+    Windows are the last axis of all tensors, because runtimes are fastest in this
+    order.
     """
     add, dilation = graph.add, tokenizer.dilations[d]
     n_series = len(VIEWS) * tokenizer.n_channels

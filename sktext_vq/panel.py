@@ -145,9 +145,9 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
     Raises
     ------
     ValueError
-        If X is empty, has an invalid shape or MultiIndex columns, or contains
-        infinity, complex numbers, text, integers beyond 2**53, or a channel with
-        missing values only. The error message contains the position.
+        If X is empty, has an invalid shape or MultiIndex columns, or contains infinity,
+        complex numbers, text, integers beyond 2**53, or a channel with only missing
+        values. The error message gives the position.
     TypeError
         If X is sparse or not numeric.
 
@@ -181,7 +181,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
 
 
 def rows_of_cases(rows: Any, X: Any, transformer: Any) -> Any:
-    """Return the output of a transformer, with cases as the index of a data frame.
+    """Return the output of a transformer; in a data frame, cases are the index.
 
     scikit-learn would use the index of X, which may have several rows per case.
     """
@@ -292,7 +292,7 @@ def _series(item: Any, case: int) -> FloatArray:
 
 
 def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
-    """Return the length of each series, and check for infinity and empty channels."""
+    """Return the length of each series and check for infinity and empty channels."""
     n_cases, _, n_timepoints = values.shape
     lengths = np.full(n_cases, n_timepoints, dtype=np.int64)
     for start, chunk in chunks(values):
@@ -305,7 +305,7 @@ def _find_ends(values: FloatArray, estimator_name: str) -> NDArray[np.int64]:
             place = position_phrase((start + case, channel, timepoint))
             raise ValueError(
                 f"X contains infinity at {place}. {estimator_name} requires finite "
-                "values, or NaN for missing values. Replace infinity by NaN."
+                "values, or NaN for missing values. Replace infinity with NaN."
             )
         empty = ~finite.any(axis=2)
         if empty.any():
@@ -328,7 +328,7 @@ def chunks(values: FloatArray) -> Iterator[tuple[int, FloatArray]]:
 
 
 def _is_list_of_series(X: Any) -> bool:
-    """Return whether X is a sequence of series, not of numbers."""
+    """Return whether X is a sequence of series rather than of numbers."""
     is_list = isinstance(X, list | tuple)
     # Series of unequal length may also be elements of an object array.
     is_packed = isinstance(X, np.ndarray) and X.dtype.kind == "O" and X.ndim == 1

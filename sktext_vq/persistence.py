@@ -85,7 +85,7 @@ def save(estimator: Any, path: str | os.PathLike[str]) -> Path:
     """
     if type(estimator) not in ESTIMATORS.values():
         raise TypeError(
-            "save expects a VQTextClassifier or VQTextTransformer, got a "
+            "save expects a VQTextClassifier or VQTextTransformer, got "
             f"{type(estimator).__name__}. For other estimators, such as a Pipeline, "
             "use joblib."
         )
@@ -101,9 +101,8 @@ def load_packaged(name: str) -> Any:
     """Load a model that is part of the package; other files are not read."""
     if name not in PACKAGED:
         raise ValueError(
-            f"Unknown model in init: {name!r}. Models of the package: {[*PACKAGED]}. "
-            "Pass one of these names, a base model from load_base, or a fitted "
-            "estimator."
+            f"Unknown model in init: {name!r}. Packaged models: {[*PACKAGED]}. Pass "
+            "one of these names, a base model from load_base, or a fitted estimator."
         )
     return load(PACKAGED[name])
 
@@ -111,7 +110,7 @@ def load_packaged(name: str) -> Any:
 def load(path: str | os.PathLike[str]) -> Any:
     """Load an estimator saved by `save`.
 
-    Loading does not execute code from the file, and does not read or write other files.
+    Loading neither executes code from the file nor reads or writes other files.
 
     Parameters
     ----------

@@ -91,9 +91,7 @@ def pretrain(
         )
     given: Any = panels
     if not isinstance(given, Sequence):
-        raise TypeError(
-            f"panels must be a list of panels, got a {type(given).__name__}."
-        )
+        raise TypeError(f"panels must be a list of panels, got {type(given).__name__}.")
     if len(panels) == 0:
         raise ValueError("panels is empty, but at least one panel is required.")
     check_count("most_series", most_series, least=1)

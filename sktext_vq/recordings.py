@@ -84,8 +84,8 @@ def cut_windows(
         )
     if values.shape[1] < length:
         raise ValueError(
-            f"The recording has {values.shape[1]} timepoints, which is less than the "
-            f"window length {length}. The shape of the recording must be (n_channels, "
+            f"The recording has {values.shape[1]} timepoints, but the window length "
+            f"is {length}. The shape of the recording must be (n_channels, "
             "n_timepoints)."
         )
     windows = np.lib.stride_tricks.sliding_window_view(values, length, axis=1)
@@ -107,8 +107,8 @@ def segment(
 ) -> pd.DataFrame:
     """Divide recordings into segments and predict the class of each segment.
 
-    The classifier predicts the classes of overlapping windows, and a hidden Markov
-    model with rare class changes merges the windows into segments.
+    The classifier predicts the classes of overlapping windows. A hidden Markov model,
+    in which class changes are rare, merges the windows into segments.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def segment(
         Probability that the class does not change within the length of a window. Other
         classes are equally probable after a change.
     min_probability : float, default=0.0
-        Windows at a class change become a separate segment, a transition, if the
+        Windows at a class change become a separate segment, called a transition, if the
         probability of their class is below this value. By default, there are no
         transitions.
 
@@ -165,9 +165,9 @@ def segment(
     Raises
     ------
     ValueError
-        If a parameter or an array is invalid, if recordings lack channels of the
-        training windows, or if all stretches between gaps are shorter than half a
-        window.
+        If a parameter or an array is invalid, if channels of the training windows are
+        missing from the recordings, or if all stretches between gaps are shorter than
+        half a window.
     TypeError
         If `classifier` has no method to predict probabilities, or if the recording is
         an array and `length` or `step` is not an integer.

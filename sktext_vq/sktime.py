@@ -1,16 +1,14 @@
 """sktime estimators that wrap VQTextClassifier and VQTextTransformer.
 
 This module requires sktime. The wrapped estimators are available as fitted attributes,
-and provide the methods for inspection.
+which provide the inspection methods.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from functools import wraps
-from inspect import signature
-from typing import Any, ClassVar, Concatenate, ParamSpec, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -48,71 +46,16 @@ _TAGS = {
 }
 
 
-P = ParamSpec("P")
-
-
-def _parameters_of(
-    init: Callable[Concatenate[Any, P], None], base: Any
-) -> Callable[Concatenate[Any, P], None]:
-    """Return an `__init__` that sets the parameters of a scikit-learn estimator."""
-
-    @wraps(init)
-    def __init__(self: Any, *args: P.args, **kwargs: P.kwargs) -> None:
-        init(self, *args, **kwargs)
-        base.__init__(self)
-
-    __init__.__signature__ = signature(init)  # type: ignore[attr-defined]
-    return cast(Callable[Concatenate[Any, P], None], __init__)
-
-
-def _fit_of(base: Any) -> Callable[..., Any]:
-    """Return a `fit` that leaves the estimator unchanged if it fails."""
-
-    def fit(self: Any, X: Any, y: Any = None) -> Any:
-        """Fit the estimator to training series.
-
-        Parameters
-        ----------
-        X : panel
-            Training series of a type listed in the Notes of the class.
-        y : array-like of shape (n_cases,)
-            Class labels. Optional for the transformer.
-
-        Returns
-        -------
-        VQTextSktimeClassifier or VQTextSktimeTransformer
-            The estimator itself. It is unchanged if fitting fails.
-        """
-        if y is None and base is BaseClassifier:
-            raise TypeError("y is required to fit a classifier.")
-        fitted = copy.copy(self)
-        base.fit(fitted, X, y)
-        self.__dict__ = fitted.__dict__
-        return self
-
-    return fit
-
-
-def _get_test_params(cls: type, parameter_set: str = "default") -> list[dict[str, Any]]:
-    """Return parameters of test instances for the checks of sktime.
-
-    Parameters
-    ----------
-    parameter_set : str, default="default"
-        Ignored; there is only one set.
-
-    Returns
-    -------
-    list of dict
-        Two small configurations, with and without text.
-    """
-    small = {"n_codes": 16, "max_features": 100, "random_state": 0}
-    return [{**small, "text_encoder": "hashing"}, {**small, "text": None}]
+_SMALL = {"n_codes": 16, "max_features": 100, "random_state": 0}
+_TEST_PARAMS: list[dict[str, Any]] = [
+    {**_SMALL, "text_encoder": "hashing"},
+    {**_SMALL, "text": None},
+]
 
 
 @fill_docs
 class VQTextSktimeClassifier(BaseClassifier):
-    """Classifier based on histograms of shape tokens, with the interface of sktime.
+    """Classifier based on histograms of shape tokens, with the sktime interface.
 
     Wraps a :class:`~sktext_vq.VQTextClassifier`.
 
@@ -137,20 +80,20 @@ class VQTextSktimeClassifier(BaseClassifier):
 
     See Also
     --------
-    sktext_vq.VQTextClassifier : Classifier with the interface of scikit-learn.
+    sktext_vq.VQTextClassifier : Classifier with the scikit-learn interface.
     VQTextSktimeTransformer : Token histograms as features for any classifier.
 
     Notes
     -----
-    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
-    fitted estimator to start from (``init``), are not supported. The parameter ``text``
-    is the same as in scikit-learn's version.
+    The ``fit`` method of sktime estimators accepts only X and y. Texts about individual
+    series and a fitted estimator to start from (``init``) are not supported. The
+    parameter ``text`` is the same as in the scikit-learn version.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``,
     or an array of shape (n_cases, n_timepoints); y is an array or a pandas Series.
     Unequal lengths and missing values are supported. ``numpy3D`` is the fastest type,
-    ``nested_univ`` the slowest. Infinite values and channels without a value raise a
-    ValueError; strings raise a TypeError or a ValueError.
+    and ``nested_univ`` is the slowest. Infinite values and channels without a value
+    raise a ValueError; strings raise a TypeError or a ValueError.
 
     Examples
     --------
@@ -176,9 +119,81 @@ class VQTextSktimeClassifier(BaseClassifier):
         "capability:multithreading": True,
     }
 
-    __init__ = _parameters_of(VQTextClassifier.__init__, BaseClassifier)
-    fit = _fit_of(BaseClassifier)
-    get_test_params: Any = classmethod(_get_test_params)
+    def __init__(
+        self,
+        n_codes: int = 64,
+        *,
+        text: Any = "auto",
+        text_encoder: Any = "minilm",
+        prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
+        class_weight: Any = None,
+        max_epochs: int = 0,
+        loss_weights: Mapping[str, float] | None = None,
+        max_features: int = 10_000,
+        channel_names: Sequence[str] | None = None,
+        gravity: Any = "append",
+        augment: Mapping[str, Any] | None = None,
+        sampling_rate: float | None = None,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_codes = n_codes
+        self.text = text
+        self.text_encoder = text_encoder
+        self.prompt_forms = prompt_forms
+        self.class_weight = class_weight
+        self.max_epochs = max_epochs
+        self.loss_weights = loss_weights
+        self.max_features = max_features
+        self.channel_names = channel_names
+        self.gravity = gravity
+        self.augment = augment
+        self.sampling_rate = sampling_rate
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        super().__init__()
+
+    def fit(self, X: Any, y: Any = None) -> VQTextSktimeClassifier:
+        """Fit the estimator to training series.
+
+        Parameters
+        ----------
+        X : panel
+            Training series of a type listed in the Notes of the class.
+        y : array-like of shape (n_cases,)
+            Class labels.
+
+        Returns
+        -------
+        VQTextSktimeClassifier
+            The estimator itself. It is unchanged if fitting fails.
+        """
+        if y is None:
+            raise TypeError("y is required to fit a classifier.")
+        fitted = copy.copy(self)
+        BaseClassifier.fit(fitted, X, y)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Return parameters of test instances for the checks of sktime.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Ignored; there is only one set.
+
+        Returns
+        -------
+        list of dict
+            Two small configurations, with and without text.
+        """
+        return [dict(each) for each in _TEST_PARAMS]
 
     def _fit(self, X: Any, y: NDArray[Any]) -> VQTextSktimeClassifier:
         self.classifier_ = VQTextClassifier(**self.get_params(deep=False)).fit(X, y)
@@ -193,9 +208,9 @@ class VQTextSktimeClassifier(BaseClassifier):
 
 @fill_docs
 class VQTextSktimeTransformer(BaseTransformer):
-    """Transformer of series to histograms of tokens, with the interface of sktime.
+    """Transformer from series to token histograms, with the sktime interface.
 
-    Wraps a :class:`~sktext_vq.VQTextTransformer`, and returns data frames.
+    Wraps a :class:`~sktext_vq.VQTextTransformer` and returns data frames.
 
     Parameters
     ----------
@@ -209,22 +224,22 @@ class VQTextSktimeTransformer(BaseTransformer):
 
     See Also
     --------
-    sktext_vq.VQTextTransformer : Transformer with the interface of scikit-learn.
+    sktext_vq.VQTextTransformer : Transformer with the scikit-learn interface.
     VQTextSktimeClassifier : Ridge classifier on the same features.
 
     Notes
     -----
-    The method ``fit`` of sktime accepts only X and y. Texts of single series, and a
-    fitted estimator to start from (``init``), are not supported. The parameter ``text``
-    is the same as in scikit-learn's version. Labels y are optional;
-    they are used in feature selection and in training.
+    The ``fit`` method of sktime estimators accepts only X and y. Texts about individual
+    series and a fitted estimator to start from (``init``) are not supported. The
+    parameter ``text`` is the same as in the scikit-learn version. Labels y are
+    optional; they are used in feature selection and in training.
 
     X is a panel of type ``numpy3D``, ``pd-multiindex``, ``nested_univ`` or ``df-list``;
     sktime transformers interpret an array of shape (n_timepoints, n_channels) as a
     single series. Unequal lengths and missing values are supported. ``numpy3D`` is the
-    fastest type, ``nested_univ`` the slowest. Infinite values and channels without a
-    value raise a ValueError; strings raise a TypeError or a ValueError. Rows of the
-    data frame are indexed by the cases of X.
+    fastest type, and ``nested_univ`` is the slowest. Infinite values and channels
+    without a value raise a ValueError; strings raise a TypeError or a ValueError. Rows
+    of the data frame are indexed by the cases of X.
 
     Examples
     --------
@@ -252,9 +267,77 @@ class VQTextSktimeTransformer(BaseTransformer):
         "capability:missing_values:removes": True,
     }
 
-    __init__ = _parameters_of(VQTextTransformer.__init__, BaseTransformer)
-    fit = _fit_of(BaseTransformer)
-    get_test_params: Any = classmethod(_get_test_params)
+    def __init__(
+        self,
+        n_codes: int = 64,
+        *,
+        text: Any = "auto",
+        text_encoder: Any = "minilm",
+        prompt_forms: Sequence[str] = ("keyword", "sentence", "affirmative"),
+        max_epochs: int = 0,
+        loss_weights: Mapping[str, float] | None = None,
+        max_features: int = 10_000,
+        channel_names: Sequence[str] | None = None,
+        gravity: Any = "append",
+        augment: Mapping[str, Any] | None = None,
+        sampling_rate: float | None = None,
+        random_state: Any = None,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_codes = n_codes
+        self.text = text
+        self.text_encoder = text_encoder
+        self.prompt_forms = prompt_forms
+        self.max_epochs = max_epochs
+        self.loss_weights = loss_weights
+        self.max_features = max_features
+        self.channel_names = channel_names
+        self.gravity = gravity
+        self.augment = augment
+        self.sampling_rate = sampling_rate
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+        super().__init__()
+
+    def fit(self, X: Any, y: Any = None) -> VQTextSktimeTransformer:
+        """Fit the estimator to training series.
+
+        Parameters
+        ----------
+        X : panel
+            Training series of a type listed in the Notes of the class.
+        y : array-like of shape (n_cases,), optional
+            Class labels.
+
+        Returns
+        -------
+        VQTextSktimeTransformer
+            The estimator itself. It is unchanged if fitting fails.
+        """
+        fitted = copy.copy(self)
+        BaseTransformer.fit(fitted, X, y)
+        self.__dict__ = fitted.__dict__
+        return self
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Return parameters of test instances for the checks of sktime.
+
+        Parameters
+        ----------
+        parameter_set : str, default="default"
+            Ignored; there is only one set.
+
+        Returns
+        -------
+        list of dict
+            Two small configurations, with and without text.
+        """
+        return [dict(each) for each in _TEST_PARAMS]
 
     def _fit(self, X: Any, y: NDArray[Any] | None = None) -> VQTextSktimeTransformer:
         self.transformer_ = VQTextTransformer(**self.get_params(deep=False)).fit(X, y)

@@ -123,8 +123,8 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
         ----------
         [[X_train]]
         y : array-like of shape (n_cases,), optional
-            Class labels, used in feature selection and training, or continuous targets
-            of a regression, used only in feature selection. Floats are class labels
+            Class labels, used in feature selection and training, or continuous
+            regression targets, used only in feature selection. Floats are class labels
             only if all are whole numbers, as in
             :func:`~sklearn.utils.multiclass.type_of_target`.
         [[text_argument]]

@@ -126,7 +126,7 @@ def test_fit_with_copies_is_repeatable_and_keeps_texts_and_groups_apart(har_like
 @pytest.mark.parametrize(
     ("augment", "error", "message"),
     [
-        ("noise", TypeError, "a dict .* got a str"),
+        ("noise", TypeError, "a dict .* got str"),
         ({"jitter": 1}, ValueError, r"\['jitter'\].*Available changes: \['copies'"),
         ({"noise": -1}, ValueError, r"augment\['noise'\].*from 0 to 10, got -1"),
         ({"gap": 1.0}, ValueError, r"augment\['gap'\].*from 0 to 0.9"),

@@ -175,7 +175,7 @@ def test_other_words(tmp_path: Path) -> None:
     ("params", "message"),
     [
         ({"channel_names": ["a"]}, "1 names for 3 channels"),
-        ({"channel_names": ["a", "", "b"]}, "must be non-empty strings"),
+        ({"channel_names": ["a", "", "b"]}, "must contain non-empty strings"),
         ({"sampling_rate": 0}, "sampling_rate must be a positive, finite number"),
         ({"sampling_rate": np.nan}, "sampling_rate"),
         ({"n_sentences": 0}, "n_sentences must be at least 1"),

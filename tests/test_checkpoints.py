@@ -324,7 +324,7 @@ def test_facts_do_not_depend_on_the_process_or_on_types():
 
 def test_a_checkpoint_needs_a_seed(many_rhythms, tmp_path):
     model = classifier(random_state=None)
-    with pytest.raises(ValueError, match="an int as random_state"):
+    with pytest.raises(ValueError, match="random_state must be an int"):
         model.fit(*many_rhythms, checkpoint=tmp_path / "state")
 
 

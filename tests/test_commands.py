@@ -164,7 +164,7 @@ def test_columns_of_a_table_may_have_any_names_and_order(
     np.testing.assert_allclose(found, expected)
     assert "channels not used by the model: mass" in err
     table.drop(columns="gyro_x").to_csv(tmp_path / "new.csv", index=False)
-    assert "lacks channels ['gyro_x'], which the model" in failure(capsys, *words)
+    assert "channels required by the model: ['gyro_x']" in failure(capsys, *words)
 
 
 def test_a_training_file_is_read_as_the_other_one_is(
@@ -284,7 +284,7 @@ def test_help_tells_which_files_are_read(capsys):
             main([command, "--help"])
         assert exit.value.code == 0
         out = capsys.readouterr().out
-        assert "wide  a row per case" in out
+        assert "wide  one row per case" in out
         assert max(map(len, out.splitlines())) <= 88
 
 
@@ -400,7 +400,7 @@ def test_channels_are_found_by_names_that_differ_in_case(toy, tmp_path, capsys):
         given = words[:2] if command == "report" else words
         output = "--output", tmp_path / "out"
         err = failure(capsys, command, data, *given, *output)
-        assert "lacks channels ['tone']" in err and "sound" in err
+        assert "required by the model: ['tone']" in err and "sound" in err
     data = write_csv(tmp_path / "c.csv", labels, ("a", "b"))
     _, err = run(capsys, "predict", data, *words)
     assert "a as tone, b as noise" in err
@@ -465,7 +465,7 @@ def test_warnings_are_lines_of_their_own(toy, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[" * 100_000 + "]" * 100_000, "too many nested brackets"),
+        ("[" * 100_000 + "]" * 100_000, "brackets that are nested too deeply"),
         ('{"slow": "a", "fast": "b", "slow": "c"}', "'slow' occurs more than once"),
     ],
 )

@@ -117,7 +117,7 @@ def test_export_writes_a_file_that_predicts(folder, capsys):
     ("options", "message"),
     [
         (["--window", "2s", "--step", "20"], "must both be in seconds"),
-        (["--step", "1s"], "--step is for recordings only"),
+        (["--step", "1s"], "--step applies only to recordings"),
         (["--window", "1h"], "a whole number of timepoints"),
         (["--window", "2.5"], "a whole number of timepoints"),
         (["--window", "10min"], "a whole number of timepoints"),

@@ -199,7 +199,7 @@ def test_bad_parameters_are_refused_in_fit(estimator, har_like, params, error, m
 def test_bad_weights_are_errors(estimator, har_like):
     X, y = har_like
     for weight, message in (
-        ([np.nan] + [1] * 23, "sample_weight contains NaN or None, first for case 0"),
+        ([np.nan] + [1] * 23, "sample_weight contains NaN or None, first in case 0"),
         ([-1] + [1] * 23, "Negative values"),
         ([np.inf] + [1] * 23, "infinity"),
         ([0] * 24, "at least one non-zero"),

@@ -176,7 +176,7 @@ def test_rows_of_two_devices_are_two_recordings(columns):
 def test_two_devices_without_a_column_raise_an_error():
     mixed = pd.concat([table(), table()]).sort_values("time_s", ignore_index=True)
     mixed["x"] = np.arange(1000)
-    with pytest.raises(ValueError, match=r"500 rows with the same time .*recording_"):
+    with pytest.raises(ValueError, match=r"500 rows whose time .*recording_"):
         read(mixed)
     mixed["sensor"] = np.arange(1000) % 2
     assert len(read(mixed, recording_column="sensor")) == 2
@@ -204,7 +204,7 @@ def test_rows_in_another_order_are_sorted(order):
         frame = table()[::-1]
     elif order == "single rows":
         frame = table().iloc[np.r_[:50, 51, 50, 52:499, 499]]
-    with pytest.warns(UserWarning, match="Rows are sorted by time") as found:
+    with pytest.warns(UserWarning, match="rows are therefore sorted by time") as found:
         recordings = read_recordings(frame.reset_index(drop=True))
     assert len([each for each in found if "sorted" in str(each.message)]) == 1
     np.testing.assert_array_equal(recordings.values[0][0], np.arange(500))
@@ -212,7 +212,7 @@ def test_rows_in_another_order_are_sorted(order):
 
 def test_repeated_rows_are_dropped():
     frame = pd.concat([table(), table()]).sort_values("time_s", ignore_index=True)
-    with pytest.warns(UserWarning, match="500 rows with the same time"):
+    with pytest.warns(UserWarning, match="500 rows whose time"):
         recordings = read_recordings(frame)
     np.testing.assert_array_equal(recordings.values[0][0], np.arange(500))
     frame = table()
@@ -227,7 +227,7 @@ def test_repeated_rows_are_dropped():
 def test_times_of_low_resolution_raise_an_error():
     frame = table()
     frame["time_s"] = np.floor(frame["time_s"])
-    with pytest.raises(ValueError, match=r"490 rows with the same time.*resolution"):
+    with pytest.raises(ValueError, match=r"490 rows whose time.*resolution"):
         read(frame)
     recordings = read(frame, ignore_columns=["time_s"], sampling_rate=50)
     assert recordings.windows(2, 2).X.shape == (5, 1, 100)
@@ -429,7 +429,7 @@ def test_folders_are_read_with_a_pattern(tmp_path):
         read(tmp_path, pattern="{label}.csv")
     with pytest.raises(ValueError, match="pattern must be a path with fields"):
         read(tmp_path, pattern="{label/x.csv")
-    with pytest.raises(ValueError, match="pattern requires a folder"):
+    with pytest.raises(ValueError, match="only if source is a folder"):
         read(table(), pattern="{label}.csv")
 
 

@@ -351,10 +351,10 @@ def test_explanation_of_chosen_classes_and_channels(fitted, basic_motions):
         channels=["gyro_x"],
     )
     odds = fitted.explain(X[3:4], "running", "walking")["contribution"].sum()
-    times, more = np.exp(abs(odds)), "more" if odds > 0 else "less"
+    times, likelier = np.exp(abs(odds)), "running" if odds > 0 else "walking"
     factor = f"{float(f'{times:.3g}'):,g}" if times < 1e6 else "over 1,000,000"
     assert display.title.startswith(
-        f"Case 3. running against walking: {factor} times {more} probable"
+        f"Case 3. running against walking: {likelier} is {factor} times as probable"
     )
     assert [panel.get_ylabel() for panel in display.axes_] == ["gyro_x"]
     assert len(display.sums_axes_) == 1
@@ -586,8 +586,8 @@ def test_matplotlib_is_imported_only_to_draw():
         (CodebookDisplay, {"n_codes": 0}, "n_codes must be at least 1"),
         (CodebookDisplay, {"n_columns": 0}, "n_columns must be at least 1"),
         (TokensDisplay, {"case": 40}, "case must be from 0 to 39"),
-        (TokensDisplay, {"case": -1}, "X has 40 cases, got -1"),
-        (TokensDisplay, {"case": "rec1015"}, "counted from 0, got 'rec1015'"),
+        (TokensDisplay, {"case": -1}, "from 0 to 39, got -1. X has 40 cases"),
+        (TokensDisplay, {"case": "rec1015"}, r"counted from 0\), got 'rec1015'"),
         (TokensDisplay, {"channels": ["acc_x", "acc"]}, r"got \['acc'\]"),
         (TokensDisplay, {"channels": [6]}, r"indices from 0 to 5, got \[6\]"),
         (TokensDisplay, {"channels": []}, "channels must be names from"),

@@ -126,7 +126,7 @@ def test_statistics_that_differ_are_named(statistic, measure, change):
     values = np.array([measure(series) for series in X[:, 1]])
     for case, value in enumerate(values[36:]):
         side = "higher" if value > values[:36].mean() else "lower"
-        phrase = f"{statistic} of shaken, {side} than on average over training"
+        phrase = f"{statistic} of shaken, {side} than on average in training"
         found = table[(table["case"] == case) & (table["phrase"] == phrase)]
         assert found[["channel", "start", "code"]].to_numpy().tolist() == [[1, -1, -1]]
         assert (found["contribution"].item() > 0) == (y[36 + case] == "other")

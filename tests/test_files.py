@@ -339,15 +339,15 @@ def test_names_of_rows_that_pandas_writes_are_no_values(motions, tmp_path):
         ("0,1,label\n1,2,up\n3,4,\n5,6,\n", "column 'label', line 3"),
         ("case,x\na,1\na,2\n,3\n", "column 'case', line 4"),
         ("time,x,y\n0,1,2\n1,3,4\n", "column 'time', but each row .*--case-column"),
-        ("take,acc\n1,2\n1,3\n", "no column 'case', and 'take', 'acc' are not time"),
+        ("take,acc\n1,2\n1,3\n", "no column 'case', .*'take', 'acc' are not the"),
         ("x_0,x_1,y_0\n1,2,3\n", "no column for timepoint 1 of channel 'y'"),
         ("x_0,x_1,x_01\n1,2,3\n", "timepoint 1 of channel 'x' twice.*'x_1' and 'x_01'"),
         ("0,1,age\n1,2,3\n", "column 'age' that is not a timepoint"),
-        ("1,0.5,-0.3\n2,0.1,0.7\n", "column names in the first line"),
-        ("x,y,x\n1,2,3\n", "more than one column 'x'"),
+        ("1,0.5,-0.3\n2,0.1,0.7\n", "insert a line of column names"),
+        ("x,y,x\n1,2,3\n", "more than one column named 'x'"),
         ("case,,x\na,1,2\n", "Column 2 .* has no name"),
         ("0,1\n1,2,3\n4,5,6\n", "more cells than there are column names"),
-        ("case,x,label\na,0,5,u\na,1,5,u\n", "need a decimal point if commas"),
+        ("case,x,label\na,0,5,u\na,1,5,u\n", "must have a decimal point if commas"),
         ("case;x\na;1\na;2,5\n", "'2,5' in column 'x', line 3, which .* comma"),
         ("case;x\na;1\na;1.234,5\n", "line 3, .* with a comma.*thousands separators"),
         ("0;1;label\n1;-2,5e3;a\n", "'-2,5e3' in column '1', line 2, .* comma"),
@@ -366,7 +366,7 @@ def test_names_of_rows_that_pandas_writes_are_no_values(motions, tmp_path):
         ("case,x\na,1\na,-99999999999999999999\n", "line 3.* beyond 2\\*\\*53"),
         ("case,x\na,1\n# pause\na,2\n", "a comment between rows, in line 3"),
         ("x[0],x[1],y[0],y[1]\n1,2,3,4\n", "'x\\[0\\]' and 'y\\[0\\]', whose channels"),
-        ("x[0],x[10],x[2]\n1,2,3\n", "not in the order of their numbers"),
+        ("x[0],x[10],x[2]\n1,2,3\n", "numbers are not in ascending order"),
         ("0,1\n1,2\n4,5,6\n", "not a table.*line 3"),
     ],
 )
@@ -766,11 +766,11 @@ def test_damaged_arrays_are_refused(tmp_path):
 def test_arrays_under_the_wrong_ending_are_told_apart(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((9, 99)))
     os.replace(tmp_path / "a.npy", tmp_path / "b.npz")
-    with pytest.raises(ValueError, match=r"Rename the file to \.npy"):
+    with pytest.raises(ValueError, match=r"Change the file extension to \.npy"):
         read_panel(tmp_path / "b.npz")
     np.savez(tmp_path / "a.npz", X=np.zeros((9, 99)))
     os.replace(tmp_path / "a.npz", tmp_path / "b.npy")
-    with pytest.raises(ValueError, match=r"Rename the file to \.npz"):
+    with pytest.raises(ValueError, match=r"Change the file extension to \.npz"):
         read_panel(tmp_path / "b.npy")
 
 

@@ -70,20 +70,20 @@ def test_columns_of_frames_are_channel_names_and_are_checked(har_like):
     expected = named.predict_proba(X)
     for same in (X, frame, as_frame(X, ["var_0", "var_1", "var_2"])):
         np.testing.assert_allclose(model.predict_proba(same), expected, atol=1e-9)
-    with pytest.raises(ValueError, match=r"acc_y.*X has another order"):
+    with pytest.raises(ValueError, match=r"acc_y.*X has these columns in a"):
         model.predict(frame[names[::-1]])
-    with pytest.raises(ValueError, match=r"X lacks \['acc_z'\]"):
+    with pytest.raises(ValueError, match=r"X is missing \['acc_z'\]"):
         model.predict(frame.rename(columns={"acc_z": "acc_w"}))
     for others in (["x", "y", "z"], ["ACC_X", "ACC_Y", "ACC_Z"]):
         other = as_frame(X, others)
         for method in (model.predict, model.explain, model.tokens):
-            with pytest.raises(ValueError, match=r"X lacks \['acc_x'"):
+            with pytest.raises(ValueError, match=r"X is missing \['acc_x'"):
                 method(other)
-        with pytest.raises(ValueError, match=r"X lacks \['acc_x'"):
+        with pytest.raises(ValueError, match=r"X is missing \['acc_x'"):
             named.predict(other)
-    with pytest.raises(ValueError, match="X lacks"):
+    with pytest.raises(ValueError, match="X is missing"):
         model.predict(as_frame(X, ["var_1", "var_0", "var_2"]))
-    with pytest.raises(ValueError, match="has the columns of X in another order"):
+    with pytest.raises(ValueError, match="has the columns of X in a different order"):
         classifier(channel_names=names[::-1]).fit(frame, y)
     model.fit(X, y)
     model.predict(frame[names[::-1]])  # the model has no channel names
@@ -96,7 +96,7 @@ def test_labels_in_another_order_than_cases_raise_an_error(har_like):
     frame = frame.rename(index=dict(enumerate(cases)), level=0)
     labels = pd.Series(y, cases)
     assert classifier().fit(frame, labels).score(frame, y) > 0.9
-    with pytest.raises(ValueError, match="index of y has the cases of X in another"):
+    with pytest.raises(ValueError, match="index of y has the cases of X in a diff"):
         classifier().fit(frame, labels.sort_index())
     with pytest.raises(ValueError, match="index of groups has the cases of X"):
         classifier().fit(frame, y, groups=labels.sort_index())
@@ -309,9 +309,9 @@ def test_codes_of_constant_series_are_described(har_like, recwarn):
     ("y", "error", "message"),
     [
         (np.array(["a", 1] * 12, dtype=object), TypeError, "sorted: int and str"),
-        (np.array([None, "a"] * 12, dtype=object), ValueError, "for case 0"),
-        ([1.0, np.nan] * 12, ValueError, "for case 1"),
-        (np.array(["a", np.nan] * 12, dtype=object), ValueError, "for case 1"),
+        (np.array([None, "a"] * 12, dtype=object), ValueError, "in case 0"),
+        ([1.0, np.nan] * 12, ValueError, "in case 1"),
+        (np.array(["a", np.nan] * 12, dtype=object), ValueError, "in case 1"),
         ([[1, 2], [3]] * 12, ValueError, "different length"),
         (np.zeros((24, 2)), ValueError, "1d array"),
         (["a", "b"] * 11, ValueError, "inconsistent"),

@@ -520,7 +520,7 @@ def test_arff_is_read_as_by_scipy(tmp_path):
         ("'1,2\\n3',Run", "Line 9 of .* is not a valid series"),
         ("'1,2\\n3,x',Run", "Line 9 of .* is not a valid series"),
         ("'1,2',Run\n'1,2\\n3,4',Run", "Line 10 of .* has 2 channels, .* has 1"),
-        ("nothing", "Line 9 of .* is not a series of values and a label"),
+        ("nothing", "Line 9 of .* does not consist of a series of values"),
     ],
 )
 def test_faults_of_arff(tmp_path, line, message):

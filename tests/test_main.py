@@ -51,8 +51,8 @@ def test_demo_names_missing_packages(monkeypatch, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert not out
     assert err == (
-        "sktext_vq demo: The demo requires sktime and numba. Install with pip install "
-        "'sktext_vq[sktime]'.\n"
+        "sktext_vq demo: The demo requires sktime and numba. Install the "
+        "missing packages with pip install 'sktext_vq[sktime]'.\n"
     )
 
 

@@ -348,7 +348,7 @@ def frame(**columns):
         (
             with_value({}),
             TypeError,
-            r"^X contains a dict at case 2, channel 1, timepoint 3 \(counted from 0\): "
+            r"^X contains a value of type dict at case 2, channel 1, timepoint 3 "
             r".*argument must be .*\. Use a number, or NaN for a missing value\.$",
         ),
         (cube().astype(str), ValueError, "^X has dtype <U.*not numeric"),
@@ -438,7 +438,7 @@ def test_ambiguous_frames_raise_an_error():
     for level in (0, 1):
         keys = [X.index.get_level_values(each).astype(float) for each in (0, 1)]
         keys[level] = keys[level].where(np.arange(len(X)) != 3)
-        with pytest.raises(ValueError, match=r"^The index of X has missing cases or "):
+        with pytest.raises(ValueError, match=r"^The index of X contains missing"):
             as_panel(X.set_axis(pd.MultiIndex.from_arrays(keys)))
 
 
@@ -464,8 +464,8 @@ def test_invalid_cells_of_nested_frames(cell):
     with pytest.raises(
         TypeError,
         match=r"^X is a nested data frame \(sktime's 'nested_univ'\), but the cell of "
-        rf"case 2, channel 1 \(counted from 0\) is a {type(cell).__name__}\. All cells "
-        r"must be one-dimensional series\.$",
+        rf"case 2, channel 1 \(counted from 0\) has type {type(cell).__name__}\. All "
+        r"cells must be one-dimensional series\.$",
     ):
         as_panel(nested)
 

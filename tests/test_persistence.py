@@ -585,10 +585,13 @@ def test_a_random_state_continues_after_loading(tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (object(), r"\.verbose cannot be saved: it is a object, <object"),
-        ([{"a": object()}], r"\.verbose\[0\].*a.* cannot be saved: it is a object"),
+        (object(), r"\.verbose cannot be saved: its type is object \(<object"),
+        ([{"a": object()}], r"\.verbose\[0\].*a.* cannot be saved: its type is object"),
         (np.ones(2, complex), r"\.verbose cannot be saved: its dtype is complex128"),
-        (len, r"\.verbose cannot be saved: it is a builtin.*, or use pickle\.$"),
+        (
+            len,
+            r"\.verbose cannot be saved: its type is builtin.*, or use pickle\.$",
+        ),
     ],
 )
 def test_values_that_cannot_be_saved_are_named(value, message, saved, tmp_path):

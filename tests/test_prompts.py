@@ -332,7 +332,7 @@ def test_texts_are_saved_to_files(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("not json", "not a JSON file"),
-        ("[1]", "does not contain texts by label"),
+        ("[1]", "does not contain texts for labels"),
         ('{"a": "x", "a": "y"}', "contains 'a' more than once"),
         (
             '{"format": "sktext_vq prompt bank", "version": 99, "entries": {}}',
@@ -367,7 +367,7 @@ def test_invalid_labels(labels: Any, error: type[Exception], message: str) -> No
     ("texts", "error", "message"),
     [
         (["walking"], TypeError, "must be a dict"),
-        ({"a": 3}, TypeError, "Texts of label 'a' must be strings"),
+        ({"a": 3}, TypeError, "Texts for label 'a' must be strings"),
         ({"a": ["x", None]}, TypeError, "must be strings"),
         ({"a": ""}, ValueError, "empty"),
         ({"a": ["x", "x"]}, ValueError, "contain 'x' more than once"),

@@ -110,7 +110,7 @@ def test_page_contains_predictions_and_codes(fitted, basic_motions, tmp_path):
             assert f"“{row['phrase']}”, confidence {row['confidence']:.2f}" in card
         else:
             assert "no name, due to insufficient evidence" in card
-        assert f"{row['lift']:.2g} times the average usage in {row['class']}" in card
+        assert f"usage in {row['class']}: {row['lift']:.2g} times the average" in card
     assert 0 < codes["phrase"].isna().sum() < 16
     # Codes, six channels of each case, and losses.
     drawings = [a for _, a in page.attributes if a.get("role") == "img"]
@@ -244,7 +244,7 @@ def test_transformers_have_no_scores(labels, basic_motions, tmp_path):
     transformer.fit(X, y if labels else None)
     text, page = write(transformer, X, y if labels else None, tmp_path)
     assert "10 series, with a codebook of 16 shapes" in text
-    assert "Report of a VQTextTransformer" in text
+    assert "Report on a VQTextTransformer" in text
     for part in ("Accuracy", "Confusion", "predicted", "Why ", "evidence for"):
         assert part not in text
     assert text.count('<article class="case"') == 10
@@ -365,7 +365,7 @@ def test_warnings_about_series():
             "imbalanced: there are 14 series of c0 and 1 of c2",
             "There are fewer than 5 series of c2",
             "2 of 20 series are duplicates: cases 2 and 7 and 11.",
-            "Equal series have different labels: cases 2 and 7 and 11.",
+            "Identical series have different labels: cases 2 and 7 and 11.",
             "2 of 20 series were used in training: cases 8, 9.",
             "Channels that are constant in every series: dead.",
             "Channels that are constant in some series: b (1 of 20).",
@@ -442,7 +442,7 @@ def test_invalid_arguments(fitted, basic_motions, tmp_path):
     for other in (VQTextClassifier, "model", None):
         with pytest.raises(TypeError, match="requires a fitted VQTextClassifier or"):
             write_report(other, X, y, path)
-    with pytest.raises(TypeError, match="requires y to score"):
+    with pytest.raises(TypeError, match="requires y if the estimator"):
         write_report(fitted, X, None, path)
     with pytest.raises(ValueError, match="X has 40 cases, y has 39"):
         write_report(fitted, X, y[1:], path)

@@ -313,7 +313,7 @@ def test_channels_are_matched_by_name(model, motions):
     with pytest.warns(UserWarning, match="Channels 'heart_rate' of the recordings are"):
         found = segment(model, other)
     pd.testing.assert_frame_equal(found, whole)
-    with pytest.raises(ValueError, match="lack channels 'acc_y' of the training"):
+    with pytest.raises(ValueError, match="channels of the training windows: 'acc_y'"):
         segment(model, table.drop(columns="acc_y"))
 
 

@@ -331,7 +331,7 @@ def test_complete_parts_of_a_string_are_read(
             "The string of case 0, channel 0 is invalid"
         )
         assert f"{fault}" in str(raised.value)
-        assert str(raised.value).endswith("to replace invalid values by NaN.")
+        assert str(raised.value).endswith("to replace invalid values with NaN.")
     else:
         assert_array_equal(verbalizer.parse([text]), found)
 

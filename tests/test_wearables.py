@@ -268,7 +268,7 @@ def test_a_base_helps_with_few_labelled_windows(base, tmp_path):
         (
             {"channel_names": CHANNELS, "sampling_rate": 50},
             "model.safetensors",
-            r"Models of the package: \['wearables'\]",
+            r"Packaged models: \['wearables'\]",
         ),
         (
             {"channel_names": [f"mag_{i}" for i in range(6)], "sampling_rate": 50},

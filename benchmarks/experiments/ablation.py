@@ -291,20 +291,19 @@ EXPERIMENT = Experiment(
     facts=lambda options: {"most_cases": options.settings["most_cases"]},
     tables={"ablation": table, "ablation_tables": all_tables},
     page="# Ablation\n\n"
-    "This page shows the effect of each loss, of each part of the model, and "
-    "of the texts. The row *default* contains means over data sets. All other "
-    "rows contain differences from the default, or from the variant after the "
-    "slash. For these rows, ± is the standard error over data sets, and the "
-    "numbers in brackets count the data sets with a better and with "
-    "a worse score.\n\n"
+    "This page shows the effects of each loss, each part of the model, and the "
+    "texts. The row *default* contains means over data sets. All other rows contain "
+    "differences from the default, or from the variant after the slash. For these "
+    "rows, ± is the standard error over data sets, and the counts in brackets are "
+    "the numbers of data sets with better and with worse scores.\n\n"
     "*Ridge* is the classifier in closed form, and *network* is the trained "
     "classifier. For *similarity* and *affinity*, each series is assigned to the "
-    'class whose sentence "a person CLASS" is most similar to the series: by '
-    "cosines in the embedding space, and by the use of codes, respectively. "
-    "*Explained* is the share of the variance of test series that is reconstructed "
-    "from tokens. *Perplexity* is the perplexity of the codes, divided by the "
-    "number of codes. If the codes are not learned, only the losses `class` and "
-    "`distillation` change the classifier.\n\n"
+    'class whose sentence "a person CLASS" is most similar to the series: by cosine '
+    "similarity in the embedding space and by code usage, respectively. *Explained* "
+    "is the share of the variance of test series that is reconstructed from tokens. "
+    "*Perplexity* is the perplexity of the codes, divided by the number of codes. If "
+    "the codes are not learned, only the losses `class` and `distillation` change "
+    "the classifier.\n\n"
     "{ablation_tables}\n\n"
-    "In the tables of single data sets, ± is the standard deviation over seeds.\n",
+    "In the tables for individual data sets, ± is the standard deviation over seeds.\n",
 )

@@ -95,10 +95,10 @@ def table(frames: Frames) -> str:
                     f"{own['n_features'].mean():.0f}",
                 ]
             )
-    columns = ["option", "sets", "accuracy", "difference to default"]
+    columns = ["option", "sets", "accuracy", "difference from default"]
     return (
-        "The table shows the accuracy in cross-validation on the training parts, as "
-        "mean over data sets and seeds "
+        "The table shows the cross-validated accuracy on the training sets, as mean "
+        "over data sets and seeds "
         f"{sorted(frame['seed'].unique().tolist())}. In each row, one option is "
         "changed. ± is the standard error of the difference over data sets.\n\n"
         f"{markdown([*columns, 'wins / ties / losses', 'features'], rows)}"

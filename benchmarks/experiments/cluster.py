@@ -130,10 +130,10 @@ EXPERIMENT = Experiment(
     settings={"windows": 100_000, "workers": 2},
     tables={"cluster": table},
     page="# Clusters\n\n"
-    "This page compares a single process with a local cluster of workers with one "
-    "thread each. The tasks are a grid search with 24 fits (six values of "
-    "`n_codes` in four folds) and `transform` to 500 features. The series have 6 "
-    "channels and 100 timepoints; they are changed copies of the series of "
-    "BasicMotions. The workers are started before the measurement.\n\n"
+    "This page compares a single process with a local cluster of single-threaded "
+    "workers. The tasks are a grid search with 24 fits (six values of `n_codes` in "
+    "four folds) and `transform` to 500 features. The series have 6 channels and 100 "
+    "timepoints; they are modified copies of the BasicMotions series. The workers "
+    "are started before the measurement.\n\n"
     "{cluster}\n",
 )

@@ -140,8 +140,8 @@ def speed_table(frames: Frames) -> str:
     return (
         f"{markdown(columns, rows)}\n\nThe values are medians over repeats with "
         "different seeds. In each repeat, the estimators are run alternately after a "
-        "warm-up. Sizes are given as cases x channels x timepoints; the test part is "
-        "equal to the training part."
+        "warm-up. Sizes are given as cases x channels x timepoints; the test set is "
+        "the same as the training set."
     )
 
 

@@ -93,13 +93,12 @@ EXPERIMENT = Experiment(
     tables={"crossmodal": table},
     page="# Series and texts\n\n"
     "The values are means ± standard deviations over seeds.\n\n"
-    "For *class by similarity* and *class by codes*, each series is assigned to "
-    'the class whose sentence "a person CLASS" is most similar to the series: by '
-    "cosines in the embedding space, and by the use of codes, respectively. "
-    "*Series to caption* and *text to series* are the recall@10 among 800 test "
-    "series and their captions; chance level is 0.0125. *Perplexity* is the "
-    "perplexity of the codes, divided by the number of codes. *Explained* is the "
-    "share of the variance of test series that is reconstructed from tokens, or "
-    "from digits.\n\n"
+    "For *class by similarity* and *class by codes*, each series is assigned to the "
+    'class whose sentence "a person CLASS" is most similar to the series: by cosine '
+    "similarity in the embedding space and by code usage, respectively. *Series to "
+    "caption* and *text to series* are the recall@10 among 800 test series and their "
+    "captions; chance level is 0.0125. *Perplexity* is the perplexity of the codes, "
+    "divided by the number of codes. *Explained* is the share of the variance of "
+    "test series that is reconstructed from tokens, or from digits.\n\n"
     "{crossmodal}\n",
 )

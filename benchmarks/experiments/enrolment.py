@@ -124,12 +124,11 @@ ENROLMENT = Experiment(
     seeds=(0, 1, 2),
     tables={"enrolment": enrolment_table},
     page="# Classifiers fitted to few labelled windows\n\n"
-    "A classifier is fitted to some windows of each class, which are drawn from "
-    "the training part: `VQTextClassifier.fit(X, y, init=base)`. The base model is "
-    "fitted to the other data sets among MotionSense, UCI-HAR, WISDM-2019-watch "
-    "and seglearn-watch, with at most 600 windows of each. The table shows the "
-    "accuracy on at most 600 windows of the test part, as mean ± standard "
-    "deviation over draws.\n\n"
+    "A classifier is fitted to a few windows per class drawn from the training set: "
+    "`VQTextClassifier.fit(X, y, init=base)`. The base model is fitted to the other "
+    "data sets among MotionSense, UCI-HAR, WISDM-2019-watch and seglearn-watch, with "
+    "at most 600 windows from each. The table shows the accuracy on at most 600 "
+    "windows of the test set, as mean ± standard deviation over draws.\n\n"
     "{enrolment}\n",
 )
 UNKNOWN = Experiment(

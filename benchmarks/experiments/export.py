@@ -113,13 +113,13 @@ EXPERIMENT = Experiment(
     tables={"export": table},
     page="# ONNX files\n\n"
     "The classifiers are fitted in closed form, exported by `export_onnx`, and run "
-    "by onnxruntime. The setting *half* is `n_codes=32, max_features=3000`, and "
-    "the setting *small* is `n_codes=16, max_features=1000`.\n\n"
+    "by onnxruntime. The setting *half* is `n_codes=32, max_features=3000`, and the "
+    "setting *small* is `n_codes=16, max_features=1000`.\n\n"
     "{export}\n\n"
-    "The times are CPU times in milliseconds for a single series with one thread, "
-    "as medians over 300 calls of onnxruntime and of `predict_proba`. The largest "
-    "difference is the largest difference between the probabilities of both over "
-    "all test cases. The last column is the share of cases with a difference above "
-    "0.00001. Such differences occur if a window has the same distance to two "
-    "codes, because rounding then determines its code.\n",
+    "The times are CPU times in milliseconds for a single series with one thread, as "
+    "medians over 300 calls of onnxruntime and of `predict_proba`. The column "
+    "*largest difference* contains the largest difference between their probabilities "
+    "over all test cases. The last column is the share of cases with a difference "
+    "above 0.00001. Such differences occur if a window is at the same distance from "
+    "two codes, because rounding then determines its code.\n",
 )

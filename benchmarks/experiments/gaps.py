@@ -114,9 +114,9 @@ EXPERIMENT = Experiment(
     tables={"gaps": table},
     page="# Gaps\n\n"
     "The table shows the accuracy on test series with missing values, as mean ± "
-    "standard deviation over draws of the missing values. The first number of a "
-    "cell is the accuracy after training on complete series. The second number is "
-    "the accuracy after training on series with missing values of the same kind. "
-    "At most 1,000 training cases and 1,000 test cases are used.\n\n"
+    "standard deviation over draws of the missing values. The first number in a cell "
+    "is the accuracy after training on complete series. The second number is the "
+    "accuracy after training on series with missing values of the same kind. At most "
+    "1,000 training cases and 1,000 test cases are used.\n\n"
     "{gaps}\n",
 )

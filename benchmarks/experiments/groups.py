@@ -73,10 +73,9 @@ EXPERIMENT = Experiment(
     tables={"groups": table},
     page="# Groups in cross-validation\n\n"
     "The scores are computed by `cross_val_predict` with `GroupKFold(5)` over "
-    "people. At most 500 cases of all people are used, or 240 cases of six "
-    "people, who are drawn at random. In all rows, `groups=people` is passed "
-    "to the splitter. In the rows *with groups*, it is also passed to `fit`. "
-    "The values are means ± standard deviations over seeds, which also "
-    "determine the folds.\n\n"
+    "people. At most 500 cases from all people are used, or 240 cases from six "
+    "randomly drawn people. In all rows, `groups=people` is passed to the splitter. "
+    "In the *with groups* rows, it is also passed to `fit`. The values are means ± "
+    "standard deviations over seeds, which also determine the folds.\n\n"
     "{groups}\n",
 )

@@ -90,12 +90,12 @@ EXPERIMENT = Experiment(
     seeds=(0, 1),
     processes=0,
     tables={"naming": table},
-    page="# Names of codes\n\n"
-    "The codes are named on the training part. The column *correct* is the share "
-    "of names that agree with the test part. The column *by chance* is this share "
-    "if the same names are assigned to other codes. The values are means over "
-    "seeds. *Class* is the class with the highest lift, if its confidence is "
-    'sufficient. *Sentence* is the sentence "a person CLASS" with the largest '
-    "share of the code.\n\n"
+    page="# Code names\n\n"
+    "The codes are named on the training set. The column *correct* is the share of "
+    "names that agree with the test set. The column *by chance* is this share when "
+    "the same names are assigned to other codes. The values are means over seeds. "
+    "*Class* is the class with the highest lift, if its confidence is sufficient. "
+    '*Sentence* is the sentence "a person CLASS" with the largest share of the '
+    "code.\n\n"
     "{naming}\n",
 )

@@ -93,9 +93,9 @@ EXPERIMENT = Experiment(
     seeds=(0, 1, 2, 3),
     tables={"pretrain": table},
     page="# Few labels, with and without pretraining\n\n"
-    "The table shows the accuracy on test cases after a fit to ten cases of each "
-    "class, as mean ± standard deviation over draws of these cases. The last "
-    "column is the mean difference over data sets from the same method without "
-    "pretraining, and its standard error over draws.\n\n"
+    "The table shows the accuracy on test cases after fitting to ten cases per "
+    "class, as mean ± standard deviation over draws of these cases. The last column "
+    "is the mean difference over data sets from the same method without pretraining, "
+    "and its standard error over draws.\n\n"
     "{pretrain}\n",
 )

@@ -99,8 +99,8 @@ EXPERIMENT = Experiment(
     sets=("MotionSense",),
     processes=0,
     tables={"search": table},
-    page="# Search of recordings by names of classes\n\n"
-    "The table shows the average precision as a mean over people and, in brackets, "
-    "for the person with the lowest value.\n\n"
+    page="# Search of recordings by class name\n\n"
+    "The table shows the mean average precision over people and, in brackets, the "
+    "average precision for the person with the lowest value.\n\n"
     "{search}\n",
 )

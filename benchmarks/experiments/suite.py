@@ -117,7 +117,7 @@ def report(frames: Frames) -> str:
     )
     if others:
         text += (
-            "The following estimators are omitted, because some of their results are "
+            "The following estimators are omitted because some of their results are "
             f"missing: {', '.join(others)}.\n\n"
         )
     if min(by_set.shape) > 1:
@@ -161,9 +161,9 @@ _OVERALL_NOTE = (
     "For an accuracy, ± is the standard deviation over seeds; for a difference, it is "
     "the standard error over data sets. The rank is the average rank over data sets, "
     "where 1 is best. Wins, ties and losses are numbers of data sets, compared with "
-    f"{BASELINE}. The times are sums over data sets and approximate; cost.md contains "
-    "exact measurements. The memory is the maximum over data sets of the memory that "
-    "is used in addition to the data."
+    f"{BASELINE}. The times are approximate sums over data sets; cost.md contains "
+    "exact measurements. The memory is the maximum over data sets of the memory used "
+    "in addition to the data."
 )
 
 
@@ -209,13 +209,13 @@ def _tests(by_set: pd.DataFrame, p: pd.DataFrame) -> str:
     """Write tests of differences between estimators."""
     shown = p.map(_p_value).where(np.tri(len(p), k=-1, dtype=bool), "")
     text = (
-        "The next table shows the p values of Wilcoxon's signed-rank tests of all "
-        "pairs of estimators with Holm's correction.\n\n"
+        "The next table shows the p-values of Wilcoxon signed-rank tests for all "
+        "pairs of estimators, with Holm's correction.\n\n"
         f"{frame_markdown(shown.rename_axis('p'))}\n\n"
     )
     if by_set.shape[1] > 2:
         friedman = friedmanchisquare(*by_set.to_numpy().T).pvalue
-        text += f"Friedman's test of all estimators: {_p_value(friedman)}.\n\n"
+        text += f"Friedman test of all estimators: {_p_value(friedman)}.\n\n"
     return text
 
 

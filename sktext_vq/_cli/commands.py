@@ -50,7 +50,7 @@ def demo(options: argparse.Namespace) -> None:
 
 
 def fit(options: argparse.Namespace) -> None:
-    """Fit a classifier to the series of a file, and save it."""
+    """Fit a classifier to the series in a file and save it."""
     check_output(options.model, options)  # before fitting, which may take minutes
     data = read_part(options.data, "train", options)
     y = read_labels(data, options)
@@ -89,7 +89,7 @@ def fit(options: argparse.Namespace) -> None:
 
 
 def predict(options: argparse.Namespace) -> None:
-    """Write the class and probabilities of each series, or contributions of tokens."""
+    """Write the class and probabilities of each series, or token contributions."""
     if options.against is not None and not options.explain:
         raise ValueError("--against requires --explain.")
     model = open_model(options)
@@ -230,7 +230,7 @@ def report(options: argparse.Namespace) -> None:
     if data.table is not None:
         about = data.table[["recording", "start"]].astype(str)
         names = about.agg(" ".join, axis=1).tolist()
-    title = f"Report of {options.model}"
+    title = f"Report on {options.model}"
     write_report(
         model,
         data.X,
@@ -245,19 +245,21 @@ def report(options: argparse.Namespace) -> None:
 
 
 def zero_shot(options: argparse.Namespace) -> None:
-    """Classify series into candidates, which may be unseen, and write reasons."""
+    """Classify series into candidates, which may be unseen, with explanations."""
     model, data = open_model_and_data(options)
     texts = read_texts(options.texts) or {}
     names = [each.strip() for each in (options.labels or "").split(",")]
     names = [name for name in names if name] or list(texts)
     if not names:
-        raise ValueError("No candidates given. Use --labels or --texts.")
+        raise ValueError("No candidates were given. Use --labels or --texts.")
     candidates: Any = names
     if texts:
         unknown = sorted(set(texts) - set(names))
         if unknown:
             raise ValueError(
-                f"{options.texts} has texts about {unknown}, which are not in --labels."
+                f"{options.texts} contains texts about {unknown}, which are not "
+                "listed in --labels. Add these names to --labels or remove their "
+                "texts."
             )
         candidates = {name: texts.get(name) for name in names}
     table = model.explain_zero_shot(data.X, candidates)
@@ -287,7 +289,7 @@ def _note_found(
     options: argparse.Namespace,
     unseen: pd.DataFrame | None = None,
 ) -> None:
-    """Print the accuracy on all series and on each unseen class, if labels exist."""
+    """Print the accuracy on all series and each unseen class if labels are given."""
     if data.y is None:
         return
     labels = _texts_of(data.y)
@@ -306,7 +308,7 @@ def _accuracy(name: str, right: NDArray[np.bool_]) -> str:
 def _note_unknown(
     data: LabelledPanel, known: Any, why: str, options: argparse.Namespace
 ) -> None:
-    """Print the labels of the file that cannot be predicted."""
+    """Print the labels in the file that cannot be predicted."""
     if data.y is None:
         return
     labels = _texts_of(data.y)
@@ -320,7 +322,7 @@ def _note_unknown(
 
 
 def _texts_of(labels: Iterable[Any]) -> NDArray[np.str_]:
-    """Convert labels to text, to compare labels of different files."""
+    """Convert labels to text so that labels from different files can be compared."""
     return np.array([label_text(label) for label in labels], dtype=np.str_)
 
 

@@ -1,4 +1,4 @@
-"""Output of the commands, safe for any encoding and terminal."""
+"""Command output that is safe for any encoding and terminal."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def discard(stream: TextIO | None) -> None:
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Escape characters that a stream cannot encode, and reopen closed streams.
+    """Reopen closed streams, and escape characters that a stream cannot encode.
 
     Closed streams are redirected to the null device. Otherwise, the next file to be
     opened could get the descriptor of standard error, to which libraries write.
@@ -101,7 +101,7 @@ def standard_streams() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts() -> Iterator[None]:
-    """Raise `Interrupted` instead of KeyboardInterrupt at Ctrl-C."""
+    """Raise `Interrupted` instead of KeyboardInterrupt on Ctrl-C."""
 
     def stop(number: int, frame: Any) -> None:
         raise Interrupted
@@ -119,7 +119,7 @@ def interrupts() -> Iterator[None]:
 
 @contextlib.contextmanager
 def warnings_as_notes(echo: Callable[[str], None]) -> Iterator[None]:
-    """Print the messages of warnings, without source lines."""
+    """Print warning messages without source lines."""
 
     def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
         echo(f"warning: {' '.join(str(message).split())}")

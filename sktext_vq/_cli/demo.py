@@ -34,15 +34,15 @@ def run_demo(
     progress: bool = False,
     text_encoder: Any = "minilm",
 ) -> Path:
-    """Classify the data set BasicMotions, and write a report.
+    """Classify the BasicMotions data set and write a report.
 
     `echo` prints a text, and `progress` enables messages on standard error.
     """
     missing = [name for name in ("sktime", "numba") if find_spec(name) is None]
     if missing:
         raise ModuleNotFoundError(
-            f"The demo requires {' and '.join(missing)}. Install with pip install "
-            "'sktext_vq[sktime]'."
+            f"The demo requires {' and '.join(missing)}. Install the missing packages "
+            "with pip install 'sktext_vq[sktime]'."
         )
     report = check_target(report)  # before fitting
     begin = time.perf_counter()
@@ -51,9 +51,9 @@ def run_demo(
     names = np.unique(data.y_train).tolist()
     echo(
         f"BasicMotions has {n_cases} training and {len(data.y_test)} test series, "
-        f"recorded by a smart watch,\nwith {n_channels} channels and {n_timepoints} "
+        f"recorded by a smartwatch,\nwith {n_channels} channels and {n_timepoints} "
         f"timepoints.\nActivities: {', '.join(names)}.\nThe data set is included in "
-        "sktime, and is easy to classify."
+        "sktime and is easy to classify."
     )
     params = {
         "channel_names": data.channel_names,
@@ -65,7 +65,7 @@ def run_demo(
     }
     # One thread, as in MiniRocket. More threads are not faster on small data.
     with threadpool_limits(1):
-        echo("\n1. Classification by names of activities, without labels\n")
+        echo("\n1. Classification by activity names, without labels\n")
         _label(data, names, echo, progress)
         echo("\n2. Classification with labels, compared with MiniRocket\n")
         classifier = _compare(data, params, echo, progress)
@@ -75,7 +75,7 @@ def run_demo(
             data.y_test,
             report,
             X_train=data.X_train,
-            title="BasicMotions: four activities, recorded by a smart watch",
+            title="BasicMotions: four activities recorded by a smartwatch",
         )
     echo(f"\n3. Report: open {report} in a browser.")
     echo(f"\nTotal time: {time.perf_counter() - begin:.0f} s.")
@@ -115,7 +115,7 @@ def _label(data: Dataset, names: list[str], echo: Echo, progress: bool) -> None:
 def _compare(
     data: Dataset, params: dict[str, Any], echo: Echo, progress: bool
 ) -> VQTextClassifier:
-    """Fit and score classifiers; return the VQTextClassifier fitted to all labels."""
+    """Fit and score classifiers; return the VQTextClassifier fitted to all cases."""
     # Imported here, since only the demo needs sktime.
     from sktime.transformations.panel.rocket import MiniRocketMultivariate
 
@@ -155,7 +155,7 @@ def _compare(
 
 
 class _MiniRocket:
-    """MiniRocket features, standardised, and a ridge classifier."""
+    """Ridge classifier on standardised MiniRocket features."""
 
     def __init__(self) -> None:
         from sktime.transformations.panel.rocket import MiniRocketMultivariate

@@ -38,7 +38,7 @@ def open_model(options: argparse.Namespace) -> VQTextClassifier:
 
 
 def check_results(options: argparse.Namespace) -> None:
-    """Check that results can be written to the file of ``--output``, if given."""
+    """Check that results can be written to the ``--output`` file, if given."""
     if options.output is None:
         return
     check_output(options.output, options)
@@ -67,7 +67,7 @@ def list_files(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def check_output(output: Path, options: argparse.Namespace) -> None:
-    """Check that a file can be written, and is not one of the files to read."""
+    """Check that a file can be written and is not an input file."""
     check_target(output)
     given = vars(options)
     data = given.get("data")
@@ -88,7 +88,7 @@ def check_output(output: Path, options: argparse.Namespace) -> None:
 
 
 def _is_part(file: Path, path: Path) -> bool:
-    """Return whether `file` is the same file as `path`, or is in the folder `path`."""
+    """Return whether `file` is the file `path` or is in the folder `path`."""
     try:
         if path.is_dir():
             return file.exists() and file.resolve().is_relative_to(path.resolve())
@@ -103,7 +103,7 @@ def read_part(
     options: argparse.Namespace,
     sampling_rate: float | None = None,
 ) -> LabelledPanel:
-    """Read series, or windows of recordings at a sampling rate."""
+    """Read series, or cut recordings into windows with a given sampling rate."""
     if options.window is not None:
         length, step, seconds = window_of(options)
         assert length is not None
@@ -121,7 +121,7 @@ def read_part(
         if getattr(options, name) is not None:
             option = name.replace("_", "-")
             raise ValueError(
-                f"--{option} is for recordings only, and requires --window."
+                f"--{option} applies only to recordings and requires --window."
             )
     return read_panel(
         path,
@@ -168,7 +168,7 @@ def window_of(
 def read_matching(
     model: VQTextClassifier, path: Path, part: str, options: argparse.Namespace
 ) -> LabelledPanel:
-    """Read series, and match channels by name to the channels of a model."""
+    """Read series and match their channels by name to the channels of a model."""
     data = read_part(path, part, options, model.sampling_rate)
     names = model.channel_names_
     own = list(data.channel_names or ())
@@ -180,7 +180,7 @@ def read_matching(
         # The channel names of the model may have been set by --channel-names.
         print_note(
             options,
-            f"warning: the channel names of {path} differ from the names in the model. "
+            f"warning: the channel names of {path} differ from those in the model. "
             "Channels are matched by position: "
             + ", ".join(f"{a} as {b}" for a, b in zip(own, names, strict=True)),
         )
@@ -188,8 +188,8 @@ def read_matching(
     lacking = [name for name, at in zip(names, order, strict=True) if at < 0]
     if lacking:
         raise ValueError(
-            f"{path} lacks channels {lacking}, which the model requires. Channels of "
-            f"the file: {own}."
+            f"{path} is missing channels required by the model: {lacking}. Channels "
+            f"in the file: {own}."
         )
     left_out = [name for i, name in enumerate(own) if i not in order]
     if left_out:
@@ -224,8 +224,8 @@ def read_labels(
     if data.y is None:
         raise ValueError(
             f"{path or options.data} has no labels. In a table, labels are read from "
-            f"column {options.label_column or 'label'!r}. Use --label-column to set "
-            "another column."
+            f"the column {options.label_column or 'label'!r}. Use --label-column to "
+            "specify a different column."
         )
     return data.y
 
@@ -238,7 +238,9 @@ def read_texts(path: Path | None) -> dict[str, Any] | None:
             path.read_text(encoding="utf-8-sig"), object_pairs_hook=_without_repeats
         )
     except RecursionError:
-        raise ValueError(f"{path} has too many nested brackets.") from None
+        raise ValueError(
+            f"{path} contains brackets that are nested too deeply."
+        ) from None
     except ValueError as error:
         raise ValueError(f"{path} is not a valid JSON file: {error}") from error
     if not isinstance(texts, dict) or not texts:
@@ -247,7 +249,7 @@ def read_texts(path: Path | None) -> dict[str, Any] | None:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Convert the pairs of a JSON object to a dict, and check that keys are unique."""
+    """Convert the pairs of a JSON object to a dict and check that keys are unique."""
     found = dict(pairs)
     if len(found) < len(pairs):
         keys = [key for key, _ in pairs]

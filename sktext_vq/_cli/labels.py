@@ -1,4 +1,4 @@
-"""The commands ``label`` and ``build-base``, for base models of wearables."""
+"""The ``label`` and ``build-base`` commands for wearable base models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sktext_vq.recordings import segment
 
 
 def label_recordings(options: argparse.Namespace) -> None:
-    """Label recordings of a body-worn accelerometer with names of activities."""
+    """Label recordings from a body-worn accelerometer with activity names."""
     # Imported here, because only this command needs the page template.
     from sktext_vq.inspection._label_page import describe_recordings, write_label_page
 
@@ -86,8 +86,8 @@ def _read_set(path: Path, options: argparse.Namespace) -> wearables.LabelledSet:
     rate = options.sampling_rate or data.sampling_rate  # a rate of 0 is invalid
     if data.channel_names is None or rate is None:
         raise ValueError(
-            f"The channel names or the sampling rate of {path} are unknown. Use "
-            "channel names such as acc_x in the file, and set --sampling-rate."
+            f"The channel names or sampling rate of {path} could not be determined. "
+            "Use channel names such as acc_x in the file and set --sampling-rate."
         )
     return wearables.LabelledSet(
         path.stem,

@@ -1,4 +1,4 @@
-"""Output of the commands: tables, JSON and messages."""
+"""Output of the command-line interface: tables, JSON and messages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SHOWN = 20  # rows of a table on a terminal
 
 
 def name_cases(data: LabelledPanel) -> pd.DataFrame:
-    """Return a table with the name of each case, or the times of each window."""
+    """Return a table with the name of each case or the times of each window."""
     if data.table is not None:
         return data.table
     cases = range(len(data.X)) if data.cases is None else data.cases
@@ -67,7 +67,7 @@ def show_tables(tables: Iterable[pd.DataFrame], options: argparse.Namespace) -> 
 
 
 def show_table(table: pd.DataFrame, options: argparse.Namespace) -> None:
-    """Write a table to a file, as JSON, or formatted for a terminal."""
+    """Write a table to a file or to standard output."""
     if options.json:
         return write_json(table.to_dict("records"), options)
     if options.output is not None:
@@ -106,14 +106,14 @@ def write_json(content: Any, options: argparse.Namespace) -> None:
 
 
 def _escape_for_json(found: re.Match[str]) -> str:
-    """Escape a character that terminals may interpret, or UTF-8 cannot encode."""
+    """Escape a character that terminals may interpret or UTF-8 cannot encode."""
     character = found[0]
     is_shown = console.escape(character) == character
     return character if is_shown else f"\\u{ord(character):04x}"
 
 
 def _plain(value: Any) -> Any:
-    """Convert NumPy and pandas values to JSON values; JSON does not support NaN."""
+    """Convert NumPy and pandas values to JSON values; NaN is converted to null."""
     if isinstance(value, dict):
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

@@ -23,81 +23,82 @@ model to a file of labelled recordings or series, and use it on other files.
 """
 _DEMO = """\
 Classify activities in a small data set that is included in sktime: four activities
-recorded with a smart watch. The demo
+recorded with a smartwatch. The demo
 
-  - predicts activities without labels, with a base model fitted to other data sets;
-  - fits a classifier to all labels and to few labels;
-  - compares accuracy and time with MiniRocket on the same series;
-  - writes a report, one HTML page that can be read offline.
+  - predicts activities without labels, using a base model fitted to other data sets;
+  - fits a classifier to all labels and to a few labels;
+  - compares its accuracy and run time with those of MiniRocket on the same series;
+  - writes a report as a single HTML page, which can be read offline.
 """
 _FIT = """\
-Fit a classifier to labelled series and save it to one file, which contains no code.
-Channel names such as acc_x, acc_y, acc_z and the sampling rate are read from the file
-if it contains them. Labels that are words are used as text in training. If the file
-contains groups or subjects, hyperparameters are cross-validated by group.
+Fit a classifier to labelled series and save it to a single file, which contains no
+code. Channel names such as acc_x, acc_y, acc_z and the sampling rate are read from the
+data file if it contains them. Labels that are words are used as text in training. If
+the data file contains groups or subjects, hyperparameters are cross-validated by group.
 """
 _PREDICT = """\
-Write the class of every series with probabilities, as CSV, to standard output or to a
-file. If the file has labels, print the accuracy. Several files are read one after
-another; "-" reads the names of files from standard input, one per line.
+Write the predicted class and the class probabilities of every series, as CSV, to
+standard output or to a file. If the file has labels, print the accuracy. Several files
+are read one after another; "-" reads file names from standard input, one per line.
 
-With --explain, write the tokens of each series that contribute most. A row contains the
-contribution of a token to the log-odds of the class "label" over the class "against"
-(by default the most probable other class), its shape in words, channel, start and
-length in timepoints, and code. The row "remainder" is the sum of all other
-contributions, so the contributions of a series sum to the log-odds. This row, and rows
-for statistics of a channel, have no start.
+With --explain, write the tokens that contribute most to the prediction of each series.
+A row contains the contribution of a token to the log-odds of the class "label" over the
+class "against" (by default the most probable other class), a description of the shape
+of the token, its channel, its start and length in timepoints, and its code. The row
+"remainder" contains the sum of all other contributions, so the contributions of a
+series sum to the log-odds. This row and the rows for channel statistics have no start.
 """
 _REPORT = """\
-Write an HTML page about a model: scores on the series of a file, warnings, series with
+Write an HTML page about a model: scores on the series in a file, warnings, series with
 the contributions of their tokens, the codebook, and the texts used in training.
 """
 _SEGMENT = """\
-Divide continuous recordings into segments of one class. Write the recording, start,
-end, label and probability of each segment, in the time of the recording.
+Divide continuous recordings into segments of one class each. Write the recording,
+start, end, label and probability of each segment. Start and end have the time unit of
+the recording.
 """
 _LABEL = """\
 Divide recordings of a body-worn accelerometer into segments, and label the segments
-with given names of activities. Neither a model nor labels are required: texts about the
-names are compared with activities of public data sets. Channels are found by name, such
-as acc_x; units and sampling rate are inferred from the data. Labels are reliable only
-for a few coarse activities; see docs/wearables.md. With --report, write an HTML page
-with the recordings, their labels and similar activities.
+with the activity names given in --names. Neither a model nor labels are required: texts
+about the names are compared with activities in public data sets. Channels are found by
+names such as acc_x; units and sampling rate are inferred from the data. Labels are
+reliable only for a few coarse activities; see docs/wearables.md. With --report, write
+an HTML page with the recordings, their labels and similar activities.
 """
 _BUILD_BASE = """\
-Fit a base model for the command "label" to files of labelled series of a body-worn
-accelerometer, with one data set per file. Labels must be words, and channels must have
+Fit a base model for the command "label" to labelled series from body-worn
+accelerometers. Pass one file per data set. Labels must be words, and channels must have
 names such as acc_x.
 """
 _SEARCH = """\
 Rank series, or windows of recordings, by similarity to a text such as "a person jumps".
 """
 _EXPORT = """\
-Export a model to an ONNX file, which predicts probabilities without Python. Requires
-the package onnx.
+Export a model to an ONNX file, which can be used for prediction without Python.
+Requires the package onnx.
 """
 _ZERO_SHOT = """\
 Classify series into candidate classes by texts about the classes. Candidates may be
 unseen, that is, without training data. Print the texts of each candidate and its most
-similar training classes, and write reasons for each prediction. If the file has labels,
-print the accuracy.
+similar training classes, and write the reasons for each prediction. If the file has
+labels, print the accuracy.
 """
 _FILES = """\
 files of series:
   .npz      arrays X (cases, channels, timepoints) and optionally y, subject,
             channel_names and sampling_rate; or X_train, y_train, X_test, y_test, ...,
-            of which fit reads the training part, and other commands the test part.
+            of which fit reads the training part and other commands the test part.
             .npy contains X only. Files with pickled objects are not supported
   .ts       format of the UEA and UCR archives
   .csv      also .tsv, .txt, .csv.gz, .parquet: a table in one of three layouts, which
-            is detected by its columns:
-            long  a row per case and timepoint: case, time, and a column per channel
-            wide  a row per case, and a column per timepoint: 0, 1, 2, ...; with
-                  several channels acc_x_0, acc_x_1, ..., acc_y_0, ...
-            tidy  a row per value: case, channel, time, value
+            is detected from its columns:
+            long  one row per case and timepoint: case, time, one column per channel
+            wide  one row per case and one column per timepoint: 0, 1, 2, ...; with
+                  several channels, acc_x_0, acc_x_1, ..., acc_y_0, ...
+            tidy  one row per value: case, channel, time, value
             Columns label and subject are optional. Set other column names with
             options such as --case-column window --label-column activity
-            Series of long and tidy tables may have unequal lengths; empty cells are
+            Series in long and tidy tables may have unequal lengths; empty cells are
             missing values
 """
 _RECORDINGS = """\
@@ -105,7 +106,7 @@ _RECORDINGS = """\
 continuous recordings:
   --window 2.56s (in seconds) or --window 128 (in timepoints) extracts windows from
   continuous recordings: a file or a folder of tables (.csv, .tsv, .txt, .parquet) with
-  a row per timepoint. Columns recording, time, label and subject are optional.
+  one row per timepoint. Columns recording, time, label and subject are optional.
   Windows do not span gaps, several recordings or several labels
 """
 _EXAMPLES = """\
@@ -130,7 +131,7 @@ exit codes:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Parser that supports closed standard streams, in all releases of Python 3.11."""
+    """Parser that supports closed standard streams in all releases of Python 3.11."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         stream = file or sys.stderr
@@ -163,19 +164,19 @@ def _rate(text: str) -> float:
         value = math.nan
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(
-            f"must be a finite number of Hz above 0, got {text!r}"
+            f"must be a positive, finite number (in Hz), got {text!r}"
         )
     return value
 
 
 def _duration(text: str) -> tuple[float, bool]:
-    """Convert ``2.56s`` or ``128`` to a length, and whether it is in seconds."""
+    """Parse ``2.56s`` or ``128``; return the length and whether it is in seconds."""
     match = re.fullmatch(r"(\d+|\d*\.\d+)\s*(s?)", text.strip())
     value = float(match[1]) if match else 0.0
     if match is None or value <= 0 or not (match[2] or value.is_integer()):
         raise argparse.ArgumentTypeError(
-            'must be a number of seconds with "s" such as 2.56s, or a whole number of '
-            f"timepoints such as 128, got {text!r}"
+            'must be a number of seconds followed by "s", such as 2.56s, or a whole '
+            f"number of timepoints, such as 128, got {text!r}"
         )
     return value, bool(match[2])
 
@@ -201,7 +202,7 @@ _NEW_MODEL = _file("MODEL", "model file to write", required=True)
 _TABLE = _file("FILE", "file to write the table to")
 _JSON = _flag("write JSON instead of CSV")
 _QUIET = _flag("print results only")
-_TEXTS = "JSON file that maps each name to a text, or a list of texts, about the "
+_TEXTS = "JSON file that maps each name to a text or a list of texts about the "
 _RATE = _value("HZ", "sampling rate in Hz", type=_rate)
 _SEED = _value(
     "N", "random state (default: %(default)s)", type=_whole(0, 2**32 - 1), default=0
@@ -232,13 +233,13 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--sampling-rate": _RATE,
         "--init": _value(
             "NAME",
-            "base model to start from if there are few series of body-worn sensors: "
-            '"wearables"',
+            "base model to start from if there are few series from body-worn "
+            'sensors: "wearables"',
         ),
         "--epochs": _value(
             "N",
             "maximum number of epochs of training by gradient descent, which starts "
-            "from the solution in closed form (default: %(default)s)",
+            "from the closed-form solution (default: %(default)s)",
             type=_whole(0),
             default=0,
         ),
@@ -250,7 +251,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         ),
         "--text-encoder": _value(
             "NAME",
-            'encoder of texts: "minilm", "hashing" or a folder (default: %(default)s)',
+            'text encoder: "minilm", "hashing" or a folder (default: %(default)s)',
             default="minilm",
         ),
         "--seed": _SEED,
@@ -258,7 +259,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "predict": {
         "--output": _TABLE,
         "--json": _JSON,
-        "--explain": _flag("write contributions of tokens"),
+        "--explain": _flag("write the tokens that contribute most"),
         "--against": _value("CLASS", "with --explain: class to compare with"),
         "--top": _value(
             "N",
@@ -272,7 +273,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--output": _TABLE,
         "--json": _JSON,
         "--report": _file(
-            "HTML", "HTML file to write, with recordings and their labels"
+            "HTML", "HTML file to write, which shows recordings and their labels"
         ),
         "--names": {
             "required": True,
@@ -302,7 +303,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--output": _file("HTML", "HTML file to write", required=True),
         "--training": _file(
             "DATA",
-            "file of the training series; the report lists series that are in both "
+            "file with the training series; the report lists series that are in both "
             "files, because they inflate scores",
         ),
     },
@@ -324,10 +325,10 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
 }
 _ABOUT = {
     "demo": ("run an example on a small data set", _DEMO),
-    "fit": ("fit a model to series with labels", _FIT),
+    "fit": ("fit a model to labelled series", _FIT),
     "predict": ("predict the class of each series", _PREDICT),
     "segment": ("divide recordings into segments of one class", _SEGMENT),
-    "label": ("label recordings with names of activities, without a model", _LABEL),
+    "label": ("label recordings with activity names, without a model", _LABEL),
     "build-base": ('fit a base model for the command "label"', _BUILD_BASE),
     "search": ("rank series by similarity to a text", _SEARCH),
     "report": ("write an HTML report about a model", _REPORT),
@@ -374,8 +375,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_data(command: Any, name: str, is_segment: bool) -> None:
-    """Add options for files of series, their columns and windows."""
-    what = "files or folders of recordings" if is_segment else "files of series"
+    """Add options for series files, their columns, and windows."""
+    what = "files or folders with recordings" if is_segment else "files of series"
     if is_segment or name in ("predict", "build-base"):
         command.add_argument("data", **_file("DATA", f"one or more {what}", nargs="+"))
     else:
@@ -401,15 +402,18 @@ def _add_data(command: Any, name: str, is_segment: bool) -> None:
     )
     default = " (default: length of the training windows)" if is_segment else ""
     for option, text in (
-        ("--window", f"length of windows to cut, such as 2.56s{default}"),
-        ("--step", "time between the starts of windows (default: half of the length)"),
+        ("--window", f"length of the windows, such as 2.56s{default}"),
+        (
+            "--step",
+            "time between the starts of windows (default: half the window length)",
+        ),
     ):
         command.add_argument(option, **_value("LENGTH", text, type=_duration))
     command.add_argument(
         "--pattern",
         **_value(
             "PATH",
-            "pattern of the paths in a folder of recordings, such as "
+            "pattern of the file paths in a folder of recordings, such as "
             '"{label}/person_{subject}.csv"',
         ),
     )
@@ -423,8 +427,8 @@ def _add_data(command: Any, name: str, is_segment: bool) -> None:
             "--purity",
             **_value(
                 "SHARE",
-                "minimum share of the most frequent label in windows of recordings "
-                "(default: %(default)s)",
+                "minimum share of the most frequent label in each window of a "
+                "recording (default: %(default)s)",
                 type=float,
                 default=1.0,
             ),

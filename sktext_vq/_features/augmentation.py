@@ -1,4 +1,4 @@
-"""Augmentation of training series by randomly changed copies."""
+"""Augmentation of training series with randomly modified copies."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_augment(augment: Any) -> None:
         return
     if not isinstance(augment, Mapping):
         raise TypeError(
-            "augment must be None or a dict that maps names of changes to sizes, got a "
+            "augment must be None or a dict that maps each change to its size, got "
             f"{type(augment).__name__}."
         )
     unknown = sorted(set(augment) - {*_MAX_SIZES, "copies"}, key=str)
@@ -51,7 +51,7 @@ def add_copies(
     augment: Mapping[str, Any],
     random_state: np.random.RandomState,
 ) -> Panel:
-    """Return a panel in which each series is followed by its changed copies.
+    """Return a panel in which each series is followed by its modified copies.
 
     Each channel that is not in `triads` is a separate sensor. The sizes in `augment`
     are described in :class:`~sktext_vq.VQTextClassifier`.

@@ -15,7 +15,7 @@ from sktext_vq.panel import Panel
 
 
 def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
-    """Check an argument with one value per case, and return an array.
+    """Check an argument with one value per case and return an array.
 
     Raises
     ------
@@ -31,8 +31,8 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
         same = len(own) == len(cases) and not len(own.symmetric_difference(cases))
         if same and not own.equals(cases):
             raise ValueError(
-                f"The index of {name} has the cases of X in another order: "
-                f"{format_names(own, 3)}, but X has {format_names(cases, 3)}. Pass "
+                f"The index of {name} has the cases of X in a different order: "
+                f"{format_names(own, 3)} instead of {format_names(cases, 3)}. Pass "
                 f"{name}.loc[cases] with cases = X.index.get_level_values(0).unique()."
             )
     try:
@@ -52,7 +52,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
     missing = pd.isna(column)
     if missing.any():
         raise ValueError(
-            f"Input {name} contains NaN or None, first for case {missing.argmax()} "
+            f"Input {name} contains NaN or None, first in case {missing.argmax()} "
             "(counted from 0). Remove the case, or set a value."
         )
     try:
@@ -72,7 +72,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
 
 
 def check_weights(sample_weight: Any, panel: Panel) -> NDArray[np.float64] | None:
-    """Check sample weights, and return the weight of each case, or None.
+    """Check sample weights and return the weight of each case, or None.
 
     Raises
     ------

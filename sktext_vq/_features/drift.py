@@ -1,9 +1,9 @@
 """Warnings about series that differ from the training series.
 
-This module compares the scale and the offset of channels (limit `_DRIFT`), and composes
-the message. ``drift_reference.py`` compares statistics of new cases with statistics of
+This module compares the scale and offset of channels (limit `_DRIFT`) and composes the
+message. ``drift_reference.py`` compares statistics of new cases with statistics of
 training cases (limits `_FARTHER`, `_HEAVIER` and `_STEADY`). ``drift_changes.py`` tests
-possible causes: another orientation, order of channels, unit or sampling rate (limits
+possible causes: a different orientation, channel order, unit or sampling rate (limits
 `MARGINS`).
 """
 
@@ -23,8 +23,8 @@ from sktext_vq.panel import Panel, spread_cases
 
 _MAX_SIZES = 512
 # Minimum ratio of the medians of new and training series that indicates drift. The test
-# parts of 29 data sets do not cause a warning. If they are multiplied by 5, all of them
-# do, except PLAID, whose cases differ by a factor of a thousand.
+# parts of 29 data sets do not cause a warning. Multiplied by 5, all of them cause a
+# warning except PLAID, whose cases differ by a factor of a thousand.
 _DRIFT = 3.0
 _MIN_SIZE = 1e-4  # in standard deviations; smaller sizes are rounding errors
 _SHOWN = 3
@@ -33,9 +33,9 @@ _SHOWN = 3
 class DriftWarning(UserWarning):
     """Warning that new series differ from all training series.
 
-    Common causes are another unit or sampling rate, another orientation of the device,
-    swapped channels, or a defective sensor. The message contains the likely cause.
-    Series are not corrected before prediction.
+    Common causes are a different unit or sampling rate, a different orientation of the
+    device, swapped channels, or a defective sensor. The message states the likely
+    cause. Series are not corrected before prediction.
 
     Examples
     --------
@@ -61,7 +61,7 @@ def warn_of_drift(
     """Warn if new series differ from training series.
 
     The scale and offset of each channel are compared over all series. Statistics of
-    single cases are compared with `reference`, which is None in models of early
+    single cases are compared with `reference`, which is None in models from early
     versions.
     """
     parts = []
@@ -84,20 +84,20 @@ def warn_of_drift(
             parts.append(f"Series differ from training series: {what}.")
     if parts:
         warnings.warn(
-            f"{' '.join(parts)} Check units, sampling rate, orientation of the device "
-            "and order of channels; predictions may be wrong.",
+            f"{' '.join(parts)} Predictions may be wrong. Check the units, the "
+            "sampling rate, the device orientation and the channel order.",
             DriftWarning,
             stacklevel=find_stack_level(),
         )
 
 
 def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
-    """Return the channels whose scale or offset differs from training.
+    """Return the channels whose scale or offset differs from the training series.
 
     The median and the high quantiles of new series must both exceed the training
     quantiles, or the median and the low quantiles must both be below the training
     quantiles. A single outlying series or class is therefore not sufficient. Thresholds
-    are higher for few series.
+    are higher if there are few series.
     """
     if scaler.usual is None:
         return np.zeros(0, np.int64)
@@ -117,12 +117,12 @@ def _other_scales(panel: Panel, scaler: Scaler) -> NDArray[np.int64]:
 
 
 def _compare(panel: Panel, scaler: Scaler, channel: int, name: str) -> str:
-    """Describe the scale and offset of a channel, in new series and in training."""
+    """Describe the scale and offset of a channel in new and in training series."""
     values = panel.values[spread_cases(panel.n_cases, _MAX_SIZES), channel]
     unit = float(np.nanmax(np.abs(values))) or 1.0  # avoids infinite squares
     values = values.astype(np.float64) / unit
     mean, scale = np.nanmean(values) * unit, np.nanstd(values) * unit
     return (
-        f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, but "
-        f"{scaler.mean[channel]:.3g} and {scaler.scale[channel]:.3g} in training"
+        f"{name!r} has mean {mean:.3g} and standard deviation {scale:.3g}, compared "
+        f"with {scaler.mean[channel]:.3g} and {scaler.scale[channel]:.3g} in training"
     )

@@ -1,4 +1,4 @@
-"""Possible causes of drift, and their effects on statistics of series."""
+"""Possible causes of drift and their effects on the statistics of series."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PER_TRIAD = 4
 PAIRS = ((0, 1), (0, 2), (1, 2))
 # Minimum decrease of the log-distance to training cases if a change is undone, in
 # addition to the 99th percentile of training cases, and a further decrease for a single
-# case. Held-out people in the training parts of MotionSense and WISDM are below these
+# case. Held-out subjects in the training parts of MotionSense and WISDM are below these
 # values.
 MARGINS = {
     "turned": (0.12, 0.25),
@@ -35,19 +35,19 @@ MARGINS = {
     "rate": (0.1, 0.1),
 }
 _FACTORS = {
-    9.80665: "g in place of m/s^2",
-    1 / 9.80665: "m/s^2 in place of g",
+    9.80665: "g instead of m/s^2",
+    1 / 9.80665: "m/s^2 instead of g",
     1000.0: "a unit larger by a factor of 1000",
-    1 / 1000: "a unit smaller by a factor of 1000, such as mg in place of g",
-    57.29578: "rad/s in place of degrees per second",
-    1 / 57.29578: "degrees per second in place of rad/s",
+    1 / 1000: "a unit smaller by a factor of 1000, such as mg instead of g",
+    57.29578: "rad/s instead of degrees per second",
+    1 / 57.29578: "degrees per second instead of rad/s",
     2.0: "half the gain",
     0.5: "twice the gain",
 }
 
 
 class Change(NamedTuple):
-    """Possible change of series, and the linear map of statistics that reverses it."""
+    """Possible change in the series, and the inverse linear map of statistics."""
 
     kind: str
     channels: tuple[int, ...]
@@ -91,7 +91,7 @@ def _change(
 
 
 def _change_of_rate(change: Change, value: float, n_channels: int) -> Change:
-    """Return a change that also multiplies differences of neighbouring timepoints."""
+    """Return a change that also multiplies differences between adjacent timepoints."""
     for column in (2, 3):
         change.add[column : PER_CHANNEL * n_channels : PER_CHANNEL] = np.log(value)
     return change
@@ -111,7 +111,7 @@ def _turned(
             f"{'-' if sign < 0 else ''}{'xyz'[i]}"
             for i, sign in zip(order, signs, strict=True)
         )
-        how = "the device is turned" if turned else "axes are exchanged or mirrored"
+        how = "the device is turned" if turned else "axes are swapped or mirrored"
         kind = "turned" if turned else "mirrored"
         cause = f"{how}, so that {taken} correspond to x, y, z in training"
         yield make(kind, cause, index, factor)
@@ -120,7 +120,7 @@ def _turned(
 def _changed(
     triads: Triads, n_channels: int, make: Callable[..., Change]
 ) -> Iterator[Change]:
-    """Yield all exchanges of two sensors, and changes of the unit of one sensor."""
+    """Yield all swaps of two sensors and all unit changes of one sensor."""
     sensors = list_sensors(n_channels, triads)
     if len(sensors) > _MAX_SENSORS:
         return
@@ -128,7 +128,7 @@ def _changed(
         if len(a) == len(b):
             index = np.arange(n_channels)
             index[a], index[b] = b, a
-            yield make("order", "these channels are exchanged", index, of=[a[0], b[0]])
+            yield make("order", "these channels are swapped", index, of=[a[0], b[0]])
     for sensor, (value, cause) in itertools.product(sensors, _FACTORS.items()):
         factor = np.ones(n_channels)
         factor[sensor] = value

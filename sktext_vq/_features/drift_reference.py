@@ -1,4 +1,4 @@
-"""Statistics of training series, with which new series are compared."""
+"""Statistics of training series, for comparison with new series."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class DriftReference:
     gravity : ndarray of shape (2, n_triads)
         1st and 99th percentile of the log-norm of the mean of each sensor.
     nearer : ndarray of shape (n_kinds,)
-        For each kind of change, 99th percentile of the decrease of log-distances
+        For each kind of change, 99th percentile of the decrease in the log-distance
         between training cases to which the change is applied and other training cases.
     constant : ndarray of shape (n_channels,)
         Share of training cases in which each channel is constant; 1 if a channel is
@@ -152,7 +152,7 @@ class DriftReference:
     def examine(
         self, panel: Panel, scaler: Scaler, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Return kind and description of the difference to training cases, if any."""
+        """Return the kind and description of a difference, or None."""
         cases = spread_cases(panel.n_cases, _MAX_COMPARED)
         found = _statistics(panel, cases, scaler, self.triads, self.unit, self.offset)
         whole = 2 * found.counts >= self.n_timepoints
@@ -244,7 +244,7 @@ class DriftReference:
     def _size(
         self, rows: Array, few: float, names: Sequence[str]
     ) -> tuple[str, str] | None:
-        """Compare the norm of gravity and the distance to training cases."""
+        """Check the norm of gravity and the distance to training cases."""
         low, high = self.gravity
         norm = np.median(rows[:, PER_CHANNEL * len(self.unit) + 3 :: PER_TRIAD], axis=0)
         one, many = _HEAVIER
@@ -257,7 +257,7 @@ class DriftReference:
             return "gravity", (
                 f"{', '.join(repr(names[c]) for c in axes)}: the norm of the mean is "
                 f"{now:.3g}, outside the range of the training series (limit "
-                f"{then:.3g}), which suggests another unit"
+                f"{then:.3g}), which suggests a different unit"
             )
         one, many = _FARTHER
         unsure = max(1.0, np.sqrt(_USUAL_WIDTH / rows.shape[1]))

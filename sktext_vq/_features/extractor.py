@@ -114,7 +114,7 @@ class FeatureExtractor:
     selected : ndarray of int64, optional
         Indices of the selected features, in ascending order.
     drift : DriftReference, optional
-        Statistics of the training cases, from which drift in new series is detected.
+        Statistics of the training cases, used to detect drift in new series.
     """
 
     scaler: Scaler
@@ -305,7 +305,7 @@ class FeatureExtractor:
         task: str,
         columns: NDArray[np.int64] | None = None,
     ) -> Iterator[tuple[slice, Result]]:
-        """Apply a function to the features of consecutive cases, and yield the results.
+        """Apply a function to the features of consecutive cases and yield the results.
 
         The function is called in threads, with a slice of cases and their features of
         shape (n_cases, n_features). The progress bar has the title `task`. If `columns`
@@ -367,7 +367,7 @@ class FeatureExtractor:
         return features
 
     def sum_by_input_channel(self, values: NDArray[Any]) -> NDArray[np.float64]:
-        """Sum values of tokenizer channels, along axis 0, by input channel."""
+        """Sum the values of tokenizer channels (axis 0) by input channel."""
         found = np.zeros((len(self.scaler.mean), *values.shape[1:]))
         for axes, own in zip(self.axes, values, strict=True):
             found[list(axes)] += own / len(axes)

@@ -1,4 +1,4 @@
-"""Fit, state and channel names of the gravity frame."""
+"""Fitting, state and channel names of the gravity frame."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def fit_frame(
     if not sensors:
         if replace_axes:
             raise ValueError(
-                'gravity="replace" requires sensors with three axes. Name their '
-                "channels in channel_names, such as acc_x, acc_y and acc_z."
+                'gravity="replace" requires sensors with three axes. Set '
+                "channel_names to names such as acc_x, acc_y and acc_z."
             )
         return None
     triads = list(sensors.values())
@@ -73,7 +73,7 @@ def frame_from_state(state: State, n_channels: int, sizes: Sizes) -> GravityFram
 def name_channels(
     names: Sequence[str], sensors: Sensors, frame: GravityFrame | None
 ) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
-    """Return names of the tokenizer channels, and the input channels of each name."""
+    """Return the names of the tokenizer channels and the input channels of each."""
     if frame is None:
         return tuple(names), tuple((channel,) for channel in range(len(names)))
     added = [

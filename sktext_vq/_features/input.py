@@ -1,4 +1,4 @@
-"""Shape and names of the training series, and checks of new series against them."""
+"""Shape and channel names of the training series, and checks of new series."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SHORT = 0.5
 
 
 class InputSpec(NamedTuple):
-    """Shape and names of the training series.
+    """Shape and channel names of the training series.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class InputSpec(NamedTuple):
 
     @classmethod
     def of(cls, X: Any, panel: Panel) -> InputSpec:
-        """Describe training series, and warn if axes are probably swapped."""
+        """Describe training series and warn if axes are probably swapped."""
         n_features, names = panel.n_channels, None
         if is_table(X, panel):
             probe = BaseEstimator()
@@ -65,12 +65,12 @@ class InputSpec(NamedTuple):
         )
 
     def check(self, panel: Panel, X: Any, estimator: str) -> None:
-        """Check the number and the names of the channels of new series.
+        """Check the number and names of the channels of new series.
 
         Raises
         ------
         ValueError
-            If channels differ from the channels of the training series.
+            If channels differ from those of the training series.
 
         Warns
         -----
@@ -89,9 +89,9 @@ class InputSpec(NamedTuple):
         n_short = int((panel.lengths < _SHORT * self.min_timepoints).sum())
         if n_short:
             warnings.warn(
-                f"{n_short} of {panel.n_cases} series of X are much shorter than all "
+                f"{n_short} of {panel.n_cases} series in X are much shorter than all "
                 f"training series: the shortest has {panel.lengths.min()} timepoints, "
-                f"and training series had {self.min_timepoints} to "
+                f"whereas training series had {self.min_timepoints} to "
                 f"{self.n_timepoints}. Results for short series may be wrong.",
                 stacklevel=find_stack_level(),
             )
@@ -107,7 +107,11 @@ class InputSpec(NamedTuple):
             if is_generic and [*names] == sorted(names, key=_trailing_number):
                 return
         lacking = [name for name in known if name not in columns]
-        what = f"lacks {lacking}" if lacking else "has another order of columns"
+        what = (
+            f"is missing {lacking}"
+            if lacking
+            else "has these columns in a different order"
+        )
         raise ValueError(
             f"X has columns {list(columns)}, but {estimator} was fitted with columns "
             f"{list(known)}: X {what}. Pass the same columns in the same order."
@@ -136,9 +140,9 @@ def _warn_of_axes(X: Any, panel: Panel) -> None:
     """Warn if timepoints and channels, or timepoints and columns, may be swapped."""
     if panel.n_channels > panel.n_timepoints:
         warnings.warn(
-            f"X has {panel.n_channels} channels of {panel.n_timepoints} timepoints. "
-            "The axes of X must be cases, channels and timepoints. If the last two "
-            "axes are swapped, pass X.transpose(0, 2, 1).",
+            f"X has {panel.n_channels} channels and {panel.n_timepoints} timepoints. "
+            "The axes of X must be cases, channels and timepoints, in this order. If "
+            "the last two axes are swapped, pass X.transpose(0, 2, 1).",
             stacklevel=find_stack_level(),
         )
     columns = getattr(X, "columns", ()) if panel.channel_names is None else ()
@@ -148,8 +152,8 @@ def _warn_of_axes(X: Any, panel: Panel) -> None:
     several = len(kinds) > 1 and len({*kinds.values()}) == 1 and len(kinds) < len(names)
     if several or find_triads(names):
         warnings.warn(
-            f"X has columns {list(columns)[:6]}. Rows are read as cases and columns as "
-            "timepoints of one channel. If columns are channels, convert the table to "
-            "a panel with sktext_vq.recordings.read_panel.",
+            f"X has columns {list(columns)[:6]}. Rows are read as cases and columns "
+            "as timepoints of one channel. If the columns are channels, convert the "
+            "table to a panel with sktext_vq.recordings.read_panel.",
             stacklevel=find_stack_level(),
         )

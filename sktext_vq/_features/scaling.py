@@ -1,4 +1,4 @@
-"""Standardisation of channels, and interpolation of missing values."""
+"""Standardisation of channels and interpolation of missing values."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Scaler:
         a constant channel is replaced by 1.
     usual : ndarray of shape (2, 7, n_channels), optional
         Quantiles, over training series, of the standard deviation and of the root mean
-        square after subtraction of `mean`, in units of `scale`. None in models of early
-        versions.
+        square after subtraction of `mean`, in units of `scale`. None in models from
+        early versions.
     """
 
     mean: NDArray[np.float64]
@@ -101,10 +101,11 @@ class Scaler:
     ) -> Batch:
         """Standardise some cases and fill gaps.
 
-        Gaps are interpolated linearly between observed neighbours, and filled with the
-        nearest observed value at the ends. The tokenizer ignores windows that are
-        mostly filled. Series shorter than `n_timepoints` are padded with their last
-        value, so that rounding does not depend on the length of other series.
+        Gaps are interpolated linearly between observed neighbours and, at the ends,
+        filled with the nearest observed value. The tokenizer ignores windows that
+        consist mostly of filled values. Series shorter than `n_timepoints` are padded
+        with their last value, so that rounding does not depend on the length of other
+        series.
         """
         values = self.standardise(panel, cases)
         short = n_timepoints - values.shape[2]

@@ -33,7 +33,8 @@ class FeatureMoments:
     Parameters
     ----------
     n_features, n_classes, n_folds : int
-        Numbers of features, classes and folds. Scores can be computed without one fold.
+        Numbers of features, classes and folds. Scores can be computed with one fold
+        left out.
     """
 
     def __init__(self, n_features: int, n_classes: int, n_folds: int) -> None:
@@ -78,7 +79,7 @@ class FeatureMoments:
             self.squares[fold, label, part] += member @ np.square(values)
 
     def mean_and_scale(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return means and standard deviations, with 1 for constant features."""
+        """Return means and standard deviations (1 for a constant feature)."""
         n_cases = self.counts.sum()
         mean = self.sums.sum((0, 1)) / n_cases
         variance = self.squares.sum((0, 1)) / n_cases - mean**2
@@ -221,7 +222,7 @@ class FeatureScaler:
 
 
 def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
-    """Return weights with which all kinds of features have the same total variance.
+    """Return weights that give all kinds of features the same total variance.
 
     The mean square of the weights is 1. Without weights, a penalised linear model would
     hardly use kinds with few features.
@@ -233,7 +234,7 @@ def balance(n_of_kind: Sequence[int]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Selection:
-    """Features that are selected with all cases, and without the cases of each fold.
+    """Features selected from all cases, and with each fold left out.
 
     Parameters
     ----------
@@ -257,7 +258,7 @@ class Selection:
 
 
 def count_wanted(layout: FeatureLayout, is_supervised: bool) -> list[int]:
-    """Return the number of features of each kind to select without `max_features`."""
+    """Return the default number of features of each kind to select."""
     return [
         int(size * share) if is_supervised else size
         for size, share in zip(layout.sizes, _SELECTED_SHARES, strict=True)
@@ -342,7 +343,7 @@ def assign_folds(
 
 
 def keep_best(scores: NDArray[np.floating[Any]], n_kept: int) -> NDArray[np.int64]:
-    """Return the ascending indices of the highest scores; ties prefer low indices."""
+    """Return ascending indices of the highest scores; ties are broken by index."""
     n_left = len(scores) - n_kept
     if n_left <= 0:
         return np.arange(len(scores))

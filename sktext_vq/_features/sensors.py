@@ -36,20 +36,21 @@ def check_channel_names(channel_names: Any, panel: Panel) -> tuple[str, ...] | N
         advice = ""
         if len(names) == panel.n_timepoints:
             advice = (
-                f" X has {panel.n_timepoints} timepoints. The axes of X must be cases, "
-                "channels, timepoints; X.transpose(0, 2, 1) swaps the last two."
+                f" X has {panel.n_timepoints} timepoints. The axes of X must be "
+                "cases, channels and timepoints, in this order; X.transpose(0, 2, 1) "
+                "swaps the last two."
             )
         wanted = f"{n_channels} different names, one for each channel of X"
         raise ValueError(
-            f"channel_names must be {wanted if n_channels > 1 else 'one name'}, got "
-            f"{names}.{advice}"
+            f"channel_names must contain {wanted if n_channels > 1 else 'one name'}, "
+            f"got {names}.{advice}"
         )
     check_text(names, "channel_names")
     columns = list(panel.channel_names or names)
     if names != columns and sorted(names) == sorted(columns):
         raise ValueError(
-            f"channel_names has the columns of X in another order: {names}, but X has "
-            f"{columns}. Use the order of X, or omit channel_names."
+            f"channel_names has the columns of X in a different order: {names} "
+            f"instead of {columns}. Use the order of X or omit channel_names."
         )
     return tuple(names)
 

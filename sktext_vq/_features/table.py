@@ -39,7 +39,7 @@ class FeatureReader:
         self._kept: list[tuple[slice, NDArray[np.float32]]] = []
 
     def feed(self, task: str, *consumers: FeatureConsumer) -> None:
-        """Compute the features of each case once, and pass them to the consumers.
+        """Compute the features of each case once and pass them to the consumers.
 
         If the features of all cases fit into memory, they are reused in the next pass.
         """

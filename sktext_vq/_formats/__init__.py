@@ -1,4 +1,4 @@
-"""Contents of model files, in the current format version and in earlier ones.
+"""Contents of model files in the current and earlier format versions.
 
 The layout of the bytes of a model file is defined in `_utils/container.py`.
 

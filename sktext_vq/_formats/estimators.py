@@ -174,7 +174,7 @@ def _read_enrolment(state: Any, estimator: VQTextClassifier) -> Enrolment:
 
 
 def _read_base(state: Any) -> VQTextClassifier:
-    """Build a base model, with its classifier for the acceleration."""
+    """Build a base model with its classifier for acceleration only."""
     if not isinstance(state, dict) or not isinstance(state.get("card"), dict):
         raise ValueError("the base model has no card")
     if "accelerometer" not in state:
@@ -248,7 +248,7 @@ def _read_estimator(cls: type, state: Any) -> Any:
 def _read_statistics(
     state: Any, labels: NDArray[Any] | None, sizes: Sizes
 ) -> CodeStatistics:
-    """Build the code statistics, and check that they have the labels of the model."""
+    """Build the code statistics and check that their labels are those of the model."""
     statistics = CodeStatistics.from_state(state, sizes)
     known = statistics.labels
     if known is not None:
@@ -319,7 +319,7 @@ def _read_sensors(state: State, sizes: Sizes) -> dict[str, tuple[int, int, int]]
 
 
 def _check_labels(labels: Any, name: str) -> NDArray[Any]:
-    """Check that labels are unique and sorted, and return them."""
+    """Return the labels after checking that they are unique and sorted."""
     is_valid = (
         isinstance(labels, np.ndarray)
         and labels.ndim == 1
@@ -333,5 +333,7 @@ def _check_labels(labels: Any, name: str) -> NDArray[Any]:
         and np.unique(labels).tolist() == labels.tolist()
     )
     if not is_valid:
-        raise ValueError(f"{name} must be sorted, unique labels of at least 2 classes")
+        raise ValueError(
+            f"{name} must contain sorted, unique labels of at least 2 classes"
+        )
     return labels

@@ -101,8 +101,9 @@ class ValueWriter:
             name = getattr(value, "__qualname__", type(value).__name__)
             return {"function": name}
         raise TypeError(
-            f"{where} cannot be saved: it is a {type(value).__name__}, {value!r}. Set "
-            "the parameter to a plain value with set_params, or use pickle."
+            f"{where} cannot be saved: its type is {type(value).__name__} "
+            f"({value!r}). Use set_params to set the parameter to a value of a "
+            "built-in type, or use pickle."
         )
 
     def _array(self, array: NDArray[Any], where: str) -> Any:
@@ -117,7 +118,7 @@ class ValueWriter:
         return {"array": self._add(array, where)}
 
     def _add(self, array: NDArray[Any], where: str) -> list[Any]:
-        """Add an array, and return its name and whether it is stored transposed."""
+        """Add an array and return its name and whether it is stored transposed."""
         if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
             raise TypeError(f"{where} cannot be saved: its dtype is {array.dtype}.")
         # The memory order is kept because it affects rounding of matrix products.
@@ -136,7 +137,7 @@ class ValueReader:
     arrays : dict of str to ndarray
         Arrays by name.
     **decoders : callable
-        Functions that decode the contents of further kinds, by name of the kind.
+        Functions that decode the contents of additional kinds, by name of the kind.
     """
 
     def __init__(

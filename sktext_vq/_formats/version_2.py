@@ -23,7 +23,7 @@ _REFINER = {"auxiliary.segments.refiner.": ""}
 
 
 def upgrade(state: Any) -> tuple[State, bool]:
-    """Convert a state to version 3, and report whether it had a trained text branch.
+    """Convert a state to version 3 and report whether it had a trained text branch.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def upgrade(state: Any) -> tuple[State, bool]:
 
 
 def _take(arrays: dict[str, Any], prefixes: dict[str, str]) -> dict[str, Any]:
-    """Return the arrays whose names start with a prefix, renamed."""
+    """Return the arrays whose names start with one of the prefixes, renamed."""
     return {
         new + name.removeprefix(old): array
         for name, array in arrays.items()

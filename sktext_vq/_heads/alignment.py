@@ -388,7 +388,7 @@ def check_width(vectors: Array, width: int) -> None:
         raise ValueError(
             f"The model was trained with text embeddings of {width} dimensions, but "
             f"text_encoder returns {vectors.shape[1]}. Set text_encoder to the "
-            "encoder used in fit, or fit again."
+            "encoder used in fit, or fit the model again."
         )
 
 

@@ -60,7 +60,7 @@ def _check(alignment: TextAlignment | None) -> TextAlignment:
     if alignment is None:
         raise ValueError(
             "The model was fitted without text. Fit the model with text other than "
-            "None, and with labels that are words or captions of the series."
+            "None, and with texts that are not all equal."
         )
     return alignment
 

@@ -105,17 +105,17 @@ class CodeStatistics:
 
     @property
     def class_lift(self) -> NDArray[np.float64]:
-        """Ratio of share to mean over all classes, of shape (n_classes, n_codes)."""
+        """Share relative to the mean over classes, of shape (n_classes, n_codes)."""
         return self.windows.mean(axis=(1, 2)) / self.by_code
 
     @property
     def channel_lift(self) -> NDArray[np.float64]:
-        """Ratio of share to mean over all channels, of shape (n_channels, n_codes)."""
+        """Share relative to the mean over channels, of shape (n_channels, n_codes)."""
         return self.windows.mean(axis=(0, 2)) / self.by_code
 
     @property
     def length_lift(self) -> NDArray[np.float64]:
-        """Ratio of share to mean over all lengths, of shape (n_lengths, n_codes)."""
+        """Share relative to the mean over lengths, of shape (n_lengths, n_codes)."""
         return self.windows.mean(axis=(0, 1)) / self.by_code
 
     def strength(self) -> list[str | None]:
@@ -136,7 +136,7 @@ class CodeStatistics:
 
 
 def _sides(weights: NDArray[np.float64], low: str, high: str) -> list[str | None]:
-    """Return `low`, `high` or None, depending on the mean bin of each code."""
+    """Return `low`, `high` or None for each code, depending on its mean bin."""
     total = weights.sum(axis=0)
     centre = np.linspace(0, 1, len(weights)) @ weights / np.where(total > 0, total, 1)
     centre = np.where(total > 0, centre, 0.5)

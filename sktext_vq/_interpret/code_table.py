@@ -90,8 +90,8 @@ def describe_codes(
     """Return a table of the codes; see `BaseVQText.describe_codes`."""
     if statistics is None:
         raise ValueError(
-            "This model was saved by an early version of sktext_vq without statistics "
-            "of the codes. Fit the model again to describe the codes."
+            "This model was saved by an early version of sktext_vq, which did not "
+            "store code statistics. Fit the model again to describe the codes."
         )
     layout, channels = extractor.layout, extractor.channels
     channel = statistics.channel_lift.argmax(axis=0)
@@ -151,7 +151,7 @@ def _add_names(
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Replace special characters by blanks, and add numbers to repeated names."""
+    """Replace special characters with spaces and add numbers to repeated names."""
     found: dict[str, None] = {}
     for name in names:
         plain = _SPECIAL.sub(" ", name).strip() or "channel"
@@ -164,7 +164,7 @@ def _unique(names: Sequence[str]) -> list[str]:
 
 
 def _durations(lengths: Sequence[int], sampling_rate: float | None) -> list[str]:
-    """Format window lengths, with enough digits for unique strings."""
+    """Format window lengths with enough digits to make the strings unique."""
     if sampling_rate is None:
         return [f"{length} timepoints" for length in lengths]
     for digits in range(3, 18):

@@ -55,8 +55,8 @@ def head_without_base(classifier: Any) -> RidgeHead:
     """Return the head of a classifier, and warn if scores of a base are excluded."""
     if classifier.enrolment_ is not None:
         warnings.warn(
-            "The result excludes the scores of the base model, which was given as init "
-            "of fit.",
+            "The result does not include the scores of the base model that was "
+            "passed to fit as init.",
             stacklevel=find_stack_level(),
         )
     head: RidgeHead = classifier.head_
@@ -194,7 +194,7 @@ class Explainer:
             others[list(axes)] += own[~is_named].sum()
             for i in np.flatnonzero(is_named):
                 side = "higher" if size[i] > 0 else "lower"
-                phrase = f"{_STATISTICS[i]} of {channel}, {side} than on average over "
+                phrase = f"{_STATISTICS[i]} of {channel}, {side} than on average in "
                 rows.append(_rows_without_position(axes, f"{phrase}training", own[i]))
         phrases = [f"other statistics of {name}" for name in self.channel_names]
         return pd.concat(

@@ -24,7 +24,7 @@ Logits = NDArray[np.float64]
 
 
 class LogitsClassifier(ClassifierMixin, BaseEstimator):
-    """Classifier whose input X contains the logits, for scorers of scikit-learn.
+    """Classifier whose input X contains the logits, for scikit-learn scorers.
 
     The shape of X is (n_cases, n_classes).
     """

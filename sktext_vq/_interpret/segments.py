@@ -31,11 +31,11 @@ def token_arrays(
     tokenizer: ShapeTokenizer,
     refiner: SegmentRefiner | None = None,
 ) -> dict[str, NDArray[Any]]:
-    """Segment series into tokens, and return an array for each name in `COLUMNS`.
+    """Segment series into tokens and return an array for each name in `COLUMNS`.
 
     Tokens are sorted by case, channel and time, and offset and scale are standardised.
     A `refiner` moves the borders of segments, which are rounded to timepoints before
-    code, offset and scale are computed.
+    the code, offset and scale are computed.
     """
     codes = tokenizer.codebook.codes.detach()
     parts: list[list[NDArray[Any]]] = []

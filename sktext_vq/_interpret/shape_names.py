@@ -25,9 +25,9 @@ def shape_words(shape: NDArray[Any]) -> str:
     Returns
     -------
     str
-        Description, such as ``"rise"``, ``"peak, early"`` or ``"wave"``. Examples for
-        shapes with a small standard deviation are ``"slight fall"`` and ``"nearly
-        flat"``.
+        Description, such as ``"rise"``, ``"peak, early"`` or ``"wave"``. A shape with a
+        small standard deviation is described as ``"slight fall"`` or ``"nearly flat"``,
+        for example.
 
     Examples
     --------

@@ -50,7 +50,7 @@ def align(base: Rows, other: Rows) -> NDArray[np.float64]:
     """Interpolate the values of a sensor at the times (in ns) of another sensor.
 
     Values are interpolated separately for each label. Values are missing in gaps, and
-    where parts of a recording overlap in time, since matching parts are unknown.
+    where parts of a recording overlap in time, because it is unknown which parts match.
     """
     found = np.full((len(base.times), other.values.shape[1]), np.nan)
     parts, others = _parts(base), _parts(other)

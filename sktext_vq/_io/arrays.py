@@ -20,7 +20,7 @@ def read_npz(path: Path, part: str | None) -> LabelledPanel:
             file = np.load(opened, allow_pickle=False)
         if isinstance(file, np.ndarray):
             raise ValueError(
-                f"{path} contains a single array. Rename the file to .npy."
+                f"{path} contains a single array. Change the file extension to .npy."
             )
         end = _end_of_names(file.files, part, path)
 
@@ -88,7 +88,9 @@ def read_npy(path: Path) -> LabelledPanel:
     with convert_errors(path, "an .npy file without pickled objects"):
         X = np.load(path, mmap_mode="r", allow_pickle=False)
     if not isinstance(X, np.ndarray):
-        raise ValueError(f"{path} contains several arrays. Rename the file to .npz.")
+        raise ValueError(
+            f"{path} contains several arrays. Change the file extension to .npz."
+        )
     return LabelledPanel(_check_X(X, path))
 
 
@@ -107,8 +109,8 @@ def about_cases(values: Any, name: str, n_cases: int, path: Path) -> Any:
         return None
     if values.shape != (n_cases,):
         raise ValueError(
-            f"{path} has {n_cases} cases, but {name} has shape {values.shape}, "
-            f"expected ({n_cases},)."
+            f"{path} has {n_cases} cases, but {name} has shape {values.shape} instead "
+            f"of ({n_cases},)."
         )
     is_text = values.dtype.kind in "US"
     missing = np.char.str_len(values) == 0 if is_text else values != values

@@ -69,8 +69,8 @@ def read_recordings(
     Parameters
     ----------
     source : path-like, DataFrame, or list of these
-        File, folder of files, or table: a pandas or polars data frame, or an Arrow
-        table. Files are ``.csv``, ``.tsv``, ``.txt`` (also compressed, as ``.csv.gz``)
+        File, folder of files, or table (a pandas or polars data frame, or an Arrow
+        table). Files are ``.csv``, ``.tsv``, ``.txt`` (also compressed, as ``.csv.gz``)
         or ``.parquet``. A table has one row per timepoint and one column per channel.
     recording_column : str or list of str, optional
         Columns that identify the recording of each row, such as a session or device.
@@ -83,10 +83,10 @@ def read_recordings(
     ignore_columns : sequence of str, default=()
         Columns to ignore.
     pattern : str, optional
-        Pattern of the paths in a folder, with ``{label}``, ``{subject}`` or
-        ``{recording}`` in place of metadata, such as
-        ``"{label}/person_{subject}.csv"``. Files with other paths are not read. Other
-        fields, such as ``{trial}``, become part of the name of the recording.
+        Pattern of the paths in a folder, with the placeholders ``{label}``,
+        ``{subject}`` and ``{recording}``, such as ``"{label}/person_{subject}.csv"``.
+        Files with other paths are not read. Other fields, such as ``{trial}``, become
+        part of the name of the recording.
     time_unit : {"s", "ms", "us", "ns"}, optional
         Unit of numeric times. By default, the unit is derived from a column name such
         as ``time_s``, or from the values if they are times since 1970.
@@ -108,7 +108,7 @@ def read_recordings(
     OSError
         If a file does not exist or cannot be opened.
     ImportError
-        If `source` requires pyarrow, which is not installed.
+        If pyarrow is required to read `source` but is not installed.
 
     Warns
     -----
@@ -131,16 +131,16 @@ def read_recordings(
     - ``label``, ``class``, ``target``;
     - ``subject``, ``subject_id``, ``group``, ``groups``.
 
-    A column ``index``, or a first column without a name, contains row names. All other
-    columns are channels.
+    A column named ``index``, or a first column without a name, contains row names. All
+    other columns are channels.
 
     Times are numbers, dates with the year first, times of day, or durations such as
     ``23:59:59.5``. Times may be irregular; gaps are detected when windows are cut.
     Times with a time zone are converted to UTC. Times of day after midnight are
-    assigned to the next day. Unsorted rows are sorted by time; if times decrease at
+    assigned to the next day. Unsorted rows are sorted by time; if times decrease in
     only a few rows and overlap with earlier times, the rows before and after become
     separate recordings. Rows with the same time as an earlier row are dropped if they
-    are at most 1 % of all rows; otherwise, an error is raised.
+    make up at most 1 % of all rows; otherwise, an error is raised.
 
     Labels and subjects are text, or integers if all of them are integers without
     leading zeros. Timepoints with an empty label are unlabelled, and empty cells of
@@ -194,14 +194,14 @@ def read_recordings(
 def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
     if isinstance(source, list | tuple):
         if not source:
-            raise ValueError("source is an empty list.")
+            raise ValueError("source is an empty list. Pass at least one table.")
         return concatenate(
             [reader.read(each, f"table {i}") for i, each in enumerate(source)]
         )
     if isinstance(source, str | os.PathLike) and check_path(source).is_dir():
         return reader.read_folder(check_path(source), pattern)
     if pattern is not None:
-        raise ValueError("pattern requires a folder as source.")
+        raise ValueError("pattern can be used only if source is a folder.")
     return reader.read(source, "recording")
 
 
@@ -238,7 +238,7 @@ class _Reader:
         return concatenate(parts)
 
     def read(self, source: Any, name: str) -> Recordings:
-        """Read a file or data frame; a single recording gets the name `name`."""
+        """Read a file or data frame; a single recording is named `name`."""
         frame = to_frame(source)
         if frame is not None:
             is_time = isinstance(frame.index, pd.DatetimeIndex | pd.TimedeltaIndex)
@@ -381,7 +381,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _check_not_windows(table: Table, channels: list[str], time: str | None) -> None:
-    """Raise an error if column names are values or the timepoints of windows."""
+    """Raise an error if column names look like values or timepoints of windows."""
     names = table.frame.columns
     is_number = pd.to_numeric(names, errors="coerce").notna()
     dates = pd.to_datetime(names, errors="coerce", format="ISO8601", utc=True)

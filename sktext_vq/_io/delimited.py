@@ -32,7 +32,7 @@ _BLOCK = 1 << 20  # bytes
 
 
 def read_table(path: Path, columns: Columns) -> Table | None:
-    """Read a text or parquet file; return None if it has another extension."""
+    """Read a text or parquet file; return None if it has a different extension."""
     extension = path.suffix.lower()
     if extension == ".parquet":
         return _read_parquet(path, columns)
@@ -144,8 +144,8 @@ def _read_names(path: Path) -> tuple[str, list[str], int]:
             names[i] = f"{UNNAMED}{i}"
         elif name in names[:i]:
             raise ValueError(
-                f"{path} has more than one column {name!r}. Use unique column names "
-                f"in the first line. {NO_NAMES}"
+                f"{path} has more than one column named {name!r}. Use unique column "
+                f"names in the first line. {NO_NAMES}"
             )
     return separator, names, skipped
 
@@ -177,18 +177,18 @@ def _read_head(file: TextIO) -> tuple[str, int]:
 
 
 NO_NAMES = (
-    "If the file has no column names, or other lines before them, pass a data frame: "
-    "pandas.read_csv(path, header=None, names=[...], skiprows=...)."
+    "If the file has no column names, or has other lines before them, pass a data "
+    "frame: pandas.read_csv(path, header=None, names=[...], skiprows=...)."
 )
 _MORE_CELLS = (
-    "Column names must be in the first line, and numbers need a decimal point if "
-    f"commas separate cells. {NO_NAMES}"
+    "Column names must be in the first line, and numbers must have a decimal point "
+    f"if commas separate the cells. {NO_NAMES}"
 )
 
 
 @contextmanager
 def convert_errors(path: Path, kind: str) -> Iterator[None]:
-    """Convert errors of the enclosed code to a ValueError with the path of the file."""
+    """Convert errors in the enclosed code to a ValueError with the path of the file."""
     try:
         yield
     except pd.errors.ParserWarning as error:

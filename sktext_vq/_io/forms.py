@@ -44,8 +44,8 @@ def from_table(table: Table) -> LabelledPanel:
             rest.check_no_missing(case)
         if time is not None:
             raise ValueError(
-                f"{table.path} has a column {time!r}, but each row is a separate case. "
-                f"{_WHICH_CASE}, or remove {time!r}. Columns: "
+                f"{table.path} has a column {time!r}, but each row is a separate "
+                f"case. {_WHICH_CASE}, or remove the column {time!r}. Columns: "
                 f"{format_names(frame.columns)}."
             )
         X, wide_names = _wide(rest)
@@ -161,7 +161,7 @@ def warn_of_columns(
 def order_times(
     table: Table, times: Times, streams: NDArray[np.intp], can_pass_midnight: bool
 ) -> Times:
-    """Add days to times of day after midnight, and warn if times decrease.
+    """Add days to times of day after midnight and warn if times decrease.
 
     Only rows with the same value of `streams` are compared.
     """
@@ -189,10 +189,10 @@ def order_times(
             "dates, or sort the rows by time."
         )
     warnings.warn(
-        f"{table.path} has times in column {times.name!r} that decrease within a case, "
-        f"first in {place}. Rows are sorted by time. If the clock was set back, for "
-        "example at the end of daylight saving time, ignore the column to keep the "
-        "order of the rows (ignore_columns, --ignore).",
+        f"{table.path} has times in column {times.name!r} that decrease within a "
+        f"case, first in {place}. The rows are therefore sorted by time. If the clock "
+        "was set back, for example at the end of daylight saving time, ignore the "
+        "column to keep the order of the rows (ignore_columns, --ignore).",
         stacklevel=find_stack_level(),
     )
     return times
@@ -233,9 +233,9 @@ def _raise_repeated(
     raise ValueError(
         f"{table.path} has more than one row for {what}, the second in "
         f"{table.place(row)}. If the time resolution is too low, ignore the time "
-        "column to keep the order of rows (ignore_columns, --ignore). If rows are "
-        f"duplicates, remove them. {_WHICH_CASE} if the rows are from several "
-        "recordings."
+        "column to keep the order of the rows (ignore_columns, --ignore). If the "
+        f"rows are duplicates, remove them. {_WHICH_CASE} if the rows are from "
+        "several recordings."
     )
 
 
@@ -256,9 +256,10 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
     kind = max(kinds, key=kinds.count)
     if len(columns) > 1 and not any(re.search(r"\d", name) for name in columns):
         raise ValueError(
-            f"{table.path} has no column 'case', and {format_names(columns)} are not "
-            f"timepoints of a table with one row per case. {_WHICH_CASE}, or use the "
-            "numbers of timepoints as column names."
+            f"{table.path} has no column 'case', and its columns "
+            f"{format_names(columns)} are not the timepoints of a table with one row "
+            f"per case. {_WHICH_CASE}, or use the timepoints 0, 1, 2, ... as column "
+            "names."
         )
     values = numbers(table, columns)
     if kinds.count(kind) < len(kinds):
@@ -283,9 +284,10 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
         places[place] = i
         if i == 0 and re.search(r"\d\.\d+$", columns[i]):
             warnings.warn(
-                f"{table.path} has a column {columns[i]!r}, which is read as timepoint "
-                f"{place[1]} of channel {place[0]!r}. If the name is a time with a "
-                "decimal point, use numbers of timepoints as column names.",
+                f"{table.path} has a column {columns[i]!r}, which is read as "
+                f"timepoint {place[1]} of channel {place[0]!r}. If the name is a time "
+                "with a decimal point, use the timepoints 0, 1, 2, ... as column "
+                "names.",
                 stacklevel=find_stack_level(),
             )
     times = sorted(set(times))
@@ -294,8 +296,8 @@ def _wide(table: Table) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
         if (channel, time) not in places:
             raise ValueError(
                 f"{table.path} has no column for timepoint {time} of channel "
-                f"{channel!r}, unlike other channels. Add the column, with empty cells "
-                "for missing values."
+                f"{channel!r}, although other channels have this timepoint. Add the "
+                "column, with empty cells for missing values."
             )
     _warn_of_timepoints(table, times)
     X = values[:, [places[each] for each in wanted]]
@@ -313,8 +315,9 @@ def _order_timepoints(table: Table, columns: list[str], times: list[Any]) -> Any
     # Values of a first row without names are neither sorted nor evenly spaced.
     if (order[1:] < order[:-1]).any() and not np.allclose(steps, steps[0]):
         raise ValueError(
-            f"{table.path} has {format_names(columns)} as column names, which are not "
-            "timepoints in order. Write column names in the first line."
+            f"{table.path} has the column names {format_names(columns)}, which are "
+            "not timepoints in ascending order. If the first line contains values, "
+            "insert a line of column names before it."
         )
     _warn_of_timepoints(table, sorted(times))
     return order
@@ -353,15 +356,17 @@ def _check_one_channel(table: Table, columns: list[str]) -> None:
     other = [n for n, stem in zip(columns, stems, strict=True) if stem != stems[0]]
     if other:
         raise ValueError(
-            f"{table.path} has columns {columns[0]!r} and {other[0]!r}, whose channels "
-            "and timepoints are unknown. Use names such as acc_x_0, acc_x_1, or a "
-            "table with one row per case and timepoint."
+            f"{table.path} has columns {columns[0]!r} and {other[0]!r}, whose "
+            "channels and timepoints cannot be inferred from the names. Use names "
+            "such as acc_x_0, acc_x_1, or a table with one row per case and "
+            "timepoint."
         )
     places = [list(map(int, re.findall(r"\d+", name))) for name in columns]
     if len(places[0]) == 1 and places != sorted(places):
         raise ValueError(
-            f"{table.path} has {format_names(columns)} as column names, which are not "
-            "in the order of their numbers. Use numbers only, or sort the columns."
+            f"{table.path} has the column names {format_names(columns)}, whose "
+            "numbers are not in ascending order. Use only numbers as names, or sort "
+            "the columns."
         )
 
 

@@ -1,4 +1,4 @@
-"""Functions to join recordings of several files, and to add metadata from paths."""
+"""Functions to join recordings from several files and to add metadata from paths."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def with_metadata(part: Recordings, fields: dict[str, str]) -> Recordings:
 
 
 def _one_kind(values: Sequence[Any]) -> NDArray[Any]:
-    """Convert values to integers if this is possible without loss, else to text."""
+    """Convert values to integers if possible without loss, otherwise to text."""
     return plain_column(pd.Series([str(value) for value in values]), is_text=True)
 
 
 def _one_kind_of_labels(labels: list[pd.Categorical]) -> list[pd.Categorical]:
-    """Convert labels to integers if this is possible without loss, else to text."""
+    """Convert labels to integers if possible without loss, otherwise to text."""
     names = list(dict.fromkeys(name for each in labels for name in each.categories))
     if not names:
         return labels

@@ -1,4 +1,4 @@
-"""Functions to read public activity data sets in the formats of their authors."""
+"""Functions to read public activity data sets in their original formats."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class _Parts:
     def add(
         self, name: str, subject: Any, rows: Rows, categories: pd.Index[Any]
     ) -> None:
-        """Add a recording, which is divided where its times decrease."""
+        """Add a recording, divided where its times decrease."""
         order, starts = sort_parts(rows.times)
         for number, own in enumerate(np.split(order, starts)):
             part = rows.take(own)
@@ -188,7 +188,7 @@ def read_pamap2(paths: list[Path]) -> Recordings:
 
 
 def read_mhealth(paths: list[Path]) -> Recordings:
-    """Read the files of MHEALTH, which contain no times; rows are at 50 Hz."""
+    """Read the files of MHEALTH, which contain no times (the rate is 50 Hz)."""
     names = [*_axes_of("chest_acc"), "ecg_1", "ecg_2"]
     names += _axes_of(
         *(f"{p}_{s}" for p in ("ankle", "arm") for s in ("acc", "gyro", "mag"))
@@ -250,7 +250,7 @@ def _read_hhar_file(path: Path) -> pd.DataFrame:
 
 
 def _is_plausible(frame: pd.DataFrame) -> bool:
-    """Return whether sensor times increase at the rate of arrival times."""
+    """Return whether sensor times increase at the same rate as arrival times."""
     created, arrived = frame["created"].to_numpy(), frame["arrived"].to_numpy()
     if len(frame) < 2:
         return bool(created.all())
@@ -259,7 +259,7 @@ def _is_plausible(frame: pd.DataFrame) -> bool:
 
 
 def read_motion_sense(paths: list[Path]) -> Recordings:
-    """Read the files of MotionSense, which contain no times; rows are at 50 Hz."""
+    """Read the files of MotionSense, which contain no times (the rate is 50 Hz)."""
     words = sorted({path.parent.name.partition("_")[0] for path in paths})
     categories = pd.Index([_readable(word) for word in words])
     parts: _Parts | None = None
@@ -282,7 +282,7 @@ def read_motion_sense(paths: list[Path]) -> Recordings:
 
 
 def read_windows(paths: list[Path]) -> dict[str, Any]:
-    """Read the windows of UCI-HAR, and return the attributes of a `Dataset`."""
+    """Read the windows of UCI-HAR and return the attributes of a `Dataset`."""
     root = paths[0].parents[FILES["UCI-HAR"][1]]
     found: dict[str, Any] = {}
     words = {}
@@ -308,7 +308,8 @@ def read_windows(paths: list[Path]) -> dict[str, Any]:
             raise ValueError(
                 f"{root / part} has {len(X)} windows, {len(ids[0])} labels (of which "
                 f"{unknown.sum()} are not in activity_labels.txt) and {len(ids[1])} "
-                "subjects. These numbers must be equal, and all labels must be known."
+                "subjects. These three counts must be equal, and activity_labels.txt "
+                "must list all labels."
             )
         found[f"X_{part}"] = X
         found[f"y_{part}"] = np.array([words[int(label)] for label in ids[0]])
@@ -330,7 +331,7 @@ def _rows(frame: pd.DataFrame, codes: NDArray[np.intp]) -> Rows:
 
 
 def _read_columns(path: Path, columns: Columns, needed: list[str]) -> Table:
-    """Read a .csv file, and check that it has the required columns."""
+    """Read a .csv file and check that it has the required columns."""
     table = read_table(path, columns)
     assert table is not None
     missing = [name for name in needed if name not in table.frame.columns]

@@ -1,4 +1,4 @@
-"""Assignment of the rows of a table to recordings, in the order of their times."""
+"""Assignment of table rows to recordings, sorted by time."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def sort_rows(
     codes: NDArray[np.intp],
     names: list[str],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], list[str]]:
-    """Sort rows by recording and time; return order, recordings, and their names.
+    """Sort rows by recording and time; return the order, recordings and names.
 
     A recording is divided where times decrease and overlap with earlier times.
     """
@@ -92,17 +92,17 @@ def sort_rows(
     if in_disorder and not times.is_clock:  # otherwise, `order_times` has warned
         warnings.warn(
             f"{table.path} has times in column {times.name!r} that decrease within a "
-            f"recording, first in {table.place(min(in_disorder))}. Rows are sorted by "
-            "time.",
+            f"recording, first in {table.place(min(in_disorder))}. The rows are "
+            "therefore sorted by time.",
             stacklevel=find_stack_level(),
         )
     if apart:
         warnings.warn(
             f"{table.path} has times in column {times.name!r} that decrease and "
-            f"overlap with earlier times, first in {table.place(int(min(apart)))}. The "
-            "rows before and after become separate recordings. If rows are from "
-            "several devices, set recording_column to the column that identifies the "
-            "device.",
+            f"overlap with earlier times, first in {table.place(int(min(apart)))}. "
+            "The rows before and after each decrease become separate recordings. If "
+            "the rows are from several devices, set recording_column to the column "
+            "that identifies the device.",
             stacklevel=find_stack_level(),
         )
     order = np.lexsort((times.values, new_codes))
@@ -137,8 +137,8 @@ def drop_repeated(
     same = np.array_equal(values[order[rows]], values[order[rows - 1]], equal_nan=True)
     place = table.place(int(order[repeated].min()))
     message = (
-        f"{table.path} has {len(rows)} rows with the same time in column "
-        f"{times.name!r} as an earlier row of the recording, first in {place}."
+        f"{table.path} has {len(rows)} rows whose time in column {times.name!r} "
+        f"equals the time of an earlier row of the recording, first in {place}."
     )
     if same or repeated.mean() <= _MAX_REPEATED:
         warnings.warn(

@@ -39,7 +39,7 @@ def read_panel(
     Parameters
     ----------
     source : path-like or DataFrame
-        File to read, or a table: a pandas or polars data frame, or an Arrow table. The
+        File to read, or a table (a pandas or polars data frame, or an Arrow table). The
         format of a file is determined by its extension; see the Notes.
     part : {"train", "test"}, optional
         Part of an ``.npz`` file to read. Required if the file has both parts.
@@ -64,7 +64,7 @@ def read_panel(
     OSError
         If the file does not exist or cannot be opened.
     ImportError
-        If `source` requires pyarrow, which is not installed.
+        If pyarrow is required to read `source` but is not installed.
 
     Warns
     -----
@@ -101,7 +101,7 @@ def read_panel(
     Columns ``label`` and ``subject`` are optional and must be constant within a case.
     Rows of a case are sorted by time, if there is a time column. Cases and channels are
     in order of first appearance. Empty cells are missing values. In numeric columns,
-    ``NA``, ``NaN``, ``null`` and ``?`` are missing values as well.
+    ``NA``, ``NaN``, ``null`` and ``?`` are also missing values.
 
     Labels, subjects and cases are read as text, so ``01`` and ``1`` are different. If
     all labels of a file are integers without leading zeros, ``y`` has an integer dtype;
@@ -124,7 +124,7 @@ def read_panel(
     - ``label``, ``class``, ``target``;
     - ``subject``, ``subject_id``, ``group``, ``groups``.
 
-    A column ``index``, or a first column without a name, contains row names.
+    A column named ``index``, or a first column without a name, contains row names.
 
     Examples
     --------
@@ -174,7 +174,7 @@ def read_panel(
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a table to a ``.csv`` or ``.parquet`` file; replace an existing file."""
+    """Write a table to a ``.csv`` or ``.parquet`` file, replacing an existing file."""
     path = check_target(path)
     extension = check_extension(path)
     if extension == ".csv":

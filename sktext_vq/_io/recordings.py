@@ -18,7 +18,7 @@ from sktext_vq._io.windows import WindowOptions, cut_windows_of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recordings:
-    """Continuous recordings of one or more people or machines.
+    """Continuous recordings from one or more people or machines.
 
     Attributes
     ----------
@@ -135,7 +135,8 @@ class Recordings:
     def sampling_rate(self) -> float | None:
         """Common sampling rate in Hz, or None if the unit of time is unknown.
 
-        If rates differ by at most 10 %, their median is returned, else the lowest rate.
+        If rates differ by at most 10 %, their median is returned; otherwise, the lowest
+        rate is returned.
         """
         return None if self.time_unit is None else common_rate(self.rates)
 
@@ -152,7 +153,7 @@ class Recordings:
     ) -> LabelledPanel:
         """Cut the recordings into windows of equal length and sampling rate.
 
-        Windows do not span gaps or several recordings. Recordings at other rates or at
+        Windows do not span gaps or multiple recordings. Recordings at other rates or at
         irregular times are resampled: missing rows are interpolated, and a low-pass
         filter (:func:`scipy.signal.resample_poly`) is applied if the rate is reduced.
 

@@ -109,7 +109,7 @@ def read_numbers(
 
 
 def _check_lines(path: Path, data: bytes, n_columns: int) -> None:
-    """Check that each line contains only numbers, and has `n_columns` columns."""
+    """Check that each line contains only numbers and has `n_columns` columns."""
     for number, line in enumerate(data.split(b"\n"), start=1):
         cells = line.split()
         try:
@@ -118,6 +118,6 @@ def _check_lines(path: Path, data: bytes, n_columns: int) -> None:
             raise ValueError(f"{path}, line {number}: {error}.") from error
         if cells and len(cells) != n_columns:
             raise ValueError(
-                f"{path} has {len(cells)} columns in line {number}, expected "
+                f"{path} has {len(cells)} columns in line {number} instead of "
                 f"{n_columns}."
             )

@@ -43,7 +43,7 @@ def find_layouts(folder: Path) -> dict[str, list[Path]]:
 
 
 def public_set(source: str | os.PathLike[str]) -> str | None:
-    """Return the name of the public data set that a file or folder is part of."""
+    """Return the name of the public data set to which a file or folder belongs."""
     path = Path(source)
     if path.is_dir():
         return next(iter(find_layouts(path)), None)

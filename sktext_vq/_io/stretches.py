@@ -65,8 +65,8 @@ class Stretch:
 def estimate_rate(offsets: NDArray[np.float64]) -> float:
     """Estimate the sampling rate of a recording with increasing times.
 
-    The rate is the inverse of the mean step, excluding steps with missing rows. It is
-    rounded to four significant digits for regular times, and to two for irregular
+    The rate is the inverse of the mean step, excluding steps that span missing rows. It
+    is rounded to four significant digits for regular times, and to two for irregular
     times. Below 1 Hz, the step is rounded instead. For a single timepoint, it is NaN.
     """
     steps = np.diff(offsets)
@@ -92,7 +92,7 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
 
 
 def common_rate(rates: Sequence[float]) -> float:
-    """Return the median of sampling rates if they are similar, else the lowest rate."""
+    """Return the median sampling rate, or the lowest rate if the rates differ."""
     rates = [rate for rate in rates if not np.isnan(rate)]
     if not rates:
         return 1.0
@@ -110,7 +110,7 @@ def differ(rates: Sequence[float]) -> bool:
 def cut_stretches(
     offsets: NDArray[np.float64], values: Values, rate: float, max_gap: float | None
 ) -> Iterator[Stretch]:
-    """Cut a recording at its gaps, and resample each part if necessary.
+    """Cut a recording at its gaps and resample each part if necessary.
 
     Steps longer than `max_gap`, by default five times the typical step, are gaps.
     """

@@ -1,4 +1,4 @@
-"""Tables, and the roles of their columns."""
+"""Tables and the roles of their columns."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ _USUAL = {"label": _LABEL, "case": CASE, "time": _TIME, "subject": SUBJECT}
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Table with the information to locate its rows in a file."""
+    """Table with the information needed to locate its rows in a file."""
 
     frame: pd.DataFrame
     path: Path | str
@@ -224,7 +224,10 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
                 )
             converted[name] = numbers
         if pd.api.types.is_complex_dtype(numbers):
-            raise ValueError(f"{table.path} has complex numbers in column {name!r}.")
+            raise ValueError(
+                f"{table.path} has complex numbers in column {name!r}. Use the real "
+                "and imaginary parts as two columns."
+            )
         # Not abs, which is negative for the smallest int64.
         huge = (numbers > MAX_INTEGER) | (numbers < -MAX_INTEGER)
         huge = huge.fillna(False).to_numpy(bool)
@@ -244,13 +247,13 @@ def numbers(table: Table, names: list[str]) -> NDArray[np.float64]:
 
 
 def _is_second_header(frame: pd.DataFrame) -> bool:
-    """Return whether the second row contains numbers, but the first row does not."""
+    """Return whether the second row contains numbers but the first row does not."""
     rows = [pd.to_numeric(frame.iloc[i], errors="coerce") for i in (0, 1)[: len(frame)]]
     return len(rows) == 2 and bool(rows[0].isna().all() and rows[1].notna().any())
 
 
 def check_comma(text: str, cell: str) -> None:
-    """Raise an error if a cell is a number with a comma."""
+    """Raise an error if a cell is a number that contains a comma."""
     if _COMMA.fullmatch(text):
         raise ValueError(
             f"{cell}, which is a number with a comma. Write numbers with a decimal "
@@ -260,7 +263,7 @@ def check_comma(text: str, cell: str) -> None:
 
 
 def by_lower_case(columns: Any) -> dict[str, str]:
-    """Return a dict from names in lower case to the first column of this name."""
+    """Return a dict that maps each lower-case name to the first column of this name."""
     return {name.lower(): name for name in reversed(list(columns))}
 
 
@@ -317,8 +320,8 @@ def as_table(frame: pd.DataFrame, name: Path | str, columns: Columns) -> Table:
     twice = frame.columns[frame.columns.duplicated()]
     if len(twice):
         raise ValueError(
-            f"{name} has more than one column {twice[0]!r}. The names of columns and "
-            "index levels must be unique."
+            f"{name} has more than one column named {twice[0]!r}. The names of "
+            "columns and index levels must be unique."
         )
     return Table(frame, name, columns)
 

@@ -76,7 +76,7 @@ UNEVEN = (
 
 
 def regularity(steps: NDArray[Any]) -> tuple[float, bool, int | None]:
-    """Return the median step, whether steps are regular, and the index of the longest.
+    """Return the median step, whether steps are regular, and the longest step's index.
 
     The index is None if all steps are similar.
     """

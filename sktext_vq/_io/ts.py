@@ -1,4 +1,4 @@
-"""Functions to read files of the UEA and UCR archives."""
+"""Functions to read files from the UEA and UCR archives."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
     Raises
     ------
     ValueError
-        If the file is not a valid ``.ts`` file in UTF-8, has time stamps, or has labels
+        If the file is not a valid ``.ts`` file in UTF-8, has timestamps, or has labels
         that its header does not declare or that differ only in upper and lower case.
 
     Examples
@@ -66,7 +66,7 @@ def read_ts(path: str | os.PathLike[str]) -> tuple[Series, NDArray[np.str_] | No
             continue
         key, *values = line.split()
         if key == "@timestamps" and values[:1] == ["true"]:
-            raise ValueError(f"{path} has time stamps, which are not supported.")
+            raise ValueError(f"{path} has timestamps, which are not supported.")
         if key in ("@classlabel", "@targetlabel") and values[:1] == ["true"]:
             kind, declared = key, values[1:]
             _check_declared(text.split()[2:], kind, place)
@@ -89,7 +89,7 @@ def _check_declared(declared: list[str], kind: str, place: str) -> None:
         raise ValueError(f"{place} must list all class labels after 'true'.")
     if len({label.lower() for label in declared}) < len(set(declared)):
         raise ValueError(
-            f"{place} declares labels that differ only in upper and lower case: "
+            f"{place} declares labels that differ only in letter case: "
             f"{format_names(declared)}. Rename them, since labels are converted to "
             "lower case."
         )
@@ -103,22 +103,22 @@ def _check_label(label: str, kind: str, declared: list[str], place: str) -> str:
             float(label)
         except ValueError as error:
             raise ValueError(
-                f"{place} ends in {label!r}, which is not a number. The header "
-                "declares a target at the end of each line."
+                f"{place} ends in {label!r}, which is not a number. According to the "
+                "header, each line ends in a numeric target."
             ) from error
     elif label not in declared:
         raise ValueError(
-            f"{place} ends in {label!r}, which is not among the labels that the header "
-            f"declares: {format_names(declared)}. End each line with a colon and a "
+            f"{place} ends in {label!r}, which is not among the labels declared in "
+            f"the header: {format_names(declared)}. End each line with a colon and a "
             "label, and declare all labels after '@classLabel true'."
         )
     return label
 
 
 def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
-    """Read a ``.tsv`` file of the UCR archive, whose lines begin with the label.
+    """Read a ``.tsv`` file from the UCR archive, whose lines begin with the label.
 
-    Missing values at the end of a series are padding, and are removed.
+    Missing values at the end of a series are padding and are removed.
     """
     cases: list[NDArray[np.float64]] = []
     labels = []
@@ -130,7 +130,7 @@ def read_tsv(path: Path) -> tuple[Series, NDArray[np.str_]]:
 
 
 def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
-    """Read an ``.arff`` file of the UEA archive; the last attribute is the label.
+    """Read an ``.arff`` file from the UEA archive; the last attribute is the label.
 
     Multivariate series are stored as a relational attribute, a quoted cell with one
     line per channel.
@@ -144,7 +144,9 @@ def read_arff(path: Path) -> tuple[Series, NDArray[np.str_]]:
         # A label may be quoted.
         match = re.fullmatch(r"(.*?),\s*('[^']*'|\"[^\"]*\"|[^,'\"]*)", line)
         if match is None:
-            raise ValueError(f"{place} is not a series of values and a label.")
+            raise ValueError(
+                f"{place} does not consist of a series of values followed by a label."
+            )
         labels.append(match[2].strip().strip("'\""))
         channels = match[1].strip().strip("'\"").split("\\n")
         cells = [_filled(one.split(",")) for one in channels]
@@ -173,15 +175,15 @@ def _filled(cells: list[str]) -> list[str]:
 def _stack(
     channels: list[list[str]], cases: list[NDArray[np.float64]], place: str
 ) -> NDArray[np.float64]:
-    """Parse the channels of a series, and check their number and lengths."""
+    """Parse the channels of a series and check their number and lengths."""
     cells = [[cell.strip().replace("?", "nan") for cell in one] for one in channels]
     try:
         series = np.array(cells, np.float64)
     except ValueError as error:
         raise ValueError(
             f"{place} is not a valid series: {error}. All channels must have the same "
-            "number of values, which are separated by commas. In .ts files, channels "
-            "are separated by colons."
+            "number of values, separated by commas. In .ts files, channels are "
+            "separated by colons."
         ) from error
     if not series.size:
         raise ValueError(f"{place} has a label but no values.")

@@ -60,7 +60,7 @@ def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[in
     """Return the length and step of windows in timepoints.
 
     `rate` is the sampling rate in Hz, or None if it is unknown. The length is `default`
-    if `options` has no length, and the step is half of the length if it has no step.
+    if `options` has no length, and the step is half the length if it has no step.
     """
     given = [options.length, options.step]
     if options.seconds and given != [None, None]:
@@ -72,7 +72,8 @@ def in_timepoints(options: Any, rate: float | None, default: int = 0) -> list[in
         given = [None if each is None else each * rate for each in given]
         if options.length is not None and round(given[0]) < 1:
             raise ValueError(
-                f"A window of {options.length} s contains no timepoint at {rate:g} Hz."
+                f"A window of {options.length} s contains no timepoints at "
+                f"{rate:g} Hz. Use longer windows."
             )
     length = default if given[0] is None else given[0]
     step = length / 2 if given[1] is None else given[1]
@@ -91,7 +92,7 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
     max_gap = in_seconds(options, rate)
     all_codes = _codes(recordings, options.ignore_labels)
     parts, rows, labels = [], [], []
-    # Number of windows in which each channel has no values, and in which any has none.
+    # Number of windows without values in each channel, and in at least one channel.
     empty = np.zeros(len(recordings.channel_names) + 1, np.intp)
     resampling: dict[str, set[int]] = {}
     for i, values in enumerate(recordings.values):

@@ -1,4 +1,4 @@
-"""Interface between segmentation and a classifier of windows."""
+"""Interface between segmentation and a window classifier."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEAST_DEVIATION = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class WindowModel:
-    """Classifier of windows, with properties of its training windows.
+    """Window classifier with properties of its training windows.
 
     `check` warns if windows differ from the training windows. `is_never_constant` marks
     channels that were not constant in any training window, and `is_often_constant`
@@ -118,8 +118,9 @@ def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
     missing = [name for name in wanted if name not in names]
     if missing:
         raise ValueError(
-            f"The recordings lack channels {format_names(missing)} of the training "
-            f"windows. Channels of the recordings: {format_names(names)}."
+            "The recordings are missing channels of the training windows: "
+            f"{format_names(missing)}. Channels in the recordings: "
+            f"{format_names(names)}."
         )
     others = [name for name in names if name not in wanted]
     if others:
@@ -133,7 +134,7 @@ def match_channels(names: tuple[str, ...], model: WindowModel) -> list[int]:
 
 @contextmanager
 def each_warning_once(ignore_drift: bool) -> Iterator[None]:
-    """Collect warnings, and issue each of them once at the end.
+    """Collect warnings and issue each of them once at the end.
 
     Warnings that differ only in numbers are merged. With `ignore_drift`, DriftWarning
     is not issued.

@@ -1,4 +1,4 @@
-"""Prediction of the windows of a stretch between gaps."""
+"""Predictions for the windows of a stretch between gaps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ def place_windows(n_timepoints: int, length: int, step: int, row: int) -> Any:
 
     Windows are placed at both ends of the stretch, and at all rows whose index in the
     recording is a multiple of `step`, so that gaps do not shift windows. A stretch that
-    is shorter than a window has one window, or none if it is shorter than half of it.
+    is shorter than a window has one window, or none if it is shorter than half a
+    window.
     """
     if n_timepoints < length:
         is_enough = n_timepoints >= _LEAST_SHARE * length
@@ -43,7 +44,7 @@ def divide(starts: NDArray[np.intp], n_timepoints: int, length: int) -> Any:
 
 @dataclass(eq=False)
 class Predictor:
-    """Predictor of windows in batches, which stores some of them for `check`."""
+    """Predictor that processes windows in batches and stores some for `check`."""
 
     model: WindowModel
     length: int
@@ -95,7 +96,7 @@ class Predictor:
         lost: Sequence[Outage],
         fill: NDArray[np.float64],
     ) -> NDArray[np.bool_]:
-        """Replace outages in place, and return a mask of windows with outages."""
+        """Replace outages in place and return a mask of windows with outages."""
         is_lost = np.zeros(len(starts), bool)
         for part in lost:
             where = (starts < part.last) & (starts + self.length > part.first)

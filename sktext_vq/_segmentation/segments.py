@@ -1,4 +1,4 @@
-"""Segmentation of recordings by a classifier of windows."""
+"""Segmentation of recordings by a window classifier."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def segment_recordings(
     if options.length is None and model.n_timepoints is None:
         raise ValueError(
             "length is required, because the classifier has no attribute "
-            "n_timepoints_, the length of the training windows."
+            "n_timepoints_ with the length of the training windows."
         )
     length, step = in_timepoints(
         options, rate if has_unit else None, model.n_timepoints or 0
@@ -261,7 +261,7 @@ class _Segmenter:
     def _name(
         self, classes: list[Any], path: NDArray[np.intp], own: NDArray[np.float64]
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Return the label of each window, and whether it is a transition."""
+        """Return the label of each window and whether it is a transition."""
         labels = np.empty(len(path), object)
         labels[:] = [classes[i] for i in path]
         is_between = np.zeros(len(path), bool)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 def most_probable_path(
     scores: NDArray[np.float64], self_transition: NDArray[np.float64]
 ) -> NDArray[np.intp]:
-    """Return the most probable sequence of classes by the Viterbi algorithm.
+    """Return the most probable sequence of classes, using the Viterbi algorithm.
 
     `scores` are log-probabilities of shape (n_windows, n_classes), and
     `self_transition` contains the probability that the next window has the same class.

@@ -1,1 +1,1 @@
-"""Fit of features, heads and networks."""
+"""Fitting of features, heads and networks."""

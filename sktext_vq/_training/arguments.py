@@ -31,7 +31,7 @@ def validate_fit(
     sample_weight: Any = None,
     allow_continuous: bool = False,
 ) -> tuple[InputSpec, TrainingData]:
-    """Check the arguments of `fit`, and remove cases with weight 0.
+    """Check the arguments of `fit` and remove cases with weight 0.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def validate_fit(
 
 
 def _check_kind(y: NDArray[Any], allow_continuous: bool) -> bool:
-    """Check labels or targets, and return whether they are continuous."""
+    """Check labels or targets and return whether they are continuous."""
     with np.errstate(invalid="ignore"):  # casts of NaN cause warnings
         is_float = y.dtype.kind == "f"  # continuous targets must be floats
         if allow_continuous and is_float and type_of_target(y, "y") == "continuous":

@@ -23,7 +23,8 @@ from sktext_vq.panel import Panel
 # Maximum numbers of segmented cases and of series with digits in a batch.
 _MAX_SEGMENTED, _MAX_WITH_DIGITS = 32, 64
 _TEXT_DROPOUT = 0.5
-# Chosen, like learning rate and weight average, on held-out people of training parts.
+# Chosen on held-out subjects in the training parts, like the learning rate and the
+# weight average.
 _FEATURE_DROPOUT = 0.5
 
 
@@ -67,7 +68,7 @@ class BatchBuilder:
         Indices of the cases that are divided into segments, in ascending order.
     digits : SeriesDigits, optional
     learns_features : bool
-        Whether features change in training, and are thus computed in each step.
+        Whether features change in training and are therefore computed in each step.
     n_heads : int
         Number of heads of the codebook.
     generator : torch.Generator

@@ -34,7 +34,7 @@ class DivergenceError(Exception):
 
 
 def mean_losses(batches: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the mean over cases of each loss that is recorded by batch."""
+    """Return the mean over cases of each loss that is recorded per batch."""
     values: dict[str, list[float]] = {}
     sizes: dict[str, list[int]] = {}
     for row in batches:
@@ -217,7 +217,7 @@ class BestParts(Callback):
 
 
 class SaveCheckpoint(Callback):
-    """Save the training state after epochs, and resume training from a checkpoint.
+    """Save the training state after epochs and resume training from a checkpoint.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Checkpoint files, from which training can be resumed."""
+"""Checkpoint files from which training can be resumed."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class Checkpoint:
     Raises
     ------
     ValueError
-        If the file belongs to a fit with other data or parameters, is damaged, or is
-        not a checkpoint.
+        If the file belongs to a fit with different data or parameters, is damaged, or
+        is not a checkpoint.
     OSError
         If the file cannot be read or written.
     """
@@ -101,12 +101,13 @@ class Checkpoint:
         Raises
         ------
         ValueError
-            If `random_state` is not an int, or the file belongs to another fit.
+            If `random_state` is not an int, or the file belongs to a different fit.
         """
         if not isinstance(parameters["random_state"], Integral):
             raise ValueError(
-                "checkpoint requires an int as random_state, so that a fit can be "
-                f"resumed, got {parameters['random_state']!r}."
+                "random_state must be an int if checkpoint is set, got "
+                f"{parameters['random_state']!r}. Otherwise, a fit cannot be resumed "
+                "with the same result."
             )
         return cls(path, {**arguments, **fingerprints_of_parameters(parameters)})
 
@@ -143,9 +144,9 @@ class Checkpoint:
         if self.state is not None and self.state.start != start:
             raise ValueError(
                 f"{self.path} is the checkpoint of a fit with the same data and "
-                "parameters, but with different initial weights. Possible causes are "
-                "other versions of packages, another machine, or a different n_jobs or "
-                f"number of threads. {_FORMAT.advice}"
+                "parameters but different initial weights. Possible causes are "
+                "different package versions, a different machine, or a different "
+                f"n_jobs or number of threads. {_FORMAT.advice}"
             )
 
     def is_due(self) -> bool:
@@ -224,7 +225,7 @@ def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
 
 def without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names have a prefix, and remove the prefix."""
+    """Return the tensors whose names have a prefix, without the prefix."""
     start = f"{prefix}."
     return {
         name.removeprefix(start): tensor

@@ -35,7 +35,7 @@ class TrainingData:
     Parameters
     ----------
     panel : Panel
-        Training series, without cases of weight 0.
+        Training series, without cases with weight 0.
     channel_names : tuple of str
         Names of the channels.
     sensors : dict
@@ -127,7 +127,7 @@ class TrainingData:
         return self._with_rows(self.panel.take(cases), cases)
 
     def repeat(self, panel: Panel) -> TrainingData:
-        """Return the data for a panel in which each case is repeated equally often."""
+        """Return the data for a panel with the same number of copies of each case."""
         n_cases = self.panel.n_cases
         return self._with_rows(
             panel, np.arange(n_cases).repeat(panel.n_cases // n_cases)
@@ -147,10 +147,10 @@ class TrainingData:
 def split_cases(
     classes: NDArray[np.int64], groups: NDArray[Any] | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split cases into training cases and held-out cases, a fifth of each class.
+    """Split cases into training and held-out cases (a fifth of each class).
 
     Groups are not split or, without groups, neighbouring cases are held out together.
-    Each class of the held-out cases also has training cases. If there are fewer than 50
+    Every class with held-out cases also has training cases. If there are fewer than 50
     cases, no cases are held out.
     """
     cases = np.arange(len(classes))
@@ -165,7 +165,7 @@ def split_cases(
 def check_classes(
     data: TrainingData, class_weight: Any, estimator: str
 ) -> TrainingData:
-    """Check the labels and groups of a classifier, and add class weights.
+    """Check the labels and groups of a classifier and add class weights.
 
     Raises
     ------

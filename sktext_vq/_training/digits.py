@@ -182,7 +182,7 @@ class DigitCodec:
         Returns
         -------
         ndarray of shape (n_cases, n_channels, n_values)
-            Reconstructed series in original units; NaN for missing values.
+            Reconstructed series in the original units; NaN for missing values.
         """
         branch = self.branch
         assert branch is not None

@@ -1,4 +1,4 @@
-"""Fit of codes, features and text alignments."""
+"""Fitting of codes, features and text alignments."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _MAX_LEARNED_CASES = 2048
 
 @dataclass(frozen=True)
 class FeatureFit:
-    """Fitted features, from which heads and text alignments are fitted.
+    """Fitted features from which heads and text alignments are computed.
 
     Parameters
     ----------
@@ -178,8 +178,8 @@ def fit_features(
     """Learn codes and select features.
 
     Features are computed once for feature selection. If they do not fit into memory,
-    the selected features are computed a second time. If `n_folds` is above 1, the
-    result contains the selected features of all cases and of the folds.
+    the selected features are computed a second time. If `n_folds` is greater than 1,
+    the result contains the selected features of all cases and of the folds.
     """
     random_state = check_random_state(settings.random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
@@ -247,7 +247,7 @@ def _read_features(
     random_state: np.random.RandomState,
     generator: torch.Generator,
 ) -> FeatureFit:
-    """Select features, and collect their values."""
+    """Select features and collect their values."""
     reader = FeatureReader(extractor, data.panel, settings.execution)
     sample = _draw_sample(data, extractor, n_folds, random_state)
     is_whole = len(sample.cases) == data.panel.n_cases
@@ -309,7 +309,7 @@ def _draw_sample(
     n_folds: int,
     random_state: np.random.RandomState,
 ) -> MomentConsumer:
-    """Sample cases for feature selection, and assign them to folds."""
+    """Sample cases for feature selection and assign them to folds."""
     drawn = random_state.permutation(data.panel.n_cases)[:_MAX_SELECTION_CASES]
     cases = np.sort(drawn)
     classes = np.zeros(len(cases), np.int64)
@@ -324,7 +324,7 @@ def _draw_sample(
 
 
 class _FoldPass:
-    """Features of the cases with which penalty and temperature are chosen."""
+    """Features of the cases used to choose the penalty and the temperature."""
 
     def __init__(self, sample: MomentConsumer, selection: Selection) -> None:
         cases, folds = sample.cases, sample.folds

@@ -29,7 +29,7 @@ class Objective:
 
     @classmethod
     def from_parameter(cls, loss_weights: Any) -> Objective:
-        """Check the parameter `loss_weights`, and add default weights.
+        """Check the parameter `loss_weights` and add default weights.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class Objective:
             return cls(dict(WEIGHTS))
         if not isinstance(loss_weights, Mapping):
             raise TypeError(
-                "loss_weights must be a dict that maps losses to weights, got a "
+                "loss_weights must be a dict that maps losses to weights, got "
                 f"{type(loss_weights).__name__}."
             )
         unknown = sorted(set(loss_weights) - set(WEIGHTS), key=str)

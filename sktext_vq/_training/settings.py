@@ -111,10 +111,10 @@ def _check_text(text: Any) -> None:
         "texts"
     )
     if not isinstance(text, str):
-        raise TypeError(f"{choices}, got a {type(text).__name__}.")
+        raise TypeError(f"{choices}, got {type(text).__name__}.")
     if text not in _TEXT_CHOICES:
         raise ValueError(
-            f"{choices}, got {text!r}. Pass texts of single cases to fit(text=...)."
+            f"{choices}, got {text!r}. Pass texts about single cases to fit(text=...)."
         )
 
 
@@ -151,7 +151,7 @@ def _check_execution(parameters: Mapping[str, Any]) -> Execution:
         torch.empty(0, device=execution.torch_device)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            'device must be "auto", or a device that torch supports on this machine, '
+            'device must be "auto" or a device that torch supports on this machine, '
             f'such as "cpu", got {device!r}.'
         ) from error
     return execution

@@ -63,7 +63,7 @@ class TrainingTexts:
     def read(
         cls, chosen: ChosenTexts, alignment: TextAlignment, encoder: Any
     ) -> TrainingTexts:
-        """Encode texts, and predict the shares of codes with the alignment."""
+        """Encode texts and predict the shares of codes with the alignment."""
         cases: list[str] = []
         inverse = None
         if chosen.case_texts is not None:
@@ -142,7 +142,7 @@ def choose_texts(
 
 
 def check_case_texts(texts: Any, n_cases: int) -> list[str]:
-    """Check the texts of all cases, and return a list."""
+    """Check the texts of all cases and return a list."""
     array = np.asarray(texts, dtype=object)
     if array.shape != (n_cases,):
         raise ValueError(

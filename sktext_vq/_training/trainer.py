@@ -50,7 +50,7 @@ _MAX_BATCH, _MIN_BATCH, _BATCH_VALUES = 256, 8, 2**17
 
 
 class _Cases(Dataset[int]):
-    """Data set of case indices, from which batches are built."""
+    """Data set of case indices from which batches are built."""
 
     def __init__(self, cases: NDArray[np.int64]) -> None:
         self.cases = cases
@@ -232,7 +232,7 @@ def train(
     KeyboardInterrupt
         If training is interrupted in the first epoch.
     ValueError
-        If the checkpoint belongs to a fit with other initial weights.
+        If the checkpoint belongs to a fit with different initial weights.
     OSError
         If the checkpoint cannot be written.
     """
@@ -334,7 +334,7 @@ def _run(net: _Net, cases: NDArray[np.int64], keep: BestParts) -> None:
             raise
         warnings.warn(
             f"Training was interrupted after {keep.n_epochs} of {net.max_epochs} "
-            "epochs. The best weights of these epochs were restored.",
+            "epochs. The best weights from these epochs were restored.",
             stacklevel=find_stack_level(),
         )
     finally:

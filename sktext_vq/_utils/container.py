@@ -90,8 +90,8 @@ def unpack(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]], int]:
     """Read the JSON content, arrays and format version from the bytes of a file.
 
-    Raises a ValueError if the file is damaged, has another format, or was written by a
-    newer version.
+    Raises a ValueError if the file is damaged, has a different format, or was written
+    by a newer version.
     """
     metadata = _read_metadata(file_format, data, path)
     text = metadata.get("format_version", "")

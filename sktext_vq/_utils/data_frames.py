@@ -23,7 +23,7 @@ def is_frame(X: Any) -> bool:
 
 
 def as_frames(X: Any) -> list[Any] | None:
-    """Return one data frame per case, or None if X has another format."""
+    """Return one data frame per case, or None if X has a different format."""
     if isinstance(X, list | tuple) and len(X) > 0 and all(map(is_frame, X)):
         return list(X)
     if not is_frame(X) or 0 in X.shape:
@@ -38,11 +38,12 @@ def split_frame(frame: Any) -> tuple[NDArray[Any], list[Any]]:
     if frame.index.nlevels > 2:
         raise ValueError(
             f"The index of X has {frame.index.nlevels} levels. A data frame of series "
-            "must have the two levels case and time."
+            "must have two index levels: case and time."
         )
     if any((codes < 0).any() for codes in frame.index.codes):
         raise ValueError(
-            "The index of X has missing cases or times. Each row requires both."
+            "The index of X contains missing values. Each row requires a case "
+            "and a time."
         )
     if frame.index.has_duplicates:
         first = frame.index[frame.index.duplicated()][0]
@@ -65,7 +66,7 @@ def _from_nested(X: Any) -> list[Any]:
         if getattr(cell, "ndim", 0) != 1:
             raise TypeError(
                 "X is a nested data frame (sktime's 'nested_univ'), but the cell of "
-                f"case {case}, channel {channel} (counted from 0) is a "
+                f"case {case}, channel {channel} (counted from 0) has type "
                 f"{type(cell).__name__}. All cells must be one-dimensional series."
             )
     return [
@@ -75,7 +76,7 @@ def _from_nested(X: Any) -> list[Any]:
 
 
 def channel_names(frames: list[Any]) -> tuple[str, ...] | None:
-    """Return the channel names, and check that all cases have the same columns."""
+    """Return the channel names after checking that all cases have the same columns."""
     columns = list(frames[0].columns)
     for case, frame in enumerate(frames):
         # A different order of the channels would not be detected later.

@@ -45,25 +45,25 @@ text : array-like of shape (n_cases,) of str, optional
     "fit_arguments": """
 sample_weight : array-like of shape (n_cases,), optional
     Weights of the cases in feature selection, in the classifier and in training. Only
-    the ratios of the weights matter. Cases with weight 0, and classes in which all
-    cases have weight 0, are ignored.
+    the ratios of the weights matter. Cases with weight 0 and classes in which all cases
+    have weight 0 are ignored.
 init : VQTextTransformer, VQTextClassifier or "wearables", optional
     Fitted estimator with the same `n_codes`, for a warm start: either the result of
-    :func:`~sktext_vq.pretrain`, which may have other channels, or an estimator that
+    :func:`~sktext_vq.pretrain`, which may have different channels, or an estimator that
     was fitted to earlier series, including this estimator itself. The Notes of
-    :func:`~sktext_vq.pretrain` describe which parts are reused. A classifier of
-    series from body-worn sensors also accepts ``"wearables"`` or a base model from
+    :func:`~sktext_vq.pretrain` describe which parts are reused. A classifier of series
+    from body-worn sensors also accepts ``"wearables"`` or a base model from
     :func:`~sktext_vq.wearables.load_base`. The scores of a base model for the class
     names are added to the log-probabilities, with a weight that decreases with the
     number of cases; see :doc:`/wearables`. A base model requires `channel_names`,
     `sampling_rate`, and labels that are words.
 checkpoint : path-like, optional
-    File in which the training state is saved, to resume long fits. The file is
-    replaced atomically after each epoch, or every few epochs if epochs are short. If
+    File in which the training state is saved so that long fits can be resumed. The file
+    is replaced atomically after each epoch, or every few epochs if epochs are short. If
     the process is killed, the same call resumes training from the file, with the same
-    result on the same machine. The file is kept after training, and the same call
-    then reads the result from the file; delete the file to train again. Requires an
-    int as `random_state`.
+    result on the same machine. The file is kept after training, and the same call then
+    reads the result from the file; delete the file to train again. Requires an int as
+    `random_state`.
 """,
     "about_zero_shot": """
 Warns
@@ -76,10 +76,10 @@ UserWarning
 Notes
 -----
 Kernel ridge regression predicts embeddings of unseen classes from their texts.
-Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes.
-The probability of the unknown label is calibrated with held-out training classes,
-such that it exceeds .5 for 5 % of the series that are similar to the training series.
-If new series come from other groups, such as other people, pass `groups` to `fit`.
+Calibrated stacking (Chao et al., ECCV 2016) balances seen and unseen classes. The
+probability of the unknown label is calibrated with held-out training classes, so that
+it exceeds 0.5 for 5 % of the series that are similar to the training series. If new
+series come from different groups, such as different people, pass `groups` to `fit`.
 
 Examples
 --------
@@ -112,7 +112,7 @@ OSError
 """,
     "candidate_labels": """
 candidate_labels : sequence of str, or dict
-    Class names, or a dict from class names to a text or a list of texts about the
+    Class names, or a dict that maps class names to a text or a list of texts about the
     class (None for the texts of the prompt bank). The texts of training classes are
     ignored. Candidates may differ between calls.
 """,
@@ -146,11 +146,11 @@ DataFrame
     One row per token, sorted by contribution within each series. The columns are
     ``case``, ``label`` and ``against``; ``channel``, ``channel_name``, ``start``,
     ``length`` and ``code`` of the token, as in :meth:`tokens`; ``phrase``, a
-    description of the token; and ``contribution``. The contributions of a series sum
-    to the log-odds of `label` over `against`. Rows with code -1 contain the
-    contributions of statistics of a channel, of timepoints between tokens and, in
-    the last row, of the intercept, which is the log-odds of a series without shapes
-    and with average statistics.
+    description of the token; and ``contribution``. The contributions of a series sum to
+    the log-odds of `label` over `against`. Rows with code -1 contain the contributions
+    of channel statistics, of timepoints between tokens and, in the last row, of the
+    intercept, which is the log-odds of a series without shapes and with average
+    statistics.
 
 [[raises_X]]
 
@@ -202,9 +202,9 @@ Notes
 Permutation importance (Breiman, Machine Learning 2001): the contribution of a channel
 to the log-odds of a case is replaced by its contribution for another case. The model is
 not refitted. If channels are correlated, the model can use the other channels: the
-importances of single channels may then be small although the importance of the sensor
-is large. A channel of the gravity frame is permuted together with each of the axes from
-which it is computed.
+importances of individual channels may then be small although the importance of the
+sensor is large. A channel of the gravity frame is permuted together with each of the
+axes from which it is computed.
 
 Examples
 --------
@@ -223,7 +223,7 @@ Examples
 """,
     "texts": """
 texts : sequence of str, shape (n_texts,)
-    Descriptions of classes or of single series.
+    Descriptions of classes or of individual series.
 """,
     "raises_texts": """
 Raises
@@ -238,11 +238,11 @@ ValueError
     "text_parameters": """
 n_codes : int, default=64
     Number of codes in the codebook. The codes are divided into heads of at least 16
-    codes, and each window is assigned one code of each head.
+    codes, and each window is assigned one code from each head.
 text : {"auto", "labels", "captions"}, dict or None, default="auto"
-    Texts with which series are compared. ``"auto"`` uses captions of the series and,
-    if labels are words, prompts of the classes; ``"labels"`` uses only prompts, and
-    ``"captions"`` only captions. A dict from labels to a text or a list of texts
+    Texts with which series are compared. ``"auto"`` uses captions of the series and, if
+    labels are words, prompts of the classes; ``"labels"`` uses only prompts, and
+    ``"captions"`` only captions. A dict that maps labels to a text or a list of texts
     describes the classes. If None, texts are not used.
 text_encoder : str, callable or TextEncoder, default="minilm"
     Encoder for embeddings of texts; see :class:`~sktext_vq.TextEncoder`.
@@ -252,13 +252,13 @@ prompt_forms : tuple of str, default=("keyword", "sentence", "affirmative")
     "other_parameters": """
 max_epochs : int, default=0
     Maximum number of epochs of training by gradient descent. By default, the model is
-    only fitted in closed form. Training starts from the closed form, and updates the
-    classifier, the embedding space of texts about single series, and the prediction of
-    code shares from texts. For each of these parts, the epoch with the lowest loss on a
-    held-out fifth of the cases (of the groups, if `groups` are given) is selected,
-    which may be epoch 0. The model is then trained on all cases for the selected
-    numbers of epochs. With fewer than 50 cases, the closed form is kept. See
-    `loss_weights` for further losses.
+    only fitted in closed form. Training starts from the closed-form solution and
+    updates the classifier, the embedding space of texts about individual series, and
+    the prediction of code shares from texts. For each of these parts, the epoch with
+    the lowest loss on a held-out fifth of the cases (of the groups, if `groups` are
+    given) is selected, which may be epoch 0. The model is then trained on all cases for
+    the selected numbers of epochs. With fewer than 50 cases, the closed-form solution
+    is kept. See `loss_weights` for further losses.
 loss_weights : dict, optional
     Weights of training losses by name, which replace the default weights. A weight of
     0 disables a loss. See :mod:`sktext_vq.nn.losses` for the available losses.
@@ -272,22 +272,22 @@ gravity : {"append", "replace"}, dict or None, default="append"
     Whether to add channels in a frame of reference defined by gravity, which do not
     depend on the rotation of a device about the vertical; see
     :class:`~sktext_vq.nn.GravityFrame`. ``"append"`` adds these channels for each
-    sensor with three axes, if the channels have names such as ``acc_x``, ``acc_y``
-    and ``acc_z`` and the vertical can be estimated from one sensor. ``"replace"``
-    also removes the axes, for sensors that may be worn in another position at
-    prediction; postures can then not be distinguished by the axis that points up. A
-    dict from sensor names to three channels, by name or index, adds channels for these
-    sensors. None adds no channels.
+    sensor with three axes, if the channels have names such as ``acc_x``, ``acc_y`` and
+    ``acc_z`` and the vertical can be estimated from one sensor. ``"replace"`` also
+    removes the axes, for sensors that may be worn in a different position at prediction
+    time; postures can then no longer be distinguished by the axis that points up. A
+    dict that maps sensor names to three channels, by name or index, adds channels for
+    these sensors. None adds no channels.
 augment : dict, optional
-    Data augmentation: randomly changed copies of the training series are added to the
+    Data augmentation: randomly modified copies of the training series are added to the
     training cases. The dict contains the sizes of the changes, which are 0 by default.
-    ``"gain"``: standard deviation of the logarithm of the factor by which each
-    sensor's deviations from its mean are multiplied; ``"rotation"``: maximum
-    rotation of a device, in degrees; ``"noise"``: standard deviation of white
-    noise, relative to the standard deviation of the channel; ``"dropout"``:
-    probability that all values of one sensor are set to 0; ``"gap"``: maximum length
-    of a gap, as a share of the series; ``"copies"``: number of copies of each series
-    (1 by default). Time and memory of `fit` grow with the number of copies.
+    ``"gain"``: standard deviation of the logarithm of the factor by which each sensor's
+    deviations from its mean are multiplied; ``"rotation"``: maximum rotation of a
+    device, in degrees; ``"noise"``: standard deviation of white noise, relative to the
+    standard deviation of the channel; ``"dropout"``: probability that all values of one
+    sensor are set to 0; ``"gap"``: maximum length of a gap, as a share of the series;
+    ``"copies"``: number of copies of each series (1 by default). The time and memory
+    required by `fit` grow with the number of copies.
 sampling_rate : float, optional
     Number of timepoints per second, used to express durations in seconds.
 random_state : int, RandomState or None, default=None
@@ -324,7 +324,7 @@ channel_names_ : list of str
 channel_groups_ : dict
     Indices of the three axes of each sensor, by sensor name.
 n_channels_, n_timepoints_ : int
-    Number of channels, and length of the longest training series.
+    Number of channels and length of the longest training series.
 n_features_in_ : int
     Number of timepoints for input of shape (n_cases, n_timepoints), otherwise number
     of channels.
@@ -358,7 +358,7 @@ ax : Axes, optional
 """,
     "cmap": """
 cmap : str or Colormap, default="PuOr_r"
-    Colormap, whose middle colour represents the mean.
+    Colormap whose middle colour represents the mean.
 """,
     "lifts": """
 codes : array-like of shape (n_shown,), optional

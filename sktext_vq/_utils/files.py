@@ -1,4 +1,4 @@
-"""Atomic writing of files, and checks of paths."""
+"""Atomic writing of files and checks of paths."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def check_writable(path: Path) -> None:
 
 
 def _check_replaceable(path: Path) -> os.stat_result | None:
-    """Check that a path can be written, and return the status of an existing file."""
+    """Check that a path can be written and return the status of an existing file."""
     try:
         former = path.stat()  # follows symbolic links
     except (FileNotFoundError, NotADirectoryError):
@@ -147,7 +147,7 @@ def _is_running(process: int) -> bool:
 
 
 def _keep_owner(part: Path, former: os.stat_result) -> None:
-    """Copy the owner and group of the former file, if the system allows this."""
+    """Copy the owner and group of the replaced file, if the system allows this."""
     if not hasattr(os, "chown"):  # Windows
         return
     for owner, group in ((-1, former.st_gid), (former.st_uid, -1)):

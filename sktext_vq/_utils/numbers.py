@@ -15,7 +15,7 @@ MAX_INTEGER = 2**53  # float64 rounds larger integers
 
 
 def as_numbers(X: Any, case: int | None = None) -> NDArray[Any]:
-    """Convert X to an array, and raise an error for values that are not real numbers.
+    """Convert X to an array; raise an error for values that are not real numbers.
 
     NumPy would convert or round some of these values silently.
     """
@@ -68,8 +68,8 @@ def _check_object(value: Any, place: str) -> None:
         float(value)
     except (TypeError, OverflowError) as error:
         raise TypeError(
-            f"X contains a {type(value).__name__} at {place}: {error}. Use a number, "
-            "or NaN for a missing value."
+            f"X contains a value of type {type(value).__name__} at {place}: {error}. "
+            "Use a number, or NaN for a missing value."
         ) from error
     if isinstance(value, Integral) and abs(int(value)) > MAX_INTEGER:
         raise ValueError(_integer_message(value, place))

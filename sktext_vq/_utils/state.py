@@ -95,7 +95,7 @@ Spec = Numbers | Number | Strings
 def check_state(
     state: Any, schema: Mapping[str, Spec | None], sizes: Sizes, where: str
 ) -> State:
-    """Check that a state matches a schema, and return the state.
+    """Return the state after checking that it matches a schema.
 
     Entries with the specification None are checked elsewhere. New sizes are added to
     `sizes`. `where` is the name of the part in error messages.

@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 def single_thread() -> Iterator[None]:
     """Run torch operations on the calling thread, with the default settings of torch.
 
-    The operations are too small to benefit from several threads, and can be a hundred
+    The operations are too small to benefit from several threads and can be a hundred
     times slower if other processes use the CPU.
     """
     with _limit_threads(), torch_defaults():
@@ -46,7 +46,7 @@ def _libraries() -> ThreadpoolController:
 def in_threads(
     function: Callable[[Item], Result], items: Sequence[Item], n_threads: int
 ) -> Iterator[Result]:
-    """Apply a function to items in parallel threads, and yield the results in order."""
+    """Apply a function to items in parallel threads and yield the results in order."""
     n_threads = min(n_threads, len(items))
     if n_threads < 2:
         with _limit_threads():

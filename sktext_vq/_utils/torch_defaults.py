@@ -1,4 +1,4 @@
-"""Contexts for default settings and deterministic algorithms of torch."""
+"""Context managers for default settings and deterministic algorithms of torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _dtype: Any = None
 
 @contextmanager
 def torch_defaults() -> Iterator[None]:
-    """Run a block with the default settings of torch, then restore former settings.
+    """Run a block with torch's default settings, then restore the previous settings.
 
     The settings are the default dtype and device, autocast, and gradient modes.
     """
@@ -34,10 +34,10 @@ def torch_defaults() -> Iterator[None]:
 
 @contextmanager
 def deterministic_algorithms() -> Iterator[None]:
-    """Run a block with deterministic algorithms of torch, where they exist.
+    """Run a block with deterministic algorithms of torch, where available.
 
-    Otherwise, gradients of ``tensor[index]`` differ by rounding between runs on several
-    threads.
+    Otherwise, gradients of ``tensor[index]`` differ by rounding errors between runs on
+    several threads.
     """
     import torch
 
@@ -52,7 +52,7 @@ def deterministic_algorithms() -> Iterator[None]:
 
 @contextmanager
 def _float32() -> Iterator[None]:
-    """Set the default dtype, which is common to all threads, to float32."""
+    """Set the default dtype, which is shared by all threads, to float32."""
     import torch
 
     global _inside, _dtype

@@ -1,4 +1,4 @@
-"""Parameter validation, and helpers for messages."""
+"""Parameter validation and helpers for messages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE = Path(__file__).parents[1]
 
 
 def format_names(names: Collection[Any], n_shown: int = 8) -> str:
-    """Join names by commas, with an ellipsis after the first `n_shown`."""
+    """Join names with commas; an ellipsis follows the first `n_shown`."""
     shown = ", ".join(map(repr, list(names)[:n_shown]))
     return f"{shown}, ..." if len(names) > n_shown else shown
 
@@ -38,7 +38,7 @@ def check_sampling_rate(rate: Any) -> None:
 
 
 def check_text(names: Iterable[Any], called: str) -> None:
-    """Check that strings can be stored in arrays and files, and ignore other values.
+    """Check that strings can be stored in arrays and files; ignore other values.
 
     Raises a ValueError for a trailing NUL character or an unpaired surrogate.
     """
@@ -54,7 +54,7 @@ def check_text(names: Iterable[Any], called: str) -> None:
 
 
 def label_text(label: Any) -> str:
-    """Convert a label to text, such that 1, 1.0 and ``"1"`` are equal.
+    """Convert a label to text so that 1, 1.0 and ``"1"`` are equal.
 
     Labels may be numbers in one file and text in another.
     """

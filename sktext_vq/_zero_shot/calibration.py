@@ -148,7 +148,7 @@ def _harmonic_accuracy(
 
 
 def _choose_scale(margins: list[tuple[Array, NDArray[np.bool_]]]) -> float:
-    """Return the factor of margins that minimises the log-loss for seen or unseen."""
+    """Return the factor for margins with the lowest log-loss for seen versus unseen."""
     losses = np.zeros(len(_INVERSE_TEMPERATURES))
     for margin, is_unseen in margins:
         for kind, sign in ((is_unseen, 1), (~is_unseen, -1)):

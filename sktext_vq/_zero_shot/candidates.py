@@ -75,7 +75,7 @@ def read_candidates(
     prompt_forms: Sequence[str],
     called: str = "candidate_labels",
 ) -> CandidateTexts:
-    """Validate candidates, and collect the texts of candidates and training classes.
+    """Validate candidates and collect the texts of candidates and training classes.
 
     `called` is the name of the argument in error messages.
     """
@@ -94,7 +94,7 @@ def read_candidates(
         given = dict(zip(names, candidates.values(), strict=True))
         without_texts = [name for name, each in given.items() if each is None]
         given = {name: each for name, each in given.items() if each is not None}
-        # Replace texts that were given in fit under another spelling of the label.
+        # Replace texts that were given in fit under a different spelling of the label.
         keys = set(map(label_key, given))
         own = {name: each for name, each in own.items() if label_key(name) not in keys}
         own |= given
@@ -187,7 +187,7 @@ def _first(messages: list[str], problem: str) -> list[str]:
 def nearest_texts(
     vectors: NDArray[np.float64], n_known: int
 ) -> list[tuple[int, float]]:
-    """Return index and cosine similarity of the nearest known text for each text."""
+    """Return the index and cosine similarity of the known text nearest to each text."""
     cosines = vectors @ vectors[:n_known].T
     np.fill_diagonal(cosines, -np.inf)
     best = cosines.argmax(axis=1)

@@ -79,8 +79,9 @@ class ClassEmbeddings:
     def novelty(self, points: Array, classes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the novelty of points relative to the seen classes `classes`.
 
-        The novelty is the difference between the logarithms of the smallest squared
-        distances to seen classes, divided by spreads, and to unseen classes.
+        The novelty is the weighted logarithm of the smallest squared distance to a seen
+        class, divided by the spread of the class, minus the logarithm of the smallest
+        squared distance to an unseen class.
         """
         known = -negative_distances(points, self.centres[classes])
         known = (known / self.spreads[classes]).min(axis=1)

@@ -61,8 +61,8 @@ class ZeroShotSpace:
 
     Among unseen candidates, a series is assigned to the nearest one. Calibrated
     stacking (Chao et al., ECCV 2016) decides between seen and unseen candidates. The
-    bias is a quantile of the novelty of held-out series of seen classes, chosen by
-    treating some of the seen classes as unseen.
+    bias is a quantile of the novelty of held-out series from seen classes; this
+    quantile is chosen by treating some of the seen classes as unseen.
 
     Attributes
     ----------
@@ -73,12 +73,12 @@ class ZeroShotSpace:
     centres : ndarray of shape (n_classes, n_dimensions)
         Class centres, minus `centre`.
     held_out : list of HeldOut
-        Training cases for calibration, in spaces that were fitted without these cases.
+        Training cases for calibration, each embedded in a space fitted without it.
     spreads : ndarray of shape (n_classes,)
         Root mean squared distance of held-out cases from the class centre,
         normalised to a mean square of 1 over classes.
     shift : float
-        Increase of the log-distances to class centres if whole groups are held out
+        Increase in the log-distances to class centres when whole groups are held out
         instead of single cases; 0 without groups.
     residual_limits : ndarray of shape (n_classes,)
         Maximum of `log_residuals` for series whose nearest class is this class.
@@ -147,7 +147,7 @@ class ZeroShotSpace:
     def _limit_residuals(
         self, residuals: NDArray[np.float64], classes: NDArray[np.int64]
     ) -> None:
-        """Set the limits from residuals of held-out cases, which are NaN for others."""
+        """Set the limits from residuals, which are NaN unless a case was held out."""
         table = pd.DataFrame({"residual": residuals, "class": classes}).dropna()
         by_class = table.groupby("class")["residual"]
         variances = by_class.var(ddof=0)
@@ -168,7 +168,7 @@ class ZeroShotSpace:
     def _hold_out(
         self, features: Array, classes: NDArray[np.int64], fold: NDArray[np.intp]
     ) -> tuple[list[HeldOut], NDArray[np.float64]]:
-        """Return cases in spaces that are fitted to other folds, and log-residuals."""
+        """Embed cases in spaces fitted to other folds and compute log-residuals."""
         n_classes, parts = len(self.centres), []
         residuals = np.full(len(classes), np.nan)
         for k in range(_FOLDS):
@@ -304,7 +304,8 @@ class ZeroShotSpace:
         """Return the similarities of candidates and of series to each seen class.
 
         The shapes are (n_candidates, n_classes) and (n_cases, n_classes). The product
-        of both similarities is the contribution of a class to the score of a candidate.
+        of the two similarities is the contribution of a class to the score of a
+        candidate.
         """
         middle = self.centres.mean(axis=0)
         centred = self.centres - middle
@@ -314,7 +315,7 @@ class ZeroShotSpace:
         return self._embed_classes(views).coef, toward
 
     def likeness(self, views: Array) -> NDArray[np.float64]:
-        """Return the kernel of candidate texts and texts of training classes.
+        """Return the kernel between candidate texts and the texts of training classes.
 
         The kernel, of shape (n_candidates, n_classes), is positive for similar texts.
         """
@@ -361,7 +362,7 @@ def whiten(
 def log_residuals(features: Array, coordinates: Array) -> NDArray[np.float64]:
     """Return logarithms of squared distances from the space.
 
-    `coordinates` are the products of `features` and orthonormal axes of the space.
+    `coordinates` are the projections of `features` onto orthonormal axes of the space.
     """
     squares = np.square(features).sum(axis=1) - np.square(coordinates).sum(axis=1)
     return np.log(np.maximum(squares, 1e-9))

@@ -50,7 +50,7 @@ class EmbeddedSeries(NamedTuple):
 
     @property
     def log_probabilities(self) -> NDArray[np.float64]:
-        """Logarithms of the probabilities, which are finite."""
+        """Finite logarithms of the probabilities."""
         return np.log(np.maximum(self.probabilities, 1e-300))
 
 
@@ -113,7 +113,7 @@ class ZeroShotRecognizer:
         alignment: TextAlignment | None = None,
         enrolment: Any = None,
     ) -> EmbeddedSeries:
-        """Return embeddings of series, and probabilities of the training classes.
+        """Return embeddings of series and probabilities of the training classes.
 
         If `enrolment` is given, the class scores of the base model are included.
         """
@@ -145,7 +145,7 @@ class ZeroShotRecognizer:
         candidates: Sequence[str] | Mapping[str, Any],
         called: str = "candidate_labels",
     ) -> CandidateTexts:
-        """Validate candidates, and collect their texts."""
+        """Validate candidates and collect their texts."""
         return read_candidates(
             candidates, self.labels, self.texts, self.prompt_forms, called
         )
@@ -250,10 +250,10 @@ class ZeroShotRecognizer:
         channel_names: Sequence[str] | None,
         sampling_rate: float | None,
     ) -> NDArray[Any]:
-        """Return a caption of each series, with the most probable training class.
+        """Return a caption for each series, including the most probable training class.
 
-        The class is omitted if its probability is at most .5. If unknown classes can be
-        detected, the probability is multiplied by the probability of a known class.
+        The class is omitted if its probability is at most 0.5. If unknown classes can
+        be detected, the probability is multiplied by the probability of a known class.
         """
         captioner = SeriesCaptioner(
             channel_names=channel_names, sampling_rate=sampling_rate

@@ -96,8 +96,8 @@ def statistics(
     """Return two statistics of points, of shape (n_cases, 2).
 
     The statistics are the logarithm of the squared distance to the nearest centre, and
-    the projection on this centre, which is 1 at the centre and 0 at `middle`, by
-    default the mean of all centres.
+    the projection onto the line through `middle` and this centre, scaled to 0 at
+    `middle` and 1 at the centre. By default, `middle` is the mean of all centres.
     """
     if middle is None:
         middle = centres.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Displays and reports of fitted estimators."""
+"""Displays and reports for fitted estimators."""
 
 from sktext_vq._interpret.shape_names import shape_words
 from sktext_vq.inspection.displays import (

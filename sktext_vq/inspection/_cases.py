@@ -1,4 +1,4 @@
-"""Drawings of the series of a report, with tokens and their contributions."""
+"""Drawings of the series in a report, with tokens and their contributions."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def choose_cases(answers: Answers, n_cases: int, n_examples: int) -> list[int]:
 
 
 def _in_turns(cases: Iterable[int], kinds: Sequence[Any]) -> list[int]:
-    """Order cases such that kinds alternate, in the order of their first case."""
+    """Order cases so that kinds alternate, in the order of their first case."""
     groups: dict[Any, list[int]] = {}
     for case in cases:
         groups.setdefault(kinds[case], []).append(case)
@@ -123,7 +123,7 @@ def _explain(
 
 
 def _predicted_classes(answers: Answers, case: int) -> dict[str, Any]:
-    """Return the true class of a case, and its most probable classes."""
+    """Return the true class of a case and its most probable classes."""
     known = answers.true is not None
     found: dict[str, Any] = {
         "label": answers.labels[answers.true[case]]
@@ -207,7 +207,9 @@ class _OneCase:
                 "of_all": signed(rest.get(-1, 0.0)),
                 "total": signed(total),
                 "times": odds_factor(abs(total)),
-                "more": total >= 0,
+                "ranked": (first["label"], first["against"])[
+                    :: 1 if total >= 0 else -1
+                ],
                 "n_tokens": len(tokens),
                 "tokens": [
                     self._token_row(row, most)
@@ -308,7 +310,7 @@ class _OneCase:
 
 
 def _room(width: float, least: float) -> str:
-    """Return on which screens a number fits: "always", "wide", or "" for none."""
+    """Return the screens on which a number fits: "always", "wide", or "" for none."""
     if width >= least:
         return "always"
     return "wide" if width >= least / 2 else ""

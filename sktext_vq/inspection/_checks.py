@@ -1,4 +1,4 @@
-"""Statistics of the series of a report, and warnings about the series."""
+"""Statistics of the series in a report, and warnings about the series."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def _balance(classes: list[dict[str, Any]]) -> list[str]:
     if most["count"] >= _UNBALANCED * least["count"]:
         found.append(
             f"Classes are imbalanced: there are {most['count']} series of "
-            f"{most['label']} and {least['count']} of {least['label']}. Use scores by "
-            "class or balanced accuracy instead of accuracy."
+            f"{most['label']} and {least['count']} of {least['label']}. Use per-class "
+            "scores or balanced accuracy instead of accuracy."
         )
     few = [each["label"] for each in there if each["count"] < _FEW]
     if few:
@@ -153,8 +153,8 @@ def _repeated(
         at_odds = [each for each in groups if len(set(true[each].tolist())) > 1]
         if at_odds:
             found.append(
-                f"Equal series have different labels: {listed(at_odds)}. At least one "
-                "of their predictions is wrong."
+                f"Identical series have different labels: {listed(at_odds)}. At least "
+                "one of their predictions is wrong."
             )
     return found
 
@@ -169,8 +169,8 @@ def _seen(
         return []
     return [
         f"{len(cases)} of {len(prints)} series {'was' if len(cases) == 1 else 'were'} "
-        f"used in training: cases {_list(cases)}. Scores overestimate the performance "
-        "on new series."
+        f"used in training: cases {_list(cases)}. Scores may overestimate the "
+        "performance on new series."
     ]
 
 
@@ -206,7 +206,7 @@ def _missing(names: Sequence[str], panel: Panel) -> list[str]:
 
 
 def _list(items: Iterable[Any]) -> str:
-    """Join the first names, and append the number of other names."""
+    """Join the first few names and append the number of remaining names."""
     names = list(map(str, items))
     shown = ", ".join(names[:_NAMED])
     more = len(names) - _NAMED

@@ -1,4 +1,4 @@
-"""Variables of the template of a report: numbers, texts and drawings."""
+"""Variables of the report template: numbers, texts and drawings."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _N_OTHERS = 3  # number of the most frequent wrong predictions of a class
 class Answers:
     """True labels and predicted probabilities, if available.
 
-    `labels` contains the classes of the estimator, followed by other classes of the
+    `labels` contains the classes of the estimator, followed by other classes in the
     series. `true` contains the index of the label of each case. `probabilities` has
     shape (n_cases, n_classes), for the classes of the estimator.
     """
@@ -88,13 +88,13 @@ def time(timepoints: float, sampling_rate: float | None) -> str:
 
 
 def span(start: float, stop: float, sampling_rate: float | None) -> str:
-    """Format a span of time in the units of :func:`time`."""
+    """Format a time span in the units of :func:`time`."""
     first, _ = time(start, sampling_rate).split(" ")
     return f"{first} to {time(stop, sampling_rate)}"
 
 
 def score(answers: Answers) -> dict[str, Any] | None:
-    """Compute scores of all cases and of each class, and the confusion matrix."""
+    """Compute overall and per-class scores and the confusion matrix."""
     labels, true, probabilities = answers.labels, answers.true, answers.probabilities
     predicted = answers.predicted
     if true is None or probabilities is None or predicted is None:
@@ -223,7 +223,7 @@ def draw_codes(estimator: VQTextClassifier | VQTextTransformer) -> list[dict[str
 
 
 def _kind(words: str) -> str:
-    """Return the kind of a shape, without its position and steepness."""
+    """Return the kind of a shape, ignoring its position and steepness."""
     words = words.removeprefix("slight ")
     first, _, place = words.rpartition(", ")
     kind = first if place in ("early", "middle", "late") else words
@@ -320,7 +320,7 @@ def compare_texts(
     true: NDArray[np.int64] | None,
     prompts: dict[str, Any] | None,
 ) -> dict[str, Any] | None:
-    """Compare the first text of each class with series, and with each other."""
+    """Compare the first text of each class with the series and with the other texts."""
     if prompts is None or not prompts["by_class"]:
         return None
     names = list(prompts["by_class"])
@@ -385,7 +385,7 @@ def _own_and_others(
 
 
 def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
-    """Return rows of cosines, also scaled to the range from 0 to 1."""
+    """Return rows of cosines, both raw and scaled to the range from 0 to 1."""
     least, most = float(values.min()), float(values.max())
     return [
         {
@@ -404,7 +404,7 @@ def _cells(names: list[str], values: NDArray[Any]) -> list[dict[str, Any]]:
 
 
 def training_losses(history: list[dict[str, float]]) -> dict[str, Any] | None:
-    """List the losses of each epoch, and draw their logarithms."""
+    """List the losses of each epoch and draw their logarithms."""
     if not history:
         return None
     names = {"train_loss": "training", "valid_loss": "validation"}

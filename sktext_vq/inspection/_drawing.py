@@ -1,4 +1,4 @@
-"""Functions to format numbers, and to draw series in an SVG box of 1000 by 100."""
+"""Functions that format numbers and draw series in an SVG box of 1000 by 100."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def limits(values: NDArray[Any]) -> tuple[float, float]:
 def lines(values: NDArray[Any], low: float, high: float) -> list[str]:
     """Convert a series to points of SVG lines, such as ``"5.0,80.1 15.0,75.0"``.
 
-    Missing values divide a series into several lines. For more than 600 values, only
+    Missing values split a series into several lines. For more than 600 values, only
     minima and maxima of neighbouring values are drawn. `low` is drawn at the bottom,
     and `high` at the top.
     """

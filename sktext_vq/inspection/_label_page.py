@@ -25,7 +25,7 @@ _UNITS = {"acc": "g", "gyro": "rad/s"}
 def describe_recordings(
     base: Any, recordings: Any, segments: pd.DataFrame, names: Sequence[str]
 ) -> list[dict[str, Any]]:
-    """Draw recordings with their segments, and find reasons for the labels.
+    """Draw recordings with their segments and find reasons for the labels.
 
     Returns the variables of the template for each recording.
     """

@@ -69,7 +69,7 @@ def write_report(
     path : path-like
         File to write.
     X_train : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-        Training series, if available. The report lists the series of X that were used
+        Training series, if available. The report lists the series in X that were used
         in training.
     groups : array-like of shape (n_cases,), optional
         Group of each case, such as the person it comes from, for scores by group.
@@ -131,7 +131,7 @@ def write_report(
         warnings.simplefilter("ignore", DriftWarning)
         answers = _answer(estimator, X, y, panel)
         content = _fill(estimator, panel, training, answers, about, drift, n_examples)
-    title = title or f"Report of a {type(estimator).__name__}"
+    title = title or f"Report on a {type(estimator).__name__}"
     page = fill_template("report.html", title=title, **content)
     # Labels may contain unpaired surrogates, which UTF-8 cannot encode.
     return replace_file(path, page.encode("utf-8", "replace"))
@@ -190,12 +190,12 @@ def _fill(
 
 
 def read_part(name: str) -> str:
-    """Return the text of a file of this package."""
+    """Return the text of a file in this package."""
     return (files(__package__) / name).read_text(encoding="utf-8")
 
 
 def fill_template(name: str, **content: Any) -> str:
-    """Return a page from a template of this package."""
+    """Return a page from a template in this package."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -211,10 +211,10 @@ def fill_template(name: str, **content: Any) -> str:
 def _answer(
     estimator: VQTextClassifier | VQTextTransformer, X: Any, y: Any, panel: Panel
 ) -> Answers:
-    """Check labels, and predict probabilities with a classifier."""
+    """Check labels and predict probabilities with a classifier."""
     if isinstance(estimator, VQTextClassifier):
         if y is None:
-            raise TypeError("write_report requires y to score a classifier.")
+            raise TypeError("write_report requires y if the estimator is a classifier.")
         labels, true = _check_y(y, panel, estimator.classes_)
         return Answers(labels, true, estimator.predict_proba(X))
     if y is None:
@@ -242,7 +242,7 @@ def _first_cases(answers: Answers, chosen: list[int]) -> dict[tuple[int, int], i
 
 
 def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
-    """Return the filters of cases, by outcome and by class."""
+    """Return case filters by outcome and by class."""
     if answers.true is None:
         return []
     found = [("all", "all", len(chosen))]
@@ -267,7 +267,7 @@ def _filters(answers: Answers, chosen: list[int]) -> list[dict[str, Any]]:
 def _check_y(
     y: Any, panel: Panel, classes: NDArray[Any] | None
 ) -> tuple[list[Any], NDArray[np.int64]]:
-    """Return all labels, and the index of the label of each case."""
+    """Return all labels and the index of the label of each case."""
     y = check_column(y, "y", panel).tolist()
     known = [] if classes is None else classes.tolist()
     # Labels may be numbers in one file and texts in another.
@@ -277,8 +277,8 @@ def _check_y(
     true = np.array([position[named[label_text(label)]] for label in y], dtype=np.int64)
     if known and true.min() >= len(known):
         raise ValueError(
-            "y contains none of the classes of the training data. Classes of the "
-            f"training data: {format_names(known, 5)}. Classes of y: "
+            "y contains none of the classes in the training data. Classes in the "
+            f"training data: {format_names(known, 5)}. Classes in y: "
             f"{format_names(labels[len(known) :], 5)}."
         )
     return labels, true

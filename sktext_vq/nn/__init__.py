@@ -1,4 +1,4 @@
-"""PyTorch modules, which are independent of scikit-learn, files and text encoders."""
+"""PyTorch modules that do not depend on scikit-learn, files or text encoders."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ _AUXILIARY = {
 if not TYPE_CHECKING:  # otherwise type checkers would accept any name
 
     def __getattr__(name: str) -> Any:
-        """Import an optional module at its first use."""
+        """Import an optional module on first use."""
         if name not in _AUXILIARY:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         file, attribute = _AUXILIARY[name]

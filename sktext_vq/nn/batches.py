@@ -1,4 +1,4 @@
-"""Inputs and intermediate outputs of the network in training."""
+"""Inputs and intermediate outputs of the network during training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SignalFeatures(NamedTuple):
 
 
 class SegmentBatch(NamedTuple):
-    """Segments of the series of a batch."""
+    """Segments of the series in a batch."""
 
     series: Tensor  # (n_cases, n_channels, n_timepoints)
     start: Tensor  # (n_cases, n_channels, n_segments), in timepoints

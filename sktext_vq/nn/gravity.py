@@ -23,8 +23,8 @@ class GravityFrame(nn.Module):
     The vertical is the mean direction, over a series, of the sensor with the largest
     mean relative to its root mean square. Three channels are added for each sensor: its
     component along the vertical, the norm of its horizontal component, and its norm.
-    These channels do not depend on the rotation of a device about the vertical, if its
-    sensors rotate together.
+    These channels do not depend on the rotation of a device about the vertical as long
+    as its sensors rotate together.
 
     Optionally, these channels replace the axes, and the same three channels are also
     added relative to the amount of movement in the series, which depends on the person
@@ -89,7 +89,7 @@ class GravityFrame(nn.Module):
         return 0 if self.reference is None else len(self.added_mean)
 
     def fit(self, batch: Batch) -> None:
-        """Choose the sensor that defines the vertical, and scale the new channels.
+        """Choose the sensor that defines the vertical and scale the new channels.
 
         Parameters
         ----------
@@ -178,7 +178,7 @@ class GravityFrame(nn.Module):
 
 
 def _movement(parts: Tensor, seen: Tensor) -> Tensor:
-    """Compute the root of the summed variances of the parts of each sensor."""
+    """Compute the square root of the sum of variances of the parts of each sensor."""
     moved = (parts - _mean(parts, seen).unsqueeze(3)).square()
     return _mean(moved, seen).sum(2).sqrt()[:, :, None, None]
 

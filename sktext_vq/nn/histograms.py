@@ -15,8 +15,8 @@ _FEW_WINDOWS = 16
 def shares(whole: Tensor, above: Tensor) -> Tensor:
     """Convert sums of ramps to histograms.
 
-    A ramp is 0 up to a knot, 1 from the next knot on, and linear in between.
-    The difference of two neighbouring ramps is the weight of a value in a bin. A value
+    A ramp is 0 up to a knot, 1 from the next knot on, and linear in between. The
+    difference between two neighbouring ramps is the weight of a value in a bin. A value
     near the border of two bins counts in part for both, so that histograms change
     smoothly.
 
@@ -70,7 +70,7 @@ def summarise(values: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def quantiles(values: Tensor, counts: Tensor, wanted: Tensor) -> Tensor:
-    """Compute quantiles of repeated values like `torch.nanquantile`.
+    """Compute quantiles of repeated values, like `torch.nanquantile`.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def root(counts: Tensor) -> Tensor:
 
 
 def best_match(scores: Tensor, valid: Tensor | None) -> Tensor:
-    """Return the best score of each code in each series; 0 without valid windows.
+    """Return the best score of each code in each series, or 0 without valid windows.
 
     Returns
     -------

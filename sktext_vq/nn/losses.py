@@ -4,7 +4,7 @@ Default losses are defined in this module. Losses that are disabled by default a
 defined in ``sktext_vq.nn.auxiliary``, beside the modules that use them.
 
 =============  ==========================================================
-class          Cross-entropy of the logits of the classes, weighted by class.
+class          Cross-entropy of the class logits, weighted by class.
 text           Contrastive cross-entropy of the series and captions of a batch, in
                both directions, by cosine similarity (InfoNCE: van den Oord et
                al., 2018; Radford et al., ICML 2021).

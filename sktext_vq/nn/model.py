@@ -179,7 +179,7 @@ class DualBranchModel(nn.Module):
         return SignalFeatures(scaled * weight, share_of_codes(usage), shape_error)
 
     def _embed_texts(self, batch: TrainingBatch) -> list[TextOutputs]:
-        """Embed class texts and captions, if they describe cases of the batch."""
+        """Embed the class texts and captions that describe cases in the batch."""
         found: list[TextOutputs] = []
         if self.decoder is None:
             return found

@@ -1,4 +1,4 @@
-"""Segmentation of series into tokens that do not overlap."""
+"""Segmentation of series into non-overlapping tokens."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _cover(
     errors: NDArray[np.float32],
     sizes: NDArray[np.int64],
 ) -> None:
-    """Compute the minimum cost, and the last segment, up to each even timepoint.
+    """Compute the minimum cost and the last segment up to each even timepoint.
 
     NumPy is faster than torch for many small operations.
     """
@@ -197,7 +197,7 @@ def _deviation(lines: Tensor) -> Tensor:
 
 
 def _lines(length: int, like: Tensor) -> Tensor:
-    """Return the weight of each point at each timepoint, (N_POINTS, length).
+    """Return the weight of each point at each timepoint, of shape (N_POINTS, length).
 
     Points are at the centres of eight equal parts of the interval.
     """
@@ -224,7 +224,7 @@ def _scores(along: Tensor, spread: Tensor, codes: Tensor, lines: Tensor) -> Tens
 
 
 def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
-    """Return squared errors of the best token of each window, (n_series, n_starts)."""
+    """Return squared errors of the best token of each window, by series and start."""
     n_starts = (series.shape[1] - length) // step + 1
     lines = _lines(length, series)
     # Lines have few bends, so sums of products with a line are computed from its second
@@ -255,8 +255,8 @@ def _errors(series: Tensor, codes: Tensor, length: int, step: int) -> Tensor:
 def _grid_errors(series: Tensor, codes: Tensor, sizes: Tensor) -> Tensor:
     """Return the errors of windows that start at even timepoints.
 
-    The shape is (n_series, n_sizes, n_starts). Errors of windows that exceed the series
-    are infinite.
+    The shape is (n_series, n_sizes, n_starts). Errors of windows that extend beyond the
+    series are infinite.
     """
     n_series, n_timepoints = series.shape
     centred = series - series.mean(dim=1, keepdim=True)  # reduces rounding errors

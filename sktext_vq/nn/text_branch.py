@@ -82,9 +82,9 @@ class CodeDecoder(nn.Module):
         self.to_z = nn.Parameter(torch.zeros(text_dim + 1, size))
 
     def lift(self, codebook: Codebook) -> Tensor:
-        """Return the linear map from texts to log factors, (text_dim + 1, n_codes).
+        """Return the linear map from texts to log factors.
 
-        The last row contains the intercepts.
+        The shape is (text_dim + 1, n_codes). The last row contains the intercepts.
         """
         # Codes are detached, so that texts change codes through moving averages only.
         # With gradients, all texts would use the same few codes.

@@ -243,7 +243,7 @@ class ShapeTokenizer(nn.Module):
                 yield v, d, windows
 
     def gaps(self, batch: Batch) -> tuple[Tensor | None, Tensor | None]:
-        """Return a mask of observed values, and lengths, if the batch has gaps."""
+        """Return a mask of observed values and the lengths if the batch has gaps."""
         if batch.observed is None or batch.lengths is None:
             return None, None
         lengths = batch.lengths.repeat_interleave(self.n_channels)

@@ -62,7 +62,7 @@ def cut_windows(
     first: int = 0,
     step: int = 1,
 ) -> Windows:
-    """Cut series into windows of one length, and standardise the windows.
+    """Cut series into windows of one length and standardise the windows.
 
     Parameters
     ----------

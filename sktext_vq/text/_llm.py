@@ -82,7 +82,7 @@ def _pipeline(source: str) -> Any:
             raise OSError(
                 f"Text-generation model {source!r} cannot be loaded: "
                 f"{reason(source, error)}. Models are not downloaded at run time, and "
-                "custom code of models is not executed. Use a folder with a tokenizer "
+                "custom model code is not executed. Use a folder with a tokenizer "
                 "and model.safetensors."
             ) from None
         network.eval()
@@ -108,7 +108,7 @@ def _answer(result: Any) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the unique lines of an answer that contain text, without bullets."""
+    """Return the unique non-empty lines of an answer, without bullets."""
     lines: list[str] = []
     for line in text.splitlines():
         line = re.sub(r"^[\s\-*•\d.)(]+", "", line).strip(" \t\"'")
@@ -121,7 +121,7 @@ def _lines(text: str) -> list[str]:
 def write_prompts(
     generate: Generator, phrase: str, forms: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Generate prompts for a label, and omit forms for which no text is generated."""
+    """Generate prompts for a label and omit forms for which no text is generated."""
     found: dict[str, list[str]] = {}
     for form in forms:
         lines = _lines(generate(_INSTRUCTIONS[form].format(label=phrase)))

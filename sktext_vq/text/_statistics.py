@@ -153,7 +153,7 @@ def _count_peaks(magnitude: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _rhythm(
     z: FloatPanel,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the autocorrelation at the main period, and the number of periods."""
+    """Return the autocorrelation at the main period and the number of periods."""
     n, _, t = z.shape
     zero = np.zeros(n)
     if t < 6:

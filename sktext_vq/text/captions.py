@@ -28,7 +28,7 @@ _BY_CHANNEL = ("level", "share", "deviation")  # other statistics are by group
 
 
 class SeriesCaptioner(TransformerMixin, BaseEstimator):
-    """Describe series by sentences about strength, rhythm, direction, trend and peaks.
+    """Describe series in sentences about strength, rhythm, direction, trend and peaks.
 
     Channels whose names differ only in a final x, y or z form a group, which is
     described as a whole. Thresholds of strength, speed, jerk and level are quantiles of
@@ -56,7 +56,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     groups_ : list of (str, list of int)
         Name and channel indices of each group.
     strength_thresholds_ : ndarray of shape (n_groups, 4)
-        Thresholds of the standard deviation between the five words for strength.
+        Thresholds of the standard deviation that separate the five words for strength.
 
     Notes
     -----
@@ -187,7 +187,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> npt.NDArray[Any]:
-        """Return the caption of each series.
+        """Return a caption for each series.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             for name in self.channel_names:
                 if not isinstance(name, str) or not name.strip():
                     raise ValueError(
-                        f"channel_names must be non-empty strings, got {name!r}."
+                        f"channel_names must contain non-empty strings, got {name!r}."
                     )
         check_sampling_rate(self.sampling_rate)
         if self.n_sentences is not None:

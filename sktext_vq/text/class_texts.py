@@ -45,8 +45,9 @@ def class_views(
 ) -> NDArray[np.float64]:
     """Embed the texts returned by `texts_of_classes`.
 
-    Returns the mean embedding of each view and class, of shape (n_views, n_classes,
-    text_dim), with norm 1, or NaN without texts. The first view contains prompts.
+    Returns the mean embedding of each view and class, normalised to unit length, in an
+    array of shape (n_views, n_classes, text_dim). Embeddings are NaN if there are no
+    texts. The first view contains prompts.
     """
     names = list(dict.fromkeys(["", *(view for view, _, _ in texts)]))
     vectors = np.asarray(encoder.transform([text for _, _, text in texts]))

@@ -94,8 +94,8 @@ class TextEncoder(TransformerMixin, BaseEstimator):
         - a folder, or the hub name of a Hugging Face encoder in the local cache, with
           weights in safetensors files. Custom code and pickled weights are not
           supported;
-        - a function from a list of strings to an array of shape (n_texts, n_dims);
-        - a dict from text to vector.
+        - a function that maps a list of strings to an array of shape (n_texts, n_dims);
+        - a dict that maps texts to vectors.
     cache : str, path or joblib.Memory, default=None
         Folder or joblib cache in which vectors are stored between runs. Requires
         `model` to be a str or path.
@@ -114,7 +114,7 @@ class TextEncoder(TransformerMixin, BaseEstimator):
     The vector of a text is the mean of its last hidden states over the attention mask
     (including special tokens), divided by its Euclidean norm, as in
     sentence-transformers. Other texts in a batch change the vector only by rounding
-    (about 1e-7).
+    errors (about 1e-7).
 
     Examples
     --------
@@ -266,15 +266,13 @@ class TextEncoder(TransformerMixin, BaseEstimator):
                 f"or a dict, got {type(self.model).__name__}."
             )
         if isinstance(self.model, (str, Mapping)) and not self.model:
-            raise ValueError(
-                "model is empty. Pass the name of a model, a function or a dict."
-            )
+            raise ValueError("model is empty. Pass a model name, a function or a dict.")
         for name in ("batch_size", "max_length"):
             check_count(name, getattr(self, name), least=1)
         if self.cache is not None and not isinstance(self.model, (str, os.PathLike)):
             raise ValueError(
                 "cache requires model to be a string or path, because vectors are "
-                "stored by the name of the model. Set cache=None for other models."
+                "stored under the model name. Set cache=None for other models."
             )
 
     def _cached(self, unique: list[str]) -> FloatArray:

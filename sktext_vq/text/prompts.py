@@ -237,7 +237,7 @@ class PromptBank(BaseEstimator):
 
     @classmethod
     def from_texts(cls, mapping: Mapping[str, Any], **params: Any) -> PromptBank:
-        """Create a bank from user-defined texts, and check the texts.
+        """Create a bank from user-defined texts and check the texts.
 
         Parameters
         ----------
@@ -256,7 +256,7 @@ class PromptBank(BaseEstimator):
     def to_json(
         self, path: str | os.PathLike[str], labels: Iterable[str] | None = None
     ) -> Path:
-        """Write prompts to a JSON file, which can be edited and read by `from_json`.
+        """Write prompts to a JSON file that can be edited and read by `from_json`.
 
         Parameters
         ----------
@@ -288,7 +288,7 @@ class PromptBank(BaseEstimator):
         Returns
         -------
         PromptBank
-            Bank with the texts of the file.
+            Bank with the texts from the file.
 
         Raises
         ------
@@ -314,14 +314,14 @@ class PromptBank(BaseEstimator):
         ----------
         model : str, path or callable
             Folder or name of a local ``transformers`` text-generation model, a
-            pipeline, or a function from a prompt to a text.
+            pipeline, or a function that maps a prompt to a text.
         labels : iterable of str
             Unique, non-empty labels.
         cache : str or path
             JSON file in which generated prompts are saved. Prompts are generated only
             for labels that are not in the file.
         max_new_tokens : int, default=160
-            Maximum number of tokens that are generated for a form.
+            Maximum number of tokens to generate for each form.
         **params : bool
             Parameters `packaged` and `templates` of the bank.
 
@@ -390,7 +390,7 @@ def describe(bank: PromptBank, names: Sequence[str]) -> list[tuple[_Known, Promp
 
 
 def format_groups(groups: Sequence[Sequence[str]], n_shown: int = 5) -> str:
-    """Format at most `n_shown` groups, of at most `n_shown` names, for a message."""
+    """Format at most `n_shown` groups of at most `n_shown` names each for a message."""
     parts = []
     for group in groups[:n_shown]:
         *names, last = map(repr, group[:n_shown])

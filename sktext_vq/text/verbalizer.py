@@ -47,7 +47,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
         Number of letters of the style ``"sax"``, from 2 to 25.
     margin : float, default=0.05
         Margin that is added at both ends of the training range, relative to its width.
-        Values outside of the widened range are assigned to the outermost bins.
+        Values outside the widened range are assigned to the outermost bins.
 
     Attributes
     ----------
@@ -304,7 +304,7 @@ class SeriesVerbalizer(TransformerMixin, BaseEstimator):
             if strict and fault:
                 raise ValueError(
                     f"The string of case {case}, channel {channel} is invalid: "
-                    f"{fault}. Use strict=False to replace invalid values by NaN."
+                    f"{fault}. Use strict=False to replace invalid values with NaN."
                 )
         return codes
 

@@ -1,4 +1,4 @@
-"""Displays of a fitted estimator with matplotlib."""
+"""Matplotlib displays of a fitted estimator."""
 
 from sktext_vq.inspection.displays.codebook import CodebookDisplay
 from sktext_vq.inspection.displays.explanation import ExplanationDisplay

@@ -115,7 +115,7 @@ def panels(canvas: Any, n_shown: int, n_columns: int) -> NDArray[Any]:
 
 
 def inches(canvas: Any) -> tuple[float, float]:
-    """Return width and height of a figure, or lower bounds for a subfigure."""
+    """Return the width and height of a figure, or lower bounds for a subfigure."""
     # The layout is computed later, and labels of other subfigures need room.
     share = (1 if canvas.figure is canvas else 0.85) / canvas.figure.dpi
     return canvas.bbox.width * share, canvas.bbox.height * share

@@ -38,18 +38,18 @@ def take_case(X: Any, case: Any, caller: str) -> tuple[Panel, Panel]:
         case = operator.index(case)
     except TypeError:
         raise TypeError(
-            f"case must be the index of a case of X, counted from 0, got {case!r}."
+            f"case must be the index of a case in X (counted from 0), got {case!r}."
         ) from None
     if not 0 <= case < panel.n_cases:
         raise ValueError(
-            f"case must be from 0 to {panel.n_cases - 1}, since X has "
-            f"{panel.n_cases} cases, got {case}."
+            f"case must be from 0 to {panel.n_cases - 1}, got {case}. X has "
+            f"{panel.n_cases} cases."
         )
     return panel, panel.take([case])
 
 
 class SeriesRows:
-    """Axes with one row per channel of the series of a display.
+    """Axes with one row per channel of a displayed series.
 
     Parameters
     ----------
@@ -61,7 +61,8 @@ class SeriesRows:
         Width of a second column of axes in inches. By default, there is one column.
     ranked : sequence of int, optional
         All channels in descending order of importance. The first channels are drawn if
-        not all of them fit into the axes. By default, channels are in order.
+        not all of them fit into the axes. By default, channels are drawn in index
+        order.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class SeriesRows:
         return int(np.clip((height - _AROUND) / _LEAST_HEIGHT, 1, _MAX_CHANNELS))
 
     def _room(self) -> float:
-        """Return the share of an Axes that is reserved for numbers above the series."""
+        """Return the fraction of an Axes reserved for numbers above the series."""
         return min(
             0.4, 0.16 * len(self.axes) / (inches(self.figure)[1] / unit() - _AROUND)
         )
@@ -146,7 +147,7 @@ class SeriesRows:
         row.vlines(starts[1:], bottom, top, color=ink(), alpha=0.4, linewidth=0.5)
 
     def label(self) -> None:
-        """Label the time axis, and write the title."""
+        """Label the time axis and write the title."""
         (n_channels, n_timepoints), n_shown = self.display.series.shape, len(self.axes)
         rate = self.display.sampling_rate or 1
         below = "timepoint" if self.display.sampling_rate is None else "time in seconds"

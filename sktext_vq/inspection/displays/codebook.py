@@ -117,9 +117,10 @@ class CodebookDisplay:
         estimator : VQTextClassifier or VQTextTransformer
             Fitted estimator.
         X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
-            Series from which windows are selected. For each code, these are the best
-            matching segments of at least eight timepoints, each from a different case.
-            At most 256 evenly spaced cases are used. If None, only shapes are drawn.
+            Series from which windows are selected. For each code, these are the
+            best-matching segments of at least eight timepoints, each from a different
+            case. At most 256 evenly spaced cases are used. If None, only shapes are
+            drawn.
         n_codes : int, default=24
             Maximum number of codes to draw.
         order : {"frequency", "lift", "usage", "code"}, default="frequency"
@@ -293,8 +294,8 @@ def _find_windows(
 ) -> list[NDArray[np.float64]]:
     """Find the segments that match each code best.
 
-    Returns at most `n_windows` windows for each code, starting with the best match. A
-    window consists of eight means, with the scale of the shape.
+    Returns at most `n_windows` windows for each code, starting with the best match.
+    Each window consists of eight means, scaled like the shape.
     """
     panel = spread(as_panel(X, estimator_name="CodebookDisplay"))
     n_points = shapes.shape[1]

@@ -103,7 +103,7 @@ class ExplanationDisplay:
         channels: Sequence[int | str] | None = None,
         ax: Any = None,
     ) -> ExplanationDisplay:
-        """Explain the prediction for one case of a panel, and draw it.
+        """Explain the prediction for one case of a panel and draw the explanation.
 
         Parameters
         ----------
@@ -150,6 +150,7 @@ class ExplanationDisplay:
         names = estimator.channel_names_
         first, odds = table.iloc[0], table["contribution"].sum()
         times = odds_factor(abs(odds))
+        likelier = first["label" if odds >= 0 else "against"]
         display = cls(
             panel.values[case, :, : int(panel.lengths[case])],
             table,
@@ -157,8 +158,7 @@ class ExplanationDisplay:
             channels=None if channels is None else channel_indices(channels, names),
             sampling_rate=estimator.sampling_rate,
             title=f"Case {case}. {first['label']} against {first['against']}: "
-            f"{times} times {'more' if odds >= 0 else 'less'} probable "
-            f"(log-odds {odds:+.2f})",
+            f"{likelier} is {times} times as probable (log-odds {odds:+.2f})",
         )
         return display.plot(ax)
 
@@ -262,7 +262,7 @@ class ExplanationDisplay:
         self.sums_axes_[-1].set_xlabel("\n".join(below), **text(0.7))
 
     def _label_colours(self, table: pd.DataFrame) -> None:
-        """Label the colours with the class for which they are evidence."""
+        """Label the colours with the classes that they support."""
         first, width = table.iloc[0], 0.6 * inches(self.figure_)[0]
         sides = [
             f"\N{LEFTWARDS ARROW} evidence for {first['against']}",

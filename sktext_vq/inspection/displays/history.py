@@ -1,4 +1,4 @@
-"""Display of the losses of training."""
+"""Display of the training losses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sktext_vq.transformer import VQTextTransformer
 @fill_docs
 @dataclass(eq=False, repr=False)
 class HistoryDisplay:
-    """Losses of each epoch of training.
+    """Losses in each training epoch.
 
     Use :meth:`from_estimator` to create a display.
 
@@ -34,7 +34,7 @@ class HistoryDisplay:
     ----------
     history : list of dict
         Losses of each epoch by name: ``train_loss`` and ``valid_loss`` are weighted
-        sums; ``train_text`` and others are single losses.
+        sums; all others, such as ``train_text``, are individual losses.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class HistoryDisplay:
     def from_estimator(
         cls, estimator: VQTextClassifier | VQTextTransformer, *, ax: Any = None
     ) -> HistoryDisplay:
-        """Draw the losses of an estimator.
+        """Draw the training losses of an estimator.
 
         Parameters
         ----------
@@ -96,7 +96,8 @@ class HistoryDisplay:
             raise ValueError(
                 f"This {type(estimator).__name__} has no training history: it was "
                 f"fitted in closed form (max_epochs={estimator.max_epochs}). Set "
-                "max_epochs above 0, and fit with y or text to at least 50 cases."
+                "max_epochs above 0, and fit the estimator to at least 50 cases with "
+                "y or text."
             )
         return cls(estimator.history_).plot(ax)
 

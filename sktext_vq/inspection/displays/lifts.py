@@ -40,8 +40,8 @@ class HistogramsDisplay:
     Parameters
     ----------
     lifts : ndarray of shape (n_classes, n_shown)
-        Logarithms to base 2 of the share of a code in a class, divided by the mean
-        over classes.
+        Base-2 logarithms of the share of a code in a class, divided by the mean over
+        classes.
     labels : sequence of str
         Classes.
     [[lifts]]
@@ -117,8 +117,8 @@ class HistogramsDisplay:
         labels, classes = np.unique(true, return_inverse=True)
         if len(labels) < 2:
             raise ValueError(
-                "y must contain at least two classes, because each class is compared "
-                f"with the mean over classes, got {labels.tolist()}."
+                f"y must contain at least two classes, got {labels.tolist()}. Each "
+                "class is compared with the mean over classes."
             )
         shares = estimator.transform_codes(panel)
         means = np.stack([shares[classes == i].mean(0) for i in range(len(labels))])
@@ -153,7 +153,7 @@ class PhrasesDisplay:
     Parameters
     ----------
     lifts : ndarray of shape (n_texts, n_shown)
-        Logarithms to base 2 of the expected share of a code, divided by the mean over
+        Base-2 logarithms of the expected share of a code, divided by the mean over
         texts.
     labels : sequence of str
         Texts.
@@ -260,7 +260,7 @@ def _compare(
     shares: NDArray[np.float64],
     n_codes: int,
 ) -> dict[str, Any]:
-    """Compare rows of shares with their mean, and sort the codes.
+    """Compare rows of code shares with their mean and sort the codes.
 
     Returns the arguments of a display, except for the labels.
     """
@@ -315,7 +315,7 @@ def _plot(display: Any, rows: str, ax: Any, cmap: Any) -> None:
     if display.n_codes is not None and n_shown < display.n_codes:
         note += f" ({n_shown} of {display.n_codes} are shown)"
     ax.set_xlabel(note, **text(0.9))
-    ax.set_title(f"Usage of codes in {rows}", **text(1))
+    ax.set_title(f"Code usage in {rows}", **text(1))
     _draw_colour_bar(display, rows, ax, most)
 
 

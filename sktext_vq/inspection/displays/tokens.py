@@ -259,7 +259,7 @@ def _draw_token(
 
 
 def _code_colours(tokens: pd.DataFrame) -> dict[int, str]:
-    """Assign colours to the most frequent codes, the longest first."""
+    """Assign colours to the most frequent codes; ties are broken by total length."""
     times = tokens.groupby("code")["length"].agg(["count", "sum"])
     ranked = times.sort_values(["count", "sum"], ascending=False, kind="stable").index
     return dict(zip(map(int, ranked), PALETTE, strict=False))

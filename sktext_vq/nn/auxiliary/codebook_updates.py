@@ -23,7 +23,7 @@ _MAX_REACH = 0.999  # relative to the bound; 1 would require an infinite shift
 
 
 class CodebookUpdates(nn.Module):
-    """Update codes by moving averages, and replace unused codes.
+    """Update codes by moving averages and replace unused codes.
 
     Parameters
     ----------
@@ -97,20 +97,20 @@ class CodebookUpdates(nn.Module):
         The average usage is updated, codes are moved towards the mean of the vectors
         that match them, and codes that no branch uses are replaced by windows of the
         signal. The mean is weighted by branch, with ``BRANCH_WEIGHTS``, regardless of
-        the numbers of vectors. Without recorded matches, the codebook is not changed.
+        the number of vectors. Without recorded matches, the codebook is not changed.
 
         Parameters
         ----------
         codebook : Codebook
         rate : float
             Fraction, from 0 to 1, of the distance to the mean by which codes are moved.
-            Changes are stored in `shift` and thus bounded by ``MAX_SHIFT``.
+            Changes are stored in `shift` and are thus bounded by ``MAX_SHIFT``.
         generator : torch.Generator
             Random generator; the global random state is not changed.
         quotas : dict of str to int, optional
             Maximum number of unused codes to replace, for each branch. Codes are
-            replaced by random windows for "signal", and by the windows nearest to
-            random text vectors for "text". By default, no codes are replaced.
+            replaced by random windows for "signal" and by the windows nearest to random
+            text vectors for "text". By default, no codes are replaced.
 
         Notes
         -----
@@ -157,7 +157,7 @@ class CodebookUpdates(nn.Module):
     def _replace_unused(
         self, codebook: Codebook, quotas: dict[str, int], generator: torch.Generator
     ) -> None:
-        """Replace codes that no branch uses by recent windows of the signal."""
+        """Replace codes that no branch uses with recent windows of the signal."""
         windows = self._pool("signal")
         if len(windows):
             windows = _spread(windows, _MAX_RECENT)

@@ -91,7 +91,7 @@ class DigitBranch(nn.Module):
         return torch.cat([codes, self.meanings], dim=2)
 
     def forward(self, words: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode patches, and predict their digits.
+        """Encode patches and predict their digits.
 
         Parameters
         ----------
@@ -230,7 +230,7 @@ def digit_loss(logits: Tensor, symbols: Tensor, mask: Tensor) -> Tensor:
     References
     ----------
     Gruver et al., "Large language models are zero-shot time series forecasters",
-    NeurIPS 2023. There, the digits are the input of language models.
+    NeurIPS 2023. In that paper, the digits are the input to language models.
     """
     kept = logits[mask]
     return F.cross_entropy(kept, symbols[mask]) if len(kept) else kept.sum()

@@ -36,8 +36,8 @@ class FrequencyGains(nn.Module):
     References
     ----------
     Wu et al., "Frequency-semantic enhanced variational autoencoder for zero-shot
-    skeleton-based action recognition", ICCV 2025. There, frequencies are computed along
-    features; here, along time.
+    skeleton-based action recognition", ICCV 2025. In that paper, frequencies are
+    computed along features; here, they are computed along time.
     """
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ def build(
     generator: torch.Generator,
     options: Mapping[str, Any],
 ) -> GainPenalty:
-    """Build the module, and add gains to the tokenizer if it has none."""
+    """Build the module and add gains to the tokenizer if it has none."""
     if model.tokenizer.gains is None:
         model.tokenizer.gains = FrequencyGains()
     return GainPenalty()

@@ -81,8 +81,7 @@ def supervised_contrastive(
     """Compute the supervised contrastive loss.
 
     For each case, the loss is the mean cross-entropy of identifying the other cases of
-    its class among all other cases. A case that is the only one of its class serves as
-    a negative only.
+    its class among all other cases. The only case of a class serves only as a negative.
 
     Parameters
     ----------
@@ -136,17 +135,17 @@ def cosine_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def calibrated_loss(right: Tensor, wrong: Tensor, width: float) -> Tensor:
-    """Compute a bounded penalty for right pairs that are not closer than wrong pairs.
+    """Compute a bounded penalty for correct pairs that are not closer than wrong pairs.
 
-    The penalty is one half if both distances are equal, and approaches 1 if the right
+    The penalty is one half if both distances are equal, and approaches 1 if the correct
     pair is much farther apart, so that a few pairs do not dominate the loss.
 
     Parameters
     ----------
     right, wrong : Tensor of shape (n_pairs,)
-        Squared distances of right and of wrong pairs.
+        Squared distances of correct and wrong pairs.
     width : float
-        Divisor of the difference of distances.
+        Divisor of the difference between distances.
 
     Returns
     -------

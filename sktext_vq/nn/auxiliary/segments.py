@@ -42,7 +42,7 @@ def sample_windows(series: Tensor, start: Tensor, length: Tensor) -> Tensor:
     """Compute means over eight equal parts of windows.
 
     A timepoint `t` is the interval `[t, t + 1)`, within which the cumulative sum of a
-    series is linear. Means are therefore exact for any borders, and have gradients with
+    series is linear. Means are therefore exact for any borders and have gradients with
     respect to start and length.
 
     Parameters
@@ -77,9 +77,9 @@ def render(
 ) -> Tensor:
     """Reconstruct series from segments.
 
-    Values are interpolated linearly between the centres of the eight parts of a
-    segment, and are constant beyond the first and the last centre. Overlapping segments
-    are averaged, weighted by the share of the timepoint that each segment covers. A
+    Values are interpolated linearly between the centres of the eight parts of a segment
+    and are constant beyond the first and the last centre. Overlapping segments are
+    averaged, weighted by the share of the timepoint that each segment covers. A
     timepoint that is not covered has the value of the nearest segment at its nearest
     timepoint.
 
@@ -271,7 +271,7 @@ def _move(
 def _network_inputs(
     series: Tensor, start: Tensor, length: Tensor, end: Tensor
 ) -> Tensor:
-    """Return the inputs of the network, (n_series, n_segments, _N_INPUTS)."""
+    """Return the network inputs, of shape (n_series, n_segments, _N_INPUTS)."""
     offset, scale, points = _attributes(series, start, length)
     begin = (start - length / 2).clamp_min(0)
     around = torch.minimum(start + 1.5 * length, end) - begin
@@ -290,7 +290,7 @@ def _network_inputs(
 
 
 class SegmentReconstruction(nn.Module):
-    """Refine segments, and reconstruct series from the codes of the segments."""
+    """Refine segments and reconstruct series from the codes of the segments."""
 
     def __init__(self, refiner: SegmentRefiner) -> None:
         super().__init__()
