@@ -213,6 +213,13 @@ def fit_activities(sets: Any, seed: int) -> Any:
     return fit_base(sets, {}, seed)
 
 
+def fit_six_channels(sets: Any, seed: int) -> Any:
+    """Fit the classifier of a base for accelerometer and gyroscope."""
+    from sktext_vq._wearables import pooling
+
+    return pooling.fit_pool(pooling.Pool.of(sets, seed), {}, seed, pooling.MAX_FEATURES)
+
+
 def pooled_features(sets: Any, X: Any, seed: int) -> tuple[Any, Series, Series]:
     """Return a pool, and features of the pool and of other windows, before scaling.
 
@@ -296,6 +303,6 @@ def novelty_of(base: Any, X: Any, names: Sequence[str]) -> tuple[Series, float]:
     from sktext_vq._wearables.bridge import novelty
 
     model, series, _, views = base._embed(X, names)
-    space = model.zero_shot_.space
-    found = novelty(series, space.centres, space.predict_centres(views))
-    return found, model.zero_shot_.scorer.highest_novelty
+    recognizer = model.zero_shot_
+    found = novelty(series, recognizer.space.centres, views)
+    return found, recognizer.scorer.novelty_threshold

@@ -212,19 +212,36 @@ def test_windows_without_gyroscope_use_another_classifier(base):
     assert cosines.shape == (6, 2) and (np.abs(cosines) <= 1).all()
 
 
-def test_windows_unlike_any_activity_are_unknown(base, monkeypatch):
-    names = ["walking", "sitting"]
-    known = base.predict_zero_shot(motionsense()[0], names, unknown_label="none")
+def test_windows_unlike_the_names_are_unknown(base, monkeypatch):
+    X, y = motionsense()
+    every = np.unique(y).tolist()
+    known = base.predict_zero_shot(X, every, unknown_label="none")
     assert (known == "none").mean() < 0.2
+    still = ["sitting", "standing"]
+    found = base.predict_zero_shot(X, still, unknown_label="none") == "none"
+    assert found[np.isin(y, still)].mean() < 0.2
+    assert found[~np.isin(y, still)].mean() > 0.5
     blows = np.zeros((1, 6, 128))  # a device at rest that is hit once
     blows[:, 1] = 1
     blows[:, :, 60] = 8
+    names = ["walking", "sitting"]
     assert base.predict_zero_shot(blows, names, unknown_label="none") == ["none"]
     assert set(base.predict_zero_shot(blows, names)) <= set(names)
     early = replace(base.zero_shot_, scorer=BridgeScorer())
     monkeypatch.setattr(base, "zero_shot_", early)
     with pytest.raises(ValueError, match="Build the base model again"):
         base.predict_zero_shot(blows, names, unknown_label="none")
+
+
+def test_early_thresholds_of_novelty_are_ignored(base):
+    state = get_state(base)
+    early = dict(state["zero_shot"], highest_novelty=1.0)
+    del early["novelty_threshold"]
+    copy = from_state("ActivityClassifier", {**state, "zero_shot": early})
+    X = motionsense()[0][:4]
+    np.testing.assert_array_equal(copy.predict_proba(X), base.predict_proba(X))
+    with pytest.raises(ValueError, match="Build the base model again"):
+        copy.predict_zero_shot(X, ["walking", "sitting"], unknown_label="none")
 
 
 def test_a_base_helps_with_few_labelled_windows(base, tmp_path):

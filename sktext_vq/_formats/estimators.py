@@ -115,9 +115,9 @@ def get_state(estimator: Any) -> State:
             "bridge": fields_of(enrolment.bridge),
         }
     if estimator.adapter_ is not None:
-        highest = estimator.zero_shot_.scorer.highest_novelty
-        if np.isfinite(highest):
-            state["zero_shot"]["highest_novelty"] = highest
+        threshold = estimator.zero_shot_.scorer.novelty_threshold
+        if np.isfinite(threshold):
+            state["zero_shot"]["novelty_threshold"] = threshold
         part = estimator.adapter_.accelerometer
         state["accelerometer"] = None if part is None else get_state(part)
         state["card"] = estimator.card_
@@ -181,15 +181,17 @@ def _read_base(state: Any) -> VQTextClassifier:
         raise ValueError("the base model has no entry 'accelerometer'")
     state = dict(state)
     part, card = state.pop("accelerometer"), state.pop("card")
-    highest = np.inf  # files of early versions lack this entry
+    threshold = np.inf  # files of early versions lack this entry
     zero_shot = state.get("zero_shot")
-    if isinstance(zero_shot, dict) and "highest_novelty" in zero_shot:
-        state["zero_shot"] = dict(zero_shot)
-        highest = state["zero_shot"].pop("highest_novelty")
-        if not Number(float).is_valid(highest, Sizes()):
-            raise ValueError("zero_shot.highest_novelty is not a finite number")
+    if isinstance(zero_shot, dict):
+        state["zero_shot"] = zero_shot = dict(zero_shot)
+        # The threshold of an earlier definition of novelty.
+        zero_shot.pop("highest_novelty", None)
+        threshold = zero_shot.pop("novelty_threshold", threshold)
+        if type(threshold) is not float or np.isnan(threshold):
+            raise ValueError("zero_shot.novelty_threshold is not a number")
     estimator: VQTextClassifier = _read_estimator(VQTextClassifier, state)
-    scorer = BridgeScorer(highest)
+    scorer = BridgeScorer(threshold)
     estimator.zero_shot_ = replace(estimator.zero_shot_, scorer=scorer)
     estimator.card_, estimator.adapter_ = card, SensorAdapter()
     if part is not None:

@@ -20,7 +20,9 @@ _EXPONENT = 6.0  # of the probabilities of the known classes
 _TEXT_TEMPERATURE = 0.03
 _MIX_WEIGHT = 0.3
 _USUAL_SPREADS = (5.0, 0.4)  # standard deviations of both scores over the names
-_MAX_DIRECTIONS = 15
+# Least cosine of the texts of a name and of a known class with the same meaning.
+_MIN_COSINE = 0.85
+_MAX_DIRECTIONS, _DISTANCE_WEIGHT = 15, 0.5
 
 
 @dataclass(frozen=True)
@@ -88,12 +90,12 @@ class BridgeScorer:
 
     Parameters
     ----------
-    highest_novelty : float
-        Novelty above which a window resembles no class. The value is infinite for files
-        of early versions, which do not contain it.
+    novelty_threshold : float
+        Novelty above which a window is assigned the unknown label. The value is
+        infinite for files of early versions, which do not contain it.
     """
 
-    highest_novelty: float = np.inf
+    novelty_threshold: float = np.inf
 
     def predict_proba(
         self, space: ZeroShotSpace, series: EmbeddedSeries, views: Array
@@ -106,25 +108,25 @@ class BridgeScorer:
         self, space: ZeroShotSpace, series: EmbeddedSeries, views: Array
     ) -> NDArray[np.float64]:
         """Return the probability of an unknown class, of shape (n_cases,)."""
-        if np.isinf(self.highest_novelty):
+        if np.isinf(self.novelty_threshold):
             raise ValueError(
                 "The base model was built by an early version, which did not support "
                 "unknown_label. Build the base model again."
             )
-        names = space.predict_centres(views)
-        found = novelty(series, space.centres, names) - self.highest_novelty
-        return np.asarray(expit(found))
+        found = novelty(series, space.centres, views)
+        return np.asarray(expit(found - self.novelty_threshold))
 
 
 def novelty(
-    series: EmbeddedSeries, centres: Array, names: Array | None = None
+    series: EmbeddedSeries, centres: Array, views: Array
 ) -> NDArray[np.float64]:
-    """Return the novelty of windows relative to classes, of shape (n_cases,).
+    """Return the novelty of windows relative to names, of shape (n_cases,).
 
-    The novelty is the logarithm of the squared distance to the nearest centre, minus
-    the logarithm of the largest probability of a known class. Distances are computed in
-    the subspace in which the centres differ. This definition was chosen by leaving out
-    half of the classes of a data set.
+    The novelty is high if a window resembles a known class that is not among the names,
+    or no known class. It is the difference of the log-probabilities of the most
+    probable class that is not among the names and of the most probable one that is,
+    plus a fraction of the logarithm of the squared distance to the nearest centre. This
+    definition was chosen by leaving out half of the classes of a data set.
 
     Parameters
     ----------
@@ -132,15 +134,21 @@ def novelty(
         Embeddings of the windows.
     centres : ndarray of shape (n_classes, n_dimensions)
         Centres of the known classes, whose mean is 0.
-    names : ndarray of shape (n_names, n_dimensions), optional
-        Predicted centres of candidate names.
+    views : ndarray of shape (n_views, n_classes + n_names, text_dim)
+        Embeddings of texts; see `Bridge.of`.
     """
+    n_classes = len(centres)
+    cosines = views[0, n_classes:] @ views[0, :n_classes].T
+    is_named = cosines.max(axis=0) >= _MIN_COSINE
+    is_named[cosines.argmax(axis=1)] = True
+    known = series.log_probabilities
+    others = known[:, ~is_named].max(axis=1, initial=-np.log(n_classes))
+    # Distances are computed in the subspace in which the centres differ.
     directions = np.linalg.svd(centres, full_matrices=False)[2]
-    axes = directions[: min(_MAX_DIRECTIONS, len(centres) - 1)].T
-    others = centres if names is None else np.concatenate([centres, names])
-    near = -2 * negative_distances(series.points @ axes, others @ axes).max(axis=1)
-    probable = np.maximum(series.probabilities.max(axis=1), 1e-12)
-    return np.asarray(np.log(np.maximum(near, 1e-12)) - np.log(probable))
+    axes = directions[: min(_MAX_DIRECTIONS, n_classes - 1)].T
+    near = -2 * negative_distances(series.points @ axes, centres @ axes).max(axis=1)
+    far = _DISTANCE_WEIGHT * np.log(np.maximum(near, 1e-12))
+    return np.asarray(others - known[:, is_named].max(axis=1) + far)
 
 
 def _standardise(scores: Array, usual: float) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from sktext_vq._features.extractor import Execution, FeatureExtractor
-from sktext_vq._features.selection import FeatureMoments, FeatureScaler
+from sktext_vq._features.selection import FeatureMoments, FeatureScaler, assign_folds
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._interpret.code_statistics import CodeStatistics
+from sktext_vq._training.settings import as_text_encoder
 from sktext_vq._wearables.adapter import SensorAdapter, acceleration
 from sktext_vq._wearables.bridge import BridgeScorer, novelty
 from sktext_vq._wearables.harmonise import (
@@ -36,6 +37,8 @@ MAX_FEATURES = 6000
 _MAX_SPACE_WINDOWS = 2400
 # Share of windows of known classes that are predicted as an unknown class.
 _SHARE_UNKNOWN = 0.05
+# Numbers of parts of the people and of draws of candidates, for the novelty threshold.
+_N_FOLDS, _N_DRAWS = 3, 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,19 +93,23 @@ class Pool:
         Index of the data set of each window.
     weight : ndarray of shape (n_cases,)
         Weight of each window. All classes of a data set have equal weight.
+    folds : ndarray of shape (n_cases,)
+        Index of the part of the people, or of the windows of each class if people are
+        unknown.
     """
 
     panel: Panel
     labels: NDArray[np.str_]
     sets: NDArray[np.int64]
     weight: NDArray[np.float64]
+    folds: NDArray[np.int64]
 
     @classmethod
     def of(cls, sets: Sequence[LabelledSet], random_state: Any) -> Pool:
         """Harmonise data sets, and draw windows of each class at random."""
         generator = check_random_state(random_state)
         series: list[NDArray[np.float32]] = []
-        labels, owner, weight = [], [], []
+        labels, owner, weight, folds = [], [], [], []
         for i, each in enumerate(sets):
             names = np.asarray(each.y).astype(str)
             X = harmonise_windows(
@@ -118,11 +125,14 @@ class Pool:
             labels.append(names[drawn])
             owner.append(np.full(len(drawn), i))
             weight.append(balanced_weight(names[drawn]))
+            people = None if each.subjects is None else np.asarray(each.subjects)[drawn]
+            folds.append(_assign_folds(names[drawn], people))
         return cls(
             _stack(series),
             np.concatenate(labels),
             np.concatenate(owner),
             np.concatenate(weight),
+            np.concatenate(folds),
         )
 
     @property
@@ -133,12 +143,17 @@ class Pool:
 
     def take(self, rows: NDArray[np.bool_]) -> Pool:
         """Return the selected windows as a pool."""
-        panel = self.panel.take(rows)
-        return Pool(panel, self.labels[rows], self.sets[rows], self.weight[rows])
+        return Pool(
+            self.panel.take(rows),
+            self.labels[rows],
+            self.sets[rows],
+            self.weight[rows],
+            self.folds[rows],
+        )
 
     def restrict_to_acceleration(self) -> Pool:
         """Return the pool without the angular velocity."""
-        return Pool(acceleration(self.panel), self.labels, self.sets, self.weight)
+        return replace(self, panel=acceleration(self.panel))
 
 
 def draw_by_class(
@@ -158,6 +173,15 @@ def balanced_weight(labels: NDArray[np.str_]) -> NDArray[np.float64]:
     """
     _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return np.asarray(np.sqrt(len(counts)) / (len(counts) * counts[index]))
+
+
+def _assign_folds(
+    labels: NDArray[np.str_], people: NDArray[Any] | None
+) -> NDArray[np.int64]:
+    """Assign the windows of each person to the same fold."""
+    if people is not None and len(persons := np.unique(people)) > 1:
+        return np.asarray(np.searchsorted(persons, people) % _N_FOLDS, np.int64)
+    return assign_folds(np.unique(labels, return_inverse=True)[1], _N_FOLDS)
 
 
 def _stack(series: Sequence[NDArray[np.float32]]) -> Panel:
@@ -223,13 +247,12 @@ def fit_pool(
     )  # fmt: skip
     head, space = fit_heads(features.copy(), classes, pool, random_state)
     model.head_, model.feature_scaler_ = head, head.scaler
-    model.zero_shot_ = ZeroShotRecognizer(
-        space,
-        [str(label) for label in model.classes_],
-        dict(texts),
-        tuple(model.prompt_forms),
-        BridgeScorer(find_highest_novelty(features, pool, random_state)),
-    )
+    labels = [str(label) for label in model.classes_]
+    known = ZeroShotRecognizer(space, labels, dict(texts), tuple(model.prompt_forms))
+    encoder = as_text_encoder(model.text_encoder, model.verbose)
+    views = known.embed_texts(known.read(labels), encoder)
+    scorer = BridgeScorer(find_threshold(features, pool, views, random_state))
+    model.zero_shot_ = replace(known, scorer=scorer)
     model.adapter_, model.card_ = SensorAdapter(), {}
     return model
 
@@ -306,42 +329,44 @@ def fit_heads(
     return head, space
 
 
-def find_highest_novelty(
-    features: NDArray[np.float32], pool: Pool, random_state: int
+def find_threshold(
+    features: NDArray[np.float32],
+    pool: Pool,
+    views: NDArray[np.float64],
+    random_state: int,
 ) -> float:
     """Return a novelty that only 5 % of the windows of known classes exceed.
 
-    One data set is held out at a time. Its windows are compared with the class centres
-    of the other data sets if these contain the class of the window. If no class occurs
-    in several data sets, windows are compared with the centres of all classes.
+    A part of the people of each data set is held out at a time, and half of the classes
+    of a data set, drawn at random, are the candidates. `views`, of shape (n_views,
+    n_classes, text_dim), contains embeddings of the texts about all classes.
     """
+    generator = check_random_state(random_state)
+    _, classes = np.unique(pool.labels, return_inverse=True)
     found = []
-    for left_out in np.unique(pool.sets):
-        inside = pool.sets != left_out
-        known = ~inside & np.isin(pool.labels, pool.labels[inside])
-        if known.any() and len(np.unique(pool.labels[inside])) > 1:
-            found.append(_novelties(features, pool, inside, known, random_state))
+    for fold in np.unique(pool.folds):
+        inside = pool.folds != fold
+        known, own = np.unique(classes[inside], return_inverse=True)
+        if len(known) < 2:
+            continue
+        head, space = fit_heads(features[inside], own, pool.take(inside), random_state)
+        cases, labels, sets = (
+            each[pool.folds == fold] for each in (features, classes, pool.sets)
+        )
+        points = head.scaler(cases) @ space.basis - space.centre
+        proba = head.probabilities(cases)
+        for i in np.unique(pool.sets):
+            names = np.intersect1d(classes[pool.sets == i], known)
+            for _ in range(_N_DRAWS):
+                drawn = generator.permutation(names)[: max(1, len(names) // 2)]
+                rows = (sets == i) & np.isin(labels, drawn)
+                series = EmbeddedSeries(points[rows], proba[rows])
+                texts = views[:, [*known, *drawn]]
+                if rows.any():
+                    found.append(novelty(series, space.centres, texts))
     if not found:
-        every = np.ones(len(pool.labels), bool)
-        found = [_novelties(features, pool, every, every, random_state)]
+        return np.inf
     return float(np.quantile(np.concatenate(found), 1 - _SHARE_UNKNOWN))
-
-
-def _novelties(
-    features: NDArray[np.float32],
-    pool: Pool,
-    inside: NDArray[np.bool_],
-    rows: NDArray[np.bool_],
-    random_state: int,
-) -> NDArray[np.float64]:
-    """Fit to the windows `inside`, and return the novelty of the windows `rows`."""
-    values = features[inside]
-    own = pool.take(inside)
-    classes = np.unique(own.labels, return_inverse=True)[1]
-    head, space = fit_heads(values, classes, own, random_state)
-    points = head.scaler(features[rows]) @ space.basis - space.centre
-    series = EmbeddedSeries(points, head.probabilities(features[rows]))
-    return novelty(series, space.centres)
 
 
 def _centre(features: NDArray[np.float32], pool: Pool) -> FeatureScaler:

@@ -98,8 +98,9 @@ class ZeroShotSpace:
         """Create a space from its state."""
         if isinstance(state, dict):  # files of early versions do not contain all arrays
             limits = np.full(sizes["n_classes"], _NO_LIMIT)
-            defaults = {"residual_limits": limits, "residual_spread": 1.0}
-            state = {"shift": 0.0, **defaults, **state}
+            defaults = {"shift": 0.0, "residual_spread": 1.0, "residual_limits": limits}
+            missing = {key: v for key, v in defaults.items() if key not in state}
+            state = state | missing
         check_state(state, _STATE, sizes, "space")
         if not isinstance(state["held_out"], list):
             raise ValueError("space.held_out is not a list")
