@@ -128,7 +128,7 @@ def test_networks_require_only_numpy_and_torch():
         others = graph.find_modules_directly_imported_by(module)
         others = {name.split(".")[0] for name in others} - sys.stdlib_module_names
         if module in ("sktext_vq.nn.compiled", "sktext_vq.nn._numba"):
-            others -= {"numba"}
+            others -= {"numba", "llvmlite"}
         assert others <= {"sktext_vq", "torch", "numpy"}, module
 
 

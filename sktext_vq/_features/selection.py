@@ -19,8 +19,8 @@ _BLOCK = 2**15  # features per block, so that intermediate results stay in the c
 # training parts of 19 data sets (benchmarks/results/choices.csv).
 _SELECTED_SHARES = (1 / 3, 1 / 3, 1.0)
 CLIP = 3.0  # standard deviations
-_LEAST_LEFT = 1e-2  # minimum variance of a feature given selected ones
-_CHUNK = 512
+_MIN_LEFT = 1e-2  # minimum variance of a feature, given the selected features
+_CHUNK = 16  # cases at a time, whose features stay in the cache
 _SCALER_STATE: dict[str, Spec | None] = {
     "mean": Numbers("float32", ("n_selected",)),
     "scale": Numbers("float32", ("n_selected",), above=0),
@@ -328,8 +328,9 @@ def select_forward(
 ) -> NDArray[np.int64]:
     """Select features one after another, for a linear regression of the targets.
 
-    Each feature explains most of the targets in addition to those selected before
-    (orthogonal least squares: Chen, Billings and Luo, 1989).
+    In each step, the feature that explains the largest part of the remaining variance
+    of the targets is selected (orthogonal least squares; Chen, Billings and Luo,
+    International Journal of Control, 1989).
 
     Parameters
     ----------
@@ -356,8 +357,8 @@ def select_forward(
     for _ in range(min(n_selected, rest.shape[1])):
         size = np.einsum("ij,ij->j", rest, rest)
         explained = np.square(residual.T @ rest).sum(axis=0)
-        # What is left of features that depend on selected ones is rounding.
-        gain = np.where(size > _LEAST_LEFT * len(rest), explained / (size + 1e-9), 0)
+        # The remainder of a feature that depends on selected features is rounding.
+        gain = np.where(size > _MIN_LEFT * len(rest), explained / (size + 1e-9), 0)
         best = int(np.where(is_left, gain, -1).argmax())
         is_left[best] = False
         if gain[best] > 0:

@@ -39,7 +39,7 @@ _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
 _USUAL_ODDS, _PRICE = 1e6, 0.3
 # The fit to all cases separates scores better than the fits to folds.
 _GROWTH = 1.05
-_CHUNK = 512
+_CHUNK = 16  # cases at a time, whose features stay in the cache
 _STATE: dict[str, Spec | None] = {
     "scaler": None,
     "coef": Numbers("float64", ("n_selected", "n_classes")),
@@ -194,17 +194,14 @@ class RidgeHead:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return class scores, of shape (n_cases, n_classes)."""
-        # Rows are processed one by one, because rounding in matrix products depends on
-        # the number of rows. torch is used because its number of threads is limited.
-        coef = torch.from_numpy(self.coef.T.copy())
-        rows = [
-            coef.mv(row)
+        # torch is used because its number of threads is limited in calling threads.
+        coef = torch.from_numpy(self.coef.T.copy()).T  # faster in this memory layout
+        scores = [
+            torch.from_numpy(self.scaler(features[start : start + _CHUNK])).double()
+            @ coef
             for start in range(0, len(features), _CHUNK)
-            for row in torch.from_numpy(
-                self.scaler(features[start : start + _CHUNK])
-            ).double()
         ]
-        return torch.stack(rows).numpy() + self.intercept
+        return torch.cat(scores).numpy() + self.intercept
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return log-probabilities up to a constant, of shape (n_cases, n_classes)."""
@@ -220,11 +217,14 @@ def predict_logits(
     extractor: FeatureExtractor, head: RidgeHead, execution: Execution, panel: Panel
 ) -> NDArray[np.float64]:
     """Compute class logits of series, of shape (n_cases, n_classes)."""
+    selected = extractor.selected
+    assert selected is not None
 
     def score(part: slice, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        return head.logits(features[:, extractor.selected])
+        # Several times faster than indexing.
+        return head.logits(np.take(features, selected, axis=1, mode="clip"))
 
-    found = extractor.map(score, panel, execution, "classes", extractor.selected)
+    found = extractor.map(score, panel, execution, "classes", selected)
     return np.concatenate([logits for _, logits in found])
 
 
@@ -312,7 +312,10 @@ class _Centred(NamedTuple):
     ) -> _Centred:
         targets = table.targets(n_classes).astype(np.float64)
         weight = table.weights(root_class_weight)
-        weight = np.ones(len(targets)) if weight is None else weight
+        if weight is None:
+            middle = values.mean(axis=0, dtype=np.float64).astype(np.float32)
+            intercept = targets.mean(axis=0)
+            return cls(values - middle, targets - intercept, middle, intercept)
         middle = np.average(values, axis=0, weights=weight).astype(np.float32)
         intercept = np.average(targets, axis=0, weights=weight)
         root = np.sqrt(weight)[:, None]

@@ -10,7 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import int64, njit
+from numba.core.types import none
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from sktext_vq.nn.constants import (
@@ -42,6 +45,42 @@ def _compiled(function: Any) -> Any:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # no writable folder for the cache
         return njit(**options)(function)
+
+
+def _generated(function: Any) -> Any:
+    return intrinsic(function)
+
+
+@_generated
+def _greater(context: Any, a: Any, b: Any) -> Any:
+    """Return the greater number, such that a maximum over a loop is vectorised."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        above = builder.fcmp_ordered(">", *arguments, flags=("fast",))
+        return builder.select(above, *arguments, flags=("fast",))
+
+    return a(a, b), generate
+
+
+@_generated
+def _add_row(context: Any, into: Any, i: Any, rows: Any, k: Any) -> Any:
+    """Add row k of `rows` to row i of `into`; both have eight columns."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        eight = ir.VectorType(ir.FloatType(), 8)
+
+        def place(kind: Any, array: Any, row: Any) -> Any:
+            data = context.make_array(kind)(context, builder, array).data
+            return builder.gep(builder.bitcast(data, eight.as_pointer()), [row])
+
+        target, source = (
+            place(signature.args[at], *arguments[at : at + 2]) for at in (0, 2)
+        )
+        numbers = (builder.load(each, align=4) for each in (target, source))
+        builder.store(builder.fadd(*numbers), target, align=4)
+        return context.get_dummy_value()
+
+    return none(into, int64, rows, int64), generate
 
 
 @_compiled
@@ -140,6 +179,7 @@ def _match(
         q0, q1, q2, q3 = codes[k, 0], codes[k, 1], codes[k, 2], codes[k, 3]
         q4, q5, q6, q7 = codes[k, 4], codes[k, 5], codes[k, 6], codes[k, 7]
         p_less, q_less = half_norms[j], half_norms[k]
+        p_most, q_most = matches[j], matches[k]
         for w in range(_LANES * lanes):
             a, b, c, d = block[0, w], block[1, w], block[2, w], block[3, w]
             e, f, g, h = block[4, w], block[5, w], block[6, w], block[7, w]
@@ -150,11 +190,8 @@ def _match(
             code, most = (first, x) if x > most else (code, most)
             code, most = (second, y) if y > most else (code, most)
             chosen[head, w], block[_BEST, w] = code, most
-            x, y = x + block[_HIDDEN, w], y + block[_HIDDEN, w]
-            most = matches[j, w]
-            matches[j, w] = x if x > most else most
-            most = matches[k, w]
-            matches[k, w] = y if y > most else most
+            p_most, q_most = _greater(x, p_most), _greater(y, q_most)
+        matches[j], matches[k] = p_most, q_most
 
 
 @_compiled
@@ -204,36 +241,20 @@ def _add(
     n: int,
     bins: NDArray[np.int32],
     parts: Array,
+    spread: Array,
     sums: Array,
 ) -> None:
     """Add each window to the bins of its codes."""
+    spread[:n] = 0
     for w in range(n):
         level, scale = bins[0, w], _BINS + bins[1, w]
-        a, b, c, d = parts[0, w], parts[1, w], parts[2, w], parts[3, w]
-        # Loop over heads inside, because neighbouring windows often have the same code.
+        spread[w, level] = parts[0, w]
+        spread[w, level + 1] = parts[1, w]
+        spread[w, scale] = parts[2, w]
+        spread[w, scale + 1] = parts[3, w]
+    for w in range(n):
         for head in range(n_heads):
-            j = chosen[head, w]
-            sums[j, level] += a
-            sums[j, level + 1] += b
-            sums[j, scale] += c
-            sums[j, scale + 1] += d
-
-
-@_compiled
-def _greatest(values: Array) -> None:
-    """Write the maximum of each row to its first column."""
-    for j in range(len(values)):
-        for w in range(_LANES):
-            most = values[j, w]
-            for start in range(_LANES, _BLOCK, _LANES):
-                value = values[j, start + w]
-                most = value if value > most else most
-            values[j, w] = most
-        most = values[j, 0]
-        for w in range(1, _LANES):
-            value = values[j, w]
-            most = value if value > most else most
-        values[j, 0] = most
+            _add_row(sums, chosen[head, w], spread, w)
 
 
 @_compiled
@@ -251,7 +272,7 @@ def _finish(
         for j in range(n_codes):
             features[row, j] = np.sqrt(turned[row, j] * share + tiny) - back
     for j in range(n_codes):
-        match = matches[j, 0]
+        match = matches[j]
         features[2 * _BINS, j] = match if match > _NONE / 2 else zero
 
 
@@ -327,7 +348,8 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     sums = np.empty((n_codes, 2 * _BINS), np.float32)
     better = np.empty((N_MATCHES, n_codes), np.int64)
     turned = np.empty((2 * _BINS, n_codes), np.float32)
-    matches = np.empty((n_codes, _BLOCK), np.float32)
+    matches = np.empty(n_codes, np.float32)
+    spread = np.empty((_BLOCK, 2 * _BINS), np.float32)
     for s in range(n_series):
         c = s % n_channels
         _smooth(series[s], spacing, powers, means)
@@ -347,12 +369,20 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
             scale[s, start : start + n] = block[_SCALE, :n]
             counted[:n] = 1
             counted[n:] = 0
+            first, seen = 0, np.float32(n)
             if len(valid):
                 counted[:n] = valid[s, start : start + n]
-            for w in range(_BLOCK):
+                seen = counted[:n].sum()
+                first = int(np.argmax(counted))
+            if seen == 0:
+                continue
+            total += seen
+            for w in range(_LANES * lanes):
                 block[_HIDDEN, w] = np.float32(0) if counted[w] > 0 else _NONE
-            for w in range(n):
-                total += counted[w]
+            # Instead of invalid windows, a valid one is matched again.
+            for w in range(0 if len(valid) else n, _LANES * lanes):
+                if counted[w] == 0:
+                    block[:_OFFSET, w] = block[:_OFFSET, first]
             for i in range(2 if counts else 0):
                 _share(
                     block[_OFFSET if i == 0 else _SCALE],
@@ -370,10 +400,9 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
                 knots = match_knots[c]
                 _compare(codes, half_norms, knots, compared, lanes, block, better)
             if counts:
-                _add(chosen, n_heads, n, bins, parts, sums)
+                _add(chosen, n_heads, n, bins, parts, spread, sums)
         total = total if total > 1 else np.float32(1)
         if counts:
-            _greatest(matches)
             into = features[s // n_channels, (c * n_places + place) * n_values :]
             into = into[:n_values].reshape((N_ROWS, n_codes))
             _finish(sums, total, matches, turned, into)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from sktext_vq._utils.numbers import fill_missing
 from ._labels import as_phrase
 from ._series import FloatPanel
 
+_MOST_VALUES = 2**20  # to process at once
 _MEANINGS = {
     "acc": "acceleration",
     "accel": "acceleration",
@@ -63,16 +64,30 @@ def statistics(
         cases = np.flatnonzero(lengths == length)
         part = values[cases, :, :length]
         missing, filled = np.isnan(part), fill_missing(part)
-        for g, (_, channels) in enumerate(groups):
-            row = _group(filled[:, channels])
-            found["missing"][cases, g] = missing[:, channels].mean(axis=(1, 2))
-            found["length"][cases, g] = length
-            for key, array in row.items():
+        found["length"][cases] = length
+        for which in _equal_groups(groups, _MOST_VALUES // filled[:, 0].size):
+            channels = np.array([groups[g][1] for g in which])
+            rows = _group(filled[:, channels].reshape(-1, channels.shape[1], length))
+            rows["missing"] = missing[:, channels].mean(axis=(2, 3)).ravel()
+            for key, array in rows.items():
+                array = array.reshape(len(cases), len(which), *array.shape[1:])
                 if key in ("level", "share"):
-                    found[key][np.ix_(cases, np.asarray(channels))] = array
+                    found[key][cases[:, None, None], channels] = array
                 else:
-                    found[key][cases, g] = array
+                    found[key][cases[:, None], which] = array
     return found
+
+
+def _equal_groups(
+    groups: Sequence[tuple[str, list[int]]], most: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield indices of groups of equally many channels, at most `most` channels."""
+    sizes = np.array([len(channels) for _, channels in groups])
+    for size in np.unique(sizes):
+        same = np.flatnonzero(sizes == size)
+        n_at_once = max(1, most // int(size))
+        for start in range(0, len(same), n_at_once):
+            yield same[start : start + n_at_once]
 
 
 def _divide(a: Any, b: Any) -> npt.NDArray[np.float64]:
@@ -81,7 +96,7 @@ def _divide(a: Any, b: Any) -> npt.NDArray[np.float64]:
 
 
 def _group(x: FloatPanel) -> dict[str, npt.NDArray[np.float64]]:
-    """Compute statistics of a group of series ``(n, k, t)`` without missing values."""
+    """Compute statistics of groups of series ``(n, k, t)`` without missing values."""
     n, _, t = x.shape
     # Scale the series, because squares of very large numbers would overflow.
     size = np.abs(x).max(axis=(1, 2))

@@ -24,6 +24,7 @@ _STRENGTH = ("very weak", "gentle", "moderate", "strong", "very strong")
 _STILL = 0.1
 # Relative tolerance of comparisons with bounds.
 _TOLERANCE = 1e-9
+_BY_CHANNEL = ("level", "share", "deviation")  # other statistics are by group
 
 
 class SeriesCaptioner(TransformerMixin, BaseEstimator):
@@ -108,6 +109,25 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             If a parameter is invalid, or `channel_names` does not have one name per
             channel.
         """
+        self._learn(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None) -> npt.NDArray[Any]:
+        """Learn thresholds, and describe the same series.
+
+        Parameters
+        ----------
+        X : panel of series
+        y : object, ignored
+
+        Returns
+        -------
+        ndarray of shape (n_cases,), dtype object
+        """
+        return self._captions(self._say(self._learn(X)), X)
+
+    def _learn(self, X: Any) -> dict[str, npt.NDArray[np.float64]]:
+        """Learn thresholds, and return the statistics of the series."""
         self._check_params()
         values, lengths = check_series(self, X, reset=True)
         names = self.channel_names
@@ -125,7 +145,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         self._median_level = np.median(found["level"], axis=0)
         self._level_spread = _spread(found["level"])
         self._speed_bounds = _speed_bounds(found)
-        return self
+        return found
 
     def fit_to_quantiles(
         self,
@@ -179,9 +199,11 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         ndarray of shape (n_cases,), dtype object
             Sentences about each series, separated by spaces.
         """
-        captions = [" ".join(sentences) for sentences in self.sentences(X)]
-        array = np.empty(len(captions), dtype=object)
-        array[:] = captions
+        return self._captions(self.sentences(X), X)
+
+    def _captions(self, said: list[list[str]], X: Any) -> npt.NDArray[Any]:
+        array = np.empty(len(said), dtype=object)
+        array[:] = [" ".join(sentences) for sentences in said]
         return rows_of_cases(array, X, self)
 
     def sentences(self, X: Any) -> list[list[str]]:
@@ -198,8 +220,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             Between 1 and `n_sentences` sentences per series.
         """
         check_is_fitted(self)
-        sentences = self.describe(*check_series(self, X, reset=False))
-        return sentences if self.rephraser is None else self._rephrase(sentences)
+        return self.describe(*check_series(self, X, reset=False))
 
     def describe(self, values: npt.NDArray[Any], lengths: Any) -> list[list[str]]:
         """Return the sentences about validated series. For internal use.
@@ -216,8 +237,29 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         list of list of str
             Sentences about each series.
         """
-        found = statistics(values.astype(np.float64), lengths, self.groups_)
-        return [self._describe(found, case) for case in range(len(values))]
+        return self._say(statistics(values.astype(np.float64), lengths, self.groups_))
+
+    def _say(self, found: dict[str, Any]) -> list[list[str]]:
+        strength, limits = found["strength"][:, :, None], self.strength_thresholds_
+        # The mean of both sides ranks a value common to all cases in the middle.
+        below = (limits < strength * (1 - _TOLERANCE)).sum(axis=2)
+        above = (limits <= strength * (1 + _TOLERANCE)).sum(axis=2)
+        found["rank"] = (below + above) // 2
+        found["deviation"] = self._deviation(found)
+        said = [self._describe(found, case) for case in range(len(strength))]
+        return said if self.rephraser is None else self._rephrase(said)
+
+    def _deviation(self, found: dict[str, Any]) -> npt.NDArray[np.float64]:
+        """Return the difference of each channel from its usual level, in spreads."""
+        offset, size = found["level"] - self._median_level, np.abs(self._median_level)
+        floor = np.sqrt(found["share"])
+        for g, (_, channels) in enumerate(self.groups_):
+            floor[:, channels] *= 0.25 * found["strength"][:, [g]]
+        # Ignore offsets that are small relative to the movement or rounding errors.
+        offset[np.abs(offset) <= floor + 1e-9 * size] = 0.0
+        spread = self._level_spread
+        safe = np.where(spread > 0, spread, 1.0)
+        return np.where(spread > 0, offset / safe, np.sign(offset) * 3)
 
     def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[Any]:
         """Return the name of the output feature.
@@ -264,13 +306,11 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             row = {
                 key: array[case, g]
                 for key, array in found.items()
-                if key not in ("level", "share")
+                if key not in _BY_CHANNEL
             }
-            row["level"] = found["level"][case, channels]
-            row["share"] = found["share"][case, channels]
-            rank = _rank(row["strength"], self.strength_thresholds_[g])
-            ranks.append(rank)
-            scored += self._group_sentences(g, name, row, rank)
+            row |= {key: found[key][case, channels] for key in _BY_CHANNEL}
+            ranks.append(row["rank"])
+            scored += self._group_sentences(g, name, row)
         if len(self.groups_) > 1:
             word = _STRENGTH[round(float(np.mean(ranks)))]
             scored.insert(0, (np.inf, f"All in all the recording is {word}."))
@@ -280,10 +320,9 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return [scored[i][1] for i in kept]
 
     def _group_sentences(
-        self, g: int, name: str, row: dict[str, Any], rank: int
+        self, g: int, name: str, row: dict[str, Any]
     ) -> list[tuple[float, str]]:
-        channels = self.groups_[g][1]
-        axes = self._axes(g)
+        axes, rank = self._axes(g), row["rank"]
         scored: list[tuple[float, str]] = []
         moving = bool(row["strength"] > _STILL * self._median_strength[g])
         if row["strength"] == 0:
@@ -299,7 +338,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
                 (1.0 + abs(rank - 2), f"The {name} is {_STRENGTH[rank]}{along}.")
             )
             scored.append(self._rhythm(g, name, row))
-        scored += self._level(name, channels, axes, row)
+        scored += self._level(name, axes, row)
         if moving:
             scored += self._course(g, name, row)
         if row["missing"] > 0.05:
@@ -330,7 +369,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return 1.0 + 2 * float(regularity), text
 
     def _level(
-        self, name: str, channels: list[int], axes: list[str], row: dict[str, Any]
+        self, name: str, axes: list[str], row: dict[str, Any]
     ) -> list[tuple[float, str]]:
         scored = []
         if axes and row["rest"] > 0.75:
@@ -338,14 +377,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             sign = "positive" if row["level"][top] > 0 else "negative"
             text = f"The {name} rests on the {sign} {axes[top]} axis."
             scored.append((1.5, text))
-        offset = row["level"] - self._median_level[channels]
-        # Ignore offsets that are small relative to the movement or due to rounding.
-        size = np.abs(self._median_level[channels])
-        floor = 0.25 * row["strength"] * np.sqrt(row["share"]) + 1e-9 * size
-        offset[np.abs(offset) <= floor] = 0.0
-        spread = self._level_spread[channels]
-        safe = np.where(spread > 0, spread, 1.0)
-        deviation = np.where(spread > 0, offset / safe, np.sign(offset) * 3)
+        deviation = row["deviation"]
         top = int(np.argmax(np.abs(deviation)))
         if abs(deviation[top]) > 1:
             far = "far " if abs(deviation[top]) > 2 else ""
@@ -387,13 +419,6 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         unique = dict.fromkeys(sentence for case in sentences for sentence in case)
         other = {s: rephrase(generate, s, is_model=is_model) for s in unique}
         return [[other[sentence] for sentence in case] for case in sentences]
-
-
-def _rank(value: float, thresholds: npt.NDArray[np.float64]) -> int:
-    # If all thresholds are equal, a value equal to them has the middle rank.
-    below = np.searchsorted(thresholds, value * (1 - _TOLERANCE), "left")
-    above = np.searchsorted(thresholds, value * (1 + _TOLERANCE), "right")
-    return int(below + above) // 2
 
 
 def _side(value: float, low: float, high: float, words: tuple[str, str, str]) -> str:
