@@ -71,7 +71,8 @@ EXPERIMENT = Experiment(
     seeds=(0,),
     tables={"sparse": table},
     page="# Few features\n\n"
-    "Accuracy of `VQTextClassifier(max_features=n)` on the test part. The last column "
-    "is the share of 30 test series whose log-odds have the same sign if only the ten "
-    "largest contributions of `explain` and the intercept are added.\n\n{sparse}\n",
+    "Accuracy of `VQTextClassifier(max_features=n)` on the test set. The last column "
+    "is the share of 30 test series for which the log-odds of the classifier with all "
+    "features have the same sign as the sum of the ten largest rows of `explain` and "
+    "the intercept.\n\n{sparse}\n",
 )

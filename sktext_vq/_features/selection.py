@@ -275,7 +275,7 @@ def select_features(
     targets: TargetMoments | None = None,
     n_folds: int = 0,
 ) -> Selection:
-    """Select the features of each kind with the highest scores.
+    """Select the highest-scoring features of each kind.
 
     Scores are F statistics of a one-way analysis of variance for classes, F statistics
     of linear regressions for continuous targets, and variances otherwise.

@@ -70,8 +70,9 @@ def read_recordings(
     ----------
     source : path-like, DataFrame, or list of these
         File, folder of files, or table (a pandas or polars data frame, or an Arrow
-        table). Files are ``.csv``, ``.tsv``, ``.txt`` (also compressed, as ``.csv.gz``)
-        or ``.parquet``. A table has one row per timepoint and one column per channel.
+        table). Supported formats are ``.csv``, ``.tsv`` and ``.txt``, which may be
+        compressed (``.csv.gz``), and ``.parquet``. A table has one row per timepoint
+        and one column per channel.
     recording_column : str or list of str, optional
         Columns that identify the recording of each row, such as a session or device.
         By default, all columns with one of the names listed in the Notes are used. Rows

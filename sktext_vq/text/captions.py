@@ -250,7 +250,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         return said if self.rephraser is None else self._rephrase(said)
 
     def _deviation(self, found: dict[str, Any]) -> npt.NDArray[np.float64]:
-        """Return the difference of each channel from its usual level, in spreads."""
+        """Return the deviation of each channel from its usual level, in spreads."""
         offset, size = found["level"] - self._median_level, np.abs(self._median_level)
         floor = np.sqrt(found["share"])
         for g, (_, channels) in enumerate(self.groups_):

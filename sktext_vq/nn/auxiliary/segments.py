@@ -254,7 +254,7 @@ def _move(
 ) -> tuple[Tensor, Tensor]:
     """Move segment borders by a fraction, from -1 to 1, of the maximum change.
 
-    The maximum change of start and length is a quarter of the length, or less near the
+    The start and the length change by at most a quarter of the length, or less near the
     ends of the series.
     """
     reach = REACH * length
