@@ -194,9 +194,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         Notes
         -----
-        The same call on the same machine returns identical values. With a different
-        batch size, number of threads or BLAS kernel, probabilities differ by less than
-        1e-9; see :doc:`/scale`.
+        See :doc:`/scale` for the reproducibility of probabilities.
         """
         return softmax(self._logits(X), axis=1)
 
@@ -242,7 +240,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_X]]
         """
-        return self.classes_[self._logits(X).argmax(axis=1)]
+        best = self._logits(X).argmax(axis=1)
+        return self.classes_[best]
 
     def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
         """Return the classifier used for prediction and the validated series."""

@@ -68,7 +68,7 @@ def test_another_unit_is_noticed_with_figures(model, basic_motions, factor):
     assert message.startswith("1 of 6 channels differs")
     assert "'gyro_y'" in message
     now, then = f"{X[:, 4].std():.3g}", f"{model.features_.scaler.scale[4]:.3g}"
-    assert f"deviation {now}, but" in message
+    assert f"deviation {now}, compared" in message
     assert f"and {then} in training." in message
 
 

@@ -62,7 +62,7 @@ def test_failing_machine(run):
 @pytest.mark.filterwarnings("ignore::sktext_vq._features.drift.DriftWarning")
 def test_wisdm_in_five_lines(run):
     _, printed = run("wisdm_in_five_lines")
-    assert float(re.search(r"not in training: (\S+)", printed)[1]) > 0.85
+    assert float(re.search(r"new people: (\S+)", printed)[1]) > 0.85
 
 
 @pytest.mark.slow

@@ -169,7 +169,7 @@ def test_sensors_are_given_by_name_or_index():
     [
         ("acc", ValueError, "gravity must be one of"),
         ([[0, 1, 2]], TypeError, "gravity must be one of"),
-        ({"acc": [0, 1]}, ValueError, r"gravity\['acc'\] must be three"),
+        ({"acc": [0, 1]}, ValueError, r"gravity\['acc'\] must contain three"),
         ({"acc": [0, 0, 1]}, ValueError, "three different channels"),
         ({"acc": [0, 1, 6]}, ValueError, "index from 0 to 5"),
         ({"acc": ["acc_x", "acc_y", "acc_w"]}, ValueError, "acc_w"),

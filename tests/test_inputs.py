@@ -105,7 +105,7 @@ def test_labels_in_another_order_than_cases_raise_an_error(har_like):
 def test_swapped_axes_give_a_warning(har_like):
     X, y = har_like
     for swapped in (X.transpose(0, 2, 1), list(X.transpose(0, 2, 1))):
-        with pytest.warns(UserWarning, match="40 channels of 3 timepoints"):
+        with pytest.warns(UserWarning, match="40 channels and 3 timepoints"):
             classifier().fit(swapped, y)
     with pytest.raises(ValueError, match=r"40 different names.*transpose"):
         classifier(channel_names=["x", "y", "z"]).fit(X.transpose(0, 2, 1), y)

@@ -176,6 +176,6 @@ def test_errors_name_invalid_panels():
         pretrain([X, X], most_series=1)
     broken = X.copy()
     broken[3, 1, 5] = np.inf
-    with pytest.raises(ValueError, match="infinity, at case 3") as error:
+    with pytest.raises(ValueError, match="infinity at case 3") as error:
         pretrain([X, broken], **CLOSED)
     assert "panels[1]" in error.value.__notes__[0]

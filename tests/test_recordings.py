@@ -17,7 +17,7 @@ def test_windows_are_views_at_regular_starts():
 @pytest.mark.parametrize(
     ("shape", "length", "step", "message"),
     [
-        ((2, 9), 10, None, "has 9 timepoints, .* window length 10"),
+        ((2, 9), 10, None, "has 9 timepoints, but the window length is 10"),
         ((2, 3, 9), 2, None, r"got \(2, 3, 9\)"),
         ((2, 9), 2, 0, "at least 1"),
     ],

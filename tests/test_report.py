@@ -444,9 +444,9 @@ def test_invalid_arguments(fitted, basic_motions, tmp_path):
             write_report(other, X, y, path)
     with pytest.raises(TypeError, match="requires y if the estimator"):
         write_report(fitted, X, None, path)
-    with pytest.raises(ValueError, match="X has 40 cases, y has 39"):
+    with pytest.raises(ValueError, match="X has 40 cases, but y has 39"):
         write_report(fitted, X, y[1:], path)
-    with pytest.raises(ValueError, match=r"none of the classes .*'badminton'.*of y: 0"):
+    with pytest.raises(ValueError, match=r"none of the classes .*'badminton'.*in y: 0"):
         write_report(fitted, X, np.zeros(40, int), path)
     with pytest.raises(ValueError, match="2 channels"):
         write_report(fitted, X[:, :2], y, path)

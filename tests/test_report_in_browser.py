@@ -242,7 +242,7 @@ def test_links_show_hidden_elements(open_page):
     assert page.locator(f"#code-{code}").bounding_box()["y"] < 900
     # A number of the confusion matrix is a link to a case, for any filter.
     page.get_by_label("Show").select_option("right")
-    page.get_by_role("link", name="3 series of running predicted standing").click()
+    page.get_by_role("link", name="3 series of running predicted as standing").click()
     case = page.evaluate("location.hash").removeprefix("#")
     assert shown_case(page) == case
     assert "predicted standing" in status(page, ".browser")

@@ -401,7 +401,7 @@ def test_the_command_builds_a_base(tmp_path, capsys):
     assert load_base(path).card_["sets"][0]["name"] == "mine"
     np.savez(file, X=X, y=y)
     assert main(words) == 1
-    assert "no channel names" in capsys.readouterr().err
+    assert "could not be determined" in capsys.readouterr().err
 
 
 def test_a_base_from_own_data_sets(tmp_path):
