@@ -1,4 +1,4 @@
-"""Effects of changes to parts of a series, and measures of weights of these parts."""
+"""Effects of changing parts of a series, and measures of the weights of these parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Predict = Callable[[Array], Array]  # series to probabilities
 PERTURBATIONS = ("gap", "mean", "noise", "swap")
 MEANS = {"all": PERTURBATIONS, "all but mean": ("gap", "noise", "swap")}
 STEPS = 5  # tokens that are changed one after another
-COMPARABLE = 1.5  # maximum ratio of lengths of comparable tokens
+COMPARABLE = 1.5  # maximum ratio between the lengths of comparable tokens
 _DRAWS = 1000
 _LEAST_DROP = 1e-6
 
@@ -31,7 +31,7 @@ class Case(NamedTuple):
 def perturb(case: Case, series: Array, token: Array, kind: str, seed: int) -> Array:
     """Return a copy of a series in which one token is changed.
 
-    The first and the last timepoint of a gap stay, since they define the length.
+    Gaps exclude the first and last timepoints, which define the length of the series.
     """
     channel, start, length = token
     at = slice(start, start + length)
@@ -50,7 +50,7 @@ def perturb(case: Case, series: Array, token: Array, kind: str, seed: int) -> Ar
 
 
 def drops(predict: Predict, case: Case, kind: str, seed: int) -> Array:
-    """Return the loss of probability of the predicted class if a token is changed."""
+    """Return how much the probability of the predicted class drops for each token."""
     changed = [perturb(case, case.series, each, kind, seed) for each in case.tokens]
     proba = predict(np.stack([case.series, *changed]))
     best = proba[0].argmax()
@@ -74,7 +74,7 @@ def curve(predict: Predict, case: Case, order: Array, kind: str, seed: int) -> f
 def curves(
     predict: Predict, case: Case, weights: Array, kind: str, seed: int
 ) -> dict[str, float]:
-    """Return CPD (large weights first), CPP (small weights first), and random order.
+    """Return CPD (large weights first), CPP (small weights first), and a random order.
 
     At most half of the tokens are changed, so that the orders differ.
     """
@@ -88,14 +88,14 @@ def curves(
 
 
 def correlation(weights: Array, found: Array) -> float:
-    """Return Spearman's correlation of weights and drops; NaN if one is constant."""
+    """Return Spearman's correlation of weights with drops; NaN if one is constant."""
     if np.ptp(weights) == 0 or np.ptp(found) == 0:
         return np.nan
     return float(spearmanr(weights, found).statistic)
 
 
 def top_and_random(weights: Array, found: Array, lengths: Array) -> tuple[float, float]:
-    """Return the drop of the first token, and the mean of others of similar length."""
+    """Return the drop of the top token, and the mean for tokens of similar length."""
     top = int(weights.argmax())
     others = np.arange(len(weights)) != top
     ratio = np.maximum(lengths / lengths[top], lengths[top] / lengths)
@@ -130,7 +130,7 @@ def every_curve(
 
 
 def measure(found: Array, weights: Array, lengths: Array) -> dict[str, float]:
-    """Compare the weights of tokens with the drops of a perturbation."""
+    """Compare the weights of tokens with the drops caused by a perturbation."""
     top, rest = top_and_random(weights, found, lengths)
     largest, others = top_and_random(found, found, lengths)
     return {
@@ -144,7 +144,7 @@ def measure(found: Array, weights: Array, lengths: Array) -> dict[str, float]:
 
 
 def interval(values: Array, statistic: Callable[[Array], Any]) -> tuple[float, float]:
-    """Return the 95 % interval of a statistic by the bootstrap over rows."""
+    """Return the 95 % interval of a statistic, based on a bootstrap over rows."""
     rng = np.random.default_rng(0)
     draws = rng.integers(len(values), size=(_DRAWS, len(values)))
     found = np.array([statistic(values[own]) for own in draws])
@@ -156,6 +156,6 @@ def interval(values: Array, statistic: Callable[[Array], Any]) -> tuple[float, f
 
 
 def ratio_of_means(values: Array) -> float:
-    """Return the mean of the first column over that of the second; NaN if it is 0."""
+    """Return the ratio of the column means; NaN if the second is close to 0 or less."""
     top, rest = np.nanmean(values, axis=0)
     return float(top / rest) if rest > _LEAST_DROP else np.nan

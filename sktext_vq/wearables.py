@@ -1,7 +1,7 @@
 """Activity recognition with body-worn sensors, without training data.
 
 A *base model* is a classifier that was fitted to several public data sets. It assigns
-windows to class names that the user chooses, based on texts about these names.
+each window one of the names chosen by the user, based on texts about these names.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def harmonise(
         Sampling rate in Hz, at least 8. This parameter is required for windows.
     units : str or dict, default="auto"
         Unit of the acceleration: ``"g"``, ``"m/s^2"`` or ``"mg"``. Alternatively, a
-        dict with this unit as ``"acc"``, and with the unit of the angular velocity,
-        ``"rad/s"`` or ``"deg/s"``, as ``"gyro"``. With ``"auto"``, the unit of the
+        dict that maps ``"acc"`` to this unit, and ``"gyro"`` to the unit of the angular
+        velocity, ``"rad/s"`` or ``"deg/s"``. With ``"auto"``, the unit of the
         acceleration is the one in which the norm of the acceleration is close to 1 g in
         the windows with the least movement. The unit of the angular velocity is deg/s
         if the angular velocity is large relative to the variation of the acceleration,
@@ -83,10 +83,11 @@ def harmonise(
     -------
     ndarray of shape (n_cases, 6, n_timepoints) or Recordings
         The channels acc_x, acc_y and acc_z in g, and gyro_x, gyro_y and gyro_z in
-        rad/s, as float32. Without a gyroscope, the latter are NaN. Windows are
-        resampled to 50 Hz. Only the central 2.56 s of longer windows are used, and
-        shorter windows are padded with NaN. Recordings keep their times; they are
-        resampled by :meth:`~sktext_vq.recordings.Recordings.windows` and
+        rad/s, as float32. Without a gyroscope, the three gyro channels are NaN.
+        Windows are resampled to 50 Hz. Only the central 2.56 s of longer windows are
+        used, and shorter windows are padded with NaN. Recordings keep their original
+        times; they are resampled by
+        :meth:`~sktext_vq.recordings.Recordings.windows` and
         :func:`~sktext_vq.recordings.segment`. The attribute ``notes`` of the result
         lists the assumptions about the data.
 
@@ -121,22 +122,22 @@ def harmonise(
 
 
 def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
-    """Load a base model, a classifier of the activities of several data sets.
+    """Load a base model, a classifier fitted to several activity data sets.
 
     Parameters
     ----------
     name : str or path-like, default="wearables"
-        Name of a packaged base model, or path of a file that was written by
+        Name of a packaged base model, or path to a file that was written by
         :func:`build_base`.
 
     Returns
     -------
     VQTextClassifier
         Fitted classifier for windows from :func:`harmonise`. ``predict_zero_shot`` and
-        :func:`sktext_vq.recordings.segment` with ``candidate_labels`` assign names that
-        the user chooses; ``predict`` assigns the labels of the data sets. The attribute
-        ``card_`` is the model card. It lists the data sets, numbers of people, sensor
-        positions, results and limitations.
+        :func:`sktext_vq.recordings.segment` with ``candidate_labels`` assign names
+        chosen by the user; ``predict`` assigns the labels of the data sets. The
+        attribute ``card_`` is the model card. It lists the data sets, numbers of
+        people, sensor positions, results and limitations.
 
     Raises
     ------
@@ -172,7 +173,7 @@ def load_base(name: str | os.PathLike[str] = "wearables") -> VQTextClassifier:
     base: VQTextClassifier = load(path)
     if base.adapter_ is None:
         raise ValueError(
-            f"{path} is a model of sktext_vq, but not a base model. Pass a file "
+            f"{path} is a sktext_vq model, but not a base model. Pass a file "
             "written by build_base."
         )
     return base
@@ -185,16 +186,16 @@ def build_base(
     card: Mapping[str, Any] | None = None,
     random_state: int = 0,
 ) -> Path:
-    """Fit a base model to labelled data sets, and save the base model to a file.
+    """Fit a base model to labelled data sets, and save it to a file.
 
     Parameters
     ----------
     sets : sequence of LabelledSet
-        Data sets, each of which has at least two classes.
+        Data sets, each with at least two classes.
     path : path-like
         File to write, such as ``base.safetensors``.
     card : dict, optional
-        Entries of the model card, such as licences, results and limitations. The
+        Entries for the model card, such as licences, results and limitations. The
         labels and the numbers of windows and people of each data set are added.
     random_state : int, default=0
         Seed of the random number generator. Fits with the same seed are identical.
@@ -202,7 +203,7 @@ def build_base(
     Returns
     -------
     Path
-        Path of the file.
+        Path to the file.
 
     Raises
     ------
@@ -217,7 +218,7 @@ def build_base(
     They are centred separately for each data set, because differences between data sets
     are larger than differences between activities. The centre of a data set is the mean
     of its class means, so that all classes of a data set have equal weight. Features of
-    new windows are centred by the mean over the data sets.
+    new windows are centred by the average of these centres.
     """
     target = check_target(path)
     base = fit_base(list(sets), dict(card or {}), random_state)

@@ -1,4 +1,4 @@
-"""Base models with labelled windows of the target, and with unknown activities."""
+"""Base models with labelled windows from the target, and with unknown activities."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread_of
 
-_MOST = 600  # windows of a data set
+_MOST = 600  # windows per data set
 COUNTS = (1, 3, 5, 10, 50)
 METHODS = ("labelled windows only", "with a base")
 
 
 def _load(target: str, part: str, options: Options) -> tuple[Any, Any]:
-    """Return harmonised windows of a part, and their labels."""
+    """Return harmonised windows of a training or test set, and their labels."""
     from sktext_vq.wearables import harmonise
 
     found = load_windows(target, options.data, part, _MOST)
@@ -35,7 +35,7 @@ def _load(target: str, part: str, options: Options) -> tuple[Any, Any]:
 
 
 def evaluate_enrolment(keys: list[Row], options: Options) -> Iterator[Row]:
-    """Score classifiers fitted to few windows per class."""
+    """Score classifiers that are fitted to a few windows per class."""
     from sktext_vq.wearables import CHANNELS
 
     target, seed = keys[0]["target"], keys[0]["seed"]
@@ -87,7 +87,7 @@ def evaluate_unknown(keys: list[Row], options: Options) -> Iterator[Row]:
 
 
 def enrolment_table(frames: Frames) -> str:
-    """Accuracy by number of windows per class."""
+    """Return the accuracy by number of windows per class."""
     frame = frames["enrolment"]
     rows = [
         [f"{target}, {method}", *(spread_of(cell, 3) for cell in cells)]
@@ -98,7 +98,7 @@ def enrolment_table(frames: Frames) -> str:
 
 
 def unknown_table(frames: Frames) -> str:
-    """Detection of unknown classes by target."""
+    """Return measures of the detection of unknown classes by target."""
     frame = frames["unknown"]
     columns = ("auroc", "refused_known", "refused_unknown")
     rows = [
@@ -145,7 +145,7 @@ UNKNOWN = Experiment(
     tasks=lambda options: [
         key
         for key in grid(seed=options.seeds, target=options.sets, in_base=(1, 0))
-        # Its labels occur in no other data set.
+        # Its labels do not occur in any other data set.
         if key["in_base"] or key["target"] != "seglearn-watch"
     ],
     evaluate=evaluate_unknown,

@@ -1,4 +1,4 @@
-"""Accuracy of classifiers with few features, and decisions in ten rows of `explain`."""
+"""Accuracy of classifiers with few features, and decisions by ten rows of `explain`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROWS, _EXPLAINED = 10, 30
 
 
 def evaluate(key: Row, options: Options) -> Row:
-    """Fit to the training part, and score on the test part."""
+    """Fit to the training set, and score on the test set."""
     split, known = load_split(key["set"], options.data), about(key["set"], options.data)
     model = classifier_closed(key["seed"], max_features=key["max_features"], **known)
     model.fit(split.X_train, split.y_train)
@@ -29,7 +29,7 @@ def evaluate(key: Row, options: Options) -> Row:
 
 
 def kept(model: Any, split: Any) -> float:
-    """Return the share of series whose log-odds are positive by few rows."""
+    """Return the share of series for which the largest rows have a positive sum."""
     cases = spread_cases(len(split.y_test), _EXPLAINED)
     table = model.explain(take(split.X_test, cases))
     size = table["contribution"].abs()
@@ -40,7 +40,7 @@ def kept(model: Any, split: Any) -> float:
 
 
 def table(frames: Frames) -> str:
-    """Accuracy by number of features, and means."""
+    """Return the accuracy by number of features, and the means."""
     frame = frames["sparse"]
     wide = frame.pivot_table("accuracy", "set", "max_features", sort=False)
     own = frame.groupby("set")[["classes", "kept"]].mean()

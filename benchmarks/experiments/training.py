@@ -1,4 +1,4 @@
-"""Effect of training from the closed form: accuracy, search, retrieval and time."""
+"""Effects of training from the closed form on accuracy, search, retrieval and time."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from benchmarks.store import Frames
 from benchmarks.tables import markdown, spread_of
 
 _RETRIEVED, _AT = 800, 10
-# Sentences that name an activity of the prompt bank in other words than its prompts.
+# Sentences that name an activity in the prompt bank, in different words.
 SENTENCES = {
     "jogging": ("someone runs",),
     "sitting": ("a person sits on a chair",),
     "walking downstairs": ("somebody goes down the stairs",),
     "walking": ("a person walks along",),
 }
-# Sentences that name no activity of the bank.
+# Sentences that do not name an activity in the prompt bank.
 PARAPHRASES = {
     "jogging": ("a runner on a track", "fast bouncing steps"),
     "sitting": ("somebody on a sofa", "on a stool, not moving"),
@@ -42,7 +42,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def evaluate(key: Row, options: Options) -> Row:
-    """Fit to the training part, and score classes, search and retrieval."""
+    """Fit to the training set, and score classification, search and retrieval."""
     from sktext_vq import SeriesCaptioner
 
     split, known = (load(key["set"], options.data) for load in (load_split, about))
@@ -90,7 +90,7 @@ def kept_epochs(model: Any) -> dict[str, float]:
 def search_precision(
     model: Any, X: Any, y: NDArray[Any], sentences: dict[str, tuple[str, ...]]
 ) -> float:
-    """Return the mean average precision of the sentences about classes of the set."""
+    """Return the mean average precision for sentences about classes in the data set."""
     found = []
     for label, own in sentences.items():
         for sentence in own if label in model.classes_ else ():
@@ -101,7 +101,7 @@ def search_precision(
 
 
 def random_vectors(texts: list[str]) -> NDArray[np.float64]:
-    """Return a random vector for each text, the same for the same text."""
+    """Return a random vector for each text; equal texts have equal vectors."""
     rngs = [np.random.default_rng(list(text.encode())) for text in texts]
     return np.stack([rng.normal(size=384) for rng in rngs])
 
@@ -122,7 +122,7 @@ _DECIMALS = {"head_epoch": 0, "text_epoch": 0, "fit_seconds": 1}
 
 
 def table(frames: Frames) -> str:
-    """Write a row per set and variant, and a column per measure."""
+    """Return a table with a row per data set and variant, and a column per measure."""
     parts = frames["training"].groupby(["set", "variant"], sort=False)
     rows = [
         [*key, len(own), *(spread_of(own[c], _DECIMALS.get(c, 3)) for c in _SHOWN)]

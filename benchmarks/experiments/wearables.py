@@ -1,4 +1,4 @@
-"""Naming of activities in a data set that was not used to fit the base."""
+"""Naming of activities in a data set that was not used to fit the base model."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ METHODS = (
     *("name only, no sentences", "equal words only", "random vectors"),
     *("window statistics", "MiniRocket", "chance", "supervised"),
 )
-_MOST = 600  # windows of a data set
-# Windows of a data set in the packaged base model, and methods compared with as many.
+_MOST = 600  # windows per data set
+# Windows per data set in the packaged base model, and methods that also use them.
 _PACKAGED_MOST = 1200
 _WITH_MORE = ("base", "constants chosen without the target")
 _DEFAULT = (0.3, 0.03)
@@ -170,7 +170,7 @@ def _supervised(
     train = load_windows(target, options.data, "train", _MOST)
     known, y, people = convert(train.X), np.asarray(train.y), train.subjects
     out = np.ones(len(y), bool)
-    if target == "seglearn-watch":  # one part: half of the people
+    if target == "seglearn-watch":  # no test set: half of the people
         out = np.asarray(people) <= np.median(np.unique(np.asarray(people)))
     model = classifier(seed, channel_names=CHANNELS, sampling_rate=50.0)
     model.fit(np.asarray(known)[out], y[out])
@@ -180,7 +180,7 @@ def _supervised(
 
 
 def table(frames: Frames) -> str:
-    """Macro-F1 of each method by target."""
+    """Return the macro-F1 of each method by target."""
     frame = frames["wearables"]
     is_more = frame["windows"] == _PACKAGED_MOST
     more = f", {_PACKAGED_MOST:,} windows per data set"
@@ -195,7 +195,7 @@ def table(frames: Frames) -> str:
 
 
 def by_knowledge(frames: Frames) -> str:
-    """F1 of labels that occur in a source, and of labels that do not."""
+    """Return the F1 of labels that occur in a source, and of labels that do not."""
     frame = frames["wearables"]
     frame = frame[frame["windows"] == _MOST]
     parts, names = [], []

@@ -27,7 +27,7 @@ _PENALTY = 0.1
 # default inverse temperature of a ridge classifier.
 _CLASS_SCALE = 6.0
 _LEAST_LOGIT = -1e3  # replaces -inf, which is invalid in model files
-# Maximum numbers of predicted components, and of different sentences about cases.
+# Maximum numbers of predicted components, and of distinct sentences about cases.
 _MAX_COMPONENTS = 64
 _MAX_SENTENCES_OF_CASES = 1000
 
@@ -79,7 +79,7 @@ def align_texts(
     encoder : TextEncoder
         Encoder of the texts, which is not called in this function.
     class_logits : tuple of ndarray, optional
-        Coefficients, of shape (n_features, n_classes), and intercepts of class logits.
+        Coefficients, of shape (n_features, n_classes), and intercepts for class logits.
         By default, class indicators are predicted by ridge regression.
 
     Returns
@@ -214,7 +214,7 @@ def _shares_of_sentences(
 ) -> tuple[list[str], NDArray[np.intp], Array]:
     """Return unique sentences, cases, and the share of each sentence in each case.
 
-    Cases are omitted if their sentences would exceed the maximum number.
+    Cases whose sentences would exceed the maximum number of sentences are omitted.
     """
     place: dict[str, int] = {}
     cases, rows = [], []

@@ -30,7 +30,7 @@ Array = NDArray[np.floating[Any]]
 # Shrinkage of the covariance matrix of texts.
 SHRINKAGE = 1e-3
 _MAX_DIMENSIONS = 50
-# Difference of cosines at which the odds of the two kinds of text are e to 1.
+# Difference in cosines at which the odds of the two kinds of texts are e to 1.
 _NEARNESS = 0.05
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _MAX_SENTENCES = 16
@@ -143,7 +143,7 @@ class TrainedTexts:
     intercept : ndarray of shape (n_dimensions,)
         Intercepts of the map from features.
     mean : ndarray of shape (text_dim,), float32
-        Mean text of the training cases.
+        Mean text embedding of the training cases.
     from_texts : ndarray of shape (text_dim, n_dimensions), float32
         Map from centred texts to the joint space.
     usage : ndarray of shape (text_dim, n_codes), float32
@@ -174,7 +174,7 @@ class JointSpace:
     vectors : ndarray of shape (n_texts, text_dim)
         Embeddings of the training texts.
     mean : ndarray of shape (text_dim,)
-        Mean text of the training cases.
+        Mean text embedding of the training cases.
     from_series : ndarray of shape (n_components, n_dimensions)
         Map from predicted components to the joint space.
     from_texts : ndarray of shape (text_dim, n_dimensions)
@@ -202,8 +202,9 @@ class JointSpace:
 class TextAlignment:
     """Joint embedding spaces of series and texts.
 
-    One space is for class texts, and the other for texts of cases, such as captions. A
-    text is mainly compared in the space whose training texts are more similar to it.
+    One space is for class texts, and the other is for texts about cases, such as
+    captions. Each text is compared mainly in the space whose training texts are more
+    similar to it.
 
     Parameters
     ----------
@@ -214,7 +215,7 @@ class TextAlignment:
     mean_usage : ndarray of shape (n_codes,)
         Mean share of each code over the training cases.
     lift : ndarray of shape (text_dim + 1, n_codes), float32, optional
-        Trained map from texts to changes of the log shares of codes. The last row
+        Trained map from texts to changes in the log shares of codes. The last row
         contains the intercepts.
     """
 
@@ -386,9 +387,9 @@ def check_width(vectors: Array, width: int) -> None:
     """Check that embeddings have the same number of dimensions as in training."""
     if vectors.shape[1] != width:
         raise ValueError(
-            f"The model was trained with text embeddings of {width} dimensions, but "
-            f"text_encoder returns {vectors.shape[1]}. Set text_encoder to the "
-            "encoder used in fit, or fit the model again."
+            f"The model was trained with {width}-dimensional text embeddings, but "
+            f"text_encoder returns {vectors.shape[1]} dimensions. Set text_encoder to "
+            "the encoder used in fit, or fit the model again."
         )
 
 

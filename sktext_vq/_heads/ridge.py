@@ -33,13 +33,13 @@ Array = NDArray[np.floating[Any]]
 _PENALTIES = np.logspace(-2.5, 1.5, 9)
 # Defaults if there are no held-out cases.
 _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE = 0.1, 3.0
-# Prior of the temperature, chosen on splits of the training parts of 19 data sets.
-# Larger odds than `_USUAL_ODDS` per 1000 cases (in total if there are fewer cases) must
-# increase the log-likelihood of held-out cases by `_PRICE` per unit of log-odds.
+# Prior of the temperature, chosen on splits of the training sets of 19 data sets. Odds
+# above `_USUAL_ODDS` per 1000 cases (in total if there are fewer cases) must increase
+# the log-likelihood of held-out cases by `_PRICE` per unit of log-odds.
 _USUAL_ODDS, _PRICE = 1e6, 0.3
-# The fit to all cases separates scores better than the fits to folds.
+# The fit to all cases separates the classes better than the fits to folds.
 _GROWTH = 1.05
-_CHUNK = 16  # cases at a time, whose features stay in the cache
+_CHUNK = 16  # number of cases whose features stay in the cache
 _STATE: dict[str, Spec | None] = {
     "scaler": None,
     "coef": Numbers("float64", ("n_selected", "n_classes")),
@@ -91,24 +91,24 @@ class RidgeHead:
 
     Targets are 1 for the class of a case and -1 for other classes. Probabilities are
     the softmax of the scores multiplied by an inverse temperature, which minimises the
-    log-loss of held-out cases (temperature scaling, Guo et al., ICML 2017). Odds of
-    more than a million, and of more than a thousand per case, have a low prior
-    probability, so that probabilities are not too extreme for a small data set with
-    separable classes. The penalty minimises the squared error of the scores of held-out
-    cases; with the log-loss as criterion, the penalty would be too large for small
-    folds.
+    log-loss on held-out cases (temperature scaling, Guo et al., ICML 2017). Odds above
+    one million (or above a thousand times the number of cases, if this is larger) have
+    a low prior probability, so that probabilities are not too extreme for small data
+    sets with separable classes. The penalty minimises the squared error of the scores
+    of held-out cases; with the log-loss as the criterion, the penalty would be too
+    large for small folds.
 
     Parameters
     ----------
     scaler : FeatureScaler
         Scaler of the features.
     coef : ndarray of shape (n_features, n_classes)
-        Coefficients of standardised features.
+        Coefficients of the standardised features.
     intercept : ndarray of shape (n_classes,)
         Intercepts of the scores.
     penalty : float
         Penalty per feature. The penalty is proportional to the number of cases, because
-        cases of different folds are more similar to each other than new cases are to
+        cases in different folds are more similar to each other than new cases are to
         training cases.
     inverse_temperature : float
         Factor by which the scores are multiplied to obtain logits.
@@ -117,9 +117,9 @@ class RidgeHead:
 
     Notes
     -----
-    Squared errors are weighted by the square roots of the class weights, and logarithms
-    of the square roots are added to the logits (logit adjustment, Menon et al., ICLR
-    2021). Weights or offsets alone perform worse for classes with few cases, whose
+    Squared errors are weighted by the square roots of the class weights, and the
+    logarithms of these roots are added to the logits (logit adjustment, Menon et al.,
+    ICLR 2021). Weights or offsets alone perform worse for classes with few cases, whose
     training errors are near 0 for any weight.
     """
 
@@ -194,7 +194,7 @@ class RidgeHead:
 
     def scores(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return class scores, of shape (n_cases, n_classes)."""
-        # torch is used because its number of threads is limited in calling threads.
+        # torch is used because the callers limit its number of threads.
         coef = torch.from_numpy(self.coef.T.copy()).T  # faster in this memory layout
         scores = [
             torch.from_numpy(self.scaler(features[start : start + _CHUNK])).double()
@@ -231,7 +231,7 @@ def predict_logits(
 def _solve(
     table: FeatureTable, n_classes: int, penalty: float, root: Array | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return coefficients and intercepts of a ridge regression to the classes."""
+    """Return coefficients and intercepts of a ridge regression of the class targets."""
     centred = _Centred.of(table.values, table, n_classes, root)
     coef = centred.solve(penalty * table.values.shape[1])
     return coef, centred.intercept - centred.middle @ coef

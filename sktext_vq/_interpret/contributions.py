@@ -1,9 +1,10 @@
 """Contributions of tokens to log-odds.
 
-Scores are linear in the features. The contribution of a feature is its weight times its
-value minus its mean over the training series. The value is divided among the windows
-that the feature counts, the mean among all windows, and windows among their timepoints.
-The contribution of a token is the sum over its timepoints. Contributions of channels in
+Scores are linear in the features. The contribution of a feature is its weight times the
+difference between its value and its mean over the training series. The part due to the
+value is divided among the windows that the feature counts, and the part due to the mean
+among all windows. The contribution of a window is divided among its timepoints. The
+contribution of a token is the sum over its timepoints. Contributions of channels in
 the gravity frame are divided among the axes from which the channels are computed.
 Summaries and best matches are statistics of the windows of all lengths.
 """
@@ -44,8 +45,8 @@ _STATISTICS = (
 # Statistic that each summary belongs to, by view, levels or scales, and location or
 # spread. Both dispersed levels and large scales imply a large standard deviation.
 _STATISTIC_OF = np.eye(len(_STATISTICS))[[0, 1, 1, 4, 2, 3, 3, 4]].reshape(2, 2, 2, -1)
-# Summaries that indicate whether a statistic is high. Means of changes in a window are
-# excluded for the size of changes, because changes may cancel out.
+# Summaries that indicate whether a statistic is high. For the size of changes, the mean
+# change in a window is excluded, because changes may cancel out.
 _DIRECTIONS = _STATISTIC_OF * np.array([[[1, 1], [1, 1]], [[1, 0], [1, 1]]])[..., None]
 # Minimum contribution of a named statistic, relative to the largest contribution.
 _MIN_NAMED_SHARE = 0.1
@@ -53,7 +54,7 @@ INTERCEPT = "intercept"
 
 
 def head_without_base(classifier: Any) -> RidgeHead:
-    """Return the head of a classifier, and warn if scores of a base are excluded."""
+    """Return the head of a classifier; warn if scores of a base model are excluded."""
     if classifier.enrolment_ is not None:
         warnings.warn(
             "The result does not include the scores of the base model that was "
@@ -142,7 +143,7 @@ class Explainer:
         every[:, torch.from_numpy(selected)] = torch.from_numpy(parts)
         by_time = attribute(extractor.tokenizer, batch, *every).numpy()
         by_time = extractor.sum_by_input_channel(by_time)
-        # Windows may exceed a series that is shorter than a window.
+        # Windows extend beyond a series that is shorter than a window.
         by_time[:, :length] += by_time[:, length:].sum(axis=1, keepdims=True) / length
         found, uncovered = _by_token(tokens, by_time[:, :length])
         table = pd.concat(
@@ -222,10 +223,10 @@ def _statistics(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum the contributions of summaries by statistic.
 
-    `values` and `weights` of summaries have shape (n_channels, 2, n_lengths, 2, 9). The
-    axes are channel, view, length, levels or scales, and mean, deviation or quantile.
-    Returns contributions and sizes of shape (n_channels, 5). A size is positive if the
-    statistic is higher than on average.
+    The `values` and `weights` of summaries have shape (n_channels, 2, n_lengths, 2, 9).
+    The axes are channel, view, length, levels or scales, and mean, deviation or
+    quantile. Returns contributions and sizes of shape (n_channels, 5). A size is
+    positive if the statistic is above average.
     """
     values, weights = _location_and_spread(values), _location_and_spread(weights)
     contributions = np.einsum("cvdkln,vkls->cs", values * weights, _STATISTIC_OF)
@@ -234,7 +235,7 @@ def _statistics(
 
 
 def _location_and_spread(summaries: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Replace pairs of quantiles by sums and differences, which preserves products.
+    """Replace pairs of quantiles with sums and differences, which preserves products.
 
     Returns an array of shape (..., 2, 5) with mean, median and sums in the first row,
     and deviation, 0 and differences in the second row.
@@ -257,7 +258,7 @@ def _by_token(
     """Sum the contributions of timepoints by token.
 
     The contribution of a timepoint is divided among overlapping tokens. The second
-    array contains the contributions of timepoints outside of tokens, by channel.
+    array contains the contributions of timepoints outside tokens, by channel.
     """
     channel, start = tokens["channel"].to_numpy(), tokens["start"].to_numpy()
     stop = start + tokens["length"].to_numpy()

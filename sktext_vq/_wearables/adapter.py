@@ -32,13 +32,13 @@ class SensorAdapter:
     accelerometer : VQTextClassifier, optional
         Classifier that was fitted to the acceleration only. It is used for windows
         without angular velocity, that is, if a channel of the angular velocity is
-        missing or constant, which the output of a gyroscope never is.
+        missing or constant. The output of a gyroscope is never constant.
     """
 
     accelerometer: VQTextClassifier | None = None
 
     def check(self, X: Any, spec: InputSpec) -> Panel:
-        """Check windows without a comparison with the training data.
+        """Check windows without comparing them with the training data.
 
         A base model is intended for other devices and people, so a DriftWarning would
         be issued for almost all windows.
@@ -63,7 +63,7 @@ class SensorAdapter:
         encoder: TextEncoder,
         execution: Execution,
     ) -> NDArray[np.float64]:
-        """Return cosines of windows and texts in the space of zero-shot prediction."""
+        """Return cosines of windows and texts in the zero-shot embedding space."""
         model, panel = self.choose(base, panel)
         recognizer = model.zero_shot_
         candidates = recognizer.read(texts)
@@ -93,7 +93,7 @@ def _has_rotation(values: NDArray[np.floating[Any]]) -> bool:
 
 
 def _fill_rotation(X: Any) -> Any:
-    """Replace a missing angular velocity by zeros, since no channel may be empty."""
+    """Replace a missing angular velocity with zeros, since no channel may be empty."""
     if not isinstance(X, np.ndarray) or X.ndim != 3 or X.dtype.kind != "f":
         return X
     is_empty = np.isnan(X[:, _ROTATION]).all(axis=2)

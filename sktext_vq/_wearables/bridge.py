@@ -20,7 +20,7 @@ _EXPONENT = 6.0  # of the probabilities of the known classes
 _TEXT_TEMPERATURE = 0.03
 _MIX_WEIGHT = 0.3
 _USUAL_SPREADS = (5.0, 0.4)  # standard deviations of both scores over the names
-# Least cosine of the texts of a name and of a known class with the same meaning.
+# Minimum cosine between the texts of a name and a known class of the same meaning.
 _MIN_COSINE = 0.85
 _MAX_DIRECTIONS, _DISTANCE_WEIGHT = 15, 0.5
 
@@ -29,18 +29,18 @@ _MAX_DIRECTIONS, _DISTANCE_WEIGHT = 15, 0.5
 class Bridge:
     """Scores of candidate names, computed from the known classes of a base model.
 
-    The labels of another data set rarely have the wording of a known class. Therefore,
-    the candidates are not divided into seen and unseen classes. Instead, the score of a
-    name is a weighted mean of two scores, each of which is scaled by its variation over
-    the names:
+    The labels of another data set rarely have the same wording as a known class.
+    Therefore, the candidates are not divided into seen and unseen classes. Instead, the
+    score of a name is a weighted mean of two scores, each of which is scaled by its
+    variation over the names:
 
-    - The first score suits synonyms of a known class. It is the logarithm of a weighted
-      mean of the probabilities of the known classes. The weights depend on the cosines
-      of the texts. The probabilities are raised to a power, which increases the weight
-      of the most probable class.
-    - The second score suits other names. It is the negative distance to the centre that
-      kernel ridge regression predicts from the texts of the name (see
-      `ClassEmbeddings`).
+    - The first score is suitable for synonyms of a known class. It is the logarithm of
+      a weighted mean of the probabilities of the known classes. The weights depend on
+      the cosines between the texts. The probabilities are raised to a power, which
+      increases the weight of the most probable class.
+    - The second score is suitable for other names. It is the negative squared distance
+      to the centre that kernel ridge regression predicts from the texts of the name
+      (see `ClassEmbeddings`).
 
     Parameters
     ----------
@@ -86,13 +86,13 @@ class Bridge:
 
 @dataclass(frozen=True)
 class BridgeScorer:
-    """Probabilities of names by a `Bridge`, for a `ZeroShotRecognizer`.
+    """Probabilities of names, computed by a `Bridge` for a `ZeroShotRecognizer`.
 
     Parameters
     ----------
     novelty_threshold : float
-        Novelty above which a window is assigned the unknown label. The value is
-        infinite for files of early versions, which do not contain it.
+        Novelty above which a window is assigned the unknown label. The threshold is
+        infinite for files from early versions, which do not contain it.
     """
 
     novelty_threshold: float = np.inf
@@ -123,10 +123,10 @@ def novelty(
     """Return the novelty of windows relative to names, of shape (n_cases,).
 
     The novelty is high if a window resembles a known class that is not among the names,
-    or no known class. It is the difference of the log-probabilities of the most
-    probable class that is not among the names and of the most probable one that is,
-    plus a fraction of the logarithm of the squared distance to the nearest centre. This
-    definition was chosen by leaving out half of the classes of a data set.
+    or no known class. It is the log-probability of the most probable class that is not
+    among the names, minus the log-probability of the most probable class that is, plus
+    a fraction of the logarithm of the squared distance to the nearest centre. This
+    definition was chosen by leaving out half of the classes in a data set.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Use of a base model in a classifier that is fitted to few labelled windows."""
+"""Use of a base model in a classifier that is fitted to a few labelled windows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sktext_vq.text import are_words
 
 # Chosen by leaving out one data set at a time (benchmarks/results/wearables.md).
 _PRIOR_WINDOWS = 4.0  # weight of a centre predicted from texts, in windows
-_MAX_WEIGHT = 4.0  # weight of the base model without labelled windows
+_MAX_WEIGHT = 4.0  # weight of the base model if there are no labelled windows
 _HALVING_WINDOWS = 6.0  # windows per class that halve the weight of the base model
 
 
@@ -51,7 +51,7 @@ class Enrolment:
     weight: float
 
     def embed(self, panel: Panel, execution: Execution) -> EmbeddedSeries:
-        """Embed windows of the classifier in the space of the base model."""
+        """Embed windows of the classifier in the embedding space of the base model."""
         found = resample(panel, self.plan, self.sampling_rate)
         model = self.model
         values = found.values[:, : model.n_channels_]
@@ -89,14 +89,14 @@ def enrol(
     Raises
     ------
     ValueError
-        If the channel names or the sampling rate are unknown, if there is no
-        accelerometer, or if labels are not words and have no texts.
+        If the channel names or the sampling rate is unknown, if there is no
+        accelerometer, or if there are labels that are not words and have no texts.
     """
     labels, classes = data.labels, data.classes
     assert labels is not None and classes is not None
     if data.known_names is None or settings.sampling_rate is None:
         raise ValueError(
-            "A base model as init requires the parameters channel_names and "
+            "A base model passed as init requires the parameters channel_names and "
             "sampling_rate."
         )
     rate = check_rate(settings.sampling_rate)
@@ -112,8 +112,8 @@ def enrol(
     without_texts = [name for name, text in named.items() if text is None]
     if without_texts and not are_words(without_texts):
         raise ValueError(
-            "A base model as init requires labels that are words, but these labels are "
-            f"not: {without_texts}. Set text={{label: texts}} before fit."
+            "A base model passed as init requires labels that are words, but these "
+            f"labels are not: {without_texts}. Set text={{label: texts}} before fit."
         )
     candidates = model.zero_shot_.read(named, "y")
     views = model.zero_shot_.embed_texts(candidates, settings.text_encoder)

@@ -27,7 +27,7 @@ CHANNELS = ("acc_x", "acc_y", "acc_z", "gyro_x", "gyro_y", "gyro_z")
 SAMPLING_RATE = 50.0
 N_TIMEPOINTS = 128  # 2.56 s
 _MIN_RATE = 8.0  # Hz
-# Maximum denominator of the ratio of two sampling rates.
+# Maximum denominator of the ratio between two sampling rates.
 _MAX_DENOMINATOR = 100
 # Maximum number of windows from which units are inferred.
 _MAX_PIECES = 400
@@ -116,7 +116,7 @@ def plan_windows(
 
 
 def _without_empty(X: Any) -> Any:
-    """Return X as a Panel if a channel of a window is empty, since `as_panel` fails."""
+    """Return X as a Panel if a window has an empty channel: `as_panel` would fail."""
     if isinstance(X, Panel | pd.DataFrame) or not isinstance(X, np.ndarray):
         return X
     if X.ndim != 3 or X.dtype.kind != "f":
@@ -144,8 +144,8 @@ def check_rate(rate: Any) -> float:
         raise ValueError(f"sampling_rate must be a number of Hz, got {rate!r}.")
     if float(rate) < _MIN_RATE:
         raise ValueError(
-            f"sampling_rate is {float(rate):g} Hz, but activities require at least "
-            f"{_MIN_RATE:g} Hz."
+            f"sampling_rate is {float(rate):g} Hz, but activity recognition requires "
+            f"at least {_MIN_RATE:g} Hz."
         )
     return float(rate)
 
@@ -156,7 +156,7 @@ def _warn(plan: SensorPlan) -> None:
 
 
 def _complete(pieces: Sequence[Array], plan: SensorPlan) -> list[Array]:
-    """Return a sample of the windows, without timepoints with missing values."""
+    """Return a sample of the windows, excluding timepoints with missing values."""
     used = list(plan.acceleration) + list(plan.gravity or ())
     found = []
     for i in spread_cases(len(pieces), _MAX_PIECES):

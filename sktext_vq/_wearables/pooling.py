@@ -37,7 +37,7 @@ MAX_FEATURES = 6000
 _MAX_SPACE_WINDOWS = 2400
 # Share of windows of known classes that are predicted as an unknown class.
 _SHARE_UNKNOWN = 0.05
-# Numbers of parts of the people and of draws of candidates, for the novelty threshold.
+# Numbers of folds, and of candidate draws per fold, for the novelty threshold.
 _N_FOLDS, _N_DRAWS = 3, 4
 
 
@@ -58,14 +58,14 @@ class LabelledSet:
     sampling_rate : float
         Sampling rate in Hz.
     subjects : array-like of shape (n_cases,), optional
-        Identifier of the person who recorded each window.
+        Identifier of the person in each window.
     texts : dict, optional
         Texts about the labels; see the parameter `text` of
         :class:`~sktext_vq.VQTextClassifier`.
     units : str or dict, default="auto"
         Units of the channels; see :func:`harmonise`.
     about : dict, optional
-        Entries of the model card, such as the source, licence and sensor position.
+        Entries for the model card, such as the source, licence and sensor position.
     """
 
     name: str
@@ -94,8 +94,8 @@ class Pool:
     weight : ndarray of shape (n_cases,)
         Weight of each window. All classes of a data set have equal weight.
     folds : ndarray of shape (n_cases,)
-        Index of the part of the people, or of the windows of each class if people are
-        unknown.
+        Index of the fold of each window. All windows of a person are in the same fold.
+        If the people are unknown, the windows of each class are divided into folds.
     """
 
     panel: Panel
@@ -106,7 +106,7 @@ class Pool:
 
     @classmethod
     def of(cls, sets: Sequence[LabelledSet], random_state: Any) -> Pool:
-        """Harmonise data sets, and draw windows of each class at random."""
+        """Harmonise data sets, and draw windows from each class at random."""
         generator = check_random_state(random_state)
         series: list[NDArray[np.float32]] = []
         labels, owner, weight, folds = [], [], [], []
@@ -169,7 +169,7 @@ def balanced_weight(labels: NDArray[np.str_]) -> NDArray[np.float64]:
     """Return weights of windows whose sum is the same for all classes.
 
     The sum over all windows is the square root of the number of classes. This is a
-    compromise between equal weights of data sets and equal weights of classes.
+    compromise between equal weights for data sets and equal weights for classes.
     """
     _, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return np.asarray(np.sqrt(len(counts)) / (len(counts) * counts[index]))
@@ -185,7 +185,7 @@ def _assign_folds(
 
 
 def _stack(series: Sequence[NDArray[np.float32]]) -> Panel:
-    """Return windows, in which a sensor may be missing, as a panel."""
+    """Return windows as a panel; some windows may lack a sensor."""
     lengths = np.array([each.shape[1] for each in series])
     values = np.full((len(series), len(CHANNELS), lengths.max()), np.nan, np.float32)
     for row, each in zip(values, series, strict=True):
@@ -194,7 +194,7 @@ def _stack(series: Sequence[NDArray[np.float32]]) -> Panel:
 
 
 def _trimmed(window: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return a window without the padding at its end."""
+    """Return a window without the padding at the end."""
     there = ~np.isnan(window).all(axis=0)
     return np.asarray(window[:, : np.flatnonzero(there)[-1] + 1])
 
@@ -310,7 +310,7 @@ def fit_heads(
     pool : Pool
         Windows with their data sets and weights.
     random_state : int
-        Seed to draw the windows from which the embedding space is computed.
+        Seed for drawing the windows from which the embedding space is computed.
     """
     scaler = _centre(features, pool)
     table = FeatureTable(features, classes, pool.weight / pool.weight.mean())
@@ -324,7 +324,7 @@ def fit_heads(
     space.basis, space.centre, space.centres = whiten(
         features[chosen].astype(np.float64), classes[chosen]
     )
-    # Not used by base models, which do not distinguish seen and unseen classes.
+    # Not used by base models, which do not distinguish between seen and unseen classes.
     space.held_out, space.spreads = [], np.ones(len(space.centres))
     return head, space
 
@@ -335,11 +335,12 @@ def find_threshold(
     views: NDArray[np.float64],
     random_state: int,
 ) -> float:
-    """Return a novelty that only 5 % of the windows of known classes exceed.
+    """Return the novelty that only 5 % of the windows of known classes exceed.
 
-    A part of the people of each data set is held out at a time, and half of the classes
-    of a data set, drawn at random, are the candidates. `views`, of shape (n_views,
-    n_classes, text_dim), contains embeddings of the texts about all classes.
+    The people in each data set are divided into folds, each of which is held out in
+    turn. Half of the classes in a data set, drawn at random, are the candidates.
+    `views`, of shape (n_views, n_classes, text_dim), contains embeddings of the texts
+    about all classes.
     """
     generator = check_random_state(random_state)
     _, classes = np.unique(pool.labels, return_inverse=True)
@@ -375,7 +376,7 @@ def _centre(features: NDArray[np.float32], pool: Pool) -> FeatureScaler:
     Returns
     -------
     FeatureScaler
-        Scaler of new windows, with the mean over the data sets and the standard
+        Scaler for new windows, with the mean over the data sets and the standard
         deviation within the data sets.
     """
     means, variances = [], []

@@ -1,4 +1,4 @@
-"""Identification of the sensors of a body-worn device, and of their units."""
+"""Identification of the sensors in a body-worn device, and of their units."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class SensorPlan:
 
     @classmethod
     def from_state(cls, state: Any, n_channels: int) -> SensorPlan:
-        """Build a plan from its fields, and check it for `n_channels` channels."""
+        """Build a plan from its fields, and check it against the number of channels."""
         check_state(state, dict.fromkeys(_FIELDS), Sizes(), "plan")
         triads = [state[name] for name in _FIELDS[:3]]
         factors = state["factors"]
@@ -135,7 +135,7 @@ def find_sensors(names: Sequence[str]) -> SensorPlan:
         gravity = triads[_nearest(chosen, kinds["gravity"])]
         notes.append(f"{kinds['gravity'][0]} + {chosen} is the acceleration")
     elif len(total) > 1:
-        notes.append(f"{chosen} is used, one of the accelerometers {total}")
+        notes.append(f"of the accelerometers {total}, only {chosen} is used")
     rotation = None
     if kinds["rotation"]:
         rotation = triads[_nearest(chosen, kinds["rotation"])]
@@ -157,7 +157,7 @@ def _kind_of(sensor: str) -> str | None:
 
 
 def _nearest(sensor: str, others: Sequence[str]) -> str:
-    """Return the sensor whose name has the longest prefix or suffix in common."""
+    """Return the other sensor whose name has the longest prefix or suffix in common."""
 
     def shared(other: str) -> int:
         return max(_n_equal(sensor, other), _n_equal(sensor[::-1], other[::-1]))
@@ -174,7 +174,7 @@ def _n_equal(a: str, b: str) -> int:
 def find_units(
     plan: SensorPlan, parts: Iterable[Array], units: str | Mapping[str, str]
 ) -> SensorPlan:
-    """Return a plan to which the units of the channels are added.
+    """Return the plan with the units of the channels added.
 
     Parameters
     ----------
@@ -225,8 +225,9 @@ def _read_units(units: Any) -> dict[str, str]:
         if name not in found or unit not in ("auto", *known[name]):
             raise ValueError(
                 'units must be "auto", a unit of acceleration '
-                f"{[*ACCELERATION_UNITS]}, or a dict with the keys 'acc' and 'gyro' "
-                f"{[*ROTATION_UNITS]}, got {units!r}."
+                f"{[*ACCELERATION_UNITS]}, or a dict that maps 'acc' to one of these "
+                f"units and 'gyro' to a unit of angular velocity {[*ROTATION_UNITS]}, "
+                f"got {units!r}."
             )
         found[name] = unit
     return found
@@ -264,7 +265,7 @@ def _guess_acceleration(
 
 
 def _movement_ratio(plan: SensorPlan, pieces: Sequence[Array], factor: float) -> float:
-    """Return the median ratio of angular velocity to variation of the acceleration."""
+    """Return the median ratio of the angular velocity to the acceleration variation."""
     assert plan.rotation is not None
     ratios = []
     for part in pieces:

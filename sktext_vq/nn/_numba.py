@@ -2,7 +2,7 @@
 
 Results are the same as in `ShapeTokenizer.forward` without numba, up to rounding. The
 compiled code is several times faster, because a block of windows stays in the fastest
-cache, and windows are added to bins directly instead of by a matrix product.
+cache, and windows are added to bins directly rather than by a matrix product.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ assert _BINS == SCALE_BINS and N_MATCHES == 4  # unrolled below
 _BLOCK = 128  # windows per block
 _LANES = 16  # numbers per vector register
 _NONE = np.float32(-1e30)  # lower than any score
-# Rows of a block of windows that follow the eight points of the shapes.
+# Rows of a block of windows, after the rows for the eight points of the shapes.
 _OFFSET, _SCALE, _HIDDEN, _BEST, _ROWS = 8, 9, 10, 11, 12
 
-# Optimisations that change finite results by rounding only.
+# Optimisations that change finite results only by rounding.
 _MATH = {"contract", "reassoc", "nsz", "nnan", "ninf"}
 
 
@@ -53,7 +53,7 @@ def _generated(function: Any) -> Any:
 
 @_generated
 def _greater(context: Any, a: Any, b: Any) -> Any:
-    """Return the greater number, such that a maximum over a loop is vectorised."""
+    """Return the greater number, so that a maximum over a loop is vectorised."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         above = builder.fcmp_ordered(">", *arguments, flags=("fast",))
@@ -172,7 +172,7 @@ def _match(
         chosen[head, w] = head * size
     last = (head + 1) * size - 1
     for j in range(head * size, last + 1, 2):
-        k = min(j + 1, last)  # two codes at a time, so shapes are loaded once
+        k = min(j + 1, last)  # two codes at a time, so that shapes are loaded once
         first, second = np.int32(j), np.int32(k)
         p0, p1, p2, p3 = codes[j, 0], codes[j, 1], codes[j, 2], codes[j, 3]
         p4, p5, p6, p7 = codes[j, 4], codes[j, 5], codes[j, 6], codes[j, 7]
@@ -293,7 +293,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     offset: Array,
     scale: Array,
 ) -> None:
-    """Compute histograms of all windows of one length.
+    """Compute the histograms of all windows of one length.
 
     Parameters
     ----------
@@ -311,7 +311,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
     level_knots, scale_knots : ndarray of shape (n_channels, n_bins), float32
         Knots of the ramps.
     match_knots : ndarray of shape (n_channels, N_MATCHES, n_codes), float32
-        Scores above which matches are counted; of shape (n_channels, 0, n_codes) if
+        Scores above which matches are counted. The shape is (n_channels, 0, n_codes) if
         matches are not included in the features.
     needed : ndarray of shape (n_channels, 2, n_codes), bool
         Masks of the codes whose histograms are needed, and of the codes whose matches
@@ -379,7 +379,7 @@ def count_windows(  # noqa: C901 (a single pass is fastest)
             total += seen
             for w in range(_LANES * lanes):
                 block[_HIDDEN, w] = np.float32(0) if counted[w] > 0 else _NONE
-            # Instead of invalid windows, a valid one is matched again.
+            # Invalid windows are replaced with a valid one, which is matched again.
             for w in range(0 if len(valid) else n, _LANES * lanes):
                 if counted[w] == 0:
                     block[:_OFFSET, w] = block[:_OFFSET, first]

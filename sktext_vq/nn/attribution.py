@@ -21,11 +21,13 @@ def attribute(
     Parameters
     ----------
     tokenizer : ShapeTokenizer
+        Fitted tokenizer.
     batch : Batch
-        One series.
+        Batch that contains one series.
     contributions, average : Tensor of shape (n_features,)
         Contributions of all features of :meth:`ShapeTokenizer.forward`, relative to
-        zero, and those of their averages over the training series.
+        zero, and contributions of the averages of these features over the training
+        series.
 
     Returns
     -------
@@ -34,8 +36,9 @@ def attribute(
         is the contribution of histograms and counted matches, minus that of their
         averages; summaries and best matches are excluded, because they have no position
         in time. The contribution of a feature is divided among the windows that it
-        counts, in proportion to their weights, and that of its average evenly among all
-        windows. The contribution of a window is divided evenly among its timepoints.
+        counts, in proportion to their weights, and the contribution of its average is
+        divided evenly among all windows. The contribution of a window is divided evenly
+        among its timepoints.
     """
     rows = _rows(tokenizer, contributions)
     expected = _rows(tokenizer, average).sum(dim=(3, 4))
@@ -61,7 +64,7 @@ def attribute(
             )
             # Due to rounding, a feature that is positive in compiled code may not have
             # a window here. The contribution is then divided among all windows, like
-            # averages.
+            # the contributions of averages.
             even = rows[c, v, d][~has_windows].sum() - expected[c, v, d]
             at = torch.einsum("rk,rkw->w", each, members) + even * share[c]
             at /= length
