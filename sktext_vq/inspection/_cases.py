@@ -220,14 +220,12 @@ class _OneCase:
 
     def _token_row(self, row: Mapping[Any, Any], most: float) -> dict[str, Any]:
         start, length = int(row["start"]), int(row["length"])
-        code = self.codes[int(row["code"])]
         return {
             "contribution": signed(row["contribution"]),
             "for": row["contribution"] >= 0,
             "share": abs(row["contribution"]) / (most or 1.0),
-            "code": code["code"],
+            "code": int(row["code"]),
             "words": row["phrase"],
-            "name": code["name"],
             "channel": self.estimator.channel_names_[int(row["channel"])],
             "span": self._span(start, start + length),
         }
