@@ -75,6 +75,12 @@ def test_groups_are_held_out_for_the_threshold():
         for each in spaces
     ]
     assert spaces[1].shift > 0 and refused[1] <= refused[0]
+    views = rng.normal(size=(1, 9, 8))  # of four training classes and five candidates
+    points = new @ spaces[1].basis - spaces[1].centre
+    args = np.zeros((240, 4)), views, np.array([0, 1, 2, 3, -1])
+    with_shift = spaces[1].score(points, *args)[:, -1]
+    spaces[1].shift = 0.0
+    assert (with_shift < spaces[1].score(points, *args)[:, -1]).all()
 
 
 def test_features_outside_the_space_are_unknown(line):

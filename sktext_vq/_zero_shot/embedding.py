@@ -236,7 +236,9 @@ class ZeroShotSpace:
             return scores
         # The margin is the difference between the best seen and unseen scores.
         novelty = embeddings.novelty(points, classes)
-        margin = found.bias_scale * (novelty - found.bias)
+        # New groups are farther from all classes, which matters most for one candidate.
+        bias = found.bias + max(self.shift, 0.0) / len(unseen)
+        margin = found.bias_scale * (novelty - bias)
         for kind, sign in ((known, -1), (~known, 1)):
             scores[:, kind] -= scores[:, kind].max(axis=1, keepdims=True)
             scores[:, kind] += sign * margin[:, None] / 2
