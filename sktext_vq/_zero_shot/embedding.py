@@ -154,7 +154,8 @@ class ZeroShotSpace:
         variances = by_class.var(ddof=0)
         spread = float(np.sqrt(variances.mean()))
         self.residual_spread = spread if spread > 0 else 1.0
-        deviations = np.sqrt((variances + variances.mean()) / 2)  # few cases per class
+        # Shrink variances towards their mean, because classes may have few cases.
+        deviations = np.sqrt((variances + variances.mean()) / 2)
         limits = by_class.mean() + _MAX_DEVIATIONS * deviations
         every = limits.reindex(range(len(self.centres)), fill_value=_NO_LIMIT)
         self.residual_limits = every.to_numpy(np.float64)
@@ -172,14 +173,14 @@ class ZeroShotSpace:
         """Embed cases in spaces fitted to other folds and compute log-residuals."""
         n_classes, parts = len(self.centres), []
         residuals = np.full(len(classes), np.nan)
+        norms = np.square(features).sum(axis=1)
         for k in range(_FOLDS):
             inside, outside = fold != k, fold == k
             if len(np.unique(classes[inside])) == n_classes and outside.any():
                 basis, centre, centres = whiten(features[inside], classes[inside])
-                cases = features[outside] @ basis - centre
-                parts.append(HeldOut(centres, cases, classes[outside]))
-                own, axes = features[outside], np.linalg.qr(basis)[0]
-                residuals[outside] = log_residuals(own, own @ axes)
+                products = features[outside] @ basis
+                parts.append(HeldOut(centres, products - centre, classes[outside]))
+                residuals[outside] = _log_residuals(products, norms[outside], basis)
         return parts, residuals
 
     def _measure_spreads(self, n_classes: int) -> NDArray[np.float64]:
@@ -266,8 +267,7 @@ class ZeroShotSpace:
         if not self.can_reject:
             raise ValueError(
                 "unknown_label requires a model that was fitted to at least three "
-                "classes with at least two series per class. Packaged base models do "
-                "not support unknown_label. Set unknown_label=None."
+                "classes with at least two series per class. Set unknown_label=None."
             )
         unseen = len(self.centres) + np.flatnonzero(np.asarray(seen) < 0)
         classes = np.arange(len(self.centres))
@@ -290,6 +290,13 @@ class ZeroShotSpace:
             excess = (residuals - self.residual_limits[nearest]) / self.residual_spread
             log_odds = np.maximum(log_odds, _STEEPNESS * excess)
         return np.asarray(expit(log_odds))
+
+    def log_residuals(self, points: Array, squared_norms: Array) -> NDArray[np.float64]:
+        """Return logarithms of the squared distances of series from the space.
+
+        `squared_norms`, of shape (n_cases,), belong to the standardised features.
+        """
+        return _log_residuals(points + self.centre, squared_norms, self.basis)
 
     def predict_centres(self, views: Array) -> NDArray[np.float64]:
         """Return the predicted centres of candidates; see `score`."""
@@ -362,10 +369,13 @@ def whiten(
     return axes @ root, features.mean(axis=0) @ axes @ root + centre, centres - centre
 
 
-def log_residuals(features: Array, coordinates: Array) -> NDArray[np.float64]:
-    """Return logarithms of squared distances from the space.
+def _log_residuals(
+    products: Array, squared_norms: Array, basis: Array
+) -> NDArray[np.float64]:
+    """Return log squared distances from the span of `basis`.
 
-    `coordinates` are the projections of `features` onto orthonormal axes of the space.
+    `products` are the products of features and `basis`.
     """
-    squares = np.square(features).sum(axis=1) - np.square(coordinates).sum(axis=1)
+    coordinates = products @ np.linalg.pinv(basis.T @ basis, hermitian=True)
+    squares = squared_norms - (coordinates * products).sum(axis=1)
     return np.log(np.maximum(squares, 1e-9))

@@ -27,7 +27,7 @@ from sktext_vq._zero_shot.candidates import (
     nearest_texts,
     read_candidates,
 )
-from sktext_vq._zero_shot.embedding import ZeroShotSpace, log_residuals
+from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.text import SeriesCaptioner, TextEncoder
 from sktext_vq.text.class_texts import class_views
@@ -45,7 +45,7 @@ class EmbeddedSeries(NamedTuple):
 
     points: NDArray[np.float64]  # embeddings of shape (n_cases, n_dimensions)
     probabilities: NDArray[np.float64]  # of the training classes
-    residuals: NDArray[np.float64] | None = None  # see `log_residuals`
+    squared_norms: NDArray[np.float64] | None = None  # of the standardised features
     components: NDArray[np.float64] | None = None  # predicted by a `TextAlignment`
 
     @property
@@ -118,7 +118,6 @@ class ZeroShotRecognizer:
         If `enrolment` is given, the class scores of the base model are included.
         """
         basis, selected = torch.from_numpy(self.space.basis), extractor.selected
-        axes = torch.linalg.qr(basis)[0]
 
         def embed(part: slice, features: NDArray[np.float32]) -> tuple[Any, ...]:
             own = features[:, selected]
@@ -126,9 +125,9 @@ class ZeroShotRecognizer:
             scaled = torch.from_numpy(head.scaler(own))
             doubles = scaled.double()
             points = (doubles @ basis).numpy() - self.space.centre
-            residuals = log_residuals(doubles.numpy(), (doubles @ axes).numpy())
+            squared_norms = doubles.square().sum(1).numpy()
             components = [] if alignment is None else [alignment.predict(scaled)]
-            return points, head.probabilities(own), residuals, *components
+            return points, head.probabilities(own), squared_norms, *components
 
         found = [
             each
@@ -196,8 +195,12 @@ class ZeroShotRecognizer:
         if self.scorer is not None:
             found = self.scorer.unknown_probability(self.space, series, views)
             return np.asarray(found)
-        found = series.points, series.residuals, views, candidates.seen
+        found = series.points, self._residuals(series), views, candidates.seen
         return self.space.unknown_probability(*found)
+
+    def _residuals(self, series: EmbeddedSeries) -> NDArray[np.float64]:
+        assert series.squared_norms is not None
+        return self.space.log_residuals(series.points, series.squared_norms)
 
     def search(
         self,
@@ -261,7 +264,8 @@ class ZeroShotRecognizer:
         captioner.fit_to_quantiles(scaler.mean, scaler.scale, scaler.usual)
         proba = series.probabilities
         if self.space.can_reject:
-            found = self.space.unknown_probability(series.points, series.residuals)
+            residuals = self._residuals(series)
+            found = self.space.unknown_probability(series.points, residuals)
             proba = proba * (1 - found)[:, None]
         sentences = captioner.describe(panel.values, panel.lengths)
         captions = np.empty(len(sentences), dtype=object)
