@@ -46,11 +46,28 @@ _TAGS = {
 }
 
 
-_SMALL = {"n_codes": 16, "max_features": 100, "random_state": 0}
-_TEST_PARAMS: list[dict[str, Any]] = [
-    {**_SMALL, "text_encoder": "hashing"},
-    {**_SMALL, "text": None},
-]
+def _get_test_params(cls: type, parameter_set: str = "default") -> list[dict[str, Any]]:
+    """Return parameters of test instances for the checks of sktime.
+
+    Parameters
+    ----------
+    parameter_set : str, default="default"
+        Ignored; there is only one set.
+
+    Returns
+    -------
+    list of dict
+        Two small configurations, with and without text.
+    """
+    small = {"n_codes": 16, "max_features": 100, "random_state": 0}
+    return [{**small, "text_encoder": "hashing"}, {**small, "text": None}]
+
+
+def _fit_copy(estimator: Any, base: Any, X: Any, y: Any) -> None:
+    """Call `fit` of the base class; leave the estimator unchanged if it fails."""
+    fitted = copy.copy(estimator)
+    base.fit(fitted, X, y)
+    estimator.__dict__ = fitted.__dict__
 
 
 @fill_docs
@@ -174,26 +191,10 @@ class VQTextSktimeClassifier(BaseClassifier):
         """
         if y is None:
             raise TypeError("y is required to fit a classifier.")
-        fitted = copy.copy(self)
-        BaseClassifier.fit(fitted, X, y)
-        self.__dict__ = fitted.__dict__
+        _fit_copy(self, BaseClassifier, X, y)
         return self
 
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters of test instances for the checks of sktime.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored; there is only one set.
-
-        Returns
-        -------
-        list of dict
-            Two small configurations, with and without text.
-        """
-        return [dict(each) for each in _TEST_PARAMS]
+    get_test_params: Any = classmethod(_get_test_params)
 
     def _fit(self, X: Any, y: NDArray[Any]) -> VQTextSktimeClassifier:
         self.classifier_ = VQTextClassifier(**self.get_params(deep=False)).fit(X, y)
@@ -318,26 +319,10 @@ class VQTextSktimeTransformer(BaseTransformer):
         VQTextSktimeTransformer
             The estimator itself. It is unchanged if fitting fails.
         """
-        fitted = copy.copy(self)
-        BaseTransformer.fit(fitted, X, y)
-        self.__dict__ = fitted.__dict__
+        _fit_copy(self, BaseTransformer, X, y)
         return self
 
-    @classmethod
-    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
-        """Return parameters of test instances for the checks of sktime.
-
-        Parameters
-        ----------
-        parameter_set : str, default="default"
-            Ignored; there is only one set.
-
-        Returns
-        -------
-        list of dict
-            Two small configurations, with and without text.
-        """
-        return [dict(each) for each in _TEST_PARAMS]
+    get_test_params: Any = classmethod(_get_test_params)
 
     def _fit(self, X: Any, y: NDArray[Any] | None = None) -> VQTextSktimeTransformer:
         self.transformer_ = VQTextTransformer(**self.get_params(deep=False)).fit(X, y)
