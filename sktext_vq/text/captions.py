@@ -109,25 +109,30 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
             If a parameter is invalid, or `channel_names` does not have one name per
             channel.
         """
-        self._learn(X)
+        self._fit(X)
         return self
 
     def fit_transform(self, X: Any, y: Any = None) -> npt.NDArray[Any]:
-        """Learn thresholds, and describe the same series.
+        """Compute the thresholds, and return a caption for each series.
+
+        The statistics of the series are computed once.
 
         Parameters
         ----------
-        X : panel of series
-        y : object, ignored
+        X : array-like of shape (n_cases, n_channels, n_timepoints) or other panel
+            Training series; see :func:`~sktext_vq.panel.as_panel` for accepted types.
+        y : Ignored
+            Not used, present for API consistency.
 
         Returns
         -------
         ndarray of shape (n_cases,), dtype object
+            Sentences about each series, separated by spaces.
         """
-        return self._captions(self._say(self._learn(X)), X)
+        return self._captions(self._sentences(self._fit(X)), X)
 
-    def _learn(self, X: Any) -> dict[str, npt.NDArray[np.float64]]:
-        """Learn thresholds, and return the statistics of the series."""
+    def _fit(self, X: Any) -> dict[str, npt.NDArray[np.float64]]:
+        """Compute the thresholds, and return the statistics of the series."""
         self._check_params()
         values, lengths = check_series(self, X, reset=True)
         names = self.channel_names
@@ -201,9 +206,9 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         """
         return self._captions(self.sentences(X), X)
 
-    def _captions(self, said: list[list[str]], X: Any) -> npt.NDArray[Any]:
-        array = np.empty(len(said), dtype=object)
-        array[:] = [" ".join(sentences) for sentences in said]
+    def _captions(self, sentences: list[list[str]], X: Any) -> npt.NDArray[Any]:
+        array = np.empty(len(sentences), dtype=object)
+        array[:] = [" ".join(case) for case in sentences]
         return rows_of_cases(array, X, self)
 
     def sentences(self, X: Any) -> list[list[str]]:
@@ -237,17 +242,19 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         list of list of str
             Sentences about each series.
         """
-        return self._say(statistics(values.astype(np.float64), lengths, self.groups_))
+        found = statistics(values.astype(np.float64), lengths, self.groups_)
+        return self._sentences(found)
 
-    def _say(self, found: dict[str, Any]) -> list[list[str]]:
+    def _sentences(self, found: dict[str, Any]) -> list[list[str]]:
+        """Return the sentences about series with the given statistics."""
         strength, limits = found["strength"][:, :, None], self.strength_thresholds_
         # The mean of both sides ranks a value common to all cases in the middle.
         below = (limits < strength * (1 - _TOLERANCE)).sum(axis=2)
         above = (limits <= strength * (1 + _TOLERANCE)).sum(axis=2)
         found["rank"] = (below + above) // 2
         found["deviation"] = self._deviation(found)
-        said = [self._describe(found, case) for case in range(len(strength))]
-        return said if self.rephraser is None else self._rephrase(said)
+        sentences = [self._describe(found, case) for case in range(len(strength))]
+        return sentences if self.rephraser is None else self._rephrase(sentences)
 
     def _deviation(self, found: dict[str, Any]) -> npt.NDArray[np.float64]:
         """Return the deviation of each channel from its usual level, in spreads."""
