@@ -92,7 +92,8 @@ class BridgeScorer:
     ----------
     novelty_threshold : float
         Novelty above which a window is assigned the unknown label. The threshold is
-        infinite for files from early versions, which do not contain it.
+        infinite for files from early versions, which do not contain it, and for too
+        few windows.
     """
 
     novelty_threshold: float = np.inf
@@ -110,8 +111,9 @@ class BridgeScorer:
         """Return the probability of an unknown class, of shape (n_cases,)."""
         if np.isinf(self.novelty_threshold):
             raise ValueError(
-                "The base model was built by an early version, which did not support "
-                "unknown_label. Build the base model again."
+                "The base model has no threshold for unknown_label, because it was "
+                "built by an early version or from too few windows. Build the base "
+                "model again."
             )
         found = novelty(series, space.centres, views)
         return np.asarray(expit(found - self.novelty_threshold))

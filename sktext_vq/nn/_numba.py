@@ -47,8 +47,7 @@ def _compiled(function: Any) -> Any:
         return njit(**options)(function)
 
 
-def _generated(function: Any) -> Any:
-    return intrinsic(function)
+_generated: Any = intrinsic  # the decorator of numba has no types
 
 
 @_generated

@@ -131,7 +131,7 @@ class SeriesRows:
     def draw_spans(
         self, row: Any, tokens: pd.DataFrame, colours: Any, alpha: float | None = None
     ) -> None:
-        """Draw spans of tokens, within the limits that `_draw_series` has set."""
+        """Draw spans of tokens, within the limits that `draw_series` has set."""
         from matplotlib.collections import PolyCollection
 
         rate = self.display.sampling_rate or 1
