@@ -1,8 +1,8 @@
-"""Faithfulness of explanations: contributions of tokens, and effects of their removal.
+"""Faithfulness of explanations: contributions of tokens, and effects of changing them.
 
-Each token of a series is perturbed alone, and the prediction is computed again from the
-changed series. Occlusion is a baseline: the weight of a token is the drop of the
-probability if its values are replaced by their mean.
+One token of a series is changed at a time, and the prediction is computed again from
+the changed series. In the baseline `occlusion`, the weight of a token is the decrease
+in the probability if its values are replaced by their mean.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ _CURVES = ("cpd", "cpp", "random_order")
 
 
 def similar_share(token: pd.Series, near: pd.DataFrame, is_of_class: Array) -> float:
-    """Return the share of a class in training series that have a similar token.
+    """Return the share of a class among the training series with a similar token.
 
-    `near` are training tokens of the same channel and code. Similar tokens have nearly
-    the same offset, scale and length, too. NaN if fewer than five series have one.
+    `near` contains the training tokens of the same channel and code. The offset, scale
+    and length of similar tokens are also nearly the same. The result is NaN if fewer
+    than five series have a similar token.
     """
     near = near[(near["offset"] - token["offset"]).abs() <= _NEAR * token["unit"]]
     for name in ("scale", "length"):
@@ -61,11 +62,12 @@ def similar_share(token: pd.Series, near: pd.DataFrame, is_of_class: Array) -> f
 def similar_series(
     model: Any, tokens: pd.DataFrame, X: Array, y: Array
 ) -> tuple[float, float, float]:
-    """Return the share of series of the predicted class among similar ones (SSA).
+    """Return the share of the predicted class among similar training series (SSA).
 
-    Training series that have a token similar to the first one should be of the class
-    that is explained (Hahn et al., PAKDD 2026). Also returned is the mean over all
-    tokens, which is the expectation for a random token, and the share of the class.
+    Training series with a token similar to the first token should belong to the
+    explained class (Hahn et al., PAKDD 2026). The second value is the mean share over
+    all tokens, which is the expectation for a random token, and the third value is the
+    share of the class in all training series.
     """
     known = dict(list(model.tokens(X).groupby(["channel", "code"])))
     none = pd.DataFrame(columns=["case", "offset", "scale", "length"], dtype=float)

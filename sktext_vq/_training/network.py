@@ -35,7 +35,7 @@ _STATE: dict[str, Spec | None] = {
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """Classifier and text alignment, in closed form or trained."""
+    """Classifier and text alignment, fitted in closed form or by gradient descent."""
 
     head: RidgeHead | None
     alignment: TextAlignment | None

@@ -92,8 +92,8 @@ class BridgeScorer:
     ----------
     novelty_threshold : float
         Novelty above which a window is assigned the unknown label. The threshold is
-        infinite for files from early versions, which do not contain it, and for too
-        few windows.
+        infinite if the model was saved by an early version or built from too few
+        windows.
     """
 
     novelty_threshold: float = np.inf
