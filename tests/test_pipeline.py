@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
+import torch
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeClassifierCV
 from sklearn.model_selection import (
@@ -15,6 +16,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq._utils.threads import multiply_rows
 from sktext_vq.text import SeriesCaptioner, SeriesVerbalizer
 
 
@@ -74,6 +76,16 @@ def test_threads_give_the_same(basic_motions):
     np.testing.assert_allclose(found[both], expected[both], rtol=1e-6, atol=1e-6)
     again = one.set_params(n_jobs=2).transform(data.X_test)
     np.testing.assert_allclose(again, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_rows_of_a_product_do_not_depend_on_their_number():
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(40, 300, generator=generator, dtype=torch.float64)
+    matrix = torch.randn(7, 300, generator=generator, dtype=torch.float64).T
+    expected = multiply_rows(rows, matrix)
+    for n_rows in (0, 1, 2, 3, 5, 17):
+        found = multiply_rows(rows[:n_rows], matrix)
+        assert torch.equal(found, expected[:n_rows])
 
 
 def test_memory_caches_the_transformer(basic_motions, tmp_path):

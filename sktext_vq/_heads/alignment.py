@@ -22,7 +22,7 @@ from sktext_vq._utils.state import (
     check_state,
     fields_of,
 )
-from sktext_vq._utils.threads import single_thread
+from sktext_vq._utils.threads import multiply_rows, single_thread
 from sktext_vq.text import TextEncoder
 
 Array = NDArray[np.floating[Any]]
@@ -259,7 +259,7 @@ class TextAlignment:
     def predict(self, scaled: torch.Tensor) -> NDArray[np.float64]:
         """Predict the components of series from scaled features."""
         coef, intercept = self._regression
-        found = (scaled.double() @ coef).numpy() + intercept
+        found = multiply_rows(scaled.double(), coef).numpy() + intercept
         if self.classes is not None and self.classes.centre is not None:
             own = slice(len(self.classes.centre))  # classes come first
             found[:, own] = softmax(found[:, own], axis=1) - self.classes.centre

@@ -25,6 +25,7 @@ from sktext_vq._utils.state import (
     check_state,
     fields_of,
 )
+from sktext_vq._utils.threads import multiply_rows
 from sktext_vq.panel import Panel
 
 Array = NDArray[np.floating[Any]]
@@ -196,11 +197,9 @@ class RidgeHead:
         """Return class scores, of shape (n_cases, n_classes)."""
         # torch is used because the callers limit its number of threads.
         coef = torch.from_numpy(self.coef.T.copy()).T  # faster in this memory layout
-        scores = [
-            torch.from_numpy(self.scaler(features[start : start + _CHUNK])).double()
-            @ coef
-            for start in range(0, len(features), _CHUNK)
-        ]
+        starts = range(0, len(features), _CHUNK)
+        parts = (self.scaler(features[start : start + _CHUNK]) for start in starts)
+        scores = [multiply_rows(torch.from_numpy(p).double(), coef) for p in parts]
         return torch.cat(scores).numpy() + self.intercept
 
     def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -10,12 +10,15 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as F
 from threadpoolctl import ThreadpoolController
 
 from sktext_vq._utils.forks import limit_threads_after_fork
 from sktext_vq._utils.torch_defaults import torch_defaults
 
 limit_threads_after_fork()
+
+_MIN_ROWS = 16  # of a product of matrices
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -60,3 +63,13 @@ def in_threads(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def multiply_rows(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """Return the matrix product, whose rows do not depend on the number of rows.
+
+    Otherwise, results would depend on `n_jobs`, because some libraries round
+    differently if there are few rows.
+    """
+    n_missing = max(0, _MIN_ROWS - len(rows))
+    return (F.pad(rows, (0, 0, 0, n_missing)) @ matrix)[: len(rows)]

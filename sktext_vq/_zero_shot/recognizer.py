@@ -20,7 +20,7 @@ from sktext_vq._heads.alignment import TextAlignment
 from sktext_vq._heads.ridge import FeatureTable, RidgeHead
 from sktext_vq._training.settings import FitSettings
 from sktext_vq._utils.state import Sizes, Spec, State, Strings, check_state
-from sktext_vq._utils.threads import single_thread
+from sktext_vq._utils.threads import multiply_rows, single_thread
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq._zero_shot.candidates import (
     CandidateTexts,
@@ -124,7 +124,7 @@ class ZeroShotRecognizer:
             # Use torch instead of NumPy, because torch is limited to one thread here.
             scaled = torch.from_numpy(head.scaler(own))
             doubles = scaled.double()
-            points = (doubles @ basis).numpy() - self.space.centre
+            points = multiply_rows(doubles, basis).numpy() - self.space.centre
             squared_norms = doubles.square().sum(1).numpy()
             components = [] if alignment is None else [alignment.predict(scaled)]
             return points, head.probabilities(own), squared_norms, *components
