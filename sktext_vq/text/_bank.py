@@ -22,7 +22,11 @@ from ._labels import composed, label_key, signs, split_words, stems
 FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
 
 #: Scales of the attributes of activities and gestures in the packaged bank, in order.
-SCALES = ("strength", "rhythm", "impact", "posture", "direction", "part")
+#: The first six scales were written by two authors.
+SCALES = (
+    *("strength", "rhythm", "impact", "posture", "direction", "part"),
+    *("hand movement", "hand rotation", "hand position"),
+)
 
 _FORMAT = "sktext_vq prompt bank"
 _VERSION = 1
@@ -155,12 +159,20 @@ def packaged_bank() -> dict[str, dict[str, Any]]:
     return entries
 
 
-def clauses_of(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Return the attributes of a packaged entry by scale."""
-    domain, clauses = entry["domain"], entry["attributes"]
-    if domain in ("activity", "gesture"):
-        return dict(zip(SCALES, clauses, strict=True))
+def clauses_of(entry: Mapping[str, Any], form: str = "attributes") -> dict[str, str]:
+    """Return the attributes of a packaged entry by scale.
+
+    If `form` is "second_attributes", returns the attributes by the second author.
+    """
+    domain, clauses = entry["domain"], entry.get(form, [])
+    if has_scales(entry):
+        return dict(zip(SCALES, clauses, strict=False))
     return {f"{domain} {i}": clause for i, clause in enumerate(clauses, start=1)}
+
+
+def has_scales(entry: Mapping[str, Any]) -> bool:
+    """Return whether the attributes of a packaged entry are on `SCALES`."""
+    return entry["domain"] in ("activity", "gesture")
 
 
 @lru_cache(maxsize=1)

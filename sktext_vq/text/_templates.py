@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from ._bank import SCALES, clauses_of
+from ._bank import SCALES, clauses_of, has_scales
 from ._labels import are_words_only, as_phrase, gerund_phrase, stems
 
 # Attributes (scale and clause) by word stem, in the wording of the packaged bank.
 _HINTS: dict[str, tuple[tuple[str, str], ...]] = {}
 # Scales on which hints replace the attributes of a packaged entry. On other scales,
 # hints only add missing attributes.
-_REPLACED_SCALES = ("strength", "rhythm")
+_REPLACED_SCALES = ("strength", "rhythm", "hand movement")
 _SLOW, _FAST = "slow slowly relaxed", "fast quick quickly brisk rapid rapidly"
 # Slow and fast are relative to the activity, so its frequency is multiplied.
 _PACES = {
@@ -27,17 +27,27 @@ _FREQUENCY = re.compile(r"\d+(?:\.\d+)?")
 
 def _hint(words: str, *clauses: tuple[str, str]) -> None:
     for word in words.split():
-        _HINTS[stems(word)[0]] = clauses
+        stem = stems(word)[0]
+        _HINTS[stem] = (*_HINTS.get(stem, ()), *clauses)
 
 
-_hint("still static idle rest resting", ("strength", "no movement, the signal is flat"))
+_hint(
+    "still static idle rest resting",
+    ("strength", "no movement, the signal is flat"),
+    ("hand movement", "almost no movement of the hand, the signal stays flat"),
+)
 _hint("still static idle rest resting sleep", ("rhythm", "no repeated pattern"))
-_hint("gentle soft light small careful", ("strength", "gentle movement of small size"))
+_hint(
+    "gentle soft light small careful",
+    ("strength", "gentle movement of small size"),
+    ("hand movement", "gentle movement of small amplitude of the hand"),
+)
 _hint(_SLOW, ("rhythm", "slow rhythm below one cycle per second"))
 _hint(_FAST, ("rhythm", "fast rhythm of two cycles per second or more"))
 _hint(
     "strong hard vigorous violent heavy intense",
     ("strength", "strong movement of large size"),
+    ("hand movement", "strong vigorous movement of large amplitude of the hand"),
 )
 _hint("repeated repetitive alternating", ("rhythm", "regular repeated rhythm"))
 _hint("once single", ("rhythm", "a single movement that happens once"))
@@ -68,11 +78,14 @@ _hint("trunk waist hip chest torso", ("part", "felt most at the trunk"))
 
 
 def guess_attributes(
-    text: str, nearest: Mapping[str, Any] | None = None
+    text: str, nearest: Mapping[str, Any] | None = None, form: str = "attributes"
 ) -> dict[str, str]:
-    """Guess attributes on the scales of the bank from the words of a text."""
-    known = {} if nearest is None else clauses_of(nearest)
-    if known and known.keys() != set(SCALES):
+    """Guess attributes on the scales of the bank from the words of a text.
+
+    The other attributes are those of the entry `nearest`; see `clauses_of`.
+    """
+    known = {} if nearest is None else clauses_of(nearest, form)
+    if nearest is not None and not has_scales(nearest):
         return known
     hinted: dict[str, str] = {}
     for word in stems(text):

@@ -23,7 +23,8 @@ def texts_of_classes(
     """Return the prompts and attributes of classes, as (view, class, text).
 
     The view is ``""`` for prompts, and the scale for attributes. `own` contains
-    user-defined texts by class. Attributes are omitted for the single form "keyword".
+    user-defined texts by class. Attributes are those of both authors of the packaged
+    bank; they are omitted for the single form "keyword".
     """
     bank = PromptBank.from_texts(own) if own else PromptBank()
     for form in forms or [""]:
@@ -36,7 +37,9 @@ def texts_of_classes(
         chosen = forms[:1] if is_brief else forms
         texts = dict.fromkeys(text for form in chosen for text in prompts[form])
         prompted += [("", i, text) for text in texts]
-        clauses += [(scale, i, text) for scale, text in each.clauses.items()]
+        for scale, text in each.clauses.items():
+            both = dict.fromkeys([text, each.second_clauses.get(scale, text)])
+            clauses += [(scale, i, clause) for clause in both]
     return prompted if list(forms) == ["keyword"] else prompted + clauses
 
 

@@ -74,6 +74,7 @@ class _Known:
     entry: dict[str, Any] | None  # in the packaged bank
     own: Prompts  # user-defined texts
     clauses: dict[str, str]  # attributes by scale
+    second_clauses: dict[str, str]  # attributes by the second author
     is_named: bool  # whether the entry was found by the user-defined texts
 
     @property
@@ -105,8 +106,9 @@ class PromptBank(BaseEstimator):
     Notes
     -----
     The forms are ``keyword``, ``sentence``, ``affirmative`` and ``negative``
-    paraphrases, and ``attributes``, which are short clauses on six scales (strength,
-    rhythm, impact, posture, direction, body part) that make classes comparable.
+    paraphrases, and ``attributes``, which are short clauses on nine scales (strength,
+    rhythm, impact, posture, direction, body part, and movement, rotation and position
+    of the hand) that make classes comparable.
 
     If a text or a list of texts is given for a label, the first text is used as the
     sentence and all texts are used as affirmative prompts. If the texts name an
@@ -217,8 +219,8 @@ class PromptBank(BaseEstimator):
         -------
         dict of {label: {scale: str}}
             Attributes of each label. The scales of activities and gestures are
-            strength, rhythm, impact, posture, direction and part. The key of
-            user-defined attributes is ``"own"``.
+            strength, rhythm, impact, posture, direction, part, hand movement, hand
+            rotation and hand position. The key of user-defined attributes is ``"own"``.
 
         Examples
         --------
@@ -371,10 +373,13 @@ class PromptBank(BaseEstimator):
         if entry is None:
             words = f"{words} {label}"
             part = contained_entry(label) if self.packaged else None
-        clauses = _templates.guess_attributes(words, part)
+        first, second = (
+            _templates.guess_attributes(words, part, form)
+            for form in ("attributes", "second_attributes")
+        )
         if "attributes" in own:
-            clauses = {"own": " ".join(own["attributes"])}
-        return _Known(label, entry, own, clauses, named is not None)
+            first, second = {"own": " ".join(own["attributes"])}, {}
+        return _Known(label, entry, own, first, second, named is not None)
 
     def _own(self) -> dict[str, Prompts]:
         if self.bank is None:
