@@ -141,7 +141,10 @@ EXPERIMENT = Experiment(
     ),
     tasks=lambda options: grid(set=options.sets, variant=VARIANTS, seed=options.seeds),
     evaluate=evaluate,
-    sets=("MotionSense", "NATOPS", "BasicMotions"),
+    sets=(
+        *("MotionSense", "UCI-HAR", "WISDM-2019-watch", "UTD-MHAD-inertial"),
+        *("NATOPS", "BasicMotions", "RacketSports", "GunPoint"),
+    ),
     seeds=(0, 1, 2),
     threads=0,
     tables={"training": table},
