@@ -153,6 +153,33 @@ def test_features_tell_what_they_are_of():
     assert model.reconstruct(X).shape == X.shape
 
 
+@pytest.mark.parametrize("right_without", [0.5, 1.0])
+def test_added_channels_that_do_not_help_on_groups_are_not_used(
+    monkeypatch, right_without
+):
+    X, y = worn(n_cases=40)
+    shares, tables = iter([0.75, right_without]), []
+
+    def correct(folds, n_classes, weight, class_weight):
+        tables.append(list(folds))
+        assert tables[-1][0][0].values.shape[1] == len(weight)
+        return np.arange(40) < 40 * next(shares)
+
+    monkeypatch.setattr("sktext_vq._training.fit.held_out_correct", correct)
+    model = VQTextClassifier(channel_names=NAMES, text=None, **FAST)
+    every = model.fit(X, y).get_feature_names_out()
+    assert not tables  # people are unknown
+    model.fit(X, y, groups=np.arange(40) // 8)
+    found = model.get_feature_names_out()
+    assert len(tables) == 2
+    assert any("vertical" in name for name in every)
+    if right_without > 0.75:
+        assert {name.split()[0] for name in found} == set(NAMES)
+    else:
+        assert list(found) == list(every)
+    assert model.score(X, y) == 1
+
+
 def test_sensors_are_given_by_name_or_index():
     X, y = worn()
     by_name = VQTextTransformer(channel_names=NAMES, **FAST).fit(X, y)

@@ -42,6 +42,7 @@ from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq.nn.auxiliary import load_module
 from sktext_vq.nn.codebook import Codebook
 from sktext_vq.nn.constants import N_POINTS
+from sktext_vq.nn.gravity import GravityFrame
 from sktext_vq.nn.layout import FeatureLayout
 from sktext_vq.nn.tokenizer import ShapeTokenizer, cases_per_batch, sample_size
 from sktext_vq.nn.windows import Batch
@@ -296,6 +297,14 @@ class FeatureExtractor:
         """Return the length to which series are padded."""
         # The length is limited, because it may come from an invalid file.
         return max(panel.n_timepoints, min(self.n_timepoints, _MAX_PADDED))
+
+    @property
+    def n_channels_without_frame(self) -> int:
+        """Number of channels to which a gravity frame adds channels, or 0."""
+        frame = self.tokenizer.frame
+        if not isinstance(frame, GravityFrame) or frame.alone:
+            return 0
+        return len(frame.others)
 
     def map(
         self,

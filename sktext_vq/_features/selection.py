@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -274,6 +274,7 @@ def select_features(
     is_supervised: bool,
     targets: TargetMoments | None = None,
     n_folds: int = 0,
+    n_channels: int | None = None,
 ) -> Selection:
     """Select the highest-scoring features of each kind.
 
@@ -294,21 +295,31 @@ def select_features(
         Statistics of continuous targets of the same cases.
     n_folds : int, default=0
         Number of folds. Features are also selected without the cases of each fold.
+    n_channels : int, optional
+        Only features of the first `n_channels` channels are selected. By default,
+        features of all channels are selected.
 
     Returns
     -------
     Selection
     """
     sizes = np.array(layout.sizes)
-    wanted = count_wanted(layout, is_supervised)
+    first = replace(layout, n_channels=n_channels or layout.n_channels)
+    wanted = count_wanted(first, is_supervised)
     n_summaries = min(max_features // 2, wanted[2])
     n_counts = min(wanted[0], max_features - n_summaries)
     n_of_kind = (n_counts, wanted[1], n_summaries)
     ends = np.cumsum(sizes)
 
     def keep(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-        kinds = zip(np.split(scores, ends[:-1]), ends - sizes, n_of_kind, strict=True)
-        return np.concatenate([start + keep_best(kind, n) for kind, start, n in kinds])
+        # Features of each kind are ordered by channel.
+        kinds = zip(ends - sizes, first.sizes, n_of_kind, strict=True)
+        return np.concatenate(
+            [
+                start + keep_best(scores[start : start + size], n)
+                for start, size, n in kinds
+            ]
+        )
 
     scores = moments.scores() if targets is None else targets.scores(moments)
     if not is_supervised:

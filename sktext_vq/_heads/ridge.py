@@ -150,11 +150,14 @@ class RidgeHead:
             root = np.sqrt(class_weight)
             with np.errstate(divide="ignore"):
                 offset = np.log(class_weight) / 2
-        penalty, n_fitted, inverse_temperature = _cross_validate(
-            folds, n_classes, scaler.weight, offset, class_weight
-        )
-        n_cases = len(table.values)
-        penalty *= n_cases / (n_fitted or n_cases)
+        found = _cross_validate(folds, n_classes, scaler.weight, class_weight)
+        penalty, inverse_temperature = _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE
+        if found is not None:
+            penalty = float(_PENALTIES[found.choice])
+            penalty *= len(table.values) / found.n_fitted
+            inverse_temperature = _fit_inverse_temperature(
+                found.scores[found.choice], found.classes, found.case_weight, offset
+            )
         coef, intercept = _solve(table, n_classes, penalty, root)
         return cls(scaler, coef, intercept, penalty, inverse_temperature, offset)
 
@@ -236,14 +239,39 @@ def _solve(
     return coef, centred.intercept - centred.middle @ coef
 
 
+def held_out_correct(
+    folds: Iterable[tuple[FeatureTable, FeatureTable]],
+    n_classes: int,
+    weight: NDArray[np.float32],
+    class_weight: Array | None = None,
+) -> NDArray[np.bool_]:
+    """Return whether each held-out case is classified correctly.
+
+    The parameters are those of `RidgeHead.fit`; `weight` has the weights of features.
+    """
+    found = _cross_validate(folds, n_classes, weight, class_weight)
+    if found is None:
+        return np.zeros(0, bool)
+    return np.asarray(found.scores[found.choice].argmax(axis=1) == found.classes)
+
+
+class _HeldOutScores(NamedTuple):
+    """Scores of all held-out cases, of shape (n_penalties, n_cases, n_classes)."""
+
+    scores: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    case_weight: NDArray[np.float64]
+    n_fitted: float  # mean number of training cases
+    choice: int  # index of the penalty with the smallest squared error
+
+
 def _cross_validate(
     folds: Iterable[tuple[FeatureTable, FeatureTable]],
     n_classes: int,
     weight: NDArray[np.float32],
-    offset: Array,
     class_weight: Array | None,
-) -> tuple[float, float | None, float]:
-    """Return penalty, mean number of training cases, and inverse temperature."""
+) -> _HeldOutScores | None:
+    """Return the scores of held-out cases, or None without such cases."""
     scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
         # Classes without training cases cannot be predicted.
@@ -259,15 +287,12 @@ def _cross_validate(
         own = test.weights(class_weight)
         case_weights.append(np.ones(known.sum()) if own is None else own[known])
     if not scores:
-        return _DEFAULT_PENALTY, None, _DEFAULT_INVERSE_TEMPERATURE
+        return None
     every = np.concatenate(scores, axis=1)
     labels, case_weight = np.concatenate(classes), np.concatenate(case_weights)
     errors = np.square(every - _targets(labels, n_classes)).mean(axis=2)
     choice = int(np.average(errors, axis=1, weights=case_weight).argmin())
-    inverse_temperature = _fit_inverse_temperature(
-        every[choice], labels, case_weight, offset
-    )
-    return float(_PENALTIES[choice]), float(np.mean(sizes)), inverse_temperature
+    return _HeldOutScores(every, labels, case_weight, float(np.mean(sizes)), choice)
 
 
 def _held_out_scores(

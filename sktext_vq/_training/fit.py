@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from sktext_vq._features.table import (
 )
 from sktext_vq._heads.align_texts import ChosenTexts, align_texts
 from sktext_vq._heads.alignment import TextAlignment
-from sktext_vq._heads.ridge import FeatureTable, RidgeHead
+from sktext_vq._heads.ridge import FeatureTable, RidgeHead, held_out_correct
 from sktext_vq._training.data import TrainingData
 from sktext_vq._training.network import ClosedForm, Network
 from sktext_vq._training.network_trainer import NetworkTrainer
@@ -257,7 +258,8 @@ def _read_features(
     texts = _choose_texts(data if is_whole else data.take(sample.cases), settings)
     reader.feed("features", sample)
     has_folds = n_folds > 1
-    selection = select_features(
+    select = partial(
+        select_features,
         sample.moments,
         extractor.layout,
         _n_candidates(settings, n_folds),
@@ -265,9 +267,15 @@ def _read_features(
         targets=sample.target_moments,
         n_folds=int(sample.folds.max()) + 1 if has_folds else 0,
     )
+    selection = select()
     consumers: list[Any] = []
     columns = folds = sample_columns = shares = None
     most = settings.max_features
+    n_own = extractor.n_channels_without_frame
+    if has_folds and data.groups is not None and n_own:
+        without_frame = select(n_channels=n_own)
+        if not _benefits_from_frame(selection, without_frame, reader, sample, data):
+            selection = without_frame
     if has_folds:
         columns = ColumnConsumer(np.arange(data.panel.n_cases), selection.features)
         folds = _FoldPass(sample, selection, most)
@@ -303,6 +311,33 @@ def _read_features(
         None if shares is None else shares.values,
         generator,
     )
+
+
+def _benefits_from_frame(
+    selection: Selection,
+    without_frame: Selection,
+    reader: FeatureReader,
+    sample: MomentConsumer,
+    data: TrainingData,
+) -> bool:
+    """Return whether features of the gravity frame are used for classification.
+
+    They are not used if the accuracy on held-out groups is higher without them by more
+    than one standard error.
+    """
+    assert data.labels is not None
+    selections = selection, without_frame
+    most = len(selection.features)
+    passes = [_FoldPass(sample, each, most) for each in selections]
+    reader.feed("channels", *(each.columns for each in passes))
+    correct = [
+        held_out_correct(
+            each.tables(data), len(data.labels), chosen.weight, data.class_weight
+        ).astype(float)
+        for each, chosen in zip(passes, selections, strict=True)
+    ]
+    gain = correct[1] - correct[0]
+    return bool(gain.sum() <= gain.std() * np.sqrt(len(gain)))  # one standard error
 
 
 def _n_candidates(settings: FitSettings, n_folds: int) -> int:
