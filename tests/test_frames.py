@@ -180,6 +180,13 @@ def test_added_channels_that_do_not_help_on_groups_are_not_used(
     assert model.score(X, y) == 1
 
 
+def test_added_channels_are_used_if_each_class_has_one_group():
+    X, y = worn()
+    model = VQTextClassifier(channel_names=NAMES, text=None, **FAST)
+    names = model.fit(X, y, groups=y).get_feature_names_out()
+    assert any("vertical" in name for name in names)
+
+
 def test_sensors_are_given_by_name_or_index():
     X, y = worn()
     by_name = VQTextTransformer(channel_names=NAMES, **FAST).fit(X, y)

@@ -337,6 +337,8 @@ def _benefits_from_frame(
         for each, chosen in zip(passes, selections, strict=True)
     ]
     gain = correct[1] - correct[0]
+    if not len(gain):  # each class has a single group
+        return True
     return bool(gain.sum() <= gain.std() * np.sqrt(len(gain)))  # one standard error
 
 
