@@ -45,6 +45,9 @@ _MAX_FOLD_CASES = 1024
 _MAX_LEARNED_CASES = 2048
 # Classifiers with few features select them one after another, among more candidates.
 _FEW_FEATURES, _CANDIDATES = 30, 10_000
+# Minimum number of groups for a decision about the gravity frame. With few groups, it
+# would depend on chance.
+_MIN_GROUPS = 8
 
 
 @dataclass(frozen=True)
@@ -272,7 +275,8 @@ def _read_features(
     columns = folds = sample_columns = shares = None
     most = settings.max_features
     n_own = extractor.n_channels_without_frame
-    if has_folds and data.groups is not None and n_own:
+    groups = () if data.groups is None else np.unique(data.groups[sample.cases])
+    if has_folds and n_own and len(groups) >= _MIN_GROUPS:
         without_frame = select(n_channels=n_own)
         if not _benefits_from_frame(selection, without_frame, reader, sample, data):
             selection = without_frame
