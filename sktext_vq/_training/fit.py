@@ -45,9 +45,9 @@ _MAX_FOLD_CASES = 1024
 _MAX_LEARNED_CASES = 2048
 # Classifiers with few features select them one after another, among more candidates.
 _FEW_FEATURES, _CANDIDATES = 30, 10_000
-# Minimum number of groups for a decision about the gravity frame. With few groups, it
-# would depend on chance.
-_MIN_GROUPS = 8
+# Minimum number of groups for a decision about the gravity frame, and minimum gain in
+# accuracy without it. Otherwise, the decision would depend on chance.
+_MIN_GROUPS, _MIN_GAIN = 8, 0.01
 
 
 @dataclass(frozen=True)
@@ -327,7 +327,7 @@ def _benefits_from_frame(
     """Return whether features of the gravity frame are used for classification.
 
     They are not used if the accuracy on held-out groups is higher without them by more
-    than one standard error.
+    than 0.01 and more than one standard error.
     """
     assert data.labels is not None
     selections = selection, without_frame
@@ -343,7 +343,7 @@ def _benefits_from_frame(
     gain = correct[1] - correct[0]
     if not len(gain):  # each class has a single group
         return True
-    return bool(gain.sum() <= gain.std() * np.sqrt(len(gain)))  # one standard error
+    return bool(gain.mean() <= max(_MIN_GAIN, gain.std() / np.sqrt(len(gain))))
 
 
 def _n_candidates(settings: FitSettings, n_folds: int) -> int:
