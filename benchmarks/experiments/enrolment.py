@@ -127,7 +127,7 @@ ENROLMENT = Experiment(
     evaluate=evaluate_enrolment,
     fit=lambda key: (key["target"], key["seed"]),
     sets=("MotionSense", "UCI-HAR"),
-    seeds=(0, 1, 2),
+    seeds=(0, 1, 2, 3, 4),
     tables={"enrolment": enrolment_table},
     page="# Classifiers fitted to few labelled windows\n\n"
     "A classifier is fitted to a few windows per class drawn from the training set: "
