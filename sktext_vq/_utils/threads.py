@@ -18,7 +18,7 @@ from sktext_vq._utils.torch_defaults import torch_defaults
 
 limit_threads_after_fork()
 
-_MIN_ROWS = 16  # of a product of matrices
+_BLOCK_ROWS = 16  # number of rows that are multiplied at a time
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -68,8 +68,12 @@ def in_threads(
 def multiply_rows(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
     """Return the matrix product, whose rows do not depend on the number of rows.
 
-    Otherwise, results would depend on `n_jobs`, because some libraries round
-    differently if there are few rows.
+    Rounding in libraries depends on the number of rows. Therefore, blocks of equal size
+    are multiplied; otherwise, results would depend on `n_jobs`.
     """
-    n_missing = max(0, _MIN_ROWS - len(rows))
-    return (F.pad(rows, (0, 0, 0, n_missing)) @ matrix)[: len(rows)]
+    products = []
+    for block in rows.split(_BLOCK_ROWS):
+        n_missing = _BLOCK_ROWS - len(block)
+        full = F.pad(block, (0, 0, 0, n_missing)) if n_missing else block
+        products.append((full @ matrix)[: len(block)])
+    return torch.cat(products)
