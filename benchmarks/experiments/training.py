@@ -6,7 +6,6 @@ import time
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score, log_loss
 
@@ -126,10 +125,8 @@ def table(frames: Frames) -> str:
     """Return a table with a row per data set and variant, and a column per measure."""
     frame = frames["training"]
     closed = frame[frame["variant"] == "closed form"].set_index(["set", "seed"])
-    seconds = closed["fit_seconds"].reindex(
-        pd.MultiIndex.from_frame(frame[closed.index.names])
-    )
-    frame["fit_ratio"] = frame["fit_seconds"] / seconds.to_numpy()
+    seconds = frame.join(closed["fit_seconds"].rename("closed"), on=["set", "seed"])
+    frame["fit_ratio"] = seconds["fit_seconds"] / seconds["closed"]
     parts = frame.groupby(["set", "variant"], sort=False)
     rows = [
         [*key, len(own), *(spread_of(own[c], _DECIMALS.get(c, 3)) for c in _SHOWN)]
