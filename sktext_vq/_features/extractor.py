@@ -284,6 +284,17 @@ class FeatureExtractor:
         return self.tokenizer.layout
 
     @property
+    def n_channels_without_frame(self) -> int:
+        """Number of channels before those that a gravity frame adds.
+
+        The number is 0 if no channels are added, or if they replace the sensor axes.
+        """
+        frame = self.tokenizer.frame
+        if not isinstance(frame, GravityFrame) or frame.alone:
+            return 0
+        return len(frame.others)
+
+    @property
     def codes(self) -> NDArray[np.float32]:
         """Codes, of shape (n_codes, N_POINTS)."""
         codes: NDArray[np.float32] = self.tokenizer.codebook.codes.detach().numpy()
@@ -297,14 +308,6 @@ class FeatureExtractor:
         """Return the length to which series are padded."""
         # The length is limited, because it may come from an invalid file.
         return max(panel.n_timepoints, min(self.n_timepoints, _MAX_PADDED))
-
-    @property
-    def n_channels_without_frame(self) -> int:
-        """Number of channels to which a gravity frame adds channels, or 0."""
-        frame = self.tokenizer.frame
-        if not isinstance(frame, GravityFrame) or frame.alone:
-            return 0
-        return len(frame.others)
 
     def map(
         self,

@@ -247,7 +247,8 @@ def held_out_correct(
 ) -> NDArray[np.bool_]:
     """Return whether each held-out case is classified correctly.
 
-    The parameters are those of `RidgeHead.fit`; `weight` has the weights of features.
+    The parameters are those of `RidgeHead.fit`; `weight` contains the weights of the
+    features.
     """
     found = _cross_validate(folds, n_classes, weight, class_weight)
     if found is None:
@@ -271,7 +272,7 @@ def _cross_validate(
     weight: NDArray[np.float32],
     class_weight: Array | None,
 ) -> _HeldOutScores | None:
-    """Return the scores of held-out cases, or None without such cases."""
+    """Return the scores of held-out cases, or None if no cases can be scored."""
     scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
         # Classes without training cases cannot be predicted.

@@ -278,10 +278,9 @@ gravity : {"append", "replace"}, dict or None, default="append"
     removes the axes, for sensors that may be worn in a different position at prediction
     time; postures can then no longer be distinguished by the axis that points up. A
     dict that maps sensor names to three channels, by name or index, adds channels for
-    these sensors. None adds no channels. If at least eight `groups` are passed to the
-    `fit` method of a classifier, it does not use features of added channels if its
-    accuracy on held-out groups is higher without them by more than 0.01 and more than
-    one standard error.
+    these sensors. None adds no channels. A classifier that is fitted with at least
+    eight `groups` omits the features of added channels if this increases the accuracy
+    on held-out groups by more than 0.01 and more than one standard error.
 augment : dict, optional
     Data augmentation: randomly modified copies of the training series are added to the
     training cases. The dict contains the sizes of the changes, which are 0 by default.

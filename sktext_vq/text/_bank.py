@@ -22,7 +22,7 @@ from ._labels import composed, label_key, signs, split_words, stems
 FORMS = ("keyword", "sentence", "affirmative", "negative", "attributes")
 
 #: Scales of the attributes of activities and gestures in the packaged bank, in order.
-#: The first six scales were written by two authors.
+#: Two authors independently described all entries on the first six scales.
 SCALES = (
     *("strength", "rhythm", "impact", "posture", "direction", "part"),
     *("hand movement", "hand rotation", "hand position"),
