@@ -169,7 +169,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             scaler = FeatureScaler.fit(table.values, fitted.selection.weight)
             scaler.scale_in_place(table.values)
             head = RidgeHead.fit(
-                table, scaler, len(labels), fitted.folds, data.class_weight
+                table, scaler, len(labels), fitted.held_out, data.class_weight
             )
             zero_shot = ZeroShotRecognizer.fit(table, labels, settings, groups)
             closed = ClosedForm(head, fitted.align(table.values, head))

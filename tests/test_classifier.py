@@ -10,7 +10,7 @@ from sklearn.metrics import log_loss
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
 from sktext_vq._features.selection import FeatureMoments
-from sktext_vq._heads import ridge
+from sktext_vq._heads.ridge import cross_validate
 from sktext_vq.nn import DualBranchModel, ShapeTokenizer
 
 
@@ -119,7 +119,7 @@ def test_many_cases_take_the_short_cut(monkeypatch, har_like):
     """With many cases, features and penalty are selected on a subset of the cases."""
     X, y = har_like
     n_folded, n_scored = [], []
-    cross_validate, add = ridge._cross_validate, FeatureMoments.add
+    add = FeatureMoments.add
 
     def folded(folds, *args):
         folds = list(folds)
@@ -134,7 +134,7 @@ def test_many_cases_take_the_short_cut(monkeypatch, har_like):
         n_scored.append(0)
         return VQTextClassifier(max_epochs=0, random_state=0).fit(X, y)
 
-    monkeypatch.setattr(ridge, "_cross_validate", folded)
+    monkeypatch.setattr("sktext_vq._training.fit.cross_validate", folded)
     monkeypatch.setattr(FeatureMoments, "add", scored)
     expected = fit().predict(X)
     monkeypatch.setattr("sktext_vq._training.fit._MAX_FOLD_CASES", 12)

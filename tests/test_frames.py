@@ -1,10 +1,13 @@
 """Gravity frames of sensors with three axes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from sktext_vq import VQTextClassifier, VQTextTransformer
+from sktext_vq._heads.ridge import cross_validate
 from sktext_vq._utils.channels import find_triads
 from sktext_vq.nn import GravityFrame
 from sktext_vq.nn.gravity import PARTS
@@ -158,21 +161,25 @@ def test_added_channels_that_do_not_help_on_groups_are_not_used(
     monkeypatch, right_without
 ):
     X, y = worn(n_cases=40)
-    shares, tables = iter([0.75, right_without]), []
+    calls = []
 
-    def correct(folds, n_classes, weight, class_weight):
-        tables.append(list(folds))
-        assert tables[-1][0][0].values.shape[1] == len(weight)
-        return np.arange(40) < 40 * next(shares)
+    def validate(folds, n_classes, weight, class_weight):
+        found = cross_validate(folds, n_classes, weight, class_weight)
+        calls.append(found)
+        share = right_without if len(calls) == 4 else 0.75
+        is_right = np.arange(40) < 40 * share
+        predicted = np.where(is_right, found.classes, (found.classes + 1) % n_classes)
+        scores = np.broadcast_to(np.eye(n_classes)[predicted], found.scores.shape)
+        return replace(found, scores=scores)
 
-    monkeypatch.setattr("sktext_vq._training.fit.held_out_correct", correct)
+    monkeypatch.setattr("sktext_vq._training.fit.cross_validate", validate)
     model = VQTextClassifier(channel_names=NAMES, text=None, **FAST)
     every = model.fit(X, y).get_feature_names_out()
     model.fit(X, y, groups=np.arange(40) // 8)
-    assert not tables  # no or few groups
+    assert len(calls) == 2  # no or few groups
     model.fit(X, y, groups=np.arange(40) // 4)
     found = model.get_feature_names_out()
-    assert len(tables) == 2
+    assert len(calls) == 4
     assert any("vertical" in name for name in every)
     if right_without > 0.75:
         assert {name.split()[0] for name in found} == set(NAMES)

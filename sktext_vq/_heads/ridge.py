@@ -87,6 +87,42 @@ class FeatureTable:
 
 
 @dataclass(frozen=True)
+class HeldOutScores:
+    """Scores of held-out cases for each candidate of the penalty.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_penalties, n_cases, n_classes)
+        Scores of all held-out cases.
+    classes : ndarray of shape (n_cases,)
+        Index of the class of each case.
+    case_weight : ndarray of shape (n_cases,)
+        Weight of each case.
+    n_fitted : float
+        Mean number of training cases.
+    choice : int
+        Index of the penalty with the smallest squared error.
+    """
+
+    scores: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    case_weight: NDArray[np.float64]
+    n_fitted: float
+    choice: int
+
+    @property
+    def best(self) -> NDArray[np.float64]:
+        """Scores for the chosen penalty, of shape (n_cases, n_classes)."""
+        best: NDArray[np.float64] = self.scores[self.choice]
+        return best
+
+    @property
+    def is_correct(self) -> NDArray[np.bool_]:
+        """Whether each case has the highest score for its class."""
+        return np.asarray(self.best.argmax(axis=1) == self.classes)
+
+
+@dataclass(frozen=True)
 class RidgeHead:
     """Ridge classifier with cross-validated penalty and temperature.
 
@@ -137,26 +173,24 @@ class RidgeHead:
         table: FeatureTable,
         scaler: FeatureScaler,
         n_classes: int,
-        folds: Iterable[tuple[FeatureTable, FeatureTable]],
+        held_out: HeldOutScores | None,
         class_weight: Array | None = None,
     ) -> RidgeHead:
         """Fit the classifier to all training cases, with features scaled by `scaler`.
 
-        `folds` contains the training cases and held-out cases of each fold. Their
-        features are not scaled, and are selected without the held-out cases.
+        The penalty and the temperature are chosen with the scores of held-out cases.
         """
         offset, root = np.zeros(n_classes), None
         if class_weight is not None:
             root = np.sqrt(class_weight)
             with np.errstate(divide="ignore"):
                 offset = np.log(class_weight) / 2
-        found = _cross_validate(folds, n_classes, scaler.weight, class_weight)
         penalty, inverse_temperature = _DEFAULT_PENALTY, _DEFAULT_INVERSE_TEMPERATURE
-        if found is not None:
-            penalty = float(_PENALTIES[found.choice])
-            penalty *= len(table.values) / found.n_fitted
+        if held_out is not None:
+            penalty = float(_PENALTIES[held_out.choice])
+            penalty *= len(table.values) / held_out.n_fitted
             inverse_temperature = _fit_inverse_temperature(
-                found.scores[found.choice], found.classes, found.case_weight, offset
+                held_out.best, held_out.classes, held_out.case_weight, offset
             )
         coef, intercept = _solve(table, n_classes, penalty, root)
         return cls(scaler, coef, intercept, penalty, inverse_temperature, offset)
@@ -239,40 +273,18 @@ def _solve(
     return coef, centred.intercept - centred.middle @ coef
 
 
-def held_out_correct(
+def cross_validate(
     folds: Iterable[tuple[FeatureTable, FeatureTable]],
     n_classes: int,
     weight: NDArray[np.float32],
     class_weight: Array | None = None,
-) -> NDArray[np.bool_]:
-    """Return whether each held-out case is classified correctly.
+) -> HeldOutScores | None:
+    """Return the scores of held-out cases, or None if no cases can be scored.
 
-    The parameters are those of `RidgeHead.fit`; `weight` contains the weights of the
-    features.
+    `folds` contains the training cases and held-out cases of each fold. Their features
+    are not scaled, and are selected without the held-out cases. `weight` contains the
+    weights of the features.
     """
-    found = _cross_validate(folds, n_classes, weight, class_weight)
-    if found is None:
-        return np.zeros(0, bool)
-    return np.asarray(found.scores[found.choice].argmax(axis=1) == found.classes)
-
-
-class _HeldOutScores(NamedTuple):
-    """Scores of all held-out cases, of shape (n_penalties, n_cases, n_classes)."""
-
-    scores: NDArray[np.float64]
-    classes: NDArray[np.int64]
-    case_weight: NDArray[np.float64]
-    n_fitted: float  # mean number of training cases
-    choice: int  # index of the penalty with the smallest squared error
-
-
-def _cross_validate(
-    folds: Iterable[tuple[FeatureTable, FeatureTable]],
-    n_classes: int,
-    weight: NDArray[np.float32],
-    class_weight: Array | None,
-) -> _HeldOutScores | None:
-    """Return the scores of held-out cases, or None if no cases can be scored."""
     scores, classes, case_weights, sizes = [], [], [], []
     for train, test in folds:
         # Classes without training cases cannot be predicted.
@@ -293,7 +305,7 @@ def _cross_validate(
     labels, case_weight = np.concatenate(classes), np.concatenate(case_weights)
     errors = np.square(every - _targets(labels, n_classes)).mean(axis=2)
     choice = int(np.average(errors, axis=1, weights=case_weight).argmin())
-    return _HeldOutScores(every, labels, case_weight, float(np.mean(sizes)), choice)
+    return HeldOutScores(every, labels, case_weight, float(np.mean(sizes)), choice)
 
 
 def _held_out_scores(

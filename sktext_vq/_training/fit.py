@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -30,7 +30,12 @@ from sktext_vq._features.table import (
 )
 from sktext_vq._heads.align_texts import ChosenTexts, align_texts
 from sktext_vq._heads.alignment import TextAlignment
-from sktext_vq._heads.ridge import FeatureTable, RidgeHead, held_out_correct
+from sktext_vq._heads.ridge import (
+    FeatureTable,
+    HeldOutScores,
+    RidgeHead,
+    cross_validate,
+)
 from sktext_vq._training.data import TrainingData
 from sktext_vq._training.network import ClosedForm, Network
 from sktext_vq._training.network_trainer import NetworkTrainer
@@ -71,9 +76,8 @@ class FeatureFit:
     table : FeatureTable or None
         Selected features of all training series and their copies. None unless a
         classifier is fitted.
-    folds : iterable of (FeatureTable, FeatureTable)
-        Training and held-out cases of each fold, with features that were selected
-        without the held-out cases. The iterable can be used only once.
+    held_out : HeldOutScores or None
+        Scores of held-out cases. None unless a classifier is fitted.
     texts : ChosenTexts or None
         Texts about the cases of `sample`.
     sample_values : ndarray of shape (n_cases, n_selected), float32, optional
@@ -91,7 +95,7 @@ class FeatureFit:
     selection: Selection
     sample: MomentConsumer
     table: FeatureTable | None
-    folds: Iterable[tuple[FeatureTable, FeatureTable]]
+    held_out: HeldOutScores | None
     texts: ChosenTexts | None
     sample_values: NDArray[np.float32] | None
     shares: NDArray[np.float64] | None
@@ -237,7 +241,7 @@ def _learn_features(
     if classes is not None and data.labels is not None:
         table = FeatureTable(values, classes, data.sample_weight)
         n_classes = len(data.labels)
-        head = RidgeHead.fit(table, scaler, n_classes, (), data.class_weight)
+        head = RidgeHead.fit(table, scaler, n_classes, None, data.class_weight)
     trainer = NetworkTrainer(
         data, fitted.extractor, scaler, values, fitted.sample.shares, fitted.texts,
         settings, generator,
@@ -272,18 +276,21 @@ def _read_features(
     )
     selection = select()
     consumers: list[Any] = []
-    columns = folds = sample_columns = shares = None
+    columns = folds = held_out = sample_columns = shares = None
     most = settings.max_features
+    is_few = most < len(selection.features) and most <= _FEW_FEATURES
     n_own = extractor.n_channels_without_frame
     groups = () if data.groups is None else np.unique(data.groups[sample.cases])
     if has_folds and n_own and len(groups) >= _MIN_GROUPS:
-        without_frame = select(n_channels=n_own)
-        if not _benefits_from_frame(selection, without_frame, reader, sample, data):
-            selection = without_frame
+        selection, held_out = _choose_channels(
+            selection, select(n_channels=n_own), reader, sample, data
+        )
     if has_folds:
         columns = ColumnConsumer(np.arange(data.panel.n_cases), selection.features)
-        folds = _FoldPass(sample, selection, most)
-        consumers += [columns, folds.columns]
+        consumers.append(columns)
+        if is_few or held_out is None:
+            folds = _Folds(sample, selection, most if is_few else None)
+            consumers.append(folds.columns)
         if settings.max_epochs and not is_whole:
             shares = ShareConsumer(extractor, columns.cases)
             consumers.append(shares)
@@ -297,10 +304,12 @@ def _read_features(
     if columns is not None:
         assert data.classes is not None
         table = FeatureTable(columns.values, data.classes, data.sample_weight)
-        if most < len(selection.features) and most <= _FEW_FEATURES:
+        if is_few:
             chosen = _choose_few(table.take(sample.cases), most)
             selection = Selection(selection.features[chosen], (most, 0, 0))
             table = replace(table, values=table.values[:, chosen])
+    if folds is not None:
+        held_out = folds.cross_validate(data, selection.weight)
     return FeatureFit(
         data,
         settings,
@@ -309,7 +318,7 @@ def _read_features(
         selection,
         sample,
         table,
-        () if folds is None else folds.tables(data),
+        held_out,
         texts,
         None if sample_columns is None else sample_columns.values,
         None if shares is None else shares.values,
@@ -317,33 +326,36 @@ def _read_features(
     )
 
 
-def _benefits_from_frame(
+def _choose_channels(
     selection: Selection,
     without_frame: Selection,
     reader: FeatureReader,
     sample: MomentConsumer,
     data: TrainingData,
-) -> bool:
-    """Return whether to use the features of the channels that a gravity frame adds.
+) -> tuple[Selection, HeldOutScores | None]:
+    """Choose features with or without the channels that a gravity frame adds.
 
-    These features are omitted if this increases the accuracy on held-out groups by more
-    than `_MIN_GAIN` and more than one standard error.
+    The added channels are omitted if this increases the accuracy on held-out groups by
+    more than `_MIN_GAIN` and more than one standard error.
+
+    Returns
+    -------
+    selection : Selection
+        The chosen features.
+    held_out : HeldOutScores or None
+        Scores of held-out cases with these features. None if each class has a single
+        group.
     """
-    assert data.labels is not None
-    selections = selection, without_frame
-    most = len(selection.features)
-    passes = [_FoldPass(sample, each, most) for each in selections]
-    reader.feed("channels", *(each.columns for each in passes))
-    correct = [
-        held_out_correct(
-            each.tables(data), len(data.labels), chosen.weight, data.class_weight
-        ).astype(float)
-        for each, chosen in zip(passes, selections, strict=True)
-    ]
-    gain = correct[1] - correct[0]
-    if not len(gain):  # each class has a single group
-        return True
-    return bool(gain.mean() <= max(_MIN_GAIN, gain.std() / np.sqrt(len(gain))))
+    every, own = _Folds(sample, selection), _Folds(sample, without_frame)
+    reader.feed("channels", every.columns, own.columns)
+    with_all = every.cross_validate(data, selection.weight)
+    with_own = own.cross_validate(data, without_frame.weight)
+    if with_all is None or with_own is None:
+        return selection, None
+    gain = with_own.is_correct.astype(float) - with_all.is_correct
+    if gain.mean() > max(_MIN_GAIN, gain.std() / np.sqrt(len(gain))):
+        return without_frame, with_own
+    return selection, with_all
 
 
 def _n_candidates(settings: FitSettings, n_folds: int) -> int:
@@ -384,13 +396,17 @@ def _draw_sample(
     return MomentConsumer(extractor, cases, classes, folds, weight, targets)
 
 
-class _FoldPass:
-    """Features of the cases used to choose the penalty and the temperature."""
+class _Folds:
+    """Features of the cases used to choose the penalty and the temperature.
+
+    Of all selected features, `n_chosen` are chosen by forward selection in each fold;
+    by default, all are used.
+    """
 
     def __init__(
-        self, sample: MomentConsumer, selection: Selection, max_features: int
+        self, sample: MomentConsumer, selection: Selection, n_chosen: int | None = None
     ) -> None:
-        self._most = max_features
+        self._n_chosen = n_chosen
         cases, folds = sample.cases, sample.folds
         if len(cases) > _MAX_FOLD_CASES:
             spread = spread_cases(len(cases), _MAX_FOLD_CASES)
@@ -400,13 +416,22 @@ class _FoldPass:
         every = np.unique(np.concatenate(selection.without_fold))
         self.columns = ColumnConsumer(cases, every)
 
-    def tables(self, data: TrainingData) -> Iterator[tuple[FeatureTable, FeatureTable]]:
+    def cross_validate(
+        self, data: TrainingData, weight: NDArray[np.float32]
+    ) -> HeldOutScores | None:
+        """Return the scores of held-out cases, with the given weights of features."""
+        assert data.labels is not None
+        tables, n_classes = self._tables(data), len(data.labels)
+        return cross_validate(tables, n_classes, weight, data.class_weight)
+
+    def _tables(
+        self, data: TrainingData
+    ) -> Iterator[tuple[FeatureTable, FeatureTable]]:
         """Yield the training and the held-out cases of each fold."""
         assert data.classes is not None
-        classes = data.classes[self._cases]
-        weight = None
-        if data.sample_weight is not None:
-            weight = data.sample_weight[self._cases]
+        classes, weight = data.classes[self._cases], data.sample_weight
+        if weight is not None:
+            weight = weight[self._cases]
         for fold, selected in enumerate(self._selected):
             columns = np.searchsorted(self.columns.columns, selected)
             is_out = self._folds == fold
@@ -418,10 +443,8 @@ class _FoldPass:
                 )
                 for rows in (~is_out, is_out)
             )
-            if self._most < len(selected) and self._most <= _FEW_FEATURES:
-                chosen = _choose_few(train, self._most)
-                train, test = (
-                    replace(each, values=each.values[:, chosen])
-                    for each in (train, test)
-                )
+            if self._n_chosen is not None:
+                few = _choose_few(train, self._n_chosen)
+                train = replace(train, values=train.values[:, few])
+                test = replace(test, values=test.values[:, few])
             yield train, test

@@ -314,7 +314,7 @@ def fit_heads(
     """
     scaler = _centre(features, pool)
     table = FeatureTable(features, classes, pool.weight / pool.weight.mean())
-    head = RidgeHead.fit(table, scaler, int(classes.max()) + 1, ())
+    head = RidgeHead.fit(table, scaler, int(classes.max()) + 1, None)
     order = check_random_state(random_state).permutation(len(classes))
     most = _MAX_SPACE_WINDOWS // (int(classes.max()) + 1)
     chosen = np.concatenate(
