@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -386,6 +387,18 @@ def test_the_command_writes_segments_and_a_report(tmp_path, capsys):
     arguments[-1:] = ["--report", str(source)]
     assert main(["label", *arguments]) == 1
     assert "same file as" in capsys.readouterr().err
+
+
+def test_the_report_shows_unknown_activities_in_a_colour_of_their_own(tmp_path):
+    source, page = tmp_path / "day.csv", tmp_path / "page.html"
+    recording().to_csv(source, index=False)
+    names = ["--names", "sitting, standing", "--unknown", "other"]
+    output = ["--output", str(tmp_path / "segments.csv"), "--report", str(page)]
+    assert main(["label", str(source), *names, *output, "--quiet"]) == 0
+    html = page.read_text(encoding="utf-8")
+    assert '<span class="key k2"></span>other</li>' in html
+    drawn = re.findall(r'<rect class="lane (k\d)".*<title>(\w+)</title>', html)
+    assert set(drawn) == {("k0", "sitting"), ("k2", "other")}
 
 
 def test_the_command_builds_a_base(tmp_path, capsys):

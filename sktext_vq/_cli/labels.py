@@ -35,6 +35,7 @@ def label_recordings(options: argparse.Namespace) -> None:
             "--names must contain at least two names, separated by commas, got "
             f"{options.names!r}."
         )
+    labels = names if options.unknown is None else [*names, options.unknown]
     check_results(options)
     if options.report is not None:
         check_output(options.report, options)
@@ -59,13 +60,15 @@ def label_recordings(options: argparse.Namespace) -> None:
                 unknown_label=options.unknown,
             )
             if options.report is not None:
-                drawn.extend(describe_recordings(base, recordings, found, names))
+                drawn.extend(
+                    describe_recordings(base, recordings, found, names, labels)
+                )
                 notes.extend(recordings.notes)
             yield found
 
     show_tables(segments(), options)
     if options.report is not None:
-        write_label_page(drawn, notes, names, base.card_, options.report)
+        write_label_page(drawn, notes, labels, base.card_, options.report)
         print_note(options, f"written to {options.report}")
 
 

@@ -118,7 +118,8 @@ candidate_labels : sequence of str, or dict
 """,
     "unknown_label": """
 unknown_label : str, optional
-    Label for series that resemble neither a candidate nor a training class.
+    Label for series that resemble neither a candidate nor a training class. A base
+    model also assigns this label to activities that are not among the candidates.
 """,
     "raises_zero_shot": """
 Raises

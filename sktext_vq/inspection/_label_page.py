@@ -23,14 +23,19 @@ _UNITS = {"acc": "g", "gyro": "rad/s"}
 
 
 def describe_recordings(
-    base: Any, recordings: Any, segments: pd.DataFrame, names: Sequence[str]
+    base: Any,
+    recordings: Any,
+    segments: pd.DataFrame,
+    names: Sequence[str],
+    labels: Sequence[str],
 ) -> list[dict[str, Any]]:
     """Draw recordings with their segments and find reasons for the labels.
 
+    `labels` contains `names` and the label of unknown activities, if there is one.
     Returns the variables of the template for each recording.
     """
     reasons = _reasons(base, recordings, segments, names)
-    colours = {name: i % _N_COLOURS for i, name in enumerate(names)}
+    colours = {label: i % _N_COLOURS for i, label in enumerate(labels)}
     no_reason = {"second": "", "like": ""}
     found = []
     for i, own in segments.groupby("recording", sort=False):
@@ -88,7 +93,7 @@ def _reasons(
 def write_label_page(
     recordings: list[dict[str, Any]],
     notes: Sequence[str],
-    names: Sequence[str],
+    labels: Sequence[str],
     card: dict[str, Any],
     path: str | os.PathLike[str],
 ) -> Path:
@@ -100,7 +105,7 @@ def write_label_page(
         recordings=recordings[:_MOST_DRAWN],
         n_hidden=max(len(recordings) - _MOST_DRAWN, 0),
         notes=list(dict.fromkeys(notes)),
-        legend=[(name, i % _N_COLOURS) for i, name in enumerate(names)],
+        legend=[(label, i % _N_COLOURS) for i, label in enumerate(labels)],
         limits=card.get("limits", []),
     )
     return replace_file(Path(path), page.encode("utf-8", "replace"))
