@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from benchmarks.data import Part, load_split, scores
-from benchmarks.estimators import classifier_closed, minirocket, ridge
+from benchmarks.estimators import classifier, minirocket, ridge
 from benchmarks.internals import Series, add_copies, fill_gaps
 from benchmarks.runner import Experiment, Options, Row, grid
 from benchmarks.statistics import window_statistics
@@ -54,6 +54,8 @@ OURS: dict[str, dict[str, Any]] = {
         "augment": AUGMENT["gain"],
     },
     "ours, augmented": {"augment": AUGMENT["augmented"]},
+    "ours, trained": {"max_epochs": 20},
+    "ours, augmented, trained": {"augment": AUGMENT["augmented"], "max_epochs": 20},
 }
 Change = Callable[[Series, np.random.Generator, Any], Series]
 
@@ -139,8 +141,9 @@ METHODS = {
         *(name + added for added in _ADDED for name in _BASELINES),
     ),
     "few": ("ours", *_BASELINES),
-    "corruptions": tuple(
-        name + added for name in ("ours", *_BASELINES) for added in ("", ", augmented")
+    "corruptions": (
+        *("ours", "ours, augmented", "ours, trained", "ours, augmented, trained"),
+        *(name + added for name in _BASELINES for added in ("", ", augmented")),
     ),
 }
 
@@ -241,7 +244,7 @@ def build(key: Row, channel_names: Any) -> Any:
     weight = "balanced" if key["task"] == "long tail" else None
     if method in OURS:
         known = {"channel_names": channel_names, "class_weight": weight}
-        return classifier_closed(seed, **known, **OURS[method])
+        return classifier(seed, **{"max_epochs": 0, **known, **OURS[method]})
     name, *options = method.split(", ")
     if name == "MiniRocket":
         model = minirocket(seed, n_jobs=1)

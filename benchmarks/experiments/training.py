@@ -108,6 +108,7 @@ def random_vectors(texts: list[str]) -> NDArray[np.float64]:
 
 _SHOWN = {
     "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
     "log_loss": "log-loss",
     "similarity": "class by similarity",
     "search": "search",
