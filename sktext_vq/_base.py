@@ -321,7 +321,7 @@ class BaseVQText(BaseEstimator):
 
             - ``shape``, a description such as ``"rise"``; ``usage``, the share of the
               code in the windows of the training series; and ``channel`` and ``length``
-              (in timepoints), where the code is most frequent;
+              (in timepoints), where this share is largest relative to other codes;
             - ``attributes``, such as ``"strong, quick, in acc_z"``: whether the windows
               of the code are strong or weak compared with other windows of the same
               channel and length, short or long, and mostly from one channel;
@@ -371,7 +371,7 @@ class BaseVQText(BaseEstimator):
         return alignment.transform_text(texts, self.text_alignment_, self._encoder())
 
     def similarity(self, X: Any, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Compare series with texts in the joint embedding space.
+        """Compare series with texts in the joint embedding spaces.
 
         Parameters
         ----------

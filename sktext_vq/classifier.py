@@ -40,8 +40,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
     """Classify series by histograms of shape tokens.
 
     A ridge classifier with a cross-validated penalty and calibrated probabilities is
-    fitted to the features of :class:`VQTextTransformer`. Text is used only in training:
-    `predict` requires only series.
+    fitted to the features of :class:`VQTextTransformer`. `predict` does not use texts.
+    Texts are used in searches, in zero-shot prediction and by :meth:`similarity`.
 
     Parameters
     ----------
@@ -137,9 +137,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         [[text_argument]]
         groups : array-like of shape (n_cases,), optional
             Group of each case, such as the person or machine from which it was
-            recorded. Cross-validation keeps the cases of a group in the same fold. In
-            hyperparameter searches, ``set_fit_request(groups=True)`` routes groups to
-            `fit`.
+            recorded. Cross-validation keeps the cases of a group in the same fold. With
+            metadata routing, ``set_fit_request(groups=True)`` passes groups to `fit` in
+            hyperparameter searches.
         [[fit_arguments]]
 
         Returns

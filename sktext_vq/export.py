@@ -83,7 +83,7 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     The output is ``probabilities`` of shape (n_cases, n_classes) for a classifier and
     ``features`` of shape (n_cases, n_features) for a transformer, both float32. They
     equal `predict_proba` and `transform` up to rounding. In tests, probabilities of
-    measured series differed by less than 0.00001. Rounding also decides ties, for
+    measured series differed by at most 0.00003. Rounding also decides ties, for
     example if a window has the same distance to two codes. Series with few distinct
     values, such as states or counts, have many ties, and their probabilities differed
     by up to 0.04.

@@ -178,8 +178,8 @@ class VQTextTransformer(TransformerMixin, BaseVQText):
             Square roots of the frequencies of codes, best matches of codes, and
             summaries of levels and scales. Features are standardised by the mean and
             standard deviation of the training series, clipped at three standard
-            deviations, and weighted so that histograms and summaries have the same
-            total variance.
+            deviations, and weighted so that histograms, matches and summaries have the
+            same total variance.
 
         [[raises_X]]
         """

@@ -59,11 +59,12 @@ the recording.
 """
 _LABEL = """\
 Divide recordings of a body-worn accelerometer into segments, and label the segments
-with the activity names given in --names. Neither a model nor labels are required: texts
-about the names are compared with activities in public data sets. Channels are found by
-names such as acc_x; units and sampling rate are inferred from the data. Labels are
-reliable only for a few coarse activities; see docs/wearables.md. With --report, write
-an HTML page with the recordings, their labels and similar activities.
+with the activity names given in --names. Labels are not required: a packaged base model
+compares the recordings and texts about the names with activities in public data sets.
+Channels are found by names such as acc_x; units and sampling rate are inferred from the
+data. Predictions are reliable only for a few coarse activities; see docs/wearables.md.
+With --report, write an HTML page with the recordings, their labels and similar
+activities.
 """
 _BUILD_BASE = """\
 Fit a base model for the command "label" to labelled series from body-worn
@@ -107,7 +108,7 @@ continuous recordings:
   --window 2.56s (in seconds) or --window 128 (in timepoints) extracts windows from
   continuous recordings: a file or a folder of tables (.csv, .tsv, .txt, .parquet) with
   one row per timepoint. Columns recording, time, label and subject are optional.
-  Windows do not span gaps, several recordings or several labels
+  By default, windows do not span gaps, several recordings or several labels
 """
 _EXAMPLES = """\
 examples:
@@ -233,8 +234,8 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
         "--sampling-rate": _RATE,
         "--init": _value(
             "NAME",
-            "base model to start from if there are few series from body-worn "
-            'sensors: "wearables"',
+            "base model whose scores are added if there are few series from "
+            'body-worn sensors: "wearables"',
         ),
         "--epochs": _value(
             "N",
@@ -279,7 +280,7 @@ _OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
             "required": True,
             "help": 'names, separated by commas, such as "walking, running, sitting"',
         },
-        "--unknown": _value("NAME", "label for segments that resemble no activity"),
+        "--unknown": _value("NAME", "label for segments of other activities"),
         "--units": _UNITS,
         "--sampling-rate": _RATE,
         "--base": _value(
@@ -328,7 +329,7 @@ _ABOUT = {
     "fit": ("fit a model to labelled series", _FIT),
     "predict": ("predict the class of each series", _PREDICT),
     "segment": ("divide recordings into segments of one class", _SEGMENT),
-    "label": ("label recordings with activity names, without a model", _LABEL),
+    "label": ("label recordings with activity names, using a base model", _LABEL),
     "build-base": ('fit a base model for the command "label"', _BUILD_BASE),
     "search": ("rank series by similarity to a text", _SEARCH),
     "report": ("write an HTML report about a model", _REPORT),

@@ -151,7 +151,8 @@ DataFrame
     the log-odds of `label` over `against`. Rows with code -1 contain the contributions
     of channel statistics, of timepoints between tokens and, in the last row, of the
     intercept, which is the log-odds of an average series. Contributions are relative
-    to averages over the training series.
+    to averages over the training series. If `fit` was called with a base model, its
+    scores are not included, and a warning is issued.
 
 [[raises_X]]
 
@@ -264,9 +265,10 @@ loss_weights : dict, optional
     Weights of training losses by name, which replace the default weights. A weight of
     0 disables a loss. See :mod:`sktext_vq.nn.losses` for the available losses.
 max_features : int, default=10000
-    Maximum number of features to keep, ranked by F statistic. At most a third of
-    all histogram features is kept. Classifiers with at most 30 features select
-    them one after another, so that each adds to those before.
+    Maximum number of features to keep. With labels or targets, features are ranked by
+    F statistic, and at most a third of the histogram and match features is kept.
+    Otherwise, features are ranked by variance. Classifiers with at most 30 features
+    select them one after another, so that each complements those selected before.
 channel_names : sequence of str, optional
     Names of the channels, used in feature names and captions. By default, the column
     names are used if X consists of data frames with column names.
