@@ -137,3 +137,11 @@ def test_failures_say_what_to_do(folder, options, message, capsys):
         code = error.code
     assert code in (1, 2)
     assert message in capsys.readouterr().err
+
+
+def test_a_sampling_rate_that_contradicts_the_times_raises_an_error(folder, capsys):
+    words = ["fit", folder / "data", "--model", folder / "other.safetensors", *WINDOWS]
+    assert run(*words, "--sampling-rate", 2 * RATE) == 1
+    error = capsys.readouterr().err
+    assert "--sampling-rate is 40 Hz" in error and "is 20 Hz" in error
+    assert not (folder / "other.safetensors").exists()

@@ -620,3 +620,52 @@ def test_sampling_rate_of_rounded_times(rate, decimals):
     table = pd.DataFrame({"time_s": times, "acc": np.sin(times)})
     recordings = read_recordings(table)
     assert recordings.sampling_rate == pytest.approx(rate, rel=1e-2)
+
+
+# Joined recordings
+
+
+@pytest.mark.parametrize("units", [("us", "ns"), ("ns", "us"), ("s", "ms")])
+def test_dates_in_different_units_are_joined(units):
+    frames = []
+    for unit in units:
+        frame = table(100, rate=1 if "s" in units else 50)
+        dates = pd.Timestamp("2026-01-01") + pd.to_timedelta(frame["time_s"], unit="s")
+        frames.append(frame.assign(time=dates.dt.as_unit(unit)).drop(columns="time_s"))
+    recordings = read(frames)
+    assert recordings.rates == pytest.approx([read(frames[0]).sampling_rate] * 2)
+    for times, frame in zip(recordings.times, frames, strict=True):
+        assert (times == frame["time"].to_numpy()).all()
+
+
+def test_dates_and_numbers_are_not_joined():
+    other = table().rename(columns={"time_s": "time"})
+    other["time"] = pd.Timestamp("2026-01-01") + pd.to_timedelta(other["time"], "s")
+    with pytest.raises(ValueError, match=r"'table 1' are dates.*'table 0' are numbers"):
+        read([table(), other])
+
+
+def test_names_of_files_may_contain_dots(tmp_path):
+    folder = tmp_path / "v1.2"
+    folder.mkdir()
+    for day in (1, 2):
+        table().to_csv(folder / f"2024.05.0{day}.csv", index=False)
+    table().to_csv(folder / "2024.05.03.csv.gz", index=False)
+    names = read(tmp_path).names
+    assert names == [f"v1.2/2024.05.0{day}" for day in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("dtype", ["uint64", "uint32", "int16"])
+def test_clocks_with_small_or_unsigned_integers_may_restart(dtype):
+    times = np.r_[np.arange(100), np.arange(100)] * 20
+    frame = pd.DataFrame({"time_ms": times.astype(dtype), "x": np.arange(200) % 7})
+    with pytest.warns(UserWarning, match="time_ms"):
+        recordings = read_recordings(frame)
+    assert [len(each) for each in recordings.times] == [100, 100]
+    assert recordings.sampling_rate == 50
+
+
+def test_a_single_row_has_no_effect_on_the_unit_of_time():
+    times = np.r_[0, np.arange(100) * 20]
+    frame = pd.DataFrame({"recording": np.r_[0, np.ones(100)], "time": times, "x": 0.5})
+    assert read_recordings(frame, sampling_rate=50).rates[1] == pytest.approx(50)

@@ -402,3 +402,25 @@ def test_memory_does_not_grow_with_the_number_of_windows():
     tracemalloc.stop()
     # All windows at once would take four times the memory of the values.
     assert peak < 4 * values.nbytes
+
+
+def test_a_dead_channel_is_missing_in_short_stretches():
+    seen = []
+
+    def predict(X):
+        seen.append(X)
+        return by_mean(X)
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 2, 40))
+    model = VQTextClassifier(16, text=None, max_features=100, random_state=0)
+    model.fit(X, np.arange(20) % 2)
+    model.predict_proba = predict
+    values = np.stack([rng.normal(size=230), np.zeros(230)])
+    times = np.arange(230.0)
+    times[200:] += 1000  # 30 timepoints after a gap are one window with padding
+    table = pd.DataFrame({"time": times, "a": values[0], "b": values[1]})
+    model.channel_names_ = ["a", "b"]
+    segment(model, table, 40, 20, seconds=False, max_gap=10)
+    dead = np.concatenate(seen)[:, 1]
+    assert (dead == model.features_.scaler.mean[1].astype(dead.dtype)).all()

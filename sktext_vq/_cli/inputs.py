@@ -97,6 +97,9 @@ def _is_part(file: Path, path: Path) -> bool:
         return False
 
 
+_RATE_TOLERANCE = 0.05  # maximum relative difference between equal sampling rates
+
+
 def read_part(
     path: Path,
     part: str,
@@ -114,6 +117,13 @@ def read_part(
             purity=options.purity,
             sampling_rate=sampling_rate,
         )
+        given, found = getattr(options, "sampling_rate", None), windows.sampling_rate
+        if given and found and abs(given / found - 1) > _RATE_TOLERANCE:
+            raise ValueError(
+                f"--sampling-rate is {given:g} Hz, but the sampling rate according to "
+                f"the times in {path} is {found:g} Hz. Omit --sampling-rate, or set "
+                "--time-unit."
+            )
         if windows.resampling is not None:
             print_note(options, windows.resampling)
         return windows

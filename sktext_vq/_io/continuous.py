@@ -28,6 +28,7 @@ from sktext_vq._io.joining import concatenate, with_metadata
 from sktext_vq._io.ordering import drop_repeated, number_recordings, sort_rows
 from sktext_vq._io.recordings import Recordings
 from sktext_vq._io.search import number_key, public_set
+from sktext_vq._io.stretches import usual_step
 from sktext_vq._io.table import (
     CHANNEL,
     RECORDING,
@@ -226,10 +227,11 @@ class _Reader:
         parts, names = [], []
         for path in paths:
             names.append(path.relative_to(folder).as_posix())
+            name = names[-1].removesuffix(".gz").rpartition(".")[0]
             if pattern is None:
-                parts.append(self.read(path, names[-1].partition(".")[0]))
+                parts.append(self.read(path, name))
             elif match := expression.fullmatch(names[-1]):
-                part = self.read(path, names[-1].rpartition(".")[0])
+                part = self.read(path, name)
                 parts.append(with_metadata(part, match.groupdict()))
         if not parts:
             raise ValueError(
@@ -337,8 +339,7 @@ class _Reader:
             unit = times.seconds
             if unit is None and self.sampling_rate is not None:
                 # The typical step is one timepoint.
-                first = values[: borders[0]] if len(borders) else values
-                usual = float(np.median(np.diff(first))) if len(first) > 1 else 1.0
+                usual = usual_step(np.split(values, borders))
                 unit = 1 / (self.sampling_rate * usual)
             return np.split(values, borders), unit
         lengths = np.diff(np.r_[0, borders, len(order)])

@@ -12,35 +12,30 @@ from numpy.typing import NDArray
 
 from sktext_vq._io.forms import plain_column
 from sktext_vq._io.recordings import Recordings
+from sktext_vq._io.times import UNITS
 from sktext_vq._utils.validation import format_names
 
 
 def concatenate(parts: Sequence[Recordings]) -> Recordings:
     first = parts[0]
     for part in parts[1:]:
-        if sorted(part.channel_names) != sorted(first.channel_names):
-            raise ValueError(
-                f"Recording {part.names[0]!r} has channels "
-                f"{format_names(part.channel_names)}, but {first.names[0]!r} has "
-                f"{format_names(first.channel_names)}. Ignore channels that are not in "
-                "all recordings (ignore_columns)."
-            )
-        for name, what in _KNOWN.items():
-            known = [each for each in (part, first) if getattr(each, name) is not None]
-            if len(known) == 1:
-                other = first if known[0] is part else part
-                raise ValueError(
-                    f"Recording {known[0].names[0]!r} has {what}, but "
-                    f"{other.names[0]!r} does not."
-                )
-    values, times = [], []
+        _check_equal_kind(part, first)
+    values: list[Any] = []
+    times: list[Any] = []
+    # The finest unit of all dates or durations, so that no time is rounded.
+    unit, dtype = first.time_unit, np.result_type(*(part.times[0] for part in parts))
+    if dtype.kind in "mM":
+        unit = UNITS[np.datetime_data(dtype)[0]]
     for part in parts:
         order = [part.channel_names.index(name) for name in first.channel_names]
         is_same = order == sorted(order)
         values += part.values if is_same else [each[order] for each in part.values]
-        times += [
-            _convert(each, part.time_unit, first.time_unit) for each in part.times
-        ]
+        if dtype.kind in "mM":
+            times += [each.astype(dtype) for each in part.times]
+        elif part.time_unit is None or unit is None or part.time_unit == unit:
+            times += part.times
+        else:
+            times += [each * (part.time_unit / unit) for each in part.times]
     labels = subjects = None
     if first.labels is not None:
         labels = _one_kind_of_labels(
@@ -54,13 +49,40 @@ def concatenate(parts: Sequence[Recordings]) -> Recordings:
         values,
         times,
         first.channel_names,
-        first.time_unit,
+        unit,
         [name for part in parts for name in part.names],
         labels,
         subjects,
     )
 
 
+def _check_equal_kind(part: Recordings, first: Recordings) -> None:
+    """Check that two recordings have the same channels, metadata and type of times."""
+    if sorted(part.channel_names) != sorted(first.channel_names):
+        raise ValueError(
+            f"Recording {part.names[0]!r} has channels "
+            f"{format_names(part.channel_names)}, but {first.names[0]!r} has "
+            f"{format_names(first.channel_names)}. Ignore channels that are not in "
+            "all recordings (ignore_columns)."
+        )
+    for name, what in _KNOWN.items():
+        known = [each for each in (part, first) if getattr(each, name) is not None]
+        if len(known) == 1:
+            other = first if known[0] is part else part
+            raise ValueError(
+                f"Recording {known[0].names[0]!r} has {what}, but "
+                f"{other.names[0]!r} does not."
+            )
+    kinds = [_KINDS.get(each.times[0].dtype.kind) for each in (part, first)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(
+            f"The times of recording {part.names[0]!r} are {kinds[0] or 'numbers'}, "
+            f"but those of {first.names[0]!r} are {kinds[1] or 'numbers'}. Convert all "
+            "times to the same type."
+        )
+
+
+_KINDS = {"M": "dates", "m": "durations"}
 _KNOWN = {
     "time_unit": "times in a known unit",
     "labels": "labels",
@@ -97,11 +119,3 @@ def _one_kind_of_labels(labels: list[pd.Categorical]) -> list[pd.Categorical]:
         pd.Categorical.from_codes(each.codes, [found[name] for name in each.categories])
         for each in labels
     ]
-
-
-def _convert(times: NDArray[Any], unit: float | None, to: float | None) -> NDArray[Any]:
-    if unit is None or to is None or unit == to:
-        return times
-    if times.dtype.kind in "mM":
-        return times.astype(f"{times.dtype.kind}8[ns]")
-    return cast(NDArray[Any], times * (unit / to))

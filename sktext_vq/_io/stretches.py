@@ -62,6 +62,12 @@ class Stretch:
         return self.start + timepoints / rate
 
 
+def usual_step(times: Sequence[NDArray[Any]]) -> float:
+    """Return the median step of recordings, or 1 if all have a single timepoint."""
+    steps = np.concatenate([np.diff(each) for each in times])
+    return float(np.median(steps)) if len(steps) else 1.0
+
+
 def estimate_rate(offsets: NDArray[np.float64]) -> float:
     """Estimate the sampling rate of a recording with increasing times.
 

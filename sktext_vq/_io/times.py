@@ -36,6 +36,7 @@ _TIME_NAMES = re.compile(
 _EPOCH = (631_152_000, 4_102_444_800)
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # units of pandas, in seconds
 _DAY = 24 * 3600
+_MAX_INTEGER = np.iinfo(np.int64).max
 # Text that pandas.to_timedelta misreads, such as 11:59:59 PM or 1 000.
 _NOT_A_DURATION = r"(?i)[ap]\.?m\.?$|,|^[^:a-z]*$"
 _ZONE = r"(?i):.*(?:z|[-+]\d\d(?::?\d\d)?)$"
@@ -125,9 +126,10 @@ def read_times(table: Table, name: str) -> Times:
         dtype = np.dtype(f"{kind}[{found.dt.unit}]")
         return Times(name, values, seconds, is_clock, dtype)
     values = found.to_numpy()
-    if values.dtype.kind not in "iu":
-        values = found.to_numpy(np.float64)
-        _check_times(table, column, ~np.isfinite(values))
+    is_integer = values.dtype.kind in "iu" and (values <= _MAX_INTEGER).all()
+    # Differences of small or unsigned integers would overflow.
+    values = found.to_numpy(np.int64 if is_integer else np.float64)
+    _check_times(table, column, ~np.isfinite(values))
     return Times(name, values, _find_unit(name, values))
 
 

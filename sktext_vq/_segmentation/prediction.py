@@ -78,6 +78,9 @@ class Predictor:
         """
         short = self.length - values.shape[1]
         if short > 0:
+            values = values.copy()
+            for part in lost:  # before they are reflected
+                values[part.channel, max(part.first, 0) : part.last] = np.nan
             values = np.pad(values, ((0, 0), (0, short)), mode="reflect")
         views = np.lib.stride_tricks.sliding_window_view(values, self.length, axis=1)
         found = []

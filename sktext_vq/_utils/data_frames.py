@@ -52,11 +52,25 @@ def split_frame(frame: Any) -> tuple[NDArray[Any], list[Any]]:
             "separate case for each recording."
         )
     codes, cases = frame.index.get_level_values(0).factorize()
-    times, _ = frame.index.get_level_values(1).factorize(sort=True)
+    times, _ = _numbers(frame.index.get_level_values(1)).factorize(sort=True)
     frame = frame.iloc[np.lexsort((times, codes))]
     ends = np.bincount(codes).cumsum()
     found = [frame.iloc[a:b] for a, b in zip([0, *ends[:-1]], ends, strict=True)]
     return np.asarray(cases), found
+
+
+def _numbers(times: Any) -> Any:
+    """Convert text to numbers, because text would be sorted as 0, 1, 10, 11, 2."""
+    if times.inferred_type != "string":
+        return times
+    found = sys.modules["pandas"].to_numeric(times, errors="coerce")
+    if found.isna().any():
+        text = times[found.isna()][0]
+        raise ValueError(
+            f"The index of X has the time {text!r}, which is text. Convert the index "
+            "level of times to numbers or dates."
+        )
+    return found
 
 
 def _from_nested(X: Any) -> list[Any]:

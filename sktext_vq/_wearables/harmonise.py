@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from sktext_vq._io.recordings import Recordings
+from sktext_vq._io.stretches import usual_step
 from sktext_vq._utils.numbers import fill_missing
 from sktext_vq._utils.validation import find_stack_level
 from sktext_vq._wearables.sensors import SensorPlan, find_sensors, find_units
@@ -61,8 +62,7 @@ def harmonise_recordings(
     if sampling_rate is not None:
         rate = check_rate(sampling_rate)
         if recordings.time_unit is None:  # times are indices of timepoints
-            steps = [np.diff(each).mean() for each in recordings.offsets]
-            unit = 1 / (rate * float(np.median(steps)))
+            unit = 1 / (rate * usual_step(recordings.times))
             recordings = replace(recordings, time_unit=unit)
     if rate is None:
         raise ValueError(
@@ -124,7 +124,8 @@ def _without_empty(X: Any) -> Any:
     is_empty = np.isnan(X).all(axis=2)
     if not is_empty.any():
         return X
-    return Panel(X, np.full(len(X), X.shape[2], np.int64))
+    has_value = np.logical_not(np.isnan(X).all(axis=1))
+    return Panel(X, X.shape[2] - has_value[:, ::-1].argmax(axis=1))
 
 
 def _check_names(names: Any, n_channels: int) -> list[str]:
