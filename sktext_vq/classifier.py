@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,8 +26,8 @@ from sktext_vq._training.network import ClosedForm
 from sktext_vq._training.warm_start import find_base
 from sktext_vq._utils.docs import fill_docs
 from sktext_vq._utils.torch_defaults import torch_defaults
-from sktext_vq._zero_shot.candidates import CandidateTexts, check_unknown_label
-from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
+from sktext_vq._zero_shot import queries
+from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
 from sktext_vq.panel import Panel
 
 __all__ = ["VQTextClassifier"]
@@ -243,32 +243,38 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         best = self._logits(X).argmax(axis=1)
         return self.classes_[best]
 
-    def _open(self, X: Any) -> tuple[VQTextClassifier, Panel]:
-        """Return the classifier used for prediction and the validated series."""
-        adapter, panel = self.adapter_, self.check_X(X)
-        return (self, panel) if adapter is None else adapter.choose(self, panel)
+    def _map(self, X: Any, function: Callable[..., Any], *options: Any) -> Any:
+        """Apply a function of the classifier used for prediction and the series."""
+        panel = self.check_X(X)
+        if self.adapter_ is None:
+            return function(self, panel, *options)
+        return self.adapter_.map(function, self, panel, *options)
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
-        model, panel = self._open(X)
-        execution = model._execution()
-        predict = partial(predict_logits, model.features_, model.head_, execution)
-        logits = map_parts(predict, panel, self.n_jobs)
-        if model is not self:  # a classifier with these classes, and perhaps others
-            logits = logits[:, np.isin(model.classes_, self.classes_)]
-        if self.enrolment_ is None:
-            return logits
-        added = partial(self.enrolment_.logits, execution=execution)
-        return logits + map_parts(added, panel, self.n_jobs)
+        def predict(model: VQTextClassifier, panel: Panel) -> NDArray[np.float64]:
+            parts = model.features_, model.head_, model._execution()
+            logits = map_parts(partial(predict_logits, *parts), panel, self.n_jobs)
+            if model is not self:  # a classifier with these classes, and perhaps others
+                logits = logits[:, np.isin(model.classes_, self.classes_)]
+            if self.enrolment_ is None:
+                return logits
+            added = partial(self.enrolment_.logits, execution=parts[-1])
+            return logits + map_parts(added, panel, self.n_jobs)
+
+        return np.asarray(self._map(X, predict))
 
     def explain(self, X: Any, label: Any = None, against: Any = None) -> pd.DataFrame:
         """Decompose the log-odds of two classes into contributions of tokens.
 
         [[contributions]]
         """
-        panel = self.check_X(X)
-        parts = self.features_, head_without_base(self), self._refiner()
-        explainer = Explainer(*parts, self.classes_, self.channel_names_)
-        return explainer.explain(panel, label, against, self._execution())
+
+        def explain(model: VQTextClassifier, panel: Panel) -> pd.DataFrame:
+            parts = model.features_, head_without_base(model), model._refiner()
+            explainer = Explainer(*parts, model.classes_, model.channel_names_)
+            return explainer.explain(panel, label, against, model._execution())
+
+        return self._map(X, explain)
 
     def channel_importances(
         self,
@@ -283,12 +289,21 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[importances]]
         """
-        panel = self.check_X(X)
-        y = check_column(y, "y", panel)
-        model = LinearModel(self.features_, head_without_base(self), self.classes_)
-        rows = list_rows(self.channel_names_, self.channel_groups_)
+        labels = check_column(y, "y", self.check_X(X))
         scores = PermutationScores(n_repeats, random_state, scoring)
-        return scores.by_row(model, panel, y, rows, self._execution())
+
+        def score(model: VQTextClassifier, panel: Panel) -> pd.DataFrame:
+            if panel.n_cases < len(labels):
+                raise ValueError(
+                    "X contains windows with and without angular velocity, for which "
+                    "different classifiers are used. Pass one kind of windows only."
+                )
+            parts = model.features_, head_without_base(model), model.classes_
+            rows = list_rows(model.channel_names_, model.channel_groups_)
+            own = LinearModel(*parts)
+            return scores.by_row(own, panel, labels, rows, model._execution())
+
+        return self._map(X, score)
 
     def predict_proba_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
@@ -308,12 +323,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[about_zero_shot]]
         """
-        model, series, candidates, views = self._embed(X, candidate_labels)
-        proba = model.zero_shot_.predict_proba(series, candidates, views)
-        if unknown_label is None:
-            return proba
-        check_unknown_label(unknown_label, candidate_labels)
-        return model.zero_shot_.with_unknown(proba, series, candidates, views)
+        options = candidate_labels, unknown_label, self._encoder()
+        return np.asarray(self._map(X, queries.predict_proba, *options))
 
     def predict_zero_shot(
         self, X: Any, candidate_labels: Candidates, unknown_label: str | None = None
@@ -360,10 +371,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, got {text!r}.")
-        model, panel = self._open(X)
-        alignment = model.text_alignment_
-        series = model._embed_series(panel, alignment)
-        return model.zero_shot_.search(series, text, self._encoder(), alignment)
+        found = self._map(X, queries.search, text, self._encoder())
+        by_score = found.sort_values("score", ascending=False, kind="stable")
+        return by_score.reset_index(drop=True)
 
     def caption(self, X: Any, texts: Sequence[str] | None = None) -> NDArray[Any]:
         """Return a caption for each series.
@@ -384,15 +394,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_zero_shot]]
         """
-        model, panel = self._open(X)
-        if texts is None:
-            names = model.channel_names or model.input_.column_names
-            about = model.features_.scaler, names, model.sampling_rate
-            return model.zero_shot_.caption(model._embed_series(panel), panel, *about)
-        model.zero_shot_.read(texts, "texts")
-        alignment = model.text_alignment_
-        series = model._embed_series(panel, alignment)
-        return model.zero_shot_.choose_text(series, texts, self._encoder(), alignment)
+        return np.asarray(self._map(X, queries.caption, texts, self._encoder()))
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
         """Return the most probable candidates and reasons for the predictions.
@@ -411,8 +413,8 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_zero_shot]]
         """
-        model, series, candidates, views = self._embed(X, candidate_labels)
-        return model.zero_shot_.explain(series, candidates, views)
+        options = ZeroShotRecognizer.explain, candidate_labels, self._encoder()
+        return self._map(X, queries.recognize, *options)
 
     def describe_candidates(self, candidate_labels: Candidates) -> pd.DataFrame:
         """Return the texts of candidate classes and the most similar training classes.
@@ -434,17 +436,3 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         check_is_fitted(self)
         candidates = self.zero_shot_.read(candidate_labels)
         return self.zero_shot_.describe(candidates, self._encoder())
-
-    def _embed_series(self, panel: Panel, alignment: Any = None) -> EmbeddedSeries:
-        parts = self.features_, self.head_, self._execution()
-        return self.zero_shot_.embed_series(panel, *parts, alignment, self.enrolment_)
-
-    def _embed(
-        self, X: Any, candidate_labels: Candidates
-    ) -> tuple[VQTextClassifier, EmbeddedSeries, CandidateTexts, NDArray[np.float64]]:
-        """Return the classifier and the inputs of a zero-shot prediction."""
-        model, panel = self._open(X)
-        candidates = model.zero_shot_.read(candidate_labels)
-        views = model.zero_shot_.embed_texts(candidates, self._encoder())
-        model.zero_shot_.warn(candidates, views)
-        return model, model._embed_series(panel), candidates, views

@@ -88,6 +88,9 @@ def export_onnx(estimator: Any, path: str | os.PathLike[str]) -> Path:
     values, such as states or counts, have many ties, and their probabilities differed
     by up to 0.04.
 
+    A base model is exported for windows with angular velocity. Unlike `predict`, the
+    file does not use another classifier for windows without it.
+
     The file metadata contain ``classes``, the labels in the order of the probabilities,
     and ``channel_names``, both as JSON; ``sampling_rate``, if known; and
     ``written_by``.

@@ -481,3 +481,70 @@ def test_no_data_sets():
 def test_incomplete_states_of_a_base_are_errors(state):
     with pytest.raises(ValueError, match="the base model has no"):
         from_state("ActivityClassifier", state)
+
+
+def test_windows_with_and_without_gyroscope_are_predicted_separately(base):
+    X = harmonise(windows(8), channel_names=CHANNELS, sampling_rate=50)
+    names = ["walking", "sitting", "cycling"]
+    lost = np.array(X)
+    lost[::3, 3:] = np.nan
+    is_lost = np.arange(8) % 3 == 0
+    apart = (lost[is_lost], X[~is_lost])
+
+    def check(method, *arguments):
+        found = method(lost, *arguments)
+        for rows, own in zip((is_lost, ~is_lost), apart, strict=True):
+            expected = method(own, *arguments)
+            if found.dtype.kind == "f":
+                np.testing.assert_allclose(found[rows], expected, atol=1e-6)
+            else:
+                assert found[rows].tolist() == expected.tolist()
+
+    check(base.predict_proba)
+    check(base.predict_proba_zero_shot, names, "other")
+    check(base.similarity, names)
+    check(base.caption)
+    check(base.caption, ["a person walks", "a person sits"])
+    found = base.explain_zero_shot(lost, names)
+    assert found["case"].tolist() == list(range(8))
+    assert found["label"].tolist() == base.predict_zero_shot(lost, names).tolist()
+    ranks = base.search(lost, "walking")
+    assert sorted(ranks["case"]) == list(range(8))
+    assert (np.diff(ranks["score"]) <= 0).all()
+    with pytest.raises(ValueError, match="one kind of windows"):
+        base.channel_importances(lost, base.predict(lost))
+
+
+def test_explanations_are_of_the_classifier_without_gyroscope(base):
+    X = harmonise(windows(8), channel_names=CHANNELS, sampling_rate=50)
+    lost = np.array(X)
+    lost[::3, 3:] = np.nan
+    proba = base.predict_proba(lost)
+    table = base.explain(lost)
+    assert table.drop_duplicates("case")["label"].tolist() == [*base.predict(lost)]
+    first, second = base.classes_[np.argsort(-proba, axis=1)[:, :2]].T
+    for case, own in table.groupby("case"):
+        pair = [np.flatnonzero(base.classes_ == each[case]) for each in (first, second)]
+        if own["against"].iloc[0] == second[case]:
+            odds = np.log(proba[case, pair[0]] / proba[case, pair[1]])
+            np.testing.assert_allclose(own["contribution"].sum(), odds, atol=1e-6)
+
+
+def test_gaps_have_no_effect_on_the_unit_of_time():
+    table = recording().drop(columns="time")
+    steps = np.arange(len(table)) * 20
+    table["time"] = steps + np.where(np.arange(len(table)) < 300, 0, 50_000)
+    single = table.iloc[[0]].assign(recording="a")
+    both = pd.concat([single, table.assign(recording="b")])
+    for source in (table, both):
+        found = harmonise(read_recordings(source), sampling_rate=50)
+        assert found.sampling_rate == pytest.approx(50)
+
+
+def test_padding_is_found_if_a_channel_is_empty():
+    X = np.full((2, 6, 300), np.nan)
+    X[:, :, :128] = windows(2)
+    options = {"channel_names": CHANNELS, "sampling_rate": 50}
+    expected = harmonise(X, **options)
+    X[1, 3:] = np.nan
+    np.testing.assert_array_equal(harmonise(X, **options)[0], expected[0])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from sktext_vq._features.extractor import Execution
@@ -47,13 +48,37 @@ class SensorAdapter:
         spec.check(panel, X, "the base model")
         return panel
 
-    def choose(
-        self, base: VQTextClassifier, panel: Panel
-    ) -> tuple[VQTextClassifier, Panel]:
-        """Return the classifier for the sensors of the windows, and its input."""
-        if self.accelerometer is None or _has_rotation(panel.values):
-            return base, panel
-        return self.accelerometer, acceleration(panel)
+    def map(
+        self,
+        function: Callable[..., Any],
+        base: VQTextClassifier,
+        panel: Panel,
+        *options: Any,
+    ) -> Any:
+        """Apply a function to windows with and without an angular velocity.
+
+        The function is called with the classifier for these windows, the windows and
+        `options`. It returns an array with one row per window, or a data frame with a
+        column ``case``. The results are joined in the order of the windows.
+        """
+        has_rotation = _has_rotation(panel.values)
+        if self.accelerometer is None or has_rotation.all():
+            return function(base, panel, *options)
+        if not has_rotation.any():
+            return function(self.accelerometer, acceleration(panel), *options)
+        rows = np.flatnonzero(has_rotation), np.flatnonzero(~has_rotation)
+        parts = (
+            function(base, panel.take(rows[0]), *options),
+            function(self.accelerometer, acceleration(panel.take(rows[1])), *options),
+        )
+        if not isinstance(parts[0], pd.DataFrame):
+            return np.concatenate(parts)[np.argsort(np.concatenate(rows))]
+        every = [
+            part.assign(case=own[part["case"].to_numpy()])
+            for part, own in zip(parts, rows, strict=True)
+        ]
+        joined = pd.concat(every, ignore_index=True)
+        return joined.sort_values("case", kind="stable", ignore_index=True)
 
     def similarity(
         self,
@@ -64,14 +89,17 @@ class SensorAdapter:
         execution: Execution,
     ) -> NDArray[np.float64]:
         """Return cosines of windows and texts in the zero-shot embedding space."""
-        model, panel = self.choose(base, panel)
-        recognizer = model.zero_shot_
-        candidates = recognizer.read(texts)
-        views = recognizer.embed_texts(candidates, encoder)
-        recognizer.warn(candidates, views)
-        parts = model.features_, model.head_, execution
-        points = recognizer.embed_series(panel, *parts).points
-        return recognizer.space.cosines(points, views)
+
+        def compare(model: VQTextClassifier, panel: Panel) -> NDArray[np.float64]:
+            recognizer = model.zero_shot_
+            candidates = recognizer.read(texts)
+            views = recognizer.embed_texts(candidates, encoder)
+            recognizer.warn(candidates, views)
+            parts = model.features_, model.head_, execution
+            points = recognizer.embed_series(panel, *parts).points
+            return recognizer.space.cosines(points, views)
+
+        return np.asarray(self.map(compare, base, panel))
 
     def enrol(
         self, base: VQTextClassifier, data: TrainingData, settings: FitSettings
@@ -85,11 +113,11 @@ def acceleration(panel: Panel) -> Panel:
     return Panel(panel.values[:, _ACCELERATION], panel.lengths).trim()
 
 
-def _has_rotation(values: NDArray[np.floating[Any]]) -> bool:
-    """Return whether all windows have an angular velocity about every axis."""
+def _has_rotation(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Return which windows have an angular velocity about every axis."""
     rotation = values[:, _ROTATION]
     low, high = np.nanmin(rotation, axis=2), np.nanmax(rotation, axis=2)
-    return bool((low < high).all())
+    return np.asarray((low < high).all(axis=1))
 
 
 def _fill_rotation(X: Any) -> Any:

@@ -1,0 +1,83 @@
+"""Searches, captions and zero-shot predictions of a fitted classifier.
+
+All functions expect a fitted `VQTextClassifier`, validated series and a text encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from sktext_vq._zero_shot.candidates import check_unknown_label
+from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
+from sktext_vq.panel import Panel
+from sktext_vq.text import TextEncoder
+
+
+def embed_series(model: Any, panel: Panel, alignment: Any = None) -> EmbeddedSeries:
+    """Return embeddings of series and probabilities of the training classes."""
+    recognizer: ZeroShotRecognizer = model.zero_shot_
+    parts = model.features_, model.head_, model._execution()
+    return recognizer.embed_series(panel, *parts, alignment, model.enrolment_)
+
+
+def recognize(
+    model: Any,
+    panel: Panel,
+    function: Callable[..., Any],
+    candidate_labels: Any,
+    encoder: TextEncoder,
+) -> Any:
+    """Apply a method of the recognizer to embeddings of series and candidates."""
+    recognizer: ZeroShotRecognizer = model.zero_shot_
+    candidates = recognizer.read(candidate_labels)
+    views = recognizer.embed_texts(candidates, encoder)
+    recognizer.warn(candidates, views)
+    return function(recognizer, embed_series(model, panel), candidates, views)
+
+
+def predict_proba(
+    model: Any,
+    panel: Panel,
+    candidate_labels: Any,
+    unknown_label: str | None,
+    encoder: TextEncoder,
+) -> NDArray[np.float64]:
+    """Return probabilities; see `VQTextClassifier.predict_proba_zero_shot`."""
+
+    def predict(recognizer: ZeroShotRecognizer, *inputs: Any) -> NDArray[np.float64]:
+        proba = recognizer.predict_proba(*inputs)
+        if unknown_label is None:
+            return proba
+        check_unknown_label(unknown_label, candidate_labels)
+        return recognizer.with_unknown(proba, *inputs)
+
+    return np.asarray(recognize(model, panel, predict, candidate_labels, encoder))
+
+
+def search(model: Any, panel: Panel, text: str, encoder: TextEncoder) -> pd.DataFrame:
+    """Rank series by similarity to a text; see `VQTextClassifier.search`."""
+    recognizer: ZeroShotRecognizer = model.zero_shot_
+    alignment = model.text_alignment_
+    series = embed_series(model, panel, alignment)
+    return recognizer.search(series, text, encoder, alignment)
+
+
+def caption(
+    model: Any, panel: Panel, texts: Sequence[str] | None, encoder: TextEncoder
+) -> NDArray[Any]:
+    """Return a caption for each series; see `VQTextClassifier.caption`."""
+    recognizer: ZeroShotRecognizer = model.zero_shot_
+    if texts is None:
+        is_named = model.channel_names is not None or model.input_.column_names
+        names = model.channel_names_ if is_named else None
+        about = model.features_.scaler, names, model.sampling_rate
+        return recognizer.caption(embed_series(model, panel), panel, *about)
+    recognizer.read(texts, "texts")
+    alignment = model.text_alignment_
+    series = embed_series(model, panel, alignment)
+    return recognizer.choose_text(series, texts, encoder, alignment)
