@@ -473,3 +473,47 @@ def test_series_shorter_than_the_training_series_give_a_warning(har_like):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.predict(X[:, :, :15])
+
+
+def test_times_that_are_text_are_in_the_order_of_numbers(har_like):
+    X, y = har_like
+    table = pd.DataFrame(X[:, 0], columns=[str(i) for i in range(40)])
+    model = classifier().fit(X[:, :1], y)
+    stacked = table.stack().to_frame("x")
+    np.testing.assert_array_equal(
+        model.predict_proba(stacked), model.predict_proba(X[:, :1])
+    )
+    table.columns = [f"t{i}" for i in range(40)]
+    with pytest.raises(ValueError, match="has the time 't0', which is text"):
+        model.predict(table.stack().to_frame("x"))
+
+
+def test_columns_may_be_renamed_by_channel_names(har_like):
+    X, y = har_like
+    frames = [pd.DataFrame(case.T, columns=["a", "b", "c"]) for case in X]
+    model = classifier(channel_names=np.array(["x", "y", "z"])).fit(frames, y)
+    np.testing.assert_array_equal(model.predict_proba(frames), model.predict_proba(X))
+    assert model.channel_names_ == ["x", "y", "z"]
+    assert "channel 1" not in model.caption(frames)[0]
+    with pytest.raises(ValueError, match="different order"):
+        model.predict([frame[["b", "a", "c"]] for frame in frames])
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean", "string"])
+def test_labels_of_pandas_dtypes_keep_their_type(har_like, dtype):
+    X, y = har_like
+    y = pd.Series(np.unique(y, return_inverse=True)[1] % 2).astype(dtype)
+    model = classifier().fit(X, y)
+    assert model.classes_.tolist() == sorted(set(y.tolist()))
+    assert {type(label) for label in model.classes_.tolist()} == {type(y.tolist()[0])}
+
+
+@pytest.mark.parametrize("n_cases", [2, 4])
+def test_few_cases_of_each_class_may_be_in_groups(har_like, n_cases):
+    X, y = har_like
+    chosen = [np.flatnonzero(y == label)[: n_cases // 2] for label in np.unique(y)[:2]]
+    rows = np.concatenate(chosen)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = classifier().fit(X[rows], y[rows], groups=np.arange(n_cases))
+    assert model.score(X[rows], y[rows]) == 1

@@ -479,3 +479,36 @@ def test_texts_of_names_without_letters_are_used(without_walking, basic_motions)
         walks = {**seen, name: "A person walks."}
         found = without_walking.predict_zero_shot(X, walks)
         assert (found == name).mean() >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("labels", "keys"),
+    [(["C 1", "C 2"], ["c1", "c2"]), ([0.0, 1.0], [0, 1]), ([False, True], [0, 1])],
+)
+def test_texts_are_found_under_other_spellings_of_labels(har_like, labels, keys):
+    X, y = har_like
+    classes = np.unique(y, return_inverse=True)[1]
+    few = classes < 2
+    texts = dict(zip(keys, ["a person walks", "a person sits"], strict=True))
+    model = VQTextClassifier(16, text=texts, text_encoder="hashing", random_state=0)
+    model.fit(X[few], np.array(labels)[classes[few]])
+    names = [str(label) for label in labels]
+    found = model.predict_zero_shot(X[few], names)
+    assert (found == np.array(names)[classes[few]]).mean() > 0.8
+
+
+def test_a_single_form_of_prompts(har_like):
+    X, y = har_like
+    both = [
+        VQTextClassifier(16, prompt_forms=forms, text_encoder="hashing", random_state=0)
+        .fit(X, y)
+        .predict_proba_zero_shot(X, ["walking", "cycling"])
+        for forms in ("sentence", ["sentence"])
+    ]
+    np.testing.assert_array_equal(*both)
+
+
+def test_candidates_in_a_generator_raise_an_error(without_walking, basic_motions):
+    X = basic_motions.X_test[:2]
+    with pytest.raises(TypeError, match="candidate_labels must be a list"):
+        without_walking.predict_proba_zero_shot(X, (name for name in ALL))

@@ -48,7 +48,7 @@ def check_column(values: Any, name: str, panel: Panel) -> NDArray[Any]:
             f"{name} should be a 1d array with one value for each case, got an array "
             f"of shape {array.shape} and dtype {array.dtype}."
         )
-    column = np.asarray(column_or_1d(values, warn=True))
+    column = np.asarray(column_or_1d(array, warn=True))
     missing = pd.isna(column)
     if missing.any():
         raise ValueError(

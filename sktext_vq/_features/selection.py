@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -390,10 +391,16 @@ def assign_folds(
     """
     folds = np.zeros(len(classes), np.int64)
     if groups is not None:
-        n_folds = min(n_folds, len(np.unique(groups)))
-        splitter = StratifiedGroupKFold(n_folds)
-        for i, (_, held_out) in enumerate(splitter.split(classes, classes, groups)):
-            folds[held_out] = i
+        _, members = np.unique(groups, return_inverse=True)
+        n_folds = min(n_folds, int(members.max()) + 1)
+        n_stratified = min(n_folds, int(np.bincount(classes).max()))
+        if n_stratified < 2:
+            return members % n_folds
+        splitter = StratifiedGroupKFold(n_stratified)
+        with warnings.catch_warnings():  # about classes with fewer cases than folds
+            warnings.simplefilter("ignore")
+            for i, (_, held_out) in enumerate(splitter.split(classes, classes, groups)):
+                folds[held_out] = i
         return folds
     for label in np.unique(classes):
         members = np.flatnonzero(classes == label)

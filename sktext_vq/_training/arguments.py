@@ -78,7 +78,7 @@ def validate_fit(
     spec = spec._replace(
         n_timepoints=panel.n_timepoints,
         min_timepoints=int(panel.lengths.min()),
-        column_names=known_names,
+        column_names=panel.channel_names or known_names,
     )
     return spec, TrainingData(
         panel,

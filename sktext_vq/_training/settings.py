@@ -78,6 +78,7 @@ class FitSettings:
                 "trained. Set max_epochs to a positive int, such as 20.",
                 stacklevel=find_stack_level(),
             )
+        forms = parameters["prompt_forms"]
         return cls(
             n_codes=int(parameters["n_codes"]),
             max_features=int(parameters["max_features"]),
@@ -89,7 +90,7 @@ class FitSettings:
             text_encoder=as_text_encoder(
                 parameters["text_encoder"], parameters["verbose"]
             ),
-            prompt_forms=parameters["prompt_forms"],
+            prompt_forms=[forms] if isinstance(forms, str) else forms,
             sampling_rate=parameters["sampling_rate"],
             random_state=parameters["random_state"],
             execution=_check_execution(parameters),

@@ -16,7 +16,7 @@ from sktext_vq._training.data import TrainingData
 from sktext_vq._utils.threads import single_thread
 from sktext_vq.nn.text_branch import Texts
 from sktext_vq.text import PromptBank, SeriesCaptioner, TextEncoder, are_words
-from sktext_vq.text._labels import label_key
+from sktext_vq.text._labels import label_key, texts_by_name
 from sktext_vq.text.encoders import check_texts
 
 
@@ -128,7 +128,7 @@ def choose_texts(
     owner = np.zeros(0, np.intp)
     if by_class:
         assert labels is not None
-        own = text if isinstance(text, Mapping) else None
+        own = texts_by_name(text, labels) if isinstance(text, Mapping) else None
         names = [str(label) for label in labels]
         prompts, owner = prompts_of_classes(names, own, prompt_forms)
     if by_caption:
@@ -153,7 +153,7 @@ def check_case_texts(texts: Any, n_cases: int) -> list[str]:
 
 
 def prompts_of_classes(
-    names: list[str], own: Mapping[Any, Any] | None, forms: Sequence[str]
+    names: list[str], own: Mapping[str, Any] | None, forms: Sequence[str]
 ) -> tuple[list[str], NDArray[np.intp]]:
     """Collect the prompts of the classes.
 
@@ -172,13 +172,12 @@ def prompts_of_classes(
     """
     bank = PromptBank()
     if own is not None:
-        texts_of = {str(label): texts for label, texts in own.items()}
-        known = set(map(label_key, texts_of))
+        known = set(map(label_key, own))
         missing = [name for name in names if label_key(name) not in known]
         if missing:
             raise ValueError(
                 f"text has no entry for the classes {missing}. The keys of text are "
-                f"{sorted(texts_of)}."
+                f"{sorted(own)}."
             )
-        bank = PromptBank.from_texts(texts_of)
+        bank = PromptBank.from_texts(own)
     return bank.flat(names, forms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +82,8 @@ def read_candidates(
     names = [composed(name) for name in check_candidates(candidates, called)]
     known = [composed(str(label)) for label in labels]
     own = {composed(str(label)): each for label, each in texts.items()}
-    without = [name for name in known if name not in own]
+    keys = set(map(label_key, own))
+    without = [name for name in known if label_key(name) not in keys]
     if without and not are_words(without):
         raise ValueError(
             "Zero-shot prediction requires texts about the training classes, but the "
@@ -95,8 +96,8 @@ def read_candidates(
         without_texts = [name for name, each in given.items() if each is None]
         given = {name: each for name, each in given.items() if each is not None}
         # Replace texts that were given in fit under a different spelling of the label.
-        keys = set(map(label_key, given))
-        own = {name: each for name, each in own.items() if label_key(name) not in keys}
+        new = set(map(label_key, given))
+        own = {name: each for name, each in own.items() if label_key(name) not in new}
         own |= given
     about = texts_of_classes(names, own, prompt_forms)
     found += [(view, len(known) + i, text) for view, i, text in about]
@@ -198,7 +199,8 @@ def check_candidates(
     candidates: Sequence[str] | Mapping[str, Any], called: str = "candidate_labels"
 ) -> list[str]:
     """Validate the names of candidates and return them as a list."""
-    if isinstance(candidates, str) or not isinstance(candidates, Iterable):
+    is_list = isinstance(candidates, Iterable) and not isinstance(candidates, Iterator)
+    if isinstance(candidates, str) or not is_list:
         raise TypeError(f"{called} must be a list of strings, got {candidates!r}.")
     names = list(candidates)
     if not names:

@@ -30,6 +30,7 @@ from sktext_vq._zero_shot.candidates import (
 from sktext_vq._zero_shot.embedding import ZeroShotSpace
 from sktext_vq.panel import Panel
 from sktext_vq.text import SeriesCaptioner, TextEncoder
+from sktext_vq.text._labels import texts_by_name
 from sktext_vq.text.class_texts import class_views
 
 _STATE: dict[str, Spec | None] = {
@@ -78,7 +79,7 @@ class ZeroShotRecognizer:
         return cls(
             ZeroShotSpace().fit(table.values, table.classes, generator, groups=groups),
             [str(label) for label in labels],
-            dict(texts) if isinstance(texts, Mapping) else {},
+            texts_by_name(texts, labels) if isinstance(texts, Mapping) else {},
             tuple(settings.prompt_forms),
         )
 

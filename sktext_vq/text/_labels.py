@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -76,6 +76,12 @@ def composed(text: str) -> str:
 def signs(label: str) -> str:
     """Return the signs of a label, such as ``"++"``, without word separators."""
     return _SEPARATORS.sub("", composed(label))
+
+
+def texts_by_name(texts: Mapping[Any, Any], labels: Iterable[Any]) -> dict[str, Any]:
+    """Return texts by label as a string; a key such as 0 stands for the label 0.0."""
+    names = {label: str(label) for label in labels}
+    return {names.get(key, str(key)): each for key, each in texts.items()}
 
 
 @lru_cache(maxsize=4096)
