@@ -296,13 +296,3 @@ class ActivityHeads:
         own = np.asarray(features, np.float32)
         points = self._head.scaler(own) @ self._space.basis - self._space.centre
         return EmbeddedSeries(points, self._head.probabilities(own))
-
-
-def novelty_of(base: Any, X: Any, names: Sequence[str]) -> tuple[Series, float]:
-    """Return the novelty of windows for a base with names, and its threshold."""
-    from sktext_vq._wearables.bridge import novelty
-
-    model, series, _, views = base._embed(X, names)
-    recognizer = model.zero_shot_
-    found = novelty(series, recognizer.space.centres, views)
-    return found, recognizer.scorer.novelty_threshold
