@@ -102,7 +102,8 @@ def harmonise(
     Warns
     -----
     UserWarning
-        If the acceleration does not seem to include gravity.
+        If the acceleration does not include gravity according to the channel names or,
+        with ``units="auto"``, to the values. With given units, ``notes`` says so.
 
     Examples
     --------

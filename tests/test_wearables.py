@@ -16,8 +16,10 @@ from sktext_vq import load as load_model
 from sktext_vq.__main__ import main
 from sktext_vq._formats.estimators import from_state, get_state
 from sktext_vq._wearables.bridge import BridgeScorer
+from sktext_vq._wearables.sensors import find_sensors
 from sktext_vq.datasets import load
 from sktext_vq.export import export_onnx
+from sktext_vq.inspection._label_page import describe_recordings
 from sktext_vq.recordings import read_recordings, segment
 from sktext_vq.wearables import CHANNELS, LabelledSet, build_base, harmonise, load_base
 
@@ -548,3 +550,98 @@ def test_padding_is_found_if_a_channel_is_empty():
     expected = harmonise(X, **options)
     X[1, 3:] = np.nan
     np.testing.assert_array_equal(harmonise(X, **options)[0], expected[0])
+
+
+@pytest.mark.parametrize(
+    ("sensors", "chosen", "rotation"),
+    [
+        (("chest_acc", "ankle_acc", "ankle_gyro"), 1, 2),
+        (("left_wrist_acc", "right_wrist_acc", "right_wrist_gyro"), 1, 2),
+        (("chest_acc", "ankle_gyro"), 0, None),
+        (("phone_accel", "phone_gyro", "watch_accel", "watch_gyro"), 0, 1),
+        (("hand_acc16", "hand_acc6", "hand_gyro"), 0, 2),
+        (("accelerometer", "gyroscope"), 0, 1),
+        (("chest_acc", "gyro"), 0, 1),
+    ],
+)
+def test_sensors_of_the_same_device_are_used(sensors, chosen, rotation):
+    names = [f"{sensor}_{axis}" for sensor in sensors for axis in "xyz"]
+    plan = find_sensors(names)
+    assert plan.acceleration == tuple(range(3 * chosen, 3 * chosen + 3))
+    if rotation is None:
+        assert plan.rotation is None
+        assert "there is no gyroscope at the place of chest_acc" in plan.notes
+    else:
+        assert plan.rotation == tuple(range(3 * rotation, 3 * rotation + 3))
+    accelerometers = [each for each in sensors if "acc" in each]
+    note = f"of the accelerometers {accelerometers}, only {sensors[chosen]} is used"
+    assert (note in plan.notes) == (len(accelerometers) > 1)
+
+
+def test_gravity_of_the_same_device_is_added():
+    sensors = [
+        f"{device}_{sensor}"
+        for sensor in ("gravity", "userAcceleration")
+        for device in ("phone", "watch")
+    ]
+    plan = find_sensors([f"{sensor}_{axis}" for sensor in sensors for axis in "xyz"])
+    assert plan.gravity == (0, 1, 2) and plan.acceleration == (6, 7, 8)
+    assert "phone_gravity + phone_userAcceleration is the acceleration" in plan.notes
+    assert any("only phone_userAcceleration is used" in note for note in plan.notes)
+
+
+def test_an_acceleration_without_gravity_is_reported():
+    X = windows()[:, :3]
+    X[:, 1] -= X[:, 1].mean()
+    options = {"sampling_rate": 50, "units": "g"}
+    found = harmonise(X, channel_names=CHANNELS[:3], **options)
+    assert "the acceleration does not seem to include gravity" in found.notes
+    names = ["user_acc_x", "user_acc_y", "user_acc_z"]
+    with pytest.warns(UserWarning, match="user_acc is an acceleration without gravity"):
+        harmonise(X, channel_names=names, **options)
+
+
+def test_windows_of_recordings_need_no_gyroscope(base):
+    table = recording()[[*CHANNELS[:3], "time"]]
+    found = harmonise(read_recordings(table)).windows(2.56, 1.28)
+    assert found.X.shape[1] == 6 and len(found.X) > 20
+    assert np.isnan(found.X[:, 3:]).all()
+    apart = read_recordings(table).windows(2.56, 1.28)
+    X = harmonise(apart.X, channel_names=CHANNELS[:3], sampling_rate=50)
+    np.testing.assert_allclose(base.predict_proba(found.X), base.predict_proba(X))
+
+
+def test_lists_of_windows_may_have_empty_channels(base):
+    X = np.array(harmonise(windows(), channel_names=CHANNELS, sampling_rate=50))
+    X[::2, 3:] = np.nan
+    expected = base.predict_proba(X)
+    np.testing.assert_array_equal(base.predict_proba(list(X)), expected)
+    given = [window[:, : 128 - i] for i, window in enumerate(X)]
+    found = harmonise(given, channel_names=CHANNELS, sampling_rate=50)
+    assert np.isnan(found[::2, 3:]).all() and not np.isnan(found[0, :3, :127]).any()
+
+
+@pytest.mark.parametrize("unit", ["ns", "us"])
+def test_the_report_explains_recordings_of_different_devices(base, unit):
+    table = recording()
+    table["time"] = table["time"].dt.as_unit(unit)
+    fast = table.loc[table.index.repeat(2)].assign(
+        time=table["time"][0] + pd.to_timedelta(np.arange(2 * len(table)) * 10, "ms")
+    )
+    slow = table.copy()
+    slow[[*CHANNELS[3:]]] = np.nan
+    names = ["sitting", "running"]
+
+    def rows(*tables):
+        every = pd.concat(
+            [each.assign(recording=str(i)) for i, each in enumerate(tables)]
+        )
+        recordings = harmonise(read_recordings(every))
+        segments = segment(base, recordings, 2.56, candidate_labels=names)
+        return describe_recordings(base, recordings, segments, names, names)
+
+    found = rows(table, slow, fast)
+    for i, alone in enumerate([table, slow, fast]):
+        expected = rows(alone)[0]["segments"]
+        for own, other in zip(found[i]["segments"], expected, strict=True):
+            assert (own["label"], own["like"]) == (other["label"], other["like"])

@@ -39,6 +39,9 @@ class Recordings:
         Subject of each recording, as integers or strings.
     notes : tuple of str
         Assumptions of :func:`~sktext_vq.wearables.harmonise` about channels and units.
+    optional_channels : tuple of str
+        Channels that may be missing in windows: the angular velocity in the result of
+        :func:`~sktext_vq.wearables.harmonise`.
 
     See Also
     --------
@@ -74,6 +77,7 @@ class Recordings:
     labels: list[pd.Categorical] | None = None
     subjects: NDArray[Any] | None = None
     notes: tuple[str, ...] = ()
+    optional_channels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -90,6 +94,7 @@ class Recordings:
             None if self.labels is None else [self.labels[row] for row in rows],
             None if self.subjects is None else self.subjects[rows],
             self.notes,
+            self.optional_channels,
         )
 
     def __repr__(self) -> str:

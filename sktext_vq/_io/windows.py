@@ -94,6 +94,7 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
     parts, rows, labels = [], [], []
     # Number of windows without values in each channel, and in at least one channel.
     empty = np.zeros(len(recordings.channel_names) + 1, np.intp)
+    is_optional = np.isin(recordings.channel_names, recordings.optional_channels)
     resampling: dict[str, set[int]] = {}
     for i, values in enumerate(recordings.values):
         offsets = recordings.offsets[i]
@@ -113,6 +114,7 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
                     for series in stretch.values
                 ]
             )
+            missing[is_optional] = False
             is_empty = missing.any(axis=0)
             empty += np.append(missing.sum(axis=1), is_empty.sum())
             starts, found = starts[~is_empty], found[~is_empty]

@@ -15,6 +15,7 @@ from sktext_vq._features.input import InputSpec
 from sktext_vq._training.data import TrainingData
 from sktext_vq._training.settings import FitSettings
 from sktext_vq._wearables.enrolment import Enrolment, enrol
+from sktext_vq._wearables.harmonise import stack_windows
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
@@ -122,6 +123,7 @@ def _has_rotation(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
 
 def _fill_rotation(X: Any) -> Any:
     """Replace a missing angular velocity with zeros, since no channel may be empty."""
+    X = stack_windows(X)
     if not isinstance(X, np.ndarray) or X.ndim != 3 or X.dtype.kind != "f":
         return X
     is_empty = np.isnan(X[:, _ROTATION]).all(axis=2)

@@ -79,7 +79,13 @@ def harmonise_recordings(
     plan = find_units(plan, _complete(pieces, plan), units)
     _warn(plan)
     values = [plan.convert(each, 0) for each in recordings.values]
-    return replace(recordings, values=values, channel_names=CHANNELS, notes=plan.notes)
+    return replace(
+        recordings,
+        values=values,
+        channel_names=CHANNELS,
+        notes=plan.notes,
+        optional_channels=CHANNELS[3:],
+    )
 
 
 def harmonise_windows(
@@ -115,8 +121,24 @@ def plan_windows(
     return plan
 
 
+def stack_windows(X: Any) -> Any:
+    """Return a list of windows as one array, padded with NaN; return other X as is."""
+    is_list = isinstance(X, list | tuple) and len(X) > 0
+    if not is_list or not all(isinstance(window, np.ndarray) for window in X):
+        return X
+    if {(window.ndim, len(window)) for window in X} != {(2, len(X[0]))}:
+        return X
+    longest = max(window.shape[1] for window in X)
+    dtype = np.result_type(np.float32, *X)
+    found = np.full((len(X), len(X[0]), longest), np.nan, dtype)
+    for window, row in zip(X, found, strict=True):
+        row[:, : window.shape[1]] = window
+    return found
+
+
 def _without_empty(X: Any) -> Any:
     """Return X as a Panel if a window has an empty channel: `as_panel` would fail."""
+    X = stack_windows(X)
     if isinstance(X, Panel | pd.DataFrame) or not isinstance(X, np.ndarray):
         return X
     if X.ndim != 3 or X.dtype.kind != "f":

@@ -37,6 +37,10 @@ _ROTATION = re.compile(r"gyr|rotation|angular|(^|[\W_])(gy?|w|omega)$", re.IGNOR
 _GRAVITY_NAME = re.compile(r"grav", re.IGNORECASE)
 _ACCELERATION = re.compile(r"acc|(^|[\W_])a$", re.IGNORECASE)
 _LINEAR = re.compile(r"user|linear|body|lin_?acc", re.IGNORECASE)
+_KIND_WORDS = re.compile(
+    r"accel\w*|acc|gyr[a-z]*|rotation|rate|angular|velocity|grav[a-z]*|user|linear|lin|"
+    r"body|total|raw|calibrated|sensor|(?<![^\W_])(?:a|g|gy|w|omega)(?![^\W_])"
+)
 _OTHER = re.compile(r"mag|orient|quat|euler|field", re.IGNORECASE)
 
 
@@ -128,20 +132,33 @@ def find_sensors(names: Sequence[str]) -> SensorPlan:
             "No accelerometer was found: channel_names must contain three names such "
             f"as acc_x, acc_y and acc_z, got {list(names)}."
         )
-    notes = []
-    gravity = None
-    chosen = (total or kinds["linear"])[0]
-    if not total and kinds["gravity"]:
-        gravity = triads[_nearest(chosen, kinds["gravity"])]
-        notes.append(f"{kinds['gravity'][0]} + {chosen} is the acceleration")
-    elif len(total) > 1:
-        notes.append(f"of the accelerometers {total}, only {chosen} is used")
-    rotation = None
-    if kinds["rotation"]:
-        rotation = triads[_nearest(chosen, kinds["rotation"])]
-    else:
-        notes.append("there is no gyroscope")
-    return SensorPlan(triads[chosen], gravity, rotation, notes=tuple(notes))
+    candidates = total or kinds["linear"]
+    with_gyroscope = (
+        each for each in candidates if _of_same_device(each, kinds["rotation"])
+    )
+    chosen = next(with_gyroscope, candidates[0])
+    notes, doubts = [], []
+    if len(candidates) > 1:
+        notes.append(f"of the accelerometers {candidates}, only {chosen} is used")
+    gravity = None if total else _of_same_device(chosen, kinds["gravity"])
+    if gravity is not None:
+        notes.append(f"{gravity} + {chosen} is the acceleration")
+    elif not total:
+        doubts.append(
+            f"According to its name, {chosen} is an acceleration without gravity. "
+            "Predictions are much less reliable without gravity."
+        )
+    rotation = _of_same_device(chosen, kinds["rotation"])
+    if rotation is None:
+        others = f" at the place of {chosen}" if kinds["rotation"] else ""
+        notes.append(f"there is no gyroscope{others}")
+    return SensorPlan(
+        triads[chosen],
+        None if gravity is None else triads[gravity],
+        None if rotation is None else triads[rotation],
+        notes=tuple(notes),
+        doubts=tuple(doubts),
+    )
 
 
 def _kind_of(sensor: str) -> str | None:
@@ -156,13 +173,27 @@ def _kind_of(sensor: str) -> str | None:
     return None
 
 
-def _nearest(sensor: str, others: Sequence[str]) -> str:
-    """Return the other sensor whose name has the longest prefix or suffix in common."""
+def _of_same_device(sensor: str, others: Sequence[str]) -> str | None:
+    """Return the other sensor that is probably in the same device, or None.
 
-    def shared(other: str) -> int:
-        return max(_n_equal(sensor, other), _n_equal(sensor[::-1], other[::-1]))
+    Names of sensors in different devices contain different words, such as chest and
+    ankle. Of several sensors, the one whose name has the longest prefix or suffix in
+    common is returned.
+    """
+    place = _place(sensor)
 
-    return max(others, key=shared)
+    def similarity(other: str) -> tuple[bool, int]:
+        n_equal = max(_n_equal(sensor, other), _n_equal(sensor[::-1], other[::-1]))
+        return _place(other) == place, n_equal
+
+    found = [each for each in others if place <= _place(each) or _place(each) <= place]
+    return max(found, key=similarity) if found else None
+
+
+def _place(sensor: str) -> set[str]:
+    """Return the words of a name that do not describe the kind of sensor."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", sensor).lower()
+    return set(re.findall(r"[^\W_]+", _KIND_WORDS.sub(" ", words)))
 
 
 def _n_equal(a: str, b: str) -> int:
@@ -199,6 +230,8 @@ def find_units(
         unit, doubt = _guess_acceleration(plan, pieces)
         notes.append(f"acceleration is in {unit}")
         doubts += doubt
+    elif _norm_at_rest(plan, pieces) * ACCELERATION_UNITS[unit] < _GRAVITY[0]:
+        notes.append("the acceleration does not seem to include gravity")
     factor, rotation = ACCELERATION_UNITS[unit], given["gyro"]
     if plan.rotation is not None and rotation == "auto":
         ratio = _movement_ratio(plan, pieces, factor)
@@ -238,18 +271,28 @@ def _acceleration(plan: SensorPlan, part: Array) -> Array:
     return found if plan.gravity is None else found + part[list(plan.gravity)]
 
 
+def _norms(plan: SensorPlan, pieces: Sequence[Array]) -> list[Array]:
+    return [np.linalg.norm(_acceleration(plan, part), axis=0) for part in pieces]
+
+
+def _norm_at_rest(plan: SensorPlan, pieces: Sequence[Array]) -> float:
+    """Return the median norm of the acceleration in windows with little movement."""
+    norms = _norms(plan, pieces)
+    # The quarter of the windows with the least movement is assumed to be at rest.
+    order = np.argsort([norm.std() for norm in norms], kind="stable")
+    still = [norms[i] for i in order[: max(1, len(order) // 4)]]
+    return float(np.median([np.median(norm) for norm in still]))
+
+
 def _guess_acceleration(
     plan: SensorPlan, pieces: Sequence[Array]
 ) -> tuple[str, list[str]]:
     """Return the unit in which the norm at rest is about 1 g, and doubts about it."""
-    norms = [np.linalg.norm(_acceleration(plan, part), axis=0) for part in pieces]
-    # The quarter of the windows with the least movement is assumed to be at rest.
-    order = np.argsort([norm.std() for norm in norms], kind="stable")
-    still = [norms[i] for i in order[: max(1, len(order) // 4)]]
-    rest = float(np.median([np.median(norm) for norm in still]))
+    rest = _norm_at_rest(plan, pieces)
     for unit, factor in ACCELERATION_UNITS.items():
         if _GRAVITY[0] < rest * factor < _GRAVITY[1]:
             return unit, []
+    norms = _norms(plan, pieces)
     often = float(np.median([np.quantile(norm, 0.95) for norm in norms]))
     if rest < _GRAVITY[0] and often > _MIN_LINEAR:
         return "m/s^2", [

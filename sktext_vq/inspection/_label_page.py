@@ -69,21 +69,21 @@ def _reasons(
 ) -> dict[int, dict[str, Any]]:
     """Compare the central window of each segment with known classes."""
     windows, rows = [], []
-    for row in segments.dropna(subset="label").itertuples():
-        at = recordings.names.index(row.recording)
-        first, last = np.searchsorted(recordings.times[at], [row.start, row.end])
-        windows.append(recordings.values[at][:, first:last])
-        rows.append(row.Index)
+    for name, own in segments.dropna(subset="label").groupby("recording", sort=False):
+        at = recordings.names.index(name)
+        bounds = np.searchsorted(recordings.times[at], own[["start", "end"]])
+        for first, last in bounds:
+            window = harmonise(
+                recordings.values[at][None, :, first:last],
+                channel_names=CHANNELS,
+                sampling_rate=recordings.rates[at],
+                units=_UNITS,
+            )
+            windows.append(np.asarray(window)[0])
+        rows += own.index.tolist()
     if not windows:
         return {}
-    n_channels = 3 if np.isnan(windows[0][3:]).all() else len(CHANNELS)
-    X = harmonise(
-        [each[:n_channels] for each in windows],
-        channel_names=CHANNELS[:n_channels],
-        sampling_rate=recordings.sampling_rate,
-        units=_UNITS,
-    )
-    table = base.explain_zero_shot(X, list(names))
+    table = base.explain_zero_shot(windows, list(names))
     # The central window may have another label than its segment.
     is_same = table["label"].to_numpy() == segments.loc[rows, "label"].to_numpy()
     table["second"] = table["second"].where(is_same, table["label"])
