@@ -8,6 +8,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
+from sktext_vq import DriftWarning, VQTextClassifier
 from sktext_vq.datasets import Dataset
 from sktext_vq.text import SeriesCaptioner, TextEncoder
 
@@ -189,3 +190,39 @@ def test_bad_parameters_are_said_in_fit(params: dict[str, Any], message: str) ->
 def test_other_channels_are_refused(captioner: SeriesCaptioner) -> None:
     with pytest.raises(ValueError, match="2 channels"):
         captioner.transform(np.zeros((2, 2, 50)))
+
+
+@pytest.mark.parametrize("n_timepoints", [8, 16, 32, 64])
+def test_short_noise_has_no_rhythm(n_timepoints: int) -> None:
+    noise = np.random.default_rng(0).normal(size=(200, 1, n_timepoints))
+    captions = SeriesCaptioner(n_sentences=None).fit_transform(noise)
+    assert sum("no steady rhythm" in caption for caption in captions) >= 185
+
+
+def test_a_straight_line_has_no_rhythm() -> None:
+    lines = np.arange(200) * 0.02 * np.array([[1.0], [2.0], [-3.0]])
+    captions = SeriesCaptioner(sampling_rate=RATE, n_sentences=None).fit_transform(
+        lines
+    )
+    for caption in captions:
+        assert "no steady rhythm" in caption and "steadily over time" in caption
+
+
+@pytest.mark.parametrize("pattern", ["{} acc", "{}-Accel", "acc_{}"])
+def test_axes_may_be_anywhere_in_a_name(pattern: str) -> None:
+    names = [pattern.format(axis) for axis in "xyz"]
+    X = waves(2, 1)
+    caption = SeriesCaptioner(channel_names=names).fit_transform(X)[0]
+    assert "mostly along the z axis" in caption
+
+
+def test_captions_of_classifiers_have_the_numbers_of_channels(
+    basic_motions: Dataset,
+) -> None:
+    X = np.stack([*basic_motions.X_test[:2, :2]])
+    model = VQTextClassifier(16, text=None, max_features=100, random_state=0)
+    model.fit(basic_motions.X_train[:, :2], basic_motions.y_train)
+    X[:, 0] = 1.0
+    with pytest.warns(DriftWarning):
+        captions = model.caption(X)
+    assert all("The channel 0 is constant." in caption for caption in captions)

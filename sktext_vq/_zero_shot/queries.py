@@ -74,7 +74,7 @@ def caption(
     recognizer: ZeroShotRecognizer = model.zero_shot_
     if texts is None:
         is_named = model.channel_names is not None or model.input_.column_names
-        names = model.channel_names_ if is_named else None
+        names = model.channel_names_ if is_named or model.n_channels_ > 1 else None
         about = model.features_.scaler, names, model.sampling_rate
         return recognizer.caption(embed_series(model, panel), panel, *about)
     recognizer.read(texts, "texts")

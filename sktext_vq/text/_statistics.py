@@ -31,6 +31,26 @@ _MEANINGS = {
 }
 
 
+def min_regularity(length: Any) -> Any:
+    """Return the least autocorrelation of a rhythm; noise is below it in most cases.
+
+    The standard error of an autocorrelation of noise is about the inverse root of the
+    number of timepoints.
+    """
+    return np.maximum(0.35, 3.5 / np.sqrt(length))
+
+
+def speed_bounds(found: dict[str, Any]) -> npt.NDArray[np.float64]:
+    """Return the bounds of slow and fast rhythms, in cycles per timepoint."""
+    per_step = found["cycles"] / found["length"]
+    bounds = np.empty((per_step.shape[1], 2))
+    for g in range(per_step.shape[1]):
+        least = min_regularity(found["length"][:, g])
+        regular = per_step[found["regularity"][:, g] >= least, g]
+        bounds[g] = np.quantile(regular, [0.2, 0.8]) if len(regular) else (0, np.inf)
+    return bounds
+
+
 def channel_groups(
     names: Sequence[str] | None, n_channels: int
 ) -> list[tuple[str, list[int]]]:
@@ -121,7 +141,10 @@ def _group(x: FloatPanel) -> dict[str, npt.NDArray[np.float64]]:
     edges = np.linspace(0, t, 4).round().astype(int)
     thirds = np.stack([energy[:, a:b].sum(axis=1) for a, b in pairwise(edges)], 1)
     steps = np.sqrt((np.diff(z, axis=2) ** 2).sum(axis=1).mean(axis=1)) if t > 1 else 0
-    regularity, cycles = _rhythm(z - trend_line(z, time))
+    rest = z - trend_line(z, time)
+    # Remove rounding errors of straight lines.
+    rest[np.abs(rest).max(axis=(1, 2)) < 1e-9 * np.abs(z).max(axis=(1, 2))] = 0.0
+    regularity, cycles = _rhythm(rest)
     return {
         "strength": root * size,
         "regularity": regularity,

@@ -10,11 +10,12 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from sktext_vq._utils.channels import split_axis
 from sktext_vq._utils.validation import check_count, check_sampling_rate
 
 from ..panel import rows_of_cases
 from ._series import check_series
-from ._statistics import channel_groups, statistics
+from ._statistics import channel_groups, min_regularity, speed_bounds, statistics
 
 __all__ = ["SeriesCaptioner"]
 
@@ -149,7 +150,7 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         self._jerk_bounds = np.quantile(found["jerk"], [0.1, 0.9], axis=0)
         self._median_level = np.median(found["level"], axis=0)
         self._level_spread = _spread(found["level"])
-        self._speed_bounds = _speed_bounds(found)
+        self._speed_bounds = speed_bounds(found)
         return found
 
     def fit_to_quantiles(
@@ -356,11 +357,12 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     def _axes(self, g: int) -> list[str]:
         if self.channel_names is None or len(self.groups_[g][1]) < 2:
             return []
-        return [self.channel_names[c].strip()[-1].lower() for c in self.groups_[g][1]]
+        names = [self.channel_names[c] for c in self.groups_[g][1]]
+        return [found[1] for found in map(split_axis, names) if found is not None]
 
     def _rhythm(self, g: int, name: str, row: dict[str, Any]) -> tuple[float, str]:
         regularity, cycles = row["regularity"], row["cycles"]
-        if regularity < 0.35:
+        if regularity < min_regularity(row["length"]):
             return 0.5, f"The {name} has no steady rhythm."
         kind = "regular" if regularity >= 0.6 else "loose"
         slow, fast = self._speed_bounds[g]
@@ -438,13 +440,3 @@ def _side(value: float, low: float, high: float, words: tuple[str, str, str]) ->
 def _spread(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     low, high = np.quantile(levels, [0.16, 0.84], axis=0)
     return np.asarray(high / 2 - low / 2)
-
-
-def _speed_bounds(found: dict[str, Any]) -> npt.NDArray[np.float64]:
-    """Return the bounds of slow and fast rhythms, in cycles per timepoint."""
-    per_step = found["cycles"] / found["length"]
-    bounds = np.empty((per_step.shape[1], 2))
-    for g in range(per_step.shape[1]):
-        regular = per_step[found["regularity"][:, g] >= 0.35, g]
-        bounds[g] = np.quantile(regular, [0.2, 0.8]) if len(regular) else (0, np.inf)
-    return bounds
