@@ -196,6 +196,9 @@ def test_a_text_that_names_an_activity_has_its_attributes(text: str, name: str) 
         "The legs swing in turn and each foot meets the ground.",
         "It moves in place beside the car.",
         "This is not walking.",
+        "A person who isn't running.",
+        "Nobody is walking.",
+        "neither walking nor running",
     ],
 )
 def test_a_text_without_an_activity_has_no_attributes(text: str) -> None:
@@ -501,3 +504,45 @@ def test_labels_are_a_sequence():
     for labels in (None, 3):
         with pytest.raises(TypeError, match="labels must be a sequence"):
             PromptBank().prompts(labels)
+
+
+@pytest.mark.parametrize("label", ["not walking", "no running", "non-walking"])
+def test_negated_labels_have_no_attributes_of_the_activity(label: str) -> None:
+    found = PromptBank().clauses([label])[label]
+    name = "running" if "running" in label else "walking"
+    assert not set(found.values()) & set(PromptBank().clauses([name])[name].values())
+
+
+def test_generated_prompts_of_other_spellings_are_reused(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def write(prompt: str) -> str:
+        asked.append(prompt)
+        return "" if "lounging" in prompt else "2 steps per second\n- 1.9 Hz\n1.A walk."
+
+    file = tmp_path / "written.json"
+    PromptBank.from_llm(write, ["walking", "lounging"], cache=file)
+    asked.clear()
+    bank = PromptBank.from_llm(write, ["WALKING"], cache=file)
+    assert not asked
+    texts = bank.prompts(["WALKING"])["WALKING"]["affirmative"]
+    assert texts == ["2 steps per second", "1.9 Hz", "A walk."]
+    PromptBank.from_llm(write, ["lounging"], cache=file)  # is generated again
+    assert asked and PromptBank.from_json(file).knows("walking")
+
+
+def test_prompts_of_alike_labels_are_not_written(tmp_path: Path) -> None:
+    file = tmp_path / "bank.json"
+    with pytest.raises(ValueError, match="different spellings"):
+        PromptBank().to_json(file, ["walk", "walking"])
+    assert not file.exists()
+
+
+def test_gerunds_of_verbs_with_two_syllables() -> None:
+    found = PromptBank().prompts(["open valve", "iron shirt", "hop wall"])
+    sentences = [each["sentence"][0] for each in found.values()]
+    assert sentences == [
+        "A person is opening valve.",
+        "A person is ironing shirt.",
+        "A person is hopping wall.",
+    ]

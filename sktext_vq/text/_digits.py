@@ -202,6 +202,19 @@ def parse_fixed(
     Returns the codes, and a description of the first error or an empty string.
     """
     plain = text.lower()
+    if separator == "comma":  # each value is parsed separately
+        pieces = plain.rstrip().removesuffix(",").split(",")
+        if len(pieces) > 1:
+            found = [
+                parse_fixed(each, 1, n_digits, "space", letters) for each in pieces
+            ]
+            codes = np.full(n_timepoints, MISSING, dtype=np.int64)
+            values = [own[0] if not fault else MISSING for own, fault in found]
+            codes[: len(values)] = values[:n_timepoints]
+            fault = next((fault for _, fault in found if fault), "")
+            if not fault and len(values) != n_timepoints:
+                fault = f"it has {len(values)} values instead of {n_timepoints}"
+            return codes, fault
     codes = np.full(n_timepoints, MISSING, dtype=np.int64)
     if letters:
         alphabet = LETTERS[:letters]

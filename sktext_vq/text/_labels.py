@@ -190,6 +190,7 @@ def _gerund(verb: str) -> str:
     if verb.endswith("e") and not verb.endswith("ee"):
         return verb[:-1] + "ing"
     short = len(verb) < 5 and len(verb) > 2 and verb[-1] not in "aeiouwxy"
+    short = short and sum(letter in "aeiou" for letter in verb) == 1  # not open, iron
     if short and verb[-2] in "aeiou" and verb[-3] not in "aeiou":
         return verb + verb[-1] + "ing"
     return verb + "ing"

@@ -107,11 +107,15 @@ def _answer(result: Any) -> str:
     return result
 
 
+# Bullets and numbers of a list, but not the number in "1.9 Hz".
+_MARKER = re.compile(r"^\s*(?:[-*•]+\s*)?(?:\(?\d+[.)](?!\d)\s*)?")
+
+
 def _lines(text: str) -> list[str]:
     """Return the unique non-empty lines of an answer, without bullets."""
     lines: list[str] = []
     for line in text.splitlines():
-        line = re.sub(r"^[\s\-*•\d.)(]+", "", line).strip(" \t\"'")
+        line = _MARKER.sub("", line).strip(" \t\"'")
         line = " ".join(line.split())
         if any(char.isalpha() for char in line) and len(line) <= 300:
             lines.append(line)

@@ -274,7 +274,7 @@ class PromptBank(BaseEstimator):
             Path of the file.
         """
         entries = self._own() if labels is None else self.prompts(labels)
-        return write_bank(path, entries)
+        return write_bank(path, check_bank(entries) if entries else {})
 
     @classmethod
     def from_json(cls, path: str | os.PathLike[str], **params: Any) -> PromptBank:
@@ -330,22 +330,26 @@ class PromptBank(BaseEstimator):
         Returns
         -------
         PromptBank
-            Bank with the generated prompts. If no text is generated for a form, the
-            packaged bank or templates are used.
+            Bank with the generated prompts. If no text is generated for a form or a
+            label, the packaged bank or templates are used.
         """
         names, path = check_labels(labels), check_path(cache)
         entries = read_bank(path) if path.is_file() else {}
-        missing = [name for name in names if name not in entries]
+        known = {label_key(name): texts for name, texts in entries.items()}
+        missing = [name for name in names if label_key(name) not in known]
         if missing:
             check_target(path)  # before text is generated, which takes minutes
             from ._llm import text_generator, write_prompts
 
             generate = text_generator(model, max_new_tokens=max_new_tokens)
             for name in missing:
-                entries[name] = write_prompts(generate, as_phrase(name), FORMS)
-                write_bank(path, entries)  # after each label, in case of interruption
-        chosen = {name: entries[name] for name in names if entries[name]}
-        return cls.from_texts(chosen, **params)
+                texts = write_prompts(generate, as_phrase(name), FORMS)
+                if texts and label_key(name) not in known:
+                    known[label_key(name)] = entries[name] = texts
+                    write_bank(path, entries)  # now, in case of an interruption
+        keys = {label_key(name): name for name in names}
+        chosen = {name: known[key] for key, name in keys.items() if key in known}
+        return cls.from_texts(chosen, **params) if chosen else cls(**params)
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -371,8 +375,8 @@ class PromptBank(BaseEstimator):
             entry, words = named
         part = entry
         if entry is None:
-            words = f"{words} {label}"
-            part = contained_entry(label) if self.packaged else None
+            words = f"{words} {affirmed(label)}"
+            part = contained_entry(affirmed(label)) if self.packaged else None
         first, second = (
             _templates.guess_attributes(words, part, form)
             for form in ("attributes", "second_attributes")
