@@ -67,7 +67,10 @@ def harmonise(
         contains channel names. The accelerometer and the gyroscope are identified by
         these names, and their axes by ``x``, ``y`` and ``z``. If gravity and the
         acceleration without gravity are separate channels, such as ``gravity.x`` and
-        ``userAcceleration.x``, their sum is used. Other channels are ignored.
+        ``userAcceleration.x``, their sum is used. If names contain several places, such
+        as ``chest_acc_x`` and ``wrist_acc_x``, the first accelerometer that has a
+        gyroscope at the same place is used, or the first accelerometer if there is
+        none. Other channels are ignored.
     sampling_rate : float, optional
         Sampling rate in Hz, at least 8. This parameter is required for windows.
     units : str or dict, default="auto"
