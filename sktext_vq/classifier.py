@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from sktext_vq._base import BaseVQText
 from sktext_vq._features.cluster import map_parts
 from sktext_vq._features.columns import check_column
+from sktext_vq._features.extractor import Execution
 from sktext_vq._features.selection import FeatureScaler
 from sktext_vq._heads.ridge import RidgeHead, predict_logits
 from sktext_vq._interpret.contributions import Explainer, head_without_base
@@ -29,6 +30,7 @@ from sktext_vq._utils.torch_defaults import torch_defaults
 from sktext_vq._zero_shot import queries
 from sktext_vq._zero_shot.recognizer import ZeroShotRecognizer
 from sktext_vq.panel import Panel
+from sktext_vq.text import TextEncoder
 
 __all__ = ["VQTextClassifier"]
 
@@ -250,6 +252,9 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
             return function(self, panel, *options)
         return self.adapter_.map(function, self, panel, *options)
 
+    def _tools(self) -> tuple[TextEncoder, Execution]:
+        return self._encoder(), self._execution()
+
     def _logits(self, X: Any) -> NDArray[np.float64]:
         def predict(model: VQTextClassifier, panel: Panel) -> NDArray[np.float64]:
             parts = model.features_, model.head_, model._execution()
@@ -323,7 +328,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[about_zero_shot]]
         """
-        options = candidate_labels, unknown_label, self._encoder()
+        options = candidate_labels, unknown_label, *self._tools()
         return np.asarray(self._map(X, queries.predict_proba, *options))
 
     def predict_zero_shot(
@@ -371,7 +376,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         check_is_fitted(self)
         if not isinstance(text, str):
             raise TypeError(f"text must be a string, got {text!r}.")
-        found = self._map(X, queries.search, text, self._encoder())
+        found = self._map(X, queries.search, text, *self._tools())
         by_score = found.sort_values("score", ascending=False, kind="stable")
         return by_score.reset_index(drop=True)
 
@@ -394,7 +399,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_zero_shot]]
         """
-        return np.asarray(self._map(X, queries.caption, texts, self._encoder()))
+        return np.asarray(self._map(X, queries.caption, texts, *self._tools()))
 
     def explain_zero_shot(self, X: Any, candidate_labels: Candidates) -> pd.DataFrame:
         """Return the most probable candidates and reasons for the predictions.
@@ -413,7 +418,7 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
 
         [[raises_zero_shot]]
         """
-        options = ZeroShotRecognizer.explain, candidate_labels, self._encoder()
+        options = ZeroShotRecognizer.explain, candidate_labels, *self._tools()
         return self._map(X, queries.recognize, *options)
 
     def describe_candidates(self, candidate_labels: Candidates) -> pd.DataFrame:

@@ -506,7 +506,6 @@ def test_windows_with_and_without_gyroscope_are_predicted_separately(base):
     check(base.predict_proba_zero_shot, names, "other")
     check(base.similarity, names)
     check(base.caption)
-    check(base.caption, ["a person walks", "a person sits"])
     found = base.explain_zero_shot(lost, names)
     assert found["case"].tolist() == list(range(8))
     assert found["label"].tolist() == base.predict_zero_shot(lost, names).tolist()
@@ -621,10 +620,9 @@ def test_lists_of_windows_may_have_empty_channels(base):
     assert np.isnan(found[::2, 3:]).all() and not np.isnan(found[0, :3, :127]).any()
 
 
-@pytest.mark.parametrize("unit", ["ns", "us"])
-def test_the_report_explains_recordings_of_different_devices(base, unit):
+def test_the_report_explains_recordings_of_different_devices(base):
     table = recording()
-    table["time"] = table["time"].dt.as_unit(unit)
+    table["time"] = table["time"].dt.as_unit("ns")
     fast = table.loc[table.index.repeat(2)].assign(
         time=table["time"][0] + pd.to_timedelta(np.arange(2 * len(table)) * 10, "ms")
     )

@@ -1,6 +1,6 @@
 """Searches, captions and zero-shot predictions of a fitted classifier.
 
-All functions expect a fitted `VQTextClassifier`, validated series and a text encoder.
+All functions expect a fitted `VQTextClassifier` and validated series.
 """
 
 from __future__ import annotations
@@ -12,16 +12,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from sktext_vq._features.extractor import Execution
 from sktext_vq._zero_shot.candidates import check_unknown_label
 from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
 from sktext_vq.panel import Panel
 from sktext_vq.text import TextEncoder
 
 
-def embed_series(model: Any, panel: Panel, alignment: Any = None) -> EmbeddedSeries:
+def embed_series(
+    model: Any, panel: Panel, execution: Execution, alignment: Any = None
+) -> EmbeddedSeries:
     """Return embeddings of series and probabilities of the training classes."""
     recognizer: ZeroShotRecognizer = model.zero_shot_
-    parts = model.features_, model.head_, model._execution()
+    parts = model.features_, model.head_, execution
     return recognizer.embed_series(panel, *parts, alignment, model.enrolment_)
 
 
@@ -31,13 +34,15 @@ def recognize(
     function: Callable[..., Any],
     candidate_labels: Any,
     encoder: TextEncoder,
+    execution: Execution,
 ) -> Any:
     """Apply a method of the recognizer to embeddings of series and candidates."""
     recognizer: ZeroShotRecognizer = model.zero_shot_
     candidates = recognizer.read(candidate_labels)
     views = recognizer.embed_texts(candidates, encoder)
     recognizer.warn(candidates, views)
-    return function(recognizer, embed_series(model, panel), candidates, views)
+    series = embed_series(model, panel, execution)
+    return function(recognizer, series, candidates, views)
 
 
 def predict_proba(
@@ -46,6 +51,7 @@ def predict_proba(
     candidate_labels: Any,
     unknown_label: str | None,
     encoder: TextEncoder,
+    execution: Execution,
 ) -> NDArray[np.float64]:
     """Return probabilities; see `VQTextClassifier.predict_proba_zero_shot`."""
 
@@ -56,19 +62,26 @@ def predict_proba(
         check_unknown_label(unknown_label, candidate_labels)
         return recognizer.with_unknown(proba, *inputs)
 
-    return np.asarray(recognize(model, panel, predict, candidate_labels, encoder))
+    options = predict, candidate_labels, encoder, execution
+    return np.asarray(recognize(model, panel, *options))
 
 
-def search(model: Any, panel: Panel, text: str, encoder: TextEncoder) -> pd.DataFrame:
+def search(
+    model: Any, panel: Panel, text: str, encoder: TextEncoder, execution: Execution
+) -> pd.DataFrame:
     """Rank series by similarity to a text; see `VQTextClassifier.search`."""
     recognizer: ZeroShotRecognizer = model.zero_shot_
     alignment = model.text_alignment_
-    series = embed_series(model, panel, alignment)
+    series = embed_series(model, panel, execution, alignment)
     return recognizer.search(series, text, encoder, alignment)
 
 
 def caption(
-    model: Any, panel: Panel, texts: Sequence[str] | None, encoder: TextEncoder
+    model: Any,
+    panel: Panel,
+    texts: Sequence[str] | None,
+    encoder: TextEncoder,
+    execution: Execution,
 ) -> NDArray[Any]:
     """Return a caption for each series; see `VQTextClassifier.caption`."""
     recognizer: ZeroShotRecognizer = model.zero_shot_
@@ -76,8 +89,9 @@ def caption(
         is_named = model.channel_names is not None or model.input_.column_names
         names = model.channel_names_ if is_named or model.n_channels_ > 1 else None
         about = model.features_.scaler, names, model.sampling_rate
-        return recognizer.caption(embed_series(model, panel), panel, *about)
+        series = embed_series(model, panel, execution)
+        return recognizer.caption(series, panel, *about)
     recognizer.read(texts, "texts")
     alignment = model.text_alignment_
-    series = embed_series(model, panel, alignment)
+    series = embed_series(model, panel, execution, alignment)
     return recognizer.choose_text(series, texts, encoder, alignment)
