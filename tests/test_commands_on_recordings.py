@@ -145,3 +145,35 @@ def test_a_sampling_rate_that_contradicts_the_times_raises_an_error(folder, caps
     error = capsys.readouterr().err
     assert "--sampling-rate is 40 Hz" in error and "is 20 Hz" in error
     assert not (folder / "other.safetensors").exists()
+
+
+def test_segments_of_several_files_have_a_column_file(folder, tmp_path, capsys):
+    files = [folder / "data" / f"person_{k}.csv" for k in (0, 1)]
+    output = tmp_path / "segments.csv"
+    words = ["--model", folder / "m.safetensors", "--output", output]
+    words += ["--label-column", "activity", "--quiet"]
+    assert run("segment", *files, *words) == 0
+    assert pd.read_csv(output)["file"].unique().tolist() == [*map(str, files)]
+    output.unlink()
+    assert run("segment", *files, tmp_path / "missing.csv", *words) == 1
+    assert "missing.csv does not exist" in capsys.readouterr().err
+
+
+def test_explanations_of_windows_keep_their_times(folder, capsys):
+    words = ["predict", folder / "data" / "person_0.csv", *WINDOWS, "--explain"]
+    assert run(*words, "--model", folder / "m.safetensors", "--quiet") == 0
+    table = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    times = pd.to_datetime(table["window_end"]) - pd.to_datetime(table["window_start"])
+    assert (times == pd.Timedelta("2s")).all()
+    assert table["start"].max() < 2 * RATE
+
+
+def test_series_at_another_rate_raise_an_error(folder, tmp_path, capsys):
+    table = record(0, "2025-05-01").drop(columns="activity")[:160]
+    table["time"] = np.tile(np.arange(80) / (2 * RATE), 2)
+    table["case"] = np.repeat([0, 1], 80)
+    file = tmp_path / "fast.csv"
+    table.rename(columns={"time": "time_s"}).to_csv(file, index=False)
+    words = ["predict", file, "--time-column", "time_s"]
+    assert run(*words, "--model", folder / "m.safetensors") == 1
+    assert "is 40 Hz, but the training series" in capsys.readouterr().err

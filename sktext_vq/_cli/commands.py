@@ -30,6 +30,7 @@ from sktext_vq._cli.outputs import (
     print_result,
     show_table,
     show_tables,
+    with_file,
     write_json,
 )
 from sktext_vq._utils.validation import label_text
@@ -100,15 +101,14 @@ def _predict_files(
     model: VQTextClassifier, options: argparse.Namespace
 ) -> Iterator[pd.DataFrame]:
     """Yield the predictions or contributions of each file."""
-    is_one = len(options.data) == 1 and str(options.data[0]) != "-"
     for path in list_files(options.data):
         data = read_matching(model, path, "test", options)
         if options.explain:
             table = _explain(model, data, options)
         else:
             table = _predict(model, data)
-        if not is_one:
-            table.insert(0, "file", str(path))
+        table = with_file(table, path, options)
+        if "file" in table:
             print_note(options, f"{path}:")
         if not options.explain:
             _note_found(table["label"], data, options)
@@ -147,6 +147,8 @@ def _explain(
     table = table.sort_values("case", kind="stable", ignore_index=True)
     names = np.array([*model.channel_names_, None], dtype=object)
     cases = name_cases(data).iloc[table["case"]].reset_index(drop=True)
+    # The columns start and length contain timepoints of tokens in a window.
+    cases = cases.rename(columns={"start": "window_start", "end": "window_end"})
     placed = table["code"] >= 0
     return cases.assign(
         **{
@@ -186,7 +188,8 @@ def segment(options: argparse.Namespace) -> None:
         for path in list_files(options.data):
             recordings = read_continuous(path, options)
             print_note(options, f"{path}: {recordings!r}")
-            yield segment_recordings(model, recordings, length, step, seconds=seconds)
+            found = segment_recordings(model, recordings, length, step, seconds=seconds)
+            yield with_file(found, path, options)
 
     show_tables(segments(), options)
 

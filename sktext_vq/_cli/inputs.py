@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import unicodedata
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from sktext_vq._cli.outputs import choose_verbosity, print_note
 from sktext_vq._io.read import check_extension
 from sktext_vq._utils.files import check_target, check_writable
+from sktext_vq._utils.validation import find_stack_level
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.persistence import load
 from sktext_vq.recordings import (
@@ -55,6 +57,9 @@ def open_model_and_data(
 
 def list_files(paths: Sequence[Path]) -> Iterator[Path]:
     """Yield files to read; ``-`` reads file names from standard input."""
+    for path in paths:  # before the first file is read
+        if str(path) != "-" and not path.exists():
+            raise FileNotFoundError(f"The file {path} does not exist.")
     for path in paths:
         if str(path) != "-":
             yield path
@@ -100,6 +105,11 @@ def _is_part(file: Path, path: Path) -> bool:
 _RATE_TOLERANCE = 0.05  # maximum relative difference between equal sampling rates
 
 
+def _are_equal(rate: float | None, other: float | None) -> bool:
+    """Return whether two sampling rates are equal, or one of them is unknown."""
+    return not rate or not other or abs(rate / other - 1) <= _RATE_TOLERANCE
+
+
 def read_part(
     path: Path,
     part: str,
@@ -118,7 +128,7 @@ def read_part(
             sampling_rate=sampling_rate,
         )
         given, found = getattr(options, "sampling_rate", None), windows.sampling_rate
-        if given and found and abs(given / found - 1) > _RATE_TOLERANCE:
+        if not _are_equal(given, found):
             raise ValueError(
                 f"--sampling-rate is {given:g} Hz, but the sampling rate according to "
                 f"the times in {path} is {found:g} Hz. Omit --sampling-rate, or set "
@@ -180,6 +190,12 @@ def read_matching(
 ) -> LabelledPanel:
     """Read series and match their channels by name to the channels of a model."""
     data = read_part(path, part, options, model.sampling_rate)
+    if not _are_equal(data.sampling_rate, model.sampling_rate):
+        raise ValueError(
+            f"The sampling rate of {path} is {data.sampling_rate:g} Hz, but the "
+            f"training series of the model had {model.sampling_rate:g} Hz. Resample "
+            "the series, or pass recordings with --window."
+        )
     names = model.channel_names_
     own = list(data.channel_names or ())
     unnamed = [f"channel {i}" for i in range(len(names))]
@@ -188,11 +204,12 @@ def read_matching(
     order = _match_names(names, own)
     if max(order) < 0 and len(own) == len(names):
         # The channel names of the model may have been set by --channel-names.
-        print_note(
-            options,
-            f"warning: the channel names of {path} differ from those in the model. "
-            "Channels are matched by position: "
-            + ", ".join(f"{a} as {b}" for a, b in zip(own, names, strict=True)),
+        warnings.warn(
+            f"The channel names of {path} differ from those in the model. Channels are "
+            "matched by position: "
+            + ", ".join(f"{a} as {b}" for a, b in zip(own, names, strict=True))
+            + ".",
+            stacklevel=find_stack_level(),
         )
         return data
     lacking = [name for name, at in zip(names, order, strict=True) if at < 0]

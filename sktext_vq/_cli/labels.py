@@ -20,7 +20,7 @@ from sktext_vq._cli.inputs import (
     read_part,
     window_of,
 )
-from sktext_vq._cli.outputs import print_note, print_result, show_tables
+from sktext_vq._cli.outputs import print_note, print_result, show_tables, with_file
 from sktext_vq.recordings import segment
 
 
@@ -64,7 +64,7 @@ def label_recordings(options: argparse.Namespace) -> None:
                     describe_recordings(base, recordings, found, names, labels)
                 )
                 notes.extend(recordings.notes)
-            yield found
+            yield with_file(found, path, options)
 
     show_tables(segments(), options)
     if options.report is not None:

@@ -8,6 +8,7 @@ import math
 import re
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,17 @@ def name_cases(data: LabelledPanel) -> pd.DataFrame:
         return data.table
     cases = range(len(data.X)) if data.cases is None else data.cases
     return pd.DataFrame({"case": cases})
+
+
+def with_file(
+    table: pd.DataFrame, path: Path, options: argparse.Namespace
+) -> pd.DataFrame:
+    """Return a table with the column ``file`` added if there are several files."""
+    if len(options.data) == 1 and str(options.data[0]) != "-":
+        return table
+    table = table.copy()
+    table.insert(0, "file", str(path))
+    return table
 
 
 def choose_verbosity(options: argparse.Namespace) -> int:

@@ -47,6 +47,7 @@ class "against" (by default the most probable other class), a description of the
 of the token, its channel, its start and length in timepoints, and its code. The row
 "remainder" contains the sum of all other contributions, so the contributions of a
 series sum to the log-odds. This row and the rows for channel statistics have no start.
+With --window, "window_start" and "window_end" are the times of the window.
 """
 _REPORT = """\
 Write an HTML page about a model: scores on the series in a file, warnings, series with
