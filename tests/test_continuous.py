@@ -669,3 +669,48 @@ def test_a_single_row_has_no_effect_on_the_unit_of_time():
     times = np.r_[0, np.arange(100) * 20]
     frame = pd.DataFrame({"recording": np.r_[0, np.ones(100)], "time": times, "x": 0.5})
     assert read_recordings(frame, sampling_rate=50).rates[1] == pytest.approx(50)
+
+
+def test_recordings_of_several_files_have_different_names(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        table(session=1).to_csv(tmp_path / folder / "log.csv", index=False)
+    recordings = read(tmp_path, recording_column="session")
+    assert recordings.names == ["a/log/1", "b/log/1"]
+    assert len(np.unique(recordings.windows(2).groups)) == 2
+    names = read([table(session=1)] * 2, recording_column="session").names
+    assert names == ["table 0/1", "table 1/1"]
+    files = read(
+        tmp_path, pattern="{subject}/{recording}.csv", ignore_columns=["session"]
+    )
+    assert files.names == ["a/log", "b/log"]
+
+
+def test_a_table_with_a_row_per_value_raises_an_error():
+    rows = {"time": np.repeat(np.arange(50), 2), "channel": np.tile([0, 1], 50)}
+    frame = pd.DataFrame({**rows, "value": np.arange(100.0)})
+    for each in (frame, frame.sort_values("channel", kind="stable")):
+        with pytest.raises(ValueError, match=r"one row per value.*pivot"):
+            read_recordings(each)
+
+
+@pytest.mark.parametrize("n_rows", [1999, 2000])
+def test_the_rate_of_joined_clocks_is_that_of_all_rows(n_rows):
+    times = np.sort(np.r_[np.arange(1000) * 0.02, np.arange(1000) * 0.02 + 0.007])
+    frame = pd.DataFrame({"time_s": times, "x": np.arange(2000) % 7})[:n_rows]
+    assert read_recordings(frame).sampling_rate == pytest.approx(100, rel=0.05)
+
+
+def test_missing_rows_have_no_effect_on_the_rate():
+    kept = np.random.default_rng(0).random(3000) < 0.6
+    assert read(table(3000)[kept]).sampling_rate == 50
+
+
+def test_times_since_the_start_of_a_device_give_a_warning():
+    nanoseconds = 1_200_000_000_000 + np.arange(500) * 20_000_000
+    frame = pd.DataFrame({"timestamp": nanoseconds, "x": np.arange(500) % 7})
+    with pytest.warns(UserWarning, match="are read as dates.*20000 s.*--time-unit ns"):
+        read_recordings(frame)
+    assert read(frame, time_unit="ns").sampling_rate == 50
+    hours = frame.assign(timestamp=1_700_000_000_000 + np.arange(500) * 60_000)
+    read(hours)  # one row per minute

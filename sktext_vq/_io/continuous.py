@@ -39,7 +39,7 @@ from sktext_vq._io.table import (
     numbers,
     to_frame,
 )
-from sktext_vq._io.times import UNITS, Times, find_times, read_times
+from sktext_vq._io.times import UNITS, Times, find_times, read_times, warn_of_unit
 from sktext_vq._utils.files import check_path
 from sktext_vq._utils.validation import (
     check_sampling_rate,
@@ -197,9 +197,8 @@ def _read(reader: _Reader, source: Any, pattern: str | None) -> Recordings:
     if isinstance(source, list | tuple):
         if not source:
             raise ValueError("source is an empty list. Pass at least one table.")
-        return concatenate(
-            [reader.read(each, f"table {i}") for i, each in enumerate(source)]
-        )
+        names = [f"table {i}" for i in range(len(source))]
+        return concatenate([*map(reader.read, source, names)], names)
     if isinstance(source, str | os.PathLike) and check_path(source).is_dir():
         return reader.read_folder(check_path(source), pattern)
     if pattern is not None:
@@ -224,7 +223,7 @@ class _Reader:
                 f"The folder {folder} has no .csv, .tsv, .txt or .parquet files."
             )
         expression = _compile(pattern or "{recording}")
-        parts, names = [], []
+        parts, names, sources = [], [], []
         for path in paths:
             names.append(path.relative_to(folder).as_posix())
             name = names[-1].removesuffix(".gz").rpartition(".")[0]
@@ -233,12 +232,15 @@ class _Reader:
             elif match := expression.fullmatch(names[-1]):
                 part = self.read(path, name)
                 parts.append(with_metadata(part, match.groupdict()))
+            else:
+                continue
+            sources.append(name)
         if not parts:
             raise ValueError(
                 f"No file in {folder} has a path that matches {pattern!r}. Paths: "
                 f"{format_names(names)}."
             )
-        return concatenate(parts)
+        return concatenate(parts, sources)
 
     def read(self, source: Any, name: str) -> Recordings:
         """Read a file or data frame; a single recording is named `name`."""
@@ -326,6 +328,8 @@ class _Reader:
         times = read_times(table, name)
         if self.time_unit is not None and times.dtype is None:
             times = replace(times, seconds=UNITS[self.time_unit])
+        else:
+            warn_of_unit(times)
         return order_times(table, times, codes, True) if times.is_clock else times
 
     def _own_times(
@@ -402,7 +406,7 @@ def _check_not_windows(table: Table, channels: list[str], time: str | None) -> N
             "the timepoints of windows. To read a table with one row per window, use "
             "read_panel."
         )
-    if {"value"} == {name.lower() for name in channels} and table.find(CHANNEL):
+    if {name.lower() for name in channels} - {*CHANNEL} == {"value"}:
         raise ValueError(
             f"{table.path} has one row per value. Convert the table to one column per "
             "channel (DataFrame.pivot), or use read_panel."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -16,7 +17,12 @@ from sktext_vq._io.times import UNITS
 from sktext_vq._utils.validation import format_names
 
 
-def concatenate(parts: Sequence[Recordings]) -> Recordings:
+def concatenate(parts: Sequence[Recordings], sources: Sequence[str]) -> Recordings:
+    """Join recordings from several sources.
+
+    The names of recordings that occur in several sources are preceded by the names of
+    these sources.
+    """
     first = parts[0]
     for part in parts[1:]:
         _check_equal_kind(part, first)
@@ -50,10 +56,21 @@ def concatenate(parts: Sequence[Recordings]) -> Recordings:
         times,
         first.channel_names,
         unit,
-        [name for part in parts for name in part.names],
+        _distinct_names(parts, sources),
         labels,
         subjects,
     )
+
+
+def _distinct_names(parts: Sequence[Recordings], sources: Sequence[str]) -> list[str]:
+    counts = Counter(name for part in parts for name in set(part.names))
+    names = []
+    for part, source in zip(parts, sources, strict=True):
+        for name in part.names:
+            is_same = source.rpartition("/")[2] == name
+            longer = source if is_same else f"{source}/{name}"
+            names.append(longer if counts[name] > 1 else name)
+    return names
 
 
 def _check_equal_kind(part: Recordings, first: Recordings) -> None:

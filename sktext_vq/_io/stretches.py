@@ -17,6 +17,7 @@ from sktext_vq._utils.numbers import fill_missing
 GAP = 5.0
 # Sampling is regular if this share of steps has at most this relative deviation.
 _REGULAR, _JITTER = 0.9, 0.1
+_MULTIPLE = 0.8  # minimum share of steps that are multiples of the typical step
 # A step of up to this multiple of the median step contains no missing row.
 NO_LOSS = 1.5
 _BLOCK = 8  # number of steps whose mean is hardly affected by jitter
@@ -80,10 +81,13 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
         return np.nan
     usual = float(np.median(steps))
     own, digits = steps[steps <= NO_LOSS * usual], 2
+    # Missing rows, unlike joined clocks, cause steps that are multiples of the usual.
+    is_multiple = np.abs(steps / usual - (steps / usual).round()) <= _JITTER
     if evenly_spaced(steps, usual):
         # Not the median, which is inexact if times are rounded.
         own, digits = own[own >= usual / NO_LOSS], 4
-    elif len(np.unique((own / usual).round(6))) > 2:  # irregular, not just rounded
+    elif len(np.unique((own / usual).round(6))) > 2 or is_multiple.mean() < _MULTIPLE:
+        # Irregular, not just rounded.
         # The median of jittered steps is too small. Means over several steps are
         # unbiased, and similar to each other where no rows are missing.
         steps = steps[steps <= GAP * usual]

@@ -35,6 +35,9 @@ _TIME_NAMES = re.compile(
 # Range of seconds since 1970 that are recognised as dates, from 1990 to 2100.
 _EPOCH = (631_152_000, 4_102_444_800)
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # units of pandas, in seconds
+# Minimum step between dates in s, and range of rates in Hz if the unit is ns, that
+# suggest that times are not dates.
+_LONG_STEP, _LIKELY_RATES = 5.0, (5.0, 1000.0)
 _DAY = 24 * 3600
 _MAX_INTEGER = np.iinfo(np.int64).max
 # Text that pandas.to_timedelta misreads, such as 11:59:59 PM or 1 000.
@@ -142,6 +145,24 @@ def _find_unit(name: str, values: NDArray[Any]) -> float | None:
         if len(values) and earliest <= values.min() and values.max() <= latest:
             return unit
     return None
+
+
+def warn_of_unit(times: Times) -> None:
+    """Warn if numbers that are read as dates may be nanoseconds since a start."""
+    values, unit = times.values, times.seconds
+    if unit is None or times.dtype is not None or _UNIT_NAMES.fullmatch(times.name):
+        return
+    step = float(np.median(np.abs(np.diff(values)))) if len(values) > 1 else 0.0
+    low, high = _LIKELY_RATES
+    if step * unit >= _LONG_STEP and low <= 1e9 / step <= high:
+        first = pd.Timestamp(float(values.min()) * unit, unit="s")
+        warnings.warn(
+            f"The times in column {times.name!r} are read as dates, with one timepoint "
+            f"per {step * unit:g} s and the first in {first.year}. If they are "
+            'nanoseconds since the start of a device, pass time_unit="ns" (--time-unit '
+            "ns).",
+            stacklevel=find_stack_level(),
+        )
 
 
 def _parse_times(table: Table, column: pd.Series[Any]) -> pd.Series[Any]:
