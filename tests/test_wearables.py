@@ -643,3 +643,42 @@ def test_the_report_explains_recordings_of_different_devices(base):
         expected = rows(alone)[0]["segments"]
         for own, other in zip(found[i]["segments"], expected, strict=True):
             assert (own["label"], own["like"]) == (other["label"], other["like"])
+
+
+def test_missing_angular_velocity_has_no_effect_on_its_unit():
+    table = recording()
+    table[[*CHANNELS[3:]]] *= 180 / np.pi
+    table.loc[: 0.7 * len(table), CHANNELS[3:]] = np.nan
+    found = harmonise(read_recordings(table))
+    assert "angular velocity is in deg/s" in found.notes
+
+
+def test_files_of_other_sensors_raise_an_error(tmp_path):
+    table = recording()
+    for file, sensor in (("TotalAcceleration", "acc"), ("Gyroscope", "gyro")):
+        own = table[["time", *(f"{sensor}_{axis}" for axis in "xyz")]]
+        own.columns = ["time", "x", "y", "z"]
+        own.to_csv(tmp_path / f"{file}.csv", index=False)
+    with pytest.raises(
+        ValueError, match=r"\['Gyroscope'\] do not contain acceleration"
+    ):
+        harmonise(read_recordings(tmp_path))
+    one = harmonise(read_recordings(tmp_path / "TotalAcceleration.csv"))
+    assert "channels x, y and z are the accelerometer" in one.notes
+
+
+@pytest.mark.parametrize("sensor", ["acceleration", "accel", "accelerometer"])
+def test_places_may_follow_the_sensor_in_names(sensor):
+    sensors = [f"{sensor}_wrist", f"{sensor}_ankle", "gyroscope_ankle"]
+    plan = find_sensors([f"{each}_{axis}" for each in sensors for axis in "xyz"])
+    assert plan.acceleration == (3, 4, 5) and plan.rotation == (6, 7, 8)
+
+
+def test_the_report_omits_reasons_without_acceleration(base):
+    table = recording()
+    table.loc[: len(table) // 2, "acc_x"] = np.nan
+    recordings = harmonise(read_recordings(table))
+    names = ["sitting", "running"]
+    segments = segment(base, recordings, 2.56, candidate_labels=names)
+    shown = describe_recordings(base, recordings, segments, names, names)[0]["shown"]
+    assert shown[0]["like"] == "" and shown[-1]["like"]

@@ -19,7 +19,12 @@ from sktext_vq._io.recordings import Recordings
 from sktext_vq._io.stretches import usual_step
 from sktext_vq._utils.numbers import fill_missing
 from sktext_vq._utils.validation import find_stack_level
-from sktext_vq._wearables.sensors import SensorPlan, find_sensors, find_units
+from sktext_vq._wearables.sensors import (
+    SensorPlan,
+    check_recording_names,
+    find_sensors,
+    find_units,
+)
 from sktext_vq.panel import Panel, as_panel, spread_cases
 
 Array = NDArray[np.floating[Any]]
@@ -69,6 +74,7 @@ def harmonise_recordings(
             "The sampling rate of the recordings is unknown. Set sampling_rate."
         )
     check_rate(rate)
+    check_recording_names(names, recordings.names)
     plan = find_sensors(names)
     size = max(2, round(N_TIMEPOINTS / SAMPLING_RATE * rate))
     pieces = [
@@ -179,14 +185,14 @@ def _warn(plan: SensorPlan) -> None:
 
 
 def _complete(pieces: Sequence[Array], plan: SensorPlan) -> list[Array]:
-    """Return a sample of the windows, excluding timepoints with missing values."""
+    """Return a sample of the windows, excluding timepoints without acceleration."""
     used = list(plan.acceleration) + list(plan.gravity or ())
     found = []
     for i in spread_cases(len(pieces), _MAX_PIECES):
         part = pieces[i]
         part = part[:, ~np.isnan(part[used]).any(axis=0)]
         if part.shape[1] > 1:
-            found.append(np.nan_to_num(part))
+            found.append(part)
     if not found:
         raise ValueError("The acceleration is missing in all windows.")
     return found

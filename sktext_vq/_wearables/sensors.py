@@ -38,8 +38,11 @@ _GRAVITY_NAME = re.compile(r"grav", re.IGNORECASE)
 _ACCELERATION = re.compile(r"acc|(^|[\W_])a$", re.IGNORECASE)
 _LINEAR = re.compile(r"user|linear|body|lin_?acc", re.IGNORECASE)
 _KIND_WORDS = re.compile(
-    r"accel\w*|acc|gyr[a-z]*|rotation|rate|angular|velocity|grav[a-z]*|user|linear|lin|"
+    r"accel[a-z]*|acc|gyr[a-z]*|rotation|rate|angular|velocity|grav[a-z]*|user|linear|lin|"
     r"body|total|raw|calibrated|sensor|(?<![^\W_])(?:a|g|gy|w|omega)(?![^\W_])"
+)
+_OTHER_FILE = re.compile(
+    r"gyro|rotation|angular|magnet|orientation|(?<![a-z])gravity", re.IGNORECASE
 )
 _OTHER = re.compile(r"mag|orient|quat|euler|field", re.IGNORECASE)
 
@@ -105,6 +108,23 @@ def _is_tuple(value: Any, size: int, kind: Any, above: float, below: float) -> b
         and len(value) == size
         and all(type(each) is kind and above < each < below for each in value)
     )
+
+
+def check_recording_names(names: Sequence[str], recordings: Sequence[str]) -> None:
+    """Check that channels x, y and z are not those of another sensor.
+
+    Raises
+    ------
+    ValueError
+        If names of recordings, such as names of files, are names of other sensors.
+    """
+    others = [each for each in recordings if _OTHER_FILE.search(each)]
+    if others and list(find_triads(names)) == ["sensor"]:
+        raise ValueError(
+            f"According to their names, the recordings {others} do not contain "
+            "acceleration. Join the files of all sensors to one table with channel "
+            "names such as acc_x and gyro_x, or pass only files with acceleration."
+        )
 
 
 def find_sensors(names: Sequence[str]) -> SensorPlan:
@@ -212,7 +232,7 @@ def find_units(
     plan : SensorPlan
         Channels of the sensors.
     parts : iterable of ndarray of shape (n_channels, n_timepoints)
-        Sample of the windows, without missing values.
+        Sample of the windows. Only the angular velocity may be missing.
     units : str or dict
         Units, or "auto"; see `sktext_vq.wearables.harmonise`.
 
@@ -312,7 +332,11 @@ def _movement_ratio(plan: SensorPlan, pieces: Sequence[Array], factor: float) ->
     assert plan.rotation is not None
     ratios = []
     for part in pieces:
+        rotation = part[list(plan.rotation)]
+        rotation = rotation[:, ~np.isnan(rotation).any(axis=0)]
+        if not rotation.size:
+            continue
         moved = np.sqrt(_acceleration(plan, part).var(axis=1).sum()) * factor
-        turned = np.sqrt(np.square(part[list(plan.rotation)]).mean(axis=1).sum())
+        turned = np.sqrt(np.square(rotation).mean(axis=1).sum())
         ratios.append(turned / max(float(moved), _MIN_MOVEMENT))
-    return float(np.median(ratios))
+    return float(np.median(ratios)) if ratios else 0.0

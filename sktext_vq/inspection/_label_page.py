@@ -72,15 +72,18 @@ def _reasons(
     for name, own in segments.dropna(subset="label").groupby("recording", sort=False):
         at = recordings.names.index(name)
         bounds = np.searchsorted(recordings.times[at], own[["start", "end"]])
-        for first, last in bounds:
+        for index, (first, last) in zip(own.index, bounds, strict=True):
+            values = recordings.values[at][:, first:last]
+            if (~np.isnan(values[:3]).any(axis=0)).sum() < 2:  # no acceleration
+                continue
+            rows.append(index)
             window = harmonise(
-                recordings.values[at][None, :, first:last],
+                values[None],
                 channel_names=CHANNELS,
                 sampling_rate=recordings.rates[at],
                 units=_UNITS,
             )
             windows.append(np.asarray(window)[0])
-        rows += own.index.tolist()
     if not windows:
         return {}
     table = base.explain_zero_shot(windows, list(names))
