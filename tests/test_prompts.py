@@ -513,6 +513,13 @@ def test_negated_labels_have_no_attributes_of_the_activity(label: str) -> None:
     assert not set(found.values()) & set(PromptBank().clauses([name])[name].values())
 
 
+@pytest.mark.parametrize("label", ["non-stop running", "walking, non-dominant wrist"])
+def test_words_that_begin_with_non_are_no_negations(label: str) -> None:
+    name = "running" if "running" in label else "walking"
+    found, expected = PromptBank().clauses([label, name]).values()
+    assert found["posture"] == expected["posture"]
+
+
 def test_generated_prompts_of_other_spellings_are_reused(tmp_path: Path) -> None:
     asked: list[str] = []
 
