@@ -105,8 +105,8 @@ def harmonise(
     Warns
     -----
     UserWarning
-        If the acceleration does not include gravity according to the channel names or,
-        with ``units="auto"``, to the values. With given units, ``notes`` says so.
+        If the acceleration does not seem to include gravity. If a unit is given and the
+        channel names do not contain a word such as "linear", this is only a note.
 
     Examples
     --------

@@ -226,3 +226,11 @@ def test_captions_of_classifiers_have_the_numbers_of_channels(
     with pytest.warns(DriftWarning):
         captions = model.caption(X)
     assert all("The channel 0 is constant." in caption for caption in captions)
+
+
+def test_a_norm_among_the_axes_has_no_axis() -> None:
+    X = waves(2, 1)
+    X = np.concatenate([np.linalg.norm(X, axis=1, keepdims=True), X], axis=1)
+    names = ["acc", "acc_x", "acc_y", "acc_z"]
+    captions = SeriesCaptioner(channel_names=names).fit_transform(X)
+    assert not any("axis" in caption for caption in captions)

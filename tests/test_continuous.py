@@ -712,5 +712,16 @@ def test_times_since_the_start_of_a_device_give_a_warning():
     with pytest.warns(UserWarning, match="are read as dates.*20000 s.*--time-unit ns"):
         read_recordings(frame)
     assert read(frame, time_unit="ns").sampling_rate == 50
-    hours = frame.assign(timestamp=1_700_000_000_000 + np.arange(500) * 60_000)
-    read(hours)  # one row per minute
+    for minutes in (1, 30, 60):
+        step = 60_000 * minutes
+        read(frame.assign(timestamp=1_700_000_000_000 + np.arange(500) * step))
+
+
+def test_a_channel_may_be_named_value():
+    assert read(table().rename(columns={"x": "value"})).channel_names == ("value",)
+
+
+def test_files_with_the_same_stem_have_different_names(tmp_path):
+    table().to_csv(tmp_path / "s1.csv", index=False)
+    table().to_csv(tmp_path / "s1.tsv", index=False, sep="\t")
+    assert read(tmp_path).names == ["s1.csv", "s1.tsv"]

@@ -483,6 +483,9 @@ def test_times_that_are_text_are_in_the_order_of_numbers(har_like):
     np.testing.assert_array_equal(
         model.predict_proba(stacked), model.predict_proba(X[:, :1])
     )
+    days = pd.date_range("2026-01-01", periods=40).strftime("%Y-%m-%d")
+    found = model.predict_proba(table.set_axis(days, axis=1).stack().to_frame("x"))
+    np.testing.assert_array_equal(found, model.predict_proba(X[:, :1]))
     table.columns = [f"t{i}" for i in range(40)]
     with pytest.raises(ValueError, match="has the time 't0', which is text"):
         model.predict(table.stack().to_frame("x"))

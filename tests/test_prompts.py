@@ -199,6 +199,7 @@ def test_a_text_that_names_an_activity_has_its_attributes(text: str, name: str) 
         "A person who isn't running.",
         "Nobody is walking.",
         "neither walking nor running",
+        "the person is not-walking",
     ],
 )
 def test_a_text_without_an_activity_has_no_attributes(text: str) -> None:
@@ -506,7 +507,9 @@ def test_labels_are_a_sequence():
             PromptBank().prompts(labels)
 
 
-@pytest.mark.parametrize("label", ["not walking", "no running", "non-walking"])
+@pytest.mark.parametrize(
+    "label", ["not walking", "no running", "non-walking", "not_walking", "not-walking"]
+)
 def test_negated_labels_have_no_attributes_of_the_activity(label: str) -> None:
     found = PromptBank().clauses([label])[label]
     name = "running" if "running" in label else "walking"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -561,6 +562,11 @@ def test_padding_is_found_if_a_channel_is_empty():
         (("hand_acc16", "hand_acc6", "hand_gyro"), 0, 2),
         (("accelerometer", "gyroscope"), 0, 1),
         (("chest_acc", "gyro"), 0, 1),
+        (("acc_mg", "gyro_dps"), 0, 1),
+        (("acc_6g", "gyro_500dps"), 0, 1),
+        (("adxl345_acc", "itg3200_gyro"), 0, 1),
+        (("accel_ms2", "gyro_rads"), 0, 1),
+        (("imu1_acc", "imu2_acc", "imu2_gyro"), 1, 2),
     ],
 )
 def test_sensors_of_the_same_device_are_used(sensors, chosen, rotation):
@@ -598,6 +604,9 @@ def test_an_acceleration_without_gravity_is_reported():
     names = ["user_acc_x", "user_acc_y", "user_acc_z"]
     with pytest.warns(UserWarning, match="user_acc is an acceleration without gravity"):
         harmonise(X, channel_names=names, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        harmonise(windows()[:, :3], channel_names=names, **options)
 
 
 def test_windows_of_recordings_need_no_gyroscope(base):
@@ -663,6 +672,10 @@ def test_files_of_other_sensors_raise_an_error(tmp_path):
         ValueError, match=r"\['Gyroscope'\] do not contain acceleration"
     ):
         harmonise(read_recordings(tmp_path))
+    (tmp_path / "Gyroscope.csv").unlink()
+    own = pd.read_csv(tmp_path / "TotalAcceleration.csv")
+    own.to_csv(tmp_path / "acc_with_gravity.csv", index=False)
+    harmonise(read_recordings(tmp_path))
     one = harmonise(read_recordings(tmp_path / "TotalAcceleration.csv"))
     assert "channels x, y and z are the accelerometer" in one.notes
 
@@ -682,3 +695,19 @@ def test_the_report_omits_reasons_without_acceleration(base):
     segments = segment(base, recordings, 2.56, candidate_labels=names)
     shown = describe_recordings(base, recordings, segments, names, names)[0]["shown"]
     assert shown[0]["like"] == "" and shown[-1]["like"]
+
+
+def test_windows_in_an_outage_of_the_gyroscope_are_dropped():
+    table = recording()
+    table.loc[200:900, CHANNELS[3:]] = np.nan
+    with pytest.warns(UserWarning, match="windows are dropped"):
+        found = harmonise(read_recordings(table)).windows(2.56)
+    assert not np.isnan(found.X).all(axis=2).any()
+
+
+def test_missing_acceleration_does_not_hide_the_gyroscope(base):
+    X = np.array(harmonise(windows(), channel_names=CHANNELS, sampling_rate=50))
+    X[0, :3, 50:80] = np.nan
+    alone = base.predict_proba(X[:1])
+    X[1, 3:] = np.nan
+    np.testing.assert_allclose(base.predict_proba(X)[:1], alone, atol=1e-6)

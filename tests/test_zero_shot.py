@@ -512,3 +512,12 @@ def test_candidates_in_a_generator_raise_an_error(without_walking, basic_motions
     X = basic_motions.X_test[:2]
     with pytest.raises(TypeError, match="candidate_labels must be a list"):
         without_walking.predict_proba_zero_shot(X, (name for name in ALL))
+
+
+def test_a_training_class_may_have_a_single_case(har_like):
+    X, y = har_like
+    kept = np.r_[np.flatnonzero(y != "walking"), np.flatnonzero(y == "walking")[:1]]
+    model = VQTextClassifier(16, text_encoder="hashing", random_state=0)
+    model.fit(X[kept], y[kept])
+    proba = model.predict_proba_zero_shot(X, ["walking", "vacuum cleaning"])
+    np.testing.assert_allclose(proba.sum(axis=1), 1)

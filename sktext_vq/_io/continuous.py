@@ -223,7 +223,7 @@ class _Reader:
                 f"The folder {folder} has no .csv, .tsv, .txt or .parquet files."
             )
         expression = _compile(pattern or "{recording}")
-        parts, names, sources = [], [], []
+        parts, names, sources, files = [], [], [], []
         for path in paths:
             names.append(path.relative_to(folder).as_posix())
             name = names[-1].removesuffix(".gz").rpartition(".")[0]
@@ -235,12 +235,18 @@ class _Reader:
             else:
                 continue
             sources.append(name)
+            files.append(names[-1])
         if not parts:
             raise ValueError(
                 f"No file in {folder} has a path that matches {pattern!r}. Paths: "
                 f"{format_names(names)}."
             )
-        return concatenate(parts, sources)
+        stems = Counter(sources)
+        unique = [
+            stem if stems[stem] == 1 else file
+            for stem, file in zip(sources, files, strict=True)
+        ]
+        return concatenate(parts, unique)
 
     def read(self, source: Any, name: str) -> Recordings:
         """Read a file or data frame; a single recording is named `name`."""
@@ -406,7 +412,9 @@ def _check_not_windows(table: Table, channels: list[str], time: str | None) -> N
             "the timepoints of windows. To read a table with one row per window, use "
             "read_panel."
         )
-    if {name.lower() for name in channels} - {*CHANNEL} == {"value"}:
+    lower = {name.lower() for name in channels}
+    has_ids = not lower.isdisjoint(CHANNEL) or table.find(CHANNEL)
+    if lower - {*CHANNEL} == {"value"} and has_ids:
         raise ValueError(
             f"{table.path} has one row per value. Convert the table to one column per "
             "channel (DataFrame.pivot), or use read_panel."

@@ -67,7 +67,8 @@ def _distinct_names(parts: Sequence[Recordings], sources: Sequence[str]) -> list
     names = []
     for part, source in zip(parts, sources, strict=True):
         for name in part.names:
-            is_same = source.rpartition("/")[2] == name
+            # The file of a recording may have the same name, without its extension.
+            is_same = source.rpartition("/")[2] == name or source.startswith(f"{name}.")
             longer = source if is_same else f"{source}/{name}"
             names.append(longer if counts[name] > 1 else name)
     return names

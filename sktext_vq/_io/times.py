@@ -154,7 +154,8 @@ def warn_of_unit(times: Times) -> None:
         return
     step = float(np.median(np.abs(np.diff(values)))) if len(values) > 1 else 0.0
     low, high = _LIKELY_RATES
-    if step * unit >= _LONG_STEP and low <= 1e9 / step <= high:
+    is_date = step * unit < _LONG_STEP or (step * unit) % 60 == 0
+    if not is_date and low <= 1e9 / step <= high:
         first = pd.Timestamp(float(values.min()) * unit, unit="s")
         warnings.warn(
             f"The times in column {times.name!r} are read as dates, with one timepoint "

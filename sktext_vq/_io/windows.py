@@ -95,6 +95,10 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
     # Number of windows without values in each channel, and in at least one channel.
     empty = np.zeros(len(recordings.channel_names) + 1, np.intp)
     is_optional = np.isin(recordings.channel_names, recordings.optional_channels)
+    is_optional &= [
+        all(np.isnan(values[channel]).all() for values in recordings.values)
+        for channel in range(len(recordings.channel_names))
+    ]
     resampling: dict[str, set[int]] = {}
     for i, values in enumerate(recordings.values):
         offsets = recordings.offsets[i]

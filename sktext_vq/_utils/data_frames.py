@@ -60,12 +60,15 @@ def split_frame(frame: Any) -> tuple[NDArray[Any], list[Any]]:
 
 
 def _numbers(times: Any) -> Any:
-    """Convert text to numbers, because text would be sorted as 0, 1, 10, 11, 2."""
+    """Convert text to numbers or dates; text would be sorted as 0, 1, 10, 11, 2."""
     if times.inferred_type != "string":
         return times
-    found = sys.modules["pandas"].to_numeric(times, errors="coerce")
+    pandas = sys.modules["pandas"]
+    found = pandas.to_numeric(times, errors="coerce")
     if found.isna().any():
         text = times[found.isna()][0]
+        found = pandas.to_datetime(times, errors="coerce", format="ISO8601", utc=True)
+    if found.isna().any():
         raise ValueError(
             f"The index of X has the time {text!r}, which is text. Convert the index "
             "level of times to numbers or dates."

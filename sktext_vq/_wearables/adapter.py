@@ -132,5 +132,5 @@ def _fill_rotation(X: Any) -> Any:
     filled = np.array(X)
     filled[:, _ROTATION][is_empty] = 0
     # The padding at the end of short windows must remain padding.
-    padding = np.isnan(filled[:, _ACCELERATION]).all(axis=1)
-    return np.where(padding[:, None], np.nan, filled)
+    padding = np.isnan(X).all(axis=1, keepdims=True)
+    return np.where(padding, np.nan, filled)

@@ -41,9 +41,15 @@ _KIND_WORDS = re.compile(
     r"accel[a-z]*|acc|gyr[a-z]*|rotation|rate|angular|velocity|grav[a-z]*|user|linear|lin|"
     r"body|total|raw|calibrated|sensor|(?<![^\W_])(?:a|g|gy|w|omega)(?![^\W_])"
 )
-_OTHER_FILE = re.compile(
-    r"gyro|rotation|angular|magnet|orientation|(?<![a-z])gravity", re.IGNORECASE
+_OTHER_FILE = re.compile(r"(?<![a-z])(gyro|magnet|gravity)", re.IGNORECASE)
+# Words of a name that tell devices apart, such as left, wrist, imu1 or 2.
+_PLACES = frozenset(
+    "left right upper lower head ear neck chest back arm upperarm forearm elbow wrist "
+    "hand waist hip belt pocket thigh leg knee shin ankle foot shoe phone smartphone "
+    "watch smartwatch glasses".split()
 )
+_NUMBERED = re.compile(r"[a-z]*\d{1,2}")
+_NO_PLACE = frozenset(("ms2", "mps2", "s2"))
 _OTHER = re.compile(r"mag|orient|quat|euler|field", re.IGNORECASE)
 
 
@@ -64,7 +70,8 @@ class SensorPlan:
     notes : tuple of str
         Assumptions about the channels and units.
     doubts : tuple of str
-        Sentences about uncertain assumptions, which are issued as a warning.
+        Sentences about uncertain assumptions, which are issued as a warning. Before
+        units are added, they apply only if the acceleration does not include gravity.
     """
 
     acceleration: Triad
@@ -118,7 +125,12 @@ def check_recording_names(names: Sequence[str], recordings: Sequence[str]) -> No
     ValueError
         If names of recordings, such as names of files, are names of other sensors.
     """
-    others = [each for each in recordings if _OTHER_FILE.search(each)]
+    files = {each: each.rpartition("/")[2] for each in recordings}
+    others = [
+        each
+        for each, file in files.items()
+        if _OTHER_FILE.search(file) and not _ACCELERATION.search(file)
+    ]
     if others and list(find_triads(names)) == ["sensor"]:
         raise ValueError(
             f"According to their names, the recordings {others} do not contain "
@@ -211,9 +223,10 @@ def _of_same_device(sensor: str, others: Sequence[str]) -> str | None:
 
 
 def _place(sensor: str) -> set[str]:
-    """Return the words of a name that do not describe the kind of sensor."""
+    """Return the words of a name that tell devices apart."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", sensor).lower()
-    return set(re.findall(r"[^\W_]+", _KIND_WORDS.sub(" ", words)))
+    found = set(re.findall(r"[^\W_]+", _KIND_WORDS.sub(" ", words))) - _NO_PLACE
+    return {word for word in found if word in _PLACES or _NUMBERED.fullmatch(word)}
 
 
 def _n_equal(a: str, b: str) -> int:
@@ -245,13 +258,14 @@ def find_units(
     given = _read_units(units)
     pieces = list(parts)
     unit = given["acc"]
-    notes, doubts = list(plan.notes), list(plan.doubts)
+    notes = list(plan.notes)
+    doubts: list[str] = []
     if unit == "auto":
-        unit, doubt = _guess_acceleration(plan, pieces)
+        unit, doubts = _guess_acceleration(plan, pieces)
         notes.append(f"acceleration is in {unit}")
-        doubts += doubt
     elif _norm_at_rest(plan, pieces) * ACCELERATION_UNITS[unit] < _GRAVITY[0]:
         notes.append("the acceleration does not seem to include gravity")
+        doubts = list(plan.doubts)
     factor, rotation = ACCELERATION_UNITS[unit], given["gyro"]
     if plan.rotation is not None and rotation == "auto":
         ratio = _movement_ratio(plan, pieces, factor)

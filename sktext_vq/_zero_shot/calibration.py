@@ -165,7 +165,12 @@ def _choose_bias(
     unseen: NDArray[np.int64],
     share: float,
 ) -> float:
-    """Return the quantile `share` of the novelty of cases of the seen candidates."""
+    """Return the quantile `share` of the novelty of cases of the seen candidates.
+
+    Without held-out cases of these classes, cases of all classes are used.
+    """
+    if not any(np.isin(part.classes, classes).any() for part in held_out):
+        classes = np.arange(len(spreads))
     seen = np.arange(len(spreads))
     novelties = []
     for part in held_out:

@@ -202,54 +202,54 @@ def parse_fixed(
     Returns the codes, and a description of the first error or an empty string.
     """
     plain = text.lower()
-    if separator == "comma":  # each value is parsed separately
-        pieces = plain.rstrip().removesuffix(",").split(",")
-        if len(pieces) > 1:
-            found = [
-                parse_fixed(each, 1, n_digits, "space", letters) for each in pieces
-            ]
-            codes = np.full(n_timepoints, MISSING, dtype=np.int64)
-            values = [own[0] if not fault else MISSING for own, fault in found]
-            codes[: len(values)] = values[:n_timepoints]
-            fault = next((fault for _, fault in found if fault), "")
-            if not fault and len(values) != n_timepoints:
-                fault = f"it has {len(values)} values instead of {n_timepoints}"
-            return codes, fault
     codes = np.full(n_timepoints, MISSING, dtype=np.int64)
-    if letters:
-        alphabet = LETTERS[:letters]
-        symbols = re.findall(f"[{alphabet}{_NO_LETTER}]", plain)
-        invalid = re.sub(f"[{alphabet}{_NO_LETTER}\\s,]", "", plain)
-        values = [
-            MISSING if symbol == _NO_LETTER else alphabet.index(symbol)
-            for symbol in symbols
-        ]
-        left_over = 0
-    else:
-        symbols = re.findall(r"n\s*a\s*n|[0-9]", plain)
-        invalid = re.sub(r"n\s*a\s*n|[0-9\s,]", "", plain)
-        if separator == "none":  # one word for a missing value of any width
-            symbols = [
-                s
-                for symbol in symbols
-                for s in ([symbol] * n_digits if len(symbol) > 1 else [symbol])
-            ]
-        left_over = len(symbols) % n_digits
-        groups = [
-            symbols[i : i + n_digits]
-            for i in range(0, len(symbols) - left_over, n_digits)
-        ]
-        values = [
-            MISSING if any(len(s) > 1 for s in group) else int("".join(group))
-            for group in groups
-        ]
+    alphabet = f"{LETTERS[:letters]}{_NO_LETTER}"
+    symbol = f"[{alphabet}]" if letters else r"n\s*a\s*n|[0-9]"
+    invalid = re.sub(f"{symbol}|[\\s,]", "", plain)
+    pieces = [plain]
+    if separator == "comma":
+        pieces = plain.rstrip().removesuffix(",").split(",")
+    values: list[int] = []
+    is_incomplete = False
+    for piece in pieces:
+        symbols = re.findall(symbol, piece)
+        own, left_over = _group(symbols, n_digits, separator, letters)
+        # Commas show which value is incomplete; otherwise, it is the last one.
+        if len(pieces) > 1 and (left_over or not own):
+            own, left_over = [MISSING], 1
+        values += own
+        is_incomplete |= left_over > 0
     codes[: len(values)] = values[:n_timepoints]
     if invalid:
         return codes, f"it contains {invalid[:20]!r}"
-    if len(values) != n_timepoints or left_over:
-        more = " and an incomplete value" if left_over else ""
+    if len(values) != n_timepoints or is_incomplete:
+        more = " and an incomplete value" if is_incomplete else ""
         return codes, f"it has {len(values)} values{more} instead of {n_timepoints}"
     return codes, ""
+
+
+def _group(
+    symbols: list[str], n_digits: int, separator: str, letters: int
+) -> tuple[list[int], int]:
+    """Return the values of symbols, and the number of symbols that are left over."""
+    if letters:
+        alphabet = LETTERS[:letters]
+        return [MISSING if s == _NO_LETTER else alphabet.index(s) for s in symbols], 0
+    if separator == "none":  # one word for a missing value of any width
+        symbols = [
+            s
+            for symbol in symbols
+            for s in ([symbol] * n_digits if len(symbol) > 1 else [symbol])
+        ]
+    left_over = len(symbols) % n_digits
+    groups = [
+        symbols[i : i + n_digits] for i in range(0, len(symbols) - left_over, n_digits)
+    ]
+    values = [
+        MISSING if any(len(s) > 1 for s in group) else int("".join(group))
+        for group in groups
+    ]
+    return values, left_over
 
 
 def parse_llmtime(text: str, n_timepoints: int) -> tuple[npt.NDArray[np.int64], str]:

@@ -199,7 +199,7 @@ def _rhythm(
     bend = left - 2 * mid + right
     shift = 0.5 * (left - right) / np.where(bend < 0, bend, -np.inf)
     is_periodic = np.isfinite(best) & (best > 0)
-    period = first + 1 + shift
+    period = np.maximum(first + 1 + shift, 2.0)
     return np.where(is_periodic, np.clip(best, 0, 1), 0), np.where(
         is_periodic, t / period, 0
     )

@@ -357,8 +357,9 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
     def _axes(self, g: int) -> list[str]:
         if self.channel_names is None or len(self.groups_[g][1]) < 2:
             return []
-        names = [self.channel_names[c] for c in self.groups_[g][1]]
-        return [found[1] for found in map(split_axis, names) if found is not None]
+        found = [split_axis(self.channel_names[c]) for c in self.groups_[g][1]]
+        is_complete = None not in found  # the norm of a sensor has no axis
+        return [each[1] for each in found if each is not None] if is_complete else []
 
     def _rhythm(self, g: int, name: str, row: dict[str, Any]) -> tuple[float, str]:
         regularity, cycles = row["regularity"], row["cycles"]

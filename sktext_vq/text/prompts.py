@@ -375,8 +375,9 @@ class PromptBank(BaseEstimator):
             entry, words = named
         part = entry
         if entry is None:
-            words = f"{words} {affirmed(label)}"
-            part = contained_entry(affirmed(label)) if self.packaged else None
+            claimed = affirmed(as_phrase(label))
+            words = f"{words} {claimed}"
+            part = contained_entry(claimed) if self.packaged else None
         first, second = (
             _templates.guess_attributes(words, part, form)
             for form in ("attributes", "second_attributes")
