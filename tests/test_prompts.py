@@ -508,7 +508,15 @@ def test_labels_are_a_sequence():
 
 
 @pytest.mark.parametrize(
-    "label", ["not walking", "no running", "non-walking", "not_walking", "not-walking"]
+    "label",
+    [
+        "not walking",
+        "no running",
+        "non-walking",
+        "not_walking",
+        "not-walking",
+        "non-walk",
+    ],
 )
 def test_negated_labels_have_no_attributes_of_the_activity(label: str) -> None:
     found = PromptBank().clauses([label])[label]

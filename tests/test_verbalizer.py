@@ -314,6 +314,7 @@ def test_damaged_strings_are_errors_by_default(damaged: str) -> None:
         ("digits", "comma", "1 2, , 5 6", [12, None, 56], "an incomplete value"),
         ("digits", "comma", "12, 2 3 4, 56", [12, None, 56], "an incomplete value"),
         ("digits", "comma", "12 34, 56", [12, 34, 56], ""),
+        ("digits", "comma", "12, 34 45, 56", [12, None, 56], "an incomplete value"),
         ("digits", "comma", "12, nan nan, 56,", [12, None, 56], ""),
         ("digits", "comma", "12, 34", [12, 34, None], "2 values instead of 3"),
         ("sax", "comma", "a, , c", [0, None, 2], "an incomplete value"),

@@ -567,6 +567,9 @@ def test_padding_is_found_if_a_channel_is_empty():
         (("adxl345_acc", "itg3200_gyro"), 0, 1),
         (("accel_ms2", "gyro_rads"), 0, 1),
         (("imu1_acc", "imu2_acc", "imu2_gyro"), 1, 2),
+        (("sternum_acc", "lumbar_acc", "lumbar_gyro"), 1, 2),
+        (("leftwrist_acc", "rightwrist_acc", "rightwrist_gyro"), 1, 2),
+        (("acc_lowpass", "gyro_highpass"), 0, 1),
     ],
 )
 def test_sensors_of_the_same_device_are_used(sensors, chosen, rotation):
@@ -674,7 +677,8 @@ def test_files_of_other_sensors_raise_an_error(tmp_path):
         harmonise(read_recordings(tmp_path))
     (tmp_path / "Gyroscope.csv").unlink()
     own = pd.read_csv(tmp_path / "TotalAcceleration.csv")
-    own.to_csv(tmp_path / "acc_with_gravity.csv", index=False)
+    for name in ("acc_with_gravity", "walk_with_gravity", "gyrotonic"):
+        own.to_csv(tmp_path / f"{name}.csv", index=False)
     harmonise(read_recordings(tmp_path))
     one = harmonise(read_recordings(tmp_path / "TotalAcceleration.csv"))
     assert "channels x, y and z are the accelerometer" in one.notes
@@ -711,3 +715,12 @@ def test_missing_acceleration_does_not_hide_the_gyroscope(base):
     alone = base.predict_proba(X[:1])
     X[1, 3:] = np.nan
     np.testing.assert_allclose(base.predict_proba(X)[:1], alone, atol=1e-6)
+
+
+def test_recordings_with_and_without_gyroscope_have_windows():
+    table = recording()
+    lost = table.assign(**dict.fromkeys(CHANNELS[3:], np.nan))
+    both = pd.concat([table.assign(recording="a"), lost.assign(recording="b")])
+    windows = harmonise(read_recordings(both)).windows(2.56)
+    counts = windows.table["recording"].value_counts()
+    assert counts["a"] == counts["b"]

@@ -127,13 +127,7 @@ def read_part(
             purity=options.purity,
             sampling_rate=sampling_rate,
         )
-        given, found = getattr(options, "sampling_rate", None), windows.sampling_rate
-        if not _are_equal(given, found):
-            raise ValueError(
-                f"--sampling-rate is {given:g} Hz, but the sampling rate according to "
-                f"the times in {path} is {found:g} Hz. Omit --sampling-rate, or set "
-                "--time-unit."
-            )
+        _check_rate(windows, path, options)
         if windows.resampling is not None:
             print_note(options, windows.resampling)
         return windows
@@ -143,7 +137,7 @@ def read_part(
             raise ValueError(
                 f"--{option} applies only to recordings and requires --window."
             )
-    return read_panel(
+    panel = read_panel(
         path,
         part=part,
         label_column=options.label_column,
@@ -152,6 +146,17 @@ def read_part(
         subject_column=options.subject_column,
         ignore_columns=options.ignore,
     )
+    _check_rate(panel, path, options)
+    return panel
+
+
+def _check_rate(data: LabelledPanel, path: Path, options: argparse.Namespace) -> None:
+    given, found = getattr(options, "sampling_rate", None), data.sampling_rate
+    if not _are_equal(given, found):
+        raise ValueError(
+            f"--sampling-rate is {given:g} Hz, but the sampling rate according to "
+            f"{path} is {found:g} Hz. Omit --sampling-rate, or set --time-unit."
+        )
 
 
 def read_continuous(path: Path, options: argparse.Namespace) -> Recordings:

@@ -222,7 +222,7 @@ class _Reader:
             raise ValueError(
                 f"The folder {folder} has no .csv, .tsv, .txt or .parquet files."
             )
-        expression = _compile(pattern or "{recording}")
+        expression = _compile(pattern or "{file}")
         parts, names, sources, files = [], [], [], []
         for path in paths:
             names.append(path.relative_to(folder).as_posix())
@@ -246,7 +246,10 @@ class _Reader:
             stem if stems[stem] == 1 else file
             for stem, file in zip(sources, files, strict=True)
         ]
-        return concatenate(parts, unique)
+        # Names that are given by a pattern need not be unique.
+        return concatenate(
+            parts, None if "recording" in expression.groupindex else unique
+        )
 
     def read(self, source: Any, name: str) -> Recordings:
         """Read a file or data frame; a single recording is named `name`."""

@@ -17,11 +17,13 @@ from sktext_vq._io.times import UNITS
 from sktext_vq._utils.validation import format_names
 
 
-def concatenate(parts: Sequence[Recordings], sources: Sequence[str]) -> Recordings:
+def concatenate(
+    parts: Sequence[Recordings], sources: Sequence[str] | None
+) -> Recordings:
     """Join recordings from several sources.
 
-    The names of recordings that occur in several sources are preceded by the names of
-    these sources.
+    If `sources` contains the names of the sources, they are added to the names of
+    recordings that occur in several sources.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -62,7 +64,11 @@ def concatenate(parts: Sequence[Recordings], sources: Sequence[str]) -> Recordin
     )
 
 
-def _distinct_names(parts: Sequence[Recordings], sources: Sequence[str]) -> list[str]:
+def _distinct_names(
+    parts: Sequence[Recordings], sources: Sequence[str] | None
+) -> list[str]:
+    if sources is None:
+        return [name for part in parts for name in part.names]
     counts = Counter(name for part in parts for name in set(part.names))
     names = []
     for part, source in zip(parts, sources, strict=True):

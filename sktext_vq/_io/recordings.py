@@ -40,8 +40,8 @@ class Recordings:
     notes : tuple of str
         Assumptions of :func:`~sktext_vq.wearables.harmonise` about channels and units.
     optional_channels : tuple of str
-        Channels that may be missing in all windows: the angular velocity in the result
-        of :func:`~sktext_vq.wearables.harmonise`.
+        Channels that may be missing in all windows of a recording: the angular velocity
+        in the result of :func:`~sktext_vq.wearables.harmonise`.
 
     See Also
     --------

@@ -82,7 +82,9 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
     usual = float(np.median(steps))
     own, digits = steps[steps <= NO_LOSS * usual], 2
     # Missing rows, unlike joined clocks, cause steps that are multiples of the usual.
-    is_multiple = np.abs(steps / usual - (steps / usual).round()) <= _JITTER
+    mean = float(own.mean())
+    tolerance = max(_JITTER * mean, float(np.ptp(own)))  # times may be rounded
+    is_multiple = np.abs(steps - (steps / mean).round() * mean) <= tolerance
     if evenly_spaced(steps, usual):
         # Not the median, which is inexact if times are rounded.
         own, digits = own[own >= usual / NO_LOSS], 4

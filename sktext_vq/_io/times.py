@@ -154,9 +154,12 @@ def warn_of_unit(times: Times) -> None:
         return
     step = float(np.median(np.abs(np.diff(values)))) if len(values) > 1 else 0.0
     low, high = _LIKELY_RATES
-    is_date = step * unit < _LONG_STEP or (step * unit) % 60 == 0
-    if not is_date and low <= 1e9 / step <= high:
-        first = pd.Timestamp(float(values.min()) * unit, unit="s")
+    if step * unit < _LONG_STEP or (step * unit) % 60 == 0:
+        return
+    first = pd.Timestamp(float(values.min()) * unit, unit="s")
+    # A device that started weeks ago is less likely than a logger with a long step.
+    is_recent = unit == UNITS["us"] and first.year >= 2010
+    if low <= 1e9 / step <= high and not is_recent:
         warnings.warn(
             f"The times in column {times.name!r} are read as dates, with one timepoint "
             f"per {step * unit:g} s and the first in {first.year}. If they are "

@@ -95,10 +95,6 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
     # Number of windows without values in each channel, and in at least one channel.
     empty = np.zeros(len(recordings.channel_names) + 1, np.intp)
     is_optional = np.isin(recordings.channel_names, recordings.optional_channels)
-    is_optional &= [
-        all(np.isnan(values[channel]).all() for values in recordings.values)
-        for channel in range(len(recordings.channel_names))
-    ]
     resampling: dict[str, set[int]] = {}
     for i, values in enumerate(recordings.values):
         offsets = recordings.offsets[i]
@@ -118,7 +114,7 @@ def cut_windows_of(recordings: Recordings, options: WindowOptions) -> LabelledPa
                     for series in stretch.values
                 ]
             )
-            missing[is_optional] = False
+            missing[is_optional & np.isnan(values).all(axis=1)] = False
             is_empty = missing.any(axis=0)
             empty += np.append(missing.sum(axis=1), is_empty.sum())
             starts, found = starts[~is_empty], found[~is_empty]

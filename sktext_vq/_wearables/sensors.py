@@ -41,15 +41,19 @@ _KIND_WORDS = re.compile(
     r"accel[a-z]*|acc|gyr[a-z]*|rotation|rate|angular|velocity|grav[a-z]*|user|linear|lin|"
     r"body|total|raw|calibrated|sensor|(?<![^\W_])(?:a|g|gy|w|omega)(?![^\W_])"
 )
-_OTHER_FILE = re.compile(r"(?<![a-z])(gyro|magnet|gravity)", re.IGNORECASE)
-# Words of a name that tell devices apart, such as left, wrist, imu1 or 2.
-_PLACES = frozenset(
-    "left right upper lower head ear neck chest back arm upperarm forearm elbow wrist "
-    "hand waist hip belt pocket thigh leg knee shin ankle foot shoe phone smartphone "
-    "watch smartwatch glasses".split()
+_OTHER_FILE = re.compile(
+    r"(?:^|[\W_])(gyro(scope)?|magnet(ometer)?)(?![a-z])|^gravity$", re.IGNORECASE
 )
-_NUMBERED = re.compile(r"[a-z]*\d{1,2}")
-_NO_PLACE = frozenset(("ms2", "mps2", "s2"))
+# Units, ranges and names of chips, which do not tell devices apart.
+_NO_PLACE = re.compile(
+    r"m?g|dps|degs?|rads?|m|s|s2|ms2|mps2|si|hz|filtered|corrected|\d+(g|dps|hz)|"
+    r"[a-z]+\d{3,}[a-z]*"
+)
+_PLACES = re.compile(
+    r"left|right|upper|lower|head|ear|neck|chest|sternum|trunk|torso|back|lumbar|pelvis|"
+    r"shoulder|arm|elbow|wrist|hand|finger|ring|waist|hip|belt|pocket|thigh|leg|knee|shin"
+    r"|tibia|ankle|foot|shoe|phone|watch|glass|\d"
+)
 _OTHER = re.compile(r"mag|orient|quat|euler|field", re.IGNORECASE)
 
 
@@ -129,7 +133,7 @@ def check_recording_names(names: Sequence[str], recordings: Sequence[str]) -> No
     others = [
         each
         for each, file in files.items()
-        if _OTHER_FILE.search(file) and not _ACCELERATION.search(file)
+        if _OTHER_FILE.search(file) and not _ACCELERATION.search(each)
     ]
     if others and list(find_triads(names)) == ["sensor"]:
         raise ValueError(
@@ -180,10 +184,8 @@ def find_sensors(names: Sequence[str]) -> SensorPlan:
             f"According to its name, {chosen} is an acceleration without gravity. "
             "Predictions are much less reliable without gravity."
         )
-    rotation = _of_same_device(chosen, kinds["rotation"])
-    if rotation is None:
-        others = f" at the place of {chosen}" if kinds["rotation"] else ""
-        notes.append(f"there is no gyroscope{others}")
+    rotation, remark = _choose_gyroscope(chosen, candidates, kinds["rotation"])
+    notes += [] if remark is None else [remark]
     return SensorPlan(
         triads[chosen],
         None if gravity is None else triads[gravity],
@@ -191,6 +193,24 @@ def find_sensors(names: Sequence[str]) -> SensorPlan:
         notes=tuple(notes),
         doubts=tuple(doubts),
     )
+
+
+def _choose_gyroscope(
+    chosen: str, accelerometers: Sequence[str], gyroscopes: Sequence[str]
+) -> tuple[str | None, str | None]:
+    """Return the gyroscope in the device of an accelerometer, and a note."""
+    found = _of_same_device(chosen, gyroscopes)
+    if found is not None:
+        return found, None
+    if not gyroscopes:
+        return None, "there is no gyroscope"
+    if len(accelerometers) == len(gyroscopes) == 1:
+        # Words that are not known as places may be settings of a sensor.
+        words = [" ".join(_place(each)) for each in (chosen, gyroscopes[0])]
+        if not all(map(_PLACES.search, words)):
+            note = f"{gyroscopes[0]} is assumed to be in the device of {chosen}"
+            return gyroscopes[0], note
+    return None, f"there is no gyroscope at the place of {chosen}"
 
 
 def _kind_of(sensor: str) -> str | None:
@@ -225,8 +245,8 @@ def _of_same_device(sensor: str, others: Sequence[str]) -> str | None:
 def _place(sensor: str) -> set[str]:
     """Return the words of a name that tell devices apart."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", sensor).lower()
-    found = set(re.findall(r"[^\W_]+", _KIND_WORDS.sub(" ", words))) - _NO_PLACE
-    return {word for word in found if word in _PLACES or _NUMBERED.fullmatch(word)}
+    found = re.findall(r"[^\W_]+", _KIND_WORDS.sub(" ", words))
+    return {word for word in found if not _NO_PLACE.fullmatch(word)}
 
 
 def _n_equal(a: str, b: str) -> int:

@@ -296,7 +296,7 @@ def _spellings() -> dict[str, list[tuple[int, str, list[str]]]]:
 # Negated parts extend from a negation to the next punctuation mark or "but".
 _DENIED = re.compile(
     r"\b(?:not|no|nor|neither|none|never|without|unlike|than|nothing|nobody|cannot|"
-    r"\w+n['\u2019]t)\b(?:(?!\bbut\b)[^,.;:!?])*|\bnon[-\s]\w+ing\b",
+    r"\w+n['\u2019]t)\b(?:(?!\bbut\b)[^,.;:!?])*|\bnon[-\s](?!stop\b|dominant\b)\w+",
     re.IGNORECASE,
 )
 _SOMEBODY = frozenset(

@@ -215,7 +215,8 @@ def parse_fixed(
         symbols = re.findall(symbol, piece)
         own, left_over = _group(symbols, n_digits, separator, letters)
         # Commas show which value is incomplete; otherwise, it is the last one.
-        if len(pieces) > 1 and (left_over or not own):
+        is_one = len(own) == 1 or len(pieces) not in (1, n_timepoints)
+        if len(pieces) > 1 and (left_over or not own or not is_one):
             own, left_over = [MISSING], 1
         values += own
         is_incomplete |= left_over > 0
