@@ -570,6 +570,8 @@ def test_padding_is_found_if_a_channel_is_empty():
         (("sternum_acc", "lumbar_acc", "lumbar_gyro"), 1, 2),
         (("leftwrist_acc", "rightwrist_acc", "rightwrist_gyro"), 1, 2),
         (("acc_lowpass", "gyro_highpass"), 0, 1),
+        (("imu001_acc", "imu002_acc", "imu002_gyro"), 1, 2),
+        (("adxl345_acc", "mpu6050_acc", "mpu6050_gyro"), 1, 2),
     ],
 )
 def test_sensors_of_the_same_device_are_used(sensors, chosen, rotation):

@@ -155,7 +155,7 @@ def _check_rate(data: LabelledPanel, path: Path, options: argparse.Namespace) ->
     if not _are_equal(given, found):
         raise ValueError(
             f"--sampling-rate is {given:g} Hz, but the sampling rate according to "
-            f"{path} is {found:g} Hz. Omit --sampling-rate, or set --time-unit."
+            f"{path} is {found:g} Hz. Omit --sampling-rate, or correct the times."
         )
 
 

@@ -42,7 +42,8 @@ _KIND_WORDS = re.compile(
     r"body|total|raw|calibrated|sensor|(?<![^\W_])(?:a|g|gy|w|omega)(?![^\W_])"
 )
 _OTHER_FILE = re.compile(
-    r"(?:^|[\W_])(gyro(scope)?|magnet(ometer)?)(?![a-z])|^gravity$", re.IGNORECASE
+    r"(?:^|[\W_])(gyro(scope)?|magnet(ometer)?)(uncalibrated)?(?![a-z])|^gravity$",
+    re.IGNORECASE,
 )
 # Units, ranges and names of chips, which do not tell devices apart.
 _NO_PLACE = re.compile(
@@ -169,10 +170,12 @@ def find_sensors(names: Sequence[str]) -> SensorPlan:
             f"as acc_x, acc_y and acc_z, got {list(names)}."
         )
     candidates = total or kinds["linear"]
+    words = [_words(each) for each in kinds["rotation"]]
+    with_equal_words = (each for each in candidates if _words(each) in words)
     with_gyroscope = (
         each for each in candidates if _of_same_device(each, kinds["rotation"])
     )
-    chosen = next(with_gyroscope, candidates[0])
+    chosen = next(with_equal_words, next(with_gyroscope, candidates[0]))
     notes, doubts = [], []
     if len(candidates) > 1:
         notes.append(f"of the accelerometers {candidates}, only {chosen} is used")
@@ -244,9 +247,13 @@ def _of_same_device(sensor: str, others: Sequence[str]) -> str | None:
 
 def _place(sensor: str) -> set[str]:
     """Return the words of a name that tell devices apart."""
+    return {word for word in _words(sensor) if not _NO_PLACE.fullmatch(word)}
+
+
+def _words(sensor: str) -> set[str]:
+    """Return the words of a name that do not describe the kind of sensor."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", sensor).lower()
-    found = re.findall(r"[^\W_]+", _KIND_WORDS.sub(" ", words))
-    return {word for word in found if not _NO_PLACE.fullmatch(word)}
+    return set(re.findall(r"[^\W_]+", _KIND_WORDS.sub(" ", words)))
 
 
 def _n_equal(a: str, b: str) -> int:
