@@ -174,7 +174,7 @@ def as_panel(X: Any, *, estimator_name: str = "the estimator") -> Panel:
         names = channel_names(frames)
         X = [frame_to_numpy(frame).T for frame in frames]
     if _is_list_of_series(X):
-        values = _stack(X, estimator_name)
+        values = stack_series(X, estimator_name)
     else:
         values = _from_array(X, estimator_name)
     return Panel(values, _find_ends(values, estimator_name), names, cases).trim()
@@ -237,7 +237,7 @@ def _from_array(X: Any, estimator_name: str) -> FloatArray:
     return array
 
 
-def _stack(X: Sequence[Any], estimator_name: str) -> FloatArray:
+def stack_series(X: Sequence[Any], estimator_name: str = "the estimator") -> FloatArray:
     """Pad a list of series with NaN and stack them in one array."""
     series = [_series(item, case) for case, item in enumerate(X)]
     first = series[0]

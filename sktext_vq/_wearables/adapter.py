@@ -15,7 +15,9 @@ from sktext_vq._features.input import InputSpec
 from sktext_vq._training.data import TrainingData
 from sktext_vq._training.settings import FitSettings
 from sktext_vq._wearables.enrolment import Enrolment, enrol
-from sktext_vq._wearables.harmonise import stack_windows
+from sktext_vq._wearables.harmonise import stack_arrays
+from sktext_vq._zero_shot import queries
+from sktext_vq._zero_shot.recognizer import EmbeddedSeries, ZeroShotRecognizer
 from sktext_vq.classifier import VQTextClassifier
 from sktext_vq.panel import Panel, as_panel
 from sktext_vq.text import TextEncoder
@@ -90,17 +92,8 @@ class SensorAdapter:
         execution: Execution,
     ) -> NDArray[np.float64]:
         """Return cosines of windows and texts in the zero-shot embedding space."""
-
-        def compare(model: VQTextClassifier, panel: Panel) -> NDArray[np.float64]:
-            recognizer = model.zero_shot_
-            candidates = recognizer.read(texts)
-            views = recognizer.embed_texts(candidates, encoder)
-            recognizer.warn(candidates, views)
-            parts = model.features_, model.head_, execution
-            points = recognizer.embed_series(panel, *parts).points
-            return recognizer.space.cosines(points, views)
-
-        return np.asarray(self.map(compare, base, panel))
+        options = _cosines, texts, encoder, execution
+        return np.asarray(self.map(queries.recognize, base, panel, *options))
 
     def enrol(
         self, base: VQTextClassifier, data: TrainingData, settings: FitSettings
@@ -114,6 +107,12 @@ def acceleration(panel: Panel) -> Panel:
     return Panel(panel.values[:, _ACCELERATION], panel.lengths).trim()
 
 
+def _cosines(
+    recognizer: ZeroShotRecognizer, series: EmbeddedSeries, candidates: Any, views: Any
+) -> NDArray[np.float64]:
+    return recognizer.space.cosines(series.points, views)
+
+
 def _has_rotation(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
     """Return which windows have an angular velocity about every axis."""
     rotation = values[:, _ROTATION]
@@ -123,7 +122,7 @@ def _has_rotation(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
 
 def _fill_rotation(X: Any) -> Any:
     """Replace a missing angular velocity with zeros, since no channel may be empty."""
-    X = stack_windows(X)
+    X = stack_arrays(X)
     if not isinstance(X, np.ndarray) or X.ndim != 3 or X.dtype.kind != "f":
         return X
     is_empty = np.isnan(X[:, _ROTATION]).all(axis=2)

@@ -25,7 +25,7 @@ from sktext_vq._wearables.sensors import (
     find_sensors,
     find_units,
 )
-from sktext_vq.panel import Panel, as_panel, spread_cases
+from sktext_vq.panel import Panel, as_panel, spread_cases, stack_series
 
 Array = NDArray[np.floating[Any]]
 
@@ -127,24 +127,17 @@ def plan_windows(
     return plan
 
 
-def stack_windows(X: Any) -> Any:
-    """Return a list of windows as one array, padded with NaN; return other X as is."""
+def stack_arrays(X: Any) -> Any:
+    """Return a list of arrays as one array, padded with NaN, and other X unchanged."""
     is_list = isinstance(X, list | tuple) and len(X) > 0
     if not is_list or not all(isinstance(window, np.ndarray) for window in X):
         return X
-    if {(window.ndim, len(window)) for window in X} != {(2, len(X[0]))}:
-        return X
-    longest = max(window.shape[1] for window in X)
-    dtype = np.result_type(np.float32, *X)
-    found = np.full((len(X), len(X[0]), longest), np.nan, dtype)
-    for window, row in zip(X, found, strict=True):
-        row[:, : window.shape[1]] = window
-    return found
+    return stack_series(X)
 
 
 def _without_empty(X: Any) -> Any:
     """Return X as a Panel if a window has an empty channel: `as_panel` would fail."""
-    X = stack_windows(X)
+    X = stack_arrays(X)
     if isinstance(X, Panel | pd.DataFrame) or not isinstance(X, np.ndarray):
         return X
     if X.ndim != 3 or X.dtype.kind != "f":
