@@ -246,13 +246,14 @@ class VQTextClassifier(ClassifierMixin, BaseVQText):
         return self.classes_[best]
 
     def _map(self, X: Any, function: Callable[..., Any], *options: Any) -> Any:
-        """Apply a function of the classifier used for prediction and the series."""
+        """Call a function with the classifier for the series, and validated series."""
         panel = self.check_X(X)
         if self.adapter_ is None:
             return function(self, panel, *options)
         return self.adapter_.map(function, self, panel, *options)
 
     def _tools(self) -> tuple[TextEncoder, Execution]:
+        """Return the last arguments of the functions in `queries`."""
         return self._encoder(), self._execution()
 
     def _logits(self, X: Any) -> NDArray[np.float64]:

@@ -69,7 +69,7 @@ def predict_proba(
 def search(
     model: Any, panel: Panel, text: str, encoder: TextEncoder, execution: Execution
 ) -> pd.DataFrame:
-    """Rank series by similarity to a text; see `VQTextClassifier.search`."""
+    """Return the score of each series; see `VQTextClassifier.search`."""
     recognizer: ZeroShotRecognizer = model.zero_shot_
     alignment = model.text_alignment_
     series = embed_series(model, panel, execution, alignment)

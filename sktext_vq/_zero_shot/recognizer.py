@@ -210,7 +210,7 @@ class ZeroShotRecognizer:
         encoder: TextEncoder,
         alignment: TextAlignment | None,
     ) -> pd.DataFrame:
-        """Rank series by similarity to a text; see `VQTextClassifier.search`."""
+        """Return the score of each series; see `VQTextClassifier.search`."""
         candidates = self.read([text], "text")
         seen = candidates.seen[0]
         if seen >= 0:
@@ -225,8 +225,7 @@ class ZeroShotRecognizer:
                 # aligned space is more accurate for synonyms of training classes.
                 own = alignment.similarity(series.components, [text], encoder)
                 scores = (scores + own[:, 0]) / 2
-        order = np.argsort(-scores, kind="stable")
-        return pd.DataFrame({"case": order, "score": scores[order]})
+        return pd.DataFrame({"case": np.arange(len(scores)), "score": scores})
 
     def choose_text(
         self,
