@@ -222,33 +222,28 @@ class _Reader:
             raise ValueError(
                 f"The folder {folder} has no .csv, .tsv, .txt or .parquet files."
             )
-        expression = _compile(pattern or "{file}")
-        parts, names, sources, files = [], [], [], []
-        for path in paths:
-            names.append(path.relative_to(folder).as_posix())
-            name = names[-1].removesuffix(".gz").rpartition(".")[0]
-            if pattern is None:
-                parts.append(self.read(path, name))
-            elif match := expression.fullmatch(names[-1]):
-                part = self.read(path, name)
-                parts.append(with_metadata(part, match.groupdict()))
-            else:
-                continue
-            sources.append(name)
-            files.append(names[-1])
+        expression = None if pattern is None else _compile(pattern)
+        names = [path.relative_to(folder).as_posix() for path in paths]
+        parts: dict[str, Recordings] = {}
+        for path, name in zip(paths, names, strict=True):
+            match = None if expression is None else expression.fullmatch(name)
+            if expression is None:
+                parts[name] = self.read(path, _stem(name))
+            elif match is not None:
+                part = self.read(path, _stem(name))
+                parts[name] = with_metadata(part, match.groupdict())
         if not parts:
             raise ValueError(
                 f"No file in {folder} has a path that matches {pattern!r}. Paths: "
                 f"{format_names(names)}."
             )
-        stems = Counter(sources)
-        unique = [
-            stem if stems[stem] == 1 else file
-            for stem, file in zip(sources, files, strict=True)
-        ]
+        found = list(parts.values())
         # Names that are given by a pattern need not be unique.
+        if expression is not None and "recording" in expression.groupindex:
+            return concatenate(found, None)
+        stems = Counter(map(_stem, parts))
         return concatenate(
-            parts, None if "recording" in expression.groupindex else unique
+            found, [name if stems[_stem(name)] > 1 else _stem(name) for name in parts]
         )
 
     def read(self, source: Any, name: str) -> Recordings:
@@ -272,7 +267,7 @@ class _Reader:
                 "files, pass a data frame."
             )
         if name == "recording" or name.startswith("table "):
-            name = path.name.removesuffix(".gz").rpartition(".")[0]
+            name = _stem(path.name)
         return self._from_table(found, name)
 
     def _from_table(self, table: Table, name: str) -> Recordings:
@@ -378,6 +373,11 @@ def _is_table(path: Path) -> bool:
     is_hidden = name.startswith((".", "_"))
     endings = (".csv", ".tsv", ".txt", ".parquet")
     return path.is_file() and not is_hidden and name.endswith(endings)
+
+
+def _stem(name: str) -> str:
+    """Return the name of a file without the extension of a table."""
+    return name.removesuffix(".gz").rpartition(".")[0]
 
 
 def _compile(pattern: str) -> re.Pattern[str]:
