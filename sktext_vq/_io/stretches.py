@@ -81,7 +81,8 @@ def estimate_rate(offsets: NDArray[np.float64]) -> float:
         return np.nan
     usual = float(np.median(steps))
     own, digits = steps[steps <= NO_LOSS * usual], 2
-    # Missing rows, unlike joined clocks, cause steps that are multiples of the usual.
+    # If rows are missing, steps are multiples of the usual step. If the rows of two
+    # clocks were joined, they are not.
     mean = float(own.mean())
     tolerance = max(_JITTER * mean, float(np.ptp(own)))  # times may be rounded
     is_multiple = np.abs(steps - (steps / mean).round() * mean) <= tolerance

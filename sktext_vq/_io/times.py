@@ -148,7 +148,7 @@ def _find_unit(name: str, values: NDArray[Any]) -> float | None:
 
 
 def warn_of_unit(times: Times) -> None:
-    """Warn if numbers that are read as dates may be nanoseconds since a start."""
+    """Warn if numbers that are read as dates may be times since a device started."""
     values, unit = times.values, times.seconds
     if unit is None or times.dtype is not None or _UNIT_NAMES.fullmatch(times.name):
         return

@@ -32,7 +32,7 @@ _MEANINGS = {
 
 
 def min_regularity(length: Any) -> Any:
-    """Return the least autocorrelation of a rhythm; noise is below it in most cases.
+    """Return the minimum autocorrelation of a rhythm; most noise is below this value.
 
     The standard error of an autocorrelation of noise is about the inverse root of the
     number of timepoints.

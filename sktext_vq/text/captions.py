@@ -358,8 +358,9 @@ class SeriesCaptioner(TransformerMixin, BaseEstimator):
         if self.channel_names is None or len(self.groups_[g][1]) < 2:
             return []
         found = [split_axis(self.channel_names[c]) for c in self.groups_[g][1]]
-        is_complete = None not in found  # the norm of a sensor has no axis
-        return [each[1] for each in found if each is not None] if is_complete else []
+        axes = [each[1] for each in found if each is not None]
+        # The norm of a sensor, which may be in the same group, has no axis.
+        return axes if len(axes) == len(found) else []
 
     def _rhythm(self, g: int, name: str, row: dict[str, Any]) -> tuple[float, str]:
         regularity, cycles = row["regularity"], row["cycles"]
